@@ -1,0 +1,53 @@
+package fault_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"onnxgate/internal/fault"
+)
+
+func TestUnclassifiedErrorsAreInternal(t *testing.T) {
+	err := errors.New("disk on fire")
+	if got := fault.KindOf(err); got != fault.Internal {
+		t.Errorf("KindOf = %v, want internal", got)
+	}
+	e := fault.As(err)
+	if e.Kind != fault.Internal || e.Msg != "" || !errors.Is(e, err) {
+		t.Errorf("As = %+v, want internal, no message, the cause kept", e)
+	}
+	if fault.As(nil) != nil {
+		t.Error("As(nil) is not nil")
+	}
+}
+
+func TestKindSurvivesWrapping(t *testing.T) {
+	err := fmt.Errorf("predict: %w", fault.New(fault.Forbidden, "no"))
+	if got := fault.KindOf(err); got != fault.Forbidden {
+		t.Errorf("KindOf = %v, want forbidden", got)
+	}
+}
+
+func TestErrorTextNamesMessageAndCause(t *testing.T) {
+	cause := errors.New("cause")
+	for want, err := range map[string]error{
+		"message":        fault.New(fault.Syntax, "message"),
+		"message: cause": fault.Wrap(fault.Syntax, "message", cause),
+		"cause":          fault.As(cause),
+	} {
+		if got := err.Error(); got != want {
+			t.Errorf("Error() = %q, want %q", got, want)
+		}
+	}
+}
+
+func TestEveryKindHasItsOwnName(t *testing.T) {
+	seen := map[string]bool{}
+	for _, k := range fault.Kinds() {
+		if k.String() == "" || seen[k.String()] {
+			t.Errorf("kind %d: name %q is empty or taken", k, k)
+		}
+		seen[k.String()] = true
+	}
+}

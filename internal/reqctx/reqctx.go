@@ -1,0 +1,36 @@
+// Package reqctx carries what every layer may want to log about a request:
+// its id and the address it came from. Rights never travel here.
+package reqctx
+
+import (
+	"context"
+	"net/netip"
+)
+
+// Info describes the request that a context belongs to.
+type Info struct {
+	// RequestID is ours, unique, and on the answer as X-Request-Id.
+	RequestID string
+	// ClientRequestID is what the client sent in X-Request-Id, if it was valid.
+	ClientRequestID string
+	// ClientAddr is the address of the client, behind trusted proxies.
+	ClientAddr netip.Addr
+}
+
+type key struct{}
+
+// With returns a context that carries info. The caller must not change info
+// afterwards.
+func With(ctx context.Context, info *Info) context.Context {
+	return context.WithValue(ctx, key{}, info)
+}
+
+// From returns the info of the context, never nil.
+func From(ctx context.Context) *Info {
+	if info, ok := ctx.Value(key{}).(*Info); ok {
+		return info
+	}
+	return &none
+}
+
+var none Info

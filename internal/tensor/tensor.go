@@ -1,0 +1,224 @@
+// Package tensor holds typed, dense, row-major arrays: what goes into a model
+// and what comes out. Construction checks every bound; after it, an element
+// count never disagrees with a shape.
+package tensor
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+)
+
+// DType is an element type. The values are those of ONNX TensorProto.DataType.
+type DType uint8
+
+// The element types.
+const (
+	Undefined DType = 0
+	Float32   DType = 1
+	Uint8     DType = 2
+	Int8      DType = 3
+	Uint16    DType = 4
+	Int16     DType = 5
+	Int32     DType = 6
+	Int64     DType = 7
+	String    DType = 8
+	Bool      DType = 9
+	Half      DType = 10
+	Float64   DType = 11
+	Uint32    DType = 12
+	Uint64    DType = 13
+)
+
+var dtypeNames = [...]string{
+	"undefined", "float32", "uint8", "int8", "uint16", "int16", "int32",
+	"int64", "string", "bool", "float16", "float64", "uint32", "uint64",
+}
+
+// Valid reports whether the type is one that a Tensor can hold.
+func (d DType) Valid() bool { return d != Undefined && int(d) < len(dtypeNames) }
+
+// String returns the type's name, such as "float32".
+func (d DType) String() string {
+	if int(d) < len(dtypeNames) {
+		return dtypeNames[d]
+	}
+	return fmt.Sprintf("DType(%d)", uint8(d))
+}
+
+// Float16 is an IEEE 754 binary16 value, by its bits.
+type Float16 uint16
+
+// Element is the set of Go types that a tensor's elements can have.
+type Element interface {
+	float32 | float64 | uint8 | int8 | uint16 | int16 | int32 | int64 |
+		uint32 | uint64 | string | bool | Float16
+}
+
+// DTypeOf returns the element type of T.
+func DTypeOf[T Element]() DType {
+	switch any(*new(T)).(type) {
+	case float32:
+		return Float32
+	case float64:
+		return Float64
+	case uint8:
+		return Uint8
+	case int8:
+		return Int8
+	case uint16:
+		return Uint16
+	case int16:
+		return Int16
+	case int32:
+		return Int32
+	case int64:
+		return Int64
+	case uint32:
+		return Uint32
+	case uint64:
+		return Uint64
+	case string:
+		return String
+	case bool:
+		return Bool
+	case Float16:
+		return Half
+	}
+	return Undefined
+}
+
+// Shape is the extent of each dimension; the empty shape is a scalar.
+type Shape []int
+
+// MaxElements bounds what any one tensor may hold.
+const MaxElements = 1 << 31
+
+// ErrTooLarge is returned for a shape of more than MaxElements elements.
+var ErrTooLarge = errors.New("tensor: too many elements")
+
+// Elements returns the product of the extents. It fails on a negative extent
+// and on a product above MaxElements.
+func (s Shape) Elements() (int, error) {
+	n, zero := uint64(1), false
+	for _, d := range s {
+		if d < 0 {
+			return 0, fmt.Errorf("tensor: negative extent %d", d)
+		}
+		if d == 0 {
+			zero = true
+			continue
+		}
+		hi, lo := bits.Mul64(n, uint64(d))
+		if hi != 0 || lo > MaxElements {
+			return 0, ErrTooLarge
+		}
+		n = lo
+	}
+	if zero {
+		return 0, nil
+	}
+	return int(n), nil
+}
+
+// Tensor is a dense array in row-major order. The zero value is an empty
+// tensor of no type, ready for Reset.
+type Tensor struct {
+	dtype DType
+	shape Shape
+	data  any // a *[]T with T matching dtype
+}
+
+// New returns a tensor over data, which it keeps. The length of data must be
+// the number of elements of shape.
+func New[T Element](shape Shape, data []T) (*Tensor, error) {
+	n, err := shape.Elements()
+	if err != nil {
+		return nil, err
+	}
+	if n != len(data) {
+		return nil, fmt.Errorf("tensor: shape %v holds %d elements, not %d", shape, n, len(data))
+	}
+	return &Tensor{dtype: DTypeOf[T](), shape: slices.Clone(shape), data: &data}, nil
+}
+
+// Reset makes t a tensor of T with the given shape and returns its elements,
+// whose values are unspecified: the caller writes all of them. Memory of an
+// earlier use with the same type is used again when it is large enough. It
+// panics on a shape that Elements refuses: check shapes that come from outside
+// first.
+func Reset[T Element](t *Tensor, shape ...int) []T {
+	n, err := Shape(shape).Elements()
+	if err != nil {
+		panic(err)
+	}
+	t.shape = append(t.shape[:0], shape...)
+	p, ok := t.data.(*[]T)
+	if !ok {
+		p = new([]T)
+		t.dtype, t.data = DTypeOf[T](), p
+	}
+	if cap(*p) < n {
+		*p = make([]T, n)
+	}
+	*p = (*p)[:n]
+	return *p
+}
+
+// Of returns the elements of t, or nil when t is not of type T. The slice is
+// t's own memory.
+func Of[T Element](t *Tensor) []T {
+	if p, ok := t.data.(*[]T); ok {
+		return *p
+	}
+	return nil
+}
+
+// DType returns the element type.
+func (t *Tensor) DType() DType { return t.dtype }
+
+// Shape returns the extents. The caller must not change them.
+func (t *Tensor) Shape() Shape { return t.shape }
+
+// Len returns the number of elements.
+func (t *Tensor) Len() int {
+	n, err := t.shape.Elements()
+	if err != nil || t.data == nil {
+		return 0
+	}
+	return n
+}
+
+// Kind is the ONNX type constructor of a model's input or output.
+type Kind uint8
+
+// The kinds.
+const (
+	// KindTensor is tensor(T).
+	KindTensor Kind = iota
+	// KindMapSequence is seq(map(K, float)), what ZipMap makes. It travels as
+	// a float32 tensor [N, C]; Spec.Keys names the columns.
+	KindMapSequence
+)
+
+// Dim is one declared extent.
+type Dim struct {
+	// Size is the extent, or -1 where any is accepted.
+	Size int
+	// Name is the symbolic name of a free extent, such as "batch"; may be empty.
+	Name string
+}
+
+// Spec describes one input or output of a model.
+type Spec struct {
+	Name  string
+	Kind  Kind
+	DType DType
+	// Dims are the declared extents; nil with Ranked false means any rank.
+	Dims   []Dim
+	Ranked bool
+	// Keys names the columns of a KindMapSequence: a one-dimensional tensor of
+	// int64 or string. Nil for other kinds.
+	Keys *Tensor
+}
