@@ -65,7 +65,7 @@ func receive(reader *bufio.Reader, body io.Writer, header http.Header) error {
 	}
 	defer resp.Body.Close() //nolint:errcheck // it was read to its end
 	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1024)) //nolint:errcheck // it only adds detail
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
 		return fmt.Errorf("status %s: %s", resp.Status, text)
 	}
 	for name, values := range resp.Header {

@@ -47,8 +47,8 @@ func startGate(ctx context.Context, binary, data, logFile string) (*server, erro
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close()                                //nolint:errcheck // the child has its own descriptor
-	cmd := exec.CommandContext(ctx, binary, "serve") //nolint:gosec // the operator names the binary
+	defer out.Close() //nolint:errcheck // the child has its own descriptor
+	cmd := exec.CommandContext(ctx, binary, "serve")
 	cmd.Env = []string{
 		"ONNXGATE_ADDR=" + addr, "ONNXGATE_ADMIN_ADDR=off", "ONNXGATE_DATA_DIR=" + data, "ONNXGATE_ISSUER=https://localhost",
 		"ONNXGATE_RATE_PREDICT=1000000000/day", "ONNXGATE_RATE_TOKEN=1000/minute", "ONNXGATE_LOG_FORMAT=json",
@@ -64,7 +64,7 @@ func startGate(ctx context.Context, binary, data, logFile string) (*server, erro
 	s := &server{cmd: cmd, addr: addr, data: data}
 	if err := s.ready(ctx, filepath.Join(data, "tls", "cert.pem")); err != nil {
 		s.stop()
-		text, _ := os.ReadFile(logFile) //nolint:errcheck,gosec // it only adds detail to the error
+		text, _ := os.ReadFile(logFile) //nolint:gosec // a path of our own
 		return nil, fmt.Errorf("%w\n%s", err, text)
 	}
 	return s, nil
@@ -148,7 +148,7 @@ func bareHandler(sample *answer) http.Handler {
 				header.Add(name, value)
 			}
 		}
-		w.Write(sample.Body) //nolint:errcheck // the client has gone
+		w.Write(sample.Body)
 	})
 }
 
