@@ -1,5 +1,6 @@
 #!/bin/sh
 # Train the shipped model and record its golden data: the body of `make model`.
+# An argument names another script of this folder to run in the same environment.
 # The Python packages go into a virtual environment under .cache/, which is made
 # once and again whenever requirements.txt changes.
 set -eu
@@ -23,4 +24,4 @@ if ! cmp -s "$requirements" "$venv/requirements.txt"; then
 		--requirement "$requirements"
 	cp "$requirements" "$venv/requirements.txt"
 fi
-exec "$venv/bin/python" "$root/scripts/train_iris.py" --root "$root"
+exec "$venv/bin/python" "$root/scripts/${1:-train_iris.py}" --root "$root"
