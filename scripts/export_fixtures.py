@@ -3,14 +3,18 @@ what ONNX Runtime answers.
 
 Each pair testdata/sklearn/NAME.onnx and NAME.json is a test of the engine. The
 exports are skl2onnx's defaults, so they hold what real files hold, for example
-an operator set that is imported twice. Run it by `scripts/make_model.sh
-export_fixtures.py`. Unlike the shipped model, some are fitted by BLAS, whose
+an operator set that is imported twice. testdata/models holds what a reader of
+docs/serve-your-own-model.md gets by following it.
+
+Run it by `scripts/make_model.sh export_fixtures.py`. Unlike the shipped model, some are fitted by BLAS, whose
 rounding depends on the processor: another machine may write other last bits,
 which is why `make model` leaves them alone.
 """
 
 import argparse
+import contextlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -120,10 +124,27 @@ def dump(path, recorded):
     path.write_text("\n".join([*lines, "}", ""]), encoding="utf-8")
 
 
+def follow_the_page(root):
+    """Do what docs/serve-your-own-model.md says, in testdata."""
+    page = (root / "docs" / "serve-your-own-model.md").read_text(encoding="utf-8")
+    code, manifest = (
+        re.search(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL).group(1)
+        for language in ("python", "yaml")
+    )
+    with contextlib.chdir(root / "testdata"):
+        exec(code, {})
+    wine = root / "testdata" / "models" / "wine"
+    (wine / "model.yaml").write_text(manifest, encoding="utf-8")
+    exported = wine / "1" / "model.onnx"
+    exported.write_bytes(reproducible.serialize(onnx.load(exported)))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
-    folder = parser.parse_args().root / "testdata" / "sklearn"
+    root = parser.parse_args().root
+    follow_the_page(root)
+    folder = root / "testdata" / "sklearn"
     folder.mkdir(parents=True, exist_ok=True)
     for name, model, rows, target in models():
         exported = skl2onnx.to_onnx(model.fit(rows, target), rows[:1])
