@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -137,8 +138,8 @@ func (sh *shard) place(key string, now time.Duration, limit int, rate limiter.Ra
 // nobody and returns how long that lasts.
 func (sh *shard) evict(now time.Duration, rate limiter.Rate) time.Duration {
 	least, wait := -1, rate.Period
-	for i := len(sh.entries) - 1; i >= 0; i-- {
-		if left := sh.entries[i].start + rate.Period - now; left <= 0 {
+	for i, e := range slices.Backward(sh.entries) {
+		if left := e.start + rate.Period - now; left <= 0 {
 			sh.remove(i)
 			wait = 0
 		} else if wait > 0 {
