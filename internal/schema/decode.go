@@ -73,6 +73,10 @@ func (b *Batch) begin(body []byte) {
 func (b *Batch) end() {
 	b.body, b.reader = nil, bytes.Buffer{}
 	b.decoder.Reset(&b.reader, repeatedNames...)
+	if b.segment.Cap() > 0 {
+		b.segment = bytes.Buffer{}
+		b.strict.Reset(&b.segment)
+	}
 }
 
 func (b *Batch) document(maxRows int) error {
@@ -196,9 +200,11 @@ func (b *Batch) nextSerial() {
 		clear(b.faulty)
 		b.serial = 1
 	}
-	if len(b.unknown) > 0 {
+	const kept = 64 // do not hold on to the memory of a strange row
+	if len(b.unknown) > kept {
 		b.unknown = nil
 	}
+	clear(b.unknown)
 }
 
 // lookup returns the index of the feature that a raw JSON string names, or -1
@@ -229,7 +235,7 @@ func (b *Batch) unknownMember(raw []byte) error {
 		return b.repeated()
 	}
 	if len(b.unknown) >= maxUnknown {
-		return malformed(fragment(string(b.decoder.StackPointer().Parent())), "has more than "+strconv.Itoa(maxUnknown)+" members too many")
+		return malformed(fragment(string(b.decoder.StackPointer().Parent())), "has more than "+strconv.Itoa(maxUnknown)+" members that are no features")
 	}
 	b.refuseName(name)
 	if b.unknown == nil {
@@ -258,10 +264,9 @@ func (b *Batch) missing() {
 
 // shape gives the input tensors their shapes.
 func (b *Batch) shape() {
-	var dims [maxDepth + 1]int
 	for i := range b.schema.inputs {
 		in := &b.schema.inputs[i]
-		shape := dims[:0]
+		shape := b.dims[:0]
 		if !in.whole {
 			shape = append(shape, b.Rows)
 		}
@@ -271,6 +276,7 @@ func (b *Batch) shape() {
 		case !in.flat:
 			shape = append(shape, in.width)
 		}
+		b.dims = shape
 		b.sinks[i].finish(shape)
 	}
 }

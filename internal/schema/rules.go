@@ -26,9 +26,9 @@ type field struct {
 	ilo, ihi int64
 	ulo, uhi uint64
 
-	floats  []float64
-	ints    []int64
-	uints   []uint64
+	floats  map[float64]bool
+	ints    map[int64]bool
+	uints   map[uint64]bool
 	strings map[string]string // each string of the enum to itself
 	pattern *regexp.Regexp
 
@@ -212,13 +212,14 @@ func (c *fieldCompiler) enum() {
 		return
 	}
 	c.Enum = slices.Clone(c.Enum)
-	c.strings = make(map[string]string)
+	c.floats, c.ints = make(map[float64]bool), make(map[int64]bool)
+	c.uints, c.strings = make(map[uint64]bool), make(map[string]string)
 	texts := make([]string, len(c.Enum))
 	for i, x := range c.Enum {
 		var v value
 		part := fmt.Sprintf("Enum[%d]", i)
 		if reason := c.coerce(x, &v); reason != "" {
-			c.report(part, "enum value %s", reason)
+			c.report(part, "enum value %v %s", x, reason)
 			continue
 		}
 		c.Enum[i], texts[i] = c.typed(&v), c.format(&v)
@@ -238,11 +239,11 @@ func (c *fieldCompiler) enum() {
 func (c *fieldCompiler) allow(v *value) {
 	switch c.info.class {
 	case classFloat:
-		c.floats = append(c.floats, v.f)
+		c.floats[v.f] = true
 	case classInt:
-		c.ints = append(c.ints, v.i)
+		c.ints[v.i] = true
 	case classUint:
-		c.uints = append(c.uints, v.u)
+		c.uints[v.u] = true
 	case classString, classBool:
 		c.strings[v.s] = v.s
 	}
@@ -273,12 +274,11 @@ func (c *fieldCompiler) text() {
 // the other rules.
 func (c *fieldCompiler) nonempty() {
 	if c.flo > c.fhi || c.ilo > c.ihi || c.ulo > c.uhi {
-		part := "Max"
-		if c.Max == nil {
-			part = "ExclusiveMax"
-		}
-		if c.Max == nil && c.ExclusiveMax == nil {
-			part = "Min"
+		part := ""
+		for _, l := range c.limitList() {
+			if *l.value != nil {
+				part = l.part
+			}
 		}
 		c.report(part, "the range is impossible: no %s can be in it", c.Type)
 		return
