@@ -245,12 +245,10 @@ func (p *parser) constraints(m *Manifest) {
 		p.report(0, "%v", err)
 		return
 	}
-	var invalid validator.ValidationErrors
-	if errors.As(v.Struct(m), &invalid) {
-		for _, e := range invalid {
-			path := strings.TrimPrefix(e.StructNamespace(), "Manifest.")
-			p.report(p.lineOf(path), "%s", constraint(e))
-		}
+	invalid, _ := errors.AsType[validator.ValidationErrors](v.Struct(m))
+	for _, e := range invalid {
+		path := strings.TrimPrefix(e.StructNamespace(), "Manifest.")
+		p.report(p.lineOf(path), "%s", constraint(e))
 	}
 }
 

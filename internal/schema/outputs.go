@@ -147,16 +147,17 @@ func derivedRoles(out []tensor.Spec, named bool) (label, scores int) {
 }
 
 func isLabelType(s tensor.Spec) bool {
-	info, known := types[s.DType]
+	info, known := typeOf(s.DType)
 	return known && s.Kind == tensor.KindTensor && info.class != classFloat && info.class != classBool
 }
 
 func isScoreType(s tensor.Spec) bool {
-	return s.Kind == tensor.KindMapSequence || types[s.DType].class == classFloat && s.DType != tensor.Undefined
+	info, known := typeOf(s.DType)
+	return s.Kind == tensor.KindMapSequence || known && info.class == classFloat
 }
 
 func isNumber(d tensor.DType) bool {
-	info, known := types[d]
+	info, known := typeOf(d)
 	return known && info.class <= classUint
 }
 

@@ -296,15 +296,14 @@ func partName(path string) string {
 
 // show describes a node in a report, briefly.
 func show(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
+	if n.Kind == yaml.MappingNode {
 		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	default:
-		if n.ShortTag() == "!!null" && n.Value == "" {
-			return "nothing"
-		}
-		return strconv.Quote(truncated(n.Value))
 	}
+	if n.Kind == yaml.SequenceNode {
+		return "a list"
+	}
+	if n.ShortTag() == "!!null" && n.Value == "" {
+		return "nothing"
+	}
+	return strconv.Quote(truncated(n.Value))
 }
