@@ -163,27 +163,40 @@ func (a *App) close() error {
 
 // Reload takes over what can change while the server runs: files of the
 // certificate, models, rates, CORS origins and the log level. Everything is
-// tried; the error names what stays as it was.
-func (a *App) Reload(ctx context.Context, cfg *config.Config) error {
+// tried; what cannot be taken over stays as it was and is logged.
+func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
-	live, restart := config.Changed(a.cfg, cfg)
-	for _, name := range restart {
-		a.log.WarnContext(ctx, "setting needs a restart", slog.String("setting", name))
+	live, err := a.reloadSettings(ctx, load)
+	err = errors.Join(err, a.catalog.Reload(ctx))
+	if a.certs != nil {
+		err = errors.Join(err, a.certs.Reload())
+	}
+	if err != nil {
+		a.log.ErrorContext(ctx, "reloaded in part; the rest stays as it was", slog.Any("changed", live), slog.Any("error", err))
+		return
+	}
+	a.log.InfoContext(ctx, "reloaded", slog.Any("changed", live))
+}
+
+// reloadSettings returns the names of those that were taken over.
+func (a *App) reloadSettings(ctx context.Context, load func() (*config.Config, error)) ([]string, error) {
+	cfg, err := load()
+	if err != nil {
+		return nil, err
 	}
 	settings, err := liveSettings(cfg)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	live, restart := config.Changed(a.cfg, cfg)
+	for _, name := range restart {
+		a.log.WarnContext(ctx, "setting needs a restart", slog.String("setting", name))
 	}
 	a.api.Reload(settings)
 	a.level.Set(cfg.LogLevel)
 	next := *a.cfg
 	next.RateToken, next.RatePredict, next.CORSOrigins, next.LogLevel = cfg.RateToken, cfg.RatePredict, cfg.CORSOrigins, cfg.LogLevel
 	a.cfg = &next
-	err = a.catalog.Reload(ctx)
-	if a.certs != nil {
-		err = errors.Join(err, a.certs.Reload())
-	}
-	a.log.InfoContext(ctx, "reloaded", slog.Any("changed", live))
-	return err
+	return live, nil
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"onnxgate/internal/app"
+	"onnxgate/internal/config"
 )
 
 // drainTime is how long a stop waits for requests. It is under the 30 s after
@@ -57,13 +58,7 @@ func (p *Process) untilDone(cmd *cobra.Command, s *settings, a *app.App) error {
 		case err := <-a.Failed():
 			return stop(ctx, a, err)
 		case <-p.Reload:
-			cfg, err := s.load(cmd)
-			if err == nil {
-				err = a.Reload(ctx, cfg)
-			}
-			if err != nil {
-				p.complain("reload: " + err.Error())
-			}
+			a.Reload(ctx, func() (*config.Config, error) { return s.load(cmd) })
 		}
 	}
 }
