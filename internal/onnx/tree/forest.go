@@ -105,7 +105,7 @@ func refuse(format string, args ...any) error {
 	return fault.Newf(fault.Content, "tree ensemble: "+format, args...)
 }
 
-// index narrows a position that a limit of this package bounds.
+// index narrows a position that MaxNodes, MaxTargets or MaxFeatures bounds.
 func index[I int | int64](i I) int32 {
-	return int32(i) //nolint:gosec // MaxNodes, MaxTargets and MaxFeatures are below 2^31
+	return int32(i)
 }
