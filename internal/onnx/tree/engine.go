@@ -1,9 +1,6 @@
 package tree
 
-import (
-	"context"
-	"sync"
-)
+import "context"
 
 // options are what an ensemble does with its leaves' votes.
 type options struct {
@@ -26,18 +23,22 @@ type layout[T float] interface {
 type engine[T float] struct {
 	layout layout[T]
 	block  int // rows between two looks at the context
-	pool   sync.Pool
 }
 
 func newEngine[T float](f *forest, o *options) *engine[T] {
 	finish := newFinisher[T](f, o)
-	steps := len(f.roots) * f.depth
+	steps := 1
+	for _, h := range f.height {
+		steps += int(h)
+	}
 	e := &engine[T]{block: min(max(1<<18/steps, 1), maxBlock)}
 	axes := f.axes()
 	if d := newDiagram[T](f, o, finish, axes); d != nil {
 		e.layout = d
+	} else if s := newSteps[T](f, o, finish, axes); s != nil {
+		e.layout = s
 	} else {
-		e.layout = newSteps[T](f, o, finish, axes)
+		e.layout = newWalks[T](f, o, finish)
 	}
 	return e
 }

@@ -190,10 +190,9 @@ func layouts[T float](t *testing.T, a *Attributes) map[string]layout[T] {
 	o := &options{targets: a.Targets, base: a.Base, aggregate: a.Aggregate, transform: a.Transform}
 	finish := newFinisher[T](f, o)
 	axes := f.axes()
-	p := newStepPlan(f, axes)
 	all := map[string]layout[T]{
-		"steps of 32 bits": fillSteps[T, uint32](f, o, finish, p),
-		"steps of 64 bits": fillSteps[T, uint64](f, o, finish, p),
+		"steps": newSteps[T](f, o, finish, axes),
+		"walks": newWalks[T](f, o, finish),
 	}
 	if d := newDiagram[T](f, o, finish, axes); d != nil {
 		all["diagram"] = d
@@ -237,7 +236,7 @@ func TestEveryLayoutAgreesWithThePlainWalk(t *testing.T) {
 		}
 		check(t, fmt.Sprintf("seed %d", seed), a, &g, seen)
 	}
-	for _, name := range []string{"diagram", "steps of 32 bits", "steps of 64 bits"} {
+	for _, name := range []string{"diagram", "steps", "walks"} {
 		if seen[name] < 40 {
 			t.Errorf("only %d ensembles were tried as %s", seen[name], name)
 		}

@@ -98,13 +98,14 @@ func (s *slot) value(cell int) float64 {
 }
 
 // stepWriter writes the steps of a forest.
-type stepWriter[T float, W word] struct {
+type stepWriter[T float] struct {
 	f      *forest
 	plan   *stepPlan
-	s      *steps[T, W]
-	number []uint32  // of each leaf
-	first  []step[W] // the first step of each branch, once it is written
+	s      *steps[T]
+	number []uint32 // of each leaf
+	first  []step   // the first step of each branch, once it is written
 	known  []bool
+	most   int32 // steps that one branch takes
 	stack  []stepJob
 }
 
@@ -115,17 +116,17 @@ type stepJob struct {
 }
 
 // grow returns the first of n new places.
-func (w *stepWriter[T, W]) grow(n int) uint32 {
+func (w *stepWriter[T]) grow(n int) uint32 {
 	at := uint32(len(w.s.nodes))
 	for range n {
-		w.s.nodes = append(w.s.nodes, step[W]{})
+		w.s.nodes = append(w.s.nodes, 0)
 		w.s.leaf = append(w.s.leaf, 0)
 	}
 	return at
 }
 
 // tree writes the tree of a root and returns its place.
-func (w *stepWriter[T, W]) tree(root int32) uint32 {
+func (w *stepWriter[T]) tree(root int32) uint32 {
 	at := w.grow(1)
 	w.stack = append(w.stack, stepJob{at, root})
 	for len(w.stack) > 0 {
@@ -137,12 +138,12 @@ func (w *stepWriter[T, W]) tree(root int32) uint32 {
 }
 
 // put makes a place lead to a node.
-func (w *stepWriter[T, W]) put(at uint32, to int32) {
+func (w *stepWriter[T]) put(at uint32, to int32) {
 	for {
 		n := &w.f.nodes[to]
 		if n.mode == Leaf {
 			// No cell is above the highest, so the walk stays here.
-			w.s.nodes[at] = step[W]{ask: 1<<w.s.shift - 1, next: at}
+			w.s.nodes[at] = 1<<w.s.shift - 1<<32 | step(at)
 			w.s.leaf[at] = w.number[to]
 			return
 		}
@@ -152,7 +153,8 @@ func (w *stepWriter[T, W]) put(at uint32, to int32) {
 		}
 		slot, answer, turns := w.plan.turns(w.f, n)
 		if len(turns) > 0 {
-			w.s.nodes[at] = w.search(n, W(slot)<<w.s.shift, answer, turns)
+			w.most = max(w.most, index(bits.Len(uint(len(turns)))))
+			w.s.nodes[at] = w.search(n, step(slot)<<w.s.shift, answer, turns)
 			w.first[to], w.known[to] = w.s.nodes[at], true
 			return
 		}
@@ -164,15 +166,15 @@ func (w *stepWriter[T, W]) put(at uint32, to int32) {
 
 // search writes the steps that find which of the stretches between turns a
 // cell is in, and returns the first. answer is that of the first stretch.
-func (w *stepWriter[T, W]) search(n *node, slot W, answer bool, turns []int) step[W] {
+func (w *stepWriter[T]) search(n *node, slot step, answer bool, turns []int) step {
 	mid := len(turns) / 2
 	pair := w.grow(2)
 	w.side(pair+1, n, slot, answer != (mid%2 == 0), turns[mid+1:])
 	w.side(pair, n, slot, answer, turns[:mid])
-	return step[W]{ask: slot | W(turns[mid]-1), next: pair}
+	return slot | step(turns[mid]-1)<<32 | step(pair)
 }
 
-func (w *stepWriter[T, W]) side(at uint32, n *node, slot W, answer bool, turns []int) {
+func (w *stepWriter[T]) side(at uint32, n *node, slot step, answer bool, turns []int) {
 	switch {
 	case len(turns) > 0:
 		w.s.nodes[at] = w.search(n, slot, answer, turns)

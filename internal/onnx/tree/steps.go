@@ -6,9 +6,6 @@ import (
 	"sync"
 )
 
-// word is what a step compares: a slot's number above a cell.
-type word interface{ uint32 | uint64 }
-
 // steps is the layout of an ensemble too large for the others: walks without
 // a branch to mispredict, several side by side to hide the memory's latency.
 //
@@ -17,22 +14,23 @@ type word interface{ uint32 | uint64 }
 // is and to the first if not. Every mode becomes such steps: one for an order,
 // two for an equality, a search for a set. A leaf leads to itself, so walks of
 // several trees or rows can go on together until the longest has ended.
-type steps[T float, W word] struct {
+type steps[T float] struct {
 	slots []slot
-	shift uint // bits of a cell; the slot's number is above them
-	nodes []step[W]
+	shift uint // nodes[i]>>shift is the slot that node i asks for
+	nodes []step
 	leaf  []uint32 // of each node that is a leaf: its number
 	roots []uint32
+	depth []int32 // steps to the deepest leaf, at most, of each tree
 	tally *tally[T]
 	final *finisher[T]
-	pool  sync.Pool // *stepScratch[T, W]
+	pool  sync.Pool // *stepScratch
 }
 
-// step compares the word of its slot with ask.
-type step[W word] struct {
-	ask  W
-	next uint32 // the neighbour for a word not above ask
-}
+// step has, from its highest bit down: zero, a slot, a cell of the slot (the
+// three make 32 bits), and the place of the first neighbour. A word of a row
+// has the slot and the cell in the same bits and no place, so it exceeds the
+// step exactly when its cell is above the step's.
+type step uint64
 
 // slot is one feature's cells as steps see them: NaN's last, or first.
 type slot struct {
@@ -52,131 +50,122 @@ func (s *slot) cell(x float64) int {
 	return c
 }
 
+const (
+	stepRows = 64 // rows that walk one tree after the other
+	lanes    = 4  // walks that go side by side
+)
+
 // stepScratch is the working memory of one call.
-type stepScratch[T float, W word] struct {
-	words  []W // slots words a row
+type stepScratch struct {
+	row    []step        // one row's words by slot
+	rows   [][lanes]step // words by slot of each group of rows
 	leaves []uint32
 }
 
-const stepRows = 64 // rows that walk one tree after the other
-
-// newSteps returns the layout of any forest.
-func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) layout[T] {
+// newSteps returns the layout of any forest but one whose slots and cells do
+// not fit in 31 bits: nil.
+func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *steps[T] {
 	p := newStepPlan(f, all)
-	if p.bits+bits.Len(uint(len(p.slots))) <= 32 {
-		return fillSteps[T, uint32](f, o, finish, p)
+	if p.bits+bits.Len(uint(len(p.slots))) > 31 {
+		return nil
 	}
-	return fillSteps[T, uint64](f, o, finish, p)
-}
-
-func fillSteps[T float, W word](f *forest, o *options, finish *finisher[T], p *stepPlan) *steps[T, W] {
 	leaves, number := f.leafNumbers()
-	s := &steps[T, W]{slots: p.slots, shift: uint(p.bits), tally: newTally[T](f, o, leaves), final: finish}
-	w := stepWriter[T, W]{
-		f: f, plan: p, s: s, number: number, first: make([]step[W], len(f.nodes)), known: make([]bool, len(f.nodes)),
-	}
-	for _, root := range f.roots {
+	s := &steps[T]{slots: p.slots, shift: uint(p.bits) + 32, tally: newTally[T](f, o, leaves), final: finish}
+	w := stepWriter[T]{f: f, plan: p, s: s, number: number, first: make([]step, len(f.nodes)), known: make([]bool, len(f.nodes))}
+	for i, root := range f.roots {
 		s.roots = append(s.roots, w.tree(root))
+		s.depth = append(s.depth, f.height[i]*w.most)
 	}
 	s.nodes, s.leaf = slices.Clip(s.nodes), slices.Clip(s.leaf)
 	trees, slots := len(s.roots), max(len(s.slots), 1)
 	s.pool.New = func() any {
-		return &stepScratch[T, W]{words: make([]W, slots*stepRows), leaves: make([]uint32, max(trees, stepRows))}
+		return &stepScratch{
+			row: make([]step, slots), rows: make([][lanes]step, slots*stepRows/lanes), leaves: make([]uint32, max(trees, stepRows)),
+		}
 	}
 	return s
 }
 
 // run evaluates rows: see layout.
-func (s *steps[T, W]) run(x []T, cols int, scores []T, labels []int32) {
-	b, ok := s.pool.Get().(*stepScratch[T, W])
+func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
+	b, ok := s.pool.Get().(*stepScratch)
 	if !ok {
 		return // the pool holds nothing else
 	}
 	defer s.pool.Put(b)
 	k := s.tally.targets
 	for first, rows := 0, len(scores)/k; first < rows; {
-		n := min(rows-first, stepRows)
-		out := scores[first*k : (first+n)*k]
-		if n < lanes {
+		n := min(rows-first, stepRows) / lanes * lanes
+		if n == 0 {
 			n = 1
-			out = out[:k]
-			s.words(x[first*cols:], cols, 1, b.words)
-			s.oneRow(b.words[:max(len(s.slots), 1)], b.leaves[:len(s.roots)])
-			s.tally.sum(b.leaves[:len(s.roots)], out)
+			s.row(x[first*cols:(first+1)*cols], b, scores[first*k:(first+1)*k])
 		} else {
-			s.words(x[first*cols:], cols, n, b.words)
-			s.block(b, n, out)
+			s.block(x[first*cols:(first+n)*cols], cols, n, b, scores[first*k:(first+n)*k])
 		}
-		for r := range n {
-			label := s.final.finish(out[r*k : (r+1)*k])
+		for r := first; r < first+n; r++ {
+			label := s.final.finish(scores[r*k : (r+1)*k])
 			if labels != nil {
-				labels[first+r] = label
+				labels[r] = label
 			}
 		}
 		first += n
 	}
 }
 
-// words turns n rows into words.
-func (s *steps[T, W]) words(x []T, cols, n int, words []W) {
+// row sums one row, walking several trees side by side.
+func (s *steps[T]) row(x []T, b *stepScratch, sums []T) {
 	for i := range s.slots {
 		sl := &s.slots[i]
-		base := W(i) << (s.shift & 63)
+		b.row[i] = step(i)<<(s.shift&63) | step(sl.cell(float64(x[sl.axis.feature])))<<32
+	}
+	leaves := b.leaves[:len(s.roots)]
+	t := 0
+	for ; t+lanes <= len(leaves); t += lanes {
+		g, d := s.roots[t:t+lanes], s.depth[t:t+lanes]
+		i, j, k, l := walkTrees(s.nodes, s.shift, max(d[0], d[1], d[2], d[3]), g[0], g[1], g[2], g[3], b.row)
+		out := leaves[t : t+lanes]
+		out[0], out[1], out[2], out[3] = s.leaf[i], s.leaf[j], s.leaf[k], s.leaf[l]
+	}
+	for ; t < len(leaves); t++ {
+		leaves[t] = s.leaf[walkTree(s.nodes, s.shift, s.roots[t], b.row)]
+	}
+	s.tally.sum(leaves, sums)
+}
+
+// block sums n rows, n a multiple of lanes, walking several of them side by
+// side through each tree.
+func (s *steps[T]) block(x []T, cols, n int, b *stepScratch, sums []T) {
+	w := max(len(s.slots), 1)
+	for i := range s.slots {
+		sl := &s.slots[i]
+		base := step(i) << (s.shift & 63)
 		for r := range n {
-			words[r*len(s.slots)+i] = base | W(sl.cell(float64(x[r*cols+sl.axis.feature])))
+			b.rows[r/lanes*w+i][r%lanes] = base | step(sl.cell(float64(x[r*cols+sl.axis.feature])))<<32
 		}
 	}
-}
-
-// lanes is how many walks go side by side.
-const lanes = 4
-
-// oneRow walks all trees for the words of one row.
-func (s *steps[T, W]) oneRow(words []W, leaves []uint32) {
-	t := 0
-	for ; t+lanes <= len(s.roots); t += lanes {
-		g := s.roots[t : t+lanes]
-		a, b, c, d := walk4(s.nodes, s.shift, g[0], g[1], g[2], g[3], words, words, words, words)
-		l := leaves[t : t+lanes]
-		l[0], l[1], l[2], l[3] = s.leaf[a], s.leaf[b], s.leaf[c], s.leaf[d]
-	}
-	for ; t < len(s.roots); t++ {
-		leaves[t] = s.leaf[walk1(s.nodes, s.shift, s.roots[t], words)]
-	}
-}
-
-// block walks every tree for n rows.
-func (s *steps[T, W]) block(b *stepScratch[T, W], n int, sums []T) {
 	for i := range sums {
 		sums[i] = unvoted[T]()
 	}
-	w := max(len(s.slots), 1)
-	for _, root := range s.roots {
-		r := 0
-		for ; r+lanes <= n; r += lanes {
-			rows := b.words[r*w : (r+lanes)*w]
-			i, j, k, l := walk4(s.nodes, s.shift, root, root, root, root, rows[:w], rows[w:2*w], rows[2*w:3*w], rows[3*w:])
-			at := b.leaves[r : r+lanes]
-			at[0], at[1], at[2], at[3] = s.leaf[i], s.leaf[j], s.leaf[k], s.leaf[l]
+	leaves := b.leaves[:n]
+	for t, root := range s.roots {
+		for r := 0; r+lanes <= len(leaves); r += lanes {
+			i, j, k, l := walkRows(s.nodes, s.shift, s.depth[t], root, b.rows[r/lanes*w:(r/lanes+1)*w])
+			out := leaves[r : r+lanes]
+			out[0], out[1], out[2], out[3] = s.leaf[i], s.leaf[j], s.leaf[k], s.leaf[l]
 		}
-		for ; r < n; r++ {
-			b.leaves[r] = s.leaf[walk1(s.nodes, s.shift, root, b.words[r*w:(r+1)*w])]
-		}
-		s.tally.add(b.leaves[:n], sums)
+		s.tally.add(leaves, sums)
 	}
 }
 
-// advance returns the node after one step from i. The difference of two words
-// is negative exactly when the row's is above the one asked for.
-func advance[W word](nodes []step[W], shift uint, i uint32, words []W) uint32 {
-	n := nodes[i]
-	return n.next + uint32((uint64(n.ask)-uint64(words[n.ask>>(shift&63)]))>>63)
-}
+// follow returns the place after a step. The difference is negative exactly
+// when the word exceeds the step: both are below 2^63.
+func follow(n, word step) uint32 { return uint32(n) + uint32((n-word)>>63) }
 
-// walk1 walks from a to a leaf.
-func walk1[W word](nodes []step[W], shift uint, a uint32, words []W) uint32 {
+// walkTree walks from a to a leaf.
+func walkTree(nodes []step, shift uint, a uint32, words []step) uint32 {
 	for {
-		b := advance(nodes, shift, a, words)
+		n := nodes[a]
+		b := follow(n, words[n>>(shift&63)])
 		if a == b {
 			return a
 		}
@@ -184,18 +173,41 @@ func walk1[W word](nodes []step[W], shift uint, a uint32, words []W) uint32 {
 	}
 }
 
-// walk4 walks from a, b, c and d to leaves.
-func walk4[W word](nodes []step[W], shift uint, a, b, c, d uint32, wa, wb, wc, wd []W) (la, lb, lc, ld uint32) {
-	for {
-		a, b = advance(nodes, shift, a, wa), advance(nodes, shift, b, wb)
-		c, d = advance(nodes, shift, c, wc), advance(nodes, shift, d, wd)
-		a, b = advance(nodes, shift, a, wa), advance(nodes, shift, b, wb)
-		c, d = advance(nodes, shift, c, wc), advance(nodes, shift, d, wd)
-		e, f := advance(nodes, shift, a, wa), advance(nodes, shift, b, wb)
-		g, h := advance(nodes, shift, c, wc), advance(nodes, shift, d, wd)
-		if (a^e)|(b^f)|(c^g)|(d^h) == 0 {
-			return a, b, c, d
-		}
+// walkTrees walks from four places to leaves at most depth steps away.
+func walkTrees(nodes []step, shift uint, depth int32, a, b, c, d uint32, words []step) (la, lb, lc, ld uint32) {
+	shift &= 63
+	for ; depth > 0; depth -= 2 {
+		n, o, p, q := nodes[a], nodes[b], nodes[c], nodes[d]
+		a, b = follow(n, words[n>>shift]), follow(o, words[o>>shift])
+		c, d = follow(p, words[p>>shift]), follow(q, words[q>>shift])
+		n, o, p, q = nodes[a], nodes[b], nodes[c], nodes[d]
+		e, f := follow(n, words[n>>shift]), follow(o, words[o>>shift])
+		g, h := follow(p, words[p>>shift]), follow(q, words[q>>shift])
+		still := (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h)
 		a, b, c, d = e, f, g, h
+		if still == 0 {
+			break
+		}
 	}
+	return a, b, c, d
+}
+
+// walkRows walks four rows from one root to leaves at most depth steps away.
+func walkRows(nodes []step, shift uint, depth int32, root uint32, words [][lanes]step) (a, b, c, d uint32) {
+	shift &= 63
+	a, b, c, d = root, root, root, root
+	for ; depth > 0; depth -= 2 {
+		n, o, p, q := nodes[a], nodes[b], nodes[c], nodes[d]
+		a, b = follow(n, words[n>>shift][0]), follow(o, words[o>>shift][1])
+		c, d = follow(p, words[p>>shift][2]), follow(q, words[q>>shift][3])
+		n, o, p, q = nodes[a], nodes[b], nodes[c], nodes[d]
+		e, f := follow(n, words[n>>shift][0]), follow(o, words[o>>shift][1])
+		g, h := follow(p, words[p>>shift][2]), follow(q, words[q>>shift][3])
+		still := (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h)
+		a, b, c, d = e, f, g, h
+		if still == 0 {
+			break
+		}
+	}
+	return a, b, c, d
 }
