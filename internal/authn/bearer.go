@@ -22,8 +22,8 @@ const (
 const (
 	// maxLeeway bounds how long past its end a token can be of use.
 	maxLeeway = time.Minute
-	// defaultCacheSize keeps the cache within about 8 MiB of tokens.
-	defaultCacheSize = 8192
+	// defaultCacheSize keeps the cache within about 8 MiB.
+	defaultCacheSize = 4096
 )
 
 // Users knows the present state of users.
@@ -42,7 +42,7 @@ type BearerConfig struct {
 	Users            Users
 	// Leeway is how much the issuer's clock may differ, at most 60 s.
 	Leeway time.Duration
-	// CacheSize is how many verified tokens are remembered; zero means 8192.
+	// CacheSize is how many verified tokens are remembered; zero means 4096.
 	CacheSize int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -94,6 +94,9 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 	if c.Bearer == "" {
 		return nil, ErrNotMine
 	}
+	if len(c.Bearer) > MaxTokenBytes { // not even looked up, which costs its length
+		return nil, refuse(msgInvalid, fmt.Errorf("the token has %d bytes; at most %d are read", len(c.Bearer), MaxTokenBytes))
+	}
 	v := b.cache.get(c.Bearer)
 	if v == nil {
 		var err error
@@ -126,7 +129,7 @@ func (b *Bearer) verify(token string) (*verified, error) {
 	}
 	c, err := parseClaims(payload)
 	if err != nil {
-		return nil, refuse(msgInvalid, err)
+		return nil, refuse(msgInvalid, fmt.Errorf("claims: %w", err))
 	}
 	// RFC 7519 section 4.1.3 would accept an audience among others. We issue for
 	// one, and a token that another service may present too is not one of ours.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-playground/validator/v10"
 
@@ -102,7 +103,7 @@ func at(lists [][]int, i int) []int {
 // manifest has for it, which decides the width where the graph leaves it open.
 func (c *compiler) input(spec tensor.Spec, declared int) (input, bool) {
 	in := input{name: spec.Name, dtype: spec.DType, width: 1}
-	if _, known := types[spec.DType]; !known || spec.Kind != tensor.KindTensor {
+	if _, known := typeOf(spec.DType); !known || spec.Kind != tensor.KindTensor {
 		c.report(0, "input %q: a request cannot carry its type", spec.Name)
 		return in, false
 	}
@@ -178,14 +179,11 @@ func (c *compiler) assign() [][]int {
 }
 
 func (c *compiler) inputNames() string {
-	names := ""
-	for i, s := range c.in[:min(len(c.in), 20)] {
-		if i > 0 {
-			names += ", "
-		}
-		names += strconv.Quote(s.Name)
+	var names []string
+	for _, s := range c.in[:min(len(c.in), 20)] {
+		names = append(names, strconv.Quote(s.Name))
 	}
-	return names
+	return strings.Join(names, ", ")
 }
 
 // declaredFields compiles the manifest's features of one input.
@@ -322,15 +320,15 @@ func (c *compiler) registerRules() error {
 	err := c.validate.RegisterValidation("enum", rule(func(f *field, x reflect.Value) bool {
 		switch f.info.class {
 		case classFloat:
-			return slices.Contains(f.floats, x.Float())
+			return f.floats[x.Float()]
 		case classInt:
-			return slices.Contains(f.ints, x.Int())
+			return f.ints[x.Int()]
 		case classUint:
-			return slices.Contains(f.uints, x.Uint())
-		default:
-			_, ok := f.strings[x.String()]
-			return ok
+			return f.uints[x.Uint()]
+		case classString, classBool:
 		}
+		_, ok := f.strings[x.String()]
+		return ok
 	}))
 	if err == nil {
 		err = c.validate.RegisterValidation("pattern", rule(func(f *field, x reflect.Value) bool {

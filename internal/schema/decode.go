@@ -3,12 +3,9 @@ package schema
 import (
 	"bytes"
 	"errors"
-	"math"
-	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/go-playground/validator/v10"
 
 	"onnxgate/internal/fault"
 )
@@ -76,15 +73,19 @@ func (b *Batch) begin(body []byte) {
 func (b *Batch) end() {
 	b.body, b.reader = nil, bytes.Buffer{}
 	b.decoder.Reset(&b.reader, repeatedNames...)
+	if b.segment.Cap() > 0 {
+		b.segment = bytes.Buffer{}
+		b.strict.Reset(&b.segment)
+	}
 }
 
 func (b *Batch) document(maxRows int) error {
 	var err error
-	switch b.decoder.PeekKind() {
-	case jsontext.KindBeginObject:
+	switch {
+	case b.at(jsontext.KindBeginObject):
 		b.Single, b.Rows = true, 1
 		err = b.object(0)
-	case jsontext.KindBeginArray:
+	case b.at(jsontext.KindBeginArray):
 		err = b.array(maxRows)
 	default:
 		if err = b.skip(); err == nil {
@@ -105,6 +106,9 @@ func (b *Batch) document(maxRows int) error {
 	return nil
 }
 
+// at reports whether the next token is of the kind.
+func (b *Batch) at(kind jsontext.Kind) bool { return b.decoder.PeekKind() == kind }
+
 func (b *Batch) array(maxRows int) error {
 	if _, err := b.decoder.ReadToken(); err != nil {
 		return b.syntax(err)
@@ -113,17 +117,17 @@ func (b *Batch) array(maxRows int) error {
 		maxRows = min(maxRows, 1)
 	}
 	n := 0
-	for ; b.decoder.PeekKind() != jsontext.KindEndArray; n++ {
+	for ; !b.at(jsontext.KindEndArray); n++ {
 		var err error
 		switch {
 		case n >= maxRows:
 			err = b.skip()
-		case b.decoder.PeekKind() == jsontext.KindBeginObject:
+		case b.at(jsontext.KindBeginObject):
 			err = b.object(n)
 		default:
 			kind := b.decoder.PeekKind()
 			if err = b.skip(); err == nil && !b.full() {
-				b.faults = append(b.faults, fault.Field{Pointer: rowPointer(n, false), Detail: "must be an object, not " + kindName(kind)})
+				b.faults = append(b.faults, fault.Field{Pointer: rowPointer(n, false), Detail: "must be an object, not " + kindNames[kind]})
 			}
 		}
 		if err != nil {
@@ -153,7 +157,7 @@ func (b *Batch) object(row int) error {
 	b.nextSerial()
 	b.next = 0
 	present := 0
-	for b.decoder.PeekKind() != jsontext.KindEndObject {
+	for !b.at(jsontext.KindEndObject) {
 		raw, err := b.decoder.ReadValue()
 		if err != nil {
 			return b.syntax(err)
@@ -196,9 +200,11 @@ func (b *Batch) nextSerial() {
 		clear(b.faulty)
 		b.serial = 1
 	}
-	if len(b.unknown) > 0 {
+	const kept = 64 // do not hold on to the memory of a strange row
+	if len(b.unknown) > kept {
 		b.unknown = nil
 	}
+	clear(b.unknown)
 }
 
 // lookup returns the index of the feature that a raw JSON string names, or -1
@@ -229,7 +235,7 @@ func (b *Batch) unknownMember(raw []byte) error {
 		return b.repeated()
 	}
 	if len(b.unknown) >= maxUnknown {
-		return malformed(fragment(string(b.decoder.StackPointer().Parent())), "has more than "+strconv.Itoa(maxUnknown)+" members too many")
+		return malformed(fragment(string(b.decoder.StackPointer().Parent())), "has more than "+strconv.Itoa(maxUnknown)+" members that are no features")
 	}
 	b.refuseName(name)
 	if b.unknown == nil {
@@ -256,180 +262,11 @@ func (b *Batch) missing() {
 	}
 }
 
-// feature reads the value of feature i.
-func (b *Batch) feature(i, row int) error {
-	f := &b.fields()[i]
-	if f.Array {
-		return b.nested(i)
-	}
-	detail, err := b.element(f)
-	if err != nil {
-		return err
-	}
-	if detail == "" && f.member >= 0 {
-		if b.Single {
-			b.setMember(f)
-		} else if !f.fits(&b.value) {
-			detail = f.broken(&b.value)
-		}
-	}
-	switch {
-	case detail != "":
-		b.refuse(i, "", detail)
-	case len(b.faults) == 0:
-		b.sinks[f.in].put(row*b.schema.inputs[f.in].width+f.column, &b.value)
-	}
-	return nil
-}
-
-// element reads a value of the feature's type into b.value. It returns what is
-// wrong with it in itself, not by the feature's rules.
-func (b *Batch) element(f *field) (string, error) {
-	kind := b.decoder.PeekKind()
-	want := jsontext.KindNumber
-	switch f.info.class {
-	case classString:
-		want = jsontext.KindString
-	case classBool:
-		if kind == jsontext.KindTrue {
-			want = kind
-		} else {
-			want = jsontext.KindFalse
-		}
-	case classFloat, classInt, classUint:
-	}
-	b.value.null = kind == jsontext.KindNull && f.Nullable
-	if kind != want && !b.value.null {
-		if err := b.skip(); err != nil {
-			return "", err
-		}
-		return "must be " + f.info.json + ", not " + kindName(kind), nil
-	}
-	raw, err := b.decoder.ReadValue()
-	if err != nil {
-		return "", b.syntax(err)
-	}
-	if b.value.null {
-		b.value.f = math.NaN()
-		return "", nil
-	}
-	return b.parse(f, raw), nil
-}
-
-// parse converts a raw value of the right JSON type.
-func (b *Batch) parse(f *field, raw []byte) string {
-	v := &b.value
-	switch f.info.class {
-	case classFloat:
-		v.f = parseFloat(raw)
-		if math.Abs(v.f) > f.info.maximum {
-			return f.broken(v)
-		}
-	case classInt, classUint:
-		return f.parseInteger(raw, v)
-	case classString:
-		if bytes.IndexByte(raw, '\\') >= 0 {
-			b.scratch, _ = jsontext.AppendUnquote(b.scratch[:0], raw)
-			raw = b.scratch
-		} else {
-			raw = raw[1 : len(raw)-1]
-		}
-		known, ok := f.strings[string(raw)]
-		if !ok {
-			known = string(raw)
-		}
-		v.s = known
-	case classBool:
-		v.b = raw[0] == 't'
-	}
-	return ""
-}
-
-func (f *field) parseInteger(raw []byte, v *value) string {
-	negative, magnitude, status := parseInt(raw)
-	switch {
-	case status == intFraction:
-		return "must be an integer, without a fraction"
-	case status == intOverflow:
-		return f.range_()
-	case f.info.class == classUint:
-		if negative && magnitude > 0 {
-			return f.range_()
-		}
-		v.u = magnitude
-		return ""
-	case negative && magnitude > 1<<63, !negative && magnitude > math.MaxInt64:
-		return f.range_()
-	}
-	v.i = int64(magnitude) //nolint:gosec // 2⁶³ wraps to its own negative, which is what is meant
-	if negative {
-		v.i = -v.i
-	}
-	if v.i < f.info.lo || v.i > f.info.hi {
-		return f.broken(v)
-	}
-	return ""
-}
-
-// setMember puts the value into the row struct.
-func (b *Batch) setMember(f *field) {
-	member, store := b.members[f.member], b.storage[f.member]
-	if f.Nullable {
-		if b.value.null {
-			member.SetZero()
-			return
-		}
-		member.Set(store.Addr())
-	}
-	switch f.info.class {
-	case classFloat:
-		store.SetFloat(b.value.f)
-	case classInt:
-		store.SetInt(b.value.i)
-	case classUint:
-		store.SetUint(b.value.u)
-	case classString:
-		store.SetString(b.value.s)
-	case classBool:
-		store.SetBool(b.value.b)
-	}
-}
-
-// checkRow has package validator hold the row struct against the rules.
-// Members of features that are missing or were refused hold no value of this
-// request and do not count.
-func (b *Batch) checkRow() error {
-	if b.row == nil {
-		return nil
-	}
-	err := b.schema.validate.Struct(b.row)
-	if err == nil {
-		return nil
-	}
-	var invalid validator.ValidationErrors
-	if !errors.As(err, &invalid) {
-		return err
-	}
-	for _, e := range invalid {
-		i, err := strconv.Atoi(e.StructField()[len(memberPrefix):])
-		if err != nil || i >= len(b.fields()) {
-			return fault.Wrap(fault.Internal, "", e)
-		}
-		if b.seen[i] == b.serial && b.faulty[i] != b.serial {
-			rules := b.fields()[i].rules
-			k := slices.IndexFunc(rules, func(r rule) bool { return r.tag == e.Tag() })
-			b.refuse(i, "", rules[k].detail)
-		}
-	}
-	return nil
-}
-
 // shape gives the input tensors their shapes.
 func (b *Batch) shape() {
-	var dims [maxDepth + 1]int
 	for i := range b.schema.inputs {
 		in := &b.schema.inputs[i]
-		shape := dims[:0]
+		shape := b.dims[:0]
 		if !in.whole {
 			shape = append(shape, b.Rows)
 		}
@@ -439,70 +276,7 @@ func (b *Batch) shape() {
 		case !in.flat:
 			shape = append(shape, in.width)
 		}
+		b.dims = shape
 		b.sinks[i].finish(shape)
-	}
-}
-
-// skip reads over a value that has no place, as strictly as over any other.
-func (b *Batch) skip() error {
-	kind := b.decoder.PeekKind()
-	if kind != jsontext.KindBeginArray && kind != jsontext.KindBeginObject {
-		if _, err := b.decoder.ReadValue(); err != nil {
-			return b.syntax(err)
-		}
-		return nil
-	}
-	pointer, start, depth := b.decoder.StackPointer(), b.decoder.InputOffset(), b.decoder.StackDepth()
-	for {
-		if _, err := b.decoder.ReadToken(); err != nil {
-			return b.syntax(err)
-		}
-		level := b.decoder.StackDepth()
-		if level > maxDepth {
-			return b.tooDeep()
-		}
-		if kind, n := b.decoder.StackIndex(level); kind == jsontext.KindBeginObject && n > 2*maxUnknown {
-			return malformed(fragment(string(b.decoder.StackPointer().Parent())), "has more than "+strconv.Itoa(maxUnknown)+" members")
-		}
-		if level == depth {
-			break
-		}
-	}
-	return b.unique(string(pointer), start)
-}
-
-// unique refuses a composite value that was read over and names a member twice
-// somewhere inside.
-func (b *Batch) unique(pointer string, start int64) error {
-	segment := b.body[start:b.decoder.InputOffset()]
-	lead := bytes.IndexAny(segment, "[{")
-	strict := jsontext.NewDecoder(bytes.NewBuffer(segment[lead:]))
-	if _, err := strict.ReadValue(); err != nil {
-		return syntaxFault(err, start+int64(lead), pointer)
-	}
-	return nil
-}
-
-func (b *Batch) tooDeep() error {
-	return malformed("#", "it is nested more than "+strconv.Itoa(maxDepth)+" deep, at byte "+strconv.FormatInt(b.decoder.InputOffset(), 10))
-}
-
-func (b *Batch) syntax(err error) error { return syntaxFault(err, 0, "") }
-
-// kindName names a JSON type as "not …" in a detail does.
-func kindName(kind jsontext.Kind) string {
-	switch kind {
-	case jsontext.KindNull:
-		return "null"
-	case jsontext.KindTrue, jsontext.KindFalse:
-		return "a boolean"
-	case jsontext.KindString:
-		return "a string"
-	case jsontext.KindNumber:
-		return "a number"
-	case jsontext.KindBeginArray:
-		return "an array"
-	default:
-		return "an object"
 	}
 }

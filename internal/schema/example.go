@@ -42,8 +42,8 @@ func (c *compiler) compileExample() {
 	if len(e.Fields) == 0 {
 		c.report(0, "the examples do not make a valid row: %s", e.Msg)
 	}
-	for _, fault := range e.Fields {
-		c.report(c.exampleLine(fault.Pointer), "the examples do not make a valid row: %s %s", fault.Pointer, fault.Detail)
+	for _, f := range e.Fields {
+		c.report(c.exampleLine(f.Pointer), "the examples do not make a valid row: %s %s", f.Pointer, f.Detail)
 	}
 }
 
@@ -185,24 +185,19 @@ func write(b *strings.Builder, re *syntax.Regexp) {
 	if b.Len() > maxMatching {
 		return
 	}
-	switch re.Op {
-	case syntax.OpLiteral:
-		for _, r := range re.Rune {
-			b.WriteRune(r)
-		}
-	case syntax.OpCharClass:
-		if len(re.Rune) > 0 {
-			b.WriteRune(printable(re.Rune))
-		}
-	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+	switch { // what may be empty, is
+	case re.Op == syntax.OpAnyChar, re.Op == syntax.OpAnyCharNotNL:
 		b.WriteByte('a')
-	case syntax.OpCapture, syntax.OpPlus, syntax.OpAlternate:
+	case re.Op == syntax.OpCharClass && len(re.Rune) > 0:
+		b.WriteRune(printable(re.Rune))
+	case re.Op == syntax.OpLiteral:
+		b.WriteString(string(re.Rune))
+	case re.Op == syntax.OpCapture, re.Op == syntax.OpPlus, re.Op == syntax.OpAlternate:
 		write(b, re.Sub[0])
-	case syntax.OpConcat:
+	case re.Op == syntax.OpConcat:
 		for _, sub := range re.Sub {
 			write(b, sub)
 		}
-	default: // what may be empty
 	}
 }
 

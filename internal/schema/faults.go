@@ -82,11 +82,12 @@ func (b *Batch) flush(row int) {
 
 func (b *Batch) suggestion(name string) string {
 	s := b.schema
-	i, ok := -1, false
-	if len(name) <= maxSuggested {
-		if i, ok = s.byFold[fold(name)]; !ok {
-			i = nearest(name, s.folded, &b.work)
-		}
+	if len(name) > maxSuggested {
+		return ""
+	}
+	i, ok := s.byFold[fold(name)]
+	if !ok {
+		i = nearest(name, s.folded, &b.work)
 	}
 	if i < 0 {
 		return ""

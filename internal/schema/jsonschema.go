@@ -2,6 +2,7 @@ package schema
 
 import (
 	"regexp"
+	"slices"
 
 	"onnxgate/internal/tensor"
 )
@@ -10,12 +11,6 @@ import (
 type object = map[string]any
 
 const dialect = "https://json-schema.org/draft/2020-12/schema"
-
-// formats are the OpenAPI names of number formats.
-var formats = map[tensor.DType]string{
-	tensor.Float32: "float", tensor.Float64: "double",
-	tensor.Int32: "int32", tensor.Int64: "int64",
-}
 
 // RowSchema returns the JSON Schema (draft 2020-12) of one row. It accepts what
 // Decode accepts, but that numbers between two float64 are rounded by Decode
@@ -63,9 +58,9 @@ func (f *field) arraySchema(element object, anyShape bool) object {
 		return object{"type": "array", "minItems": 1}
 	}
 	o := element
-	for i := len(f.Shape) - 1; i >= 0; i-- {
+	for _, n := range slices.Backward(f.Shape) {
 		outer := object{"type": "array", "items": o, "minItems": 1}
-		if n := f.Shape[i]; n >= 0 {
+		if n >= 0 {
 			outer["minItems"], outer["maxItems"] = n, n
 		}
 		o = outer
@@ -74,9 +69,9 @@ func (f *field) arraySchema(element object, anyShape bool) object {
 }
 
 func (f *field) elementSchema() object {
-	o := object{"type": jsonType(f.dtype)}
-	if format, ok := formats[f.dtype]; ok {
-		o["format"] = format
+	o := object{"type": f.info.json}
+	if f.info.format != "" {
+		o["format"] = f.info.format
 	}
 	switch f.info.class {
 	case classFloat:
@@ -93,7 +88,7 @@ func (f *field) elementSchema() object {
 		o["enum"] = append([]any(nil), f.Enum...)
 	}
 	if f.Nullable {
-		o["type"] = []string{jsonType(f.dtype), "null"}
+		o["type"] = []string{f.info.json, "null"}
 		if len(f.Enum) > 0 {
 			o["enum"] = append(append([]any(nil), f.Enum...), nil)
 		}
@@ -147,19 +142,6 @@ func (f *field) textRules(o object) {
 		o["x-re2-pattern"] = f.Pattern
 	default:
 		o["pattern"] = f.Pattern
-	}
-}
-
-func jsonType(d tensor.DType) string {
-	switch types[d].class {
-	case classInt, classUint:
-		return "integer"
-	case classString:
-		return "string"
-	case classBool:
-		return "boolean"
-	default:
-		return "number"
 	}
 }
 
@@ -248,14 +230,15 @@ func (r *response) scoresSchema() object {
 // valueSchema describes one row of an output. A declared shape is a hint, so an
 // array's extents are not promised.
 func valueSchema(spec tensor.Spec) object {
-	element := []string{jsonType(spec.DType)}
-	if element[0] == "number" {
+	info, _ := typeOf(spec.DType)
+	element := []string{info.json}
+	if info.class == classFloat {
 		element = append(element, "null")
 	}
 	switch {
 	case spec.Kind == tensor.KindMapSequence:
 		return object{"type": "object", "additionalProperties": object{"type": element}}
-	case isFlat(spec):
+	case isFlat(spec) && (len(spec.Dims) == 0 || spec.Dims[0].Size <= 1):
 		return object{"type": element}
 	default:
 		return object{"type": append([]string{"array"}, element...)}

@@ -42,7 +42,7 @@ func (n *nest) value(level int) error {
 		if err := n.skip(); err != nil {
 			return err
 		}
-		n.fail(level, "must be an array, not "+kindName(kind))
+		n.fail(level, "must be an array, not "+kindNames[kind])
 		return nil
 	default:
 		n.open = false

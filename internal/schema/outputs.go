@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"onnxgate/internal/tensor"
 )
@@ -107,7 +108,7 @@ func (c *compiler) namedOutput(path, name string) int {
 		}
 		names = append(names, strconv.Quote(s.Name))
 	}
-	c.report(c.manifest.line(path), "the graph has no output %q; it has %v", name, names)
+	c.report(c.manifest.line(path), "the graph has no output %q; it has %s", name, strings.Join(names, ", "))
 	return -1
 }
 
@@ -147,16 +148,17 @@ func derivedRoles(out []tensor.Spec, named bool) (label, scores int) {
 }
 
 func isLabelType(s tensor.Spec) bool {
-	info, known := types[s.DType]
+	info, known := typeOf(s.DType)
 	return known && s.Kind == tensor.KindTensor && info.class != classFloat && info.class != classBool
 }
 
 func isScoreType(s tensor.Spec) bool {
-	return s.Kind == tensor.KindMapSequence || types[s.DType].class == classFloat && s.DType != tensor.Undefined
+	info, known := typeOf(s.DType)
+	return s.Kind == tensor.KindMapSequence || known && info.class == classFloat
 }
 
 func isNumber(d tensor.DType) bool {
-	info, known := types[d]
+	info, known := typeOf(d)
 	return known && info.class <= classUint
 }
 

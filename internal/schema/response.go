@@ -100,10 +100,9 @@ func (e *encoder) row(dst []byte, row int) []byte {
 		if e.scores >= 0 {
 			dst = e.probabilities(append(dst, `,"probabilities":{`...), row)
 		}
-		return dst
 	case formNumber:
-		return e.value(append(dst, `"prediction":`...), 0, row)
-	default:
+		dst = e.value(append(dst, `"prediction":`...), 0, row)
+	case formOutputs:
 		dst = append(dst, `"outputs":{`...)
 		for i := range e.outputs {
 			if i > 0 {
@@ -111,8 +110,9 @@ func (e *encoder) row(dst []byte, row int) []byte {
 			}
 			dst = e.value(append(dst, e.outputKeys[i]...), i, row)
 		}
-		return append(dst, '}')
+		dst = append(dst, '}')
 	}
+	return dst
 }
 
 // class appends the prediction and its label.
@@ -282,14 +282,13 @@ func (e *encoder) element(dst []byte, t *tensor.Tensor, at int) []byte {
 }
 
 func (e *encoder) float(t *tensor.Tensor, at int) float64 {
-	switch t.DType() {
-	case tensor.Float32:
-		return float64(tensor.Of[float32](t)[at])
-	case tensor.Half:
-		return fromHalf(tensor.Of[tensor.Float16](t)[at])
-	default:
-		return tensor.Of[float64](t)[at]
+	if x := tensor.Of[float32](t); x != nil {
+		return float64(x[at])
 	}
+	if x := tensor.Of[tensor.Float16](t); x != nil {
+		return fromHalf(x[at])
+	}
+	return tensor.Of[float64](t)[at]
 }
 
 func (e *encoder) number(dst []byte, x float64, bits int) []byte {

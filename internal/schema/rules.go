@@ -7,66 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"onnxgate/internal/tensor"
 )
-
-// class is the family of element types that share a representation in JSON
-// and in memory.
-type class uint8
-
-const (
-	classFloat  class = iota // value.f
-	classInt                 // value.i
-	classUint                // value.u, for uint64 alone
-	classString              // value.s
-	classBool                // value.b
-)
-
-// value is one decoded element; the member that its class names is set.
-type value struct {
-	f    float64
-	i    int64
-	u    uint64
-	s    string
-	b    bool
-	null bool // f is NaN
-}
-
-// typeInfo is what the rules need to know of an element type.
-type typeInfo struct {
-	class   class
-	maximum float64 // greatest magnitude, for classFloat
-	lo, hi  int64   // range, for classInt
-	json    string  // the JSON type, as "must be …" says it
-}
-
-var types = map[tensor.DType]typeInfo{
-	tensor.Half:    {class: classFloat, maximum: 65504, json: "a number"},
-	tensor.Float32: {class: classFloat, maximum: math.MaxFloat32, json: "a number"},
-	tensor.Float64: {class: classFloat, maximum: math.MaxFloat64, json: "a number"},
-	tensor.Int8:    {class: classInt, lo: math.MinInt8, hi: math.MaxInt8, json: "an integer"},
-	tensor.Int16:   {class: classInt, lo: math.MinInt16, hi: math.MaxInt16, json: "an integer"},
-	tensor.Int32:   {class: classInt, lo: math.MinInt32, hi: math.MaxInt32, json: "an integer"},
-	tensor.Int64:   {class: classInt, lo: math.MinInt64, hi: math.MaxInt64, json: "an integer"},
-	tensor.Uint8:   {class: classInt, hi: math.MaxUint8, json: "an integer"},
-	tensor.Uint16:  {class: classInt, hi: math.MaxUint16, json: "an integer"},
-	tensor.Uint32:  {class: classInt, hi: math.MaxUint32, json: "an integer"},
-	tensor.Uint64:  {class: classUint, json: "an integer"},
-	tensor.String:  {class: classString, json: "a string"},
-	tensor.Bool:    {class: classBool, json: "true or false"},
-}
-
-// dtypeNamed is the inverse of DType.String; Undefined for an unknown name.
-func dtypeNamed(name string) tensor.DType {
-	for d := range types {
-		if d.String() == name {
-			return d
-		}
-	}
-	return tensor.Undefined
-}
 
 // field is a feature with its rules compiled. The rules have two forms that a
 // test holds together: validate tags, which package validator applies to the
@@ -83,9 +26,9 @@ type field struct {
 	ilo, ihi int64
 	ulo, uhi uint64
 
-	floats  []float64
-	ints    []int64
-	uints   []uint64
+	floats  map[float64]bool
+	ints    map[int64]bool
+	uints   map[uint64]bool
 	strings map[string]string // each string of the enum to itself
 	pattern *regexp.Regexp
 
@@ -120,8 +63,8 @@ const (
 // compileField compiles the rules of f for elements of type d.
 func compileField(f Feature, d tensor.DType, form form) (field, []ruleProblem) {
 	c := &fieldCompiler{form: form, field: field{Feature: f, dtype: d, info: types[d], member: -1}}
-	c.field.Type, c.Array = d.String(), form == formArray
-	c.field.pointer = "/" + pointerToken(f.Name)
+	c.Type, c.Array = d.String(), form == formArray
+	c.pointer = "/" + pointerToken(f.Name)
 	c.applicable()
 	c.limits()
 	c.enum()
@@ -212,14 +155,13 @@ func (c *fieldCompiler) limits() {
 // predicate. An exclusive end beyond which the type has no value leaves an
 // empty range, which nonempty reports.
 func (c *fieldCompiler) narrow(tag string, v value) func(*value) bool {
-	switch c.info.class {
-	case classUint:
+	if c.info.class == classUint {
 		return narrowTo(tag, v.u, &c.ulo, &c.uhi, 0, math.MaxUint64, func(x *value) uint64 { return x.u })
-	case classInt:
-		return narrowTo(tag, v.i, &c.ilo, &c.ihi, math.MinInt64, math.MaxInt64, func(x *value) int64 { return x.i })
-	default:
-		return narrowFloat(tag, v.f, &c.flo, &c.fhi)
 	}
+	if c.info.class == classInt {
+		return narrowTo(tag, v.i, &c.ilo, &c.ihi, math.MinInt64, math.MaxInt64, func(x *value) int64 { return x.i })
+	}
+	return narrowFloat(tag, v.f, &c.flo, &c.fhi)
 }
 
 func narrowTo[T int64 | uint64](tag string, v T, lo, hi *T, least, greatest T, of func(*value) T) func(*value) bool {
@@ -270,29 +212,21 @@ func (c *fieldCompiler) enum() {
 		return
 	}
 	c.Enum = slices.Clone(c.Enum)
-	c.strings = make(map[string]string)
+	c.floats, c.ints = make(map[float64]bool), make(map[int64]bool)
+	c.uints, c.strings = make(map[uint64]bool), make(map[string]string)
 	texts := make([]string, len(c.Enum))
 	for i, x := range c.Enum {
 		var v value
 		part := fmt.Sprintf("Enum[%d]", i)
 		if reason := c.coerce(x, &v); reason != "" {
-			c.report(part, "enum value %s", reason)
+			c.report(part, "enum value %v %s", x, reason)
 			continue
 		}
 		c.Enum[i], texts[i] = c.typed(&v), c.format(&v)
 		if c.allowed(&v) {
 			c.report(part, "enum value %s appears twice", texts[i])
 		}
-		switch c.info.class {
-		case classFloat:
-			c.floats = append(c.floats, v.f)
-		case classInt:
-			c.ints = append(c.ints, v.i)
-		case classUint:
-			c.uints = append(c.uints, v.u)
-		default:
-			c.strings[v.s] = v.s
-		}
+		c.allow(&v)
 	}
 	const shown = 20
 	detail := "must be one of " + strings.Join(texts[:min(len(texts), shown)], ", ")
@@ -300,6 +234,19 @@ func (c *fieldCompiler) enum() {
 		detail += fmt.Sprintf(" and %d more", len(texts)-shown)
 	}
 	c.rules = append(c.rules, rule{tag: "enum", detail: detail})
+}
+
+func (c *fieldCompiler) allow(v *value) {
+	switch c.info.class {
+	case classFloat:
+		c.floats[v.f] = true
+	case classInt:
+		c.ints[v.i] = true
+	case classUint:
+		c.uints[v.u] = true
+	case classString, classBool:
+		c.strings[v.s] = v.s
+	}
 }
 
 // text compiles the rules of strings.
@@ -327,12 +274,11 @@ func (c *fieldCompiler) text() {
 // the other rules.
 func (c *fieldCompiler) nonempty() {
 	if c.flo > c.fhi || c.ilo > c.ihi || c.ulo > c.uhi {
-		part := "Max"
-		if c.Max == nil {
-			part = "ExclusiveMax"
-		}
-		if c.Max == nil && c.ExclusiveMax == nil {
-			part = "Min"
+		part := ""
+		for _, l := range c.limitList() {
+			if *l.value != nil {
+				part = l.part
+			}
 		}
 		c.report(part, "the range is impossible: no %s can be in it", c.Type)
 		return
@@ -364,90 +310,6 @@ func (c *fieldCompiler) checkExample() {
 	}
 }
 
-// allowed reports whether v is in the enum.
-func (f *field) allowed(v *value) bool {
-	switch f.info.class {
-	case classFloat:
-		return slices.Contains(f.floats, v.f)
-	case classInt:
-		return slices.Contains(f.ints, v.i)
-	case classUint:
-		return slices.Contains(f.uints, v.u)
-	default:
-		_, ok := f.strings[v.s]
-		return ok
-	}
-}
-
-// fits reports whether v keeps every rule.
-func (f *field) fits(v *value) bool {
-	switch f.info.class {
-	case classFloat:
-		if !(v.f >= f.flo && v.f <= f.fhi) {
-			return v.null && f.Nullable
-		}
-	case classInt:
-		if v.i < f.ilo || v.i > f.ihi {
-			return false
-		}
-	case classUint:
-		if v.u < f.ulo || v.u > f.uhi {
-			return false
-		}
-	case classString:
-		if f.MaxLength > 0 && len(v.s) > f.MaxLength && utf8.RuneCountInString(v.s) > f.MaxLength {
-			return false
-		}
-		if f.pattern != nil && !f.pattern.MatchString(v.s) {
-			return false
-		}
-	case classBool:
-		return true
-	}
-	return len(f.Enum) == 0 || f.allowed(v)
-}
-
-// broken returns the detail of the first rule that v breaks, or "".
-func (f *field) broken(v *value) string {
-	if v.null && f.Nullable {
-		return ""
-	}
-	for i := range f.rules {
-		if !f.holds(&f.rules[i], v) {
-			return f.rules[i].detail
-		}
-	}
-	if !f.fits(v) {
-		return f.range_()
-	}
-	return ""
-}
-
-func (f *field) holds(r *rule, v *value) bool {
-	switch r.tag {
-	case "enum":
-		return f.allowed(v)
-	case "max":
-		return utf8.RuneCountInString(v.s) <= f.MaxLength
-	case "pattern":
-		return f.pattern.MatchString(v.s)
-	default:
-		return r.holds(v)
-	}
-}
-
-// range_ says what the element type itself can hold.
-func (f *field) range_() string {
-	switch f.info.class {
-	case classFloat:
-		return "must be a number that " + f.Type + " can hold, at most " + strconv.FormatFloat(f.info.maximum, 'g', -1, 64) + " in magnitude"
-	case classUint:
-		return "must be an integer from 0 to 18446744073709551615"
-	default:
-		return fmt.Sprintf("must be an integer from %d to %d", f.info.lo, f.info.hi)
-	}
-}
-
 // tag returns the rules as a validate tag, or "" when there are none. id is
 // the parameter of the rules that package validator does not have itself.
 func (f *field) tag(id int) string {
@@ -465,91 +327,4 @@ func (f *field) tag(id int) string {
 		tags = append(tags, r.tag+"="+r.param)
 	}
 	return strings.Join(tags, ",")
-}
-
-// coerce converts a scalar of the manifest to the field's type, and returns
-// what is wrong when it cannot.
-func (f *field) coerce(x any, v *value) string {
-	switch f.info.class {
-	case classFloat:
-		switch x := x.(type) {
-		case float64:
-			v.f = x
-		case int64:
-			v.f = float64(x)
-		case uint64:
-			v.f = float64(x)
-		default:
-			return "must be a number"
-		}
-	case classInt, classUint:
-		return f.coerceInt(x, v)
-	case classString:
-		s, ok := x.(string)
-		if !ok {
-			return "must be a text; quotes make it one"
-		}
-		v.s = s
-	case classBool:
-		b, ok := x.(bool)
-		if !ok {
-			return "must be true or false"
-		}
-		v.b = b
-	}
-	return ""
-}
-
-func (f *field) coerceInt(x any, v *value) string {
-	switch x := x.(type) {
-	case int64:
-		if f.info.class == classInt {
-			v.i = x
-			return ""
-		}
-		if x >= 0 {
-			v.u = uint64(x)
-			return ""
-		}
-	case uint64:
-		if f.info.class == classUint {
-			v.u = x
-			return ""
-		}
-	default:
-		return "must be an integer"
-	}
-	return f.range_()
-}
-
-// typed is the inverse of coerce.
-func (f *field) typed(v *value) any {
-	switch f.info.class {
-	case classFloat:
-		return v.f
-	case classInt:
-		return v.i
-	case classUint:
-		return v.u
-	case classString:
-		return v.s
-	default:
-		return v.b
-	}
-}
-
-// format writes v as JSON does.
-func (f *field) format(v *value) string {
-	switch f.info.class {
-	case classFloat:
-		return string(appendFloat(nil, v.f, 64))
-	case classInt:
-		return strconv.FormatInt(v.i, 10)
-	case classUint:
-		return strconv.FormatUint(v.u, 10)
-	case classString:
-		return strconv.Quote(v.s)
-	default:
-		return strconv.FormatBool(v.b)
-	}
 }
