@@ -24,6 +24,8 @@ var layers = map[string]int{
 	"httpapi": 3, "sqlstore": 3,
 	// wiring
 	"app": 4, "cli": 5,
+	// for tests alone: above everything, so that nothing else may import it
+	"testkit": 6,
 }
 
 // wiredOnly are the packages that nobody but app may import: the others take

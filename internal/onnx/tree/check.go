@@ -1,0 +1,115 @@
+package tree
+
+import "fmt"
+
+// refuseDetail is the part of a refusal that follows the name of a node.
+func refuseDetail(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+// check refuses a forest in which a walk could go on for ever or too long, and
+// fills in what layouts need to know. where names a branch for messages.
+// It visits each edge a bounded number of times.
+func (f *forest) check(where func(n int32) (tree, node int64)) error {
+	if len(f.roots) == 0 {
+		return refuse("it has no tree")
+	}
+	c := checker{
+		f: f, where: where,
+		state:  make([]visit, len(f.nodes)),
+		height: make([]int32, len(f.nodes)),
+		owner:  make([]int32, len(f.nodes)),
+	}
+	for t, root := range f.roots {
+		c.tree = int32(t)
+		if err := c.visit(root); err != nil {
+			return err
+		}
+		f.depth = max(f.depth, int(c.height[root]))
+	}
+	f.shared = c.edges+len(f.roots) != c.visited
+	return nil
+}
+
+type visit uint8
+
+const (
+	unseen visit = iota
+	open         // on the path from the root
+	done
+)
+
+// checker is a depth-first search without recursion: a hostile tree can be as
+// deep as the file is long.
+type checker struct {
+	f              *forest
+	where          func(int32) (int64, int64)
+	state          []visit
+	height         []int32 // nodes on the longest path down to a leaf
+	owner          []int32 // the tree that a visited node was met in
+	stack          []int32
+	tree           int32
+	edges, visited int
+}
+
+func (c *checker) visit(root int32) error {
+	if c.state[root] == unseen {
+		c.push(root)
+	} else if c.f.nodes[root].mode != Leaf {
+		return c.inTwoTrees(root)
+	}
+	for len(c.stack) > 0 {
+		i := c.stack[len(c.stack)-1]
+		n := &c.f.nodes[i]
+		if n.mode == Leaf {
+			c.finish(i, 1)
+			continue
+		}
+		if next, err := c.next(i, n); err != nil {
+			return err
+		} else if next >= 0 {
+			c.push(next)
+			continue
+		}
+		c.edges += 2
+		c.f.features = max(c.f.features, int(n.feature)+1)
+		c.finish(i, 1+max(c.height[n.yes], c.height[n.no]))
+		if c.height[i] > MaxDepth {
+			tree, _ := c.where(root)
+			return refuse("tree %d is deeper than %d nodes", tree, MaxDepth)
+		}
+	}
+	return nil
+}
+
+// next returns a child of i that is yet to be visited, or -1.
+func (c *checker) next(i int32, n *node) (int32, error) {
+	for _, child := range [...]int32{n.yes, n.no} {
+		switch c.state[child] {
+		case unseen:
+			return child, nil
+		case open:
+			tree, id := c.where(i)
+			return 0, refuse("tree %d, node %d: one of its branches leads back to it or above it", tree, id)
+		case done:
+			if c.owner[child] != c.tree && c.f.nodes[child].mode != Leaf {
+				return 0, c.inTwoTrees(child)
+			}
+		}
+	}
+	return -1, nil
+}
+
+func (c *checker) inTwoTrees(i int32) error {
+	_, id := c.where(i)
+	return refuse("node %d belongs to two trees", id)
+}
+
+func (c *checker) push(i int32) {
+	c.state[i], c.owner[i] = open, c.tree
+	c.stack = append(c.stack, i)
+}
+
+func (c *checker) finish(i, height int32) {
+	c.state[i], c.height[i] = done, height
+	c.stack = c.stack[:len(c.stack)-1]
+	c.visited++
+}

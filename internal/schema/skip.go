@@ -1,0 +1,65 @@
+package schema
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// skip reads over a value that has no place, as strictly as over any other.
+func (b *Batch) skip() error {
+	kind := b.decoder.PeekKind()
+	if kind != jsontext.KindBeginArray && kind != jsontext.KindBeginObject {
+		if _, err := b.decoder.ReadValue(); err != nil {
+			return b.syntax(err)
+		}
+		return nil
+	}
+	pointer, start, depth := b.decoder.StackPointer(), b.decoder.InputOffset(), b.decoder.StackDepth()
+	for {
+		if _, err := b.decoder.ReadToken(); err != nil {
+			return b.syntax(err)
+		}
+		level := b.decoder.StackDepth()
+		if level > maxDepth {
+			return b.tooDeep()
+		}
+		if kind, n := b.decoder.StackIndex(level); kind == jsontext.KindBeginObject && n > 2*maxUnknown {
+			return malformed(fragment(string(b.decoder.StackPointer().Parent())), "has more than "+strconv.Itoa(maxUnknown)+" members")
+		}
+		if level == depth {
+			break
+		}
+	}
+	return b.unique(string(pointer), start)
+}
+
+// unique refuses a composite value that was read over and names a member twice
+// somewhere inside.
+func (b *Batch) unique(pointer string, start int64) error {
+	segment := b.body[start:b.decoder.InputOffset()]
+	lead := bytes.IndexAny(segment, "[{")
+	strict := jsontext.NewDecoder(bytes.NewBuffer(segment[lead:]))
+	if _, err := strict.ReadValue(); err != nil {
+		return syntaxFault(err, start+int64(lead), pointer)
+	}
+	return nil
+}
+
+func (b *Batch) tooDeep() error {
+	return malformed("#", "it is nested more than "+strconv.Itoa(maxDepth)+" deep, at byte "+strconv.FormatInt(b.decoder.InputOffset(), 10))
+}
+
+func (b *Batch) syntax(err error) error { return syntaxFault(err, 0, "") }
+
+// kindNames names the JSON type that a token begins, as "not …" in a detail does.
+var kindNames = [256]string{
+	jsontext.KindNull:        "null",
+	jsontext.KindTrue:        "a boolean",
+	jsontext.KindFalse:       "a boolean",
+	jsontext.KindString:      "a string",
+	jsontext.KindNumber:      "a number",
+	jsontext.KindBeginArray:  "an array",
+	jsontext.KindBeginObject: "an object",
+}
