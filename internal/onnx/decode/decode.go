@@ -1,0 +1,253 @@
+// Package decode turns the bytes of an ONNX file into an onnx.Model. It alone
+// knows protobuf.
+//
+// It reads the wire with protowire and not with code generated from
+// onnx.proto, for three reasons: generated code has made the whole message
+// tree in memory before anything can look at its size, while here every limit
+// is checked before the memory that it bounds is asked for; it needs
+// reflection and a registry of messages that the binary carries for nothing
+// else; and it merges or replaces a singular field that comes twice, where a
+// model must not mean two things to two readers. The price is small, because
+// the engine needs few of the messages and these are stable.
+//
+// Whatever the bytes are, Model returns an error or a model whose size is in
+// proportion to the file; it never panics.
+package decode
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx"
+)
+
+// Model decodes a ModelProto. Its errors are fault.Content and say which part
+// of the file is at fault. The model keeps no reference to data.
+func Model(data []byte, limits onnx.Limits) (*onnx.Model, error) {
+	limits = limits.WithDefaults()
+	if len(data) > limits.Bytes {
+		return nil, fault.Newf(fault.Content, "the ONNX file has %d bytes; at most %d are allowed", len(data), limits.Bytes)
+	}
+	if what := foreign(data); what != "" {
+		return nil, fault.Newf(fault.Content, "this is not an ONNX file but %s", what)
+	}
+	d := decoder{limits: limits, memory: slack + growth*len(data), words: map[string]string{}}
+	m, err := d.model(data)
+	if err != nil {
+		return nil, fault.Newf(fault.Content, "the ONNX file cannot be read: %v", err)
+	}
+	return m, nil
+}
+
+// A decoded model may take slack bytes plus growth times its file. Files that
+// exporters write stay below; what goes over is made of empty entries.
+const (
+	slack  = 32 << 20
+	growth = 4
+)
+
+// What one decoded message takes in memory, in bytes, rounded up.
+const (
+	nodeSize      = 192
+	attributeSize = 384
+	valueSize     = 128
+	tensorSize    = 160
+	stringSize    = 16
+)
+
+type decoder struct {
+	limits       onnx.Limits
+	memory       int // bytes that may still be taken
+	nodes        int
+	initializers int
+	words        map[string]string // short strings seen before
+}
+
+// take accounts for n bytes that are about to be allocated.
+func (d *decoder) take(n int) error {
+	if n < 0 || n > d.memory {
+		return fmt.Errorf("it needs more memory than a file of its size may (%d times its bytes and %d MiB)", growth, slack>>20)
+	}
+	d.memory -= n
+	return nil
+}
+
+// text reads a string and accounts for it.
+func (d *decoder) text(f field, dst *string) error {
+	if err := d.take(stringSize + len(f.body)); err != nil {
+		return err
+	}
+	return f.string(dst)
+}
+
+// texts appends an entry of a repeated string.
+func (d *decoder) texts(f field, dst *[]string) error {
+	var s string
+	if err := d.text(f, &s); err != nil {
+		return err
+	}
+	*dst = append(*dst, s)
+	return nil
+}
+
+// word returns b as a string. Short ones, such as the modes of tree nodes, are
+// kept once.
+func (d *decoder) word(b []byte) string {
+	const short, most = 32, 1 << 12
+	if len(b) > short {
+		return string(b)
+	}
+	if s, ok := d.words[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if len(d.words) < most {
+		d.words[s] = s
+	}
+	return s
+}
+
+// within reads a length-delimited field as a message, and says where an error
+// was.
+func within(f field, where string, read func(b []byte) error) error {
+	err := f.want(protowire.BytesType)
+	if err == nil {
+		err = read(f.body)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	return nil
+}
+
+// element is within for entry i of a repeated message.
+func element(f field, where string, i int, read func(b []byte) error) error {
+	err := f.want(protowire.BytesType)
+	if err == nil {
+		err = read(f.body)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %d: %w", where, i, err)
+	}
+	return nil
+}
+
+func (d *decoder) model(b []byte) (*onnx.Model, error) {
+	m := &onnx.Model{}
+	err := message(b, fields(1, 2, 3, 4, 5, 6, 7), func(f field) error {
+		switch f.num {
+		case 1:
+			return f.int64(&m.IRVersion)
+		case 2:
+			return d.text(f, &m.Producer)
+		case 3:
+			return d.text(f, &m.ProducerVersion)
+		case 4:
+			return d.text(f, &m.Domain)
+		case 5:
+			return f.int64(&m.Version)
+		case 7:
+			return within(f, "graph", func(b []byte) (err error) {
+				m.Graph, err = d.graph(b, 1)
+				return err
+			})
+		case 8:
+			return element(f, "opset_import", len(m.Opsets), func(b []byte) error { return d.opset(b, &m.Opsets) })
+		case 14:
+			return element(f, "metadata_props", len(m.Metadata), func(b []byte) error { return d.property(b, &m.Metadata) })
+		case 25:
+			return element(f, "function", len(m.Functions), func(b []byte) error { return d.function(b, &m.Functions) })
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if m.Graph == nil {
+		return nil, fmt.Errorf("it has no graph; is it an ONNX model?")
+	}
+	return m, nil
+}
+
+func (d *decoder) opset(b []byte, dst *[]onnx.Opset) error {
+	if err := d.take(valueSize); err != nil {
+		return err
+	}
+	var o onnx.Opset
+	err := message(b, fields(1, 2), func(f field) error {
+		switch f.num {
+		case 1:
+			return d.domain(f, &o.Domain)
+		case 2:
+			return f.int64(&o.Version)
+		}
+		return nil
+	})
+	*dst = append(*dst, o)
+	return err
+}
+
+// domain reads an operator domain. "ai.onnx" is another spelling of "".
+func (d *decoder) domain(f field, dst *string) error {
+	err := d.text(f, dst)
+	if *dst == "ai.onnx" {
+		*dst = ""
+	}
+	return err
+}
+
+func (d *decoder) property(b []byte, dst *[]onnx.Property) error {
+	if err := d.take(valueSize); err != nil {
+		return err
+	}
+	var p onnx.Property
+	err := message(b, fields(1, 2), func(f field) error {
+		switch f.num {
+		case 1:
+			return d.text(f, &p.Key)
+		case 2:
+			return d.text(f, &p.Value)
+		}
+		return nil
+	})
+	*dst = append(*dst, p)
+	return err
+}
+
+func (d *decoder) function(b []byte, dst *[]*onnx.Function) error {
+	if err := d.take(2 * nodeSize); err != nil {
+		return err
+	}
+	fn := &onnx.Function{}
+	err := message(b, fields(1, 8, 10, 13), func(f field) error {
+		switch f.num {
+		case 1:
+			return d.text(f, &fn.Name)
+		case 4:
+			return d.texts(f, &fn.Inputs)
+		case 5:
+			return d.texts(f, &fn.Outputs)
+		case 6:
+			return d.texts(f, &fn.Attributes)
+		case 7:
+			return element(f, "node", len(fn.Nodes), func(b []byte) error { return d.node(b, 1, &fn.Nodes) })
+		case 9:
+			return element(f, "opset_import", len(fn.Opsets), func(b []byte) error { return d.opset(b, &fn.Opsets) })
+		case 10:
+			return d.domain(f, &fn.Domain)
+		case 11:
+			return element(f, "attribute_proto", len(fn.Attributes), func(b []byte) error {
+				a, err := d.attribute(b, 1)
+				fn.Attributes = append(fn.Attributes, a.Name)
+				return err
+			})
+		case 13:
+			return d.text(f, &fn.Overload)
+		}
+		return nil
+	})
+	*dst = append(*dst, fn)
+	return err
+}

@@ -1,0 +1,30 @@
+// Package exec makes models run. Load decodes and checks a file and compiles
+// its graph into a Program: operators are looked up for their domain and
+// version, attributes parsed, constants folded, kernels picked and buffers
+// planned. What a Program does on a run is fixed by then.
+//
+// It is the engine's front door, and knows neither where files come from nor
+// who sends inputs.
+package exec
+
+import (
+	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/decode"
+)
+
+// Load returns the program of an ONNX file. Its errors are fault.Content and
+// say what to change in the model or its export. The program keeps no
+// reference to data.
+func Load(data []byte, limits onnx.Limits) (p *Program, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p, err = nil, fault.Newf(fault.Internal, "the engine failed on this model: %v", r)
+		}
+	}()
+	m, err := decode.Model(data, limits)
+	if err != nil {
+		return nil, err
+	}
+	return Compile(m, limits)
+}

@@ -1,0 +1,93 @@
+package ops
+
+import (
+	"context"
+	"slices"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/tensor"
+)
+
+// Kernel computes one node. The tensors are those of the frame. It may be
+// called from many goroutines at once, each with a frame of its own.
+type Kernel func(ctx context.Context, f *Frame) error
+
+// Budget is how many bytes the results of a run may still take.
+type Budget struct{ Left int }
+
+// Frame is the memory of one node in one run.
+type Frame struct {
+	in, out []*tensor.Tensor
+	scratch []tensor.Tensor
+	budget  *Budget
+	dims    []int
+}
+
+// NewFrame returns a frame. in and out are kept, and their entries may be
+// changed between runs; an entry of in is nil for an input that is left out.
+func NewFrame(in, out []*tensor.Tensor, scratches int, budget *Budget) Frame {
+	return Frame{in: in, out: out, scratch: make([]tensor.Tensor, scratches), budget: budget, dims: make([]int, 0, 8)}
+}
+
+// In returns input i, nil when it is left out.
+func (f *Frame) In(i int) *tensor.Tensor {
+	if i >= len(f.in) {
+		return nil
+	}
+	return f.in[i]
+}
+
+// Inputs returns the number of inputs, those left out in the middle included.
+func (f *Frame) Inputs() int { return len(f.in) }
+
+// Input returns the elements of input i, which is of type T by what the parse
+// function checked.
+func Input[T tensor.Element](f *Frame, i int) []T { return tensor.Of[T](f.in[i]) }
+
+// Output gives output i its shape and returns its elements, all of which the
+// kernel writes. It fails when the run's memory is used up.
+func Output[T tensor.Element](f *Frame, i int, shape ...int) ([]T, error) {
+	if err := f.charge(tensor.DTypeOf[T](), shape); err != nil {
+		return nil, err
+	}
+	return tensor.Reset[T](f.out[i], shape...), nil
+}
+
+// Scratch returns n elements of scratch tensor i, with unspecified values.
+func Scratch[T tensor.Element](f *Frame, i, n int) ([]T, error) {
+	f.dims = append(f.dims[:0], n)
+	if err := f.charge(tensor.DTypeOf[T](), f.dims); err != nil {
+		return nil, err
+	}
+	return tensor.Reset[T](&f.scratch[i], n), nil
+}
+
+// elementBytes is the memory that one element takes, by type.
+var elementBytes = [...]int{
+	tensor.Float32: 4, tensor.Uint8: 1, tensor.Int8: 1, tensor.Uint16: 2, tensor.Int16: 2,
+	tensor.Int32: 4, tensor.Int64: 8, tensor.String: 16, tensor.Bool: 1, tensor.Half: 2,
+	tensor.Float64: 8, tensor.Uint32: 4, tensor.Uint64: 8,
+}
+
+// charge takes the memory of a tensor from the run's budget, before it is
+// allocated.
+func (f *Frame) charge(d tensor.DType, shape tensor.Shape) error {
+	n, err := shape.Elements()
+	if err != nil || n > f.budget.Left/elementBytes[d] {
+		return fault.Newf(fault.Content, "the result of shape %v needs more memory than one prediction may take; send fewer rows",
+			slices.Clone(shape))
+	}
+	f.budget.Left -= n * elementBytes[d]
+	return nil
+}
+
+// pollRows is how many rows a kernel computes between two looks at ctx.
+const pollRows = 256
+
+// poll returns ctx's error at every pollRows-th row.
+func poll(ctx context.Context, row int) error {
+	if row%pollRows == pollRows-1 {
+		return ctx.Err()
+	}
+	return nil
+}

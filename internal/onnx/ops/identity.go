@@ -1,0 +1,80 @@
+package ops
+
+import (
+	"context"
+
+	"onnxgate/internal/onnx"
+	"onnxgate/internal/tensor"
+)
+
+// parseIdentity reads Identity (ai.onnx 1). It computes nothing.
+func parseIdentity(n *Node) Kernel {
+	if n.Has(0) {
+		n.SetAlias()
+	} else {
+		n.Failf("input 0 is missing")
+	}
+	return nil
+}
+
+// Copy returns the kernel that copies a tensor of type d.
+func Copy(d tensor.DType) Kernel {
+	m := movers[d]
+	return func(_ context.Context, f *Frame) error {
+		x := f.In(0)
+		if err := m.output(f, 0, x.Shape()); err != nil {
+			return err
+		}
+		m.copy(f.out[0], 0, x, 0, x.Len())
+		return nil
+	}
+}
+
+// constantForms are the attributes of Constant, one of which is given.
+var constantForms = []string{
+	"value", "value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings",
+}
+
+// parseConstant reads Constant (ai.onnx 1, 12). sparse_value is not supported.
+func parseConstant(n *Node) Kernel {
+	var given string
+	for _, name := range constantForms {
+		if n.Given(name) {
+			if given != "" || n.Version < 12 && name != "value" {
+				n.Failf("attribute %q is one too many", name)
+			}
+			given = name
+		}
+	}
+	t, err := constantValue(n, given)
+	if err != nil || t == nil {
+		n.Failf("it needs one of the attributes %v", constantForms)
+		return nil
+	}
+	n.SetOut(0, onnx.TypeOf(t))
+	n.Out[0].Const = t
+	return nil
+}
+
+func constantValue(n *Node, form string) (*tensor.Tensor, error) {
+	switch form {
+	case "value":
+		return n.Tensor(form), nil
+	case "value_float":
+		return tensor.New(tensor.Shape{}, []float32{n.Float(form, 0)})
+	case "value_int":
+		return tensor.New(tensor.Shape{}, []int64{n.Int(form, 0)})
+	case "value_string":
+		return tensor.New(tensor.Shape{}, []string{n.String(form, "")})
+	case "value_floats":
+		v := n.Floats(form)
+		return tensor.New(tensor.Shape{len(v)}, v)
+	case "value_ints":
+		v := n.Ints(form)
+		return tensor.New(tensor.Shape{len(v)}, v)
+	case "value_strings":
+		v := n.Strings(form)
+		return tensor.New(tensor.Shape{len(v)}, v)
+	}
+	return nil, nil //nolint:nilnil // no form: the caller says which there are
+}

@@ -1,0 +1,217 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"onnxgate/internal/onnx"
+	"onnxgate/internal/tensor"
+)
+
+// Value is what is known at compile time about an input or output of a node.
+type Value struct {
+	// Type is onnx.NoType for an optional input that is left out.
+	Type onnx.Type
+	// Const is the value when it is the same for every run, else nil.
+	Const *tensor.Tensor
+	// Keys names the columns of a sequence of maps.
+	Keys *tensor.Tensor
+}
+
+// Node is what a parse function reads and fills in.
+type Node struct {
+	// Version is the operator-set version that the model imports for the
+	// operator's domain.
+	Version int64
+	// In are the inputs, as many as the model gives.
+	In []Value
+	// Out are the outputs: as many as the parse function sets.
+	Out []Value
+
+	attributes []onnx.Attribute
+	read       []bool
+	scratch    int
+	alias      bool
+	err        error
+}
+
+// NewNode returns the node for a parse function.
+func NewNode(n *onnx.Node, version int64, in []Value) *Node {
+	return &Node{Version: version, In: in, attributes: n.Attributes, read: make([]bool, len(n.Attributes))}
+}
+
+// Scratches returns how many scratch tensors the kernel's Frame needs.
+func (n *Node) Scratches() int { return n.scratch }
+
+// IsAlias reports whether output 0 is input 0 under another name or type, and
+// nothing has to be computed.
+func (n *Node) IsAlias() bool { return n.alias }
+
+// Failf remembers what is wrong with the node, when nothing else is yet.
+func (n *Node) Failf(format string, args ...any) {
+	if n.err == nil {
+		n.err = fmt.Errorf(format, args...)
+	}
+}
+
+// Has reports whether input i is given.
+func (n *Node) Has(i int) bool { return i < len(n.In) && n.In[i].Type.Of != onnx.NoType }
+
+// Elem returns the element type of input i, which must be a tensor of one of
+// the allowed types.
+func (n *Node) Elem(i int, allowed ...tensor.DType) tensor.DType {
+	if !n.Has(i) {
+		n.Failf("input %d is missing", i)
+		return tensor.Undefined
+	}
+	t := &n.In[i].Type
+	if t.Of != onnx.TensorType {
+		n.Failf("input %d is a %v; it must be a tensor", i, t)
+		return tensor.Undefined
+	}
+	if !slices.Contains(allowed, t.Elem) {
+		n.Failf("input %d has elements of type %v; allowed are %v", i, t.Elem, allowed)
+	}
+	return t.Elem
+}
+
+// Ints64 returns the value of input i, which must be a tensor of int64, when
+// it is known at compile time; else nil and false.
+func (n *Node) Ints64(i int) ([]int64, bool) {
+	n.Elem(i, tensor.Int64)
+	if !n.Has(i) || n.In[i].Const == nil {
+		return nil, false
+	}
+	return tensor.Of[int64](n.In[i].Const), true
+}
+
+// SetOut sets the type of output i.
+func (n *Node) SetOut(i int, t onnx.Type) {
+	for len(n.Out) <= i {
+		n.Out = append(n.Out, Value{})
+	}
+	n.Out[i].Type = t
+}
+
+// SetAlias says that output 0 is input 0.
+func (n *Node) SetAlias() {
+	n.alias = true
+	n.SetOut(0, n.In[0].Type)
+	n.Out[0].Const, n.Out[0].Keys = n.In[0].Const, n.In[0].Keys
+}
+
+// NeedScratch asks for a scratch tensor and returns its index for Scratch.
+func (n *Node) NeedScratch() int {
+	n.scratch++
+	return n.scratch - 1
+}
+
+// attribute returns the named attribute, nil when it is left out or of another
+// type than the schema demands.
+func (n *Node) attribute(name string, typ onnx.AttributeType) *onnx.Attribute {
+	for i := range n.attributes {
+		a := &n.attributes[i]
+		if a.Name != name {
+			continue
+		}
+		n.read[i] = true
+		if a.Type != typ || a.Ref != "" {
+			n.Failf("attribute %q is of type %v; it must be of type %v", name, a.Type, typ)
+			return nil
+		}
+		return a
+	}
+	return nil
+}
+
+// Given reports whether the attribute is there.
+func (n *Node) Given(name string) bool {
+	return slices.ContainsFunc(n.attributes, func(a onnx.Attribute) bool { return a.Name == name })
+}
+
+// Need fails when the attribute is not there.
+func (n *Node) Need(name string) {
+	if !n.Given(name) {
+		n.Failf("attribute %q is missing", name)
+	}
+}
+
+// Ignore accepts an attribute that has no effect on the result.
+func (n *Node) Ignore(names ...string) {
+	for i := range n.attributes {
+		if slices.Contains(names, n.attributes[i].Name) {
+			n.read[i] = true
+		}
+	}
+}
+
+// Int returns an attribute, or fallback when it is left out.
+func (n *Node) Int(name string, fallback int64) int64 {
+	if a := n.attribute(name, onnx.IntAttribute); a != nil {
+		return a.Int
+	}
+	return fallback
+}
+
+// Float returns an attribute, or fallback when it is left out.
+func (n *Node) Float(name string, fallback float32) float32 {
+	if a := n.attribute(name, onnx.FloatAttribute); a != nil {
+		return a.Float
+	}
+	return fallback
+}
+
+// String returns an attribute, or fallback when it is left out.
+func (n *Node) String(name, fallback string) string {
+	if a := n.attribute(name, onnx.StringAttribute); a != nil {
+		return a.String
+	}
+	return fallback
+}
+
+// Ints returns an attribute, or nil when it is left out.
+func (n *Node) Ints(name string) []int64 {
+	if a := n.attribute(name, onnx.IntsAttribute); a != nil {
+		return a.Ints
+	}
+	return nil
+}
+
+// Floats returns an attribute, or nil when it is left out.
+func (n *Node) Floats(name string) []float32 {
+	if a := n.attribute(name, onnx.FloatsAttribute); a != nil {
+		return a.Floats
+	}
+	return nil
+}
+
+// Strings returns an attribute, or nil when it is left out.
+func (n *Node) Strings(name string) []string {
+	if a := n.attribute(name, onnx.StringsAttribute); a != nil {
+		return a.Strings
+	}
+	return nil
+}
+
+// Tensor returns an attribute, or nil when it is left out.
+func (n *Node) Tensor(name string) *tensor.Tensor {
+	if a := n.attribute(name, onnx.TensorAttribute); a != nil {
+		return a.Tensor
+	}
+	return nil
+}
+
+// finish returns the first thing that was wrong, an attribute that nobody read
+// among them.
+func (n *Node) finish() error {
+	if n.err != nil {
+		return n.err
+	}
+	for i, read := range n.read {
+		if !read {
+			return fmt.Errorf("attribute %s is not defined for this operator in version %d of its operator set",
+				onnx.Quote(n.attributes[i].Name), n.Version)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package ops
+
+import (
+	"context"
+
+	"onnxgate/internal/onnx"
+	"onnxgate/internal/tensor"
+)
+
+// parseZipMap reads ZipMap (ai.onnx.ml 1). A sequence of maps travels as the
+// tensor [N, C] that it was made of, with the keys of its columns beside it; so
+// there is nothing to compute unless the extents have to be checked first.
+func parseZipMap(n *Node) Kernel {
+	keys := classLabels(n, "classlabels_int64s", "classlabels_strings")
+	n.Elem(0, tensor.Float32)
+	if n.err != nil {
+		return nil
+	}
+	in := &n.In[0].Type
+	columns := keys.Len()
+	known := in.Ranked && len(in.Dims) == 2 && in.Dims[1].Size >= 0
+	if known && in.Dims[1].Size != columns {
+		n.Failf("it names %d classes for %d columns", columns, in.Dims[1].Size)
+	}
+	if in.Ranked && (len(in.Dims) == 0 || len(in.Dims) > 2) {
+		n.Failf("its input has %d axes; it takes 1 or 2", len(in.Dims))
+	}
+	if n.err != nil {
+		return nil
+	}
+	out := onnx.MapSequence(keys.DType())
+	if known {
+		n.SetAlias()
+	}
+	out.Dims, out.Ranked = []tensor.Dim{free, {Size: columns}}, true
+	if in.Ranked && len(in.Dims) == 2 {
+		out.Dims[0] = in.Dims[0]
+	}
+	n.SetOut(0, out)
+	n.Out[0].Keys = keys
+	return func(_ context.Context, f *Frame) error {
+		shape := f.In(0).Shape()
+		if len(shape) == 0 || len(shape) > 2 || shape[len(shape)-1] != columns {
+			return shapeFault("ZipMap needs a column for each class", shape)
+		}
+		rows, _ := matrix(shape)
+		dst, err := Output[float32](f, 0, rows, columns)
+		copy(dst, Input[float32](f, 0))
+		return err
+	}
+}
+
+// classLabels returns the labels that a node gives in one of two attributes:
+// distinct integers or strings.
+func classLabels(n *Node, ints, strings string) *tensor.Tensor {
+	i, s := n.Ints(ints), n.Strings(strings)
+	if (len(i) > 0) == (len(s) > 0) {
+		n.Failf("it needs one of the attributes %q and %q, and not both", ints, strings)
+		return nil
+	}
+	if len(i) > 0 {
+		return distinct(n, i)
+	}
+	return distinct(n, s)
+}
+
+func distinct[T int64 | string](n *Node, labels []T) *tensor.Tensor {
+	seen := make(map[T]bool, len(labels))
+	for _, l := range labels {
+		if seen[l] {
+			n.Failf("a class label is there twice")
+		}
+		seen[l] = true
+	}
+	t, err := tensor.New(tensor.Shape{len(labels)}, labels)
+	if err != nil {
+		n.Failf("%v", err)
+	}
+	return t
+}

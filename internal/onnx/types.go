@@ -1,0 +1,160 @@
+package onnx
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"onnxgate/internal/tensor"
+)
+
+// Constructor is how a Type is built (the oneof of TypeProto).
+type Constructor uint8
+
+// The constructors.
+const (
+	NoType Constructor = iota
+	TensorType
+	SequenceType
+	MapType
+	OptionalType
+	SparseTensorType
+	OpaqueType
+)
+
+var constructorNames = [...]string{
+	"undefined", "tensor", "seq", "map", "optional", "sparse_tensor", "opaque",
+}
+
+// Type is the type of a value (TypeProto).
+type Type struct {
+	Of Constructor
+	// Elem is a tensor's element type, or a map's key type.
+	Elem tensor.DType
+	// Dims are a tensor's extents, as far as they are known. Ranked false means
+	// that not even their number is.
+	Dims   []tensor.Dim
+	Ranked bool
+	// Inner is the element of a sequence or optional, or the value of a map.
+	Inner *Type
+}
+
+// TensorOf returns the type of a tensor with the given extents.
+func TensorOf(elem tensor.DType, dims ...tensor.Dim) Type {
+	return Type{Of: TensorType, Elem: elem, Dims: dims, Ranked: true}
+}
+
+// UnrankedTensor returns the type of a tensor whose shape is not known.
+func UnrankedTensor(elem tensor.DType) Type {
+	return Type{Of: TensorType, Elem: elem}
+}
+
+// MapSequence returns seq(map(key, tensor(float))), the type of what ZipMap
+// makes.
+func MapSequence(key tensor.DType) Type {
+	value := UnrankedTensor(tensor.Float32)
+	return Type{Of: SequenceType, Inner: &Type{Of: MapType, Elem: key, Inner: &value}}
+}
+
+// IsMapSequence reports whether t is what ZipMap makes, and its key type.
+func (t *Type) IsMapSequence() (tensor.DType, bool) {
+	if t.Of != SequenceType || t.Inner == nil || t.Inner.Of != MapType {
+		return tensor.Undefined, false
+	}
+	v := t.Inner.Inner
+	if v == nil || v.Of != TensorType || v.Elem != tensor.Float32 {
+		return tensor.Undefined, false
+	}
+	return t.Inner.Elem, true
+}
+
+// SameKind reports whether two types agree in everything but extents.
+func (t *Type) SameKind(u *Type) bool {
+	for t != nil && u != nil {
+		if t.Of != u.Of || t.Elem != u.Elem {
+			return false
+		}
+		t, u = t.Inner, u.Inner
+	}
+	return t == u
+}
+
+// SameShape reports whether the known extents of two tensor types can belong
+// to one value.
+func (t *Type) SameShape(u *Type) bool {
+	if !t.Ranked || !u.Ranked {
+		return true
+	}
+	if len(t.Dims) != len(u.Dims) {
+		return false
+	}
+	for i, d := range t.Dims {
+		if e := u.Dims[i]; d.Size >= 0 && e.Size >= 0 && d.Size != e.Size {
+			return false
+		}
+	}
+	return true
+}
+
+// String returns the type as ONNX documents write it, such as
+// "tensor(float32)[N,4]" or "seq(map(int64,tensor(float32)))".
+func (t *Type) String() string {
+	switch {
+	case t == nil || int(t.Of) >= len(constructorNames):
+		return "undefined"
+	case t.Of == MapType:
+		return fmt.Sprintf("map(%v,%v)", t.Elem, t.Inner)
+	case t.Inner != nil:
+		return fmt.Sprintf("%s(%v)", constructorNames[t.Of], t.Inner)
+	case !t.Ranked:
+		return fmt.Sprintf("%s(%v)", constructorNames[t.Of], t.Elem)
+	}
+	return fmt.Sprintf("%s(%v)%s", constructorNames[t.Of], t.Elem, FormatDims(t.Dims))
+}
+
+// FormatDims returns extents such as "[N,4]"; an unnamed free one is "?".
+func FormatDims(dims []tensor.Dim) string {
+	parts := make([]string, len(dims))
+	for i, d := range dims {
+		switch {
+		case d.Size >= 0:
+			parts[i] = fmt.Sprint(d.Size)
+		case d.Name != "":
+			parts[i] = shorten(d.Name)
+		default:
+			parts[i] = "?"
+		}
+	}
+	return "[" + strings.Join(parts, ",") + "]"
+}
+
+// maxShown is how much of a name from a file goes into a message, in bytes.
+const maxShown = 60
+
+// Quote returns a name from a file as it may stand in a message: quoted, and
+// cut when it is long.
+func Quote(name string) string { return fmt.Sprintf("%q", shorten(name)) }
+
+func shorten(name string) string {
+	if len(name) <= maxShown {
+		return name
+	}
+	cut := maxShown
+	for cut > 0 && !utf8.RuneStart(name[cut]) {
+		cut--
+	}
+	return name[:cut] + "…"
+}
+
+// Label returns how messages call node i: by its name when it has one, else by
+// its place.
+func (n *Node) Label(i int) string {
+	op := shorten(n.Op)
+	if n.Domain != "" {
+		op = shorten(n.Domain) + "." + op
+	}
+	if n.Name == "" {
+		return fmt.Sprintf("node %d (%s)", i, op)
+	}
+	return fmt.Sprintf("node %s (%s)", Quote(n.Name), op)
+}
