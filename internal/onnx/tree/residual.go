@@ -1,0 +1,116 @@
+package tree
+
+import "slices"
+
+// residuals are what is left of trees when some features are fixed. Equal ones
+// of one tree have one number; the nodes of the forest come first, with their
+// own numbers. The forest shares no nodes.
+type residuals struct {
+	f       *forest
+	nodes   []residual
+	numbers map[residual]uint32
+	// known has the stretches of a residual along the axis of the level that
+	// it was last asked for.
+	known []stretches
+	units int // steps taken
+}
+
+type residual struct {
+	origin  uint32 // the forest's node that it asks for, or is
+	yes, no uint32
+}
+
+// stretch is what a tree leaves from one cell of an axis on.
+type stretch struct {
+	cell int
+	left uint32
+}
+
+type stretches struct {
+	feature int // plus 1
+	list    []stretch
+}
+
+func newResiduals(f *forest) *residuals {
+	r := &residuals{f: f, numbers: map[residual]uint32{}, known: make([]stretches, len(f.nodes))}
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		r.nodes = append(r.nodes, residual{uint32(i), uint32(n.yes), uint32(n.no)})
+	}
+	return r
+}
+
+// along returns what r leaves in the cells of an axis, beginning at cell 0.
+func (r *residuals) along(a *axis, n uint32) []stretch {
+	if k := &r.known[n]; k.feature == a.feature+1 {
+		return k.list
+	}
+	cells := r.changes(a, n, []int{0})
+	slices.Sort(cells)
+	list := make([]stretch, 0, len(cells))
+	for _, c := range slices.Compact(cells) {
+		if r.units > maxUnits {
+			return []stretch{{0, n}} // the caller gives up
+		}
+		left := r.fix(n, a.feature, a.value(c))
+		if len(list) == 0 || list[len(list)-1].left != left {
+			list = append(list, stretch{c, left})
+		}
+	}
+	r.known[n] = stretches{a.feature + 1, list}
+	return list
+}
+
+// changes appends the cells in which a branch of n may change its answer.
+func (r *residuals) changes(a *axis, n uint32, cells []int) []int {
+	r.units++
+	t := r.nodes[n]
+	origin := &r.f.nodes[t.origin]
+	if origin.mode == Leaf {
+		return cells
+	}
+	if int(origin.feature) == a.feature {
+		for _, k := range r.f.appendBounds(nil, origin) {
+			if c := halve(a.bounds, 0, a.n, k) + 1; c < a.cells() {
+				cells = append(cells, c)
+			}
+		}
+		cells = append(cells, a.nan)
+	}
+	return r.changes(a, t.no, r.changes(a, t.yes, cells))
+}
+
+// fix returns what is left of n when a feature has a value.
+func (r *residuals) fix(n uint32, feature int, x float64) uint32 {
+	r.units++
+	t := r.nodes[n]
+	origin := &r.f.nodes[t.origin]
+	switch {
+	case origin.mode == Leaf:
+		return n
+	case int(origin.feature) != feature:
+		return r.number(n, residual{t.origin, r.fix(t.yes, feature, x), r.fix(t.no, feature, x)})
+	case r.f.test(origin, x):
+		return r.fix(t.yes, feature, x)
+	default:
+		return r.fix(t.no, feature, x)
+	}
+}
+
+// number returns the number of t, which n has become.
+func (r *residuals) number(n uint32, t residual) uint32 {
+	if t == r.nodes[n] {
+		return n
+	}
+	if t.yes == t.no {
+		return t.yes
+	}
+	if id, ok := r.numbers[t]; ok {
+		return id
+	}
+	id := uint32(len(r.nodes))
+	r.nodes = append(r.nodes, t)
+	r.known = append(r.known, stretches{})
+	r.numbers[t] = id
+	return id
+}
