@@ -28,6 +28,7 @@ type Batch struct {
 	shapes [][]int // of one row of each nested array; the first row settles free extents
 	filled []int   // elements in each nested array so far
 	path   [maxDepth + 1]int
+	dims   []int
 
 	body    []byte
 	reader  bytes.Buffer
@@ -35,9 +36,9 @@ type Batch struct {
 	scratch []byte
 	value   value
 
-	row     any             // pointer to the schema's row struct
-	members []reflect.Value // its members, and for nullable ones
-	storage []reflect.Value // what a member that is not null points to
+	row     reflect.Value   // of the schema's row struct, addressable; zero without rules
+	members []reflect.Value // its members
+	storage []reflect.Value // the same, or what a nullable member that is not null points to
 
 	seen    []uint32 // serial of the row that last had the feature
 	faulty  []uint32 // serial of the row in which the feature was last refused
@@ -66,10 +67,9 @@ func (s *Schema) NewBatch() *Batch {
 		b.addSink(t, in.dtype)
 	}
 	if s.row != nil {
-		row := reflect.New(s.row)
-		b.row = row.Interface()
+		b.row = reflect.New(s.row).Elem()
 		for i := range s.row.NumField() {
-			member := row.Elem().Field(i)
+			member := b.row.Field(i)
 			b.members = append(b.members, member)
 			store := member
 			if member.Kind() == reflect.Pointer {

@@ -229,7 +229,7 @@ func (b *Batch) unknownMember(raw []byte) error {
 		return b.repeated()
 	}
 	if len(b.unknown) >= maxUnknown {
-		return malformed(fragment(string(b.decoder.StackPointer().Parent())), "has more than "+strconv.Itoa(maxUnknown)+" members too many")
+		return malformed(fragment(string(b.decoder.StackPointer().Parent())), "has more than "+strconv.Itoa(maxUnknown)+" members that are no features")
 	}
 	b.refuseName(name)
 	if b.unknown == nil {
@@ -258,10 +258,9 @@ func (b *Batch) missing() {
 
 // shape gives the input tensors their shapes.
 func (b *Batch) shape() {
-	var dims [maxDepth + 1]int
 	for i := range b.schema.inputs {
 		in := &b.schema.inputs[i]
-		shape := dims[:0]
+		shape := b.dims[:0]
 		if !in.whole {
 			shape = append(shape, b.Rows)
 		}
@@ -271,6 +270,7 @@ func (b *Batch) shape() {
 		case !in.flat:
 			shape = append(shape, in.width)
 		}
+		b.dims = shape
 		b.sinks[i].finish(shape)
 	}
 }

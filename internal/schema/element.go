@@ -156,10 +156,12 @@ func (b *Batch) setMember(f *field) {
 // Members of features that are missing or were refused hold no value of this
 // request and do not count.
 func (b *Batch) checkRow() error {
-	if b.row == nil {
+	if b.schema.validate == nil {
 		return nil
 	}
-	err := b.schema.validate.Struct(b.row)
+	// A copy, because the validator copies each member of a struct that it is
+	// given by its address.
+	err := b.schema.validate.Struct(b.row.Interface())
 	if err == nil {
 		return nil
 	}

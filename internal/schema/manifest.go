@@ -3,6 +3,7 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"slices"
@@ -61,12 +62,10 @@ var rolePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 // every problem that was found, one a line, as "file:line: reason"; file is
 // only named there.
 func Parse(file string, data []byte) (*Manifest, error) {
-	p := &parser{file: file, lines: map[string]int{}}
+	p := &parser{file: file, lines: map[string]int{}, bad: map[string]bool{}}
 	m := &Manifest{file: file, lines: p.lines}
 	if root := p.document(data); root != nil {
 		p.manifest(root, m)
-	}
-	if len(p.problems) == 0 {
 		p.constraints(m)
 		p.rules(m)
 	}
@@ -84,13 +83,13 @@ func (m *Manifest) line(path string) int {
 }
 
 func (p *parser) manifest(root *yaml.Node, m *Manifest) {
-	p.mapping(root, "", []key{
+	p.mapping("", root, "", []key{
 		{"name", p.text("Name", &m.Name)},
 		{"description", p.text("Description", &m.Description)},
 		{"features", func(n *yaml.Node) { p.features(n, m) }},
 		{"labels", func(n *yaml.Node) { p.labels(n, m) }},
 		{"outputs", func(n *yaml.Node) {
-			p.mapping(n, "outputs", []key{
+			p.mapping("Outputs", n, "outputs", []key{
 				{"label", p.text("Outputs.Label", &m.Outputs.Label)},
 				{"scores", p.text("Outputs.Scores", &m.Outputs.Scores)},
 			})
@@ -102,10 +101,9 @@ func (p *parser) manifest(root *yaml.Node, m *Manifest) {
 func (p *parser) access(n *yaml.Node, m *Manifest) {
 	m.Access = &Access{}
 	p.lines["Access.Roles"] = n.Line
-	p.mapping(n, "access", []key{
+	p.mapping("Access", n, "access", []key{
 		{"roles", func(n *yaml.Node) {
-			p.lines["Access.Roles"] = n.Line
-			p.sequence(n, "roles", func(i int, item *yaml.Node) {
+			p.sequence("Access.Roles", n, func(i int, item *yaml.Node) {
 				var role string
 				p.text(fmt.Sprintf("Access.Roles[%d]", i), &role)(item)
 				m.Access.Roles = append(m.Access.Roles, role)
@@ -115,8 +113,7 @@ func (p *parser) access(n *yaml.Node, m *Manifest) {
 }
 
 func (p *parser) features(n *yaml.Node, m *Manifest) {
-	p.lines["Features"] = n.Line
-	p.sequence(n, "features", func(i int, item *yaml.Node) {
+	p.sequence("Features", n, func(i int, item *yaml.Node) {
 		m.Features = append(m.Features, Feature{})
 		p.feature(item, fmt.Sprintf("Features[%d]", i), &m.Features[i])
 	})
@@ -128,7 +125,7 @@ func (p *parser) features(n *yaml.Node, m *Manifest) {
 func (p *parser) feature(n *yaml.Node, path string, f *Feature) {
 	p.lines[path] = n.Line
 	p.lines[path+".Name"] = n.Line // for a name that is not there
-	p.mapping(n, "a feature", []key{
+	p.mapping(path, n, "a feature", []key{
 		{"name", p.text(path+".Name", &f.Name)},
 		{"type", p.text(path+".Type", &f.Type)},
 		{"unit", p.text(path+".Unit", &f.Unit)},
@@ -143,13 +140,12 @@ func (p *parser) feature(n *yaml.Node, path string, f *Feature) {
 		{"max_length", p.count(path+".MaxLength", &f.MaxLength)},
 		{"nullable", p.boolean(path+".Nullable", &f.Nullable)},
 		{"enum", func(n *yaml.Node) {
-			p.lines[path+".Enum"] = n.Line
-			p.sequence(n, "enum", func(i int, item *yaml.Node) {
+			p.sequence(path+".Enum", n, func(i int, item *yaml.Node) {
 				var v any
 				p.scalar(fmt.Sprintf("%s.Enum[%d]", path, i), &v)(item)
 				f.Enum = append(f.Enum, v)
 			})
-			if len(n.Content) == 0 {
+			if len(n.Content) == 0 && n.Kind == yaml.SequenceNode {
 				p.report(n.Line, "enum is empty, so that no value is allowed")
 			}
 		}},
@@ -159,15 +155,15 @@ func (p *parser) feature(n *yaml.Node, path string, f *Feature) {
 // labels reads the names of the classes: a list in class order, or a map from
 // the model's own label to its name.
 func (p *parser) labels(n *yaml.Node, m *Manifest) {
-	p.lines["Labels"] = n.Line
 	if n.Kind != yaml.MappingNode {
-		p.sequence(n, "labels", func(i int, item *yaml.Node) {
+		p.sequence("Labels", n, func(i int, item *yaml.Node) {
 			var l Label
 			p.text(fmt.Sprintf("Labels[%d].Name", i), &l.Name)(item)
 			m.Labels = append(m.Labels, l)
 		})
 		return
 	}
+	p.lines["Labels"] = n.Line
 	seen := map[any]bool{}
 	for i := 0; i < len(n.Content); i += 2 {
 		var l Label
@@ -194,20 +190,21 @@ func (p *parser) rules(m *Manifest) {
 	for i := range m.Features {
 		f := &m.Features[i]
 		path := fmt.Sprintf("Features[%d]", i)
-		if features[f.Name] {
+		if f.Name != "" && features[f.Name] {
 			p.report(p.lines[path+".Name"], "feature %q appears twice", f.Name)
 		}
 		features[f.Name] = true
-		if f.Type == "" {
+		d := dtypeNamed(f.Type)
+		if _, known := typeOf(d); !known {
 			continue
 		}
-		if _, problems := compileField(*f, dtypeNamed(f.Type), formUnknown); len(problems) > 0 {
+		if _, problems := compileField(*f, d, formUnknown); len(problems) > 0 {
 			p.add(m.located(path, problems))
 		}
 	}
 	labels := map[string]bool{}
 	for i, l := range m.Labels {
-		if labels[l.Name] {
+		if l.Name != "" && labels[l.Name] {
 			p.report(p.lines[fmt.Sprintf("Labels[%d].Name", i)], "label %q appears twice", l.Name)
 		}
 		labels[l.Name] = true
@@ -247,8 +244,9 @@ func (p *parser) constraints(m *Manifest) {
 	}
 	invalid, _ := errors.AsType[validator.ValidationErrors](v.Struct(m))
 	for _, e := range invalid {
-		path := strings.TrimPrefix(e.StructNamespace(), "Manifest.")
-		p.report(p.lineOf(path), "%s", constraint(e))
+		if path := strings.TrimPrefix(e.StructNamespace(), "Manifest."); !p.unread(path) {
+			p.report(p.lineOf(path), "%s", constraint(e))
+		}
 	}
 }
 
@@ -268,7 +266,7 @@ func constraint(e validator.FieldError) string {
 		}
 		return fmt.Sprintf("%s must be at least %s", what, e.Param())
 	default:
-		return fmt.Sprintf("%s must be at most %s long", what, e.Param())
+		return fmt.Sprintf("%s must be at most %s characters long", what, e.Param())
 	}
 }
 
@@ -305,7 +303,7 @@ func faultOf(file string, problems []problem) error {
 	slices.SortStableFunc(problems, func(a, b problem) int { return a.line - b.line })
 	lines := make([]string, len(problems))
 	for i, p := range problems {
-		if p.line > 0 {
+		if p.line > 0 && p.line < math.MaxInt {
 			lines[i] = fmt.Sprintf("%s:%d: %s", file, p.line, p.reason)
 		} else {
 			lines[i] = file + ": " + p.reason

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"onnxgate/internal/tensor"
 )
@@ -107,7 +108,7 @@ func (c *compiler) namedOutput(path, name string) int {
 		}
 		names = append(names, strconv.Quote(s.Name))
 	}
-	c.report(c.manifest.line(path), "the graph has no output %q; it has %v", name, names)
+	c.report(c.manifest.line(path), "the graph has no output %q; it has %s", name, strings.Join(names, ", "))
 	return -1
 }
 

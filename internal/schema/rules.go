@@ -218,7 +218,7 @@ func (c *fieldCompiler) enum() {
 		var v value
 		part := fmt.Sprintf("Enum[%d]", i)
 		if reason := c.coerce(x, &v); reason != "" {
-			c.report(part, "enum value %s", reason)
+			c.report(part, "enum value %v %s", x, reason)
 			continue
 		}
 		c.Enum[i], texts[i] = c.typed(&v), c.format(&v)
@@ -273,12 +273,11 @@ func (c *fieldCompiler) text() {
 // the other rules.
 func (c *fieldCompiler) nonempty() {
 	if c.flo > c.fhi || c.ilo > c.ihi || c.ulo > c.uhi {
-		part := "Max"
-		if c.Max == nil {
-			part = "ExclusiveMax"
-		}
-		if c.Max == nil && c.ExclusiveMax == nil {
-			part = "Min"
+		part := ""
+		for _, l := range c.limitList() {
+			if *l.value != nil {
+				part = l.part
+			}
 		}
 		c.report(part, "the range is impossible: no %s can be in it", c.Type)
 		return

@@ -16,7 +16,7 @@ func (b *Batch) skip() error {
 		}
 		return nil
 	}
-	pointer, start, depth := b.decoder.StackPointer(), b.decoder.InputOffset(), b.decoder.StackDepth()
+	start, depth := b.decoder.InputOffset(), b.decoder.StackDepth()
 	for {
 		if _, err := b.decoder.ReadToken(); err != nil {
 			return b.syntax(err)
@@ -32,17 +32,17 @@ func (b *Batch) skip() error {
 			break
 		}
 	}
-	return b.unique(string(pointer), start)
+	return b.unique(start)
 }
 
-// unique refuses a composite value that was read over and names a member twice
-// somewhere inside.
-func (b *Batch) unique(pointer string, start int64) error {
+// unique refuses the composite value that was read over last when it names a
+// member twice somewhere inside.
+func (b *Batch) unique(start int64) error {
 	segment := b.body[start:b.decoder.InputOffset()]
 	lead := bytes.IndexAny(segment, "[{")
 	strict := jsontext.NewDecoder(bytes.NewBuffer(segment[lead:]))
 	if _, err := strict.ReadValue(); err != nil {
-		return syntaxFault(err, start+int64(lead), pointer)
+		return syntaxFault(err, start+int64(lead), string(b.decoder.StackPointer()))
 	}
 	return nil
 }

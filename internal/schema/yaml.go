@@ -21,7 +21,9 @@ const maxProblems = 50
 type parser struct {
 	file     string
 	lines    map[string]int
+	bad      map[string]bool // parts that could not be read, by path
 	problems []problem
+	more     bool // there were more problems than are told
 }
 
 // key is one key that a mapping may have, and who reads its value.
@@ -36,20 +38,43 @@ func (p *parser) report(line int, format string, args ...any) {
 
 func (p *parser) add(problems []problem) {
 	if room := maxProblems - len(p.problems); len(problems) > room {
-		problems = problems[:room]
+		problems, p.more = problems[:room], true
 	}
 	p.problems = append(p.problems, problems...)
 }
 
-func (p *parser) err() error { return faultOf(p.file, p.problems) }
+func (p *parser) err() error {
+	if p.more {
+		p.problems = append(p.problems, problem{math.MaxInt, "and more"})
+	}
+	return faultOf(p.file, p.problems)
+}
+
+// misread reports that the part at path has a value of another type.
+func (p *parser) misread(path string, n *yaml.Node, format string, args ...any) {
+	p.bad[path] = true
+	p.report(n.Line, format, args...)
+}
+
+// around returns the path of the part around a part, empty for those at the top.
+func around(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }
+
+// unread reports whether a part, or one around it, could not be read.
+func (p *parser) unread(path string) bool {
+	for ; path != ""; path = around(path) {
+		if p.bad[path] {
+			return true
+		}
+	}
+	return false
+}
 
 // lineOf returns the line of a part, or of the nearest part around it.
 func (p *parser) lineOf(path string) int {
-	for path != "" {
+	for ; path != ""; path = around(path) {
 		if line, ok := p.lines[path]; ok {
 			return line
 		}
-		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
 	}
 	return 1
 }
@@ -124,10 +149,11 @@ func (p *parser) plain(n *yaml.Node, depth int) bool {
 	return false
 }
 
-// mapping reads n by keys; what names it in reports, and is empty at the top.
-func (p *parser) mapping(n *yaml.Node, what string, keys []key) {
+// mapping reads n, the part at path, by keys; what names it in reports, and is
+// empty at the top.
+func (p *parser) mapping(path string, n *yaml.Node, what string, keys []key) {
 	if n.Kind != yaml.MappingNode {
-		p.report(n.Line, "%s must be a mapping, not %s", what, show(n))
+		p.misread(path, n, "%s must be a mapping, not %s", what, show(n))
 		return
 	}
 	seen := map[string]bool{}
@@ -170,13 +196,15 @@ func unknownKey(name *yaml.Node, what string, keys []key) string {
 	return text + "; known are " + strings.Join(names, ", ")
 }
 
-func (p *parser) sequence(n *yaml.Node, what string, each func(int, *yaml.Node)) {
+// sequence reads the items of n, the part at path.
+func (p *parser) sequence(path string, n *yaml.Node, each func(int, *yaml.Node)) {
+	p.lines[path] = n.Line
 	if n.Kind != yaml.SequenceNode {
-		p.report(n.Line, "%s must be a list, not %s", what, show(n))
+		p.misread(path, n, "%s must be a list, not %s", partName(path), show(n))
 		return
 	}
 	if len(n.Content) > maxFeatures {
-		p.report(n.Line, "%s has more than %d items", what, maxFeatures)
+		p.misread(path, n, "%s has more than %d items", partName(path), maxFeatures)
 		return
 	}
 	for i, item := range n.Content {
@@ -191,7 +219,7 @@ func (p *parser) text(path string, into *string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		p.lines[path] = n.Line
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
-			p.report(n.Line, "%s must be a text, not %s; quotes make it one", partName(path), show(n))
+			p.misread(path, n, "%s must be a text, not %s; quotes make it one", partName(path), show(n))
 			return
 		}
 		*into = n.Value
@@ -202,7 +230,7 @@ func (p *parser) boolean(path string, into *bool) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		p.lines[path] = n.Line
 		if n.ShortTag() != "!!bool" || n.Decode(into) != nil {
-			p.report(n.Line, "%s must be true or false, not %s", partName(path), show(n))
+			p.misread(path, n, "%s must be true or false, not %s", partName(path), show(n))
 		}
 	}
 }
@@ -211,19 +239,23 @@ func (p *parser) count(path string, into *int) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		p.lines[path] = n.Line
 		if n.ShortTag() != "!!int" || n.Decode(into) != nil || *into < 1 {
-			p.report(n.Line, "%s must be an integer of at least 1, not %s", partName(path), show(n))
+			p.misread(path, n, "%s must be an integer of at least 1, not %s", partName(path), show(n))
 		}
 	}
 }
 
 func (p *parser) number(path string, into *any) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		p.scalar(path, into)(n)
-		switch (*into).(type) {
+		p.lines[path] = n.Line
+		v, ok := plainValue(n)
+		switch v.(type) {
 		case int64, uint64, float64:
-		default:
-			p.report(n.Line, "%s must be a finite number, not %s", partName(path), show(n))
+			if ok {
+				*into = v
+				return
+			}
 		}
+		p.misread(path, n, "%s must be a finite number, not %s", partName(path), show(n))
 	}
 }
 
@@ -234,7 +266,7 @@ func (p *parser) scalar(path string, into *any) func(*yaml.Node) {
 		p.lines[path] = n.Line
 		v, ok := plainValue(n)
 		if !ok || n.Kind != yaml.ScalarNode {
-			p.report(n.Line, "%s must be a finite number, a text, true or false, not %s", partName(path), show(n))
+			p.misread(path, n, "%s must be a finite number, a text, true or false, not %s", partName(path), show(n))
 			return
 		}
 		*into = v
@@ -247,7 +279,7 @@ func (p *parser) value(path string, into *any) func(*yaml.Node) {
 		p.lines[path] = n.Line
 		v, ok := plainValue(n)
 		if !ok {
-			p.report(n.Line, "%s must be a value of the feature, not %s", partName(path), show(n))
+			p.misread(path, n, "%s must be a value of the feature, not %s", partName(path), show(n))
 			return
 		}
 		*into = v
@@ -289,8 +321,11 @@ func plainValue(n *yaml.Node) (any, bool) {
 }
 
 // partName returns the manifest's key of a part: "max_length" of
-// "Features[0].MaxLength", and "name" of "Labels[1].Name".
+// "Features[0].MaxLength", "labels" of "Labels[1].Name".
 func partName(path string) string {
+	if strings.HasPrefix(path, "Labels[") {
+		return "labels: each"
+	}
 	return yamlName(path[strings.LastIndexByte(path, '.')+1:])
 }
 
