@@ -59,8 +59,7 @@ func Run(ctx context.Context, p *Process) int {
 	if err == nil {
 		return ExitOK
 	}
-	var usage *usageError
-	if errors.As(err, &usage) {
+	if _, wrongUse := errors.AsType[*usageError](err); wrongUse {
 		p.complain(fmt.Sprintf("%v; see `%s --help`", err, cmd.CommandPath()))
 		return ExitUsage
 	}
