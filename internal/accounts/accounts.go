@@ -117,8 +117,7 @@ type Service struct {
 	nobody string
 }
 
-// New returns a Service. It hashes one password, to have what unknown names
-// are verified against.
+// New returns a Service.
 func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("accounts: a store is needed")

@@ -193,7 +193,18 @@ func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
 	if x.status != 0 {
 		return // too late: the answer has begun
 	}
+	x.refuseBody()
 	x.render(format, f)
+}
+
+// refuseBody keeps net/http from waiting for a body that the client announced
+// with "Expect: 100-continue" and that nobody asked for: the answer closes the
+// connection.
+func (x *exchange) refuseBody() {
+	if x.body == nil && x.request.ProtoMajor == 1 && x.request.Header["Expect"] != nil {
+		// Where deadlines cannot be set, the server's own ends the wait.
+		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(x.start)
+	}
 }
 
 // classify returns err's fault. What a context says about itself is a fault of
@@ -215,27 +226,29 @@ func classify(err error) *fault.Error {
 // finish ends every request: it turns a panic into an answer, counts, and
 // writes the access line.
 func (x *exchange) finish(ctx context.Context, v any) {
+	answered := v == nil
 	if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // the value that net/http itself compares
-		x.panicked(ctx, v)
+		answered = x.panicked(ctx, v)
 	}
 	buffers.Put(x.body)
 	x.body = nil
 	x.observe()
-	if v != nil && (x.status == 0 || x.kind != fault.Internal || !x.refused) {
+	if !answered {
 		panic(http.ErrAbortHandler) // the answer is cut off: let the client see it
 	}
 }
 
-// panicked logs a defect with its stack and answers 500, unless the answer has
-// begun.
-func (x *exchange) panicked(ctx context.Context, v any) {
+// panicked logs a defect with its stack and answers 500. It reports false when
+// that is too late, because the answer has begun.
+func (x *exchange) panicked(ctx context.Context, v any) bool {
 	x.listener.api.cfg.Log.LogAttrs(ctx, slog.LevelError, "panic",
 		slog.String("request_id", x.info.RequestID), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-	if x.status != 0 {
-		return
-	}
 	x.refused, x.kind = true, fault.Internal
+	if x.status != 0 {
+		return false
+	}
 	x.render(x.format(), fault.New(fault.Internal, ""))
+	return true
 }
 
 func (x *exchange) format() ErrorFormat {

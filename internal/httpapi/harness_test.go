@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"flag"
 	"io"
 	"log/slog"
 	"maps"
@@ -33,8 +32,6 @@ import (
 	"onnxgate/internal/telemetry"
 	"onnxgate/internal/tensor"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -33,6 +33,8 @@ type Batch struct {
 	body    []byte
 	reader  bytes.Buffer
 	decoder jsontext.Decoder // lets names repeat: seen and unknown find that
+	strict  jsontext.Decoder // reads again what has no place and may repeat a name
+	segment bytes.Buffer
 	scratch []byte
 	value   value
 

@@ -1,19 +1,16 @@
 package schema
 
-import (
-	"slices"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // allowed reports whether v is in the enum.
 func (f *field) allowed(v *value) bool {
 	switch f.info.class {
 	case classFloat:
-		return slices.Contains(f.floats, v.f)
+		return f.floats[v.f]
 	case classInt:
-		return slices.Contains(f.ints, v.i)
+		return f.ints[v.i]
 	case classUint:
-		return slices.Contains(f.uints, v.u)
+		return f.uints[v.u]
 	case classString, classBool:
 	}
 	_, ok := f.strings[v.s]

@@ -320,11 +320,11 @@ func (c *compiler) registerRules() error {
 	err := c.validate.RegisterValidation("enum", rule(func(f *field, x reflect.Value) bool {
 		switch f.info.class {
 		case classFloat:
-			return slices.Contains(f.floats, x.Float())
+			return f.floats[x.Float()]
 		case classInt:
-			return slices.Contains(f.ints, x.Int())
+			return f.ints[x.Int()]
 		case classUint:
-			return slices.Contains(f.uints, x.Uint())
+			return f.uints[x.Uint()]
 		case classString, classBool:
 		}
 		_, ok := f.strings[x.String()]

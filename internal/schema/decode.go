@@ -73,6 +73,10 @@ func (b *Batch) begin(body []byte) {
 func (b *Batch) end() {
 	b.body, b.reader = nil, bytes.Buffer{}
 	b.decoder.Reset(&b.reader, repeatedNames...)
+	if b.segment.Cap() > 0 {
+		b.segment = bytes.Buffer{}
+		b.strict.Reset(&b.segment)
+	}
 }
 
 func (b *Batch) document(maxRows int) error {
@@ -196,9 +200,11 @@ func (b *Batch) nextSerial() {
 		clear(b.faulty)
 		b.serial = 1
 	}
-	if len(b.unknown) > 0 {
+	const kept = 64 // do not hold on to the memory of a strange row
+	if len(b.unknown) > kept {
 		b.unknown = nil
 	}
+	clear(b.unknown)
 }
 
 // lookup returns the index of the feature that a raw JSON string names, or -1

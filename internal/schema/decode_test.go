@@ -6,7 +6,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -447,4 +450,59 @@ func TestBatchOfAnotherSchemaIsRefused(t *testing.T) {
 	if err := pondSchema(t).Decode(herdSchema(t).NewBatch(), []byte(`{}`), 1); fault.KindOf(err) != fault.Internal {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestHostileBodiesTakeLittleMemory(t *testing.T) {
+	const size = 1 << 20
+	fill := func(s string) string { return strings.Repeat(s, size/len(s)) }
+	s := pondSchema(t)
+	b := s.NewBatch()
+	for name, body := range map[string]string{
+		"empty rows":             "[" + fill("{},") + "{}]",
+		"rows beyond the bound":  "[" + fill(`{"a":1,"b":2},`) + "{}]",
+		"numbers for rows":       "[" + fill("1,") + "1]",
+		"unknown names":          "[" + fill(`{"dept":1,"aaea":2,"acid":3},`) + "{}]",
+		"members without end":    "{" + members(size/10) + `"x":1}`,
+		"objects in a value":     `{"depth":[` + fill(`{"a":1,"b":2},`) + "1]}",
+		"one long string":        `{"depth":"` + fill("a") + `"}`,
+		"one long escaped name":  `{"` + fill(`\u0041`) + `":1}`,
+		"one long escaped value": `{"depth":"` + fill(`\u0041`) + `"}`,
+		"blanks":                 fill(" "),
+		"brackets":               fill("["),
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := []byte(body)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := s.Decode(b, text, 1000)
+			runtime.ReadMemStats(&after)
+			if err == nil {
+				t.Error("accepted")
+			}
+			if used := after.TotalAlloc - before.TotalAlloc; used > 4*size {
+				t.Errorf("%d bytes allocated for %d of body", used, len(text))
+			}
+		})
+	}
+}
+
+func TestOneSchemaServesManyBatchesAtOnce(t *testing.T) {
+	s := herdSchema(t)
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			b := s.NewBatch()
+			for k := range 50 {
+				age := (i*50 + k) % 60
+				err := s.Decode(b, []byte(herdWith("age", strconv.Itoa(age))), 1)
+				if (err == nil) != (age <= 40) {
+					t.Errorf("age %d: %v", age, err)
+				}
+				if err == nil && tensor.Of[int64](b.Inputs[2])[0] != int64(age) {
+					t.Errorf("age %d became %v", age, tensor.Of[int64](b.Inputs[2]))
+				}
+			}
+		})
+	}
+	group.Wait()
 }

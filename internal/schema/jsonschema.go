@@ -238,7 +238,7 @@ func valueSchema(spec tensor.Spec) object {
 	switch {
 	case spec.Kind == tensor.KindMapSequence:
 		return object{"type": "object", "additionalProperties": object{"type": element}}
-	case isFlat(spec):
+	case isFlat(spec) && (len(spec.Dims) == 0 || spec.Dims[0].Size <= 1):
 		return object{"type": element}
 	default:
 		return object{"type": append([]string{"array"}, element...)}

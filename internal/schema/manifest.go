@@ -266,6 +266,9 @@ func constraint(e validator.FieldError) string {
 		}
 		return fmt.Sprintf("%s must be at least %s", what, e.Param())
 	default:
+		if e.Kind() == reflect.Slice {
+			return fmt.Sprintf("%s must have at most %s items", what, e.Param())
+		}
 		return fmt.Sprintf("%s must be at most %s characters long", what, e.Param())
 	}
 }

@@ -33,7 +33,7 @@ func TestBrokenManifestsAreRefusedByLine(t *testing.T) {
 		{"tag", "name: !!str 7\nfeatures:\n  - name: !exec x\n"},
 		{"deep", "name: " + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "\n"},
 		{"too large", "name: x\n#" + strings.Repeat(" ", 1<<20)},
-		{"unknown keys", "nmae: x\nfeatures:\n  - name: x\n    minimum: 3\n    zzz: 4\noutput: {}\naccess:\n  role: [admin]\n"},
+		{"unknown keys", "neme: x\nfeatures:\n  - name: x\n    minimum: 3\n    zzz: 4\noutput: {}\naccess:\n  role: [admin]\n"},
 		{"keys twice", "name: x\nname: y\nfeatures:\n  - name: x\n    min: 1\n    min: 2\n"},
 		{"wrong types", "name: 7\nfeatures: {x: 1}\nlabels: x\noutputs: [a]\naccess: admin\n"},
 		{"wrong types in a feature", feature("type: 3\n    unit: [cm]\n    min: low\n    max: .nan\n    exclusive_max: .inf\n    nullable: 1\n    max_length: 0\n    enum: 3\n    pattern: 7\n    example: {a: 1}")},
@@ -140,7 +140,8 @@ func TestManifestWithAccessAloneLeavesTheRestToTheGraph(t *testing.T) {
 	in := []tensor.Spec{spec("X", tensor.Float32, -1, 2), spec("k", tensor.Int64, -1, 1)}
 	out := []tensor.Spec{spec("y", tensor.Float32, -1, 1)}
 	want := []schema.Feature{
-		{Name: "X_0", Type: "float32", Input: "X"}, {Name: "X_1", Type: "float32", Input: "X"},
+		{Name: "X_0", Type: "float32", Input: "X"},
+		{Name: "X_1", Type: "float32", Input: "X"},
 		{Name: "k", Type: "int64", Input: "k"},
 	}
 	s := compile(t, "access:\n  roles: [user, analyst-2]\n", in, out)

@@ -26,9 +26,9 @@ type field struct {
 	ilo, ihi int64
 	ulo, uhi uint64
 
-	floats  []float64
-	ints    []int64
-	uints   []uint64
+	floats  map[float64]bool
+	ints    map[int64]bool
+	uints   map[uint64]bool
 	strings map[string]string // each string of the enum to itself
 	pattern *regexp.Regexp
 
@@ -212,7 +212,8 @@ func (c *fieldCompiler) enum() {
 		return
 	}
 	c.Enum = slices.Clone(c.Enum)
-	c.strings = make(map[string]string)
+	c.floats, c.ints = make(map[float64]bool), make(map[int64]bool)
+	c.uints, c.strings = make(map[uint64]bool), make(map[string]string)
 	texts := make([]string, len(c.Enum))
 	for i, x := range c.Enum {
 		var v value
@@ -238,11 +239,11 @@ func (c *fieldCompiler) enum() {
 func (c *fieldCompiler) allow(v *value) {
 	switch c.info.class {
 	case classFloat:
-		c.floats = append(c.floats, v.f)
+		c.floats[v.f] = true
 	case classInt:
-		c.ints = append(c.ints, v.i)
+		c.ints[v.i] = true
 	case classUint:
-		c.uints = append(c.uints, v.u)
+		c.uints[v.u] = true
 	case classString, classBool:
 		c.strings[v.s] = v.s
 	}

@@ -37,9 +37,7 @@ func floatTrial(t *testing.T, r *rand.Rand) trial {
 	var values []float64
 	limit := func(key string, x float64) {
 		rules = append(rules, key+": "+strconv.FormatFloat(x, 'g', -1, 64))
-		for _, y := range []float64{x, math.Nextafter(x, math.Inf(1)), math.Nextafter(x, math.Inf(-1)), float64(float32(x)), -x} {
-			values = append(values, y)
-		}
+		values = append(values, x, math.Nextafter(x, math.Inf(1)), math.Nextafter(x, math.Inf(-1)), float64(float32(x)), -x)
 	}
 	switch r.IntN(4) {
 	case 0:
@@ -72,11 +70,21 @@ func floatTrial(t *testing.T, r *rand.Rand) trial {
 // intTrial does the same for integers.
 func intTrial(t *testing.T, r *rand.Rand) trial {
 	t.Helper()
-	d := []tensor.DType{tensor.Int8, tensor.Int32, tensor.Int64, tensor.Uint8, tensor.Uint64}[r.IntN(5)]
-	ends := map[tensor.DType][2]string{
-		tensor.Int8: {"-128", "127"}, tensor.Int32: {"-2147483648", "2147483647"}, tensor.Uint8: {"0", "255"},
-		tensor.Int64: {"-9223372036854775808", "9223372036854775807"}, tensor.Uint64: {"0", "18446744073709551615"},
-	}[d]
+	types := []struct {
+		dtype tensor.DType
+		ends  [2]string
+	}{
+		{tensor.Int8, [2]string{"-128", "127"}},
+		{tensor.Int16, [2]string{"-32768", "32767"}},
+		{tensor.Int32, [2]string{"-2147483648", "2147483647"}},
+		{tensor.Int64, [2]string{"-9223372036854775808", "9223372036854775807"}},
+		{tensor.Uint8, [2]string{"0", "255"}},
+		{tensor.Uint16, [2]string{"0", "65535"}},
+		{tensor.Uint32, [2]string{"0", "4294967295"}},
+		{tensor.Uint64, [2]string{"0", "18446744073709551615"}},
+	}
+	kind := types[r.IntN(len(types))]
+	d, ends := kind.dtype, kind.ends
 	lo := int64(r.IntN(50))
 	hi := lo + int64(r.IntN(60)) + 2
 	var rules []string
@@ -328,7 +336,8 @@ func TestPatternsBeyondECMAStandApart(t *testing.T) {
 		`(?i)x`: false, `\Ax\z`: false, `[[:alpha:]]`: false, `\pL`: false, `(?P<n>x)`: false, `\x{10FFFF}`: false,
 	} {
 		s := featureSchema(t, tensor.String, []string{"pattern: '" + pattern + "'"})
-		x := s.RowSchema()["properties"].(map[string]any)["x"].(map[string]any)
+		properties, _ := s.RowSchema()["properties"].(map[string]any)
+		x, _ := properties["x"].(map[string]any)
 		if _, ok := x["pattern"]; ok != portable {
 			t.Errorf("%s: pattern %v, want %v", pattern, ok, portable)
 		}

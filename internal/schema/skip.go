@@ -16,7 +16,7 @@ func (b *Batch) skip() error {
 		}
 		return nil
 	}
-	start, depth := b.decoder.InputOffset(), b.decoder.StackDepth()
+	start, depth, repeatable := b.decoder.InputOffset(), b.decoder.StackDepth(), false
 	for {
 		if _, err := b.decoder.ReadToken(); err != nil {
 			return b.syntax(err)
@@ -25,12 +25,18 @@ func (b *Batch) skip() error {
 		if level > maxDepth {
 			return b.tooDeep()
 		}
-		if kind, n := b.decoder.StackIndex(level); kind == jsontext.KindBeginObject && n > 2*maxUnknown {
-			return malformed(fragment(string(b.decoder.StackPointer().Parent())), "has more than "+strconv.Itoa(maxUnknown)+" members")
-		}
 		if level == depth {
 			break
 		}
+		if kind, n := b.decoder.StackIndex(level); kind == jsontext.KindBeginObject { // n counts names and values
+			if n > 2*maxUnknown {
+				return malformed(fragment(string(b.decoder.StackPointer().Parent())), "has more than "+strconv.Itoa(maxUnknown)+" members")
+			}
+			repeatable = repeatable || n > 2
+		}
+	}
+	if !repeatable {
+		return nil
 	}
 	return b.unique(start)
 }
@@ -40,8 +46,9 @@ func (b *Batch) skip() error {
 func (b *Batch) unique(start int64) error {
 	segment := b.body[start:b.decoder.InputOffset()]
 	lead := bytes.IndexAny(segment, "[{")
-	strict := jsontext.NewDecoder(bytes.NewBuffer(segment[lead:]))
-	if _, err := strict.ReadValue(); err != nil {
+	b.segment = *bytes.NewBuffer(segment[lead:])
+	b.strict.Reset(&b.segment)
+	if _, err := b.strict.ReadValue(); err != nil {
 		return syntaxFault(err, start+int64(lead), string(b.decoder.StackPointer()))
 	}
 	return nil

@@ -23,8 +23,9 @@ func fold(name string) string {
 }
 
 // nearest returns the index of the known name with the smallest edit distance
-// to name, if that is at most a third of its length, or else -1. folded are the
-// known names after fold. It spends *work, at least one for each known name and
+// to name, if that is at most a third of its length, or else -1. A name that
+// goes on where the other ends, as one with its unit does, counts as one edit.
+// folded are the known names after fold. It spends *work, at least one for each known name and
 // one for each cell of the tables, and gives up when that is gone.
 func nearest(name string, folded []string, work *int) int {
 	if len(name) > maxSuggested {
@@ -37,6 +38,10 @@ func nearest(name string, folded []string, work *int) int {
 	}
 	for i, candidate := range folded {
 		*work--
+		if best > 1 && continues(target, candidate) {
+			best, found = 1, i
+			continue
+		}
 		if diff := len(candidate) - len(target); len(candidate) > maxSuggested || diff >= best || -diff >= best {
 			continue
 		}
@@ -48,6 +53,12 @@ func nearest(name string, folded []string, work *int) int {
 		}
 	}
 	return found
+}
+
+// continues reports whether one of two names of some length begins the other.
+func continues(a, b string) bool {
+	const enough = 3
+	return min(len(a), len(b)) >= enough && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a))
 }
 
 // distance is the Levenshtein distance with transpositions of neighbours

@@ -82,7 +82,7 @@ func (b *diagrammer[T]) build(roots []int32) bool {
 	first := &level{ids: map[string]uint32{}}
 	state := make([]byte, 0, 4*b.trees)
 	for _, r := range roots {
-		state = binary.LittleEndian.AppendUint32(state, uint32(r))
+		state = binary.LittleEndian.AppendUint32(state, b.res.canon[r])
 	}
 	first.intern(state)
 	levels := []*level{first}

@@ -1,6 +1,10 @@
 package tree
 
-import "slices"
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+)
 
 // residuals are what is left of trees when some features are fixed. Equal ones
 // of one tree have one number; the nodes of the forest come first, with their
@@ -9,6 +13,7 @@ type residuals struct {
 	f       *forest
 	nodes   []residual
 	numbers map[residual]uint32
+	canon   []uint32 // of each node of the forest: the one that stands for it
 	// known has the stretches of a residual along the axis of the level that
 	// it was last asked for.
 	known []stretches
@@ -33,11 +38,41 @@ type stretches struct {
 
 func newResiduals(f *forest) *residuals {
 	r := &residuals{f: f, numbers: map[residual]uint32{}, known: make([]stretches, len(f.nodes))}
+	r.canon = f.sameLeaves()
 	for i := range f.nodes {
 		n := &f.nodes[i]
-		r.nodes = append(r.nodes, residual{uint32(i), uint32(n.yes), uint32(n.no)})
+		t := residual{origin: uint32(i)}
+		if n.mode != Leaf {
+			t.yes, t.no = r.canon[n.yes], r.canon[n.no]
+		}
+		r.nodes = append(r.nodes, t)
 	}
 	return r
+}
+
+// sameLeaves maps each leaf to the first that votes the same, since nothing
+// else can tell them apart, and each branch to itself.
+func (f *forest) sameLeaves() []uint32 {
+	same, first := make([]uint32, len(f.nodes)), map[string]uint32{}
+	var key []byte
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		same[i] = uint32(i)
+		if n.mode != Leaf {
+			continue
+		}
+		key = key[:0]
+		for _, v := range n.votes(f) {
+			key = binary.LittleEndian.AppendUint32(key, uint32(v.target))
+			key = binary.LittleEndian.AppendUint64(key, math.Float64bits(v.weight))
+		}
+		if l, ok := first[string(key)]; ok {
+			same[i] = l
+		} else {
+			first[string(key)] = same[i]
+		}
+	}
+	return same
 }
 
 // along returns what r leaves in the cells of an axis, beginning at cell 0.
@@ -99,11 +134,11 @@ func (r *residuals) fix(n uint32, feature int, x float64) uint32 {
 
 // number returns the number of t, which n has become.
 func (r *residuals) number(n uint32, t residual) uint32 {
-	if t == r.nodes[n] {
-		return n
-	}
 	if t.yes == t.no {
 		return t.yes
+	}
+	if t == r.nodes[n] {
+		return n
 	}
 	if id, ok := r.numbers[t]; ok {
 		return id
