@@ -23,7 +23,7 @@ func (f *forest) check(where func(n int32) (tree, node int64)) error {
 		if err := c.visit(root); err != nil {
 			return err
 		}
-		f.depth = max(f.depth, int(c.height[root]))
+		f.height = append(f.height, c.height[root]-1)
 	}
 	f.shared = c.edges+len(f.roots) != c.visited
 	return nil

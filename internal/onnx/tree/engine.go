@@ -1,8 +1,6 @@
 package tree
 
-import (
-	"context"
-)
+import "context"
 
 // options are what an ensemble does with its leaves' votes.
 type options struct {
@@ -15,87 +13,65 @@ type options struct {
 	allPositive bool
 }
 
+// layout is an ensemble in the form that suits its size.
+type layout[T float] interface {
+	// run evaluates rows of cols features each.
+	run(x []T, cols int, scores []T, labels []int32)
+}
+
 // engine evaluates rows of T.
 type engine[T float] struct {
-	f      *forest
-	finish finisher[T]
+	layout layout[T]
+	block  int // rows between two looks at the context
 }
 
 func newEngine[T float](f *forest, o *options) *engine[T] {
-	e := &engine[T]{f: f, finish: finisher[T]{
-		targets: o.targets, trees: T(len(f.roots)), transform: o.transform, aggregate: o.aggregate,
-		classifier: o.classifier, oneColumn: o.oneColumn, allPositive: o.allPositive,
-	}}
-	for _, b := range o.base {
-		e.finish.base = append(e.finish.base, T(b))
+	finish := newFinisher[T](f, o)
+	steps := 1
+	for _, h := range f.height {
+		steps += int(h)
+	}
+	e := &engine[T]{block: min(max(1<<18/steps, 1), maxBlock)}
+	axes := f.axes()
+	if d := newDiagram[T](f, o, finish, axes); d != nil {
+		e.layout = d
+	} else if s := newSteps[T](f, o, finish, axes); s != nil {
+		e.layout = s
+	} else {
+		e.layout = newWalks[T](f, o, finish)
 	}
 	return e
 }
 
-// row evaluates one row into its scores and returns its label.
-func (e *engine[T]) row(row, scores []T) int32 {
-	for i := range scores {
-		scores[i] = unvoted[T]()
-	}
-	for _, root := range e.f.roots {
-		leaf := walk(e.f, root, row)
-		for _, v := range e.f.votes[leaf.first:leaf.last] {
-			e.vote(&scores[v.target], T(v.weight)+0)
-		}
-	}
-	return e.finish.finish(scores)
-}
+const maxBlock = 256
 
-// vote adds a weight to a sum.
-func (e *engine[T]) vote(s *T, w T) {
-	switch e.finish.aggregate {
-	case Min:
-		if !voted(*s) || w < *s {
-			*s = w
+func (e *engine[T]) run(ctx context.Context, x []T, cols int, scores []T, labels []int32, rows int) error {
+	k := len(scores) / rows
+	for r := 0; r < rows; r += e.block {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-	case Max:
-		if !voted(*s) || w > *s {
-			*s = w
-		}
-	case Sum, Average:
-		*s += w
-	}
-}
-
-// run evaluates rows of X with an ensemble that may compute in another type.
-func run[X float](ctx context.Context, e *Ensemble, x []X, rows int, scores []X, labels []int32) error {
-	cols, err := checkInput(e, x, rows, scores, labels)
-	if err != nil || rows == 0 {
-		return err
-	}
-	for r := range rows {
-		if r&0xff == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		in, out := x[r*cols:(r+1)*cols], scores[r*e.targets:(r+1)*e.targets]
-		label := rowOf(e, in, out)
+		end := min(r+e.block, rows)
+		var l []int32
 		if labels != nil {
-			labels[r] = label
+			l = labels[r:end]
 		}
+		e.layout.run(x[r*cols:end*cols], cols, scores[r*k:end*k], l)
 	}
 	return nil
 }
 
-func rowOf[X float](e *Ensemble, in, out []X) int32 {
-	if e.double != nil {
-		return convertRow(e.double, in, out)
+// convert is run for rows of another type than the engine's.
+func convert[T, X float](ctx context.Context, e *engine[T], x []X, cols int, scores []X, labels []int32, rows int) error {
+	in, out := make([]T, len(x)), make([]T, len(scores))
+	for i, v := range x {
+		in[i] = T(v)
 	}
-	return convertRow(e.single, in, out)
-}
-
-func convertRow[T, X float](e *engine[T], in, out []X) int32 {
-	row, sums := make([]T, len(in)), make([]T, len(out))
-	for i, v := range in {
-		row[i] = T(v)
+	if err := e.run(ctx, in, cols, out, labels, rows); err != nil {
+		return err
 	}
-	label := e.row(row, sums)
-	for i, s := range sums {
-		out[i] = X(s)
+	for i, s := range out {
+		scores[i] = X(s)
 	}
-	return label
+	return nil
 }

@@ -118,13 +118,29 @@ func (e *Ensemble) Double() bool { return e.double != nil }
 // regressor. An input that has too few columns is a fault.Content; ctx ending
 // gives its error.
 func (e *Ensemble) Run(ctx context.Context, x []float32, rows int, scores []float32, labels []int32) error {
-	return run(ctx, e, x, rows, scores, labels)
+	cols, err := checkInput(e, x, rows, scores, labels)
+	switch {
+	case err != nil || rows == 0:
+		return err
+	case e.single != nil:
+		return e.single.run(ctx, x, cols, scores, labels, rows)
+	default:
+		return convert(ctx, e.double, x, cols, scores, labels, rows)
+	}
 }
 
 // RunDouble is Run for an input of doubles. The ensemble must compute in
 // float64; otherwise the input is rounded to float32 first.
 func (e *Ensemble) RunDouble(ctx context.Context, x []float64, rows int, scores []float64, labels []int32) error {
-	return run(ctx, e, x, rows, scores, labels)
+	cols, err := checkInput(e, x, rows, scores, labels)
+	switch {
+	case err != nil || rows == 0:
+		return err
+	case e.double != nil:
+		return e.double.run(ctx, x, cols, scores, labels, rows)
+	default:
+		return convert(ctx, e.single, x, cols, scores, labels, rows)
+	}
 }
 
 // checkInput refuses slices that do not fit each other or the ensemble, and

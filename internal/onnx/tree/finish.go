@@ -15,7 +15,6 @@ func voted[T float](s T) bool { return s != 0 || !math.Signbit(float64(s)) }
 // finisher turns a row's sums into its scores and its label, by the rules that
 // ONNX Runtime made of the vague parts of the operators' text.
 type finisher[T float] struct {
-	targets     int
 	trees       T
 	base        []T
 	transform   Transform
@@ -23,6 +22,17 @@ type finisher[T float] struct {
 	classifier  bool
 	oneColumn   bool // two classes, and all weights are for one of them
 	allPositive bool // no weight is negative
+}
+
+func newFinisher[T float](f *forest, o *options) *finisher[T] {
+	p := &finisher[T]{
+		trees: T(len(f.roots)), transform: o.transform, aggregate: o.aggregate,
+		classifier: o.classifier, oneColumn: o.oneColumn, allPositive: o.allPositive,
+	}
+	for _, b := range o.base {
+		p.base = append(p.base, T(b))
+	}
+	return p
 }
 
 // finish turns sums into scores in place and returns the label: the position

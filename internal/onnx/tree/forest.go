@@ -42,22 +42,23 @@ type forest struct {
 	votes    []vote
 	members  []float64 // sorted within each set
 	features int       // highest feature id of a branch, plus 1
-	depth    int       // most nodes on one path
+	height   []int32   // branches on the longest path of each tree
 	shared   bool      // some node has two parents
 }
 
 // walk returns the leaf that a row reaches. It is the definition of what the
 // fast layouts compute.
-func walk[T float](f *forest, root int32, row []T) *node {
-	n := &f.nodes[root]
+func walk[T float](f *forest, root int32, row []T) int32 {
+	at, n := root, &f.nodes[root]
 	for n.mode != Leaf {
 		if f.test(n, float64(row[n.feature])) {
-			n = &f.nodes[n.yes]
+			at = n.yes
 		} else {
-			n = &f.nodes[n.no]
+			at = n.no
 		}
+		n = &f.nodes[at]
 	}
-	return n
+	return at
 }
 
 // test answers the question of a branch for one feature value. Comparing
@@ -105,7 +106,7 @@ func refuse(format string, args ...any) error {
 	return fault.Newf(fault.Content, "tree ensemble: "+format, args...)
 }
 
-// index narrows a position that a limit of this package bounds.
+// index narrows a position that MaxNodes, MaxTargets or MaxFeatures bounds.
 func index[I int | int64](i I) int32 {
-	return int32(i) //nolint:gosec // MaxNodes, MaxTargets and MaxFeatures are below 2^31
+	return int32(i)
 }

@@ -1,0 +1,210 @@
+package tree
+
+import (
+	"math"
+	"slices"
+)
+
+// order maps float64 to int64 so that the order of numbers is kept. Negative
+// zero comes right below zero; NaN has no place. float32 values are widened
+// first, which keeps their order too.
+func order(x float64) int64 {
+	b := int64(math.Float64bits(x))
+	return b ^ int64(uint64(b>>63)>>1)
+}
+
+// unorder is the inverse of order.
+func unorder(k int64) float64 {
+	return math.Float64frombits(uint64(k ^ int64(uint64(k>>63)>>1)))
+}
+
+// axis cuts the values of one feature into cells within which no branch of the
+// forest can tell two values apart. Cell i holds the orders above bounds[i-1]
+// and up to bounds[i]; the last cell of numbers goes on to infinity. NaN has
+// one more cell where a branch can tell it from infinity.
+type axis struct {
+	feature int
+	n       int     // bounds, without padding
+	nan     int     // the cell of NaN, which is the last
+	bounds  []int64 // ascending, then padding that no value exceeds
+
+	// The order of a value, less lo and shifted right, is its bucket; start
+	// has the first cell of each. At most steps bounds lie in one bucket; when
+	// steps is 0 they are too many, and are searched by halving.
+	lo, hi int64
+	shift  uint
+	start  []uint32
+	steps  int
+}
+
+const (
+	maxSteps = 4
+	padding  = math.MaxInt64 // above the order of infinity
+)
+
+// cells returns the number of cells.
+func (a *axis) cells() int { return a.nan + 1 }
+
+// axes returns the axis of every feature that a branch asks for, by feature.
+func (f *forest) axes() []axis {
+	byFeature := make([]*axis, f.features)
+	top, nan := math.Inf(1), math.NaN()
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		if n.mode == Leaf {
+			continue
+		}
+		a := byFeature[n.feature]
+		if a == nil {
+			a = &axis{feature: int(n.feature)}
+			byFeature[n.feature] = a
+		}
+		a.bounds = f.appendBounds(a.bounds, n)
+		if f.test(n, top) != f.test(n, nan) {
+			a.nan = 1
+		}
+	}
+	var all []axis
+	for _, a := range byFeature {
+		if a != nil {
+			a.build()
+			all = append(all, *a)
+		}
+	}
+	return all
+}
+
+// appendBounds appends the orders after which the answer of n changes.
+func (f *forest) appendBounds(dst []int64, n *node) []int64 {
+	switch n.mode {
+	case BranchLEQ, BranchGT:
+		return append(dst, above(n.value))
+	case BranchLT, BranchGTE:
+		return append(dst, below(n.value))
+	case BranchEQ, BranchNEQ:
+		return append(dst, below(n.value), above(n.value))
+	case BranchMember:
+		for _, v := range f.members[n.first:n.last] {
+			dst = append(dst, below(v), above(v))
+		}
+	case Leaf:
+	}
+	return dst
+}
+
+// above returns the last order of a number that equals v.
+func above(v float64) int64 { return order(v + 0) }
+
+// below returns the last order of a number less than v.
+func below(v float64) int64 {
+	if v == 0 {
+		v = math.Copysign(0, -1)
+	}
+	return order(v) - 1
+}
+
+// build sorts the bounds and makes the buckets.
+func (a *axis) build() {
+	slices.Sort(a.bounds)
+	first, last := order(math.Inf(-1)), order(math.Inf(1))
+	a.bounds = slices.DeleteFunc(slices.Compact(a.bounds), func(k int64) bool { return k < first || k >= last })
+	a.n = len(a.bounds)
+	a.nan += a.n
+	if a.n > 0 {
+		a.lo, a.hi = a.bounds[0], a.bounds[a.n-1]+1
+	}
+	a.chooseBuckets()
+	a.start = make([]uint32, (uint64(a.hi)-uint64(a.lo))>>a.shift+2)
+	for _, k := range a.bounds {
+		a.start[(uint64(k)-uint64(a.lo))>>a.shift+1]++
+	}
+	for i := 1; i < len(a.start); i++ {
+		a.start[i] += a.start[i-1]
+	}
+	for range max(a.steps, 1) {
+		a.bounds = append(a.bounds, padding)
+	}
+}
+
+// chooseBuckets takes the widest buckets of one bound each, or, where that
+// needs too many of them, up to four for each bound.
+func (a *axis) chooseBuckets() {
+	width := uint64(a.hi) - uint64(a.lo)
+	for a.shift = 63; ; a.shift-- {
+		if a.steps = a.occupancy(a.shift); a.steps <= 1 {
+			break
+		}
+		if a.shift == 0 || width>>(a.shift-1) > uint64(max(1024, 8*a.n)) {
+			break
+		}
+	}
+	if a.steps <= 1 {
+		a.steps = 1
+		return
+	}
+	for width>>a.shift > uint64(max(256, 4*a.n)) {
+		a.shift++
+	}
+	if a.steps = a.occupancy(a.shift); a.steps > maxSteps {
+		a.steps = 0
+	}
+}
+
+// occupancy returns the most bounds that one bucket holds.
+func (a *axis) occupancy(shift uint) int {
+	most, here, last := 0, 0, uint64(0)
+	for _, k := range a.bounds {
+		b := (uint64(k) - uint64(a.lo)) >> shift
+		if b != last {
+			here, last = 0, b
+		}
+		here++
+		most = max(most, here)
+	}
+	return most
+}
+
+// cell returns the cell of x.
+func (a *axis) cell(x float64) int {
+	if x != x {
+		return a.nan
+	}
+	k := min(max(order(x), a.lo), a.hi)
+	b := (uint64(k) - uint64(a.lo)) >> (a.shift & 63)
+	i := int(a.start[b])
+	if a.steps == 0 {
+		return halve(a.bounds, i, int(a.start[b+1]), k)
+	}
+	for range a.steps {
+		if a.bounds[i] < k {
+			i++
+		}
+	}
+	return i
+}
+
+// halve returns the first position in bounds[lo:hi] whose bound is not below
+// k, or hi.
+func halve(bounds []int64, lo, hi int, k int64) int {
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if bounds[mid] < k {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+// value returns a value of the cell.
+func (a *axis) value(cell int) float64 {
+	switch {
+	case cell < a.n:
+		return unorder(a.bounds[cell])
+	case cell == a.n:
+		return math.Inf(1)
+	default:
+		return math.NaN()
+	}
+}

@@ -1,0 +1,75 @@
+package tree
+
+import (
+	"cmp"
+	"slices"
+)
+
+// diagram is the layout of a small ensemble: one decision diagram for all its
+// trees together. Each level asks for the cell of one feature and tells the
+// state of the next; what the last level tells is the row's finished result.
+// So a row costs one table look-up a feature, however many trees there are.
+//
+// Two prefixes of cells that leave every tree with the same rest lead to the
+// same state, which keeps the diagram of a real forest small. One that does
+// not stay small is given up for another layout.
+type diagram[T float] struct {
+	axes    []axis   // by level
+	root    uint32   // the first state
+	next    []uint32 // next[state+cell]: a state of the next level, or a result
+	targets int
+	scores  []T // of each result
+	labels  []int32
+}
+
+// run evaluates rows: see layout.
+func (d *diagram[T]) run(x []T, cols int, scores []T, labels []int32) {
+	k := d.targets
+	for r := 0; len(scores) >= k; r++ {
+		row := x[:cols]
+		s := d.root
+		for i := range d.axes {
+			a := &d.axes[i]
+			s = d.next[int(s)+a.cell(float64(row[a.feature]))]
+		}
+		copy(scores[:k], d.scores[int(s)*k:])
+		if labels != nil {
+			labels[r] = d.labels[s]
+		}
+		x, scores = x[cols:], scores[k:]
+	}
+}
+
+// leafNumbers numbers the leaves: leaves has the node of each number, number
+// the number of each node.
+func (f *forest) leafNumbers() (leaves []int32, number []uint32) {
+	number = make([]uint32, len(f.nodes))
+	for i := range f.nodes {
+		if f.nodes[i].mode == Leaf {
+			number[i] = uint32(len(leaves))
+			leaves = append(leaves, index(i))
+		}
+	}
+	return leaves, number
+}
+
+// byWeight returns the axes, those asked for nearest the roots first: fixing
+// them first leaves the least of the trees. The forest shares no nodes.
+func (f *forest) byWeight(all []axis) []axis {
+	weight, share := make([]float64, f.features), make([]float64, len(f.nodes))
+	for _, r := range f.roots {
+		share[r] = 1
+	}
+	for stack := slices.Clone(f.roots); len(stack) > 0; {
+		i := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if n := &f.nodes[i]; n.mode != Leaf {
+			weight[n.feature] += share[i]
+			share[n.yes], share[n.no] = share[i]/2, share[i]/2
+			stack = append(stack, n.yes, n.no)
+		}
+	}
+	ordered := slices.Clone(all)
+	slices.SortStableFunc(ordered, func(a, b axis) int { return cmp.Compare(weight[b.feature], weight[a.feature]) })
+	return ordered
+}

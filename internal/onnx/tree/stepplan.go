@@ -1,0 +1,186 @@
+package tree
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// stepPlan says how the branches of a forest become steps.
+type stepPlan struct {
+	slots []slot
+	bits  int
+	// slotOf has, by feature, the slot with NaN last and the one with NaN
+	// first; the latter is made when a branch asks for it.
+	slotOf map[int32]*[2]int
+}
+
+func newStepPlan(f *forest, all []axis) *stepPlan {
+	p := &stepPlan{slotOf: make(map[int32]*[2]int, len(all))}
+	axisOf := make([]*axis, f.features)
+	for i := range all {
+		axisOf[all[i].feature] = &all[i]
+	}
+	cells := 0
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		if n.mode == Leaf {
+			continue
+		}
+		a := axisOf[n.feature]
+		both := p.slotOf[n.feature]
+		if both == nil {
+			both = &[2]int{-1, -1}
+			p.slotOf[n.feature] = both
+			cells = max(cells, a.cells()+1)
+		}
+		if which := nanFirst(f, n, a); both[which] < 0 {
+			both[which] = len(p.slots)
+			p.slots = append(p.slots, slot{axis: *a, nanFirst: which == 1})
+		}
+	}
+	p.bits = bits.Len(uint(cells))
+	return p
+}
+
+// nanFirst returns 1 when a branch needs fewer steps with NaN below all
+// numbers than above them, and 0 otherwise.
+func nanFirst(f *forest, n *node, a *axis) int {
+	if a.nan > a.n {
+		nan := f.test(n, a.value(a.nan))
+		if nan != f.test(n, a.value(a.n)) && nan == f.test(n, a.value(0)) {
+			return 1
+		}
+	}
+	return 0
+}
+
+// turns returns the slot of a branch, its answer in the slot's first cell, and
+// the cells from which on the answer is the opposite.
+func (p *stepPlan) turns(f *forest, n *node) (number int, first bool, turns []int) {
+	both := p.slotOf[n.feature]
+	number = both[0]
+	if number < 0 || both[1] >= 0 && nanFirst(f, n, &p.slots[number].axis) == 1 {
+		number = both[1]
+	}
+	s := &p.slots[number]
+	a := &s.axis
+	at, after := []int{a.nan}, 1 // cells where the answer may turn
+	if s.nanFirst {
+		at[0], after = 1, 2
+	}
+	for _, k := range f.appendBounds(nil, n) {
+		at = append(at, halve(a.bounds, 0, a.n, k)+after)
+	}
+	slices.Sort(at)
+	first = f.test(n, s.value(0))
+	answer := first
+	for _, c := range slices.Compact(at) {
+		if c >= a.cells() {
+			break
+		}
+		if now := f.test(n, s.value(c)); now != answer {
+			turns, answer = append(turns, c), now
+		}
+	}
+	return number, first, turns
+}
+
+// value returns a value of the slot's cell.
+func (s *slot) value(cell int) float64 {
+	switch {
+	case !s.nanFirst:
+		return s.axis.value(cell)
+	case cell == 0:
+		return s.axis.value(s.axis.nan)
+	default:
+		return s.axis.value(cell - 1)
+	}
+}
+
+// stepWriter writes the steps of a forest.
+type stepWriter[T float] struct {
+	f      *forest
+	plan   *stepPlan
+	s      *steps[T]
+	number []uint32 // of each leaf
+	first  []step   // the first step of each branch, once it is written
+	known  []bool
+	most   int32 // steps that one branch takes
+	stack  []stepJob
+}
+
+// stepJob is a place that is to lead to a node of the forest.
+type stepJob struct {
+	at uint32
+	to int32
+}
+
+// grow returns the first of n new places.
+func (w *stepWriter[T]) grow(n int) uint32 {
+	at := uint32(len(w.s.nodes))
+	for range n {
+		w.s.nodes = append(w.s.nodes, 0)
+		w.s.leaf = append(w.s.leaf, 0)
+	}
+	return at
+}
+
+// tree writes the tree of a root and returns its place.
+func (w *stepWriter[T]) tree(root int32) uint32 {
+	at := w.grow(1)
+	w.stack = append(w.stack, stepJob{at, root})
+	for len(w.stack) > 0 {
+		j := w.stack[len(w.stack)-1]
+		w.stack = w.stack[:len(w.stack)-1]
+		w.put(j.at, j.to)
+	}
+	return at
+}
+
+// put makes a place lead to a node.
+func (w *stepWriter[T]) put(at uint32, to int32) {
+	for {
+		n := &w.f.nodes[to]
+		if n.mode == Leaf {
+			// No cell is above the highest, so the walk stays here.
+			w.s.nodes[at] = 1<<w.s.shift - 1<<32 | step(at)
+			w.s.leaf[at] = w.number[to]
+			return
+		}
+		if w.known[to] {
+			w.s.nodes[at] = w.first[to]
+			return
+		}
+		slot, answer, turns := w.plan.turns(w.f, n)
+		if len(turns) > 0 {
+			w.most = max(w.most, index(bits.Len(uint(len(turns)))))
+			w.s.nodes[at] = w.search(n, step(slot)<<w.s.shift, answer, turns)
+			w.first[to], w.known[to] = w.s.nodes[at], true
+			return
+		}
+		if to = n.no; answer { // the answer is always the same
+			to = n.yes
+		}
+	}
+}
+
+// search writes the steps that find which of the stretches between turns a
+// cell is in, and returns the first. answer is that of the first stretch.
+func (w *stepWriter[T]) search(n *node, slot step, answer bool, turns []int) step {
+	mid := len(turns) / 2
+	pair := w.grow(2)
+	w.side(pair+1, n, slot, answer != (mid%2 == 0), turns[mid+1:])
+	w.side(pair, n, slot, answer, turns[:mid])
+	return slot | step(turns[mid]-1)<<32 | step(pair)
+}
+
+func (w *stepWriter[T]) side(at uint32, n *node, slot step, answer bool, turns []int) {
+	switch {
+	case len(turns) > 0:
+		w.s.nodes[at] = w.search(n, slot, answer, turns)
+	case answer:
+		w.stack = append(w.stack, stepJob{at, n.yes})
+	default:
+		w.stack = append(w.stack, stepJob{at, n.no})
+	}
+}
