@@ -53,7 +53,7 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 // Run runs one command and returns the exit code. Errors are on standard error,
 // one line each.
 func Run(ctx context.Context, p *Process) int {
-	root := rootCommand(p)
+	root := rootCommand(p) //nolint:contextcheck // cobra hands the context of ExecuteContext to each command
 	root.SetArgs(p.Args[1:])
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
