@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"onnxgate/internal/fault"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
