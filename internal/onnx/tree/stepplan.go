@@ -117,7 +117,7 @@ type stepJob struct {
 
 // grow returns the first of n new places.
 func (w *stepWriter[T]) grow(n int) uint32 {
-	at := uint32(len(w.s.nodes))
+	at := place(len(w.s.nodes))
 	for range n {
 		w.s.nodes = append(w.s.nodes, 0)
 		w.s.leaf = append(w.s.leaf, 0)
@@ -154,7 +154,7 @@ func (w *stepWriter[T]) put(at uint32, to int32) {
 		slot, answer, turns := w.plan.turns(w.f, n)
 		if len(turns) > 0 {
 			w.most = max(w.most, index(bits.Len(uint(len(turns)))))
-			w.s.nodes[at] = w.search(n, step(slot)<<w.s.shift, answer, turns)
+			w.s.nodes[at] = w.search(n, step(place(slot))<<w.s.shift, answer, turns)
 			w.first[to], w.known[to] = w.s.nodes[at], true
 			return
 		}
@@ -171,7 +171,7 @@ func (w *stepWriter[T]) search(n *node, slot step, answer bool, turns []int) ste
 	pair := w.grow(2)
 	w.side(pair+1, n, slot, answer != (mid%2 == 0), turns[mid+1:])
 	w.side(pair, n, slot, answer, turns[:mid])
-	return slot | step(turns[mid]-1)<<32 | step(pair)
+	return slot | step(place(turns[mid]-1))<<32 | step(pair)
 }
 
 func (w *stepWriter[T]) side(at uint32, n *node, slot step, answer bool, turns []int) {
