@@ -26,25 +26,7 @@ type diagram[T float] struct {
 func (d *diagram[T]) run(x []T, cols int, scores []T, labels []int32) {
 	k := d.targets
 	for r := 0; len(scores) >= k; r++ {
-		row := x[:cols]
-		s := uint32(0)
-		for i, next := range d.next {
-			a := &d.axes[i]
-			// This is a.cell, written out: the compiler will not inline it.
-			v := float64(row[a.feature])
-			key := min(max(order(v), a.lo), a.hi)
-			var c uint32
-			if v == v && a.steps > 0 {
-				c = a.start[(key-a.lo)>>(a.shift&63)]
-				for range a.steps {
-					_, above := bits.Sub64(a.bounds[c], key, 0)
-					c += place(above)
-				}
-			} else {
-				c = place(a.cell(v))
-			}
-			s = uint32(next[s*place(a.nan+1)+c])
-		}
+		s := d.result(x[:cols])
 		from := d.scores[int(s)*k:]
 		from = from[:k]
 		for i, v := range from { //nolint:staticcheck // a call to copy takes longer than two or three values do
@@ -55,6 +37,29 @@ func (d *diagram[T]) run(x []T, cols int, scores []T, labels []int32) {
 		}
 		x, scores = x[cols:], scores[k:]
 	}
+}
+
+// result returns the number of a row's result.
+func (d *diagram[T]) result(row []T) uint32 {
+	s, axes := uint32(0), d.axes
+	for i, next := range d.next {
+		a := &axes[i]
+		// This is a.cell, written out: the compiler will not inline it.
+		v := float64(row[a.feature])
+		var c uint32
+		if v == v && a.steps > 0 {
+			from := clamp(order(v), a.lo, a.width)
+			c = a.start[from>>(a.shift&63)]
+			for range a.steps {
+				_, above := bits.Sub64(a.bounds[c], a.lo+from, 0)
+				c += place(above)
+			}
+		} else {
+			c = place(a.cell(v))
+		}
+		s = uint32(next[s*place(a.nan+1)+c])
+	}
+	return s
 }
 
 // leafNumbers numbers the leaves: leaves has the node of each number, number
