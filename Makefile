@@ -1,0 +1,45 @@
+# The two commands of a newcomer: `make run` and `make test`. `make help` lists the rest.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The version that the binary and the image are stamped with.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# How long `make fuzz` runs each target.
+FUZZTIME ?= 30s
+# Where development tools are kept.
+export TOOLS := $(CURDIR)/.cache/bin
+
+.PHONY: run build test lint bench fuzz proof image model help
+
+run: build ## Serve on https://127.0.0.1:8443 with the documentation on, and print lines to paste
+	@ONNXGATE_DOCS=$${ONNXGATE_DOCS:-on} exec bin/onnxgate serve --print-examples
+
+build: ## Build bin/onnxgate, static and reproducible
+	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/onnxgate ./cmd/onnxgate
+
+test: ## Run every test, after setting up what they need
+	@scripts/test.sh
+
+lint: ## Check format, vet and golangci-lint
+	@scripts/lint.sh
+
+bench: build ## Measure speed, as ratios within one run
+	@scripts/bench.sh
+
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+proof: build ## Run everything that is too long for each change, and write docs/proof.md
+	@scripts/proof.sh
+
+image: ## Build the container image onnxgate:VERSION with docker, podman or buildah
+	@VERSION=$(VERSION) scripts/image.sh
+
+model: ## Train and export the shipped model and its golden data again
+	@scripts/make_model.sh
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

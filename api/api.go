@@ -1,0 +1,10 @@
+// Package api holds the HTTP contract of the server, so that the program can
+// serve it and a test can hold the program to it.
+package api
+
+import _ "embed" // for the contract
+
+// OpenAPI is the contract (OpenAPI 3.1, YAML) without any particular model.
+//
+//go:embed openapi.yaml
+var OpenAPI []byte

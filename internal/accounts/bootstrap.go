@@ -1,0 +1,149 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+)
+
+// AdminName is the user that the first start makes.
+const AdminName = "admin"
+
+// passwordAlphabet has 32 characters that cannot be mistaken for each other,
+// so that each character of a password is 5 random bits.
+const (
+	passwordAlphabet = "abcdefghijkmnpqrstuvwxyz23456789"
+	passwordRunes    = 26
+)
+
+// Bootstrap makes the first administrator when nobody holds the role admin:
+// the user admin, with the given password, or with a random one of 130 bits
+// that it leaves in the initial password file (mode 0600). It reports whether
+// it did. Later it only checks the given password, and removes a file whose
+// password was changed. Processes that start at the same time agree.
+func (s *Service) Bootstrap(ctx context.Context, password string) (created bool, err error) {
+	if password != "" {
+		if err := CheckPassword(AdminName, password); err != nil {
+			return false, err
+		}
+	}
+	err = s.store.Update(ctx, func(tx Tx) error {
+		n, err := tx.CountAdmins()
+		if err != nil || n > 0 {
+			return err
+		}
+		if created, err = true, notTaken(tx); err != nil {
+			return err
+		}
+		return s.insertAdmin(ctx, tx, password)
+	})
+	if err != nil {
+		return false, fmt.Errorf("make the first administrator: %w", err)
+	}
+	return created, s.forgetInitialPassword(ctx)
+}
+
+func notTaken(tx Tx) error {
+	_, err := tx.Record(AdminName)
+	if err == nil {
+		return fault.Newf(fault.Conflict, "nobody is an administrator, and the user %s exists without that role; give it to a user", AdminName)
+	}
+	return ignoreNotFound(err)
+}
+
+// insertAdmin runs inside the transaction, so that of several processes one
+// makes the user, and the file is written before the user can be seen.
+func (s *Service) insertAdmin(ctx context.Context, tx Tx, password string) error {
+	initial := password == ""
+	if initial {
+		var err error
+		if password, err = s.newPassword(); err != nil {
+			return err
+		}
+	}
+	record, err := s.newRecord(ctx, &NewUser{Name: AdminName, Password: password, Roles: []string{identity.RoleAdmin}})
+	if err != nil {
+		return err
+	}
+	record.InitialPassword = initial
+	if err := tx.Insert(record); err != nil {
+		return err
+	}
+	if !initial {
+		return nil
+	}
+	return writePrivate(s.initialFile, password+"\n")
+}
+
+func (s *Service) newPassword() (string, error) {
+	b := make([]byte, passwordRunes)
+	if _, err := io.ReadFull(s.rand, b); err != nil {
+		return "", err
+	}
+	for i := range b {
+		b[i] = passwordAlphabet[int(b[i])%len(passwordAlphabet)]
+	}
+	return string(b), nil
+}
+
+// forgetInitialPassword removes a file that a process left behind when it
+// ended between changing the password and removing the file.
+func (s *Service) forgetInitialPassword(ctx context.Context) error {
+	if _, err := os.Lstat(s.initialFile); s.initialFile == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	record, err := s.store.Record(ctx, AdminName)
+	if err := ignoreNotFound(err); err != nil {
+		return err
+	}
+	if record != nil && record.InitialPassword {
+		return nil
+	}
+	return s.removeInitialPassword(AdminName)
+}
+
+// removeInitialPassword removes the file after the password of the user it is
+// about has been changed, or the user is gone.
+func (s *Service) removeInitialPassword(name string) error {
+	if name != AdminName || s.initialFile == "" {
+		return nil
+	}
+	err := os.Remove(s.initialFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the change was made, but the file of the initial password is still there: %w", err)
+	}
+	return nil
+}
+
+// writePrivate writes a file that only its owner can read, so that it is
+// either whole or not there.
+func writePrivate(path, content string) error {
+	if path == "" {
+		return errors.New("no path for the file of the initial password")
+	}
+	dir := filepath.Dir(path)
+	temp, err := os.CreateTemp(dir, ".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temp.Name()) }() // gone once it was renamed
+	_, err = temp.WriteString(content)
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp.Name(), path); err != nil {
+		return err
+	}
+	parent, err := os.Open(dir) //nolint:gosec // the operator's own directory
+	if err != nil {
+		return err
+	}
+	return errors.Join(parent.Sync(), parent.Close())
+}

@@ -1,0 +1,135 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+
+	"onnxgate/internal/fault"
+)
+
+const (
+	// maxWaiting is how many callers wait for a hash. At 20 ms each the last of
+	// them waits a third of a second; more are told to come back.
+	maxWaiting = 16
+	retryAfter = time.Second
+)
+
+// hasher hashes passwords, a few at a time: each takes 19 MiB and a core.
+type hasher struct {
+	params  Params
+	slots   chan struct{}
+	waiting atomic.Int32
+	rand    io.Reader
+}
+
+func newHasher(params Params, concurrency int, random io.Reader) (*hasher, error) {
+	if params == (Params{}) {
+		params = DefaultParams()
+	}
+	if err := params.check(); err != nil {
+		return nil, err
+	}
+	return &hasher{params: params, slots: make(chan struct{}, max(1, concurrency)), rand: random}, nil
+}
+
+// match is the outcome of comparing a password with a stored hash.
+type match struct {
+	ok bool
+	// reason says why not, for the log.
+	reason error
+	// outdated says that the hash was made at another cost than the present.
+	outdated bool
+}
+
+// verify compares the password with the stored hash. One that cannot be used
+// is refused, after the work that decoy asks for. A password too long to be
+// anybody's is refused without any work: that depends on no user.
+func (h *hasher) verify(ctx context.Context, stored, decoy, password string) (match, error) {
+	if len(password) > maxPasswordBytes {
+		return match{reason: errors.New("the password is longer than any can be")}, nil
+	}
+	parsed, unusable := parsePHC(stored)
+	if unusable != nil {
+		var err error
+		if parsed, err = parsePHC(decoy); err != nil {
+			return match{}, err
+		}
+	}
+	release, err := h.acquire(ctx)
+	if err != nil {
+		return match{}, err
+	}
+	defer release()
+	same := parsed.matches(norm.NFC.String(password))
+	switch {
+	case unusable != nil:
+		return match{reason: unusable}, nil
+	case !same:
+		return match{reason: errors.New("wrong password")}, nil
+	}
+	return match{ok: true, outdated: parsed.params != h.params || len(parsed.hash) != hashBytes || len(parsed.salt) != saltBytes}, nil
+}
+
+// hash returns the password's hash, with a new salt, as a PHC string.
+func (h *hasher) hash(ctx context.Context, password string) (string, error) {
+	release, err := h.acquire(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	return h.derive(norm.NFC.String(password))
+}
+
+// decoy returns a hash that no password matches in practice: comparing with it
+// takes as long as with any other, and making it takes no time.
+func (h *hasher) decoy() (string, error) {
+	random := make([]byte, saltBytes+hashBytes)
+	if _, err := io.ReadFull(h.rand, random); err != nil {
+		return "", err
+	}
+	return (&phc{params: h.params, salt: random[:saltBytes], hash: random[saltBytes:]}).String(), nil
+}
+
+func (h *hasher) derive(password string) (string, error) {
+	salt := make([]byte, saltBytes)
+	if _, err := io.ReadFull(h.rand, salt); err != nil {
+		return "", err
+	}
+	return derive(password, salt, h.params).String(), nil
+}
+
+// acquire waits for a slot, in the order of arrival, until ctx ends. When too
+// many wait already it refuses at once.
+func (h *hasher) acquire(ctx context.Context) (release func(), err error) {
+	release = func() { <-h.slots }
+	select {
+	case h.slots <- struct{}{}:
+		return release, nil
+	default:
+	}
+	if h.waiting.Add(1) > maxWaiting {
+		h.waiting.Add(-1)
+		return nil, &fault.Error{
+			Kind: fault.Unavailable, Msg: "Too many sign-ins at once; try again in a second", RetryAfter: retryAfter,
+		}
+	}
+	defer h.waiting.Add(-1)
+	select {
+	case h.slots <- struct{}{}:
+		return release, nil
+	case <-ctx.Done():
+		return nil, contextFault(ctx.Err())
+	}
+}
+
+func contextFault(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.Wrap(fault.Timeout, "The request took too long", err)
+	}
+	return fault.Wrap(fault.Canceled, "The request was canceled", err)
+}

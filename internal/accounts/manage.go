@@ -1,0 +1,199 @@
+package accounts
+
+import (
+	"context"
+	"time"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+)
+
+// NewUser is a user to be added.
+type NewUser struct {
+	Name     string
+	Password string
+	Roles    []string
+	// Tenant is identity.DefaultTenant when empty.
+	Tenant string
+	// IfAbsent makes a user that is already there no failure; it is left as it
+	// is.
+	IfAbsent bool
+}
+
+// Add adds a user and reports whether it did. The error is a fault: Content
+// for what breaks a rule, Conflict for a name that is taken.
+func (s *Service) Add(ctx context.Context, add NewUser) (user *User, added bool, err error) {
+	record, err := s.newRecord(ctx, &add)
+	if err != nil {
+		return nil, false, err
+	}
+	err = s.update(ctx, func(tx Tx) error {
+		existing, err := tx.Record(record.Name)
+		switch {
+		case fault.KindOf(err) == fault.NotFound:
+			added = true
+			return tx.Insert(record)
+		case err != nil:
+			return err
+		case !add.IfAbsent:
+			return fault.Newf(fault.Conflict, "The user %s exists already", record.Name)
+		}
+		added, record = false, existing
+		return nil
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return &record.User, added, nil
+}
+
+func (s *Service) newRecord(ctx context.Context, add *NewUser) (*Record, error) {
+	name, err := CanonicalName(add.Name)
+	if err != nil {
+		return nil, err
+	}
+	roles, err := checkRoles(add.Roles)
+	if err != nil {
+		return nil, err
+	}
+	tenant := add.Tenant
+	if tenant == "" {
+		tenant = identity.DefaultTenant
+	}
+	if err := checkTenant(tenant); err != nil {
+		return nil, err
+	}
+	if err := CheckPassword(name, add.Password); err != nil {
+		return nil, err
+	}
+	hash, err := s.hasher.hash(ctx, add.Password)
+	if err != nil {
+		return nil, err
+	}
+	stamp, err := s.newStamp()
+	if err != nil {
+		return nil, err
+	}
+	now := s.timestamp()
+	return &Record{
+		User:         User{Name: name, Tenant: tenant, Roles: roles, CreatedAt: now, UpdatedAt: now},
+		PasswordHash: hash, Stamp: stamp,
+	}, nil
+}
+
+// List returns all users in the order of their names.
+func (s *Service) List(ctx context.Context) ([]User, error) { return s.store.Users(ctx) }
+
+// SetPassword gives the user another password. Tokens made before are void.
+func (s *Service) SetPassword(ctx context.Context, name, password string) error {
+	canonical, err := CanonicalName(name)
+	if err != nil {
+		return err
+	}
+	if err := CheckPassword(canonical, password); err != nil {
+		return err
+	}
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	err = s.modify(ctx, canonical, func(r *Record) { r.PasswordHash, r.InitialPassword = hash, false })
+	if err != nil {
+		return err
+	}
+	return s.removeInitialPassword(canonical)
+}
+
+// SetRoles gives the user these roles instead of the former. Tokens made
+// before are void. It is a Conflict to take the role admin from the last
+// enabled administrator.
+func (s *Service) SetRoles(ctx context.Context, name string, roles []string) error {
+	roles, err := checkRoles(roles)
+	if err != nil {
+		return err
+	}
+	return s.modify(ctx, name, func(r *Record) { r.Roles = roles })
+}
+
+// Disable keeps the user from signing in. Tokens made before are void. It is a
+// Conflict to disable the last enabled administrator.
+func (s *Service) Disable(ctx context.Context, name string) error {
+	return s.modify(ctx, name, func(r *Record) { r.Disabled = true })
+}
+
+// Enable lets a disabled user sign in again. Tokens made before stay void.
+func (s *Service) Enable(ctx context.Context, name string) error {
+	return s.modify(ctx, name, func(r *Record) { r.Disabled = false })
+}
+
+// Delete removes the user. It is a Conflict to delete the last enabled
+// administrator.
+func (s *Service) Delete(ctx context.Context, name string) error {
+	canonical, err := CanonicalName(name)
+	if err != nil {
+		return err
+	}
+	err = s.update(ctx, func(tx Tx) error {
+		record, err := tx.Record(canonical)
+		if err != nil {
+			return err
+		}
+		if record.enabledAdmin() {
+			if err := notTheLastAdmin(tx, canonical); err != nil {
+				return err
+			}
+		}
+		return tx.Delete(canonical)
+	})
+	if err != nil {
+		return err
+	}
+	return s.removeInitialPassword(canonical)
+}
+
+// modify changes one user and gives it a new stamp.
+func (s *Service) modify(ctx context.Context, name string, change func(*Record)) error {
+	canonical, err := CanonicalName(name)
+	if err != nil {
+		return err
+	}
+	stamp, err := s.newStamp()
+	if err != nil {
+		return err
+	}
+	return s.update(ctx, func(tx Tx) error {
+		record, err := tx.Record(canonical)
+		if err != nil {
+			return err
+		}
+		was := record.enabledAdmin()
+		change(record)
+		if was && !record.enabledAdmin() {
+			if err := notTheLastAdmin(tx, canonical); err != nil {
+				return err
+			}
+		}
+		record.Stamp, record.UpdatedAt = stamp, s.timestamp()
+		return tx.Replace(record)
+	})
+}
+
+// notTheLastAdmin refuses what would leave nobody who can administer.
+func notTheLastAdmin(tx Tx, name string) error {
+	n, err := tx.CountAdmins()
+	if err == nil && n <= 1 {
+		return fault.Newf(fault.Conflict, "%s is the last enabled user with the role admin; give that role to another user first", name)
+	}
+	return err
+}
+
+// update changes the store and makes the change known at once.
+func (s *Service) update(ctx context.Context, change func(Tx) error) error {
+	if err := s.store.Update(ctx, change); err != nil {
+		return err
+	}
+	s.directory.changed(ctx)
+	return nil
+}
+
+func (s *Service) timestamp() time.Time { return s.now().UTC().Truncate(time.Second) }

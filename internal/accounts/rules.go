@@ -1,0 +1,97 @@
+package accounts
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"onnxgate/internal/fault"
+)
+
+// The bounds of a password, in code points after NFC, as NIST SP 800-63B-4
+// section 3.1.1.2 asks of a password that is the only factor. The bytes are
+// counted before anything else looks at them.
+const (
+	minPasswordRunes = 15
+	maxPasswordRunes = 256
+	maxPasswordBytes = 1 << 10
+	maxRoles         = 32
+)
+
+// The grammar of names. Table of compiled expressions, never changed.
+var (
+	namePattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,63}$`)
+	rolePattern   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+	tenantPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+)
+
+// CanonicalName returns the one spelling of a user's name: NFKC, lower case,
+// and then 1 to 64 characters of [a-z0-9._@-] that begin with a letter or a
+// digit. "Admin" and its full-width form are the user "admin", so that no two
+// users look alike and no spelling escapes a counter. Anything else is a fault
+// of kind Content.
+func CanonicalName(name string) (string, error) {
+	// NFKC makes at most 18 characters of one; what is longer is not a name.
+	if len(name) > 4*64 {
+		return "", errName()
+	}
+	canonical := strings.ToLower(norm.NFKC.String(name))
+	if !namePattern.MatchString(canonical) {
+		return "", errName()
+	}
+	return canonical, nil
+}
+
+func errName() error {
+	return fault.New(fault.Content, "A user name has 1 to 64 characters of a-z, 0-9 and . _ @ - and begins with a letter or a digit")
+}
+
+// checkRoles returns the roles without repetitions.
+func checkRoles(roles []string) ([]string, error) {
+	var unique []string
+	for _, role := range roles {
+		if !rolePattern.MatchString(role) {
+			return nil, fault.New(fault.Content, "A role is a word of 1 to 64 characters of a-z, 0-9, _ and - that begins with a letter")
+		}
+		if !slices.Contains(unique, role) {
+			unique = append(unique, role)
+		}
+	}
+	if len(unique) == 0 || len(unique) > maxRoles {
+		return nil, fault.Newf(fault.Content, "A user has from 1 to %d roles", maxRoles)
+	}
+	return unique, nil
+}
+
+func checkTenant(tenant string) error {
+	if !tenantPattern.MatchString(tenant) {
+		return fault.New(fault.Content, "A tenant has 1 to 63 characters of a-z, 0-9 and - and begins with a letter or a digit")
+	}
+	return nil
+}
+
+// CheckPassword says whether the password may be the one of the user of that
+// name: 15 to 256 characters, none of them a control character, and not easy
+// to guess. There are no rules of composition. The error is a fault of kind
+// Content that says what to do.
+func CheckPassword(name, password string) error {
+	if len(password) > maxPasswordBytes {
+		return fault.Newf(fault.Content, "The password is longer than %d bytes", maxPasswordBytes)
+	}
+	if !utf8.ValidString(password) || strings.ContainsFunc(password, unicode.IsControl) {
+		return fault.New(fault.Content, "The password must be text in UTF-8 without control characters")
+	}
+	switch n := utf8.RuneCountInString(norm.NFC.String(password)); {
+	case n < minPasswordRunes:
+		return fault.Newf(fault.Content, "The password has %d characters; at least %d are needed", n, minPasswordRunes)
+	case n > maxPasswordRunes:
+		return fault.Newf(fault.Content, "The password has %d characters; at most %d are allowed", n, maxPasswordRunes)
+	case guessable(name, password):
+		return fault.New(fault.Content, "The password is too easy to guess: it is made of the user's name, common words, sequences or repetitions; use several unrelated words")
+	}
+	return nil
+}

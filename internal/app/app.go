@@ -1,0 +1,291 @@
+// Package app puts the server together and runs it: it is the only package that
+// knows all others. It owns the order of starting and stopping, what a reload
+// takes over, and which file of the data directory belongs to whom. It must not
+// decide anything about a request.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"onnxgate/internal/accounts"
+	"onnxgate/internal/authn"
+	"onnxgate/internal/certs"
+	"onnxgate/internal/config"
+	"onnxgate/internal/httpapi"
+	"onnxgate/internal/inference"
+	"onnxgate/internal/keys"
+	"onnxgate/internal/limit"
+	"onnxgate/internal/oauth"
+	"onnxgate/internal/sqlstore"
+	"onnxgate/internal/telemetry"
+	"onnxgate/models"
+)
+
+// Options is what the process gives to the server beside its configuration.
+type Options struct {
+	// Log receives the log and the access log.
+	Log io.Writer
+	// Text is the form of the log where the configuration leaves it open.
+	Text bool
+	// Version is what the server says about itself.
+	Version string
+}
+
+// App is one server.
+type App struct {
+	cfg     *config.Config // changed by Reload alone
+	opts    Options
+	log     *slog.Logger
+	level   *slog.LevelVar
+	access  *telemetry.AccessLog
+	metrics *telemetry.Metrics
+
+	store    *sqlstore.Store
+	accounts *accounts.Service
+	keys     *keys.Set
+	certs    *certs.Manager // nil without TLS
+	catalog  *inference.Catalog
+	api      *httpapi.API
+
+	public, admin *listener // admin is nil when it is closed
+	background    sync.WaitGroup
+	stopWatching  context.CancelFunc
+	failed        chan error
+	draining      atomic.Bool
+	reloading     sync.Mutex
+}
+
+// listener is an address and what serves it.
+type listener struct {
+	server *http.Server
+	net    net.Listener
+}
+
+// New makes the server's parts and opens its files, without listening. Its
+// error names everything that is wrong.
+func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
+	a := &App{cfg: cfg, opts: opts, level: &slog.LevelVar{}, failed: make(chan error, 2)}
+	a.level.Set(cfg.LogLevel)
+	format := a.logFormat()
+	a.log = slog.New(telemetry.NewHandler(opts.Log, format, a.level))
+	a.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: opts.Log, Format: format, Level: a.level})
+	a.metrics = telemetry.NewMetrics(opts.Version)
+	if err := makeDataDir(cfg.DataDir); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	err := inParallel(
+		func() error { return a.openAccounts(ctx) },
+		a.openKeys,
+		a.openCerts,
+		a.openCatalog,
+	)
+	if err == nil {
+		err = a.openAPI()
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+// inParallel runs parts of the start that do not need each other, and returns
+// all their errors.
+func inParallel(parts ...func() error) error {
+	errs := make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i, part := range parts {
+		wg.Go(func() { errs[i] = part() })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (a *App) logFormat() telemetry.Format {
+	switch {
+	case a.cfg.LogFormat != "":
+		return telemetry.Format(a.cfg.LogFormat)
+	case a.opts.Text:
+		return telemetry.Text
+	default:
+		return telemetry.JSON
+	}
+}
+
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot make the data directory: %w; name another with ONNXGATE_DATA_DIR or --data-dir", err)
+	}
+	return nil
+}
+
+// What is in the data directory.
+const (
+	databaseFile = "onnxgate.db"
+	passwordFile = "initial-admin-password"
+	keysDir      = "keys"
+	certsDir     = "tls"
+)
+
+func inDataDir(cfg *config.Config, name string) string { return filepath.Join(cfg.DataDir, name) }
+
+// OpenAccounts opens the users of the data directory, for a command that works
+// beside the server. The caller must call the function it returns.
+func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, func() error, error) {
+	if err := makeDataDir(cfg.DataDir); err != nil {
+		return nil, nil, err
+	}
+	store, err := sqlstore.Open(ctx, sqlstore.Config{Path: inDataDir(cfg, databaseFile)})
+	if err != nil {
+		return nil, nil, err
+	}
+	service, err := accounts.New(accounts.Config{Store: store, InitialPasswordFile: inDataDir(cfg, passwordFile), Now: time.Now})
+	if err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	return service, store.Close, nil
+}
+
+func (a *App) openAccounts(ctx context.Context) error {
+	store, err := sqlstore.Open(ctx, sqlstore.Config{Path: inDataDir(a.cfg, databaseFile)})
+	if err != nil {
+		return err
+	}
+	a.store = store
+	a.accounts, err = accounts.New(accounts.Config{Store: store, InitialPasswordFile: inDataDir(a.cfg, passwordFile), Now: time.Now})
+	if err != nil {
+		return err
+	}
+	created, err := a.accounts.Bootstrap(ctx, a.cfg.AdminPassword.Reveal())
+	if err != nil {
+		return err
+	}
+	if created && !a.cfg.AdminPassword.IsSet() {
+		a.log.InfoContext(ctx, "made the first administrator; change the password and the file goes",
+			slog.String("user", accounts.AdminName), slog.String("password_file", inDataDir(a.cfg, passwordFile)))
+	}
+	return nil
+}
+
+func (a *App) openKeys() (err error) {
+	a.keys, err = keys.Open(keys.Config{
+		Dir: inDataDir(a.cfg, keysDir), Algorithm: keys.Algorithm(a.cfg.JWTAlg), Secret: []byte(a.cfg.JWTSecret.Reveal()),
+	})
+	return err
+}
+
+func (a *App) openCerts() (err error) {
+	if !a.cfg.TLS {
+		return nil
+	}
+	a.certs, err = certs.New(certs.Config{
+		CertFile: a.cfg.TLSCertFile, KeyFile: a.cfg.TLSKeyFile,
+		Dir: inDataDir(a.cfg, certsDir), Hosts: certificateHosts(a.cfg),
+		Now: time.Now, Changed: a.certificateChanged,
+	})
+	return err
+}
+
+// certificateHosts are the names, beside the loopback ones, under which this
+// server can be reached as far as it can know.
+func certificateHosts(cfg *config.Config) []string {
+	host, _, _ := net.SplitHostPort(cfg.Addr)
+	hosts := []string{host}
+	if name, err := os.Hostname(); err == nil {
+		hosts = append(hosts, name)
+	}
+	return hosts
+}
+
+func (a *App) certificateChanged(cert *certs.Certificate, err error) {
+	ctx := context.Background()
+	if err != nil {
+		a.log.ErrorContext(ctx, "kept the old certificate", slog.Any("error", err))
+		return
+	}
+	a.log.InfoContext(ctx, "took over a new certificate", slog.String("sha256_fingerprint", cert.Fingerprint))
+}
+
+func (a *App) openCatalog() (err error) {
+	var fsys fs.FS = models.FS
+	if a.cfg.ModelsDir != "" {
+		fsys = os.DirFS(a.cfg.ModelsDir)
+	}
+	a.catalog, err = inference.New(inference.Config{
+		FS: fsys, Compile: Compile, DefaultModel: a.cfg.DefaultModel, SkipBad: a.cfg.SkipBadModels,
+		Observer: a.observe, Now: time.Now,
+	})
+	return err
+}
+
+// observe counts the predictions of one version of a model.
+func (a *App) observe(model, version string) inference.Observe {
+	m := a.metrics.Model(model, version)
+	return func(rows int, took time.Duration, err error) {
+		if err == nil {
+			m.Observe(rows, took)
+		}
+	}
+}
+
+func (a *App) openAPI() error {
+	bearer, err := authn.NewBearer(authn.BearerConfig{
+		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Users: a.accounts, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	tokens, err := oauth.New(oauth.Config{
+		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
+		Keys: a.keys, Passwords: a.accounts, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	settings, err := liveSettings(a.cfg)
+	if err != nil {
+		return err
+	}
+	a.api, err = httpapi.New(httpapi.Config{
+		Catalog: a.catalog, Authenticator: authn.Chain(bearer), Tokens: tokens, Ready: a.ready,
+		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
+		TrustedProxies: a.cfg.TrustedProxies,
+		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
+		AdminLoopback:  config.IsLoopback(a.cfg.AdminAddr),
+		Docs:           a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxRows: a.cfg.MaxRows,
+		Version: a.opts.Version, Settings: settings,
+	})
+	return err
+}
+
+// liveSettings are those that a reload takes over.
+func liveSettings(cfg *config.Config) (httpapi.Settings, error) {
+	tokenRate, err := limit.ParseRate(cfg.RateToken)
+	if err != nil {
+		return httpapi.Settings{}, fmt.Errorf("ONNXGATE_RATE_TOKEN: %w", err)
+	}
+	predictRate, err := limit.ParseRate(cfg.RatePredict)
+	if err != nil {
+		return httpapi.Settings{}, fmt.Errorf("ONNXGATE_RATE_PREDICT: %w", err)
+	}
+	return httpapi.Settings{TokenRate: tokenRate, PredictRate: predictRate, CORSOrigins: cfg.CORSOrigins}, nil
+}
+
+// ready says whether the server wants requests.
+func (a *App) ready() error {
+	if a.draining.Load() {
+		return errors.New("the server is stopping")
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package app
+
+import (
+	"net/http"
+	"strings"
+
+	"onnxgate/internal/config"
+	"onnxgate/internal/httpapi"
+)
+
+// Exposed is one line of the exposure table: what can be reached, by whom, from
+// where, and how often.
+type Exposed struct {
+	Route string `json:"route"`
+	Who   string `json:"who"`
+	From  string `json:"from"`
+	Limit string `json:"limit"`
+}
+
+// Exposure returns what a server with this configuration opens to others.
+func Exposure(cfg *config.Config) []Exposed {
+	options := httpapi.RouteOptions{Docs: cfg.Docs, MaxBody: cfg.MaxBody, OpenMetrics: config.IsLoopback(cfg.AdminAddr)}
+	table := exposed(cfg, httpapi.PublicRoutes(options), cfg.Addr)
+	if cfg.AdminAddr == "" {
+		return table
+	}
+	return append(table, exposed(cfg, httpapi.AdminRoutes(options), cfg.AdminAddr)...)
+}
+
+func exposed(cfg *config.Config, routes []httpapi.Route, addr string) []Exposed {
+	var table []Exposed
+	from := reach(cfg, addr)
+	assets := false
+	for i := range routes {
+		r := &routes[i]
+		pattern := r.Pattern
+		if strings.HasPrefix(pattern, "/docs/") { // the page's own files: one line
+			if assets {
+				continue
+			}
+			pattern, assets = "/docs/*", true
+		}
+		table = append(table, Exposed{Route: r.Method + " " + pattern, Who: who(r), From: from, Limit: rateOf(cfg, r)})
+	}
+	return table
+}
+
+// reach says who can open a connection to a listener.
+func reach(cfg *config.Config, addr string) string {
+	where := "any host that reaches " + addr
+	if config.IsLoopback(addr) {
+		where = "this machine (" + addr + ")"
+	}
+	if !cfg.TLS {
+		where += ", unencrypted"
+	}
+	return where
+}
+
+func who(r *httpapi.Route) string {
+	if r.Auth == httpapi.Public {
+		return "everybody"
+	}
+	var needs []string
+	if r.Permission.Scope != "" {
+		needs = append(needs, "scope "+r.Permission.Scope)
+	}
+	switch {
+	case r.Permission.Role != "":
+		needs = append(needs, "role "+r.Permission.Role)
+	case strings.HasPrefix(r.Pattern, "/models") || r.Method == http.MethodPost:
+		needs = append(needs, "a role of the model")
+	}
+	return strings.TrimSuffix("token: "+strings.Join(needs, ", "), ": ")
+}
+
+func rateOf(cfg *config.Config, r *httpapi.Route) string {
+	switch r.Limit {
+	case httpapi.TokenLimit:
+		return perAddress(cfg.RateToken)
+	case httpapi.PredictLimit:
+		return perAddress(cfg.RatePredict) + " (shared)"
+	case httpapi.NoLimit:
+	}
+	return "none"
+}
+
+func perAddress(rate string) string {
+	if rate == "off" {
+		return "none"
+	}
+	return rate + " per address"
+}

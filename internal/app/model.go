@@ -1,0 +1,95 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"onnxgate/internal/inference"
+	"onnxgate/internal/schema"
+)
+
+// Model is one model file, loaded without a server.
+type Model struct {
+	// Name and Version are those that a server would give it: for a file
+	// NAME/VERSION/model.onnx the folders', else the file's name and nothing.
+	Name, Version string
+	Program       inference.Program
+	Warnings      []string
+	// Manifest is the path of the model.yaml that holds for it, empty when
+	// there is none.
+	Manifest string
+	Schema   *schema.Schema
+}
+
+// LoadModel loads a model file, with the model.yaml that a server would use.
+func LoadModel(file string) (*Model, error) {
+	program, warnings, err := LoadProgram(file)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Program: program, Warnings: warnings}
+	m.Name, m.Version = ModelName(file)
+	manifest, err := m.findManifest(file)
+	if err != nil {
+		return nil, err
+	}
+	m.Schema, err = schema.Compile(manifest, m.Name, program.Inputs(), program.Outputs())
+	return m, err
+}
+
+// LoadProgram loads a model file by its graph alone.
+func LoadProgram(file string) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
+	f, err := os.Open(file) //nolint:gosec // G304: the operator names the file
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, inference.DefaultMaxBytes+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, nil, err
+	}
+	program, warnings, err := Compile(data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return program, warnings, nil
+}
+
+// ModelName returns the name and version that a server would give to the file.
+func ModelName(file string) (name, version string) {
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		abs = file
+	}
+	dir := filepath.Dir(abs)
+	if n, err := strconv.ParseUint(filepath.Base(dir), 10, 63); err == nil && n > 0 && filepath.Base(abs) == "model.onnx" {
+		return filepath.Base(filepath.Dir(dir)), filepath.Base(dir)
+	}
+	base := filepath.Base(file)
+	return strings.TrimSuffix(base, filepath.Ext(base)), ""
+}
+
+// findManifest reads the version's own model.yaml, else the model's. Beside a
+// file that is in no folder of a version, only its own folder counts.
+func (m *Model) findManifest(file string) (*schema.Manifest, error) {
+	places := []string{filepath.Join(filepath.Dir(file), "model.yaml")}
+	if m.Version != "" {
+		places = append(places, filepath.Join(filepath.Dir(file), "..", "model.yaml"))
+	}
+	for _, place := range places {
+		data, err := os.ReadFile(place) //nolint:gosec // G304: beside the file that the operator names
+		switch {
+		case err == nil:
+			m.Manifest = place
+			return schema.Parse(place, data)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	return nil, nil //nolint:nilnil // no manifest is no failure: the graph alone decides
+}

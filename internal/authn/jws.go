@@ -1,0 +1,127 @@
+package authn
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/golang-jwt/jwt/v5"
+
+	"onnxgate/internal/keys"
+)
+
+// MaxTokenBytes is the size above which a token is refused unread.
+const MaxTokenBytes = 8 << 10
+
+// Keys knows the keys that verify tokens.
+type Keys interface {
+	// Verifier returns the key of that name, bound to its algorithm.
+	Verifier(kid string) (*keys.Verifier, bool)
+}
+
+// header is what is read of a token's JOSE header (RFC 7515 section 4.1).
+type header struct{ alg, typ, kid string }
+
+// verifyJWS checks a token in JWS compact serialization (RFC 7515 section 7.1)
+// and returns its header and payload. It is stricter than the RFC where
+// leniency gives one token several spellings, or lets its sender choose how it
+// is judged (its size was bounded before):
+//
+//   - base64url is canonical: no padding, no white space, no unused bits;
+//   - the header is one JSON object with no name twice;
+//   - the key is found by kid in memory, and the algorithm is the key's: the
+//     header must agree and never chooses (RFC 8725 section 3.1);
+//   - crit, b64, and headers that bring or point at a key are refused.
+func verifyJWS(token string, known Keys) (*header, []byte, error) {
+	head, rest, ok := strings.Cut(token, ".")
+	body, signature, ok2 := strings.Cut(rest, ".")
+	if !ok || !ok2 || strings.Contains(signature, ".") {
+		return nil, nil, errors.New("the token does not have three segments")
+	}
+	h, err := parseHeader(head)
+	if err != nil {
+		return nil, nil, fmt.Errorf("header: %w", err)
+	}
+	key, ok := known.Verifier(h.kid)
+	if !ok {
+		return nil, nil, errors.New("no key has the token's kid")
+	}
+	if h.alg != string(key.Algorithm) {
+		return nil, nil, fmt.Errorf("the token's alg is not %s, which its key is for", key.Algorithm)
+	}
+	payload, err := decodeSegment(body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("payload: %w", err)
+	}
+	sig, err := decodeSegment(signature)
+	if err != nil {
+		return nil, nil, fmt.Errorf("signature: %w", err)
+	}
+	method, ok := methods[key.Algorithm]
+	if !ok {
+		return nil, nil, fmt.Errorf("no method for %s", key.Algorithm)
+	}
+	signed := token[:len(head)+1+len(body)]
+	if err := method.Verify(signed, sig, key.Public()); err != nil {
+		return nil, nil, fmt.Errorf("signature: %w", err)
+	}
+	return h, payload, nil
+}
+
+// methods check signatures. "none" is not among them.
+var methods = map[keys.Algorithm]jwt.SigningMethod{
+	keys.EdDSA: jwt.SigningMethodEdDSA,
+	keys.ES256: jwt.SigningMethodES256,
+	keys.RS256: jwt.SigningMethodRS256,
+	keys.RS384: jwt.SigningMethodRS384,
+	keys.RS512: jwt.SigningMethodRS512,
+	keys.PS256: pss(jwt.SigningMethodPS256),
+	keys.PS384: pss(jwt.SigningMethodPS384),
+	keys.PS512: pss(jwt.SigningMethodPS512),
+	keys.HS256: jwt.SigningMethodHS256,
+}
+
+// pss demands the salt length that RFC 7518 section 3.5 prescribes; the
+// library accepts any.
+func pss(lenient *jwt.SigningMethodRSAPSS) *jwt.SigningMethodRSAPSS {
+	strict := *lenient
+	strict.VerifyOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.Hash(0)}
+	return &strict
+}
+
+// decodeSegment decodes canonical base64url (RFC 7515 section 2). Strict
+// refuses unused bits, but the decoder still skips line ends, so these are
+// looked for.
+func decodeSegment(segment string) ([]byte, error) {
+	if strings.ContainsAny(segment, "\r\n") {
+		return nil, errors.New("line ends in base64url")
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(segment)
+}
+
+func parseHeader(segment string) (*header, error) {
+	raw, err := decodeSegment(segment)
+	if err != nil {
+		return nil, err
+	}
+	h := new(header)
+	err = readObject(raw, func(name string, dec *jsontext.Decoder) error {
+		switch name {
+		case "alg":
+			return readString(dec, &h.alg)
+		case "typ":
+			return readString(dec, &h.typ)
+		case "kid":
+			return readString(dec, &h.kid)
+		case "crit", "b64", "zip", "enc", "jku", "jwk", "x5u", "x5c":
+			return fmt.Errorf("%s is refused", name)
+		default:
+			return dec.SkipValue() // RFC 7515 section 4: ignored
+		}
+	})
+	return h, err
+}

@@ -1,0 +1,169 @@
+// Package cli is the command line: one file a command, on top of package app.
+// It owns names of commands and flags, what they print, and the exit codes. It
+// must not decide anything that a service decides.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"onnxgate/internal/config"
+)
+
+// Exit codes.
+const (
+	ExitOK     = 0
+	ExitFailed = 1
+	ExitUsage  = 2
+)
+
+// Process is what the command line takes from the process that runs it.
+type Process struct {
+	// Args are the arguments, the program's own name first.
+	Args []string
+	// Lookup and Environ read the environment, as os.LookupEnv and os.Environ.
+	Lookup  func(string) (string, bool)
+	Environ func() []string
+
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// Reload receives whenever the configuration should be read again.
+	Reload <-chan os.Signal
+	Now    func() time.Time
+	// Version is what the build was stamped with; may be empty.
+	Version string
+}
+
+// usageError is an error in how the command was written.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// Run runs one command and returns the exit code. Errors are on standard error,
+// one line each.
+func Run(ctx context.Context, p *Process) int {
+	root := rootCommand(p) //nolint:contextcheck // cobra hands the context of ExecuteContext to each command
+	root.SetArgs(p.Args[1:])
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return ExitOK
+	}
+	if _, wrongUse := errors.AsType[*usageError](err); wrongUse {
+		p.complain(fmt.Sprintf("%v; see `%s --help`", err, cmd.CommandPath()))
+		return ExitUsage
+	}
+	p.complain(err.Error())
+	return ExitFailed
+}
+
+func (p *Process) complain(text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		_, _ = fmt.Fprintf(p.Stderr, "onnxgate: %s\n", line)
+	}
+}
+
+// printf writes to standard output.
+func (p *Process) printf(format string, args ...any) error {
+	_, err := fmt.Fprintf(p.Stdout, format, args...)
+	return err
+}
+
+func rootCommand(p *Process) *cobra.Command {
+	root := group("onnxgate", "Serve ONNX models as a secure API",
+		serveCommand(p), userCommand(p), modelCommand(p), configCommand(p),
+		healthcheckCommand(p), versionCommand(p),
+	)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetIn(p.Stdin)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	return root
+}
+
+// group is a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var names []string
+			for _, c := range commands {
+				names = append(names, c.Name())
+			}
+			if len(args) == 0 {
+				return usagef("say what to do: %s %s", cmd.CommandPath(), strings.Join(names, "|"))
+			}
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				return usagef("unknown command %q for %q; did you mean %q?", args[0], cmd.CommandPath(), near[0])
+			}
+			return usagef("unknown command %q for %q; there is %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
+		},
+	}
+	cmd.AddCommand(commands...)
+	cmd.SuggestionsMinimumDistance = 2
+	return cmd
+}
+
+// exactly refuses another number of arguments, and says what they are.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usagef("%s is missing", names[len(args)])
+		case len(args) > len(names):
+			return usagef("%q is one argument too many", args[len(names)])
+		}
+		return nil
+	}
+}
+
+// settings are the flags that stand for settings.
+type settings struct {
+	process      *Process
+	values       map[string]*string // by the name of the setting
+	envFile      string
+	insecureHTTP bool
+}
+
+// addSettings gives a command the flags of the named settings, or all that have
+// one when none is named.
+func addSettings(cmd *cobra.Command, p *Process, only ...string) *settings {
+	s := &settings{process: p, values: map[string]*string{}}
+	for _, setting := range config.Settings() {
+		if setting.Flag == "" || len(only) > 0 && !slices.Contains(only, setting.Name) {
+			continue
+		}
+		s.values[setting.Name] = cmd.Flags().String(setting.Flag, "", fmt.Sprintf("%s (%s, default %q)", setting.Doc, setting.Name, setting.Default))
+	}
+	cmd.Flags().StringVar(&s.envFile, "env-file", "", `file with settings (default ".env", if there is one)`)
+	return s
+}
+
+// load reads the configuration with the flags of cmd that were given.
+func (s *settings) load(cmd *cobra.Command) (*config.Config, error) {
+	flags := map[string]string{}
+	for _, setting := range config.Settings() {
+		if value := s.values[setting.Name]; value != nil && cmd.Flags().Changed(setting.Flag) {
+			flags[setting.Name] = *value
+		}
+	}
+	var names []string
+	for _, pair := range s.process.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		names = append(names, name)
+	}
+	return config.Load(config.Source{
+		Flags: flags, Lookup: s.process.Lookup, Names: names, EnvFile: s.envFile, InsecureHTTP: s.insecureHTTP,
+	})
+}

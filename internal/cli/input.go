@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+
+	"onnxgate/internal/tensor"
+)
+
+// random makes an input of the declared shape with the given rows: the first
+// extent when it is free, other free extents are 1.
+func random(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
+	if !spec.Ranked {
+		return nil, errors.New("the model does not declare its shape; name a request with --input")
+	}
+	shape := make(tensor.Shape, len(spec.Dims))
+	for i, d := range spec.Dims {
+		switch {
+		case d.Size >= 0:
+			shape[i] = d.Size
+		case i == 0:
+			shape[i] = rows
+		default:
+			shape[i] = 1
+		}
+	}
+	if len(shape) > 0 && shape[0] != rows {
+		return nil, fmt.Errorf("takes exactly %d rows; write --rows %d", shape[0], shape[0])
+	}
+	switch spec.DType {
+	case tensor.Float32:
+		return fill(shape, func() float32 { return float32(r.Float64() * 10) })
+	case tensor.Float64:
+		return fill(shape, func() float64 { return r.Float64() * 10 })
+	case tensor.Half:
+		return fill(shape, func() tensor.Float16 { return tensor.Float16(0x3c00 + r.IntN(0xc00)) }) //nolint:gosec // G115: from 1 to 8
+	case tensor.Bool:
+		return fill(shape, func() bool { return r.IntN(2) == 1 })
+	case tensor.String:
+		return fill(shape, func() string { return strconv.Itoa(r.IntN(10)) })
+	case tensor.Uint8:
+		return fill(shape, small[uint8](r))
+	case tensor.Uint16:
+		return fill(shape, small[uint16](r))
+	case tensor.Uint32:
+		return fill(shape, small[uint32](r))
+	case tensor.Uint64:
+		return fill(shape, small[uint64](r))
+	case tensor.Int8:
+		return fill(shape, small[int8](r))
+	case tensor.Int16:
+		return fill(shape, small[int16](r))
+	case tensor.Int32:
+		return fill(shape, small[int32](r))
+	case tensor.Int64:
+		return fill(shape, small[int64](r))
+	case tensor.Undefined:
+	}
+	return nil, fmt.Errorf("no input can be made of type %v", spec.DType)
+}
+
+func small[T uint8 | uint16 | uint32 | uint64 | int8 | int16 | int32 | int64](r *rand.Rand) func() T {
+	return func() T { return T(r.IntN(10)) }
+}
+
+func fill[T tensor.Element](shape tensor.Shape, next func() T) (*tensor.Tensor, error) {
+	n, err := shape.Elements()
+	if err != nil {
+		return nil, err
+	}
+	data := make([]T, n)
+	for i := range data {
+		data[i] = next()
+	}
+	return tensor.New(shape, data)
+}
+
+// tile makes an input of the given rows of the sample's, over and over.
+func tile(sample *tensor.Tensor, rows int) (*tensor.Tensor, error) {
+	shape := sample.Shape()
+	if len(shape) == 0 || shape[0] == rows {
+		return sample, nil
+	}
+	if shape[0] == 0 {
+		return nil, errors.New("the request has no rows")
+	}
+	switch sample.DType() {
+	case tensor.Float32:
+		return tileOf[float32](sample, rows)
+	case tensor.Float64:
+		return tileOf[float64](sample, rows)
+	case tensor.Half:
+		return tileOf[tensor.Float16](sample, rows)
+	case tensor.Bool:
+		return tileOf[bool](sample, rows)
+	case tensor.String:
+		return tileOf[string](sample, rows)
+	case tensor.Uint8:
+		return tileOf[uint8](sample, rows)
+	case tensor.Uint16:
+		return tileOf[uint16](sample, rows)
+	case tensor.Uint32:
+		return tileOf[uint32](sample, rows)
+	case tensor.Uint64:
+		return tileOf[uint64](sample, rows)
+	case tensor.Int8:
+		return tileOf[int8](sample, rows)
+	case tensor.Int16:
+		return tileOf[int16](sample, rows)
+	case tensor.Int32:
+		return tileOf[int32](sample, rows)
+	case tensor.Int64:
+		return tileOf[int64](sample, rows)
+	case tensor.Undefined:
+	}
+	return nil, fmt.Errorf("no input can be made of type %v", sample.DType())
+}
+
+func tileOf[T tensor.Element](sample *tensor.Tensor, rows int) (*tensor.Tensor, error) {
+	shape := append(tensor.Shape{rows}, sample.Shape()[1:]...)
+	n, err := shape.Elements()
+	if err != nil {
+		return nil, err
+	}
+	data, from := make([]T, n), tensor.Of[T](sample)
+	for i := range data {
+		data[i] = from[i%len(from)]
+	}
+	return tensor.New(shape, data)
+}

@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"onnxgate/internal/app"
+	"onnxgate/internal/inference"
+	"onnxgate/internal/oip"
+	"onnxgate/internal/schema"
+	"onnxgate/internal/tensor"
+)
+
+func modelCommand(p *Process) *cobra.Command {
+	return group("model", "Look at a model file, run it and measure it, without a server",
+		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p))
+}
+
+func modelCheck(p *Process) *cobra.Command {
+	return &cobra.Command{
+		Use: "check FILE", Short: "Say whether a server could serve the model, and why not", Args: exactly("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			m, err := app.LoadModel(args[0])
+			if err != nil {
+				return err
+			}
+			for _, w := range m.Warnings {
+				p.complain("warning: " + w)
+			}
+			contract := m.Manifest
+			if contract == "" {
+				contract = "the graph alone, for the role admin"
+			}
+			return p.printf("%s can be served (contract: %s)\n", args[0], contract)
+		},
+	}
+}
+
+// report is what `model inspect` prints.
+type report struct {
+	Name     string           `json:"name"`
+	Version  string           `json:"version,omitempty"`
+	Manifest string           `json:"manifest,omitempty"`
+	Roles    []string         `json:"roles"`
+	Inputs   []port           `json:"inputs"`
+	Outputs  []port           `json:"outputs"`
+	Features []schema.Feature `json:"features"`
+	Labels   []string         `json:"labels,omitempty"`
+	Warnings []string         `json:"warnings,omitempty"`
+}
+
+// port is an input or output in the words of the Open Inference Protocol.
+type port struct {
+	Name     string `json:"name"`
+	Datatype string `json:"datatype"`
+	Shape    []int  `json:"shape"`
+}
+
+func ports(specs []tensor.Spec) []port {
+	all := make([]port, len(specs))
+	for i, s := range specs {
+		all[i] = port{Name: s.Name, Datatype: oip.Datatype(s.DType), Shape: shapeOf(&s)}
+	}
+	return all
+}
+
+// shapeOf writes free extents as -1; a sequence of maps travels as [N, C].
+func shapeOf(s *tensor.Spec) []int {
+	if s.Kind == tensor.KindMapSequence && s.Keys != nil {
+		return []int{-1, s.Keys.Len()}
+	}
+	shape := []int{}
+	for _, d := range s.Dims {
+		shape = append(shape, d.Size)
+	}
+	return shape
+}
+
+func modelInspect(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "inspect FILE", Short: "Print the inputs, outputs and contract of the model", Args: exactly("FILE")}
+	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		m, err := app.LoadModel(args[0])
+		if err != nil {
+			return err
+		}
+		r := &report{
+			Name: m.Name, Version: m.Version, Manifest: m.Manifest, Roles: m.Schema.Roles(),
+			Inputs: ports(m.Program.Inputs()), Outputs: ports(m.Program.Outputs()),
+			Features: m.Schema.Features(), Labels: m.Schema.Labels(), Warnings: m.Warnings,
+		}
+		if *asJSON {
+			return p.printJSON(r)
+		}
+		return p.printReport(r)
+	}
+	return cmd
+}
+
+func (p *Process) printReport(r *report) error {
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	row := func(cells ...string) { _, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) }
+	row("model", strings.TrimSpace(r.Name+" "+r.Version))
+	row("contract", orElse(r.Manifest, "the graph alone"))
+	row("roles", strings.Join(r.Roles, ", "))
+	for _, in := range r.Inputs {
+		row("input", in.Name, in.Datatype, fmt.Sprint(in.Shape))
+	}
+	for _, out := range r.Outputs {
+		row("output", out.Name, out.Datatype, fmt.Sprint(out.Shape))
+	}
+	for i := range r.Features {
+		f := &r.Features[i]
+		row("feature", f.Name, f.Type, f.Unit)
+	}
+	if len(r.Labels) > 0 {
+		row("labels", strings.Join(r.Labels, ", "))
+	}
+	for _, warning := range r.Warnings {
+		row("warning", warning)
+	}
+	return w.Flush()
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// addEngine adds the flag that chooses the engine, and returns its check.
+func addEngine(cmd *cobra.Command, words ...string) func() error {
+	engine := cmd.Flags().String("engine", words[0], "engine: "+strings.Join(words, ", "))
+	return func() error {
+		switch *engine {
+		case "auto", "native":
+			return nil
+		case "ort", "both":
+			return fmt.Errorf("ONNX Runtime is not in this build; use --engine native")
+		default:
+			return usagef("there is no engine %q; there is %s", *engine, strings.Join(words, ", "))
+		}
+	}
+}
+
+// maxRequest bounds a request that is read from a file or standard input.
+const maxRequest = 1 << 30
+
+func modelRun(p *Process) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "run FILE", Args: exactly("FILE"),
+		Short: "Answer one Open Inference Protocol request (JSON, on standard input)",
+	}
+	checkEngine := addEngine(cmd, "auto", "native", "ort")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkEngine(); err != nil {
+			return err
+		}
+		program, _, err := app.LoadProgram(args[0])
+		if err != nil {
+			return err
+		}
+		body, err := io.ReadAll(io.LimitReader(p.Stdin, maxRequest))
+		if err != nil {
+			return err
+		}
+		req, err := oip.Parse(body, program.Inputs(), program.Outputs())
+		if err != nil {
+			return err
+		}
+		outputs := emptyOutputs(program)
+		if err := program.Run(cmd.Context(), req.Inputs, outputs); err != nil {
+			return err
+		}
+		name, version := app.ModelName(args[0])
+		_, err = p.Stdout.Write(oip.AppendResponse(nil, &oip.Response{
+			Model: name, Version: version, ID: req.ID, Specs: program.Outputs(), Outputs: outputs, Wanted: req.Outputs,
+		}))
+		return err
+	}
+	return cmd
+}
+
+func emptyOutputs(program inference.Program) []*tensor.Tensor {
+	outputs := make([]*tensor.Tensor, len(program.Outputs()))
+	for i := range outputs {
+		outputs[i] = new(tensor.Tensor)
+	}
+	return outputs
+}
+
+// rowList reads "1,16,1000".
+func rowList(s string) ([]int, error) {
+	var all []int
+	for part := range strings.SplitSeq(s, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil || n < 1 {
+			return nil, usagef("%q is not a number of rows; write --rows 1,16,1000", part)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}

@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"onnxgate/internal/app"
+	"onnxgate/internal/config"
+)
+
+// drainTime is how long a stop waits for requests. It is under the 30 s after
+// which Kubernetes kills.
+const drainTime = 25 * time.Second
+
+func serveCommand(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "serve", Short: "Serve the models", Args: exactly()}
+	s := addSettings(cmd, p)
+	cmd.Flags().BoolVar(&s.insecureHTTP, "insecure-http", false, "allow plain HTTP beyond this machine: passwords and tokens can be read on the way")
+	examples := cmd.Flags().Bool("print-examples", false, "print curl lines to paste once the server listens")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return p.serve(cmd, s, *examples)
+	}
+	return cmd
+}
+
+func (p *Process) serve(cmd *cobra.Command, s *settings, examples bool) error {
+	cfg, err := s.load(cmd)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(cmd.Context(), cfg, app.Options{Log: p.Stderr, Text: p.onTerminal(), Version: p.version()})
+	if err != nil {
+		return err
+	}
+	if err := a.Start(cmd.Context()); err != nil {
+		return joinClose(err, a)
+	}
+	if examples {
+		if err := p.printExamples(a, cfg); err != nil {
+			return stop(cmd.Context(), a, err)
+		}
+	}
+	return p.untilDone(cmd, s, a)
+}
+
+// untilDone serves until the process is told to end, and reloads meanwhile.
+func (p *Process) untilDone(cmd *cobra.Command, s *settings, a *app.App) error {
+	ctx := cmd.Context()
+	for {
+		select {
+		case <-ctx.Done():
+			return stop(ctx, a, nil)
+		case err := <-a.Failed():
+			return stop(ctx, a, err)
+		case <-p.Reload:
+			a.Reload(ctx, func() (*config.Config, error) { return s.load(cmd) })
+		}
+	}
+}
+
+func stop(ctx context.Context, a *app.App, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := a.Stop(ctx); cause == nil {
+		return err
+	}
+	return cause
+}
+
+func joinClose(err error, a *app.App) error {
+	if closeErr := a.Close(); closeErr != nil {
+		return fmt.Errorf("%w\n%w", err, closeErr)
+	}
+	return err
+}
+
+// onTerminal reports whether the log is read by a person.
+func (p *Process) onTerminal() bool {
+	f, ok := p.Stderr.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

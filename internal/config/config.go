@@ -1,0 +1,239 @@
+// Package config turns the environment, a .env file and flags into one checked
+// struct. It reports every problem at once, each with the name of the setting
+// and what to write, and never shows a secret.
+//
+// It owns the names, defaults and forms of the settings. It must not know the
+// packages that the values are for, and it does not read the process
+// environment itself: the caller hands it a lookup.
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config is the configuration in force.
+type Config struct {
+	// Addr is the public listener, host:port.
+	Addr string
+	// AdminAddr is the administration listener; empty when it is closed.
+	AdminAddr string
+	DataDir   string `setting:"ONNXGATE_DATA_DIR" validate:"required"`
+	// ModelsDir is empty for the models in the binary.
+	ModelsDir     string `setting:"ONNXGATE_MODELS_DIR" validate:"omitempty,dir"`
+	DefaultModel  string `setting:"ONNXGATE_DEFAULT_MODEL" validate:"excludesall=/\\"`
+	SkipBadModels bool
+
+	TLS bool
+	// TLSCertFile and TLSKeyFile are both set or both empty: a self-signed
+	// certificate in the data directory.
+	TLSCertFile string `setting:"ONNXGATE_TLS_CERT_FILE" validate:"required_with=TLSKeyFile"`
+	TLSKeyFile  string `setting:"ONNXGATE_TLS_KEY_FILE" validate:"required_with=TLSCertFile"`
+
+	Issuer   string
+	Audience string
+	TokenTTL time.Duration `setting:"ONNXGATE_TOKEN_TTL" validate:"min=1m,max=24h"`
+	// JWTAlg is EdDSA, ES256 or RS256; when JWTSecret is set, HS256 is used
+	// instead.
+	JWTAlg    string `setting:"ONNXGATE_JWT_ALG" validate:"oneof=EdDSA ES256 RS256"`
+	JWTSecret Secret
+	// AdminPassword is what AdminPasswordFile holds; not set: one is made.
+	AdminPassword     Secret
+	AdminPasswordFile string
+
+	// RateToken and RatePredict are "N/second|minute|hour|day" or "off".
+	RateToken      string
+	RatePredict    string
+	TrustedProxies []netip.Prefix
+	CORSOrigins    []string
+	Docs           bool
+	// MaxBody is in bytes.
+	MaxBody int64 `setting:"ONNXGATE_MAX_BODY" validate:"min=1024,max=1073741824"`
+	MaxRows int   `setting:"ONNXGATE_MAX_ROWS" validate:"min=1,max=10000000"`
+
+	LogLevel slog.Level
+	// LogFormat is "text", "json", or empty: text on a terminal, else json.
+	LogFormat string `setting:"ONNXGATE_LOG_FORMAT" validate:"omitempty,oneof=text json"`
+
+	// InsecureHTTP allows plain HTTP beyond loopback. It is a flag only, so
+	// that it stands in the command that somebody wrote.
+	InsecureHTTP bool
+
+	origins map[string]string
+}
+
+// Source is where settings come from. A flag wins over the environment, which
+// wins over the file. An empty value counts as not set, and hides those below.
+type Source struct {
+	// Flags holds the flags that were given, by the name of their setting.
+	Flags map[string]string
+	// Lookup returns a variable of the process environment, and Names lists
+	// those there are. Nil means an empty environment.
+	Lookup func(name string) (string, bool)
+	Names  []string
+	// EnvFile is the .env file to read; empty: ".env", if there is one.
+	EnvFile string
+	// InsecureHTTP is the flag of that name.
+	InsecureHTTP bool
+}
+
+// Problem is one thing that is wrong with the configuration.
+type Problem struct {
+	// Setting is the name of the setting, or a place in the .env file.
+	Setting string
+	// Detail says what is wrong and what to write.
+	Detail string
+}
+
+// SettingErrors is the error of Load: everything that is wrong.
+type SettingErrors []Problem
+
+// Error returns one line a problem.
+func (p SettingErrors) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.Setting + ": " + problem.Detail
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Load reads and checks the configuration. Its error is of type SettingErrors.
+func Load(src Source) (*Config, error) {
+	if src.Lookup == nil {
+		src.Lookup = func(string) (string, bool) { return "", false }
+	}
+	file, problems := readEnvFile(src.EnvFile)
+	problems = append(problems, unknownNames(src, file)...)
+	c := &Config{InsecureHTTP: src.InsecureHTTP, origins: map[string]string{}}
+	wrong := map[string]bool{}
+	for _, s := range Settings() {
+		if p := c.take(&s, src, file); p != nil {
+			wrong[s.Name] = true
+			problems = append(problems, *p)
+		}
+	}
+	c.derive()
+	for _, p := range c.problems() {
+		if !wrong[p.Setting] { // a value that has no form has no range either
+			problems = append(problems, p)
+		}
+	}
+	if len(problems) > 0 {
+		return nil, SettingErrors(problems)
+	}
+	return c, nil
+}
+
+// Origin says where the value of a setting came from: "default", "environment",
+// a flag such as "--addr", or a line such as ".env:3".
+func (c *Config) Origin(name string) string {
+	if o := c.origins[name]; o != "" {
+		return o
+	}
+	return "default"
+}
+
+// Changed returns the names of the settings that differ between two
+// configurations: those that a reload takes over, and those that need a
+// restart.
+func Changed(before, after *Config) (live, restart []string) {
+	for _, s := range Settings() {
+		switch {
+		case s.same(before, after):
+		case s.Live:
+			live = append(live, s.Name)
+		default:
+			restart = append(restart, s.Name)
+		}
+	}
+	return live, restart
+}
+
+// take finds the value of one setting and sets it.
+func (c *Config) take(s *Setting, src Source, file *envFile) *Problem {
+	value, origin := find(s.Name, s.Flag, src, file)
+	parse, name := s.set, s.Name
+	if s.Secret {
+		path, pathOrigin := find(s.Name+fileSuffix, "", src, file)
+		switch {
+		case path == "":
+		case value != "":
+			return &Problem{s.Name, fmt.Sprintf("is set, and so is %s%s; unset one of them", s.Name, fileSuffix)}
+		default:
+			value, origin, name = path, pathOrigin, s.Name+fileSuffix
+			parse = fromFile(s)
+		}
+	}
+	if value == "" {
+		value = s.Default
+	} else {
+		c.origins[s.Name] = origin
+	}
+	if value == "" {
+		return nil
+	}
+	if err := parse(c, value); err != nil {
+		return &Problem{name, err.Error() + "; write " + s.Want}
+	}
+	return nil
+}
+
+// fromFile returns the setter that takes the path of a secret.
+func fromFile(s *Setting) func(*Config, string) error {
+	return func(c *Config, path string) error {
+		secret, err := readSecret(path)
+		if err != nil {
+			return err
+		}
+		return s.set(c, secret.Reveal())
+	}
+}
+
+// find returns the value that wins and where it stands.
+func find(name, flag string, src Source, file *envFile) (value, origin string) {
+	if v, ok := src.Flags[name]; ok {
+		return v, "--" + flag
+	}
+	if v, ok := src.Lookup(name); ok {
+		return v, "environment"
+	}
+	if v, ok := file.values[name]; ok {
+		return v, file.where(name)
+	}
+	return "", ""
+}
+
+// unknownNames reports what looks like a setting and is none.
+func unknownNames(src Source, file *envFile) []Problem {
+	var problems []Problem
+	known := names()
+	sorted := slices.Sorted(slices.Values(src.Names))
+	for _, name := range slices.Compact(sorted) {
+		value, _ := src.Lookup(name)
+		if claimsToBeSetting(name) && !slices.Contains(known, name) && !isInjected(name, value) {
+			problems = append(problems, Problem{name, unknown(name)})
+		}
+	}
+	for _, name := range file.names {
+		if claimsToBeSetting(name) && !slices.Contains(known, name) {
+			problems = append(problems, Problem{file.where(name), name + " " + unknown(name)})
+		}
+	}
+	return problems
+}
+
+// derive fills what follows from other settings.
+func (c *Config) derive() {
+	if c.Issuer == "" {
+		_, port, _ := net.SplitHostPort(c.Addr)
+		c.Issuer = "https://localhost:" + port
+	}
+	if c.Audience == "" {
+		c.Audience = c.Issuer
+	}
+}

@@ -1,0 +1,134 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/joho/godotenv"
+)
+
+// defaultEnvFile is read when it is there and no other file is named.
+const defaultEnvFile = ".env"
+
+// envFile is what one .env file says.
+type envFile struct {
+	path   string
+	names  []string
+	values map[string]string
+	lines  map[string]int
+}
+
+func (f *envFile) where(name string) string { return fmt.Sprintf("%s:%d", f.path, f.lines[name]) }
+
+// readEnvFile reads path, or the default file when path is empty; that one may
+// be missing.
+func readEnvFile(path string) (*envFile, []Problem) {
+	optional := path == ""
+	if optional {
+		path = defaultEnvFile
+	}
+	data, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
+	if optional && errors.Is(err, fs.ErrNotExist) {
+		return &envFile{path: path}, nil
+	}
+	if err != nil {
+		return &envFile{path: path}, []Problem{{Setting: path, Detail: "cannot be read: " + reason(err) + "; name a file that this user can read"}}
+	}
+	return parseEnvFile(path, string(data))
+}
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// parseEnvFile gives godotenv one statement at a time, so that every problem
+// has a line and what godotenv would do silently (expand "$", let the last of
+// two values win, skip a name that starts with a byte order mark) is refused.
+func parseEnvFile(path, text string) (*envFile, []Problem) {
+	f := &envFile{path: path, values: map[string]string{}, lines: map[string]int{}}
+	text = strings.TrimPrefix(text, "\ufeff")
+	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	var problems []Problem
+	for i := 0; i < len(lines); {
+		statement, used := nextStatement(lines[i:])
+		if detail := f.add(statement, i+1); detail != "" {
+			problems = append(problems, Problem{Setting: fmt.Sprintf("%s:%d", path, i+1), Detail: detail})
+		}
+		i += used
+	}
+	return f, problems
+}
+
+// maxStatementLines bounds a quoted value, so that a quote that never ends does
+// not cost the square of the file.
+const maxStatementLines = 200
+
+// nextStatement returns the first line, with as many more as its quoted value
+// spans. A quote that never ends takes the first line alone.
+func nextStatement(lines []string) (statement string, used int) {
+	for n := 1; n <= min(len(lines), maxStatementLines); n++ {
+		statement = strings.Join(lines[:n], "\n")
+		_, err := godotenv.Unmarshal(statement)
+		if err == nil || !strings.HasPrefix(err.Error(), "unterminated quoted value") {
+			return statement, n
+		}
+	}
+	return lines[0], 1
+}
+
+// add takes in one statement. It returns what is wrong, without any part of
+// the value, which may be a secret.
+func (f *envFile) add(statement string, line int) string {
+	values, err := godotenv.Unmarshal(statement)
+	if err != nil {
+		return "is not NAME=value; write one setting a line, a value with blanks, quotes or # in single quotes"
+	}
+	if len(values) > 1 {
+		return "holds more than one setting; write one a line"
+	}
+	for name, value := range values {
+		switch {
+		case !envName.MatchString(name):
+			return "is not NAME=value; a name has letters, digits and _ only"
+		case slices.Contains(f.names, name):
+			return fmt.Sprintf("%s is set again (first on line %d); keep one", name, f.lines[name])
+		case expands(statement):
+			return name + ` has a $ outside single quotes, which would be expanded; write '…' around the value`
+		}
+		f.names = append(f.names, name)
+		f.values[name], f.lines[name] = value, line
+	}
+	return ""
+}
+
+// expands reports whether the value of a statement has a dollar sign where
+// godotenv would expand it. A mark in its place comes through exactly when it
+// is part of the value, not of a comment.
+func expands(statement string) bool {
+	const mark = "\x01"
+	_, value, _ := strings.Cut(strings.ReplaceAll(statement, ":", "="), "=")
+	if strings.HasPrefix(strings.TrimSpace(value), "'") || !strings.Contains(statement, "$") {
+		return false
+	}
+	marked, err := godotenv.Unmarshal(strings.ReplaceAll(statement, "$", mark))
+	if err != nil {
+		return true
+	}
+	for _, v := range marked {
+		if strings.Contains(v, mark) {
+			return true
+		}
+	}
+	return false
+}
+
+// reason returns the last part of a file error: "no such file or directory".
+func reason(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
+}

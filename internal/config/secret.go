@@ -1,0 +1,53 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+const redacted = "[redacted]"
+
+// Secret is a value that never shows itself: fmt, slog and JSON get
+// "[redacted]", and only Reveal gives the value. The zero value is not set.
+type Secret struct {
+	// A pointer, because fmt prints an address where it may not call Format:
+	// in an unexported field of somebody else's struct.
+	value *string
+}
+
+// NewSecret returns a secret that holds value; the empty string is not set.
+func NewSecret(value string) Secret {
+	if value == "" {
+		return Secret{}
+	}
+	return Secret{value: &value}
+}
+
+// IsSet reports whether there is a value.
+func (s Secret) IsSet() bool { return s.value != nil }
+
+// Reveal returns the value.
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
+
+// String returns "[redacted]", or nothing when the secret is not set.
+func (s Secret) String() string {
+	if s.value == nil {
+		return ""
+	}
+	return redacted
+}
+
+// Format writes the redacted form, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
+// LogValue returns the redacted form.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText returns the redacted form.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

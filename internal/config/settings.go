@@ -1,0 +1,292 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setting describes one setting. Everything that knows the settings (Load,
+// `config check`, the test of .env.example) reads the same table.
+type Setting struct {
+	// Name is the environment variable.
+	Name string
+	// Flag is the flag of `serve` that wins over the environment, if any.
+	Flag string
+	// Default is the text that holds when nothing is set.
+	Default string
+	// Doc is one sentence for the operator.
+	Doc string
+	// Want says what to write.
+	Want string
+	// Secret values have a second form, Name+"_FILE", and are never shown.
+	Secret bool
+	// Live settings are taken over by a reload; the others need a restart.
+	Live bool
+
+	binding
+}
+
+// binding ties a setting to its field.
+type binding struct {
+	set  func(*Config, string) error
+	show func(*Config) string
+	same func(a, b *Config) bool
+}
+
+// Show returns the value in force as text, a secret redacted.
+func (s *Setting) Show(c *Config) string { return s.show(c) }
+
+func bind[T any](field func(*Config) *T, parse func(string) (T, error), format func(T) string) binding {
+	return binding{
+		set: func(c *Config, text string) error {
+			v, err := parse(text)
+			if err == nil {
+				*field(c) = v
+			}
+			return err
+		},
+		show: func(c *Config) string { return format(*field(c)) },
+		same: func(a, b *Config) bool { return reflect.DeepEqual(*field(a), *field(b)) },
+	}
+}
+
+func asIs(s string) string { return s }
+
+func orOff(s string) string {
+	if s == "" {
+		return off
+	}
+	return s
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return off
+}
+
+func joined[T any](format func(T) string) func([]T) string {
+	return func(all []T) string {
+		parts := make([]string, len(all))
+		for i, v := range all {
+			parts[i] = format(v)
+		}
+		return strings.Join(parts, ",")
+	}
+}
+
+func text(field func(*Config) *string) binding { return bind(field, parseText, asIs) }
+
+// Settings returns every setting, in the order of the documentation.
+func Settings() []Setting {
+	all := append(listenerSettings(), modelSettings()...)
+	all = append(all, tlsSettings()...)
+	all = append(all, tokenSettings()...)
+	return append(all, requestSettings()...)
+}
+
+func listenerSettings() []Setting {
+	return []Setting{
+		{
+			Name: "ONNXGATE_ADDR", Flag: "addr", Default: "127.0.0.1:8443",
+			Doc:     "Public listener (HTTPS).",
+			Want:    "host:port, such as 127.0.0.1:8443, or 0.0.0.0:8443 for every interface",
+			binding: bind(func(c *Config) *string { return &c.Addr }, parseAddr, asIs),
+		},
+		{
+			Name: "ONNXGATE_ADMIN_ADDR", Default: "127.0.0.1:8444",
+			Doc:     "Administration listener (metrics, health; HTTPS); off closes it.",
+			Want:    "host:port, such as 127.0.0.1:8444, or off",
+			binding: bind(func(c *Config) *string { return &c.AdminAddr }, parseAddrOrOff, orOff),
+		},
+		{
+			Name: "ONNXGATE_DATA_DIR", Flag: "data-dir", Default: "data",
+			Doc:     "Folder for everything that the server writes: users, keys, certificate (mode 0700).",
+			Want:    "a folder that this user may write",
+			binding: text(func(c *Config) *string { return &c.DataDir }),
+		},
+	}
+}
+
+func modelSettings() []Setting {
+	return []Setting{
+		{
+			Name: "ONNXGATE_MODELS_DIR", Flag: "models",
+			Doc:     "Folder with NAME/model.yaml and NAME/VERSION/model.onnx; empty: the models in the binary.",
+			Want:    "a folder that exists, or nothing",
+			binding: text(func(c *Config) *string { return &c.ModelsDir }),
+		},
+		{
+			Name:    "ONNXGATE_DEFAULT_MODEL",
+			Doc:     "Name of the model that POST /predict serves; empty: the only one, and with several none.",
+			Want:    "the name of a model",
+			binding: text(func(c *Config) *string { return &c.DefaultModel }),
+		},
+		{
+			Name: "ONNXGATE_SKIP_BAD_MODELS", Default: "false",
+			Doc:     "true: start without the models that cannot be served; false: they stop the start.",
+			Want:    "true or false",
+			binding: bind(func(c *Config) *bool { return &c.SkipBadModels }, parseSwitch, strconv.FormatBool),
+		},
+	}
+}
+
+func tlsSettings() []Setting {
+	return []Setting{
+		{
+			Name: "ONNXGATE_TLS", Default: "on",
+			Doc:     "off: plain HTTP, on loopback only (elsewhere only with the flag --insecure-http).",
+			Want:    "on or off",
+			binding: bind(func(c *Config) *bool { return &c.TLS }, parseSwitch, onOff),
+		},
+		{
+			Name:    "ONNXGATE_TLS_CERT_FILE",
+			Doc:     "PEM file with the certificate chain, the server's own first; empty: a self-signed one in <data dir>/tls.",
+			Want:    "the path of a PEM file, together with ONNXGATE_TLS_KEY_FILE",
+			binding: text(func(c *Config) *string { return &c.TLSCertFile }),
+		},
+		{
+			Name:    "ONNXGATE_TLS_KEY_FILE",
+			Doc:     "PEM file with the private key of that certificate.",
+			Want:    "the path of a PEM file, together with ONNXGATE_TLS_CERT_FILE",
+			binding: text(func(c *Config) *string { return &c.TLSKeyFile }),
+		},
+	}
+}
+
+func tokenSettings() []Setting {
+	return []Setting{
+		{
+			Name:    "ONNXGATE_ISSUER",
+			Doc:     "Issuer (iss) of the tokens; empty: https://localhost:<port of ONNXGATE_ADDR>.",
+			Want:    "the https:// URL under which clients reach this server, without query or fragment",
+			binding: bind(func(c *Config) *string { return &c.Issuer }, parseIssuer, asIs),
+		},
+		{
+			Name:    "ONNXGATE_AUDIENCE",
+			Doc:     "Audience (aud) of the tokens; empty: the issuer.",
+			Want:    "the name by which tokens address this service",
+			binding: text(func(c *Config) *string { return &c.Audience }),
+		},
+		{
+			Name: "ONNXGATE_TOKEN_TTL", Default: "15m",
+			Doc:     "How long an access token is valid.",
+			Want:    "a duration from 1m to 24h, such as 15m",
+			binding: bind(func(c *Config) *time.Duration { return &c.TokenTTL }, parseDuration, time.Duration.String),
+		},
+		{
+			Name: "ONNXGATE_JWT_ALG", Default: "EdDSA",
+			Doc:     "Signature of the tokens: EdDSA, ES256 or RS256, with a key made in <data dir>/keys.",
+			Want:    "EdDSA, ES256 or RS256",
+			binding: text(func(c *Config) *string { return &c.JWTAlg }),
+		},
+		{
+			Name: "ONNXGATE_JWT_SECRET", Secret: true,
+			Doc:     "Shared secret of 32 bytes or more; when it is set, tokens are signed with it (HS256).",
+			Want:    "the output of: openssl rand -base64 32",
+			binding: bind(func(c *Config) *Secret { return &c.JWTSecret }, parseSecret, Secret.String),
+		},
+		{
+			Name:    "ONNXGATE_ADMIN_PASSWORD_FILE",
+			Doc:     "File with the password that admin gets at the first start; empty: a random one in <data dir>/initial-admin-password.",
+			Want:    "the path of a file with a password of 15 characters or more",
+			binding: adminPassword(),
+		},
+	}
+}
+
+// adminPassword binds a setting that names the file of a secret, which has no
+// form of its own in the environment.
+func adminPassword() binding {
+	path := text(func(c *Config) *string { return &c.AdminPasswordFile })
+	return binding{
+		set: func(c *Config, file string) error {
+			var err error
+			if c.AdminPassword, err = readSecret(file); err != nil {
+				return err
+			}
+			return path.set(c, file)
+		},
+		show: path.show,
+		same: path.same,
+	}
+}
+
+func requestSettings() []Setting {
+	const wantRate = "N/second, N/minute, N/hour or N/day, such as 10/minute, or off"
+	return []Setting{
+		{
+			Name: "ONNXGATE_RATE_TOKEN", Default: "5/minute", Live: true,
+			Doc:     "Requests for a token that one address may make.",
+			Want:    wantRate,
+			binding: bind(func(c *Config) *string { return &c.RateToken }, parseRate, asIs),
+		},
+		{
+			Name: "ONNXGATE_RATE_PREDICT", Default: "10/minute", Live: true,
+			Doc:     "Predictions that one address may ask for, over all routes that predict.",
+			Want:    wantRate,
+			binding: bind(func(c *Config) *string { return &c.RatePredict }, parseRate, asIs),
+		},
+		{
+			Name:    "ONNXGATE_TRUSTED_PROXIES",
+			Doc:     "Networks of proxies whose X-Forwarded-For is believed, separated by commas; empty: nobody's.",
+			Want:    "networks in CIDR form, such as 10.0.0.0/8,fd00::/8",
+			binding: bind(func(c *Config) *[]netip.Prefix { return &c.TrustedProxies }, list(parseNetwork), joined(netip.Prefix.String)),
+		},
+		{
+			Name: "ONNXGATE_CORS_ORIGINS", Live: true,
+			Doc:     "Origins of web pages that may call the API, exact, separated by commas; empty: none.",
+			Want:    "exact origins, such as https://app.example.com (no path, no *, no null)",
+			binding: bind(func(c *Config) *[]string { return &c.CORSOrigins }, list(parseOrigin), joined(asIs)),
+		},
+		{
+			Name: "ONNXGATE_DOCS", Default: "off",
+			Doc:     "on: /docs and /openapi.json are open to everybody. off: no /docs, and /openapi.json needs a token.",
+			Want:    "on or off",
+			binding: bind(func(c *Config) *bool { return &c.Docs }, parseSwitch, onOff),
+		},
+		{
+			Name: "ONNXGATE_MAX_BODY", Default: "8MiB",
+			Doc:     "Largest body of a prediction.",
+			Want:    "a size from 1KiB to 1GiB, such as 8MiB",
+			binding: bind(func(c *Config) *int64 { return &c.MaxBody }, parseSize, formatSize),
+		},
+		{
+			Name: "ONNXGATE_MAX_ROWS", Default: "10000",
+			Doc:     "Most rows in one prediction.",
+			Want:    "a whole number from 1 to 10000000",
+			binding: bind(func(c *Config) *int { return &c.MaxRows }, parseCount, strconv.Itoa),
+		},
+		{
+			Name: "ONNXGATE_LOG_LEVEL", Default: "info", Live: true,
+			Doc:  "Least level that is logged: debug, info, warn or error.",
+			Want: "debug, info, warn or error",
+			binding: bind(func(c *Config) *slog.Level { return &c.LogLevel }, parseLevel,
+				func(l slog.Level) string { return strings.ToLower(l.String()) }),
+		},
+		{
+			Name:    "ONNXGATE_LOG_FORMAT",
+			Doc:     "Form of the log: text or json; empty: text on a terminal, else json.",
+			Want:    "text or json",
+			binding: text(func(c *Config) *string { return &c.LogFormat }),
+		},
+	}
+}
+
+// names returns every name that may be set, the second form of secrets among
+// them.
+func names() []string {
+	var all []string
+	for _, s := range Settings() {
+		all = append(all, s.Name)
+		if s.Secret {
+			all = append(all, s.Name+fileSuffix)
+		}
+	}
+	return all
+}

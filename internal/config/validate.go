@@ -1,0 +1,107 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+	"strings"
+
+	"github.com/go-playground/validator/v10"
+)
+
+// Validate checks ranges and what settings mean together. Its error is of type
+// SettingErrors. Load has done it already.
+func (c *Config) Validate() error {
+	if problems := c.problems(); len(problems) > 0 {
+		return SettingErrors(problems)
+	}
+	return nil
+}
+
+func (c *Config) problems() []Problem {
+	return append(c.outOfRange(), c.contradictions()...)
+}
+
+// outOfRange checks each field by its own tag.
+func (c *Config) outOfRange() []Problem {
+	v := validator.New()
+	v.RegisterTagNameFunc(func(f reflect.StructField) string { return f.Tag.Get("setting") })
+	faults, ok := errors.AsType[validator.ValidationErrors](v.Struct(c))
+	if !ok {
+		return nil
+	}
+	wants := map[string]string{}
+	for _, s := range Settings() {
+		wants[s.Name] = s.Want
+	}
+	problems := make([]Problem, len(faults))
+	for i, f := range faults {
+		problems[i] = Problem{f.Field(), outOfRangeText(f) + "; write " + wants[f.Field()]}
+	}
+	return problems
+}
+
+func outOfRangeText(f validator.FieldError) string {
+	if f.Value() == "" {
+		return "is not set"
+	}
+	if f.Tag() == "dir" {
+		return fmt.Sprintf("%q is no folder", f.Value())
+	}
+	return fmt.Sprintf("%v is out of range", f.Value())
+}
+
+// contradictions checks what one field cannot know alone.
+func (c *Config) contradictions() []Problem {
+	var problems []Problem
+	report := func(setting, detail string) { problems = append(problems, Problem{setting, detail}) }
+	if !c.TLS {
+		c.plainHTTP(report)
+	}
+	if c.JWTSecret.IsSet() {
+		if why := weakness(c.JWTSecret.Reveal()); why != "" {
+			report("ONNXGATE_JWT_SECRET", why+"; write the output of: openssl rand -base64 32")
+		}
+		if c.origins["ONNXGATE_JWT_ALG"] != "" {
+			report("ONNXGATE_JWT_ALG", "is set, and so is ONNXGATE_JWT_SECRET, which means HS256; unset one of them")
+		}
+	}
+	if c.AdminAddr != "" && c.AdminAddr == c.Addr && !strings.HasSuffix(c.Addr, ":0") {
+		report("ONNXGATE_ADMIN_ADDR", "is the address of the public listener; write another port, or off")
+	}
+	return problems
+}
+
+// plainHTTP checks what follows from TLS being off: passwords and tokens must
+// not cross a network in the clear unless a flag says so.
+func (c *Config) plainHTTP(report func(setting, detail string)) {
+	if c.TLSCertFile != "" {
+		report("ONNXGATE_TLS", "is off, and ONNXGATE_TLS_CERT_FILE is set; unset one of them")
+	}
+	if c.InsecureHTTP {
+		return
+	}
+	for _, l := range []struct{ setting, addr string }{{"ONNXGATE_ADDR", c.Addr}, {"ONNXGATE_ADMIN_ADDR", c.AdminAddr}} {
+		if l.addr != "" && !IsLoopback(l.addr) {
+			report(l.setting, fmt.Sprintf("%s is not a loopback address, and ONNXGATE_TLS is off; turn TLS on, "+
+				"bind to 127.0.0.1, or start with --insecure-http to send passwords and tokens in the clear", l.addr))
+		}
+	}
+}
+
+// IsLoopback reports whether a listener at addr, host:port, can be reached from
+// this machine alone. A name other than localhost counts as reachable.
+func IsLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && isLoopbackHost(host)
+}
+
+func isLoopbackHost(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}

@@ -1,0 +1,117 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"onnxgate/internal/fault"
+)
+
+const (
+	// firstRead is what a body may claim in memory before any of it arrived:
+	// the client's word about its length is worth no more.
+	firstRead = 64 << 10
+	// keepBuffer is the largest buffer that is kept for another request.
+	keepBuffer = 1 << 20
+)
+
+// buffer is bytes that are used again.
+type buffer struct{ B []byte }
+
+// bufferPool hands out empty buffers.
+type bufferPool struct{ pool sync.Pool }
+
+// buffers is shared by all: what it hands out is empty and belongs to nobody.
+var buffers bufferPool
+
+func (p *bufferPool) Get() *buffer {
+	if b, ok := p.pool.Get().(*buffer); ok {
+		b.B = b.B[:0]
+		return b
+	}
+	return &buffer{B: make([]byte, 0, 4096)}
+}
+
+func (p *bufferPool) Put(b *buffer) {
+	if b != nil && cap(b.B) <= keepBuffer {
+		p.pool.Put(b)
+	}
+}
+
+// readBody reads the whole body of a request, which must be of the media type
+// and at most as long as the route allows. The bytes are valid until the answer
+// is sent. Faults: UnsupportedMedia, TooLarge, BadRequest, Canceled.
+func (x *exchange) readBody(media string) ([]byte, error) {
+	r := x.request
+	if err := checkMedia(r.Header, media); err != nil {
+		return nil, err
+	}
+	limit := x.route.MaxBody
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit) // before "100 Continue": nothing is read
+	}
+	x.body = buffers.Get()
+	// One byte more than announced: reading it is what finds the end.
+	if want := min(r.ContentLength, firstRead) + 1; int64(cap(x.body.B)) < want {
+		x.body.B = make([]byte, 0, want)
+	}
+	for {
+		b := x.body.B
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := r.Body.Read(b[len(b):cap(b)])
+		x.body.B = b[:len(b)+n]
+		if int64(len(x.body.B)) > limit {
+			return nil, tooLarge(limit)
+		}
+		if err == io.EOF {
+			return x.body.B, nil
+		}
+		if err != nil {
+			return nil, readFault(r, err)
+		}
+	}
+}
+
+func tooLarge(limit int64) error {
+	return fault.Newf(fault.TooLarge, "The body must be at most %d bytes", limit)
+}
+
+// readFault says why a body did not arrive.
+func readFault(r *http.Request, err error) error {
+	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
+		return fault.Wrap(fault.BadRequest, "The body did not arrive in time", err)
+	}
+	if r.Context().Err() != nil {
+		return fault.Wrap(fault.Canceled, "", err)
+	}
+	return fault.Wrap(fault.BadRequest, "The body did not arrive whole", err)
+}
+
+// checkMedia refuses a body that is encoded or of another type.
+func checkMedia(h http.Header, media string) error {
+	if enc := h["Content-Encoding"]; len(enc) > 0 && (len(enc) > 1 || !strings.EqualFold(enc[0], "identity")) {
+		return fault.New(fault.UnsupportedMedia, "Send the body as it is, without a Content-Encoding")
+	}
+	if t := h["Content-Type"]; len(t) == 1 && (t[0] == media || isMedia(t[0], media)) {
+		return nil
+	}
+	return fault.Newf(fault.UnsupportedMedia, "Send the body as Content-Type: %s", media)
+}
+
+// isMedia reports whether a Content-Type is the media type, with no parameter
+// but charset=utf-8.
+func isMedia(value, media string) bool {
+	got, params, err := mime.ParseMediaType(value)
+	if err != nil || got != media {
+		return false
+	}
+	charset, has := params["charset"]
+	return len(params) == 0 || len(params) == 1 && has && strings.EqualFold(charset, "utf-8")
+}

@@ -1,0 +1,125 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// proxies are the networks whose word about a client's address is believed.
+type proxies []netip.Prefix
+
+func (p proxies) contain(addr netip.Addr) bool {
+	for _, prefix := range p {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// clientAddr returns the address that the request came from: the peer of the
+// connection, or, when that is a trusted proxy, the nearest address in
+// X-Forwarded-For or Forwarded (RFC 7239) that is none. What cannot be read, or
+// two headers that disagree, leave the peer: whoever wrote them is not to
+// choose under which address he is counted.
+func (p proxies) clientAddr(r *http.Request) netip.Addr {
+	peer := peerAddr(r.RemoteAddr)
+	if len(p) == 0 || !p.contain(peer) {
+		return peer
+	}
+	xff, hasXFF := r.Header["X-Forwarded-For"]
+	forwarded, hasForwarded := r.Header["Forwarded"]
+	client := peer
+	if hasXFF {
+		client = p.nearest(peer, xff, bareNode)
+	}
+	if hasForwarded {
+		other := p.nearest(peer, forwarded, forwardedNode)
+		if hasXFF && other != client {
+			return peer
+		}
+		client = other
+	}
+	return client
+}
+
+// nearest walks the hops from the right to the first that is not trusted.
+func (p proxies) nearest(peer netip.Addr, lines []string, node func(string) string) netip.Addr {
+	client := peer
+	for _, line := range slices.Backward(lines) {
+		for rest, more := line, true; more; {
+			var hop string
+			rest, hop, more = lastHop(rest)
+			addr, ok := parseNode(node(hop))
+			if !ok {
+				return peer
+			}
+			if client = addr; !p.contain(addr) {
+				return client
+			}
+		}
+	}
+	return client
+}
+
+// lastHop cuts the last element off a comma-separated list.
+func lastHop(list string) (rest, hop string, more bool) {
+	i := strings.LastIndexByte(list, ',')
+	if i < 0 {
+		return "", strings.TrimSpace(list), false
+	}
+	return list[:i], strings.TrimSpace(list[i+1:]), true
+}
+
+func bareNode(hop string) string { return hop }
+
+// forwardedNode returns the node of the for parameter of one forwarded-element
+// (RFC 7239 section 4), empty when there is none or more than one.
+func forwardedNode(hop string) string {
+	node, seen := "", false
+	for pair := range strings.SplitSeq(hop, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		if !strings.EqualFold(name, "for") {
+			continue
+		}
+		if seen {
+			return ""
+		}
+		node, seen = value, true
+		if n := len(node); n >= 2 && node[0] == '"' && node[n-1] == '"' {
+			node = node[1 : n-1]
+		}
+	}
+	return node
+}
+
+// parseNode reads an address with or without a port; an IPv6 address with a
+// port stands in brackets.
+func parseNode(s string) (netip.Addr, bool) {
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		if inner, ok = strings.CutSuffix(inner, "]"); ok {
+			s = inner
+		}
+	}
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		port, err := netip.ParseAddrPort(s)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		addr = port.Addr()
+	}
+	return addr.Unmap().WithZone(""), true
+}
+
+// peerAddr returns the address of the other end of the connection, invalid when
+// it has none (a Unix socket).
+func peerAddr(remote string) netip.Addr {
+	peer, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return peer.Addr().Unmap().WithZone("")
+}

@@ -1,0 +1,232 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+
+	"go.yaml.in/yaml/v3"
+
+	"onnxgate/api"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/inference"
+)
+
+// contracts makes the OpenAPI documents that are served: the static contract
+// with the paths, the fields and the ranges of each loaded model in it. A
+// document is made once for a set of models and kept until another set is
+// served.
+type contracts struct {
+	base []byte // the static contract as JSON
+
+	mu         sync.Mutex
+	generation uint64
+	made       map[string][]byte // by audience
+}
+
+// audience is who a document is for.
+type audience struct {
+	models []inference.ModelInfo
+	// read, predict and docs say which routes it may use.
+	read, predict, docs bool
+}
+
+// maxContracts bounds how many documents are kept, one for each different set
+// of rights.
+const maxContracts = 64
+
+// object is a JSON object.
+type object = map[string]any
+
+func (c *contracts) load(version string) error {
+	var doc object
+	if err := yaml.Unmarshal(api.OpenAPI, &doc); err != nil {
+		return fmt.Errorf("read the contract: %w", err)
+	}
+	if info, ok := doc["info"].(object); ok && version != "" {
+		info["version"] = version
+	}
+	base, err := json.Marshal(doc)
+	c.base, c.made = base, map[string][]byte{}
+	return err
+}
+
+// document returns the contract for an audience in a generation of the catalog.
+func (c *contracts) document(generation uint64, who audience) ([]byte, error) {
+	key := who.key()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.generation != generation || len(c.made) >= maxContracts {
+		clear(c.made)
+		c.generation = generation
+	}
+	if doc, ok := c.made[key]; ok {
+		return doc, nil
+	}
+	doc, err := c.build(who)
+	if err == nil {
+		c.made[key] = doc
+	}
+	return doc, err
+}
+
+func (a *audience) key() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%t %t %t", a.read, a.predict, a.docs)
+	for i := range a.models {
+		b.WriteByte('/')
+		b.WriteString(a.models[i].Name)
+	}
+	return b.String()
+}
+
+// contract answers with everything, to everybody.
+func (a *API) contract(_ context.Context, x *exchange) error {
+	return a.sendContract(x, func() audience {
+		return audience{models: a.cfg.Catalog.All(), read: true, predict: true, docs: true}
+	})
+}
+
+// contractForCaller answers with what the caller may call.
+func (a *API) contractForCaller(_ context.Context, x *exchange) error {
+	return a.sendContract(x, func() audience {
+		p := x.principal
+		return audience{
+			models:  a.cfg.Catalog.List(p),
+			read:    p.HasScope(identity.ScopeModelsRead),
+			predict: p.HasScope(identity.ScopeModelsPredict),
+		}
+	})
+}
+
+// sendContract reads the generation before the models: a reload in between
+// leaves a document that is made again, never one that is kept too long.
+func (a *API) sendContract(x *exchange, who func() audience) error {
+	generation := a.cfg.Catalog.Generation()
+	doc, err := a.contracts.document(generation, who())
+	if err != nil {
+		return err
+	}
+	x.sendJSON(doc)
+	return nil
+}
+
+// build makes the document for an audience.
+func (c *contracts) build(who audience) ([]byte, error) {
+	var doc object
+	if err := json.Unmarshal(c.base, &doc); err != nil {
+		return nil, fmt.Errorf("read the contract: %w", err)
+	}
+	b := builder{paths: member(doc, "paths"), schemas: member(member(doc, "components"), "schemas")}
+	b.cut(who)
+	b.names(member(member(member(doc, "components"), "parameters"), "Model"), who.models)
+	template := member(b.paths, "/models/{model}/predict")
+	delete(b.paths, "/models/{model}/predict")
+	delete(b.paths, "/models/{model}/versions/{version}/predict")
+	delete(b.paths, "/predict")
+	for i := range who.models {
+		if !who.predict {
+			break
+		}
+		if err := b.add(&who.models[i], template); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(doc)
+}
+
+// builder adds models to a document.
+type builder struct{ paths, schemas object }
+
+// member returns a member of an object that is an object, empty when it is not
+// there.
+func member(o object, name string) object {
+	if m, ok := o[name].(object); ok {
+		return m
+	}
+	return object{}
+}
+
+// cut takes away what the audience has no right to, or nobody has.
+func (b *builder) cut(who audience) {
+	if !who.docs {
+		delete(b.paths, "/docs")
+		delete(b.paths, "/docs/{asset}")
+	}
+	if !who.read {
+		delete(b.paths, "/models")
+	}
+	if !who.read || len(who.models) == 0 {
+		delete(b.paths, "/models/{model}")
+	}
+}
+
+// names lists the models in the parameter that names one.
+func (*builder) names(parameter object, models []inference.ModelInfo) {
+	names := make([]string, len(models))
+	for i := range models {
+		names[i] = models[i].Name
+	}
+	if len(names) > 0 {
+		parameter["schema"] = object{"type": "string", "enum": names}
+	}
+}
+
+// add puts the paths of a model in the place of those with parameters, with the
+// model's own rows and answers.
+func (b *builder) add(info *inference.ModelInfo, template object) error {
+	row, answer := info.Name+".Row", info.Name+".Prediction"
+	b.schemas[row], b.schemas[answer] = info.Schema.RowSchema(), info.Schema.ResponseSchema()
+	operation := member(template, "post")
+	newest := info.Versions[len(info.Versions)-1]
+	for path, op := range map[string]object{
+		"/models/" + info.Name + "/predict":                         {"operationId": "predict." + info.Name, "summary": "Predict with " + info.Name},
+		"/models/" + info.Name + "/versions/" + newest + "/predict": {"operationId": "predict." + info.Name + "." + newest, "summary": "Predict with version " + newest + " of " + info.Name},
+	} {
+		if err := b.operation(path, operation, op, info); err != nil {
+			return err
+		}
+	}
+	if !info.Default {
+		return nil
+	}
+	return b.operation("/predict", operation, object{"operationId": "predict", "summary": "Predict with the default model, " + info.Name}, info)
+}
+
+// operation adds one path that predicts.
+func (b *builder) operation(path string, template, own object, info *inference.ModelInfo) error {
+	op, err := clone(template)
+	if err != nil {
+		return err
+	}
+	maps.Copy(op, own)
+	if text := info.Schema.Description(); text != "" {
+		op["description"] = text + "\n\n" + fmt.Sprint(op["description"])
+	}
+	rows := object{"$ref": "#/components/schemas/" + info.Name + ".Row"}
+	body := object{"schema": object{"oneOf": []any{rows, object{"type": "array", "minItems": 1, "items": rows}}}}
+	if example := info.Schema.Example(); example != nil {
+		body["examples"] = object{
+			"one row":  object{"value": json.RawMessage(example)},
+			"two rows": object{"value": []json.RawMessage{example, example}},
+		}
+	}
+	member(op, "requestBody")["content"] = object{mediaJSON: body}
+	ok := member(member(op, "responses"), "200")
+	ok["content"] = object{mediaJSON: object{"schema": object{"$ref": "#/components/schemas/" + info.Name + ".Prediction"}}}
+	b.paths[path] = object{"post": op}
+	return nil
+}
+
+// clone returns a copy that shares nothing with o.
+func clone(o object) (object, error) {
+	data, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	var c object
+	return c, json.Unmarshal(data, &c)
+}

@@ -1,0 +1,391 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
+	"onnxgate/api"
+	"onnxgate/internal/httpapi"
+)
+
+type operation struct {
+	OperationID string                `yaml:"operationId"`
+	Security    []map[string][]string `yaml:"security"`
+	RequestBody *struct{}             `yaml:"requestBody"`
+	Responses   map[string]any        `yaml:"responses"`
+}
+
+func staticContract(t *testing.T) map[string]map[string]operation {
+	t.Helper()
+	var doc struct {
+		Paths map[string]map[string]yaml.Node `yaml:"paths"`
+	}
+	if err := yaml.Unmarshal(api.OpenAPI, &doc); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]map[string]operation{}
+	for path, item := range doc.Paths {
+		all[path] = map[string]operation{}
+		for method, node := range item {
+			if method == "parameters" {
+				continue
+			}
+			var op operation
+			if err := node.Decode(&op); err != nil {
+				t.Fatal(err)
+			}
+			all[path][strings.ToUpper(method)] = op
+		}
+	}
+	return all
+}
+
+func TestRouterAndContractAgree(t *testing.T) {
+	contract := staticContract(t)
+	f := newAPI(t, func(c *httpapi.Config) { c.Docs = true })
+	served := map[string][]string{}
+	err := chi.Walk(f.api.Public().Mux(), func(method, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		if method == http.MethodHead {
+			return nil // what GET has, HEAD has
+		}
+		served[pattern] = append(served[pattern], method)
+		route := f.api.Public().RouteOf(pattern)
+		op, ok := contract[pattern][method]
+		if !ok {
+			t.Errorf("%s %s is not in the contract", method, pattern)
+			return nil
+		}
+		checkOperation(t, &route, op)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, item := range contract {
+		if got, want := served[path], slices.Sorted(maps.Keys(item)); !cmp.Equal(got, want) {
+			t.Errorf("%s: the contract has %v, the router %v", path, want, got)
+		}
+	}
+}
+
+// checkOperation compares a route with its operation: who may use it, and every
+// status that the steps before the handler can give.
+func checkOperation(t *testing.T, route *httpapi.Route, op operation) {
+	t.Helper()
+	open := len(op.Security) == 0 || slices.ContainsFunc(op.Security, func(s map[string][]string) bool { return len(s) == 0 })
+	if (route.Auth == httpapi.Public) != open {
+		t.Errorf("%s: %v, but its security is %v", route.Pattern, route.Auth, op.Security)
+	}
+	if scope := route.Permission.Scope; scope != "" && !slices.ContainsFunc(op.Security, func(s map[string][]string) bool {
+		return slices.Contains(s["password"], scope)
+	}) {
+		t.Errorf("%s: the scope %s is not in the contract", route.Pattern, scope)
+	}
+	if (route.MaxBody > 0) != (op.RequestBody != nil) {
+		t.Errorf("%s: MaxBody %d, but the contract says otherwise about a body", route.Pattern, route.MaxBody)
+	}
+	want := []string{"200", "400", "421", "500"}
+	for status, possible := range map[string]bool{
+		"401": route.Auth == httpapi.Bearer, "403": route.Permission.Scope != "", "413": route.MaxBody > 0,
+		"429": route.Limit != httpapi.NoLimit, "503": route.Auth == httpapi.Bearer || route.MaxBody > 0,
+	} {
+		if possible {
+			want = append(want, status)
+		}
+	}
+	for _, status := range want {
+		if op.Responses[status] == nil {
+			t.Errorf("%s: %s is not documented", route.Pattern, status)
+		}
+	}
+}
+
+func TestEveryRouteSaysWhoMayUseIt(t *testing.T) {
+	for _, docs := range []bool{false, true} {
+		f := newAPI(t, func(c *httpapi.Config) { c.Docs, c.AdminLoopback = docs, docs })
+		for _, l := range []*httpapi.Listener{f.api.Public(), f.api.Admin()} {
+			err := chi.Walk(l.Mux(), func(method, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+				if auth := l.RouteOf(pattern).Auth; auth != httpapi.Public && auth != httpapi.Bearer {
+					t.Errorf("%s %s has neither authentication nor Public", method, pattern)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f := newAPI(t, nil)
+	good := f.api.Public().RouteOf("/livez")
+	for name, change := range map[string]func(*httpapi.Route){
+		"neither authentication nor Public": func(r *httpapi.Route) { r.Auth = 0 },
+		"a permission of everybody":         func(r *httpapi.Route) { r.Permission.Scope = "models:read" },
+		"no handler":                        func(r *httpapi.Route) { r.Handler = nil },
+		"no timeout":                        func(r *httpapi.Route) { r.Timeout = 0 },
+	} {
+		bad := good
+		change(&bad)
+		if f.api.Refuse(good, bad) == nil {
+			t.Errorf("a route with %s was accepted", name)
+		}
+	}
+	if err := f.api.Refuse(good); err != nil {
+		t.Errorf("a good route was refused: %v", err)
+	}
+}
+
+func TestProblemTypesAreAClosedListThatIsDocumented(t *testing.T) {
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties struct {
+					Type struct{ Enum []string }
+				}
+			}
+		}
+	}
+	if err := yaml.Unmarshal(api.OpenAPI, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var inContract []string
+	for _, uri := range doc.Components.Schemas["Problem"].Properties.Type.Enum {
+		inContract = append(inContract, strings.TrimPrefix(uri, "/problems/"))
+	}
+	page, err := os.ReadFile("../../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inDocs []string
+	for _, m := range regexp.MustCompile(`(?m)^## ([a-z-]+)$`).FindAllSubmatch(page, -1) {
+		inDocs = append(inDocs, string(m[1]))
+	}
+	slices.Sort(inDocs)
+	if diff := cmp.Diff(httpapi.Slugs(), inContract); diff != "" {
+		t.Errorf("the contract (-program +contract):\n%s", diff)
+	}
+	if diff := cmp.Diff(httpapi.Slugs(), inDocs); diff != "" {
+		t.Errorf("docs/errors.md (-program +page):\n%s", diff)
+	}
+}
+
+// served returns the contract that a caller gets.
+func (f *fixture) served(token string) map[string]any {
+	f.t.Helper()
+	got := f.do(request{method: "GET", path: "/openapi.json", token: token})
+	if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != "application/json" {
+		f.t.Fatalf("%d %s", got.StatusCode, got.body)
+	}
+	return got.json(f.t)
+}
+
+func paths(doc map[string]any) []string {
+	all, _ := doc["paths"].(map[string]any)
+	return slices.Sorted(maps.Keys(all))
+}
+
+func TestServedContractHasTheModelsOfItsReader(t *testing.T) {
+	open := newAPI(t, func(c *httpapi.Config) { c.Docs = true }).serve()
+	closed := newAPI(t, nil).serve()
+	base := []string{"/livez", "/openapi.json", "/readyz", "/token"}
+	models := []string{"/models", "/models/iris/predict", "/models/iris/versions/2/predict", "/models/{model}", "/predict"}
+	sorted := func(parts ...[]string) []string {
+		all := slices.Concat(parts...)
+		slices.Sort(all)
+		return all
+	}
+	for name, tc := range map[string]struct{ got, want []string }{
+		"open":             {paths(open.served("")), sorted(base, models, []string{"/docs", "/docs/{asset}"})},
+		"admin":            {paths(closed.served("admin")), sorted(base, models)},
+		"without a model":  {paths(closed.served("user")), sorted(base, []string{"/models"})},
+		"without a scope":  {paths(closed.served("noscope")), base},
+		"admin once again": {paths(closed.served("admin")), sorted(base, models)},
+	} {
+		if diff := cmp.Diff(tc.want, tc.got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if got := closed.do(request{method: "GET", path: "/openapi.json"}); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without a token: %d", got.StatusCode)
+	}
+}
+
+func TestServedContractIsWhole(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) { c.Docs = true }).serve()
+	doc := f.served("")
+	ids := map[string]bool{}
+	var walk func(v any, at string)
+	walk = func(v any, at string) {
+		switch v := v.(type) {
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok && !resolves(doc, ref) {
+				t.Errorf("%s: %s leads nowhere", at, ref)
+			}
+			if id, ok := v["operationId"].(string); ok {
+				if ids[id] {
+					t.Errorf("%s: operationId %s is not unique", at, id)
+				}
+				ids[id] = true
+			}
+			for name, member := range v {
+				walk(member, at+"/"+name)
+			}
+		case []any:
+			for _, item := range v {
+				walk(item, at)
+			}
+		}
+	}
+	walk(doc, "#")
+	if info, _ := doc["info"].(map[string]any); info["version"] != "v1" || doc["openapi"] != "3.1.0" {
+		t.Errorf("%v", info)
+	}
+}
+
+func resolves(doc map[string]any, ref string) bool {
+	var at any = doc
+	for name := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
+		o, _ := at.(map[string]any)
+		at = o[name]
+	}
+	return at != nil
+}
+
+// compileAt compiles a schema of the served contract.
+func compileAt(t *testing.T, doc map[string]any, pointer string) *jsonschema.Schema {
+	t.Helper()
+	data, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := jsonschema.UnmarshalJSON(strings.NewReader(string(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("https://example.com/openapi.json", parsed); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("https://example.com/openapi.json" + pointer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestServedContractHoldsForRequestsAndAnswers(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) { c.Docs = true }).serve()
+	doc := f.served("")
+	const op = "#/paths/~1models~1iris~1predict/post"
+	input := compileAt(t, doc, op+"/requestBody/content/application~1json/schema")
+	output := compileAt(t, doc, op+"/responses/200/content/application~1json/schema")
+	problem := compileAt(t, doc, "#/components/schemas/Problem")
+	for body, valid := range map[string]bool{
+		row:                                     true,
+		"[" + row + "," + row + "]":             true,
+		"[]":                                    false,
+		"{}":                                    false,
+		`"x"`:                                   false,
+		strings.Replace(row, "5.1", "0", 1):     false,
+		strings.Replace(row, "5.1", "30", 1):    true,
+		strings.Replace(row, "5.1", "31", 1):    false,
+		strings.Replace(row, "5.1", `"5"`, 1):   false,
+		strings.Replace(row, "5.1", "null", 1):  false,
+		strings.Replace(row, "}", `,"x":1}`, 1): false,
+	} {
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (input.Validate(v) == nil) != valid {
+			t.Errorf("%s: the contract says %v", body, input.Validate(v))
+		}
+		got := f.do(request{method: "POST", path: "/models/iris/predict", token: "admin", body: body})
+		if (got.StatusCode == http.StatusOK) != valid {
+			t.Errorf("%s: %d %s, and the contract says otherwise", body, got.StatusCode, got.body)
+		}
+		answer, err := jsonschema.UnmarshalJSON(strings.NewReader(got.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shape := problem
+		if valid {
+			shape = output
+		}
+		if err := shape.Validate(answer); err != nil {
+			t.Errorf("%s: %s: %v", body, got.body, err)
+		}
+	}
+	if !resolves(doc, "#/components/schemas/iris.Row") {
+		t.Error("the rows of iris have no schema of their own")
+	}
+}
+
+func TestExamplesOfTheContractWork(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) { c.Docs = true }).serve()
+	data, err := json.Marshal(f.served(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Paths map[string]struct {
+			Post struct {
+				RequestBody struct {
+					Content map[string]struct {
+						Examples map[string]struct{ Value json.RawMessage }
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	for path, item := range doc.Paths {
+		for name, example := range item.Post.RequestBody.Content["application/json"].Examples {
+			tried++
+			if got := f.do(request{method: "POST", path: path, token: "admin", body: string(example.Value)}); got.StatusCode != http.StatusOK {
+				t.Errorf("%s, %s: %d %s", path, name, got.StatusCode, got.body)
+			}
+		}
+	}
+	if tried != 6 {
+		t.Errorf("%d examples, want two for each of three paths", tried)
+	}
+}
+
+func TestDocsAreWholeAndFetchNothingFromElsewhere(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) { c.Docs = true }).serve()
+	page := f.do(request{method: "GET", path: "/docs"})
+	if page.StatusCode != http.StatusOK || page.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Fatalf("%d %v", page.StatusCode, page.Header)
+	}
+	links := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(page.body, -1)
+	if len(links) != 4 || strings.Contains(page.body, "<script>") || strings.Contains(page.body, "style=") {
+		t.Errorf("%v in %s", links, page.body)
+	}
+	for _, link := range links {
+		packed := f.do(request{method: "GET", path: link[1], header: http.Header{"Accept-Encoding": {"br, gzip;q=0.5"}}})
+		plain := f.do(request{method: "GET", path: link[1], header: http.Header{"Accept-Encoding": {"gzip;q=0.0, br"}}})
+		if packed.StatusCode != http.StatusOK || plain.StatusCode != http.StatusOK || plain.Header.Get("Content-Encoding") != "" || plain.Header.Get("Content-Type") == "" {
+			t.Errorf("%s: %d, %d %v", link[1], packed.StatusCode, plain.StatusCode, plain.Header)
+		}
+		if strings.HasPrefix(link[1], "/docs/swagger") && (packed.Header.Get("Content-Encoding") != "gzip" || len(packed.body) >= len(plain.body)) {
+			t.Errorf("%s: %v", link[1], packed.Header)
+		}
+	}
+	if got := f.do(request{method: "GET", path: "/docs/nothing.js"}); got.StatusCode != http.StatusNotFound {
+		t.Errorf("unknown file: %d", got.StatusCode)
+	}
+}

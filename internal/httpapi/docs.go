@@ -1,0 +1,110 @@
+package httpapi
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"embed"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"github.com/swaggest/swgui/v5/static"
+
+	"onnxgate/internal/fault"
+)
+
+// docsFiles are the page and its start script. Swagger UI itself comes from
+// the swgui module, embedded as well: nothing is fetched from elsewhere.
+//
+//go:embed docs
+var docsFiles embed.FS
+
+// docsPolicy is the content security policy of the page: its own files alone,
+// and calls to this server alone. Swagger UI draws icons as data: images.
+var docsPolicy = []string{"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
+
+// asset is one file of the documentation.
+type asset struct {
+	contentType []string
+	files       fs.FS
+	path        string
+	gzipped     bool // as it is stored
+}
+
+// docsAssets is everything under /docs/.
+var docsAssets = map[string]asset{
+	"init.js":              {[]string{"text/javascript; charset=utf-8"}, docsFiles, "docs/init.js", false},
+	"swagger-ui.css":       {[]string{"text/css; charset=utf-8"}, static.FS, "swagger-ui.css.gz", true},
+	"swagger-ui-bundle.js": {[]string{"text/javascript; charset=utf-8"}, static.FS, "swagger-ui-bundle.js.gz", true},
+	"favicon-32x32.png":    {[]string{"image/png"}, static.FS, "favicon-32x32.png", false},
+}
+
+var (
+	typeHTML     = []string{"text/html; charset=utf-8"}
+	encodingGzip = []string{"gzip"}
+	varyEncoding = []string{"Accept-Encoding"}
+)
+
+// docsPage shows the page.
+func (*API) docsPage(_ context.Context, x *exchange) error {
+	page, err := docsFiles.ReadFile("docs/index.html")
+	if err != nil {
+		return fmt.Errorf("read the documentation: %w", err)
+	}
+	h := x.Header()
+	h["Content-Security-Policy"] = docsPolicy
+	h["Content-Type"] = typeHTML
+	x.send(http.StatusOK, page)
+	return nil
+}
+
+// docsAsset sends a file of the page.
+func (*API) docsAsset(_ context.Context, x *exchange) error {
+	a, ok := docsAssets[x.request.PathValue("asset")]
+	if !ok {
+		return fault.New(fault.NotFound, "")
+	}
+	data, err := fs.ReadFile(a.files, a.path)
+	if err != nil {
+		return fmt.Errorf("read the documentation: %w", err)
+	}
+	h := x.Header()
+	if a.gzipped {
+		h["Vary"] = append(h["Vary"], varyEncoding...)
+		if acceptsGzip(x.request.Header["Accept-Encoding"]) {
+			h["Content-Encoding"] = encodingGzip
+		} else if data, err = gunzip(data); err != nil {
+			return fmt.Errorf("unpack the documentation: %w", err)
+		}
+	}
+	h["Content-Type"] = a.contentType
+	x.send(http.StatusOK, data)
+	return nil
+}
+
+// acceptsGzip reports whether gzip is named without a weight of 0 (RFC 9110
+// section 12.5.3).
+func acceptsGzip(values []string) bool {
+	for _, value := range values {
+		for coding := range strings.SplitSeq(value, ",") {
+			name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")
+			if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				weight = strings.TrimRight(strings.ReplaceAll(weight, " ", ""), "0.")
+				return !strings.EqualFold(weight, "q=")
+			}
+		}
+	}
+	return false
+}
+
+func gunzip(data []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}

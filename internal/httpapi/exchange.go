@@ -1,0 +1,335 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
+	"onnxgate/internal/reqctx"
+	"onnxgate/internal/telemetry"
+)
+
+// exchange is one request and its answer. It is the http.ResponseWriter that
+// everything below the listener writes to, so that no answer escapes the access
+// line. It lives as long as the answer's header, which refers to its memory,
+// and is therefore never used again.
+type exchange struct {
+	http.ResponseWriter
+
+	listener  *Listener
+	request   *http.Request
+	route     *endpoint // nil before routing and when nothing matched
+	info      reqctx.Info
+	principal *identity.Principal
+	// credential says that the request carried one, good or bad.
+	credential bool
+
+	ctx            requestContext
+	start          time.Time
+	status         int
+	bytes          int64
+	refused        bool
+	kind           fault.Kind // of the refusal
+	model, version string     // for the access line
+	body           *buffer
+
+	idValue, rateValue, lengthValue [1]string // of headers
+}
+
+// ServeHTTP serves every request of a listener: it sets what every answer has,
+// refuses what no route should see, and leaves the rest to the route.
+func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{ResponseWriter: w, listener: l, request: r, start: l.api.cfg.Now()}
+	x.ctx.now, x.ctx.routing = l.api.cfg.Now, l.api.routing()
+	ctx := x.within(r.Context())
+	defer func() { x.finish(ctx, recover()) }()
+	if err := l.admit(x, r); err != nil {
+		x.fail(ctx, l.router.format(r.URL.Path), err)
+		return
+	}
+	l.router.mux.ServeHTTP(x, r.WithContext(ctx))
+}
+
+// within returns the request's own context in that of the connection.
+func (x *exchange) within(parent context.Context) context.Context {
+	x.ctx.Context = reqctx.With(parent, &x.info) //nolint:fatcontext // set once, for the life of the request
+	return &x.ctx
+}
+
+// admit gives the request its id, its client's address and the headers of its
+// answer, and checks what concerns all routes.
+func (l *Listener) admit(x *exchange, r *http.Request) error {
+	h := x.Header()
+	secure(h)
+	local := isLoopbackHost(r.Host)
+	if r.TLS != nil && !local {
+		h["Strict-Transport-Security"] = hsts
+	}
+	x.info.ClientAddr = l.api.proxies.clientAddr(r)
+	x.info.ClientRequestID = clientRequestID(r.Header["X-Request-Id"])
+	id, err := l.api.ids.next()
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, "", err)
+	}
+	x.info.RequestID, x.idValue[0] = id, id
+	h["X-Request-Id"] = x.idValue[:]
+	if l.loopbackOnly && !local {
+		return fault.New(fault.Misdirected, "")
+	}
+	if _, ok := canonicalPath(r.RequestURI); !ok {
+		return fault.New(fault.BadRequest, "The path must be written in its one form: no trailing or double slash, no dot segment, nothing percent-encoded")
+	}
+	return nil
+}
+
+// noRoute answers a request that no route takes: a preflight, a path that does
+// not exist, or a method that the path does not have.
+func (r *router) noRoute(w http.ResponseWriter, req *http.Request) {
+	x, ok := w.(*exchange)
+	if !ok {
+		return
+	}
+	methods := r.allowed(req.URL.Path)
+	fromPage := x.allowOrigin()
+	switch {
+	case len(methods) == 0:
+		x.fail(req.Context(), Problem, fault.New(fault.NotFound, ""))
+	case fromPage && isPreflight(req):
+		x.preflight(methods)
+	default:
+		x.Header()["Allow"] = []string{join(methods)}
+		x.fail(req.Context(), r.format(req.URL.Path), fault.New(fault.MethodNotAllowed, ""))
+	}
+}
+
+// ServeHTTP takes a request through the checks of its route, in the one order:
+// rate, credential, permission; then the handler.
+func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x, ok := w.(*exchange)
+	if !ok {
+		http.Error(w, "", http.StatusInternalServerError)
+		return
+	}
+	x.request, x.route = r, e
+	x.allowOrigin()
+	x.ctx.at = x.start.Add(e.Timeout)
+	defer x.ctx.release()
+	ctx := r.Context() // x.ctx
+	if err := e.serve(ctx, x); err != nil {
+		x.fail(ctx, e.Errors, err)
+	}
+}
+
+func (e *endpoint) serve(ctx context.Context, x *exchange) error {
+	if err := e.api.takeRate(ctx, x, e.Limit); err != nil {
+		return err
+	}
+	if e.Auth == Bearer {
+		if err := e.api.authenticate(ctx, x); err != nil {
+			return err
+		}
+		if err := e.Permission.check(x.principal); err != nil {
+			return err
+		}
+	}
+	return e.Handler(e.api, ctx, x)
+}
+
+// takeRate counts the request and refuses it when there were too many.
+func (a *API) takeRate(ctx context.Context, x *exchange, name LimitName) error {
+	if name == NoLimit {
+		return nil
+	}
+	d := a.dynamic.Load()
+	r := d.limiters[name].Take(ctx, x.info.ClientAddr)
+	if r.Limit == 0 {
+		return nil
+	}
+	h := x.Header()
+	h["RateLimit-Policy"] = d.policies[name]
+	x.rateValue[0] = rateLimit(name, r)
+	h["RateLimit"] = x.rateValue[:]
+	if r.Allowed {
+		return nil
+	}
+	return &fault.Error{Kind: fault.RateLimited, RetryAfter: r.Reset, Msg: "Too many requests: at most " + d.limiters[name].Rate().String() + "; wait as long as Retry-After says"}
+}
+
+// rateLimit is the RateLimit field (draft-ietf-httpapi-ratelimit-headers).
+func rateLimit(name LimitName, r limit.Result) string {
+	var a [64]byte
+	b := append(a[:0], '"')
+	b = append(b, name.String()...)
+	b = append(b, `";r=`...)
+	b = strconv.AppendInt(b, r.Remaining, 10)
+	b = append(b, ";t="...)
+	b = strconv.AppendInt(b, int64(r.Reset/time.Second), 10)
+	return string(b)
+}
+
+// check refuses a caller who may not use the route.
+func (p Permission) check(caller *identity.Principal) error {
+	if p.Scope != "" && !caller.HasScope(p.Scope) {
+		return &fault.Error{Kind: fault.Forbidden, Code: codeInsufficientScope, Msg: "Operation not permitted"}
+	}
+	if p.Role != "" && !caller.HasRole(p.Role) {
+		return fault.New(fault.Forbidden, "Operation not permitted")
+	}
+	return nil
+}
+
+// allowOrigin adds the CORS headers, if the request is from an allowed origin.
+func (x *exchange) allowOrigin() bool {
+	l := x.listener
+	return l.public && l.api.dynamic.Load().cors.allow(x.Header(), x.request)
+}
+
+// fail renders a fault in the format, once.
+func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
+	f := classify(err)
+	x.refused, x.kind = true, f.Kind
+	if f.Kind == fault.Internal || f.Kind == fault.Unavailable && f.Err != nil {
+		x.listener.api.cfg.Log.LogAttrs(ctx, slog.LevelError, "request failed",
+			slog.String("request_id", x.info.RequestID), slog.Any("error", err))
+	}
+	if x.status != 0 {
+		return // too late: the answer has begun
+	}
+	x.refuseBody()
+	x.render(format, f)
+}
+
+// refuseBody keeps net/http from waiting for a body that the client announced
+// with "Expect: 100-continue" and that nobody asked for: the answer closes the
+// connection.
+func (x *exchange) refuseBody() {
+	if x.body == nil && x.request.ProtoMajor == 1 && x.request.Header["Expect"] != nil {
+		// Where deadlines cannot be set, the server's own ends the wait.
+		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(x.start)
+	}
+}
+
+// classify returns err's fault. What a context says about itself is a fault of
+// its own kind even where nobody classified it.
+func classify(err error) *fault.Error {
+	f := fault.As(err)
+	if f.Kind != fault.Internal {
+		return f
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fault.Wrap(fault.Timeout, "", err)
+	case errors.Is(err, context.Canceled):
+		return fault.Wrap(fault.Canceled, "", err)
+	}
+	return f
+}
+
+// finish ends every request: it turns a panic into an answer, counts, and
+// writes the access line.
+func (x *exchange) finish(ctx context.Context, v any) {
+	answered := v == nil
+	if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // the value that net/http itself compares
+		answered = x.panicked(ctx, v)
+	}
+	buffers.Put(x.body)
+	x.body = nil
+	x.listener.api.routes.Put(x.ctx.routing)
+	x.observe()
+	if !answered {
+		panic(http.ErrAbortHandler) // the answer is cut off: let the client see it
+	}
+}
+
+// panicked logs a defect with its stack and answers 500. It reports false when
+// that is too late, because the answer has begun.
+func (x *exchange) panicked(ctx context.Context, v any) bool {
+	x.listener.api.cfg.Log.LogAttrs(ctx, slog.LevelError, "panic",
+		slog.String("request_id", x.info.RequestID), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	x.refused, x.kind = true, fault.Internal
+	if x.status != 0 {
+		return false
+	}
+	x.render(x.format(), fault.New(fault.Internal, ""))
+	return true
+}
+
+func (x *exchange) format() ErrorFormat {
+	if x.route != nil {
+		return x.route.Errors
+	}
+	return Problem
+}
+
+// observe counts the request and writes its access line.
+func (x *exchange) observe() {
+	a := x.listener.api
+	took := a.cfg.Now().Sub(x.start)
+	line := telemetry.Access{
+		Time: x.start, Duration: took, Method: x.request.Method, Path: x.request.URL.Path,
+		Status: x.status, Bytes: x.bytes, RequestID: x.info.RequestID,
+		ClientRequestID: x.info.ClientRequestID, Client: x.info.ClientAddr,
+		Model: x.model, Version: x.version,
+	}
+	metrics := x.listener.unmatched
+	if x.route != nil {
+		line.Route, metrics = x.route.Pattern, x.route.metrics
+	}
+	if x.principal != nil {
+		line.Subject = x.principal.Subject
+	}
+	if x.refused {
+		line.Reason = telemetry.Reason(x.kind)
+		a.cfg.Metrics.Refused(x.kind)
+	}
+	metrics.Observe(x.status, took)
+	a.cfg.AccessLog.Log(&line)
+}
+
+// countedByServer is the length up to which net/http itself finds out how long
+// an answer is.
+const countedByServer = 2048
+
+// send writes a whole answer.
+func (x *exchange) send(status int, body []byte) {
+	if len(body) > countedByServer {
+		x.lengthValue[0] = strconv.Itoa(len(body))
+		x.Header()["Content-Length"] = x.lengthValue[:]
+	}
+	x.WriteHeader(status)
+	_, _ = x.Write(body) // a client that does not read is no fault of ours
+}
+
+// sendJSON writes a whole JSON answer, 200.
+func (x *exchange) sendJSON(body []byte) {
+	x.Header()["Content-Type"] = typeJSON
+	x.send(http.StatusOK, body)
+}
+
+// WriteHeader remembers the status.
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 && status >= http.StatusOK {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts the bytes.
+func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	n, err := x.ResponseWriter.Write(b)
+	x.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }

@@ -1,0 +1,34 @@
+package httpapi
+
+import (
+	"slices"
+
+	"github.com/go-chi/chi/v5"
+
+	"onnxgate/internal/fault"
+)
+
+// Mux lets tests walk what a listener serves.
+func (l *Listener) Mux() chi.Routes { return l.router.mux }
+
+// RouteOf returns the table's line for what a walk found.
+func (l *Listener) RouteOf(pattern string) Route {
+	i := slices.IndexFunc(l.router.routes, func(r Route) bool { return r.Pattern == pattern })
+	return l.router.routes[i]
+}
+
+// Refuse returns why the constructor refuses a table.
+func (a *API) Refuse(routes ...Route) error {
+	_, err := newRouter(a, routes)
+	return err
+}
+
+// Slugs returns the ends of all problem types.
+func Slugs() []string {
+	var slugs []string
+	for _, kind := range fault.Kinds() {
+		slugs = append(slugs, problems[kind].slug)
+	}
+	slices.Sort(slugs)
+	return slugs
+}

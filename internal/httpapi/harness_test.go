@@ -1,0 +1,325 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"onnxgate/internal/authn"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/httpapi"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/inference"
+	"onnxgate/internal/limit"
+	"onnxgate/internal/oauth"
+	"onnxgate/internal/telemetry"
+	"onnxgate/internal/tensor"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// flower is a program with the shape of the iris model as scikit-learn exports
+// it: the label is 0, with all of the probability.
+type flower struct {
+	run func(ctx context.Context) error // nil: nothing goes wrong
+}
+
+func (flower) Inputs() []tensor.Spec {
+	return []tensor.Spec{{Name: "X", DType: tensor.Float32, Ranked: true, Dims: []tensor.Dim{{Size: -1}, {Size: 4}}}}
+}
+
+func (flower) Outputs() []tensor.Spec {
+	keys, err := tensor.New(tensor.Shape{3}, []int64{0, 1, 2})
+	if err != nil {
+		panic(err)
+	}
+	return []tensor.Spec{
+		{Name: "output_label", DType: tensor.Int64, Ranked: true, Dims: []tensor.Dim{{Size: -1}}},
+		{Name: "output_probability", Kind: tensor.KindMapSequence, DType: tensor.Float32, Keys: keys},
+	}
+}
+
+func (f flower) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+	if f.run != nil {
+		if err := f.run(ctx); err != nil {
+			return err
+		}
+	}
+	n := in[0].Shape()[0]
+	clear(tensor.Reset[int64](out[0], n))
+	scores := tensor.Reset[float32](out[1], n, 3)
+	clear(scores)
+	for i := range n {
+		scores[3*i] = 1
+	}
+	return nil
+}
+
+// tokens knows three callers by their tokens.
+type tokens struct{}
+
+func (tokens) Authenticate(_ context.Context, c authn.Credentials) (*identity.Principal, error) {
+	p := &identity.Principal{
+		Subject: c.Bearer, Tenant: "default", Method: identity.Bearer,
+		Scopes: []string{"models:read", "models:predict"},
+	}
+	switch c.Bearer {
+	case "":
+		return nil, fault.New(fault.Unauthenticated, "Authentication is required")
+	case "admin":
+		p.Roles, p.Scopes = []string{"admin"}, append(p.Scopes, "metrics:read")
+	case "user":
+		p.Roles = []string{"user"}
+	case "noscope":
+		p.Roles, p.Scopes = []string{"admin"}, nil
+	case "panic":
+		panic("a defect with a secret inside")
+	case "broken":
+		return nil, errors.New("dial tcp 10.0.0.1: secret reason")
+	case "away":
+		return nil, fault.Wrap(fault.Unavailable, "", errors.New("database is locked"))
+	default:
+		return nil, &fault.Error{Kind: fault.Unauthenticated, Code: "invalid_token", Msg: "The access token is not valid"}
+	}
+	return p, nil
+}
+
+// tokenServer gives the token "admin" for the password "right".
+type tokenServer struct {
+	mu   sync.Mutex
+	last oauth.TokenRequest
+}
+
+func (s *tokenServer) Token(_ context.Context, req oauth.TokenRequest) (*oauth.TokenResponse, error) {
+	s.mu.Lock()
+	s.last = req
+	s.mu.Unlock()
+	if req.Form.Get("password") != "right" {
+		return nil, &fault.Error{Kind: fault.Unauthenticated, Code: "invalid_grant", Msg: "Incorrect username or password"}
+	}
+	return &oauth.TokenResponse{AccessToken: "admin", TokenType: "bearer", ExpiresIn: 900, Scope: "models:read models:predict"}, nil
+}
+
+// lockedBuffer is a log that tests read while requests write it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// fixture is a running API with fakes behind it.
+type fixture struct {
+	t       testing.TB
+	api     *httpapi.API
+	access  *telemetry.AccessLog
+	lines   *lockedBuffer // access lines
+	log     *lockedBuffer
+	metrics *telemetry.Metrics
+	tokens  *tokenServer
+
+	public, admin *httptest.Server
+}
+
+func newAPI(tb testing.TB, change func(*httpapi.Config)) *fixture {
+	tb.Helper()
+	return newAPIWith(tb, flower{}, change)
+}
+
+func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.Config)) *fixture {
+	tb.Helper()
+	f := &fixture{t: tb, lines: &lockedBuffer{}, log: &lockedBuffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
+	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
+	cfg := httpapi.Config{
+		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens,
+		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
+		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	var err error
+	if f.api, err = httpapi.New(cfg); err != nil {
+		tb.Fatal(err)
+	}
+	return f
+}
+
+func irisCatalog(tb testing.TB, program inference.Program) *inference.Catalog {
+	tb.Helper()
+	manifest, err := os.ReadFile("../../models/iris/model.yaml")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	catalog, err := inference.New(inference.Config{
+		FS: fstest.MapFS{
+			"iris/model.yaml":   {Data: manifest},
+			"iris/1/model.onnx": {Data: []byte("one")},
+			"iris/2/model.onnx": {Data: []byte("two")},
+		},
+		Compile: func([]byte) (inference.Program, []string, error) { return program, nil, nil },
+		Now:     time.Now,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return catalog
+}
+
+// serve starts both listeners on real sockets, over TLS.
+func (f *fixture) serve() *fixture {
+	f.t.Helper()
+	f.public, f.admin = f.listen(f.api.Public()), f.listen(f.api.Admin())
+	f.t.Cleanup(func() {
+		if err := f.access.Close(); err != nil && !errors.Is(err, telemetry.ErrClosed) {
+			f.t.Error(err)
+		}
+	})
+	return f
+}
+
+func (f *fixture) listen(l *httpapi.Listener) *httptest.Server {
+	s := httptest.NewUnstartedServer(nil)
+	s.Config = httpapi.NewServer(l, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}, slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s.TLS = s.Config.TLSConfig
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	f.t.Cleanup(s.Close)
+	return s
+}
+
+// reply is an answer, read whole.
+type reply struct {
+	*http.Response
+
+	body string
+}
+
+func (r *reply) json(tb testing.TB) map[string]any {
+	tb.Helper()
+	var v map[string]any
+	if err := json.Unmarshal([]byte(r.body), &v); err != nil {
+		tb.Fatalf("%v in %q", err, r.body)
+	}
+	return v
+}
+
+// request is one to the public listener.
+type request struct {
+	method, path, token, body, host string
+	header                          http.Header
+}
+
+func (f *fixture) do(q request) *reply { f.t.Helper(); return f.doAt(f.public, q) }
+
+func (f *fixture) doAt(s *httptest.Server, q request) *reply {
+	f.t.Helper()
+	req, err := http.NewRequestWithContext(f.t.Context(), q.method, s.URL, strings.NewReader(q.body))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	path, query, _ := strings.Cut(q.path, "?")
+	req.URL = &url.URL{Scheme: "https", Host: req.URL.Host, Opaque: "//" + req.URL.Host + path, RawQuery: query}
+	if !strings.ContainsAny(path, "%") {
+		req.URL = &url.URL{Scheme: "https", Host: req.URL.Host, Path: path, RawQuery: query}
+	}
+	maps.Copy(req.Header, q.header)
+	if q.token != "" {
+		req.Header.Set("Authorization", "Bearer "+q.token)
+	}
+	if q.body != "" && req.Header["Content-Type"] == nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Host = q.host
+	res, err := s.Client().Do(req)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return &reply{res, string(body)}
+}
+
+// raw sends bytes over one TLS connection of HTTP/1.1 and returns what comes
+// back until the server closes it.
+func (f *fixture) raw(text string) string {
+	f.t.Helper()
+	transport, ok := f.public.Client().Transport.(*http.Transport)
+	if !ok {
+		f.t.Fatal("not a transport of net/http")
+	}
+	roots := transport.TLSClientConfig.RootCAs
+	conn, err := tls.Dial("tcp", f.public.Listener.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS12})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		f.t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, text); err != nil {
+		f.t.Fatal(err)
+	}
+	out, err := io.ReadAll(conn)
+	var netErr net.Error
+	if errors.As(err, &netErr) && netErr.Timeout() {
+		f.t.Fatalf("the connection stays open after %q", out)
+	}
+	return string(out)
+}
+
+// accessLines closes the access log and returns its lines.
+func (f *fixture) accessLines() []map[string]any {
+	f.t.Helper()
+	if err := f.access.Close(); err != nil {
+		f.t.Fatal(err)
+	}
+	var lines []map[string]any
+	for line := range strings.Lines(f.lines.String()) {
+		var v map[string]any
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			f.t.Fatalf("%v in %q", err, line)
+		}
+		lines = append(lines, v)
+	}
+	return lines
+}
+
+const row = `{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}`
+
+func perMinute(n int64) limit.Rate { return limit.Rate{Requests: n, Window: time.Minute} }
+
+// form is the header of a body that is a form.
+func form() http.Header {
+	return http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+}

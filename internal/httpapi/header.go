@@ -1,0 +1,97 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Header values that never change. They are shared between answers: nobody may
+// append to them.
+var (
+	typeJSON    = []string{"application/json"}
+	typeProblem = []string{"application/problem+json"}
+
+	retrySoon = []string{"1"}
+	noCache   = []string{"no-cache"}
+
+	challengeBearer      = []string{`Bearer realm="onnxgate"`}
+	challengeBearerPlain = []string{"Bearer"}
+	challengeBasic       = []string{`Basic realm="onnxgate", charset="UTF-8"`}
+
+	noSniff    = []string{"nosniff"}
+	noReferrer = []string{"no-referrer"}
+	noStore    = []string{"no-store"}
+	sameOrigin = []string{"same-origin"}
+	cspNothing = []string{"default-src 'none'; frame-ancestors 'none'"}
+	hsts       = []string{"max-age=63072000"}
+)
+
+// secure sets the headers that every answer has, whatever it is. The names are
+// in canonical form, so that they can be assigned as they are.
+func secure(h http.Header) {
+	h["X-Content-Type-Options"] = noSniff
+	h["Content-Security-Policy"] = cspNothing
+	h["Referrer-Policy"] = noReferrer
+	h["Cross-Origin-Resource-Policy"] = sameOrigin
+	h["Cache-Control"] = noStore
+}
+
+// isLoopbackHost reports whether the value of Host names this machine itself:
+// localhost, an address of 127.0.0.0/8, or [::1], with any port or none. A page
+// of another site that rebinds its own name to us cannot send such a Host.
+func isLoopbackHost(host string) bool {
+	name := host
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		if name = host[:i]; !isPort(host[i+1:]) {
+			return false
+		}
+	}
+	if name == "localhost" || name == "127.0.0.1" || name == "[::1]" || strings.EqualFold(name, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(name)
+	return err == nil && addr.Is4() && addr.IsLoopback()
+}
+
+func isPort(s string) bool {
+	if s == "" || len(s) > 5 {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// canonicalPath returns the path of a request target when it is in the one
+// form that is served: absolute, made of letters, digits and "-._~", without an
+// empty, "." or ".." segment, without a slash at its end, and nothing
+// percent-encoded. Routing and every check see this path and no other.
+func canonicalPath(target string) (string, bool) {
+	path, _, _ := strings.Cut(target, "?")
+	if path == "" || path[0] != '/' {
+		return "", false
+	}
+	start := 1 // of the segment
+	for i := 1; i <= len(path); i++ {
+		if i < len(path) && path[i] != '/' {
+			if !pathByte(path[i]) {
+				return "", false
+			}
+			continue
+		}
+		if segment := path[start:i]; segment == "." || segment == ".." || segment == "" && len(path) > 1 {
+			return "", false
+		}
+		start = i + 1
+	}
+	return path, true
+}
+
+func pathByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '-' || c == '.' || c == '_' || c == '~'
+}

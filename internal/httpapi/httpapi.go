@@ -1,0 +1,229 @@
+// Package httpapi is the HTTP edge: the public listener's API and the
+// administration listener's, built from two route tables. It owns the order in
+// which a request is refused, the headers of every answer, and the one way in
+// which a fault becomes an answer.
+//
+// Everything about a request happens in this order, whatever the route: request
+// id and client address, host name, form of the path, route, method, rate,
+// credential, permission; then the handler, which decodes, calls and encodes.
+// It must not know how tokens are made or verified, how models run, or where
+// anything is stored.
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"onnxgate/internal/authn"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/inference"
+	"onnxgate/internal/limit"
+	"onnxgate/internal/oauth"
+	"onnxgate/internal/telemetry"
+)
+
+// Authenticator proves who presents a credential. Faults: Unauthenticated,
+// Unavailable.
+type Authenticator interface {
+	Authenticate(ctx context.Context, c authn.Credentials) (*identity.Principal, error)
+}
+
+// TokenServer is the token endpoint. Faults have a Code of RFC 6749 section
+// 5.2, or are Unavailable, Timeout or Canceled.
+type TokenServer interface {
+	Token(ctx context.Context, req oauth.TokenRequest) (*oauth.TokenResponse, error)
+}
+
+// Catalog opens models to those who may predict with them. Faults: NotFound,
+// Forbidden.
+type Catalog interface {
+	Open(ctx context.Context, p *identity.Principal, model, version string) (*inference.Call, error)
+	Library
+}
+
+// Library describes the loaded models.
+type Library interface {
+	// List is what the principal may predict with, by name.
+	List(p *identity.Principal) []inference.ModelInfo
+	// Describe is for who may read the model. Faults: NotFound, Forbidden.
+	Describe(p *identity.Principal, model string) (inference.ModelInfo, error)
+	// All is every model, by name.
+	All() []inference.ModelInfo
+	// Generation changes whenever another set of models is served.
+	Generation() uint64
+}
+
+// Config is what the API is made of. What has no default is required.
+type Config struct {
+	Catalog       Catalog
+	Authenticator Authenticator
+	Tokens        TokenServer
+	// Ready returns why the server cannot serve; nil is always ready.
+	Ready     func() error
+	Metrics   *telemetry.Metrics
+	AccessLog *telemetry.AccessLog
+	// Log is for defects, with what a client may not see.
+	Log *slog.Logger
+	// Now is the clock, with monotonic readings.
+	Now func() time.Time
+	// Rand makes request ids; nil is crypto/rand.
+	Rand io.Reader
+
+	// TrustedProxies may say which client a request comes from.
+	TrustedProxies []netip.Prefix
+	// LoopbackHost refuses public requests for any host name but those of this
+	// machine: for a listener on loopback that no proxy stands before.
+	LoopbackHost bool
+	// AdminLoopback says that the administration listener is on loopback, where
+	// its metrics are open and its host names closed.
+	AdminLoopback bool
+	// Docs opens the documentation to everybody.
+	Docs bool
+	// MaxBody is the longest body of a prediction, in bytes; 0 is 8 MiB.
+	MaxBody int64
+	// MaxRows is how many rows one prediction may have; 0 is 10,000.
+	MaxRows int
+	// Version is what the contract says about the server.
+	Version string
+	// Settings are those that Reload replaces.
+	Settings Settings
+}
+
+// Settings can change while the server runs.
+type Settings struct {
+	// TokenRate and PredictRate count per client address.
+	TokenRate, PredictRate limit.Rate
+	// CORSOrigins are the exact origins whose pages may call the API; none
+	// closes it.
+	CORSOrigins []string
+}
+
+// The defaults of Config.
+const (
+	DefaultMaxBody = 8 << 20
+	DefaultMaxRows = 10_000
+)
+
+// API is the HTTP API of one server.
+type API struct {
+	cfg     Config
+	proxies proxies
+	ids     idSource
+	dynamic atomic.Pointer[dynamic]
+
+	scrape        http.Handler
+	routes        sync.Pool // of *chi.Context
+	contracts     contracts
+	public, admin *Listener
+}
+
+// dynamic is what Reload replaces, prepared for use.
+type dynamic struct {
+	cors     cors
+	limiters [limitNames]*limit.Limiter
+	policies [limitNames][]string // values of RateLimit-Policy
+}
+
+// Listener serves the requests of one listener.
+type Listener struct {
+	api          *API
+	router       *router
+	unmatched    *telemetry.RouteMetrics
+	public       bool
+	loopbackOnly bool
+}
+
+// New returns the API. An error is a defect of cfg or of a route table.
+func New(cfg Config) (*API, error) {
+	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Metrics == nil ||
+		cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, metrics, logs and a clock are needed")
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = DefaultMaxBody
+	}
+	if cfg.MaxRows == 0 {
+		cfg.MaxRows = DefaultMaxRows
+	}
+	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}}
+	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
+	if err := a.contracts.load(cfg.Version); err != nil {
+		return nil, err
+	}
+	d := &dynamic{}
+	for name := range d.limiters {
+		d.limiters[name] = limit.New(limit.Config{Now: cfg.Now})
+	}
+	a.dynamic.Store(d)
+	a.Reload(cfg.Settings)
+	return a, a.listen()
+}
+
+// listen builds both listeners from their route tables.
+func (a *API) listen() error {
+	options := RouteOptions{Docs: a.cfg.Docs, MaxBody: a.cfg.MaxBody, OpenMetrics: a.cfg.AdminLoopback}
+	public, err := newRouter(a, PublicRoutes(options))
+	if err != nil {
+		return err
+	}
+	admin, err := newRouter(a, AdminRoutes(options))
+	if err != nil {
+		return err
+	}
+	unmatched := a.cfg.Metrics.Route("other", "none")
+	a.public = &Listener{api: a, router: public, unmatched: unmatched, public: true, loopbackOnly: a.cfg.LoopbackHost}
+	a.admin = &Listener{api: a, router: admin, unmatched: unmatched, loopbackOnly: a.cfg.AdminLoopback}
+	return nil
+}
+
+// Public returns the handler of the public listener.
+func (a *API) Public() *Listener { return a.public }
+
+// Admin returns the handler of the administration listener.
+func (a *API) Admin() *Listener { return a.admin }
+
+// Reload puts other settings in force for the requests that come. Counts go on:
+// a changed rate gives nobody a fresh start.
+func (a *API) Reload(s Settings) {
+	old := a.dynamic.Load()
+	next := &dynamic{cors: newCORS(s.CORSOrigins)}
+	for name, rate := range [limitNames]limit.Rate{TokenLimit: s.TokenRate, PredictLimit: s.PredictRate} {
+		name := LimitName(name)
+		next.limiters[name] = old.limiters[name].WithRate(rate)
+		next.policies[name] = []string{policy(name, rate)}
+	}
+	a.dynamic.Store(next)
+}
+
+// policy is the RateLimit-Policy field (draft-ietf-httpapi-ratelimit-headers).
+func policy(name LimitName, rate limit.Rate) string {
+	return `"` + name.String() + `";q=` + strconv.FormatInt(rate.Requests, 10) +
+		";w=" + strconv.FormatInt(int64(rate.Window/time.Second), 10)
+}
+
+// routing returns chi's state of one request.
+func (a *API) routing() *chi.Context {
+	if c, ok := a.routes.Get().(*chi.Context); ok {
+		c.Reset()
+		return c
+	}
+	return chi.NewRouteContext()
+}
+
+func join(words []string) string { return strings.Join(words, ", ") }

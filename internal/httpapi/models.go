@@ -1,0 +1,70 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"onnxgate/internal/inference"
+	"onnxgate/internal/schema"
+)
+
+// model is what GET /models says about one model.
+type model struct {
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Versions    []string `json:"versions"`
+	Default     bool     `json:"default"`
+}
+
+// modelDetail is what GET /models/{model} says.
+type modelDetail struct {
+	model
+
+	Features []schema.Feature `json:"features"`
+	Labels   []string         `json:"labels"`
+	Outputs  []schema.Output  `json:"outputs"`
+	// Schema is the JSON Schema (2020-12) of one row.
+	Schema map[string]any `json:"schema"`
+}
+
+func modelOf(info *inference.ModelInfo) model {
+	return model{Name: info.Name, Description: info.Schema.Description(), Versions: info.Versions, Default: info.Default}
+}
+
+// listModels lists the models that the caller may call.
+func (a *API) listModels(_ context.Context, x *exchange) error {
+	list := a.cfg.Catalog.List(x.principal)
+	models := make([]model, len(list))
+	for i := range list {
+		models[i] = modelOf(&list[i])
+	}
+	return x.encode(map[string]any{"models": models})
+}
+
+// describeModel tells the contract of one model.
+func (a *API) describeModel(_ context.Context, x *exchange) error {
+	info, err := a.cfg.Catalog.Describe(x.principal, x.request.PathValue("model"))
+	if err != nil {
+		return err
+	}
+	x.model = info.Name
+	labels := info.Schema.Labels()
+	if labels == nil {
+		labels = []string{}
+	}
+	return x.encode(modelDetail{
+		model: modelOf(&info), Features: info.Schema.Features(), Labels: labels,
+		Outputs: info.Schema.Outputs(), Schema: info.Schema.RowSchema(),
+	})
+}
+
+// encode answers with v as JSON.
+func (x *exchange) encode(v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode an answer: %w", err)
+	}
+	x.sendJSON(append(body, '\n'))
+	return nil
+}

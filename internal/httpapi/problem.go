@@ -1,0 +1,206 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"onnxgate/internal/fault"
+)
+
+// statusClientClosed is what the log shows for a client that went away. No
+// client ever reads it.
+const statusClientClosed = 499
+
+// problem is how one kind of fault looks from outside.
+type problem struct {
+	status int
+	// slug ends the type of problem+json (RFC 9457 section 3.1.1); the list is
+	// closed, and docs/errors.md has an anchor for each.
+	slug  string
+	title string
+	// oauth is the error code of RFC 6749 section 5.2 when the fault has none
+	// of its own.
+	oauth string
+	// detail is shown when the fault has no message.
+	detail string
+}
+
+// problems holds one entry for each fault.Kind.
+var problems = map[fault.Kind]problem{
+	fault.Internal:         {http.StatusInternalServerError, "internal-error", "Internal error", "server_error", "The server failed. The request id finds the reason in its log"},
+	fault.Misdirected:      {http.StatusMisdirectedRequest, "misdirected-request", "Misdirected request", "invalid_request", "This server does not answer for that host name"},
+	fault.BadRequest:       {http.StatusBadRequest, "bad-request", "Bad request", "invalid_request", "The request is malformed"},
+	fault.NotFound:         {http.StatusNotFound, "not-found", "Not found", "invalid_request", "There is nothing at this path"},
+	fault.MethodNotAllowed: {http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed", "invalid_request", "Use a method of the Allow header"},
+	fault.RateLimited:      {http.StatusTooManyRequests, "rate-limited", "Too many requests", "temporarily_unavailable", "Wait as long as Retry-After says"},
+	fault.Unauthenticated:  {http.StatusUnauthorized, "unauthenticated", "Unauthenticated", "invalid_client", "Send a valid access token: Authorization: Bearer TOKEN"},
+	fault.Forbidden:        {http.StatusForbidden, "forbidden", "Forbidden", "unauthorized_client", "Operation not permitted"},
+	fault.UnsupportedMedia: {http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type", "invalid_request", "The body has a type that is not read here"},
+	fault.TooLarge:         {http.StatusRequestEntityTooLarge, "too-large", "Too large", "invalid_request", "The body is too large"},
+	fault.Syntax:           {http.StatusBadRequest, "invalid-syntax", "Invalid syntax", "invalid_request", "The body cannot be parsed"},
+	fault.Content:          {http.StatusUnprocessableEntity, "invalid-content", "Invalid content", "invalid_request", "The body does not fit"},
+	fault.Conflict:         {http.StatusConflict, "conflict", "Conflict", "invalid_request", "The request contradicts the present state"},
+	fault.Unavailable:      {http.StatusServiceUnavailable, "unavailable", "Unavailable", "temporarily_unavailable", "The server cannot do this for now; try again"},
+	fault.Timeout:          {http.StatusServiceUnavailable, "timeout", "Timeout", "temporarily_unavailable", "The work was not done in time; try again"},
+	fault.Canceled:         {statusClientClosed, "canceled", "Canceled", "invalid_request", "The client went away"},
+}
+
+// problemOf returns how a kind looks; an unknown one is internal.
+func problemOf(kind fault.Kind) problem {
+	if p, ok := problems[kind]; ok {
+		return p
+	}
+	return problems[fault.Internal]
+}
+
+// ErrorFormat is how a route tells of its faults.
+type ErrorFormat uint8
+
+// The formats.
+const (
+	// Problem is application/problem+json (RFC 9457).
+	Problem ErrorFormat = iota
+	// OAuth is the error response of RFC 6749 section 5.2.
+	OAuth
+)
+
+// render writes the answer to a fault in the format. No cause, path or type
+// name of ours reaches it: only the fault's message, code and fields.
+func (x *exchange) render(format ErrorFormat, f *fault.Error) {
+	p := problemOf(f.Kind)
+	header := x.Header()
+	x.challenge(format, f)
+	switch {
+	case f.RetryAfter > 0:
+		header["Retry-After"] = []string{seconds(f.RetryAfter)}
+	case p.status == http.StatusServiceUnavailable:
+		header["Retry-After"] = retrySoon
+	}
+	buf := buffers.Get()
+	defer buffers.Put(buf)
+	if format == OAuth {
+		header["Content-Type"] = typeJSON
+		buf.B = appendOAuthError(buf.B, p, f)
+	} else {
+		header["Content-Type"] = typeProblem
+		buf.B = appendProblem(buf.B, p, f, x.info.RequestID)
+	}
+	x.send(p.status, buf.B)
+}
+
+// seconds returns d in whole seconds, rounded up, at least 1.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
+}
+
+func appendProblem(b []byte, p problem, f *fault.Error, requestID string) []byte {
+	b = append(b, `{"type":"/problems/`...)
+	b = append(b, p.slug...)
+	b = append(b, `","title":"`...)
+	b = append(b, p.title...)
+	b = append(b, `","status":`...)
+	b = strconv.AppendInt(b, int64(p.status), 10)
+	b = append(b, `,"detail":`...)
+	b = appendText(b, message(p, f))
+	b = append(b, `,"request_id":"`...)
+	b = append(b, requestID...)
+	b = append(b, '"')
+	if len(f.Fields) > 0 {
+		b = append(b, `,"errors":[`...)
+		for i, field := range f.Fields[:min(len(f.Fields), fault.MaxFields)] {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, `{"pointer":`...)
+			b = appendText(b, field.Pointer)
+			b = append(b, `,"detail":`...)
+			b = appendText(b, field.Detail)
+			b = append(b, '}')
+		}
+		b = append(b, ']')
+	}
+	if f.Truncated || len(f.Fields) > fault.MaxFields {
+		b = append(b, `,"truncated":true`...)
+	}
+	return append(b, '}', '\n')
+}
+
+func appendOAuthError(b []byte, p problem, f *fault.Error) []byte {
+	code := f.Code
+	if code == "" {
+		code = p.oauth
+	}
+	b = append(b, `{"error":`...)
+	b = appendText(b, code)
+	b = append(b, `,"error_description":`...)
+	b = appendText(b, describable(message(p, f)))
+	return append(b, '}', '\n')
+}
+
+// message returns what the client may read about the fault.
+func message(p problem, f *fault.Error) string {
+	if f.Msg == "" || f.Kind == fault.Internal {
+		return p.detail
+	}
+	return f.Msg
+}
+
+// describable makes s fit for error_description, which has no quotation marks,
+// no backslash, and nothing beyond ASCII (RFC 6749 section 5.2).
+func describable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"' || r == '\\':
+			return '\''
+		case r < ' ' || r > '~':
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// appendText appends s as a JSON string.
+func appendText(b []byte, s string) []byte {
+	if quoted, err := jsontext.AppendQuote(b, s); err == nil {
+		return quoted
+	}
+	quoted, err := jsontext.AppendQuote(b, strings.ToValidUTF8(s, "\uFFFD"))
+	if err != nil {
+		return append(b, '"', '"')
+	}
+	return quoted
+}
+
+// challenge adds WWW-Authenticate where a fault asks for another credential
+// (RFC 6750 section 3, RFC 6749 section 5.2).
+func (x *exchange) challenge(format ErrorFormat, f *fault.Error) {
+	header := x.Header()
+	switch {
+	case format == OAuth && f.Kind == fault.Unauthenticated && f.Code == codeInvalidGrant:
+		header["WWW-Authenticate"] = challengeBearerPlain
+	case format == OAuth && f.Kind == fault.Unauthenticated:
+		header["WWW-Authenticate"] = challengeBasic
+	case format == OAuth:
+	case f.Kind == fault.Unauthenticated && !x.credential:
+		header["WWW-Authenticate"] = challengeBearer
+	case f.Kind == fault.Unauthenticated:
+		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="invalid_token", error_description="` + describable(message(problemOf(f.Kind), f)) + `"`}
+	case f.Kind == fault.Forbidden && f.Code == codeInsufficientScope:
+		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="insufficient_scope", scope="` + x.route.Permission.Scope + `"`}
+	case f.Kind == fault.BadRequest && f.Code == codeInvalidRequest:
+		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="invalid_request"`}
+	}
+}
+
+// The error codes of RFC 6749 section 5.2 and RFC 6750 section 3.1 that
+// decide something here.
+const (
+	codeInvalidGrant      = "invalid_grant"
+	codeInvalidClient     = "invalid_client"
+	codeInvalidRequest    = "invalid_request"
+	codeInsufficientScope = "insufficient_scope"
+)

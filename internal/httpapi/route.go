@@ -1,0 +1,242 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"onnxgate/internal/identity"
+	"onnxgate/internal/telemetry"
+)
+
+// Auth says who may use a route.
+type Auth uint8
+
+// The kinds of access. The zero value is none of them: a route must say.
+const (
+	// Public is open to everybody.
+	Public Auth = iota + 1
+	// Bearer asks for an access token.
+	Bearer
+)
+
+// String returns the word for it.
+func (a Auth) String() string {
+	switch a {
+	case Public:
+		return "public"
+	case Bearer:
+		return "bearer token"
+	}
+	return "undecided"
+}
+
+// Permission is what a caller must hold to use a route, whatever the model says.
+type Permission struct {
+	// Scope must be among those of the credential.
+	Scope string
+	// Role must be among the caller's roles; empty asks for none.
+	Role string
+}
+
+// LimitName says which rate a route counts against.
+type LimitName uint8
+
+// The rates.
+const (
+	// NoLimit counts nothing.
+	NoLimit LimitName = iota
+	// TokenLimit is for routes that check passwords.
+	TokenLimit
+	// PredictLimit is shared by all routes that predict.
+	PredictLimit
+
+	limitNames // the number of rates
+)
+
+// String returns the name in RateLimit headers, empty for no rate.
+func (l LimitName) String() string {
+	return [...]string{"", "token", "predict"}[l]
+}
+
+// handlerFunc serves one route. It returns a fault instead of writing one.
+type handlerFunc func(a *API, ctx context.Context, x *exchange) error
+
+// Route is one line of the route table: everything that is decided about a
+// route before its handler runs.
+type Route struct {
+	Method  string
+	Pattern string
+	// MaxBody is how many bytes of body are read; 0 reads none.
+	MaxBody int64
+	// Timeout bounds the work after the header is read.
+	Timeout time.Duration
+	Limit   LimitName
+	Auth    Auth
+	// Permission is asked of callers of routes with Auth Bearer.
+	Permission Permission
+	Errors     ErrorFormat
+	// Handler reads decode, call, encode.
+	Handler handlerFunc
+}
+
+// Timeouts of routes.
+const (
+	quick = 10 * time.Second
+	// slow is for routes that hash passwords or run a model on a large body.
+	slow = 30 * time.Second
+)
+
+// maxTokenBody bounds the form of a token request.
+const maxTokenBody = 16 << 10
+
+// RouteOptions is what the route tables depend on.
+type RouteOptions struct {
+	// Docs opens the documentation to everybody.
+	Docs bool
+	// MaxBody bounds the body of a prediction, in bytes.
+	MaxBody int64
+	// OpenMetrics shows the metrics to everybody who reaches the
+	// administration listener.
+	OpenMetrics bool
+}
+
+// PublicRoutes is the route table of the public listener.
+func PublicRoutes(o RouteOptions) []Route {
+	predict := Route{
+		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: PredictLimit,
+		Auth: Bearer, Permission: Permission{Scope: identity.ScopeModelsPredict}, Handler: (*API).predict,
+	}
+	read := Route{
+		Method: http.MethodGet, Timeout: quick,
+		Auth: Bearer, Permission: Permission{Scope: identity.ScopeModelsRead},
+	}
+	routes := []Route{
+		{
+			Method: http.MethodPost, Pattern: "/token", MaxBody: maxTokenBody, Timeout: slow,
+			Limit: TokenLimit, Auth: Public, Errors: OAuth, Handler: (*API).token,
+		},
+		predict.at("/predict"),
+		predict.at("/models/{model}/predict"),
+		predict.at("/models/{model}/versions/{version}/predict"),
+		read.at("/models").with((*API).listModels),
+		read.at("/models/{model}").with((*API).describeModel),
+		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
+		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz},
+	}
+	contract := Route{Method: http.MethodGet, Timeout: quick, Auth: Public}
+	if !o.Docs {
+		return append(routes, Route{
+			Method: http.MethodGet, Pattern: "/openapi.json", Timeout: quick, Auth: Bearer, Handler: (*API).contractForCaller,
+		})
+	}
+	return append(routes,
+		contract.at("/openapi.json").with((*API).contract),
+		contract.at("/docs").with((*API).docsPage),
+		contract.at("/docs/{asset}").with((*API).docsAsset))
+}
+
+// AdminRoutes is the route table of the administration listener.
+func AdminRoutes(o RouteOptions) []Route {
+	metrics := Route{
+		Method: http.MethodGet, Pattern: "/metrics", Timeout: quick, Handler: (*API).metrics,
+		Auth: Bearer, Permission: Permission{Scope: identity.ScopeMetricsRead, Role: identity.RoleAdmin},
+	}
+	if o.OpenMetrics {
+		metrics.Auth, metrics.Permission = Public, Permission{}
+	}
+	return []Route{
+		metrics,
+		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
+		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz},
+	}
+}
+
+func (r Route) at(pattern string) Route { r.Pattern = pattern; return r }
+
+func (r Route) with(h handlerFunc) Route { r.Handler = h; return r }
+
+// check refuses a route that leaves something undecided.
+func (r Route) check() error {
+	var errs []error
+	if r.Auth != Public && r.Auth != Bearer {
+		errs = append(errs, errors.New("has neither authentication nor Public"))
+	}
+	if r.Auth == Public && r.Permission != (Permission{}) {
+		errs = append(errs, errors.New("asks everybody for a permission"))
+	}
+	if r.Handler == nil || r.Timeout <= 0 {
+		errs = append(errs, errors.New("has no handler or no timeout"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("route %s %s: %w", r.Method, r.Pattern, err)
+	}
+	return nil
+}
+
+// router finds the route of a request.
+type router struct {
+	mux     *chi.Mux
+	routes  []Route
+	methods []string // all that some route has
+}
+
+// newRouter builds the one chain of every route from the table. A GET route
+// answers HEAD too (RFC 9110 section 9.3.2).
+func newRouter(a *API, routes []Route) (*router, error) {
+	r := &router{mux: chi.NewMux(), routes: routes}
+	for i := range routes {
+		route := &routes[i]
+		if err := route.check(); err != nil {
+			return nil, err
+		}
+		methods := []string{route.Method}
+		if route.Method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+		for _, method := range methods {
+			e := &endpoint{Route: *route, api: a, metrics: a.cfg.Metrics.Route(method, route.Pattern)}
+			r.mux.Method(method, route.Pattern, e)
+			if !slices.Contains(r.methods, method) {
+				r.methods = append(r.methods, method)
+			}
+		}
+	}
+	r.mux.NotFound(r.noRoute)
+	r.mux.MethodNotAllowed(r.noRoute)
+	slices.Sort(r.methods)
+	return r, nil
+}
+
+// endpoint is one route, bound to what serves it.
+type endpoint struct {
+	Route
+	api     *API
+	metrics *telemetry.RouteMetrics
+}
+
+// allowed returns the methods that a path has, none when there is no such path.
+func (r *router) allowed(path string) []string {
+	var methods []string
+	for _, method := range r.methods {
+		if r.mux.Match(chi.NewRouteContext(), method, path) {
+			methods = append(methods, method)
+		}
+	}
+	return methods
+}
+
+// format returns how faults are told at a path.
+func (r *router) format(path string) ErrorFormat {
+	for i := range r.routes {
+		if r.routes[i].Pattern == path {
+			return r.routes[i].Errors
+		}
+	}
+	return Problem
+}

@@ -1,0 +1,119 @@
+package inference
+
+import (
+	"context"
+	"time"
+
+	"onnxgate/internal/audit"
+	"onnxgate/internal/authz"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/schema"
+	"onnxgate/internal/tensor"
+)
+
+// Call is the right of one principal to predict once or more with one version
+// of a model, and the memory to do so. Only Open makes one. It belongs to one
+// goroutine, and to nobody after Close.
+type Call struct {
+	version   *version
+	catalog   *Catalog
+	principal *identity.Principal
+	rule      int
+	batch     *schema.Batch
+	outputs   []*tensor.Tensor
+	record    audit.Record
+}
+
+// Open returns a call for the principal. An empty model means the default one,
+// an empty version the newest. The caller must Close the call. Faults: NotFound
+// when the model or version does not exist, Forbidden when the model's rules do
+// not let the principal predict.
+func (c *Catalog) Open(_ context.Context, p *identity.Principal, modelName, versionID string) (*Call, error) {
+	v, err := c.current.Load().resolve(modelName, versionID)
+	if err != nil {
+		return nil, err
+	}
+	decision := authz.Decide(v.policy, p, authz.Predict)
+	if !decision.Allow {
+		return nil, notPermitted()
+	}
+	call, ok := v.calls.Get().(*Call)
+	if !ok {
+		call = v.newCall()
+	}
+	call.catalog, call.principal, call.rule = c, p, decision.Rule
+	return call, nil
+}
+
+// resolve finds the version that the names stand for.
+func (s *snapshot) resolve(modelName, versionID string) (*version, error) {
+	m := s.fallback
+	if modelName != "" {
+		m = s.models[modelName]
+	}
+	switch {
+	case m == nil && modelName == "":
+		return nil, fault.New(fault.NotFound, "There is no default model; choose one of GET /models and call POST /models/{model}/predict")
+	case m == nil:
+		return nil, unknownModel()
+	case versionID == "":
+		return m.newest(), nil
+	}
+	if v := m.find(versionID); v != nil {
+		return v, nil
+	}
+	return nil, unknownVersion()
+}
+
+// Schema returns the contract that the input must fit.
+func (c *Call) Schema() *schema.Schema { return c.version.schema }
+
+// Model returns the model's name.
+func (c *Call) Model() string { return c.version.model }
+
+// Version returns the version's number.
+func (c *Call) Version() string { return c.version.id }
+
+// Batch returns the memory for the input: fill it, then Predict.
+func (c *Call) Batch() *schema.Batch { return c.batch }
+
+// Predict runs the model on the batch. The outputs are in the order of the
+// model's own, and valid until the next Predict or Close. Faults: those of
+// Program.Run, and Unavailable when the audit record could not be kept.
+func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
+	start := c.catalog.cfg.Now()
+	err := c.version.program.Run(ctx, c.batch.Inputs, c.outputs)
+	latency := c.catalog.cfg.Now().Sub(start)
+	if c.version.observe != nil {
+		c.version.observe(c.batch.Rows, latency, err)
+	}
+	if auditErr := c.audit(ctx, latency, err); err == nil {
+		err = auditErr
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.outputs, nil
+}
+
+// audit keeps a record of the prediction, in memory of the call.
+func (c *Call) audit(ctx context.Context, latency time.Duration, err error) error {
+	outcome := "ok"
+	if err != nil {
+		outcome = fault.KindOf(err).String()
+	}
+	c.record = audit.Record{
+		Event: "predict", Actor: c.principal.Subject, Tenant: c.principal.Tenant,
+		Method: string(c.principal.Method), Model: c.version.model, Version: c.version.id,
+		Rule: c.rule, Rows: c.batch.Rows, Latency: latency, Outcome: outcome,
+	}
+	return c.catalog.cfg.Audit.Record(ctx, &c.record)
+}
+
+// Close gives the call's memory back, once. Neither the call nor the outputs of
+// Predict may be used after it.
+func (c *Call) Close() {
+	c.catalog, c.principal, c.record = nil, nil, audit.Record{}
+	c.version.calls.Put(c)
+}

@@ -1,0 +1,333 @@
+package inference_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"onnxgate/internal/audit"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/inference"
+	"onnxgate/internal/tensor"
+)
+
+var (
+	admin = &identity.Principal{Subject: "admin", Tenant: "default", Roles: []string{"admin"}, Method: identity.Bearer}
+	user  = &identity.Principal{Subject: "u", Tenant: "default", Roles: []string{"user"}, Method: identity.Bearer}
+)
+
+// doubler is a program that doubles its one column.
+type doubler struct{ source string }
+
+func column(name string) []tensor.Spec {
+	return []tensor.Spec{{Name: name, DType: tensor.Float32, Ranked: true, Dims: []tensor.Dim{{Size: -1}, {Size: 1}}}}
+}
+
+func (doubler) Inputs() []tensor.Spec  { return column("x") }
+func (doubler) Outputs() []tensor.Spec { return column("y") }
+
+func (doubler) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+	if err := ctx.Err(); err != nil {
+		return fault.Wrap(fault.Canceled, "", err)
+	}
+	x := tensor.Of[float32](in[0])
+	y := tensor.Reset[float32](out[0], len(x), 1)
+	for i := range x {
+		y[i] = 2 * x[i]
+	}
+	return nil
+}
+
+// compiled counts what it compiles and refuses files that say "bad".
+type compiled struct{ sources []string }
+
+func (c *compiled) compile(data []byte) (inference.Program, []string, error) {
+	if strings.HasPrefix(string(data), "bad") {
+		return nil, nil, fault.New(fault.Content, "unsupported operators: "+string(data))
+	}
+	c.sources = append(c.sources, string(data))
+	var warnings []string
+	if strings.HasPrefix(string(data), "odd") {
+		warnings = []string{"odd"}
+	}
+	return doubler{string(data)}, warnings, nil
+}
+
+func files(pairs ...string) fstest.MapFS {
+	fsys := fstest.MapFS{}
+	for i := 0; i < len(pairs); i += 2 {
+		fsys[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
+	}
+	return fsys
+}
+
+func newCatalog(t *testing.T, cfg inference.Config) *inference.Catalog {
+	t.Helper()
+	if cfg.Compile == nil {
+		cfg.Compile = new(compiled).compile
+	}
+	cfg.Now = time.Now
+	c, err := inference.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+const forUsers = "access: {roles: [user]}\n"
+
+func TestOpenGivesACallOnlyToWhoMayPredict(t *testing.T) {
+	c := newCatalog(t, inference.Config{FS: files(
+		"a/1/model.onnx", "a1", "a/9/model.onnx", "a9", "a/10/model.onnx", "a10",
+		"b/1/model.onnx", "b1", "b/model.yaml", forUsers,
+		"b/2/model.onnx", "b2", "b/2/model.yaml", "access: {roles: [analyst]}\n",
+	), DefaultModel: "a"})
+	for name, tc := range map[string]struct {
+		principal      *identity.Principal
+		model, version string
+		want           string // "model/version", or the fault's kind
+	}{
+		"the default model's newest version":       {admin, "", "", "a/10"},
+		"a named version":                          {admin, "a", "9", "a/9"},
+		"an unknown model":                         {admin, "c", "", "not found"},
+		"an unknown version":                       {admin, "a", "2", "not found"},
+		"an unknown version, without the right":    {user, "a", "2", "not found"},
+		"no manifest: admin alone":                 {user, "a", "", "forbidden"},
+		"the manifest's role":                      {user, "b", "1", "b/1"},
+		"an admin whom the manifest does not list": {admin, "b", "1", "forbidden"},
+		"a version's own manifest replaces it":     {user, "b", "2", "forbidden"},
+		"nobody":                                   {nil, "a", "", "forbidden"},
+		"a path is no name":                        {admin, "../a", "", "not found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, err := c.Open(t.Context(), tc.principal, tc.model, tc.version)
+			got := fault.KindOf(err).String()
+			if err == nil {
+				got = call.Model() + "/" + call.Version()
+				call.Close()
+			}
+			if got != tc.want {
+				t.Errorf("Open = %s (%v), want %s", got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestNoModelIsTheDefaultAmongSeveral(t *testing.T) {
+	two := newCatalog(t, inference.Config{FS: files("a/1/model.onnx", "a", "b/1/model.onnx", "b")})
+	if _, err := two.Open(t.Context(), admin, "", ""); fault.KindOf(err) != fault.NotFound || !strings.Contains(fault.As(err).Msg, "GET /models") {
+		t.Errorf("Open = %v, want not found and how to choose", err)
+	}
+	one := newCatalog(t, inference.Config{FS: files("a/1/model.onnx", "a")})
+	call, err := one.Open(t.Context(), admin, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call.Close()
+	_, err = inference.New(inference.Config{FS: files("a/1/model.onnx", "a"), Compile: new(compiled).compile, DefaultModel: "iris", Now: time.Now})
+	if err == nil || !strings.Contains(err.Error(), `default model "iris"`) {
+		t.Errorf("New = %v, want that the default is missing", err)
+	}
+}
+
+func TestStartNamesEveryModelThatCannotBeServed(t *testing.T) {
+	fsys := files(
+		"good/1/model.onnx", "odd", "good/..data/x", "", ".hidden/x", "", "lost+found/x", "", "README.md", "",
+		"broken/1/model.onnx", "bad FooBar", "broken/model.yaml", forUsers,
+		"yaml/1/model.onnx", "m", "yaml/model.yaml", "titel: x\n",
+		"empty/model.yaml", forUsers,
+		"zero/01/model.onnx", "m",
+		"a b/1/model.onnx", "m",
+		"none/1/notes.txt", "",
+	)
+	_, err := inference.New(inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
+	if err == nil {
+		t.Fatal("New accepted bad models")
+	}
+	for _, want := range []string{
+		"model broken, version 1: unsupported operators: bad FooBar",
+		"model yaml, version 1: yaml/model.yaml:1: ",
+		"model empty: there is no version",
+		`model zero: rename the folder "01"`,
+		"model a b: rename the folder",
+		"model none, version 1: open the file",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q:\n%v", want, err)
+		}
+	}
+	if n := strings.Count(err.Error(), "\n") + 1; n != 6 {
+		t.Errorf("%d lines, want 6:\n%v", n, err)
+	}
+
+	c := newCatalog(t, inference.Config{FS: fsys, SkipBad: true})
+	if all := c.All(); len(all) != 1 || all[0].Name != "good" || !all[0].Default {
+		t.Errorf("All = %+v, want good alone", all)
+	}
+	if got := len(c.Problems()); got != 6 {
+		t.Errorf("%d problems, want 6", got)
+	}
+	want := []inference.Warning{{Model: "good", Version: "1", Text: "odd"}}
+	if diff := cmp.Diff(want, c.Warnings()); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+func TestReloadReplacesOnlyWhatChangedAndKeepsWhatWentBad(t *testing.T) {
+	engine := new(compiled)
+	fsys := files("a/1/model.onnx", "a1", "b/1/model.onnx", "b1", "c/1/model.onnx", "c1")
+	c := newCatalog(t, inference.Config{FS: fsys, Compile: engine.compile})
+	engine.sources = nil
+
+	fsys["a/2/model.onnx"] = &fstest.MapFile{Data: []byte("a2")}
+	fsys["b/1/model.onnx"] = &fstest.MapFile{Data: []byte("bad now")}
+	delete(fsys, "c/1/model.onnx")
+	err := c.Reload(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "model b, version 1: unsupported operators") {
+		t.Errorf("Reload = %v, want b named", err)
+	}
+	if diff := cmp.Diff([]string{"a2"}, engine.sources); diff != "" {
+		t.Errorf("compiled (-want +got):\n%s", diff)
+	}
+	for model, version := range map[string]string{"a": "2", "b": "1"} {
+		call, err := c.Open(t.Context(), admin, model, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if call.Version() != version {
+			t.Errorf("%s: version %s, want %s", model, call.Version(), version)
+		}
+		call.Close()
+	}
+	if _, err := c.Open(t.Context(), admin, "c", ""); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("c: %v, want not found: its folder has gone", err)
+	}
+	if c.Generation() != 1 {
+		t.Errorf("generation %d, want 1", c.Generation())
+	}
+}
+
+func TestListAndDescribeShowWhatTheCallerMayUse(t *testing.T) {
+	c := newCatalog(t, inference.Config{FS: files("a/1/model.onnx", "a", "b/1/model.onnx", "b", "b/2/model.onnx", "b2", "b/model.yaml", forUsers)})
+	for want, p := range map[string]*identity.Principal{"a": admin, "b": user} {
+		list := c.List(p)
+		if len(list) != 1 || list[0].Name != want {
+			t.Errorf("List(%s) = %+v, want %s", p.Subject, list, want)
+		}
+	}
+	info, err := c.Describe(user, "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"1", "2"}, info.Versions); diff != "" {
+		t.Errorf("versions (-want +got):\n%s", diff)
+	}
+	if _, err := c.Describe(user, "a"); fault.KindOf(err) != fault.Forbidden {
+		t.Errorf("Describe = %v, want forbidden", err)
+	}
+	if _, err := c.Describe(user, "x"); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("Describe = %v, want not found", err)
+	}
+}
+
+type recorder struct {
+	records []audit.Record
+	err     error
+}
+
+func (r *recorder) Record(_ context.Context, rec *audit.Record) error {
+	r.records = append(r.records, *rec)
+	return r.err
+}
+
+func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
+	rec := new(recorder)
+	var observed []int
+	c := newCatalog(t, inference.Config{
+		FS: files("a/3/model.onnx", "a"), Audit: rec,
+		Observer: func(model, version string) inference.Observe {
+			if model != "a" || version != "3" {
+				t.Errorf("observer of %s/%s", model, version)
+			}
+			return func(rows int, _ time.Duration, _ error) { observed = append(observed, rows) }
+		},
+	})
+	call, err := c.Open(t.Context(), admin, "a", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer call.Close()
+	if err := call.Schema().Decode(call.Batch(), []byte(`[{"x":1.5},{"x":-2}]`), 10); err != nil {
+		t.Fatal(err)
+	}
+	outputs, err := call.Predict(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]float32{3, -4}, tensor.Of[float32](outputs[0])); diff != "" {
+		t.Errorf("outputs (-want +got):\n%s", diff)
+	}
+	got := rec.records[0]
+	got.Latency = 0
+	want := audit.Record{Event: "predict", Actor: "admin", Tenant: "default", Method: "bearer", Model: "a", Version: "3", Rows: 2, Outcome: "ok"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("record (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int{2}, observed); diff != "" {
+		t.Errorf("observed rows (-want +got):\n%s", diff)
+	}
+
+	rec.err = fault.New(fault.Unavailable, "the audit log is full")
+	if outputs, err := call.Predict(t.Context()); outputs != nil || fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("Predict = %v, %v; want nothing, unavailable", outputs, err)
+	}
+	rec.err = nil
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := call.Predict(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Predict = %v, want canceled", err)
+	}
+	if got := rec.records[2].Outcome; got != "canceled" {
+		t.Errorf("outcome %q, want canceled", got)
+	}
+}
+
+func TestAWarmCallAllocatesNothing(t *testing.T) {
+	c := newCatalog(t, inference.Config{FS: files("a/1/model.onnx", "a")})
+	body := []byte(`{"x":1}`)
+	predict := func() {
+		call, err := c.Open(t.Context(), admin, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tensor.Reset[float32](call.Batch().Inputs[0], 1, 1)[0] = 1
+		if _, err := call.Predict(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		call.Close()
+	}
+	call, err := c.Open(t.Context(), admin, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Schema().Decode(call.Batch(), body, 1); err != nil {
+		t.Fatal(err)
+	}
+	call.Close()
+	if allocs := testing.AllocsPerRun(200, predict); allocs >= 1 {
+		t.Errorf("%v allocations for one call, want 0", allocs)
+	}
+}
+
+func TestAFileAboveItsBoundIsRefused(t *testing.T) {
+	_, err := inference.New(inference.Config{FS: files("a/1/model.onnx", "12345"), Compile: new(compiled).compile, MaxBytes: 4, Now: time.Now})
+	if err == nil || !strings.Contains(err.Error(), "larger than 4 bytes") {
+		t.Errorf("New = %v, want the bound named", err)
+	}
+}

@@ -1,0 +1,61 @@
+// Package inference is the one way to a prediction. A Catalog knows the models
+// that are loaded; Open checks that one exists for the caller and that its own
+// rules let the caller use it, and only then gives a Call; and only a Call can
+// predict. Every protocol goes this way, so that none can skip a step.
+//
+// It knows neither transports nor how a model's file is compiled: the engine
+// comes in through Config.Compile.
+package inference
+
+import (
+	"context"
+	"io/fs"
+	"time"
+
+	"onnxgate/internal/audit"
+	"onnxgate/internal/tensor"
+)
+
+// Program is a compiled model. It is safe for concurrent use.
+type Program interface {
+	// Inputs and Outputs describe the model's contract, in the graph's order.
+	Inputs() []tensor.Spec
+	Outputs() []tensor.Spec
+	// Run computes the outputs, whose memory it uses again. Faults: Content
+	// when an input does not fit its spec, Timeout and Canceled from ctx.
+	Run(ctx context.Context, inputs, outputs []*tensor.Tensor) error
+}
+
+// Compile makes a program of the bytes of an ONNX file, with warnings about
+// what it found odd and could accept. Faults: Content, which says why the model
+// cannot be served.
+type Compile func(data []byte) (program Program, warnings []string, err error)
+
+// Observe is told of one finished prediction.
+type Observe func(rows int, latency time.Duration, err error)
+
+// Config is what a Catalog is made of. FS, Compile and Now are required.
+type Config struct {
+	// FS holds NAME/model.yaml and NAME/VERSION/model.onnx.
+	FS fs.FS
+	// Compile is the engine.
+	Compile Compile
+	// DefaultModel is served where a request names no model. Empty: the only
+	// model, when there is exactly one.
+	DefaultModel string
+	// SkipBad leaves out models that cannot be served instead of failing.
+	SkipBad bool
+	// MaxBytes bounds one model file; zero means DefaultMaxBytes.
+	MaxBytes int64
+	// Audit keeps a record of each prediction before its answer is given out.
+	// Nil: audit.Discard.
+	Audit audit.Recorder
+	// Observer is called once for each loaded version; what it returns is
+	// called after each prediction. Nil: nobody watches.
+	Observer func(model, version string) Observe
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// DefaultMaxBytes is the bound on one model file: 512 MiB.
+const DefaultMaxBytes = 512 << 20

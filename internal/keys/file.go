@@ -1,0 +1,219 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	fileMode = 0o600
+	dirMode  = 0o700
+	// foreignAccess are the permission bits that strangers must not have. Those
+	// of the group are left alone: volume managers set them for a group that
+	// the server alone is in.
+	foreignAccess = 0o007
+	foreignWrite  = 0o002
+	suffix        = ".pem"
+	pemType       = "PRIVATE KEY"
+	// maxFileBytes is over twice the PEM file of the largest RSA key.
+	maxFileBytes = 16 << 10
+)
+
+// keyFile is a key with the time at which its file was written.
+type keyFile struct {
+	verifier *Verifier
+	private  crypto.Signer
+	modified time.Time
+}
+
+// newest returns the key of the algorithm that was written last; of two
+// written at the same time, the one whose name is greater, so that every
+// process chooses the same. It is nil when there is none.
+func newest(found []*keyFile, alg Algorithm) *keyFile {
+	var best *keyFile
+	for _, f := range found {
+		if f.verifier.Algorithm != alg {
+			continue
+		}
+		if best == nil || f.modified.Compare(best.modified) > 0 ||
+			f.modified.Equal(best.modified) && f.verifier.KID > best.verifier.KID {
+			best = f
+		}
+	}
+	return best
+}
+
+// directory is where the key files are.
+type directory string
+
+func openDirectory(path string) (directory, error) {
+	if path == "" {
+		return "", errors.New("no path given")
+	}
+	if err := os.MkdirAll(path, dirMode); err != nil {
+		return "", err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if err := checkMode(info.Mode(), foreignWrite); err != nil {
+		return "", fmt.Errorf("%w: run chmod 700 on it", err)
+	}
+	return directory(path), nil
+}
+
+// checkMode refuses permission bits among forbidden.
+func checkMode(mode fs.FileMode, forbidden fs.FileMode) error {
+	if mode.Perm()&forbidden != 0 {
+		return fmt.Errorf("its mode %04o gives other users access", mode.Perm())
+	}
+	return nil
+}
+
+// load reads every key file of the directory.
+func (d directory) load() ([]*keyFile, error) {
+	entries, err := os.ReadDir(string(d))
+	if err != nil {
+		return nil, err
+	}
+	var found []*keyFile
+	for _, entry := range entries {
+		name := entry.Name()
+		if entry.IsDir() || strings.HasPrefix(name, ".") || !strings.HasSuffix(name, suffix) {
+			continue
+		}
+		path := filepath.Join(string(d), name)
+		f, err := readKey(path)
+		if err != nil {
+			return nil, fmt.Errorf("key file %s: %w", path, err)
+		}
+		found = append(found, f)
+	}
+	return found, nil
+}
+
+func readKey(path string) (*keyFile, error) {
+	data, info, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	private, err := parsePEM(data)
+	if err != nil {
+		return nil, err
+	}
+	alg, err := algorithmOf(private)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := NewVerifier(alg, private.Public())
+	if err != nil {
+		return nil, err
+	}
+	if want := verifier.KID + suffix; filepath.Base(path) != want {
+		return nil, fmt.Errorf("its name does not fit its key, so it was changed or renamed; a key of this content is called %s", want)
+	}
+	return &keyFile{verifier: verifier, private: private, modified: info.ModTime()}, nil
+}
+
+// readFile reads a file that is regular, small and private, and judges the
+// file that it opened, not the name.
+func readFile(path string) ([]byte, fs.FileInfo, error) {
+	f, err := os.Open(path) //nolint:gosec // the operator's own directory
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFileBytes {
+		return nil, nil, fmt.Errorf("it is no regular file of at most %d bytes", maxFileBytes)
+	}
+	if err := checkMode(info.Mode(), foreignAccess); err != nil {
+		return nil, nil, fmt.Errorf("%w: run chmod 600 on it, and consider a new key", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	return data, info, err
+}
+
+func parsePEM(data []byte) (crypto.Signer, error) {
+	block, rest := pem.Decode(data)
+	if block == nil || block.Type != pemType || len(strings.TrimSpace(string(rest))) > 0 {
+		return nil, fmt.Errorf("it does not hold exactly one %q block in PEM", pemType)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("it is no PKCS#8 private key: %w", err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("keys of type %T do not sign", key)
+	}
+	return signer, nil
+}
+
+// create makes a key of the algorithm unless another process has just done so,
+// and returns every key of the directory.
+func (d directory) create(alg Algorithm, generate func() (crypto.Signer, error)) (found []*keyFile, err error) {
+	unlock, err := lock(filepath.Join(string(d), ".lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if found, err = d.load(); err != nil || newest(found, alg) != nil {
+		return found, err
+	}
+	private, err := generate()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.write(alg, private); err != nil {
+		return nil, err
+	}
+	return d.load()
+}
+
+// write stores the key so that its file is either whole or not there.
+func (d directory) write(alg Algorithm, private crypto.Signer) error {
+	verifier, err := NewVerifier(alg, private.Public())
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(string(d), ".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temp.Name()) }() // gone once it was renamed
+	err = pem.Encode(temp, &pem.Block{Type: pemType, Bytes: der})
+	if err = errors.Join(err, temp.Chmod(fileMode), temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp.Name(), filepath.Join(string(d), verifier.KID+suffix)); err != nil {
+		return err
+	}
+	return d.sync()
+}
+
+// sync makes a rename in the directory durable.
+func (d directory) sync() error {
+	f, err := os.Open(string(d))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,141 @@
+package oip
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"onnxgate/internal/tensor"
+)
+
+// How infinities are written; JSON has no number for them. NaN is null.
+const (
+	posInf = "Infinity"
+	negInf = "-Infinity"
+)
+
+// Response is what AppendResponse writes.
+type Response struct {
+	Model string
+	// Version is left out when it is empty.
+	Version string
+	// ID is left out when it is empty.
+	ID string
+	// Specs and Outputs are all outputs of the model; Wanted are the indexes
+	// of those to write.
+	Specs   []tensor.Spec
+	Outputs []*tensor.Tensor
+	Wanted  []int
+}
+
+// AppendResponse appends the response as one line of JSON, elements flat and in
+// row-major order. A sequence of maps is one FP32 output.
+func AppendResponse(b []byte, r *Response) []byte {
+	b = append(b, `{"model_name":`...)
+	b = appendText(b, r.Model)
+	if r.Version != "" {
+		b = append(b, `,"model_version":`...)
+		b = appendText(b, r.Version)
+	}
+	if r.ID != "" {
+		b = append(b, `,"id":`...)
+		b = appendText(b, r.ID)
+	}
+	b = append(b, `,"outputs":[`...)
+	for i, output := range r.Wanted {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendOutput(b, r.Specs[output].Name, r.Outputs[output])
+	}
+	return append(b, "]}\n"...)
+}
+
+func appendOutput(b []byte, name string, t *tensor.Tensor) []byte {
+	b = append(b, `{"name":`...)
+	b = appendText(b, name)
+	b = append(b, `,"shape":`...)
+	b = appendAll(b, t.Shape(), func(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) })
+	b = append(b, `,"datatype":"`...)
+	b = append(b, Datatype(t.DType())...)
+	b = append(b, `","data":`...)
+	b = appendData(b, t)
+	return append(b, '}')
+}
+
+func appendData(b []byte, t *tensor.Tensor) []byte {
+	switch t.DType() {
+	case tensor.Bool:
+		return appendAll(b, tensor.Of[bool](t), strconv.AppendBool)
+	case tensor.String:
+		return appendAll(b, tensor.Of[string](t), appendText)
+	case tensor.Uint8:
+		return appendAll(b, tensor.Of[uint8](t), appendUint)
+	case tensor.Uint16:
+		return appendAll(b, tensor.Of[uint16](t), appendUint)
+	case tensor.Uint32:
+		return appendAll(b, tensor.Of[uint32](t), appendUint)
+	case tensor.Uint64:
+		return appendAll(b, tensor.Of[uint64](t), appendUint)
+	case tensor.Int8:
+		return appendAll(b, tensor.Of[int8](t), appendInt)
+	case tensor.Int16:
+		return appendAll(b, tensor.Of[int16](t), appendInt)
+	case tensor.Int32:
+		return appendAll(b, tensor.Of[int32](t), appendInt)
+	case tensor.Int64:
+		return appendAll(b, tensor.Of[int64](t), appendInt)
+	case tensor.Half:
+		return appendAll(b, tensor.Of[tensor.Float16](t), func(b []byte, h tensor.Float16) []byte {
+			return appendFloat(b, fromHalf(h), 32)
+		})
+	case tensor.Float32:
+		return appendAll(b, tensor.Of[float32](t), func(b []byte, f float32) []byte { return appendFloat(b, float64(f), 32) })
+	case tensor.Float64:
+		return appendAll(b, tensor.Of[float64](t), func(b []byte, f float64) []byte { return appendFloat(b, f, 64) })
+	case tensor.Undefined:
+	}
+	return append(b, "[]"...)
+}
+
+func appendAll[T any](b []byte, all []T, one func([]byte, T) []byte) []byte {
+	b = append(b, '[')
+	for i, v := range all {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = one(b, v)
+	}
+	return append(b, ']')
+}
+
+func appendUint[T uint8 | uint16 | uint32 | uint64](b []byte, v T) []byte {
+	return strconv.AppendUint(b, uint64(v), 10)
+}
+
+func appendInt[T int8 | int16 | int32 | int64](b []byte, v T) []byte {
+	return strconv.AppendInt(b, int64(v), 10)
+}
+
+// appendFloat writes the shortest number that reads back as the same value of
+// the given size.
+func appendFloat(b []byte, f float64, bits int) []byte {
+	switch {
+	case math.IsNaN(f):
+		return append(b, "null"...)
+	case math.IsInf(f, 1):
+		return appendText(b, posInf)
+	case math.IsInf(f, -1):
+		return appendText(b, negInf)
+	default:
+		return strconv.AppendFloat(b, f, 'g', -1, bits)
+	}
+}
+
+// appendText writes a JSON string. A model may hold bytes that are no UTF-8;
+// they come out as replacement characters.
+func appendText(b []byte, s string) []byte {
+	b, _ = jsontext.AppendQuote(b, s) // its error says only that it replaced something
+	return b
+}

@@ -1,0 +1,174 @@
+package schema
+
+import (
+	"bytes"
+	"math"
+	"reflect"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/tensor"
+)
+
+// Batch is the memory of one request: its input tensors and what decoding
+// them needs. It is used again for later requests of the same schema, by one
+// goroutine at a time.
+type Batch struct {
+	// Inputs are the decoded tensors, in the order of the graph's inputs. Their
+	// values are meaningful after a Decode without error, until the next one.
+	Inputs []*tensor.Tensor
+	// Rows is the number of rows.
+	Rows int
+	// Single says that the body was one object, not an array.
+	Single bool
+
+	schema *Schema
+	sinks  []sink
+	shapes [][]int // of one row of each nested array; the first row settles free extents
+	filled []int   // elements in each nested array so far
+	path   [maxDepth + 1]int
+	dims   []int
+
+	body    []byte
+	reader  bytes.Buffer
+	decoder jsontext.Decoder // lets names repeat: seen and unknown find that
+	strict  jsontext.Decoder // reads again what has no place and may repeat a name
+	segment bytes.Buffer
+	scratch []byte
+	value   value
+
+	row     reflect.Value   // of the schema's row struct, addressable; zero without rules
+	members []reflect.Value // its members
+	storage []reflect.Value // the same, or what a nullable member that is not null points to
+
+	seen    []uint32 // serial of the row that last had the feature
+	faulty  []uint32 // serial of the row in which the feature was last refused
+	serial  uint32
+	next    int // the feature expected after the last one
+	unknown map[string]struct{}
+
+	rowFaults []rowFault
+	faults    []fault.Field
+	truncated bool
+	work      int // what is left for suggestions
+}
+
+// NewBatch returns memory for one request at a time.
+func (s *Schema) NewBatch() *Batch {
+	b := &Batch{
+		schema: s,
+		seen:   make([]uint32, len(s.fields)),
+		faulty: make([]uint32, len(s.fields)),
+		shapes: make([][]int, len(s.inputs)),
+		filled: make([]int, len(s.inputs)),
+	}
+	for _, in := range s.inputs {
+		t := new(tensor.Tensor)
+		b.Inputs = append(b.Inputs, t)
+		b.addSink(t, in.dtype)
+	}
+	if s.row != nil {
+		b.row = reflect.New(s.row).Elem()
+		for i := range s.row.NumField() {
+			member := b.row.Field(i)
+			b.members = append(b.members, member)
+			store := member
+			if member.Kind() == reflect.Pointer {
+				store = reflect.New(member.Type().Elem()).Elem()
+			}
+			b.storage = append(b.storage, store)
+		}
+	}
+	return b
+}
+
+// sink collects the elements of one input.
+type sink interface {
+	// put stores an element at the index, which is at most one row beyond the
+	// last.
+	put(at int, v *value)
+	// finish gives the tensor its shape.
+	finish(shape []int)
+}
+
+func (b *Batch) addSink(t *tensor.Tensor, d tensor.DType) {
+	switch d {
+	case tensor.Float32:
+		b.sinks = append(b.sinks, &buffer[float32]{t: t, from: func(v *value) float32 { return float32(v.f) }})
+	case tensor.Float64:
+		b.sinks = append(b.sinks, &buffer[float64]{t: t, from: func(v *value) float64 { return v.f }})
+	case tensor.Half:
+		b.sinks = append(b.sinks, &buffer[tensor.Float16]{t: t, from: func(v *value) tensor.Float16 { return half(v.f) }})
+	case tensor.Int8:
+		b.sinks = append(b.sinks, &buffer[int8]{t: t, from: func(v *value) int8 { return int8(v.i) }}) //nolint:gosec // within range by the field's own rules
+	case tensor.Int16:
+		b.sinks = append(b.sinks, &buffer[int16]{t: t, from: func(v *value) int16 { return int16(v.i) }}) //nolint:gosec // within range by the field's own rules
+	case tensor.Int32:
+		b.sinks = append(b.sinks, &buffer[int32]{t: t, from: func(v *value) int32 { return int32(v.i) }}) //nolint:gosec // within range by the field's own rules
+	case tensor.Int64:
+		b.sinks = append(b.sinks, &buffer[int64]{t: t, from: func(v *value) int64 { return v.i }})
+	case tensor.Uint8:
+		b.sinks = append(b.sinks, &buffer[uint8]{t: t, from: func(v *value) uint8 { return uint8(v.i) }}) //nolint:gosec // within range by the field's own rules
+	case tensor.Uint16:
+		b.sinks = append(b.sinks, &buffer[uint16]{t: t, from: func(v *value) uint16 { return uint16(v.i) }}) //nolint:gosec // within range by the field's own rules
+	case tensor.Uint32:
+		b.sinks = append(b.sinks, &buffer[uint32]{t: t, from: func(v *value) uint32 { return uint32(v.i) }}) //nolint:gosec // within range by the field's own rules
+	case tensor.Uint64:
+		b.sinks = append(b.sinks, &buffer[uint64]{t: t, from: func(v *value) uint64 { return v.u }})
+	case tensor.String:
+		b.sinks = append(b.sinks, &buffer[string]{t: t, from: func(v *value) string { return v.s }})
+	case tensor.Bool:
+		b.sinks = append(b.sinks, &buffer[bool]{t: t, from: func(v *value) bool { return v.b }})
+	case tensor.Undefined: // Compile lets none through
+	}
+}
+
+// buffer is a sink of one element type, in the tensor's own memory.
+type buffer[T tensor.Element] struct {
+	t    *tensor.Tensor
+	data []T
+	from func(*value) T
+}
+
+func (s *buffer[T]) put(at int, v *value) {
+	if at >= len(s.data) {
+		s.grow(at + 1)
+	}
+	s.data[at] = s.from(v)
+}
+
+// grow makes room for n elements, and then some, so that growing element by
+// element copies each a constant number of times.
+func (s *buffer[T]) grow(n int) {
+	filled := s.data
+	s.data = tensor.Reset[T](s.t, max(n, 2*len(filled), 16))
+	copy(s.data, filled)
+}
+
+func (s *buffer[T]) finish(shape []int) {
+	filled := s.data
+	s.data = tensor.Reset[T](s.t, shape...)
+	copy(s.data, filled)
+}
+
+// half rounds to the nearest binary16, ties to even (IEEE 754 section 4.3.1).
+// The magnitude of f is at most 65504, or f is NaN.
+func half(f float64) tensor.Float16 {
+	if f != f {
+		return 0x7E00
+	}
+	sign := tensor.Float16(0)
+	if math.Signbit(f) {
+		sign, f = 0x8000, -f
+	}
+	if f == 0 {
+		return sign
+	}
+	// In steps of the last of 11 bits, or of 2⁻²⁴ below 2⁻¹⁴, the encoding
+	// counts on from one power of two into the next.
+	_, exponent := math.Frexp(f)
+	exponent = max(exponent, -13)
+	steps := math.RoundToEven(math.Ldexp(f, 11-exponent))
+	return sign | (tensor.Float16(exponent+13)<<10 + tensor.Float16(steps)) //nolint:gosec // 0 to 29, by the bound on f
+}

@@ -1,0 +1,246 @@
+package schema
+
+import (
+	"regexp"
+	"slices"
+
+	"onnxgate/internal/tensor"
+)
+
+// object is a JSON Schema under construction.
+type object = map[string]any
+
+const dialect = "https://json-schema.org/draft/2020-12/schema"
+
+// RowSchema returns the JSON Schema (draft 2020-12) of one row. It accepts what
+// Decode accepts, but that numbers between two float64 are rounded by Decode
+// before they are compared, and that a pattern beyond what RE2 and ECMA-262
+// write alike stands under "x-re2-pattern". The caller may change the map.
+func (s *Schema) RowSchema() map[string]any {
+	properties, required := object{}, make([]string, len(s.fields))
+	for i := range s.fields {
+		f := &s.fields[i]
+		required[i] = f.Name
+		properties[f.Name] = f.schema(s.inputs[f.in].anyShape)
+	}
+	row := object{
+		"$schema": dialect, "title": s.title, "type": "object",
+		"properties": properties, "required": required, "additionalProperties": false,
+	}
+	if s.description != "" {
+		row["description"] = s.description
+	}
+	return row
+}
+
+func (f *field) schema(anyShape bool) object {
+	o := f.elementSchema()
+	if f.Array {
+		o = f.arraySchema(o, anyShape)
+	}
+	if text := f.Description; text != "" {
+		if f.Unit != "" {
+			text += " (" + f.Unit + ")"
+		}
+		o["description"] = text
+	}
+	if f.Unit != "" {
+		o["x-unit"] = f.Unit
+	}
+	if f.Example != nil {
+		o["examples"] = []any{f.Example}
+	}
+	return o
+}
+
+func (f *field) arraySchema(element object, anyShape bool) object {
+	if anyShape {
+		return object{"type": "array", "minItems": 1}
+	}
+	o := element
+	for _, n := range slices.Backward(f.Shape) {
+		outer := object{"type": "array", "items": o, "minItems": 1}
+		if n >= 0 {
+			outer["minItems"], outer["maxItems"] = n, n
+		}
+		o = outer
+	}
+	return o
+}
+
+func (f *field) elementSchema() object {
+	o := object{"type": f.info.json}
+	if f.info.format != "" {
+		o["format"] = f.info.format
+	}
+	switch f.info.class {
+	case classFloat:
+		f.floatRange(o)
+	case classInt:
+		o["minimum"], o["maximum"] = f.ilo, f.ihi
+	case classUint:
+		o["minimum"], o["maximum"] = f.ulo, f.uhi
+	case classString:
+		f.textRules(o)
+	case classBool:
+	}
+	if len(f.Enum) > 0 {
+		o["enum"] = append([]any(nil), f.Enum...)
+	}
+	if f.Nullable {
+		o["type"] = []string{f.info.json, "null"}
+		if len(f.Enum) > 0 {
+			o["enum"] = append(append([]any(nil), f.Enum...), nil)
+		}
+	}
+	return o
+}
+
+// floatRange writes the limits as the manifest has them, and those of the type
+// where they are narrower. Those of float64 are the reader's own.
+func (f *field) floatRange(o object) {
+	bound := f.info.maximum
+	switch lo, exclusive := limitOf(f.Min, f.ExclusiveMin); {
+	case lo != nil && *lo >= -bound && exclusive:
+		o["exclusiveMinimum"] = *lo
+	case lo != nil && *lo >= -bound:
+		o["minimum"] = *lo
+	case f.dtype != tensor.Float64:
+		o["minimum"] = -bound
+	}
+	switch hi, exclusive := limitOf(f.Max, f.ExclusiveMax); {
+	case hi != nil && *hi <= bound && exclusive:
+		o["exclusiveMaximum"] = *hi
+	case hi != nil && *hi <= bound:
+		o["maximum"] = *hi
+	case f.dtype != tensor.Float64:
+		o["maximum"] = bound
+	}
+}
+
+func limitOf(closed, open any) (limit *float64, exclusive bool) {
+	if x, ok := closed.(float64); ok {
+		return &x, false
+	}
+	if x, ok := open.(float64); ok {
+		return &x, true
+	}
+	return nil, false
+}
+
+// foreign finds what RE2 writes differently from ECMA-262: flags and named
+// groups, \A, \z, \Q…\E, \C, \a, Unicode classes, \x{…} and POSIX classes.
+var foreign = regexp.MustCompile(`\(\?[^:]|\\[AzQECapP]|\\x\{|\[\[:|:\]\]`)
+
+func (f *field) textRules(o object) {
+	if f.MaxLength > 0 {
+		o["maxLength"] = f.MaxLength
+	}
+	switch {
+	case f.Pattern == "":
+	case foreign.MatchString(f.Pattern):
+		o["x-re2-pattern"] = f.Pattern
+	default:
+		o["pattern"] = f.Pattern
+	}
+}
+
+// ResponseSchema returns the JSON Schema (draft 2020-12) of an answer: to one
+// row, or to an array of them. The caller may change the map.
+func (s *Schema) ResponseSchema() map[string]any {
+	return object{
+		"$schema": dialect,
+		"title":   s.title + " prediction",
+		"oneOf":   []any{s.answer(s.response.rowSchema()), s.answer(s.arrayAnswer())},
+	}
+}
+
+// members is the properties of an object and which of them are required, in
+// the order of an answer.
+type members struct {
+	properties object
+	required   []string
+}
+
+func (m *members) add(name string, schema any) {
+	if m.properties == nil {
+		m.properties = object{}
+	}
+	m.properties[name] = schema
+	m.required = append(m.required, name)
+}
+
+func (m *members) object() object {
+	return object{"type": "object", "properties": m.properties, "required": m.required, "additionalProperties": false}
+}
+
+// answer adds what every answer carries.
+func (s *Schema) answer(m members) object {
+	m.add("model", object{"type": "string", "const": s.name})
+	m.add("version", object{"type": "string"})
+	m.properties["warnings"] = object{"type": "array", "items": object{"type": "string"}}
+	return m.object()
+}
+
+func (s *Schema) arrayAnswer() members {
+	var m members
+	row := s.response.rowSchema()
+	m.add("predictions", object{"type": "array", "items": row.object(), "minItems": 1})
+	return m
+}
+
+// rowSchema describes the answer to one row.
+func (r *response) rowSchema() members {
+	var m members
+	switch r.form {
+	case formClass:
+		prediction := "integer"
+		if r.label >= 0 && r.specs[r.label].DType == tensor.String || len(r.classes) > 0 && r.classes[0].isText {
+			prediction = "string"
+		}
+		m.add("prediction", object{"type": prediction})
+		m.add("label", object{"type": "string"})
+		if r.scores >= 0 {
+			m.add("probabilities", r.scoresSchema())
+		}
+	case formNumber:
+		m.add("prediction", valueSchema(r.specs[0]))
+	case formOutputs:
+		var outputs members
+		for _, spec := range r.specs {
+			outputs.add(spec.Name, valueSchema(spec))
+		}
+		m.add("outputs", outputs.object())
+	}
+	return m
+}
+
+func (r *response) scoresSchema() object {
+	score := object{"type": []string{"number", "null"}}
+	if len(r.classes) == 0 || r.dynamic {
+		return object{"type": "object", "additionalProperties": score}
+	}
+	var m members
+	for _, k := range r.classes {
+		m.add(k.name, score)
+	}
+	return m.object()
+}
+
+// valueSchema describes one row of an output. A declared shape is a hint, so an
+// array's extents are not promised.
+func valueSchema(spec tensor.Spec) object {
+	info, _ := typeOf(spec.DType)
+	element := []string{info.json}
+	if info.class == classFloat {
+		element = append(element, "null")
+	}
+	switch {
+	case spec.Kind == tensor.KindMapSequence:
+		return object{"type": "object", "additionalProperties": object{"type": element}}
+	case isFlat(spec) && (len(spec.Dims) == 0 || spec.Dims[0].Size <= 1):
+		return object{"type": element}
+	default:
+		return object{"type": append([]string{"array"}, element...)}
+	}
+}

@@ -1,0 +1,316 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-playground/validator/v10"
+	"go.yaml.in/yaml/v3"
+
+	"onnxgate/internal/fault"
+)
+
+const (
+	maxManifest = 1 << 20 // bytes
+	maxFeatures = 1 << 16
+	maxNesting  = 32
+)
+
+// Manifest is a model.yaml that has been read: well formed, with known keys
+// only and rules that can hold. Whether it fits a graph is Compile's question.
+type Manifest struct {
+	Name        string    `validate:"max=128"`
+	Description string    `validate:"max=4096"`
+	Features    []Feature `validate:"max=65536,dive"`
+	Labels      []Label   `validate:"max=65536,dive"`
+	Outputs     OutputNames
+	Access      *Access
+
+	file  string
+	lines map[string]int // line of each part, by its Go path, such as "Features[0].Min"
+}
+
+// Label names one class.
+type Label struct {
+	// Class is the model's own label, an int64 or a string; nil when the label
+	// stands for the class at its position.
+	Class any
+	Name  string `validate:"required,max=256"`
+}
+
+// OutputNames says which graph output is what; an empty name leaves it to the
+// graph.
+type OutputNames struct {
+	Label  string `validate:"max=1024"`
+	Scores string `validate:"max=1024"`
+}
+
+// Access says who may predict and read the contract.
+type Access struct {
+	Roles []string `validate:"min=1,max=256,dive,role"`
+}
+
+var rolePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+
+// Parse reads a manifest. The error is a fault.Content whose message lists
+// every problem that was found, one a line, as "file:line: reason"; file is
+// only named there.
+func Parse(file string, data []byte) (*Manifest, error) {
+	p := &parser{file: file, lines: map[string]int{}, bad: map[string]bool{}}
+	m := &Manifest{file: file, lines: p.lines}
+	if root := p.document(data); root != nil {
+		p.manifest(root, m)
+		p.constraints(m)
+		p.rules(m)
+	}
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Manifest) line(path string) int {
+	if m == nil {
+		return 0
+	}
+	return m.lines[path]
+}
+
+func (p *parser) manifest(root *yaml.Node, m *Manifest) {
+	p.mapping("", root, "", []key{
+		{"name", p.text("Name", &m.Name)},
+		{"description", p.text("Description", &m.Description)},
+		{"features", func(n *yaml.Node) { p.features(n, m) }},
+		{"labels", func(n *yaml.Node) { p.labels(n, m) }},
+		{"outputs", func(n *yaml.Node) {
+			p.mapping("Outputs", n, "outputs", []key{
+				{"label", p.text("Outputs.Label", &m.Outputs.Label)},
+				{"scores", p.text("Outputs.Scores", &m.Outputs.Scores)},
+			})
+		}},
+		{"access", func(n *yaml.Node) { p.access(n, m) }},
+	})
+}
+
+func (p *parser) access(n *yaml.Node, m *Manifest) {
+	m.Access = &Access{}
+	p.lines["Access.Roles"] = n.Line
+	p.mapping("Access", n, "access", []key{
+		{"roles", func(n *yaml.Node) {
+			p.sequence("Access.Roles", n, func(i int, item *yaml.Node) {
+				var role string
+				p.text(fmt.Sprintf("Access.Roles[%d]", i), &role)(item)
+				m.Access.Roles = append(m.Access.Roles, role)
+			})
+		}},
+	})
+}
+
+func (p *parser) features(n *yaml.Node, m *Manifest) {
+	p.sequence("Features", n, func(i int, item *yaml.Node) {
+		m.Features = append(m.Features, Feature{})
+		p.feature(item, fmt.Sprintf("Features[%d]", i), &m.Features[i])
+	})
+	if len(n.Content) == 0 && n.Kind == yaml.SequenceNode {
+		p.report(n.Line, "features is empty; leave it out to take the features from the graph")
+	}
+}
+
+func (p *parser) feature(n *yaml.Node, path string, f *Feature) {
+	p.lines[path] = n.Line
+	p.lines[path+".Name"] = n.Line // for a name that is not there
+	p.mapping(path, n, "a feature", []key{
+		{"name", p.text(path+".Name", &f.Name)},
+		{"type", p.text(path+".Type", &f.Type)},
+		{"unit", p.text(path+".Unit", &f.Unit)},
+		{"description", p.text(path+".Description", &f.Description)},
+		{"input", p.text(path+".Input", &f.Input)},
+		{"pattern", p.text(path+".Pattern", &f.Pattern)},
+		{"example", p.value(path+".Example", &f.Example)},
+		{"min", p.number(path+".Min", &f.Min)},
+		{"max", p.number(path+".Max", &f.Max)},
+		{"exclusive_min", p.number(path+".ExclusiveMin", &f.ExclusiveMin)},
+		{"exclusive_max", p.number(path+".ExclusiveMax", &f.ExclusiveMax)},
+		{"max_length", p.count(path+".MaxLength", &f.MaxLength)},
+		{"nullable", p.boolean(path+".Nullable", &f.Nullable)},
+		{"enum", func(n *yaml.Node) {
+			p.sequence(path+".Enum", n, func(i int, item *yaml.Node) {
+				var v any
+				p.scalar(fmt.Sprintf("%s.Enum[%d]", path, i), &v)(item)
+				f.Enum = append(f.Enum, v)
+			})
+			if len(n.Content) == 0 && n.Kind == yaml.SequenceNode {
+				p.report(n.Line, "enum is empty, so that no value is allowed")
+			}
+		}},
+	})
+}
+
+// labels reads the names of the classes: a list in class order, or a map from
+// the model's own label to its name.
+func (p *parser) labels(n *yaml.Node, m *Manifest) {
+	if n.Kind != yaml.MappingNode {
+		p.sequence("Labels", n, func(i int, item *yaml.Node) {
+			var l Label
+			p.text(fmt.Sprintf("Labels[%d].Name", i), &l.Name)(item)
+			m.Labels = append(m.Labels, l)
+		})
+		return
+	}
+	p.lines["Labels"] = n.Line
+	seen := map[any]bool{}
+	for i := 0; i < len(n.Content); i += 2 {
+		var l Label
+		class := n.Content[i]
+		p.scalar(fmt.Sprintf("Labels[%d].Class", i/2), &l.Class)(class)
+		switch l.Class.(type) {
+		case int64, string:
+		default:
+			p.report(class.Line, "labels: %s must be an integer or a text, as the model's own labels are", show(class))
+		}
+		if seen[l.Class] {
+			p.report(class.Line, "labels: %s appears twice", show(class))
+		}
+		seen[l.Class] = true
+		p.text(fmt.Sprintf("Labels[%d].Name", i/2), &l.Name)(n.Content[i+1])
+		m.Labels = append(m.Labels, l)
+	}
+}
+
+// rules checks what the manifest alone can tell: names that repeat, and the
+// rules of features whose type is given. Compile checks the others.
+func (p *parser) rules(m *Manifest) {
+	features := map[string]bool{}
+	for i := range m.Features {
+		f := &m.Features[i]
+		path := fmt.Sprintf("Features[%d]", i)
+		if f.Name != "" && features[f.Name] {
+			p.report(p.lines[path+".Name"], "feature %q appears twice", f.Name)
+		}
+		features[f.Name] = true
+		d := dtypeNamed(f.Type)
+		if _, known := typeOf(d); !known {
+			continue
+		}
+		if _, problems := compileField(*f, d, formUnknown); len(problems) > 0 {
+			p.add(m.located(path, problems))
+		}
+	}
+	labels := map[string]bool{}
+	for i, l := range m.Labels {
+		if l.Name != "" && labels[l.Name] {
+			p.report(p.lines[fmt.Sprintf("Labels[%d].Name", i)], "label %q appears twice", l.Name)
+		}
+		labels[l.Name] = true
+	}
+}
+
+// located gives the problems of one feature their lines.
+func (m *Manifest) located(path string, problems []ruleProblem) []problem {
+	out := make([]problem, len(problems))
+	for i, p := range problems {
+		line, ok := m.lines[path+"."+p.part]
+		if !ok {
+			line = m.lines[path]
+		}
+		out[i] = problem{line, "feature " + strconv.Quote(m.featureName(path)) + ": " + p.reason}
+	}
+	return out
+}
+
+func (m *Manifest) featureName(path string) string {
+	i, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(path, "Features["), "]"))
+	if err != nil || i >= len(m.Features) {
+		return path
+	}
+	return m.Features[i].Name
+}
+
+// constraints applies the validate tags of Manifest.
+func (p *parser) constraints(m *Manifest) {
+	v := validator.New(validator.WithRequiredStructEnabled())
+	err := v.RegisterValidation("role", func(fl validator.FieldLevel) bool {
+		return rolePattern.MatchString(fl.Field().String())
+	})
+	if err != nil {
+		p.report(0, "%v", err)
+		return
+	}
+	invalid, _ := errors.AsType[validator.ValidationErrors](v.Struct(m))
+	for _, e := range invalid {
+		if path := strings.TrimPrefix(e.StructNamespace(), "Manifest."); !p.unread(path) {
+			p.report(p.lineOf(path), "%s", constraint(e))
+		}
+	}
+}
+
+// constraint says in words what a validate tag of Manifest asks for.
+func constraint(e validator.FieldError) string {
+	what := yamlName(e.StructField())
+	switch e.Tag() {
+	case "required":
+		return what + " is required"
+	case "oneof":
+		return fmt.Sprintf("%s must be one of %s, not %q", what, strings.ReplaceAll(e.Param(), " ", ", "), e.Value())
+	case "role":
+		return fmt.Sprintf("role %q must be a word of a-z, 0-9, _ and -, beginning with a letter", e.Value())
+	case "min":
+		if e.Kind() == reflect.Slice {
+			return what + " must name at least one; leave out access to let only " + AdminRole + " in"
+		}
+		return fmt.Sprintf("%s must be at least %s", what, e.Param())
+	default:
+		if e.Kind() == reflect.Slice {
+			return fmt.Sprintf("%s must have at most %s items", what, e.Param())
+		}
+		return fmt.Sprintf("%s must be at most %s characters long", what, e.Param())
+	}
+}
+
+// yamlName turns a Go field name into the manifest's key: "MaxLength" or
+// "Roles[2]" into "max_length" or "roles".
+func yamlName(field string) string {
+	var b strings.Builder
+	for i, r := range field {
+		if r == '[' {
+			break
+		}
+		if r >= 'A' && r <= 'Z' {
+			if i > 0 {
+				b.WriteByte('_')
+			}
+			r += 'a' - 'A'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// problem is one thing that is wrong with a manifest.
+type problem struct {
+	line   int
+	reason string
+}
+
+// faultOf turns problems into one error, or nil when there are none.
+func faultOf(file string, problems []problem) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(problems, func(a, b problem) int { return a.line - b.line })
+	lines := make([]string, len(problems))
+	for i, p := range problems {
+		if p.line > 0 && p.line < math.MaxInt {
+			lines[i] = fmt.Sprintf("%s:%d: %s", file, p.line, p.reason)
+		} else {
+			lines[i] = file + ": " + p.reason
+		}
+	}
+	return fault.New(fault.Content, strings.Join(slices.Compact(lines), "\n"))
+}

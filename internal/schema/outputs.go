@@ -1,0 +1,316 @@
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"onnxgate/internal/tensor"
+)
+
+// responseForm is the shape of the answer to one row.
+type responseForm uint8
+
+const (
+	// formClass is {"prediction", "label", "probabilities"}.
+	formClass responseForm = iota
+	// formNumber is {"prediction"}.
+	formNumber
+	// formOutputs is {"outputs": {name: value}}.
+	formOutputs
+)
+
+// response is the compiled side of the answer.
+type response struct {
+	form    responseForm
+	outputs []Output
+	specs   []tensor.Spec
+	label   int // index of the output with the label, -1 when there is none
+	scores  int // index of the output with the scores, -1 when there is none
+
+	classes  []classInfo
+	dynamic  bool // classes are numbered from 0, as many as the scores turn out to be
+	byNumber map[int64]int
+	byText   map[string]int
+
+	outputKeys [][]byte   // `"name":` of each output
+	columnKeys [][][]byte // `"key":` of each column of a sequence of maps
+	tail       []byte     // `,"model":"iris","version":`
+}
+
+// classInfo is one class of a classifier, and the parts of its JSON.
+type classInfo struct {
+	name   string
+	number int64  // the model's own label, when that is a number
+	text   string // the model's own label, when that is a string
+	isText bool
+
+	head []byte // `"prediction":0,"label":"setosa"`
+	key  []byte // `"setosa":`
+}
+
+// compileOutputs decides what each output means: what the manifest says, or
+// else what the types and shapes of the graph do. Declared shapes of tensors
+// are hints, which some exporters give wrong, so they only refuse what the
+// manifest contradicts.
+func (c *compiler) compileOutputs(out []tensor.Spec) {
+	r := &c.response
+	r.specs, r.label, r.scores = out, -1, -1
+	if len(out) == 0 {
+		c.report(0, "the graph has no output")
+		return
+	}
+	for _, s := range out {
+		r.outputs = append(r.outputs, Output{Name: s.Name, Type: s.DType.String(), Role: RoleValue})
+	}
+	before := len(c.problems)
+	if c.manifest != nil && (c.manifest.Outputs.Label != "" || c.manifest.Outputs.Scores != "") {
+		r.label = c.namedOutput("Outputs.Label", c.manifest.Outputs.Label)
+		r.scores = c.namedOutput("Outputs.Scores", c.manifest.Outputs.Scores)
+		c.checkRoles()
+	} else {
+		r.label, r.scores = derivedRoles(out, c.manifest != nil && len(c.manifest.Labels) > 0)
+	}
+	if len(c.problems) > before {
+		return
+	}
+	switch {
+	case r.label >= 0 || r.scores >= 0:
+		r.form = formClass
+		c.compileClasses()
+	case len(out) == 1 && out[0].Kind == tensor.KindTensor && isNumber(out[0].DType):
+		r.form = formNumber
+	default:
+		r.form = formOutputs
+	}
+	if r.form != formClass && c.manifest != nil && len(c.manifest.Labels) > 0 {
+		c.report(c.manifest.line("Labels"), "labels are given, but the graph's outputs are not those of a classifier; outputs says which is the label or the scores")
+	}
+	if r.label >= 0 {
+		r.outputs[r.label].Role = RoleLabel
+	}
+	if r.scores >= 0 {
+		r.outputs[r.scores].Role = RoleScores
+	}
+	c.fragments()
+}
+
+// namedOutput returns the index of the output that the manifest names, or -1.
+func (c *compiler) namedOutput(path, name string) int {
+	if name == "" {
+		return -1
+	}
+	var names []string
+	for i, s := range c.response.specs {
+		if s.Name == name {
+			return i
+		}
+		names = append(names, strconv.Quote(s.Name))
+	}
+	c.report(c.manifest.line(path), "the graph has no output %q; it has %s", name, strings.Join(names, ", "))
+	return -1
+}
+
+// checkRoles refuses outputs whose type cannot be what the manifest says.
+func (c *compiler) checkRoles() {
+	r := &c.response
+	if r.label >= 0 && !isLabelType(r.specs[r.label]) {
+		c.report(c.manifest.line("Outputs.Label"), "output %q is %s; a label is an integer or a string",
+			r.specs[r.label].Name, typeName(r.specs[r.label]))
+	}
+	if r.scores >= 0 && !isScoreType(r.specs[r.scores]) {
+		c.report(c.manifest.line("Outputs.Scores"), "output %q is %s; scores are floating-point",
+			r.specs[r.scores].Name, typeName(r.specs[r.scores]))
+	}
+}
+
+// derivedRoles recognises a classifier by its outputs: a label [N] of integers
+// or strings, alone or beside scores, which are a sequence of maps or a
+// floating-point tensor [N, C]. A sequence or [N, C] alone is one only when the
+// manifest names classes.
+func derivedRoles(out []tensor.Spec, named bool) (label, scores int) {
+	label, scores = -1, -1
+	for i, s := range out {
+		switch {
+		case isLabelType(s) && label < 0 && isColumn(s):
+			label = i
+		case isScoreType(s) && scores < 0 && (s.Kind == tensor.KindMapSequence || !isFlat(s)):
+			scores = i
+		default:
+			return -1, -1
+		}
+	}
+	if label < 0 && !named {
+		return -1, -1
+	}
+	return label, scores
+}
+
+func isLabelType(s tensor.Spec) bool {
+	info, known := typeOf(s.DType)
+	return known && s.Kind == tensor.KindTensor && info.class != classFloat && info.class != classBool
+}
+
+func isScoreType(s tensor.Spec) bool {
+	info, known := typeOf(s.DType)
+	return s.Kind == tensor.KindMapSequence || known && info.class == classFloat
+}
+
+func isNumber(d tensor.DType) bool {
+	info, known := typeOf(d)
+	return known && info.class <= classUint
+}
+
+// isColumn reports whether an output may hold one element a row.
+func isColumn(s tensor.Spec) bool {
+	return !s.Ranked || len(s.Dims) < 2 || len(s.Dims) == 2 && s.Dims[1].Size == 1
+}
+
+// isFlat reports whether an output is declared to hold one element a row.
+func isFlat(s tensor.Spec) bool { return s.Ranked && isColumn(s) }
+
+func typeName(s tensor.Spec) string {
+	if s.Kind == tensor.KindMapSequence {
+		return "a sequence of maps"
+	}
+	return s.DType.String()
+}
+
+// compileClasses settles the classes: their own labels from the keys of a
+// sequence of maps, from the manifest, or counted from 0; and their names from
+// the manifest, or their labels as text.
+func (c *compiler) compileClasses() {
+	r := &c.response
+	var labels []Label
+	if c.manifest != nil {
+		labels = c.manifest.Labels
+	}
+	textual := r.label >= 0 && r.specs[r.label].DType == tensor.String
+	width, keys := -1, []classInfo(nil)
+	if r.scores >= 0 {
+		s := r.specs[r.scores]
+		keys = keysOf(s)
+		if s.Kind == tensor.KindTensor && s.Ranked && len(s.Dims) == 2 && s.Dims[1].Size > 1 {
+			width = s.Dims[1].Size
+		}
+	}
+	switch {
+	case keys != nil:
+		r.classes = keys
+		c.nameClasses(labels)
+	case len(labels) > 0:
+		if width >= 0 && len(labels) != width {
+			c.report(c.manifest.line("Labels"), "labels names %s, but the scores have %d", count(len(labels), "class", "classes"), width)
+			return
+		}
+		r.classes = labelledClasses(labels, textual)
+	case textual:
+		return // each label is its own name; scores are numbered
+	default:
+		r.dynamic = true
+		for i := range max(width, 0) {
+			r.classes = append(r.classes, classInfo{name: strconv.Itoa(i), number: int64(i)})
+		}
+	}
+	r.byNumber, r.byText = map[int64]int{}, map[string]int{}
+	for i, k := range r.classes {
+		if k.isText {
+			r.byText[k.text] = i
+		} else {
+			r.byNumber[k.number] = i
+		}
+	}
+}
+
+// keysOf returns the classes that the keys of a sequence of maps name, or nil.
+func keysOf(s tensor.Spec) []classInfo {
+	if s.Kind != tensor.KindMapSequence || s.Keys == nil {
+		return nil
+	}
+	var classes []classInfo
+	for _, n := range tensor.Of[int64](s.Keys) {
+		classes = append(classes, classInfo{name: strconv.FormatInt(n, 10), number: n})
+	}
+	for _, t := range tensor.Of[string](s.Keys) {
+		classes = append(classes, classInfo{name: t, text: t, isText: true})
+	}
+	return classes
+}
+
+// nameClasses gives classes that the graph lists the names of the manifest: in
+// order, or each by its own label.
+func (c *compiler) nameClasses(labels []Label) {
+	classes := c.response.classes
+	if len(labels) == 0 {
+		return
+	}
+	if len(labels) != len(classes) {
+		c.report(c.manifest.line("Labels"), "labels names %s, but the graph has %d", count(len(labels), "class", "classes"), len(classes))
+		return
+	}
+	for i, l := range labels {
+		at := i
+		if l.Class != nil {
+			at = slices.IndexFunc(classes, func(k classInfo) bool { return k.own() == l.Class })
+		}
+		if at < 0 {
+			c.report(c.manifest.line(fmt.Sprintf("Labels[%d].Class", i)), "labels: the graph has no class %v", l.Class)
+			continue
+		}
+		classes[at].name = l.Name
+	}
+}
+
+func (k classInfo) own() any {
+	if k.isText {
+		return k.text
+	}
+	return k.number
+}
+
+// labelledClasses makes the classes that only the manifest lists. In a list
+// they stand for 0, 1, …, or for themselves when the model's labels are text.
+func labelledClasses(labels []Label, textual bool) []classInfo {
+	classes := make([]classInfo, len(labels))
+	for i, l := range labels {
+		k := classInfo{name: l.Name, number: int64(i)}
+		switch own := l.Class.(type) {
+		case int64:
+			k.number = own
+		case string:
+			k.text, k.isText = own, true
+		default:
+			if textual {
+				k.text, k.isText = l.Name, true
+			}
+		}
+		classes[i] = k
+	}
+	return classes
+}
+
+// fragments encodes once what every answer repeats.
+func (c *compiler) fragments() {
+	r := &c.response
+	for i := range r.classes {
+		k := &r.classes[i]
+		k.key = append(appendString(nil, k.name), ':')
+		k.head = append(k.head, `"prediction":`...)
+		if k.isText {
+			k.head = appendString(k.head, k.text)
+		} else {
+			k.head = strconv.AppendInt(k.head, k.number, 10)
+		}
+		k.head = appendString(append(k.head, `,"label":`...), k.name)
+	}
+	r.columnKeys = make([][][]byte, len(r.specs))
+	for i, s := range r.specs {
+		r.outputKeys = append(r.outputKeys, append(appendString(nil, s.Name), ':'))
+		for _, k := range keysOf(s) {
+			r.columnKeys[i] = append(r.columnKeys[i], append(appendString(nil, k.name), ':'))
+		}
+	}
+	r.tail = appendString(append(r.tail, `,"model":`...), c.name)
+	r.tail = append(r.tail, `,"version":`...)
+}

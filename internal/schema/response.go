@@ -1,0 +1,349 @@
+package schema
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/tensor"
+)
+
+// notFinite is the warning of an answer in which null stands for a number that
+// JSON does not have.
+const notFinite = "a result is NaN or infinite and is shown as null"
+
+// AppendResponse appends the whole JSON answer to the rows of b: outputs are
+// the graph's, in its order, and version is that of the model. It allocates
+// nothing but what dst needs. An error is a fault.Internal: the graph gave
+// something else than it declares, or not one result for each row.
+func (s *Schema) AppendResponse(dst []byte, b *Batch, outputs []*tensor.Tensor, version string) ([]byte, error) {
+	e := encoder{response: &s.response, outputs: outputs, rows: b.Rows}
+	if err := e.check(); err != nil {
+		return dst, err
+	}
+	if b.Single {
+		dst = e.row(append(dst, '{'), 0)
+	} else {
+		dst = append(dst, `{"predictions":[`...)
+		for i := range b.Rows {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(e.row(append(dst, '{'), i), '}')
+		}
+		dst = append(dst, ']')
+	}
+	dst = append(dst, s.response.tail...)
+	dst = appendString(dst, version)
+	if e.warned {
+		dst = append(dst, `,"warnings":["`+notFinite+`"]`...)
+	}
+	return append(dst, '}'), nil
+}
+
+// encoder writes one answer.
+type encoder struct {
+	*response
+	outputs []*tensor.Tensor
+	rows    int
+	warned  bool
+}
+
+// check refuses outputs that the encoding below could not index.
+func (e *encoder) check() error {
+	if len(e.outputs) != len(e.specs) {
+		return e.mismatch("the graph gave %d outputs, not %d", len(e.outputs), len(e.specs))
+	}
+	for i, t := range e.outputs {
+		if t == nil || t.DType() != e.specs[i].DType {
+			return e.mismatch("output %q has another type than declared", e.specs[i].Name)
+		}
+		if e.rows == 1 && e.form == formOutputs {
+			continue // whatever its shape, it belongs to the one row
+		}
+		if shape := t.Shape(); e.rows != 1 && (len(shape) == 0 || shape[0] != e.rows) || t.Len()%max(e.rows, 1) != 0 {
+			return e.mismatch("output %q has shape %v, not one result for each of %d rows", e.specs[i].Name, shape, e.rows)
+		}
+	}
+	if e.label >= 0 && e.outputs[e.label].Len() != e.rows {
+		return e.mismatch("output %q has shape %v, not one label for each of %d rows", e.specs[e.label].Name, e.outputs[e.label].Shape(), e.rows)
+	}
+	if e.scores >= 0 {
+		width := e.width(e.scores)
+		if width == 0 || len(e.classes) > 0 && !e.dynamic && width != len(e.classes) {
+			return e.mismatch("output %q has %d scores a row for %d classes", e.specs[e.scores].Name, width, len(e.classes))
+		}
+	}
+	for i, keys := range e.columnKeys {
+		if e.specs[i].Kind == tensor.KindMapSequence && e.outputs[i].Len() != e.rows*len(keys) {
+			return e.mismatch("output %q has shape %v for %d keys", e.specs[i].Name, e.outputs[i].Shape(), len(keys))
+		}
+	}
+	return nil
+}
+
+func (e *encoder) mismatch(format string, args ...any) error {
+	return fault.Wrap(fault.Internal, "", fmt.Errorf("schema: "+format, args...))
+}
+
+// width returns the number of elements of one row.
+func (e *encoder) width(output int) int { return e.outputs[output].Len() / e.rows }
+
+// row appends the members of one row's answer.
+func (e *encoder) row(dst []byte, row int) []byte {
+	switch e.form {
+	case formClass:
+		dst = e.class(dst, row)
+		if e.scores >= 0 {
+			dst = e.probabilities(append(dst, `,"probabilities":{`...), row)
+		}
+	case formNumber:
+		dst = e.value(append(dst, `"prediction":`...), 0, row)
+	case formOutputs:
+		dst = append(dst, `"outputs":{`...)
+		for i := range e.outputs {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = e.value(append(dst, e.outputKeys[i]...), i, row)
+		}
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+// class appends the prediction and its label.
+func (e *encoder) class(dst []byte, row int) []byte {
+	if e.label < 0 {
+		return e.bestClass(dst, row)
+	}
+	t := e.outputs[e.label]
+	if texts := tensor.Of[string](t); texts != nil {
+		if k, ok := e.byText[texts[row]]; ok {
+			return append(dst, e.classes[k].head...)
+		}
+		dst = appendString(append(dst, `"prediction":`...), texts[row])
+		return appendString(append(dst, `,"label":`...), texts[row])
+	}
+	if numbers := tensor.Of[int64](t); numbers != nil {
+		if k := e.classOf(numbers[row]); k >= 0 {
+			return append(dst, e.classes[k].head...)
+		}
+	}
+	return e.numbered(dst, t, row)
+}
+
+// classOf returns the index of the class with a number, or -1. Classes are
+// mostly numbered from 0.
+func (e *encoder) classOf(number int64) int {
+	if number >= 0 && number < int64(len(e.classes)) && e.classes[number].number == number && !e.classes[number].isText {
+		return int(number)
+	}
+	if k, ok := e.byNumber[number]; ok {
+		return k
+	}
+	return -1
+}
+
+// numbered appends a label that no class has, or of a rarer integer type.
+func (e *encoder) numbered(dst []byte, t *tensor.Tensor, row int) []byte {
+	dst = append(dst, `"prediction":`...)
+	start := len(dst)
+	dst = e.element(dst, t, row)
+	number := dst[start:]
+	if n, err := strconv.ParseInt(string(number), 10, 64); err == nil {
+		if k := e.classOf(n); k >= 0 {
+			return append(dst[:start-len(`"prediction":`)], e.classes[k].head...)
+		}
+	}
+	end := len(dst)
+	dst = append(dst, `,"label":"`...)
+	dst = append(dst, dst[start:end]...)
+	return append(dst, '"')
+}
+
+// bestClass appends the class with the highest score, the first of equals, of
+// a model that gives scores alone.
+func (e *encoder) bestClass(dst []byte, row int) []byte {
+	width := e.width(e.scores)
+	best, highest := 0, math.Inf(-1)
+	for k := range width {
+		if x := e.float(e.outputs[e.scores], row*width+k); x > highest {
+			best, highest = k, x
+		}
+	}
+	if best < len(e.classes) {
+		return append(dst, e.classes[best].head...)
+	}
+	dst = strconv.AppendInt(append(dst, `"prediction":`...), int64(best), 10)
+	dst = strconv.AppendInt(append(dst, `,"label":"`...), int64(best), 10)
+	return append(dst, '"')
+}
+
+// probabilities appends the scores by class and the closing brace.
+func (e *encoder) probabilities(dst []byte, row int) []byte {
+	t, width := e.outputs[e.scores], e.width(e.scores)
+	for k := range width {
+		if k > 0 {
+			dst = append(dst, ',')
+		}
+		if k < len(e.classes) {
+			dst = append(dst, e.classes[k].key...)
+		} else {
+			dst = strconv.AppendInt(append(dst, '"'), int64(k), 10)
+			dst = append(dst, `":`...)
+		}
+		dst = e.element(dst, t, row*width+k)
+	}
+	return append(dst, '}')
+}
+
+// value appends one row of an output: a number or a text where there is one
+// element, an object for a sequence of maps, and else a nested array.
+func (e *encoder) value(dst []byte, output, row int) []byte {
+	t := e.outputs[output]
+	if e.specs[output].Kind == tensor.KindMapSequence {
+		keys := e.columnKeys[output]
+		dst = append(dst, '{')
+		for k, key := range keys {
+			if k > 0 {
+				dst = append(dst, ',')
+			}
+			dst = e.element(append(dst, key...), t, row*len(keys)+k)
+		}
+		return append(dst, '}')
+	}
+	shape := t.Shape()
+	if len(shape) > 0 && shape[0] == e.rows {
+		shape = shape[1:]
+	} else {
+		row = 0 // the whole tensor belongs to the one row
+	}
+	if len(shape) == 1 && shape[0] == 1 {
+		shape = shape[1:]
+	}
+	elements := 1
+	for _, d := range shape {
+		elements *= d
+	}
+	dst, _ = e.nested(dst, t, shape, row*elements)
+	return dst
+}
+
+func (e *encoder) nested(dst []byte, t *tensor.Tensor, shape []int, at int) ([]byte, int) {
+	if len(shape) == 0 {
+		return e.element(dst, t, at), at + 1
+	}
+	dst = append(dst, '[')
+	for i := range shape[0] {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst, at = e.nested(dst, t, shape[1:], at)
+	}
+	return append(dst, ']'), at
+}
+
+// element appends one element of a tensor.
+func (e *encoder) element(dst []byte, t *tensor.Tensor, at int) []byte {
+	switch t.DType() {
+	case tensor.Float32:
+		return e.number(dst, float64(tensor.Of[float32](t)[at]), 32)
+	case tensor.Float64:
+		return e.number(dst, tensor.Of[float64](t)[at], 64)
+	case tensor.Half:
+		return e.number(dst, fromHalf(tensor.Of[tensor.Float16](t)[at]), 32)
+	case tensor.Int8:
+		return strconv.AppendInt(dst, int64(tensor.Of[int8](t)[at]), 10)
+	case tensor.Int16:
+		return strconv.AppendInt(dst, int64(tensor.Of[int16](t)[at]), 10)
+	case tensor.Int32:
+		return strconv.AppendInt(dst, int64(tensor.Of[int32](t)[at]), 10)
+	case tensor.Int64:
+		return strconv.AppendInt(dst, tensor.Of[int64](t)[at], 10)
+	case tensor.Uint8:
+		return strconv.AppendUint(dst, uint64(tensor.Of[uint8](t)[at]), 10)
+	case tensor.Uint16:
+		return strconv.AppendUint(dst, uint64(tensor.Of[uint16](t)[at]), 10)
+	case tensor.Uint32:
+		return strconv.AppendUint(dst, uint64(tensor.Of[uint32](t)[at]), 10)
+	case tensor.Uint64:
+		return strconv.AppendUint(dst, tensor.Of[uint64](t)[at], 10)
+	case tensor.String:
+		return appendString(dst, tensor.Of[string](t)[at])
+	case tensor.Bool:
+		return strconv.AppendBool(dst, tensor.Of[bool](t)[at])
+	case tensor.Undefined: // no tensor with elements has it
+	}
+	return append(dst, "null"...)
+}
+
+func (e *encoder) float(t *tensor.Tensor, at int) float64 {
+	if x := tensor.Of[float32](t); x != nil {
+		return float64(x[at])
+	}
+	if x := tensor.Of[tensor.Float16](t); x != nil {
+		return fromHalf(x[at])
+	}
+	return tensor.Of[float64](t)[at]
+}
+
+func (e *encoder) number(dst []byte, x float64, bits int) []byte {
+	if x-x != 0 { // NaN or infinite
+		e.warned = true
+		return append(dst, "null"...)
+	}
+	return appendFloat(dst, x, bits)
+}
+
+// appendFloat appends the shortest decimal that rounds to x as a float of the
+// given bits, in the notation of ECMAScript's Number::toString, but that -0
+// keeps its sign. x is finite.
+func appendFloat(dst []byte, x float64, bits int) []byte {
+	if n := int64(x); float64(n) == x && n > -1e6 && n < 1e6 && (n != 0 || !math.Signbit(x)) {
+		return strconv.AppendInt(dst, n, 10)
+	}
+	format := byte('f')
+	if a := math.Abs(x); a < 1e-6 || a >= 1e21 {
+		if a != 0 {
+			format = 'e'
+		}
+	}
+	dst = strconv.AppendFloat(dst, x, format, -1, bits)
+	if n := len(dst); format == 'e' && dst[n-2] == '0' && (dst[n-3] == '-' || dst[n-3] == '+') {
+		dst[n-2] = dst[n-1] // e-09 is e-9
+		dst = dst[:n-1]
+	}
+	return dst
+}
+
+// appendString appends s as a JSON string. What is not UTF-8 becomes U+FFFD.
+func appendString(dst []byte, s string) []byte {
+	dst, err := jsontext.AppendQuote(dst, s)
+	_ = err // it says only that something became U+FFFD
+	return dst
+}
+
+// fromHalf returns the value of a binary16.
+func fromHalf(h tensor.Float16) float64 {
+	exponent, fraction := int(h>>10&0x1F), float64(h&0x3FF)
+	var x float64
+	switch exponent {
+	case 0:
+		x = math.Ldexp(fraction, -24)
+	case 0x1F:
+		if fraction != 0 {
+			return math.NaN()
+		}
+		x = math.Inf(1)
+	default:
+		x = math.Ldexp(1024+fraction, exponent-25)
+	}
+	if h&0x8000 != 0 {
+		return -x
+	}
+	return x
+}

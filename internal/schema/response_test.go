@@ -1,0 +1,220 @@
+package schema_test
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/schema"
+	"onnxgate/internal/tensor"
+)
+
+// oneNumber is the input of models whose outputs are tested here.
+var oneNumber = []tensor.Spec{spec("x", tensor.Float32, -1, 1)}
+
+// decoded returns a batch of so many rows; 0 stands for one single row.
+func decoded(t *testing.T, s *schema.Schema, rows int) *schema.Batch {
+	t.Helper()
+	body := `{"x":1}`
+	if rows > 0 {
+		body = "[" + strings.TrimSuffix(strings.Repeat(body+",", rows), ",") + "]"
+	}
+	b := s.NewBatch()
+	if err := s.Decode(b, []byte(body), 100); err != nil {
+		t.Fatal(faultText(err))
+	}
+	return b
+}
+
+func TestAnswers(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	label, text := spec("label", tensor.Int64, -1), spec("label", tensor.String, -1)
+	for name, tc := range map[string]struct {
+		manifest string
+		out      []tensor.Spec
+		rows     int
+		values   []*tensor.Tensor
+		want     string
+	}{
+		"sequence of maps, numbers": {
+			out:    []tensor.Spec{label, maps[int64](t, "scores", 7, -3)},
+			values: []*tensor.Tensor{newTensor(t, []int64{-3}, 1), newTensor(t, []float32{0.25, 0.75}, 1, 2)},
+			want:   `{"prediction":-3,"label":"-3","probabilities":{"7":0.25,"-3":0.75},"model":"pond","version":"1"}`,
+		},
+		"sequence of maps, strings to be escaped": {
+			out:    []tensor.Spec{text, maps(t, "scores", `a"b`, "é\u2028\n")},
+			values: []*tensor.Tensor{newTensor(t, []string{"é\u2028\n"}, 1), newTensor(t, []float32{0, 1}, 1, 2)},
+			want:   `{"prediction":"é` + "\u2028" + `\n","label":"é` + "\u2028" + `\n","probabilities":{"a\"b":0,"é` + "\u2028" + `\n":1},"model":"pond","version":"1"}`,
+		},
+		"labels of the manifest by the model's own": {
+			manifest: "labels: {-3: low, 7: high}\n",
+			out:      []tensor.Spec{label, maps[int64](t, "scores", 7, -3)},
+			values:   []*tensor.Tensor{newTensor(t, []int64{-3}, 1), newTensor(t, []float32{0.25, 0.75}, 1, 2)},
+			want:     `{"prediction":-3,"label":"low","probabilities":{"high":0.25,"low":0.75},"model":"pond","version":"1"}`,
+		},
+		"labels for a model of strings": {
+			manifest: "labels: {n: no, y: yes}\n",
+			out:      []tensor.Spec{text, spec("scores", tensor.Float32, -1, 2)},
+			values:   []*tensor.Tensor{newTensor(t, []string{"y"}, 1), newTensor(t, []float32{0.1, 0.9}, 1, 2)},
+			want:     `{"prediction":"y","label":"yes","probabilities":{"no":0.1,"yes":0.9},"model":"pond","version":"1"}`,
+		},
+		"a list names the strings themselves": {
+			manifest: "labels: [n, y]\n",
+			out:      []tensor.Spec{text, spec("scores", tensor.Float32, -1, 2)},
+			values:   []*tensor.Tensor{newTensor(t, []string{"y"}, 1), newTensor(t, []float32{0.1, 0.9}, 1, 2)},
+			want:     `{"prediction":"y","label":"y","probabilities":{"n":0.1,"y":0.9},"model":"pond","version":"1"}`,
+		},
+		"scores in a tensor, classes counted": {
+			rows:   2,
+			out:    []tensor.Spec{spec("scores", tensor.Float64, -1, 3), label},
+			values: []*tensor.Tensor{newTensor(t, []float64{0.1, 0.2, 0.7, 1, 0, 0}, 2, 3), newTensor(t, []int64{2, 0}, 2)},
+			want:   `{"predictions":[{"prediction":2,"label":"2","probabilities":{"0":0.1,"1":0.2,"2":0.7}},{"prediction":0,"label":"0","probabilities":{"0":1,"1":0,"2":0}}],"model":"pond","version":"1"}`,
+		},
+		"wrongly declared width": {
+			out:    []tensor.Spec{label, spec("scores", tensor.Float32, -1, 2)},
+			values: []*tensor.Tensor{newTensor(t, []int64{2}, 1), newTensor(t, []float32{0.1, 0.2, 0.7}, 1, 3)},
+			want:   `{"prediction":2,"label":"2","probabilities":{"0":0.1,"1":0.2,"2":0.7},"model":"pond","version":"1"}`,
+		},
+		"label as a column of int32 that no class has": {
+			manifest: "labels: [a, b]\n",
+			out:      []tensor.Spec{spec("label", tensor.Int32, -1, 1), spec("scores", tensor.Float32, -1, -1)},
+			rows:     2,
+			values:   []*tensor.Tensor{newTensor(t, []int32{1, 9}, 2, 1), newTensor(t, []float32{0, 1, 1, 0}, 2, 2)},
+			want:     `{"predictions":[{"prediction":1,"label":"b","probabilities":{"a":0,"b":1}},{"prediction":9,"label":"9","probabilities":{"a":1,"b":0}}],"model":"pond","version":"1"}`,
+		},
+		"label alone": {
+			out:    []tensor.Spec{text},
+			values: []*tensor.Tensor{newTensor(t, []string{"newt"}, 1)},
+			want:   `{"prediction":"newt","label":"newt","model":"pond","version":"1"}`,
+		},
+		"scores alone, with labels": {
+			manifest: "labels: [a, b, c]\n",
+			out:      []tensor.Spec{spec("scores", tensor.Half, -1, 3)},
+			values:   []*tensor.Tensor{newTensor(t, []tensor.Float16{0x3400, 0x3800, 0x3800}, 1, 3)},
+			want:     `{"prediction":1,"label":"b","probabilities":{"a":0.25,"b":0.5,"c":0.5},"model":"pond","version":"1"}`,
+		},
+		"outputs of the manifest among others": {
+			manifest: "outputs: {label: kind, scores: p}\nlabels: [a, b]\n",
+			out:      []tensor.Spec{spec("path", tensor.Int64, -1, 4), spec("p", tensor.Float32, -1, 2), spec("kind", tensor.Int64, -1)},
+			values:   []*tensor.Tensor{newTensor(t, []int64{1, 2, 3, 4}, 1, 4), newTensor(t, []float32{1, 0}, 1, 2), newTensor(t, []int64{0}, 1)},
+			want:     `{"prediction":0,"label":"a","probabilities":{"a":1,"b":0},"model":"pond","version":"1"}`,
+		},
+		"scores that are no numbers": {
+			rows:   2,
+			out:    []tensor.Spec{label, maps[int64](t, "scores", 0, 1)},
+			values: []*tensor.Tensor{newTensor(t, []int64{0, 1}, 2), newTensor(t, []float32{nan, inf, -inf, 0.5}, 2, 2)},
+			want: `{"predictions":[{"prediction":0,"label":"0","probabilities":{"0":null,"1":null}},{"prediction":1,"label":"1","probabilities":{"0":null,"1":0.5}}],` +
+				`"model":"pond","version":"1","warnings":["a result is NaN or infinite and is shown as null"]}`,
+		},
+		"regressor": {
+			out:    []tensor.Spec{spec("y", tensor.Float32, -1, 1)},
+			values: []*tensor.Tensor{newTensor(t, []float32{12.5}, 1, 1)},
+			want:   `{"prediction":12.5,"model":"pond","version":"1"}`,
+		},
+		"regressor of rows, flat": {
+			rows:   3,
+			out:    []tensor.Spec{spec("y", tensor.Float32, -1)},
+			values: []*tensor.Tensor{newTensor(t, []float32{-0.1, 1e-7, nan}, 3)},
+			want:   `{"predictions":[{"prediction":-0.1},{"prediction":1e-7},{"prediction":null}],"model":"pond","version":"1","warnings":["a result is NaN or infinite and is shown as null"]}`,
+		},
+		"regressor of several targets": {
+			rows:   1,
+			out:    []tensor.Spec{spec("y", tensor.Float64, -1, 2)},
+			values: []*tensor.Tensor{newTensor(t, []float64{1, 2.5}, 1, 2)},
+			want:   `{"predictions":[{"prediction":[1,2.5]}],"model":"pond","version":"1"}`,
+		},
+		"several outputs": {
+			rows: 2,
+			out: []tensor.Spec{
+				spec("a\"", tensor.Float32, -1, 2, 2), spec("b", tensor.Bool, -1, 1), spec("c", tensor.String, -1),
+				maps(t, "d", "k"), spec("e", tensor.Uint64, -1), spec("f", tensor.Uint8, -1, 2),
+			},
+			values: []*tensor.Tensor{
+				newTensor(t, []float32{1, 2, 3, 4, 5, 6, 7, 8}, 2, 2, 2), newTensor(t, []bool{true, false}, 2, 1), newTensor(t, []string{"x", "\t"}, 2),
+				newTensor(t, []float32{1, 2}, 2, 1), newTensor(t, []uint64{math.MaxUint64, 0}, 2), newTensor(t, []uint8{1, 2, 3, 255}, 2, 2),
+			},
+			want: `{"predictions":[{"outputs":{"a\"":[[1,2],[3,4]],"b":true,"c":"x","d":{"k":1},"e":18446744073709551615,"f":[1,2]}},` +
+				`{"outputs":{"a\"":[[5,6],[7,8]],"b":false,"c":"\t","d":{"k":2},"e":0,"f":[3,255]}}],"model":"pond","version":"1"}`,
+		},
+		"outputs without rows belong to the one row": {
+			out:    []tensor.Spec{spec("a", tensor.Float32), spec("b", tensor.Float32, 3)},
+			values: []*tensor.Tensor{newTensor(t, []float32{7}), newTensor(t, []float32{1, 2, 3}, 3)},
+			want:   `{"outputs":{"a":7,"b":[1,2,3]},"model":"pond","version":"1"}`,
+		},
+		"labels and flat scores are two outputs": {
+			out:    []tensor.Spec{label, spec("score", tensor.Float32, -1, 1)},
+			values: []*tensor.Tensor{newTensor(t, []int64{-1}, 1), newTensor(t, []float32{-0.5}, 1, 1)},
+			want:   `{"outputs":{"label":-1,"score":-0.5},"model":"pond","version":"1"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := compile(t, tc.manifest, oneNumber, tc.out)
+			got, err := s.AppendResponse([]byte("before:"), decoded(t, s, tc.rows), tc.values, "1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff("before:"+tc.want, string(got)); diff != "" {
+				t.Fatal(diff)
+			}
+			doc := asJSON(t, json.RawMessage(got[len("before:"):]))
+			if err := compileJSONSchema(t, s.ResponseSchema()).Validate(doc); err != nil {
+				t.Errorf("ResponseSchema refuses the answer: %v", err)
+			}
+		})
+	}
+}
+
+func TestOutputsThatContradictTheGraphAreInternal(t *testing.T) {
+	class := []tensor.Spec{spec("label", tensor.Int64, -1), maps[int64](t, "scores", 0, 1)}
+	labels, scores := newTensor(t, []int64{0, 1}, 2), newTensor(t, []float32{0, 1, 1, 0}, 2, 2)
+	for name, tc := range map[string]struct {
+		out    []tensor.Spec
+		values []*tensor.Tensor
+	}{
+		"too few":              {class, []*tensor.Tensor{labels}},
+		"nil":                  {class, []*tensor.Tensor{labels, nil}},
+		"another type":         {class, []*tensor.Tensor{newTensor(t, []int32{0, 1}, 2), scores}},
+		"too few labels":       {class, []*tensor.Tensor{newTensor(t, []int64{0}, 1), scores}},
+		"too many labels":      {class, []*tensor.Tensor{newTensor(t, []int64{0, 1, 1, 1}, 2, 2), scores}},
+		"too few rows":         {class, []*tensor.Tensor{labels, newTensor(t, []float32{0, 1}, 1, 2)}},
+		"too many classes":     {class, []*tensor.Tensor{labels, newTensor(t, make([]float32, 6), 2, 3)}},
+		"no classes":           {class, []*tensor.Tensor{labels, newTensor(t, []float32{}, 2, 0)}},
+		"empty tensor":         {class, []*tensor.Tensor{labels, new(tensor.Tensor)}},
+		"scalar for two rows":  {[]tensor.Spec{spec("y", tensor.Float32)}, []*tensor.Tensor{newTensor(t, []float32{1})}},
+		"keys and wrong width": {[]tensor.Spec{class[1], class[1]}, []*tensor.Tensor{scores, newTensor(t, make([]float32, 6), 2, 3)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := compile(t, "", oneNumber, tc.out)
+			got, err := s.AppendResponse([]byte("kept"), decoded(t, s, 2), tc.values, "1")
+			if err == nil || fault.KindOf(err) != fault.Internal || fault.As(err).Msg != "" {
+				t.Errorf("error = %v, want internal without a message", err)
+			}
+			if string(got) != "kept" {
+				t.Errorf("dst = %q", got)
+			}
+		})
+	}
+}
+
+func TestAppendResponseAllocatesNothing(t *testing.T) {
+	s := pondSchema(t)
+	b := s.NewBatch()
+	if err := s.Decode(b, s.Example(), 1); err != nil {
+		t.Fatal(faultText(err))
+	}
+	outputs := []*tensor.Tensor{newTensor(t, []int64{1}, 1), newTensor(t, []float32{0.125, 0.87, 3e-8}, 1, 3)}
+	dst := make([]byte, 0, 1024)
+	allocs := testing.AllocsPerRun(100, func() {
+		var err error
+		if dst, err = s.AppendResponse(dst[:0], b, outputs, "1"); err != nil {
+			t.Error(err)
+		}
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations, want 0", allocs)
+	}
+}

@@ -1,0 +1,309 @@
+package sqlstore_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"onnxgate/internal/accounts"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/sqlstore"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata")
+
+// childPath, when set, makes the test binary change a user of that database
+// and end: the second process of a test.
+const childPath = "ONNXGATE_TEST_DATABASE"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childPath); path != "" {
+		if err := child(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// child opens the database and then replaces ada for each line that it reads.
+func child(path string) error {
+	ctx := context.Background()
+	s, err := sqlstore.Open(ctx, sqlstore.Config{Path: path})
+	if err != nil {
+		return err
+	}
+	fmt.Println("open")
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		r := record("ada", "user")
+		r.Stamp = lines.Text()
+		if err := s.Update(ctx, func(tx accounts.Tx) error { return tx.Replace(r) }); err != nil {
+			return err
+		}
+		fmt.Println("done")
+	}
+	return errors.Join(lines.Err(), s.Close())
+}
+
+func TestAChangeOfAnotherProcessIsKnownWithinASecond(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "onnxgate.db")
+	s := open(t, path)
+	insert(t, s, record("ada", "user"))
+	service, err := accounts.New(accounts.Config{Store: s, Params: accounts.Params{Memory: 64, Time: 1, Threads: 1}})
+	must(t, err)
+	watching, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- service.Watch(watching) }()
+	defer func() {
+		stop()
+		must(t, <-ended)
+	}()
+
+	change := startChild(t, path)
+	last := "stamp of ada"
+	for i := range 3 {
+		if ok, err := service.Current(t.Context(), "ada", last); err != nil || !ok {
+			t.Fatalf("the present stamp is refused: %v", err)
+		}
+		next := fmt.Sprint("stamp ", i)
+		change(next)
+		changed := time.Now()
+		for {
+			ok, err := service.Current(t.Context(), "ada", last)
+			must(t, err)
+			if !ok {
+				break
+			}
+			if time.Since(changed) > time.Second {
+				t.Fatal("the former stamp is still accepted after a second")
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		last = next
+	}
+}
+
+// startChild starts the second process and returns a function that has it give
+// ada another stamp.
+func startChild(t *testing.T, path string) func(stamp string) {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0]) // it ends with its input
+	cmd.Env = append(os.Environ(), childPath+"="+path)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	answers := bufio.NewReader(out)
+	expect := func(want string) {
+		t.Helper()
+		if got, err := answers.ReadString('\n'); strings.TrimSpace(got) != want {
+			t.Fatalf("the second process says %q, %v, want %q", got, err, want)
+		}
+	}
+	expect("open")
+	t.Cleanup(func() {
+		must(t, in.Close())
+		must(t, cmd.Wait())
+	})
+	return func(stamp string) {
+		t.Helper()
+		_, err := fmt.Fprintln(in, stamp)
+		must(t, err)
+		expect("done")
+	}
+}
+
+func TestProcessesThatStartAtOnceShareTheDatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data", "onnxgate.db")
+	const n = 6
+	errs := make(chan error, n)
+	for range n {
+		go func() {
+			s, err := sqlstore.Open(context.WithoutCancel(t.Context()), sqlstore.Config{Path: path})
+			if err == nil {
+				err = s.Close()
+			}
+			errs <- err
+		}()
+	}
+	for range n {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestTheFilesArePrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := open(t, filepath.Join(dir, "onnxgate.db"))
+	insert(t, s, record("ada", "user"))
+	modes := map[string]fs.FileMode{}
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		must(t, err)
+		info, err := os.Stat(path)
+		must(t, err)
+		modes[filepath.Base(path)] = info.Mode().Perm()
+		return nil
+	})
+	must(t, err)
+	want := map[string]fs.FileMode{"data": 0o700, "onnxgate.db": 0o600, "onnxgate.db-wal": 0o600, "onnxgate.db-shm": 0o600}
+	if diff := cmp.Diff(want, modes); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPathsAreTakenLiterally(t *testing.T) {
+	for _, name := range []string{"a?mode=memory.db", "b#c.db", "d%41.db", "e f.db", "ünïcode.db", "g&_pragma=x.db"} {
+		dir := t.TempDir()
+		s := open(t, filepath.Join(dir, name))
+		insert(t, s, record("ada", "user"))
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+		entries, err := os.ReadDir(dir)
+		must(t, err)
+		for _, e := range entries {
+			if !strings.HasPrefix(e.Name(), name) {
+				t.Errorf("%q made the file %q", name, e.Name())
+			}
+		}
+	}
+}
+
+func TestARelativePathIsOpened(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := open(t, filepath.Join("data", "onnxgate.db"))
+	insert(t, s, record("ada", "user"))
+	if info, err := os.Stat("data/onnxgate.db"); err != nil || info.Size() == 0 {
+		t.Errorf("data/onnxgate.db: %v, %v", info, err)
+	}
+}
+
+func TestADatabaseThatIsNotOursIsRefused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		prepare func(t *testing.T, path string)
+		want    string
+	}{
+		"of a newer version": {func(t *testing.T, path string) {
+			t.Helper()
+			must(t, open(t, path).Close())
+			execute(t, path, "PRAGMA user_version = 1000")
+		}, "schema version 1000"},
+		"of another program": {func(t *testing.T, path string) {
+			t.Helper()
+			execute(t, path, "CREATE TABLE t (x)")
+		}, "another program"},
+		"no database": {func(t *testing.T, path string) {
+			t.Helper()
+			must(t, os.WriteFile(path, []byte(strings.Repeat("not a database\n", 100)), 0o600))
+		}, "not a database"},
+		"readable by others": {func(t *testing.T, path string) {
+			t.Helper()
+			must(t, os.WriteFile(path, nil, 0o600))
+			must(t, os.Chmod(path, 0o644))
+		}, "chmod 600"},
+		"a directory": {func(t *testing.T, path string) {
+			t.Helper()
+			must(t, os.Mkdir(path, 0o700))
+		}, "is a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "onnxgate.db")
+			tc.prepare(t, path)
+			s, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path})
+			if err == nil {
+				must(t, s.Close())
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("Open = %v, want %q and the path", err, tc.want)
+			}
+		})
+	}
+	if _, err := sqlstore.Open(t.Context(), sqlstore.Config{}); err == nil {
+		t.Error("no path: no error")
+	}
+}
+
+func execute(t *testing.T, path, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	must(t, err)
+	_, err = db.ExecContext(t.Context(), statement)
+	must(t, errors.Join(err, db.Close()))
+	must(t, os.Chmod(path, 0o600))
+}
+
+// schema1 is a database of schema version 1, as the first release makes it.
+const schema1 = "testdata/schema-1.db"
+
+func TestTheFirstSchemaIsStillRead(t *testing.T) {
+	disabled := record("dora", "analyst")
+	disabled.Disabled, disabled.Tenant = true, "acme"
+	admin := record("admin", "admin")
+	admin.InitialPassword = true
+	want := []*accounts.Record{admin, record("ada", "admin", "user"), disabled}
+	if *update {
+		_ = os.Remove(schema1)
+		s := open(t, schema1)
+		insert(t, s, want...)
+		must(t, s.Close())
+	}
+	path := filepath.Join(t.TempDir(), "onnxgate.db")
+	data, err := os.ReadFile(schema1)
+	must(t, err)
+	must(t, os.WriteFile(path, data, 0o600))
+	s := open(t, path)
+	for _, w := range want {
+		got, err := s.Record(t.Context(), w.Name)
+		must(t, err)
+		if diff := cmp.Diff(w, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestAStoreOutOfReachIsUnavailable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "onnxgate.db")
+	first := open(t, path)
+	insert(t, first, record("ada", "user"))
+	must(t, first.Close())
+	if _, err := first.Revision(t.Context()); err == nil {
+		t.Error("a closed store answers")
+	}
+
+	s := open(t, path)
+	info, err := os.Stat(path)
+	must(t, err)
+	garbage := bytes.Repeat([]byte{0xff}, int(info.Size())-4096)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt(garbage, 4096) // everything but the schema
+	must(t, errors.Join(err, f.Close()))
+	_, errUsers := s.Users(t.Context())
+	_, errRecord := s.Record(t.Context(), "ada")
+	_, errStamps := s.Stamps(t.Context())
+	errUpdate := s.Update(t.Context(), func(tx accounts.Tx) error { return tx.Delete("ada") })
+	for _, err := range []error{errUsers, errRecord, errStamps, errUpdate} {
+		if f := fault.As(err); f == nil || f.Kind != fault.Unavailable || f.RetryAfter < time.Second {
+			t.Errorf("a broken database: %v, want unavailable", err)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package telemetry
+
+import (
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"onnxgate/internal/fault"
+)
+
+// Metrics are the numbers that the server shows, in a registry of their own.
+// What a request touches is looked up beforehand: Route and Model give handles
+// that count without a search for labels.
+type Metrics struct {
+	registry    *prometheus.Registry
+	requests    *prometheus.CounterVec
+	durations   *prometheus.HistogramVec
+	predictions *prometheus.CounterVec
+	engine      *prometheus.HistogramVec
+	refusals    []prometheus.Counter // by fault.Kind
+}
+
+// NewMetrics returns metrics in which nothing has happened yet. Version is
+// what build_info shows.
+func NewMetrics(version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onnxgate_http_requests_total",
+			Help: "Requests answered, by method, route pattern and status code.",
+		}, []string{"method", "route", "code"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "onnxgate_http_request_duration_seconds",
+			Help:    "Time from the end of a request's header to the end of its answer.",
+			Buckets: []float64{1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"method", "route"}),
+		predictions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onnxgate_predictions_total",
+			Help: "Rows predicted, by model and version.",
+		}, []string{"model", "version"}),
+		engine: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "onnxgate_prediction_duration_seconds",
+			Help:    "Time that one call of a model took in the engine, whatever its rows.",
+			Buckets: []float64{2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"model", "version"}),
+	}
+	refusals := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "onnxgate_refusals_total",
+		Help: "Requests that were not served, by reason.",
+	}, []string{"reason"})
+	for _, kind := range fault.Kinds() {
+		m.refusals = append(m.refusals, refusals.WithLabelValues(Reason(kind)))
+	}
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "onnxgate_build_info",
+		Help: "1, labelled with what the server was built from.",
+	}, []string{"version", "goversion"})
+	build.WithLabelValues(version, runtime.Version()).Set(1)
+	m.registry.MustRegister(m.requests, m.durations, m.predictions, m.engine, refusals, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Reason returns the word for a kind of fault in metrics and access lines.
+func Reason(kind fault.Kind) string { return strings.ReplaceAll(kind.String(), " ", "_") }
+
+// Registry returns what a scrape reads.
+func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+// Refused counts one request that was not served.
+func (m *Metrics) Refused(kind fault.Kind) {
+	if int(kind) < len(m.refusals) {
+		m.refusals[kind].Inc()
+	}
+}
+
+// RouteMetrics counts the requests of one route.
+type RouteMetrics struct {
+	requests  *prometheus.CounterVec // its labels but the code are set
+	durations prometheus.Observer
+	codes     [600]atomic.Pointer[prometheus.Counter]
+}
+
+// Route returns the numbers of a route. Method and pattern must come from a
+// closed list, never from a client.
+func (m *Metrics) Route(method, pattern string) *RouteMetrics {
+	return &RouteMetrics{
+		requests:  m.requests.MustCurryWith(prometheus.Labels{"method": method, "route": pattern}),
+		durations: m.durations.WithLabelValues(method, pattern),
+	}
+}
+
+// Observe counts one request.
+func (r *RouteMetrics) Observe(status int, took time.Duration) {
+	if status < 0 || status >= len(r.codes) {
+		status = 0
+	}
+	counter := r.codes[status].Load()
+	if counter == nil {
+		c := r.requests.WithLabelValues(strconv.Itoa(status))
+		counter = &c
+		r.codes[status].Store(counter)
+	}
+	(*counter).Inc()
+	r.durations.Observe(took.Seconds())
+}
+
+// ModelMetrics counts the predictions of one version of a model.
+type ModelMetrics struct {
+	rows     prometheus.Counter
+	duration prometheus.Observer
+}
+
+// Model returns the numbers of a version of a model that is loaded.
+func (m *Metrics) Model(name, version string) *ModelMetrics {
+	return &ModelMetrics{
+		rows:     m.predictions.WithLabelValues(name, version),
+		duration: m.engine.WithLabelValues(name, version),
+	}
+}
+
+// Observe counts one call of the model.
+func (m *ModelMetrics) Observe(rows int, took time.Duration) {
+	m.rows.Add(float64(rows))
+	m.duration.Observe(took.Seconds())
+}

@@ -1,0 +1,175 @@
+// Command bench measures what the whole server costs, beside a bare TLS
+// handler that does the same work with none of the security:
+//
+//	go run ./scripts/bench -onnxgate bin/onnxgate
+//
+// Both servers run as processes of their own, take the same requests over
+// keep-alive HTTP/1.1 in short slices that alternate, and send the same bytes
+// and headers. The CPU time is that of /proc/PID/stat. Everything is printed as
+// the median over the slices; compare ratios, not times.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	var opt options
+	flag.StringVar(&opt.binary, "onnxgate", "bin/onnxgate", "the server's binary")
+	flag.StringVar(&opt.bare, "bare", "", "serve as the bare handler with the files of this folder (used by the program itself)")
+	flag.IntVar(&opt.rounds, "rounds", 15, "slices for each server")
+	flag.IntVar(&opt.requests, "requests", 8000, "requests in a slice")
+	flag.IntVar(&opt.connections, "connections", 4, "connections that send at the same time")
+	flag.Parse()
+	if opt.bare != "" {
+		return serveBare(ctx, opt.bare)
+	}
+	dir, err := os.MkdirTemp("", "onnxgate-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	return measure(ctx, opt, dir)
+}
+
+type options struct {
+	binary, bare                  string
+	rounds, requests, connections int
+}
+
+func measure(ctx context.Context, opt options, dir string) error {
+	gate, err := startGate(ctx, opt.binary, filepath.Join(dir, "data"), filepath.Join(dir, "gate.log"))
+	if err != nil {
+		return err
+	}
+	defer gate.stop()
+	token, err := gate.login(ctx)
+	if err != nil {
+		return err
+	}
+	gate.requests = predictions(gate.addr, token)
+	sample, err := exchange(ctx, gate)
+	if err != nil {
+		return err
+	}
+	bare, err := startBare(ctx, dir, gate, sample)
+	if err != nil {
+		return err
+	}
+	defer bare.stop()
+	bare.requests = predictions(bare.addr, token)
+	if err := compare(ctx, opt, gate, bare); err != nil {
+		return err
+	}
+	return gateOnly(ctx, opt, gate, dir)
+}
+
+// compare prints the CPU time per request of both servers and their ratio.
+func compare(ctx context.Context, opt options, gate, bare *server) error {
+	var ratios, gateCost, bareCost []float64
+	for round := range opt.rounds + 1 {
+		g, err := cost(ctx, opt, gate)
+		if err != nil {
+			return fmt.Errorf("onnxgate: %w", err)
+		}
+		b, err := cost(ctx, opt, bare)
+		if err != nil {
+			return fmt.Errorf("bare handler: %w", err)
+		}
+		if round == 0 {
+			continue // warm-up
+		}
+		gateCost, bareCost, ratios = append(gateCost, g), append(bareCost, b), append(ratios, g/b)
+	}
+	fmt.Printf("server CPU per authenticated HTTPS POST /predict   onnxgate %.1f µs   bare net/http %.1f µs   ratio %.2f (%.2f to %.2f)\n",
+		median(gateCost), median(bareCost), median(ratios), slices.Min(ratios), slices.Max(ratios))
+	return nil
+}
+
+// gateOnly prints what has no counterpart: memory, size and start.
+func gateOnly(ctx context.Context, opt options, gate *server, dir string) error {
+	for sent := 0; sent < 100_000; sent += opt.requests {
+		if _, err := cost(ctx, opt, gate); err != nil {
+			return err
+		}
+	}
+	resident, err := gate.resident()
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(opt.binary)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("resident after more than 100,000 predictions       %.1f MiB\n", float64(resident)/(1<<20))
+	fmt.Printf("binary                                             %.1f MB\n", float64(info.Size())/1e6)
+	token := gate.token
+	gate.stop()
+	var starts []float64
+	for range 7 {
+		elapsed, err := startToPrediction(ctx, opt.binary, dir, token)
+		if err != nil {
+			return err
+		}
+		starts = append(starts, float64(elapsed)/float64(time.Millisecond))
+	}
+	fmt.Printf("start to first prediction, prepared data folder    %.0f ms\n", median(starts))
+	return nil
+}
+
+// startToPrediction starts the server on the data that an earlier one left and
+// returns the time until the first prediction is answered.
+func startToPrediction(ctx context.Context, binary, dir, token string) (time.Duration, error) {
+	start := time.Now()
+	gate, err := startGate(ctx, binary, filepath.Join(dir, "data"), filepath.Join(dir, "gate.log"))
+	if err != nil {
+		return 0, err
+	}
+	defer gate.stop()
+	gate.requests = predictions(gate.addr, token)
+	if _, err := exchange(ctx, gate); err != nil {
+		return 0, err
+	}
+	return time.Since(start), nil
+}
+
+// cost returns the server's CPU time per request over one slice, in µs.
+func cost(ctx context.Context, opt options, s *server) (float64, error) {
+	before, err := s.cpu()
+	if err != nil {
+		return 0, err
+	}
+	if err := load(ctx, s, opt.connections, opt.requests); err != nil {
+		return 0, err
+	}
+	after, err := s.cpu()
+	if err != nil {
+		return 0, err
+	}
+	if after == before {
+		return 0, errors.New("no CPU time was counted; send more -requests")
+	}
+	return float64(after-before) / float64(time.Microsecond) / float64(opt.requests), nil
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}

@@ -1,0 +1,62 @@
+# Sourced by test.sh: what tests need beside Go, one function for each need.
+# Each is quick when the need is met, and says what to do when it cannot meet it.
+
+CACHE=$PWD/.cache
+
+# debian COMMAND=PACKAGE… installs the packages of commands that are missing,
+# through root or `sudo -n`. Otherwise it prints the line to run; the tests that
+# need them are skipped and say so.
+debian() {
+	local missing=() pair
+	for pair in "$@"; do
+		command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+	done
+	((${#missing[@]})) || return 0
+	local as=()
+	((EUID == 0)) || as=(sudo -n)
+	if command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }; then
+		"${as[@]}" apt-get update -q >/dev/null &&
+			DEBIAN_FRONTEND=noninteractive "${as[@]}" apt-get install -qy --no-install-recommends "${missing[@]}" >/dev/null &&
+			return 0
+	fi
+	echo "some tests will be skipped; to run them: sudo apt-get install -y ${missing[*]}" >&2
+}
+
+# venv NAME REQUIREMENTS makes .cache/NAME with the pinned packages, again only
+# when the file has changed.
+venv() {
+	local dir=$CACHE/$1 requirements=$2 stamp
+	stamp=$(sha256sum "$requirements" | cut -d' ' -f1)
+	[[ -e $dir/$stamp ]] && return 0
+	debian python3=python3 || true
+	if ! python3 -m venv --clear "$dir" >/dev/null 2>&1; then
+		echo "some tests will be skipped; to run them: sudo apt-get install -y python3-venv" >&2
+		return 0
+	fi
+	if "$dir/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"; then
+		touch "$dir/$stamp"
+	else
+		echo "some tests will be skipped: pip could not install $requirements" >&2
+	fi
+}
+
+# node_modules NAME installs the packages of the folder NAME (package.json and
+# package-lock.json) into .cache/NAME, again only when the lock has changed.
+node_modules() {
+	local dir=$CACHE/$(basename "$1") stamp
+	stamp=$(sha256sum "$1/package-lock.json" | cut -d' ' -f1)
+	[[ -e $dir/$stamp ]] && return 0
+	debian npm=npm || true
+	mkdir -p "$dir"
+	cp "$1/package.json" "$1/package-lock.json" "$dir"
+	if npm ci --silent --no-audit --no-fund --prefix "$dir"; then
+		touch "$dir/$stamp"
+	else
+		echo "some tests will be skipped: npm could not install $1" >&2
+	fi
+}
+
+# setup_tests meets every need.
+setup_tests() {
+	debian curl=curl openssl=openssl
+}
