@@ -17,7 +17,7 @@ import (
 	"onnxgate/internal/tensor"
 )
 
-func load(tb testing.TB, m *onnx.Model, limits onnx.Limits) *exec.Program {
+func loadModel(tb testing.TB, m *onnx.Model, limits onnx.Limits) *exec.Program {
 	tb.Helper()
 	p, err := exec.Load(Encode(m), limits)
 	if err != nil {
@@ -44,7 +44,7 @@ func results(n int) []*tensor.Tensor {
 }
 
 func TestInputsThatDoNotFitAreRefused(t *testing.T) {
-	p := load(t, identity(), onnx.Limits{})
+	p := loadModel(t, identity(), onnx.Limits{})
 	whole, err := tensor.New(tensor.Shape{1, 2}, []int64{1, 2})
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestInputsThatDoNotFitAreRefused(t *testing.T) {
 }
 
 func TestOutputsThatDoNotFitAreOurFault(t *testing.T) {
-	p := load(t, identity(), onnx.Limits{})
+	p := loadModel(t, identity(), onnx.Limits{})
 	x := floats(t, tensor.Shape{1, 2}, 1, 2)
 	for name, out := range map[string][]*tensor.Tensor{"none": nil, "nil": {nil}, "the input": {x}} {
 		if err := p.Run(t.Context(), []*tensor.Tensor{x}, out); fault.KindOf(err) != fault.Internal || err == nil {
@@ -126,7 +126,7 @@ func TestExtentsThatDoNotFitAreRefusedAtRunTime(t *testing.T) {
 		{"a scalar to normalize", free(Model(ML("Normalizer", Names("x"), Names("y")))), []*tensor.Tensor{floats(t, nil, 1)}, "rows of features"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := load(t, c.m, onnx.Limits{}).Run(t.Context(), c.in, results(1))
+			err := loadModel(t, c.m, onnx.Limits{}).Run(t.Context(), c.in, results(1))
 			if c.want == "" {
 				if err != nil {
 					t.Error(err)
@@ -146,7 +146,7 @@ func TestResultsBeyondTheMemoryOfARunAreRefused(t *testing.T) {
 	column := onnx.TensorOf(tensor.Float32, tensor.Dim{Size: -1}, tensor.Dim{Size: 1})
 	row := onnx.TensorOf(tensor.Float32, tensor.Dim{Size: -1})
 	m.Graph.Inputs = []*onnx.ValueInfo{{Name: "x", Type: &column}, {Name: "w", Type: &row}}
-	p := load(t, m, onnx.Limits{RunMemory: 10 << 20})
+	p := loadModel(t, m, onnx.Limits{RunMemory: 10 << 20})
 	in := []*tensor.Tensor{floats(t, tensor.Shape{5000, 1}, make([]float32, 5000)...), floats(t, tensor.Shape{5000}, make([]float32, 5000)...)}
 	err := p.Run(t.Context(), in, results(1))
 	if fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), "send fewer rows") {
@@ -163,7 +163,7 @@ func TestResultsBeyondTheMemoryOfARunAreRefused(t *testing.T) {
 func TestAnEndedContextStopsTheRun(t *testing.T) {
 	m := Model(chain(3, false)...)
 	m.Graph.Nodes = []*onnx.Node{Node("Add", Names("x", "x"), Names("a")), Node("Mul", Names("a", "a"), Names("y"))}
-	p := load(t, m, onnx.Limits{})
+	p := loadModel(t, m, onnx.Limits{})
 	in := []*tensor.Tensor{floats(t, tensor.Shape{1, 2}, 1, 2)}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -193,7 +193,7 @@ func TestOutputsOfEveryOrigin(t *testing.T) {
 	for _, name := range Names("x", "input again", "sum", "sum again", "square", "c", "constant", "folded", "maps") {
 		m.Graph.Outputs = append(m.Graph.Outputs, &onnx.ValueInfo{Name: name})
 	}
-	p := load(t, m, onnx.Limits{})
+	p := loadModel(t, m, onnx.Limits{})
 	out := results(9)
 	x := floats(t, tensor.Shape{1, 2}, 1, -2)
 	if err := p.Run(t.Context(), []*tensor.Tensor{x}, out); err != nil {
@@ -226,7 +226,7 @@ func TestInitializersThatDoubleAsInputsAreNone(t *testing.T) {
 	w := onnx.TensorOf(tensor.Float32, tensor.Dim{Size: 2})
 	m.Graph.Inputs = append(m.Graph.Inputs, &onnx.ValueInfo{Name: "w", Type: &w})
 	m.Graph.Initializers = []onnx.Initializer{{Name: "w", Tensor: floats(t, tensor.Shape{2}, 10, 20)}}
-	p := load(t, m, onnx.Limits{})
+	p := loadModel(t, m, onnx.Limits{})
 	if len(p.Inputs()) != 1 || p.Inputs()[0].Name != "x" {
 		t.Errorf("inputs %+v", p.Inputs())
 	}
@@ -236,7 +236,7 @@ func TestDeclaredShapesOfOutputsAreHints(t *testing.T) {
 	m := identity()
 	wrong := onnx.TensorOf(tensor.Float32, tensor.Dim{Size: 1})
 	m.Graph.Outputs[0].Type = &wrong
-	p := load(t, m, onnx.Limits{})
+	p := loadModel(t, m, onnx.Limits{})
 	want := []string{`output "y" is declared tensor(float32)[1], but is tensor(float32)[N,2]`}
 	if diff := cmp.Diff(want, p.Warnings()); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
@@ -252,7 +252,7 @@ func TestConcurrentRunsDoNotMeet(t *testing.T) {
 		Node("Add", Names("x", "x"), Names("a")), Node("Mul", Names("a", "a"), Names("b")),
 		Node("Sub", Names("b", "a"), Names("c")), Node("Add", Names("c", "b"), Names("y")),
 	)
-	p := load(t, m, onnx.Limits{})
+	p := loadModel(t, m, onnx.Limits{})
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
