@@ -2,6 +2,7 @@ package tree
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -33,10 +34,10 @@ type axis struct {
 	// The order of a value, less lo and shifted right, is its bucket; start
 	// has the first cell of each. At most steps bounds lie in one bucket; when
 	// steps is 0 they are too many, and are searched by halving.
-	lo, hi uint64
-	shift  uint
-	start  []uint32
-	steps  int
+	lo, width uint64 // of the orders with a bucket
+	shift     uint
+	start     []uint32
+	steps     int
 }
 
 const (
@@ -113,10 +114,10 @@ func (a *axis) build() {
 	a.n = len(a.bounds)
 	a.nan += a.n
 	if a.n > 0 {
-		a.lo, a.hi = a.bounds[0], a.bounds[a.n-1]+1
+		a.lo, a.width = a.bounds[0], a.bounds[a.n-1]+1-a.bounds[0]
 	}
 	a.chooseBuckets()
-	a.start = make([]uint32, (a.hi-a.lo)>>a.shift+2)
+	a.start = make([]uint32, a.width>>a.shift+2)
 	for _, k := range a.bounds {
 		a.start[(k-a.lo)>>a.shift+1]++
 	}
@@ -131,12 +132,11 @@ func (a *axis) build() {
 // chooseBuckets takes the widest buckets of one bound each, or, where that
 // needs too many of them, up to four for each bound.
 func (a *axis) chooseBuckets() {
-	width := a.hi - a.lo
 	for a.shift = 63; ; a.shift-- {
 		if a.steps = a.occupancy(a.shift); a.steps <= 1 {
 			break
 		}
-		if a.shift == 0 || width>>(a.shift-1) > uint64(max(1024, 8*a.n)) {
+		if a.shift == 0 || a.width>>(a.shift-1) > uint64(max(1024, 8*a.n)) {
 			break
 		}
 	}
@@ -144,7 +144,7 @@ func (a *axis) chooseBuckets() {
 		a.steps = 1
 		return
 	}
-	for width>>a.shift > uint64(max(256, 4*a.n)) {
+	for a.width>>a.shift > uint64(max(256, 4*a.n)) {
 		a.shift++
 	}
 	if a.steps = a.occupancy(a.shift); a.steps > maxSteps {
@@ -171,18 +171,26 @@ func (a *axis) cell(x float64) int {
 	if x != x {
 		return a.nan
 	}
-	k := min(max(order(x), a.lo), a.hi)
-	b := (k - a.lo) >> (a.shift & 63)
+	from := clamp(order(x), a.lo, a.width)
+	b := from >> (a.shift & 63)
 	i := int(a.start[b])
 	if a.steps == 0 {
-		return halve(a.bounds, i, int(a.start[b+1]), k)
+		return halve(a.bounds, i, int(a.start[b+1]), a.lo+from)
 	}
 	for range a.steps {
-		if a.bounds[i] < k {
-			i++
-		}
+		_, above := bits.Sub64(a.bounds[i], a.lo+from, 0)
+		i += int(place(above))
 	}
 	return i
+}
+
+// clamp returns how far k is from lo, at least 0 and at most width. It takes
+// no branch: which values are beyond all bounds is hard to predict.
+func clamp(k, lo, width uint64) uint64 {
+	d, under := bits.Sub64(k, lo, 0)
+	d &= under - 1
+	left, over := bits.Sub64(width, d, 0)
+	return width - left&(over-1)
 }
 
 // halve returns the first position in bounds[lo:hi] whose bound is not below
