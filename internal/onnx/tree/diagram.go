@@ -2,6 +2,7 @@ package tree
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 )
 
@@ -30,7 +31,20 @@ func (d *diagram[T]) run(x []T, cols int, scores []T, labels []int32) {
 		s := d.root
 		for i := range d.axes {
 			a := &d.axes[i]
-			s = d.next[int(s)+a.cell(float64(row[a.feature]))]
+			// This is a.cell, written out: the compiler will not inline it.
+			v := float64(row[a.feature])
+			key := min(max(order(v), a.lo), a.hi)
+			c := uint32(a.nan)
+			if v == v && a.steps > 0 {
+				c = a.start[(key-a.lo)>>(a.shift&63)]
+				for range a.steps {
+					_, above := bits.Sub64(a.bounds[c], key, 0)
+					c += uint32(above)
+				}
+			} else {
+				c = uint32(a.cell(v))
+			}
+			s = d.next[s+c]
 		}
 		copy(scores[:k], d.scores[int(s)*k:])
 		if labels != nil {

@@ -88,7 +88,7 @@ func sums[T float](p *plain, row []float64) []float64 {
 		if a.Aggregate == Average {
 			s[i] /= trees
 		}
-		if len(a.Base) > 0 {
+		if len(a.Base) > 0 && (has[i] || len(s) == 1) {
 			s[i] += T(a.Base[i])
 		}
 		out[i] = float64(s[i])
