@@ -31,6 +31,7 @@ type exchange struct {
 	// credential says that the request carried one, good or bad.
 	credential bool
 
+	ctx            requestContext
 	start          time.Time
 	status         int
 	bytes          int64
@@ -46,13 +47,20 @@ type exchange struct {
 // refuses what no route should see, and leaves the rest to the route.
 func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, listener: l, request: r, start: l.api.cfg.Now()}
-	ctx := r.Context()
+	x.ctx.now, x.ctx.routing = l.api.cfg.Now, l.api.routing()
+	ctx := x.within(r.Context())
 	defer func() { x.finish(ctx, recover()) }()
 	if err := l.admit(x, r); err != nil {
 		x.fail(ctx, l.router.format(r.URL.Path), err)
 		return
 	}
-	l.router.mux.ServeHTTP(x, r)
+	l.router.mux.ServeHTTP(x, r.WithContext(ctx))
+}
+
+// within returns the request's own context in that of the connection.
+func (x *exchange) within(parent context.Context) context.Context {
+	x.ctx.Context = reqctx.With(parent, &x.info) //nolint:fatcontext // set once, for the life of the request
+	return &x.ctx
 }
 
 // admit gives the request its id, its client's address and the headers of its
@@ -111,8 +119,9 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.request, x.route = r, e
 	x.allowOrigin()
-	ctx, cancel := withDeadline(reqctx.With(r.Context(), &x.info), x.start.Add(e.Timeout), e.api.cfg.Now)
-	defer cancel()
+	x.ctx.at = x.start.Add(e.Timeout)
+	defer x.ctx.release()
+	ctx := r.Context() // x.ctx
 	if err := e.serve(ctx, x); err != nil {
 		x.fail(ctx, e.Errors, err)
 	}
@@ -232,6 +241,7 @@ func (x *exchange) finish(ctx context.Context, v any) {
 	}
 	buffers.Put(x.body)
 	x.body = nil
+	x.listener.api.routes.Put(x.ctx.routing)
 	x.observe()
 	if !answered {
 		panic(http.ErrAbortHandler) // the answer is cut off: let the client see it
@@ -283,10 +293,16 @@ func (x *exchange) observe() {
 	a.cfg.AccessLog.Log(&line)
 }
 
+// countedByServer is the length up to which net/http itself finds out how long
+// an answer is.
+const countedByServer = 2048
+
 // send writes a whole answer.
 func (x *exchange) send(status int, body []byte) {
-	x.lengthValue[0] = strconv.Itoa(len(body))
-	x.Header()["Content-Length"] = x.lengthValue[:]
+	if len(body) > countedByServer {
+		x.lengthValue[0] = strconv.Itoa(len(body))
+		x.Header()["Content-Length"] = x.lengthValue[:]
+	}
 	x.WriteHeader(status)
 	_, _ = x.Write(body) // a client that does not read is no fault of ours
 }

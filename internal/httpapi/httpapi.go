@@ -20,9 +20,11 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"onnxgate/internal/authn"
@@ -123,6 +125,7 @@ type API struct {
 	dynamic atomic.Pointer[dynamic]
 
 	scrape        http.Handler
+	routes        sync.Pool // of *chi.Context
 	contracts     contracts
 	public, admin *Listener
 }
@@ -212,6 +215,15 @@ func (a *API) Reload(s Settings) {
 func policy(name LimitName, rate limit.Rate) string {
 	return `"` + name.String() + `";q=` + strconv.FormatInt(rate.Requests, 10) +
 		";w=" + strconv.FormatInt(int64(rate.Window/time.Second), 10)
+}
+
+// routing returns chi's state of one request.
+func (a *API) routing() *chi.Context {
+	if c, ok := a.routes.Get().(*chi.Context); ok {
+		c.Reset()
+		return c
+	}
+	return chi.NewRouteContext()
 }
 
 func join(words []string) string { return strings.Join(words, ", ") }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -55,10 +56,12 @@ type AccessConfig struct {
 // AccessLog writes one line for each request. Lines wait in memory for at most
 // FlushEvery; Close writes the rest. It is safe for concurrent use.
 type AccessLog struct {
-	encode func([]byte, *Access) []byte
+	format Format
 	level  slog.Leveler
 
 	mu     sync.Mutex // guards what follows
+	second int64      // the second that stamp shows, as Unix time
+	stamp  []byte
 	lines  []byte
 	timer  *time.Timer // set while a flush is to come
 	closed bool
@@ -71,11 +74,7 @@ type AccessLog struct {
 
 // NewAccessLog returns a log that writes to cfg.Writer.
 func NewAccessLog(cfg AccessConfig) *AccessLog {
-	l := &AccessLog{w: cfg.Writer, level: cfg.Level, encode: appendText}
-	if cfg.Format == JSON {
-		l.encode = appendJSON
-	}
-	return l
+	return &AccessLog{w: cfg.Writer, level: cfg.Level, format: cfg.Format, second: math.MinInt64}
 }
 
 // Log adds the line of one request.
@@ -84,7 +83,7 @@ func (l *AccessLog) Log(a *Access) {
 		return
 	}
 	l.mu.Lock()
-	l.lines = l.encode(l.lines, a)
+	l.append(a)
 	full := len(l.lines) >= flushSize || l.closed
 	if !full && l.timer == nil {
 		l.timer = time.AfterFunc(FlushEvery, l.flush)
@@ -131,9 +130,30 @@ func (l *AccessLog) flush() {
 	l.spare = lines
 }
 
-func appendJSON(b []byte, a *Access) []byte {
+// append adds a line. The date and the second are written once a second.
+func (l *AccessLog) append(a *Access) {
+	if s := a.Time.Unix(); s != l.second {
+		l.second, l.stamp = s, a.Time.UTC().AppendFormat(l.stamp[:0], "2006-01-02T15:04:05")
+	}
+	if l.format == JSON {
+		l.lines = appendJSON(l.lines, l.stamp, a)
+		return
+	}
+	l.lines = appendLine(l.lines, l.stamp, a)
+}
+
+const digits = "0123456789"
+
+// appendTime appends a time in UTC with milliseconds.
+func appendTime(b, stamp []byte, t time.Time) []byte {
+	ms := t.Nanosecond() / int(time.Millisecond)
+	b = append(b, stamp...)
+	return append(append(b, '.'), digits[ms/100], digits[ms/10%10], digits[ms%10], 'Z')
+}
+
+func appendJSON(b, stamp []byte, a *Access) []byte {
 	b = append(b, `{"time":"`...)
-	b = a.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = appendTime(b, stamp, a.Time)
 	b = append(b, `","level":"INFO","msg":"request","method":`...)
 	b = appendQuoted(b, a.Method)
 	b = appendMember(b, "route", a.Route)
@@ -169,9 +189,9 @@ func appendMember(b []byte, name, value string) []byte {
 	return appendQuoted(b, value)
 }
 
-func appendText(b []byte, a *Access) []byte {
+func appendLine(b, stamp []byte, a *Access) []byte {
 	b = append(b, "time="...)
-	b = a.Time.AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
+	b = appendTime(b, stamp, a.Time)
 	b = append(b, " level=INFO msg=request"...)
 	b = appendPair(b, "method", a.Method)
 	b = appendPair(b, "route", a.Route)
@@ -270,5 +290,5 @@ func appendMillis(b []byte, d time.Duration) []byte {
 	us := max(0, d.Microseconds())
 	b = strconv.AppendInt(b, us/1000, 10)
 	us %= 1000
-	return append(b, '.', byte('0'+us/100), byte('0'+us/10%10), byte('0'+us%10))
+	return append(append(b, '.'), digits[us/100], digits[us/10%10], digits[us%10])
 }
