@@ -36,7 +36,7 @@ proof: build ## Run everything that is too long for each change, and write docs/
 	@scripts/proof.sh
 
 image: ## Build the container image onnxgate:VERSION with docker, podman or buildah
-	@scripts/image.sh $(VERSION)
+	@VERSION=$(VERSION) scripts/image.sh
 
 model: ## Train and export the shipped model and its golden data again
 	@scripts/make_model.sh

@@ -42,7 +42,7 @@ type listed struct {
 
 func TestImportsPointDown(t *testing.T) {
 	seen := map[string]bool{}
-	for _, p := range packages(t) {
+	for _, p := range packages(t, "./...") {
 		from, ok := layerOf(p.ImportPath)
 		if !ok {
 			continue
@@ -82,9 +82,9 @@ func checkImport(t *testing.T, path, from, imp string) {
 	}
 }
 
-func packages(t *testing.T) []listed {
+func packages(t *testing.T, pattern string) []listed {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", pattern)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
