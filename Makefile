@@ -21,7 +21,7 @@ build: ## Build bin/onnxgate, static and reproducible
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/onnxgate ./cmd/onnxgate
 
 test: ## Run every test, after setting up what they need
-	@scripts/test.sh
+	@scripts/test.sh $(ARGS)
 
 lint: ## Check format, vet and golangci-lint
 	@scripts/lint.sh
@@ -36,7 +36,7 @@ proof: build ## Run everything that is too long for each change, and write docs/
 	@scripts/proof.sh
 
 image: ## Build the container image onnxgate:VERSION with docker, podman or buildah
-	@scripts/image.sh $(VERSION)
+	@VERSION=$(VERSION) scripts/image.sh
 
 model: ## Train and export the shipped model and its golden data again
 	@scripts/make_model.sh

@@ -130,13 +130,15 @@ func makeDataDir(dir string) error {
 	return nil
 }
 
-// The files of the data directory.
-func databaseFile(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "onnxgate.db") }
-func passwordFile(cfg *config.Config) string {
-	return filepath.Join(cfg.DataDir, "initial-admin-password")
-}
-func keysDir(cfg *config.Config) string  { return filepath.Join(cfg.DataDir, "keys") }
-func certsDir(cfg *config.Config) string { return filepath.Join(cfg.DataDir, "tls") }
+// What is in the data directory.
+const (
+	databaseFile = "onnxgate.db"
+	passwordFile = "initial-admin-password"
+	keysDir      = "keys"
+	certsDir     = "tls"
+)
+
+func inDataDir(cfg *config.Config, name string) string { return filepath.Join(cfg.DataDir, name) }
 
 // OpenAccounts opens the users of the data directory, for a command that works
 // beside the server. The caller must call the function it returns.
@@ -144,11 +146,11 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 	if err := makeDataDir(cfg.DataDir); err != nil {
 		return nil, nil, err
 	}
-	store, err := sqlstore.Open(ctx, sqlstore.Config{Path: databaseFile(cfg)})
+	store, err := sqlstore.Open(ctx, sqlstore.Config{Path: inDataDir(cfg, databaseFile)})
 	if err != nil {
 		return nil, nil, err
 	}
-	service, err := accounts.New(accounts.Config{Store: store, InitialPasswordFile: passwordFile(cfg), Now: time.Now})
+	service, err := accounts.New(accounts.Config{Store: store, InitialPasswordFile: inDataDir(cfg, passwordFile), Now: time.Now})
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
@@ -156,12 +158,12 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 }
 
 func (a *App) openAccounts(ctx context.Context) error {
-	store, err := sqlstore.Open(ctx, sqlstore.Config{Path: databaseFile(a.cfg)})
+	store, err := sqlstore.Open(ctx, sqlstore.Config{Path: inDataDir(a.cfg, databaseFile)})
 	if err != nil {
 		return err
 	}
 	a.store = store
-	a.accounts, err = accounts.New(accounts.Config{Store: store, InitialPasswordFile: passwordFile(a.cfg), Now: time.Now})
+	a.accounts, err = accounts.New(accounts.Config{Store: store, InitialPasswordFile: inDataDir(a.cfg, passwordFile), Now: time.Now})
 	if err != nil {
 		return err
 	}
@@ -171,14 +173,14 @@ func (a *App) openAccounts(ctx context.Context) error {
 	}
 	if created && !a.cfg.AdminPassword.IsSet() {
 		a.log.InfoContext(ctx, "made the first administrator; change the password and the file goes",
-			slog.String("user", accounts.AdminName), slog.String("password_file", passwordFile(a.cfg)))
+			slog.String("user", accounts.AdminName), slog.String("password_file", inDataDir(a.cfg, passwordFile)))
 	}
 	return nil
 }
 
 func (a *App) openKeys() (err error) {
 	a.keys, err = keys.Open(keys.Config{
-		Dir: keysDir(a.cfg), Algorithm: keys.Algorithm(a.cfg.JWTAlg), Secret: []byte(a.cfg.JWTSecret.Reveal()),
+		Dir: inDataDir(a.cfg, keysDir), Algorithm: keys.Algorithm(a.cfg.JWTAlg), Secret: []byte(a.cfg.JWTSecret.Reveal()),
 	})
 	return err
 }
@@ -189,7 +191,7 @@ func (a *App) openCerts() (err error) {
 	}
 	a.certs, err = certs.New(certs.Config{
 		CertFile: a.cfg.TLSCertFile, KeyFile: a.cfg.TLSKeyFile,
-		Dir: certsDir(a.cfg), Hosts: certificateHosts(a.cfg),
+		Dir: inDataDir(a.cfg, certsDir), Hosts: certificateHosts(a.cfg),
 		Now: time.Now, Changed: a.certificateChanged,
 	})
 	return err

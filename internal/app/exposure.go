@@ -80,9 +80,9 @@ func rateOf(cfg *config.Config, r *httpapi.Route) string {
 		return perAddress(cfg.RateToken)
 	case httpapi.PredictLimit:
 		return perAddress(cfg.RatePredict) + " (shared)"
-	default:
-		return "none"
+	case httpapi.NoLimit:
 	}
+	return "none"
 }
 
 func perAddress(rate string) string {

@@ -138,16 +138,22 @@ func (a *App) logStart(ctx context.Context) {
 func (a *App) Stop(ctx context.Context) error {
 	a.draining.Store(true)
 	a.log.InfoContext(ctx, "stopping")
-	var errs []error
+	var ends []func() error
 	for _, l := range a.listeners() {
-		if err := l.server.Shutdown(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("requests on %s were cut off: %w", l.net.Addr(), err), l.server.Close())
-		}
+		ends = append(ends, func() error { return l.stop(ctx) })
 	}
+	err := inParallel(ends...)
 	a.stopWatching()
 	a.background.Wait()
 	a.log.InfoContext(ctx, "stopped")
-	return errors.Join(append(errs, a.close())...)
+	return errors.Join(err, a.close())
+}
+
+func (l *listener) stop(ctx context.Context) error {
+	if err := l.server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests on %s were cut off: %w", l.net.Addr(), err), l.server.Close())
+	}
+	return nil
 }
 
 // Close gives back what New opened, for a server that was never started.

@@ -33,9 +33,9 @@ const (
 //
 // Processes that share the folder need no lock: the key is put in place once,
 // by a link that fails when there is one already, and is kept for good; every
-// certificate is made for the key that is in place, and replaces the one before
-// in one step. So no two files that do not belong together can be left behind,
-// by a crash neither.
+// certificate is made for the key that is in place. The first one is put there
+// in the same way, and a later one replaces it in one step. So no two files that
+// do not belong together can be left behind, by a crash neither.
 func (m *Manager) ensureOwn() error {
 	if cur := m.current.Load(); cur != nil && !m.endsSoon(cur.Leaf) {
 		if _, err := os.Stat(m.cfg.CertFile); err == nil {
@@ -62,11 +62,17 @@ func (m *Manager) ensureOwn() error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	certPEM, err := m.selfSign(key)
-	if err != nil {
+	certPEM, signErr := m.selfSign(key)
+	if signErr != nil {
+		return signErr
+	}
+	if err == nil { // there is one, and it ends soon
+		return replace(m.cfg.CertFile, certPEM, 0o644)
+	}
+	if err := place(m.cfg.CertFile, certPEM, 0o644); !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return replace(m.cfg.CertFile, certPEM, 0o644)
+	return nil // another process was faster, with the same key
 }
 
 func (m *Manager) endsSoon(leaf *x509.Certificate) bool {

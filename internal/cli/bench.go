@@ -162,7 +162,7 @@ func (b *bench) measure(ctx context.Context, rows int) (measurement, error) {
 	workers := make([]*worker, b.threads)
 	for i := range workers {
 		var err error
-		if workers[i], err = b.worker(rows, uint64(i)); err != nil { //nolint:gosec // G115: a small index
+		if workers[i], err = b.worker(rows, uint64(i)); err != nil {
 			return measurement{}, err
 		}
 	}

@@ -53,24 +53,19 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(fo
 // Run runs one command and returns the exit code. Errors are on standard error,
 // one line each.
 func Run(ctx context.Context, p *Process) int {
-	root := rootCommand(p)
+	root := rootCommand(p) //nolint:contextcheck // cobra hands the context of ExecuteContext to each command
 	root.SetArgs(p.Args[1:])
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return ExitOK
 	}
-	var usage *usageError
-	if errors.As(err, &usage) || isUnknownCommand(err) {
+	if _, wrongUse := errors.AsType[*usageError](err); wrongUse {
 		p.complain(fmt.Sprintf("%v; see `%s --help`", err, cmd.CommandPath()))
 		return ExitUsage
 	}
 	p.complain(err.Error())
 	return ExitFailed
 }
-
-// isUnknownCommand recognises the one usage error that cobra makes without
-// asking us.
-func isUnknownCommand(err error) bool { return strings.HasPrefix(err.Error(), "unknown command ") }
 
 func (p *Process) complain(text string) {
 	for line := range strings.SplitSeq(text, "\n") {
@@ -85,39 +80,38 @@ func (p *Process) printf(format string, args ...any) error {
 }
 
 func rootCommand(p *Process) *cobra.Command {
-	root := &cobra.Command{
-		Use:           "onnxgate",
-		Short:         "Serve ONNX models as a secure API",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-	}
+	root := group("onnxgate", "Serve ONNX models as a secure API",
+		serveCommand(p), userCommand(p), modelCommand(p), configCommand(p),
+		healthcheckCommand(p), versionCommand(p),
+	)
+	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(
-		serveCommand(p), userCommand(p), modelCommand(p), configCommand(p),
-		healthcheckCommand(p), versionCommand(p),
-	)
 	return root
 }
 
 // group is a command that only holds others.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: use, Short: short,
+		Use: use, Short: short, Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var names []string
-			for _, c := range cmd.Commands() {
+			for _, c := range commands {
 				names = append(names, c.Name())
 			}
-			if len(args) > 0 {
-				return usagef("unknown command %q for %q; there is %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
+			if len(args) == 0 {
+				return usagef("say what to do: %s %s", cmd.CommandPath(), strings.Join(names, "|"))
 			}
-			return usagef("say what to do: %s %s", cmd.CommandPath(), strings.Join(names, "|"))
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				return usagef("unknown command %q for %q; did you mean %q?", args[0], cmd.CommandPath(), near[0])
+			}
+			return usagef("unknown command %q for %q; there is %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
 		},
 	}
 	cmd.AddCommand(commands...)
+	cmd.SuggestionsMinimumDistance = 2
 	return cmd
 }
 

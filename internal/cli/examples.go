@@ -30,7 +30,7 @@ func (p *Process) printExamples(a *app.App, cfg *config.Config) error {
 		e.body = string(m.Schema.Example())
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nonnxgate serves on %s\n", url)
+	fmt.Fprintf(&b, "\nServing on %s\n", url)
 	if fingerprint != "" {
 		fmt.Fprintf(&b, "certificate SHA-256 %s\n", fingerprint)
 	}

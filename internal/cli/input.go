@@ -35,7 +35,7 @@ func random(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
 	case tensor.Float64:
 		return fill(shape, func() float64 { return r.Float64() * 10 })
 	case tensor.Half:
-		return fill(shape, func() tensor.Float16 { return tensor.Float16(0x3c00 + r.IntN(0xc00)) }) // from 1 to 8
+		return fill(shape, func() tensor.Float16 { return tensor.Float16(0x3c00 + r.IntN(0xc00)) }) //nolint:gosec // G115: from 1 to 8
 	case tensor.Bool:
 		return fill(shape, func() bool { return r.IntN(2) == 1 })
 	case tensor.String:
@@ -62,7 +62,7 @@ func random(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
 }
 
 func small[T uint8 | uint16 | uint32 | uint64 | int8 | int16 | int32 | int64](r *rand.Rand) func() T {
-	return func() T { return T(r.IntN(10)) } //nolint:gosec // G115: under 10
+	return func() T { return T(r.IntN(10)) }
 }
 
 func fill[T tensor.Element](shape tensor.Shape, next func() T) (*tensor.Tensor, error) {

@@ -58,26 +58,25 @@ func (*checker) checkOpsets(m *Model) error {
 	if len(m.Opsets) == 0 {
 		return fmt.Errorf("it names no operator set (opset_import)")
 	}
-	if err := consistentOpsets(m.Opsets); err != nil {
+	if err := agreeingOpsets(m.Opsets); err != nil {
 		return err
 	}
 	for _, f := range m.Functions {
-		if err := consistentOpsets(f.Opsets); err != nil {
+		if err := agreeingOpsets(f.Opsets); err != nil {
 			return fmt.Errorf("function %s: %w", Quote(f.Name), err)
 		}
 	}
 	return nil
 }
 
-// consistentOpsets refuses two versions of one domain. Naming one version twice
-// is how skl2onnx writes regressors by default.
-func consistentOpsets(opsets []Opset) error {
-	versions := make(map[string]int64, len(opsets))
+func agreeingOpsets(opsets []Opset) error {
+	seen := make(map[string]int64, len(opsets))
 	for _, o := range opsets {
-		if v, named := versions[o.Domain]; named && v != o.Version {
-			return fmt.Errorf("it names versions %d and %d of the operator set of domain %s", v, o.Version, Quote(o.Domain))
+		// skl2onnx writes some domains twice with one version.
+		if v, ok := seen[o.Domain]; ok && v != o.Version {
+			return fmt.Errorf("it imports versions %d and %d of the operator set of domain %s", v, o.Version, Quote(o.Domain))
 		}
-		versions[o.Domain] = o.Version
+		seen[o.Domain] = o.Version
 		if o.Version < 1 {
 			return fmt.Errorf("the operator set of domain %s has version %d", Quote(o.Domain), o.Version)
 		}
@@ -224,7 +223,7 @@ func (c *checker) checkNode(g *Graph, i int, n *Node, s *scope) error {
 			return fmt.Errorf("%s: attribute %s is unnamed or there twice", n.Label(i), Quote(a.Name))
 		}
 		attributes[a.Name] = true
-		for _, sub := range a.graphs() {
+		for _, sub := range a.Subgraphs() {
 			if err := c.checkGraph(sub, s); err != nil {
 				return fmt.Errorf("%s: attribute %s: %w", n.Label(i), Quote(a.Name), err)
 			}

@@ -153,8 +153,8 @@ func (b *Batch) setMember(f *field) {
 }
 
 // checkRow has package validator hold the row struct against the rules.
-// Members of features that are missing or were refused hold no value of this
-// request and do not count.
+// Members of features that were refused, as missing ones are too, hold no value
+// of this request and do not count.
 func (b *Batch) checkRow() error {
 	if b.schema.validate == nil {
 		return nil
@@ -174,7 +174,7 @@ func (b *Batch) checkRow() error {
 		if err != nil || i >= len(b.fields()) {
 			return fault.Wrap(fault.Internal, "", e)
 		}
-		if b.seen[i] == b.serial && b.faulty[i] != b.serial {
+		if b.faulty[i] != b.serial {
 			rules := b.fields()[i].rules
 			k := slices.IndexFunc(rules, func(r rule) bool { return r.tag == e.Tag() })
 			b.refuse(i, "", rules[k].detail)

@@ -64,9 +64,9 @@ var table = []Operator{
 	{ML, "Scaler", 1, one, one, parseScaler},
 	{ML, "Normalizer", 1, one, one, parseNormalizer},
 	{ML, "LinearRegressor", 1, one, one, parseLinearRegressor},
-	{ML, "LinearClassifier", 1, one, span{1, 2}, parseLinearClassifier},
+	{ML, "LinearClassifier", 1, one, two, parseLinearClassifier},
 
-	{ML, "TreeEnsembleClassifier", 1, one, span{1, 2}, parseTreeClassifier},
+	{ML, "TreeEnsembleClassifier", 1, one, two, parseTreeClassifier},
 	{ML, "TreeEnsembleRegressor", 1, one, one, parseTreeRegressor},
 	{ML, "TreeEnsemble", 5, one, one, parseTreeEnsemble},
 }

@@ -58,13 +58,16 @@ func (p *finisher[T]) finish(s []T) int32 {
 	}
 }
 
+// finishRegressor leaves a target that no leaf has voted for at zero, whatever
+// its base value, unless it is the only one.
 func (p *finisher[T]) finishRegressor(s []T) {
 	for i := range s {
+		has := voted(s[i])
 		s[i] += 0
 		if p.aggregate == Average {
 			s[i] /= p.trees
 		}
-		if len(p.base) > 0 {
+		if len(p.base) > 0 && (has || len(s) == 1) {
 			s[i] += p.base[i]
 		}
 	}
@@ -93,27 +96,23 @@ func (p *finisher[T]) finishClasses(s []T) int32 {
 	return max(best, 0)
 }
 
-// finishTwoClasses follows ONNX Runtime. A model of one column, as boosted
-// trees are exported, votes for class 0 to mean class 1: its score is spread
-// to both. The specification leaves base values open in this case.
+// finishTwoClasses follows ONNX Runtime where the specification is silent. A
+// model of one column, as boosted trees are exported, votes for class 0 to
+// mean class 1: its score is spread to both. A class without a vote has score
+// zero, and takes no base value that it does not share.
 func (p *finisher[T]) finishTwoClasses(s []T) int32 {
-	has1, spread := voted(s[1]), false
+	has0, has1 := voted(s[0]), voted(s[1])
 	s[0] += 0
 	s[1] += 0
-	switch len(p.base) {
-	case 2:
-		if has1 {
-			s[1] = p.base[1] + s[0]
-			s[0] = -s[1]
-		} else {
-			s[1] += p.base[1]
-			s[0] += p.base[0]
-		}
-	case 1:
+	switch {
+	case len(p.base) == 2 && has1:
+		s[1] = p.base[1] + s[0]
+		s[0] = -s[1]
+	case len(p.base) > 0:
 		s[0] += p.base[0]
-		spread = !has1
-	default:
-		spread = !has1
+	}
+	if !has0 {
+		s[0] = 0
 	}
 	positive := s[0]
 	if has1 {
@@ -127,7 +126,7 @@ func (p *finisher[T]) finishTwoClasses(s []T) int32 {
 	if positive > threshold {
 		label = 1
 	}
-	if spread {
+	if !has1 && len(p.base) < 2 {
 		p.spread(s)
 	} else {
 		transform(p.transform, s)
@@ -141,12 +140,12 @@ func (p *finisher[T]) spread(s []T) {
 	switch {
 	case p.transform == TransformProbit:
 		s[0], s[1] = probit(one), 0
-	case p.oneColumn && p.allPositive:
-		s[0], s[1] = 1-one, one
 	case !p.oneColumn && len(p.base) == 1:
-		s[0], s[1] = one, 0
+		s[0], s[1] = one, 0 // ONNX Runtime leaves the second as it finds it
 	case p.transform == TransformLogistic:
 		s[0], s[1] = logistic(-one), logistic(one)
+	case p.oneColumn && p.allPositive:
+		s[0], s[1] = 1-one, one
 	default:
 		s[0], s[1] = -one, one
 	}

@@ -1,0 +1,462 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"onnxgate/internal/app"
+	"onnxgate/internal/config"
+	"onnxgate/models"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const row = `{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}`
+
+// buffer is a log that can be read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// server is a running server and a client that trusts it.
+type server struct {
+	*app.App
+	dir    string
+	log    *buffer
+	client *http.Client
+	ended  bool
+}
+
+// load reads a configuration of the named settings, on ports of the system's
+// choice.
+func load(t *testing.T, dir string, vars map[string]string) *config.Config {
+	t.Helper()
+	all := map[string]string{
+		"ONNXGATE_DATA_DIR": dir, "ONNXGATE_ADDR": "127.0.0.1:0", "ONNXGATE_ADMIN_ADDR": "127.0.0.1:0",
+		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "off",
+	}
+	for name, value := range vars {
+		all["ONNXGATE_"+name] = value
+	}
+	empty := filepath.Join(t.TempDir(), "empty.env")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(config.Source{EnvFile: empty, Lookup: func(name string) (string, bool) { v, ok := all[name]; return v, ok }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func start(t *testing.T, dir string, vars map[string]string) *server {
+	t.Helper()
+	s := &server{dir: dir, log: &buffer{}}
+	a, err := app.New(t.Context(), load(t, dir, vars), app.Options{Log: s.log, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(errors.Join(err, a.Close()))
+	}
+	s.App = a
+	pool := x509.NewCertPool()
+	if _, file := a.Fingerprint(); file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil || !pool.AppendCertsFromPEM(pem) {
+			t.Fatalf("the certificate cannot be trusted: %v", err)
+		}
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+	s.client = &http.Client{Transport: transport}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		s.stop(t)
+	})
+	return s
+}
+
+// stop ends the server, which must work, unless it has ended.
+func (s *server) stop(t *testing.T) {
+	t.Helper()
+	if s.ended {
+		return
+	}
+	s.ended = true
+	if err := s.Stop(context.Background()); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+}
+
+// call returns the status and the body of one request.
+func (s *server) call(t *testing.T, method, target, token, contentType, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing was written
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(data)
+}
+
+// password is that of the first administrator.
+func (s *server) password(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(s.dir, "initial-admin-password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// token signs the administrator in.
+func (s *server) token(t *testing.T) string {
+	t.Helper()
+	form := url.Values{"username": {"admin"}, "password": {s.password(t)}}
+	status, body := s.call(t, http.MethodPost, "https://"+s.Addr()+"/token", "", "application/x-www-form-urlencoded", form.Encode())
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || status != http.StatusOK {
+		t.Fatalf("status %d, %v: %s", status, err, body)
+	}
+	return answer.AccessToken
+}
+
+func (s *server) predict(t *testing.T, token string) (int, string) {
+	t.Helper()
+	return s.call(t, http.MethodPost, "https://"+s.Addr()+"/predict", token, "application/json", row)
+}
+
+func TestServesAPredictionBehindAToken(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	if status, body := s.predict(t, ""); status != http.StatusUnauthorized {
+		t.Errorf("without a token: %d %s", status, body)
+	}
+	status, body := s.predict(t, s.token(t))
+	if status != http.StatusOK || !strings.HasPrefix(body, `{"prediction":0,"label":"setosa",`) {
+		t.Errorf("status %d: %s", status, body)
+	}
+	if status, body := s.call(t, http.MethodGet, "https://"+s.AdminAddr()+"/metrics", "", "", ""); status != http.StatusOK ||
+		!strings.Contains(body, `onnxgate_predictions_total{model="iris",version="1"} 1`) {
+		t.Errorf("metrics: %d, and the prediction is not counted", status)
+	}
+	s.stop(t)
+	for _, secret := range []string{s.password(t), "sepal", "5.1"} {
+		if strings.Contains(s.log.String(), secret) {
+			t.Errorf("the log shows %q:\n%s", secret, s.log)
+		}
+	}
+	for _, want := range []string{`"route":"POST /token"`, `"sha256_fingerprint":"`, `"password_file":"`, `"path":"/predict"`} {
+		if !strings.Contains(s.log.String(), want) {
+			t.Errorf("the log does not show %s:\n%s", want, s.log)
+		}
+	}
+}
+
+func TestTokensAndCertificateOutliveARestart(t *testing.T) {
+	dir := t.TempDir()
+	first := start(t, dir, nil)
+	token := first.token(t)
+	fingerprint, _ := first.Fingerprint()
+	first.stop(t)
+	second := start(t, dir, nil)
+	if status, body := second.predict(t, token); status != http.StatusOK {
+		t.Errorf("after a restart: %d %s", status, body)
+	}
+	if again, _ := second.Fingerprint(); again != fingerprint {
+		t.Error("another certificate after a restart")
+	}
+	if strings.Contains(second.log.String(), "first administrator") {
+		t.Error("a second start made an administrator")
+	}
+}
+
+func TestServersShareADataDirectory(t *testing.T) {
+	dir := t.TempDir()
+	servers := make([]*server, 3)
+	var wg sync.WaitGroup
+	for i := range servers {
+		wg.Go(func() { servers[i] = start(t, dir, nil) })
+	}
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	token := servers[0].token(t)
+	for i, s := range servers {
+		if status, body := s.predict(t, token); status != http.StatusOK {
+			t.Errorf("server %d: %d %s", i, status, body)
+		}
+	}
+}
+
+// open sends a request whose body is not complete, and returns its connection.
+func (s *server) open(t *testing.T, token string) net.Conn {
+	t.Helper()
+	transport, ok := s.client.Transport.(*http.Transport)
+	if !ok {
+		t.Fatal("not a transport")
+	}
+	cfg := transport.TLSClientConfig.Clone()
+	cfg.NextProtos = []string{"http/1.1"}
+	conn, err := (&tls.Dialer{Config: cfg}).DialContext(t.Context(), "tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = fmt.Fprintf(conn, "POST /predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", token, len(row))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The server asks for the body once the handler reads it.
+	line := make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n"))
+	if _, err := io.ReadFull(conn, line); err != nil || !bytes.HasPrefix(line, []byte("HTTP/1.1 100 ")) {
+		t.Fatalf("%v: %q", err, line)
+	}
+	return conn
+}
+
+func TestAStopAnswersRequestsThatWereTaken(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	conn := s.open(t, s.token(t))
+	defer conn.Close() //nolint:errcheck // nothing was written
+	ended := make(chan error, 1)
+	s.ended = true
+	go func() { ended <- s.Stop(context.Background()) }()
+	for { // until the listener is gone
+		probe, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr())
+		if err != nil {
+			break
+		}
+		_ = probe.Close()
+	}
+	if _, err := io.WriteString(conn, row); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) {
+		t.Errorf("%v: %q", err, answer)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+}
+
+func TestAStopDoesNotWaitBeyondItsDeadline(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	conn := s.open(t, s.token(t))
+	defer conn.Close() //nolint:errcheck // nothing was written
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.ended = true
+	if err := s.Stop(ctx); err == nil || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("Stop: %v, want an error that says what was cut off", err)
+	}
+	if answer, err := io.ReadAll(conn); len(answer) > 0 {
+		t.Errorf("an answer after the deadline: %q, %v", answer, err)
+	}
+}
+
+// copyModels makes a models directory with the shipped model.
+func copyModels(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, models.FS); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestAReloadTakesOverWhatCanChange(t *testing.T) {
+	folder := copyModels(t)
+	s := start(t, t.TempDir(), map[string]string{"MODELS_DIR": folder})
+	token := s.token(t)
+	if err := os.Rename(filepath.Join(folder, "iris"), filepath.Join(folder, "flowers")); err != nil {
+		t.Fatal(err)
+	}
+	s.Reload(t.Context(), func() (*config.Config, error) {
+		return load(t, s.dir, map[string]string{
+			"MODELS_DIR": folder, "RATE_PREDICT": "1/hour", "CORS_ORIGINS": "https://app.example", "LOG_LEVEL": "warn", "MAX_ROWS": "5",
+		}), nil
+	})
+	status, body := s.predict(t, token)
+	if status != http.StatusOK || !strings.Contains(body, `"model":"flowers"`) {
+		t.Errorf("status %d: %s", status, body)
+	}
+	if status, _ := s.predict(t, token); status != http.StatusTooManyRequests {
+		t.Errorf("status %d, want 429 under the new rate", status)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.Addr()+"/livez", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Origin", "https://app.example")
+	resp, err := s.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if got := resp.Header.Get("Access-Control-Allow-Origin"); got != "https://app.example" {
+		t.Errorf("Access-Control-Allow-Origin is %q", got)
+	}
+	s.stop(t)
+	log := s.log.String()
+	if !strings.Contains(log, `"msg":"setting needs a restart","setting":"ONNXGATE_MAX_ROWS"`) {
+		t.Errorf("nothing says that the rows need a restart:\n%s", log)
+	}
+	if strings.Contains(log, `"path":"/livez"`) {
+		t.Error("an access line in spite of the level warn")
+	}
+}
+
+func TestAReloadThatFailsLeavesEverythingServing(t *testing.T) {
+	folder := copyModels(t)
+	s := start(t, t.TempDir(), map[string]string{"MODELS_DIR": folder})
+	token := s.token(t)
+	if err := os.WriteFile(filepath.Join(folder, "iris", "1", "model.onnx"), []byte("broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Reload(t.Context(), func() (*config.Config, error) { return nil, errors.New("ONNXGATE_X: is no setting") })
+	if status, body := s.predict(t, token); status != http.StatusOK {
+		t.Errorf("status %d: %s", status, body)
+	}
+	for _, want := range []string{"ONNXGATE_X", "iris"} {
+		if !strings.Contains(s.log.String(), want) {
+			t.Errorf("the log does not name %s:\n%s", want, s.log)
+		}
+	}
+}
+
+func TestAStartThatCannotWorkNamesEveryReason(t *testing.T) {
+	folder := copyModels(t)
+	bad := filepath.Join(folder, "iris", "1", "model.onnx")
+	missing := filepath.Join(t.TempDir(), "missing.pem")
+	if err := os.WriteFile(bad, []byte("broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	weak := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(weak, []byte("password"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := load(t, t.TempDir(), map[string]string{
+		"MODELS_DIR": folder, "TLS_CERT_FILE": missing, "TLS_KEY_FILE": missing, "ADMIN_PASSWORD_FILE": weak,
+	})
+	_, err := app.New(t.Context(), cfg, app.Options{Log: io.Discard})
+	if err == nil {
+		t.Fatal("started")
+	}
+	for _, want := range []string{"iris", missing, "password"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not name %s", err, want)
+		}
+	}
+}
+
+func TestAnAddressThatIsTakenIsNamed(t *testing.T) {
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close() //nolint:errcheck // nothing was written
+	for _, setting := range []string{"ADDR", "ADMIN_ADDR"} {
+		a, err := app.New(t.Context(), load(t, t.TempDir(), map[string]string{setting: taken.Addr().String()}), app.Options{Log: io.Discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.Start(t.Context())
+		if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "ONNXGATE_"+setting) {
+			t.Errorf("error = %v, want one that names the address and the setting", err)
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestExposureSaysWhoMayDoWhatFromWhere(t *testing.T) {
+	find := func(vars map[string]string, route string) app.Exposed {
+		for _, e := range app.Exposure(load(t, "data", vars)) {
+			if e.Route == route {
+				return e
+			}
+		}
+		return app.Exposed{}
+	}
+	for name, tc := range map[string]struct {
+		vars map[string]string
+		want app.Exposed
+	}{
+		"predict": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "POST /predict", Who: "token: scope models:predict, a role of the model", From: "this machine (127.0.0.1:0)", Limit: "10/minute per address (shared)"},
+		},
+		"token, public": {
+			map[string]string{"ADDR": "0.0.0.0:8443", "RATE_TOKEN": "5/minute"},
+			app.Exposed{Route: "POST /token", Who: "everybody", From: "any host that reaches 0.0.0.0:8443", Limit: "5/minute per address"},
+		},
+		"plain HTTP":      {map[string]string{"TLS": "off"}, app.Exposed{Route: "GET /livez", Who: "everybody", From: "this machine (127.0.0.1:0), unencrypted", Limit: "none"}},
+		"contract closed": {nil, app.Exposed{Route: "GET /openapi.json", Who: "token", From: "this machine (127.0.0.1:0)", Limit: "none"}},
+		"contract open":   {map[string]string{"DOCS": "on"}, app.Exposed{Route: "GET /openapi.json", Who: "everybody", From: "this machine (127.0.0.1:0)", Limit: "none"}},
+		"docs closed":     {nil, app.Exposed{}},
+		"metrics":         {nil, app.Exposed{Route: "GET /metrics", Who: "everybody", From: "this machine (127.0.0.1:0)", Limit: "none"}},
+		"metrics, public": {
+			map[string]string{"ADMIN_ADDR": "[::]:9"},
+			app.Exposed{Route: "GET /metrics", Who: "token: scope metrics:read, role admin", From: "any host that reaches [::]:9", Limit: "none"},
+		},
+		"no admin": {map[string]string{"ADMIN_ADDR": "off"}, app.Exposed{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			route := tc.want.Route
+			if route == "" {
+				route = map[string]string{"docs closed": "GET /docs", "no admin": "GET /metrics"}[name]
+			}
+			if got := find(tc.vars, route); got != tc.want {
+				t.Errorf("got  %+v\nwant %+v", got, tc.want)
+			}
+		})
+	}
+}
