@@ -56,6 +56,7 @@ func (x *exchange) readBody(media string) ([]byte, error) {
 		return nil, tooLarge(limit) // before "100 Continue": nothing is read
 	}
 	x.body = buffers.Get()
+	x.allowTime()
 	// One byte more than announced: reading it is what finds the end.
 	if want := min(r.ContentLength, firstRead) + 1; int64(cap(x.body.B)) < want {
 		x.body.B = make([]byte, 0, want)
@@ -76,6 +77,16 @@ func (x *exchange) readBody(media string) ([]byte, error) {
 		if err != nil {
 			return nil, readFault(r, err)
 		}
+	}
+}
+
+// allowTime gives a long body, or one of unknown length, as long as its route
+// takes at most. What is short must come in the time that the server gives to
+// every request.
+func (x *exchange) allowTime() {
+	if n := x.request.ContentLength; n < 0 || n > firstRead {
+		// Where deadlines cannot be set, there is none to extend.
+		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(x.start.Add(x.route.Timeout))
 	}
 }
 

@@ -4,34 +4,22 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/go-chi/chi/v5"
 )
 
-// requestContext is the context of one request: the one of net/http, with chi's
-// routing state, which spares chi a context of its own, and with the deadline
-// of the route, which costs next to nothing until somebody waits for it. Most
-// requests are over in microseconds and look at Err at most: no timer is
-// started for them.
+// requestContext is the context of one request: the one of net/http, with the
+// deadline of the route, which costs next to nothing until somebody waits for
+// it. Most requests are over in microseconds and look at Err at most: no timer
+// is started for them.
 type requestContext struct {
 	context.Context //nolint:containedctx // a context wraps its parent
 
-	routing *chi.Context
-	now     func() time.Time
-	at      time.Time // zero before the route is known: no deadline
+	now func() time.Time
+	at  time.Time // zero before the route is known: no deadline
 
 	mu   sync.Mutex // guards what follows, which Done makes
 	done <-chan struct{}
 	err  func() error
 	stop context.CancelFunc
-}
-
-// Value adds chi's routing state to what the parent carries.
-func (c *requestContext) Value(key any) any {
-	if key == chi.RouteCtxKey {
-		return c.routing
-	}
-	return c.Context.Value(key)
 }
 
 // Deadline returns the earlier of the route's deadline and the parent's.

@@ -64,7 +64,7 @@ func (*API) docsPage(_ context.Context, x *exchange) error {
 
 // docsAsset sends a file of the page.
 func (*API) docsAsset(_ context.Context, x *exchange) error {
-	a, ok := docsAssets[x.request.PathValue("asset")]
+	a, ok := docsAssets[x.param("asset")]
 	if !ok {
 		return fault.New(fault.NotFound, "")
 	}

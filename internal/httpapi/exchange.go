@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-chi/chi/v5"
+
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
@@ -25,7 +27,8 @@ type exchange struct {
 
 	listener  *Listener
 	request   *http.Request
-	route     *endpoint // nil before routing and when nothing matched
+	route     *endpoint    // nil before routing and when nothing matched
+	params    *chi.Context // of the path
 	info      reqctx.Info
 	principal *identity.Principal
 	// credential says that the request carried one, good or bad.
@@ -46,19 +49,28 @@ type exchange struct {
 // ServeHTTP serves every request of a listener: it sets what every answer has,
 // refuses what no route should see, and leaves the rest to the route.
 func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, listener: l, request: r, start: l.api.cfg.Now()}
-	x.ctx.now, x.ctx.routing = l.api.cfg.Now, l.api.routing()
+	x := &exchange{ResponseWriter: w, listener: l, request: r, start: l.api.cfg.Now(), params: l.api.newParams()}
 	ctx := x.within(r.Context())
 	defer func() { x.finish(ctx, recover()) }()
 	if err := l.admit(x, r); err != nil {
 		x.fail(ctx, l.router.format(r.URL.Path), err)
 		return
 	}
-	l.router.mux.ServeHTTP(x, r.WithContext(ctx))
+	if x.route = l.router.find(x.params, r); x.route == nil {
+		l.router.noRoute(ctx, x)
+		return
+	}
+	x.allowOrigin()
+	x.ctx.at = x.start.Add(x.route.Timeout)
+	defer x.ctx.release()
+	if err := x.route.serve(ctx, x); err != nil {
+		x.fail(ctx, x.route.Errors, err)
+	}
 }
 
 // within returns the request's own context in that of the connection.
 func (x *exchange) within(parent context.Context) context.Context {
+	x.ctx.now = x.listener.api.cfg.Now
 	x.ctx.Context = reqctx.With(parent, &x.info) //nolint:fatcontext // set once, for the life of the request
 	return &x.ctx
 }
@@ -91,42 +103,23 @@ func (l *Listener) admit(x *exchange, r *http.Request) error {
 
 // noRoute answers a request that no route takes: a preflight, a path that does
 // not exist, or a method that the path does not have.
-func (r *router) noRoute(w http.ResponseWriter, req *http.Request) {
-	x, ok := w.(*exchange)
-	if !ok {
-		return
-	}
+func (r *router) noRoute(ctx context.Context, x *exchange) {
+	req := x.request
 	methods := r.allowed(req.URL.Path)
 	fromPage := x.allowOrigin()
 	switch {
 	case len(methods) == 0:
-		x.fail(req.Context(), Problem, fault.New(fault.NotFound, ""))
+		x.fail(ctx, Problem, fault.New(fault.NotFound, ""))
 	case fromPage && isPreflight(req):
 		x.preflight(methods)
 	default:
 		x.Header()["Allow"] = []string{join(methods)}
-		x.fail(req.Context(), r.format(req.URL.Path), fault.New(fault.MethodNotAllowed, ""))
+		x.fail(ctx, r.format(req.URL.Path), fault.New(fault.MethodNotAllowed, ""))
 	}
 }
 
-// ServeHTTP takes a request through the checks of its route, in the one order:
+// serve takes a request through the checks of its route, in the one order:
 // rate, credential, permission; then the handler.
-func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x, ok := w.(*exchange)
-	if !ok {
-		http.Error(w, "", http.StatusInternalServerError)
-		return
-	}
-	x.request, x.route = r, e
-	x.allowOrigin()
-	x.ctx.at = x.start.Add(e.Timeout)
-	defer x.ctx.release()
-	ctx := r.Context() // x.ctx
-	if err := e.serve(ctx, x); err != nil {
-		x.fail(ctx, e.Errors, err)
-	}
-}
-
 func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 	if err := e.api.takeRate(ctx, x, e.Limit); err != nil {
 		return err
@@ -250,7 +243,7 @@ func (x *exchange) finish(ctx context.Context, v any) {
 	}
 	buffers.Put(x.body)
 	x.body = nil
-	x.listener.api.routes.Put(x.ctx.routing)
+	x.listener.api.params.Put(x.params)
 	x.observe()
 	if !answered {
 		panic(http.ErrAbortHandler) // the answer is cut off: let the client see it
@@ -305,6 +298,10 @@ func (x *exchange) observe() {
 // countedByServer is the length up to which net/http itself finds out how long
 // an answer is.
 const countedByServer = 2048
+
+// param returns a parameter of the path, empty when the route has none of that
+// name.
+func (x *exchange) param(name string) string { return x.params.URLParam(name) }
 
 // send writes a whole answer.
 func (x *exchange) send(status int, body []byte) {

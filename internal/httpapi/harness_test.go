@@ -146,6 +146,7 @@ type fixture struct {
 	tokens  *tokenServer
 
 	public, admin *httptest.Server
+	readTimeout   time.Duration // of the servers, when it is not their own
 }
 
 func newAPI(tb testing.TB, change func(*httpapi.Config)) *fixture {
@@ -209,6 +210,9 @@ func (f *fixture) listen(l *httpapi.Listener) *httptest.Server {
 	s := httptest.NewUnstartedServer(nil)
 	s.Config = httpapi.NewServer(l, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}, slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.TLS = s.Config.TLSConfig
+	if f.readTimeout > 0 {
+		s.Config.ReadTimeout, s.Config.ReadHeaderTimeout = f.readTimeout, f.readTimeout
+	}
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	f.t.Cleanup(s.Close)
@@ -270,9 +274,9 @@ func (f *fixture) doAt(s *httptest.Server, q request) *reply {
 	return &reply{res, string(body)}
 }
 
-// raw sends bytes over one TLS connection of HTTP/1.1 and returns what comes
-// back until the server closes it.
-func (f *fixture) raw(text string) string {
+// raw sends bytes over one TLS connection of HTTP/1.1, each part a while after
+// the other, and returns what comes back until the server closes it.
+func (f *fixture) raw(parts ...string) string {
 	f.t.Helper()
 	transport, ok := f.public.Client().Transport.(*http.Transport)
 	if !ok {
@@ -287,8 +291,13 @@ func (f *fixture) raw(text string) string {
 	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		f.t.Fatal(err)
 	}
-	if _, err := io.WriteString(conn, text); err != nil {
-		f.t.Fatal(err)
+	for i, text := range parts {
+		if i > 0 {
+			time.Sleep(2 * f.readTimeout)
+		}
+		if _, err := io.WriteString(conn, text); err != nil {
+			f.t.Fatal(err)
+		}
 	}
 	out, err := io.ReadAll(conn)
 	var netErr net.Error

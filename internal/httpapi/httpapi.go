@@ -125,7 +125,7 @@ type API struct {
 	dynamic atomic.Pointer[dynamic]
 
 	scrape        http.Handler
-	routes        sync.Pool // of *chi.Context
+	params        sync.Pool // of *chi.Context
 	contracts     contracts
 	public, admin *Listener
 }
@@ -217,9 +217,9 @@ func policy(name LimitName, rate limit.Rate) string {
 		";w=" + strconv.FormatInt(int64(rate.Window/time.Second), 10)
 }
 
-// routing returns chi's state of one request.
-func (a *API) routing() *chi.Context {
-	if c, ok := a.routes.Get().(*chi.Context); ok {
+// newParams returns memory for the parameters of one path.
+func (a *API) newParams() *chi.Context {
+	if c, ok := a.params.Get().(*chi.Context); ok {
 		c.Reset()
 		return c
 	}

@@ -44,7 +44,7 @@ func (a *API) listModels(_ context.Context, x *exchange) error {
 
 // describeModel tells the contract of one model.
 func (a *API) describeModel(_ context.Context, x *exchange) error {
-	info, err := a.cfg.Catalog.Describe(x.principal, x.request.PathValue("model"))
+	info, err := a.cfg.Catalog.Describe(x.principal, x.param("model"))
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ const mediaJSON = "application/json"
 
 // predict runs a model on the rows of the body.
 func (a *API) predict(ctx context.Context, x *exchange) error {
-	call, err := a.cfg.Catalog.Open(ctx, x.principal, x.request.PathValue("model"), x.request.PathValue("version"))
+	call, err := a.cfg.Catalog.Open(ctx, x.principal, x.param("model"), x.param("version"))
 	if err != nil {
 		return err
 	}

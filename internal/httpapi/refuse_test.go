@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"onnxgate/internal/httpapi"
 )
@@ -303,6 +304,25 @@ func TestLengthIsRefusedBeforeAnythingIsRead(t *testing.T) {
 	got = f.raw(head + "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked)
 	if !strings.HasPrefix(got, "HTTP/1.1 200 ") {
 		t.Errorf("chunked and short: %.300q", got)
+	}
+}
+
+func TestShortBodyMustComeInTimeAndALongOneHasMore(t *testing.T) {
+	f := newAPI(t, nil)
+	f.readTimeout = 50 * time.Millisecond
+	f.serve()
+	const head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer admin\r\nContent-Type: application/json\r\nConnection: close\r\n"
+	got := f.raw(head + "Content-Length: 100\r\n\r\n{")
+	if !strings.HasPrefix(got, "HTTP/1.1 400 ") || !strings.Contains(got, "did not arrive in time") {
+		t.Errorf("short: %.400q", got)
+	}
+	got = f.raw(head+"Content-Length: 70000\r\n\r\n{", strings.Repeat("x", 69_999))
+	if !strings.HasPrefix(got, "HTTP/1.1 400 ") || !strings.Contains(got, "invalid-syntax") {
+		t.Errorf("long: %.400q", got)
+	}
+	got = f.raw("GET /livez HTTP/1.1\r\nHost: local")
+	if strings.Contains(got, "200") {
+		t.Errorf("header: %.400q", got)
 	}
 }
 

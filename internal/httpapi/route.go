@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -179,17 +180,19 @@ func (r Route) check() error {
 	return nil
 }
 
-// router finds the route of a request.
+// router finds the route of a request. Chi matches the path; the endpoint is
+// then called as it is, without the copy of the request that chi would make.
 type router struct {
-	mux     *chi.Mux
-	routes  []Route
-	methods []string // all that some route has
+	mux       *chi.Mux
+	endpoints map[string]map[string]*endpoint // by method and pattern
+	routes    []Route
+	methods   []string // all that some route has
 }
 
 // newRouter builds the one chain of every route from the table. A GET route
 // answers HEAD too (RFC 9110 section 9.3.2).
 func newRouter(a *API, routes []Route) (*router, error) {
-	r := &router{mux: chi.NewMux(), routes: routes}
+	r := &router{mux: chi.NewMux(), endpoints: map[string]map[string]*endpoint{}, routes: routes}
 	for i := range routes {
 		route := &routes[i]
 		if err := route.check(); err != nil {
@@ -202,23 +205,33 @@ func newRouter(a *API, routes []Route) (*router, error) {
 		for _, method := range methods {
 			e := &endpoint{Route: *route, api: a, metrics: a.cfg.Metrics.Route(method, route.Pattern)}
 			r.mux.Method(method, route.Pattern, e)
-			if !slices.Contains(r.methods, method) {
-				r.methods = append(r.methods, method)
+			if r.endpoints[method] == nil {
+				r.endpoints[method] = map[string]*endpoint{}
 			}
+			r.endpoints[method][route.Pattern] = e
 		}
 	}
-	r.mux.NotFound(r.noRoute)
-	r.mux.MethodNotAllowed(r.noRoute)
-	slices.Sort(r.methods)
+	r.methods = slices.Sorted(maps.Keys(r.endpoints))
 	return r, nil
+}
+
+// find returns the endpoint of a request, nil when it has none, and leaves the
+// parameters of the path in params.
+func (r *router) find(params *chi.Context, req *http.Request) *endpoint {
+	return r.endpoints[req.Method][r.mux.Find(params, req.Method, req.URL.Path)]
 }
 
 // endpoint is one route, bound to what serves it.
 type endpoint struct {
 	Route
+
 	api     *API
 	metrics *telemetry.RouteMetrics
 }
+
+// ServeHTTP is for chi, which asks for handlers. Only a listener serves
+// requests: it comes before every route.
+func (*endpoint) ServeHTTP(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 // allowed returns the methods that a path has, none when there is no such path.
 func (r *router) allowed(path string) []string {

@@ -10,9 +10,10 @@ import (
 // Bounds on what one connection may take. The header's is on the safe side of
 // any token: 16 KiB.
 const (
-	maxHeader        = 16 << 10
-	readHeaderTime   = 5 * time.Second
-	readTime         = 30 * time.Second
+	maxHeader = 16 << 10
+	// readTime is for the header and a short body together; a route gives a
+	// long one more.
+	readTime         = 10 * time.Second
 	writeTime        = 60 * time.Second
 	idleTime         = 2 * time.Minute
 	streamsPerClient = 128
@@ -32,7 +33,7 @@ func NewServer(l *Listener, tlsConfig *tls.Config, log slog.Handler) *http.Serve
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: streamsPerClient},
 		DisableGeneralOptionsHandler: true,
 		MaxHeaderBytes:               maxHeader,
-		ReadHeaderTimeout:            readHeaderTime,
+		ReadHeaderTimeout:            readTime,
 		ReadTimeout:                  readTime,
 		WriteTimeout:                 writeTime,
 		IdleTimeout:                  idleTime,
