@@ -21,7 +21,7 @@ build: ## Build bin/onnxgate, static and reproducible
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/onnxgate ./cmd/onnxgate
 
 test: ## Run every test, after setting up what they need
-	@scripts/test.sh
+	@scripts/test.sh $(ARGS)
 
 lint: ## Check format, vet and golangci-lint
 	@scripts/lint.sh

@@ -102,12 +102,22 @@ func parseCount(s string) (int, error) {
 	return n, nil
 }
 
-var rate = regexp.MustCompile(`^[1-9][0-9]{0,8}/(second|minute|hour|day)$`)
+// maxRate bounds the number in a rate.
+const maxRate = 1_000_000_000
+
+var rate = regexp.MustCompile(`^([1-9][0-9]*)/(second|minute|hour|day)$`)
 
 // parseRate checks the form alone; package limit gives it meaning.
 func parseRate(s string) (string, error) {
-	if s != off && !rate.MatchString(s) {
+	if s == off {
+		return s, nil
+	}
+	parts := rate.FindStringSubmatch(s)
+	if parts == nil {
 		return "", fmt.Errorf("%q is not a rate", s)
+	}
+	if n, err := strconv.ParseInt(parts[1], 10, 64); err != nil || n > maxRate {
+		return "", fmt.Errorf("%q is more than %d in its window", s, maxRate)
 	}
 	return s, nil
 }

@@ -41,7 +41,9 @@ func bearerToken(values []string) (string, error) {
 	if err != nil || !strings.EqualFold(scheme, "Bearer") {
 		return "", err
 	}
-	if rest == "" || strings.ContainsAny(rest, " \t,") {
+	// One search for each byte is many times faster on a long token than one
+	// for all of them.
+	if rest == "" || strings.IndexByte(rest, ' ') >= 0 || strings.IndexByte(rest, '\t') >= 0 || strings.IndexByte(rest, ',') >= 0 {
 		return "", malformed("Authorization must be: Bearer TOKEN")
 	}
 	return rest, nil

@@ -223,7 +223,7 @@ func (c *checker) checkNode(g *Graph, i int, n *Node, s *scope) error {
 			return fmt.Errorf("%s: attribute %s is unnamed or there twice", n.Label(i), Quote(a.Name))
 		}
 		attributes[a.Name] = true
-		for _, sub := range a.graphs() {
+		for _, sub := range a.Subgraphs() {
 			if err := c.checkGraph(sub, s); err != nil {
 				return fmt.Errorf("%s: attribute %s: %w", n.Label(i), Quote(a.Name), err)
 			}

@@ -94,7 +94,7 @@ func (w *callWalk) callees(nodes []*Node, list []int) []int {
 			list = append(list, i)
 		}
 		for k := range n.Attributes {
-			for _, g := range n.Attributes[k].graphs() {
+			for _, g := range n.Attributes[k].Subgraphs() {
 				list = w.callees(g.Nodes, list)
 			}
 		}

@@ -145,8 +145,8 @@ type Attribute struct {
 	Types   []*Type
 }
 
-// graphs returns the attribute's subgraphs.
-func (a *Attribute) graphs() []*Graph {
+// Subgraphs returns the attribute's subgraphs.
+func (a *Attribute) Subgraphs() []*Graph {
 	if a.Graph != nil {
 		return []*Graph{a.Graph}
 	}

@@ -16,6 +16,7 @@ package decode
 
 import (
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -36,9 +37,19 @@ func Model(data []byte, limits onnx.Limits) (*onnx.Model, error) {
 	d := decoder{limits: limits, memory: slack + growth*len(data), words: map[string]string{}}
 	m, err := d.model(data)
 	if err != nil {
-		return nil, fault.Newf(fault.Content, "the ONNX file cannot be read: %v", err)
+		return nil, fault.Newf(fault.Content, "the ONNX file cannot be read: %s", clip(err.Error()))
 	}
 	return m, nil
+}
+
+// clip leaves out the middle of a message that is long because the file nests
+// deep.
+func clip(msg string) string {
+	const head, tail = 150, 250
+	if len(msg) <= head+tail {
+		return msg
+	}
+	return strings.ToValidUTF8(msg[:head], "") + " … " + strings.ToValidUTF8(msg[len(msg)-tail:], "")
 }
 
 // A decoded model may take slack bytes plus growth times its file. Files that

@@ -139,25 +139,35 @@ var constructors = map[number]onnx.Constructor{
 	7: onnx.OpaqueType, 8: onnx.SparseTensorType, 9: onnx.OptionalType,
 }
 
-// typeValue decodes the message of t's constructor.
+// typeValue decodes the message of t's constructor. Its fields 1 and 2 mean
+// something else in each.
 func (d *decoder) typeValue(b []byte, t *onnx.Type, depth int) error {
-	if t.Of == onnx.OpaqueType {
-		return nil
-	}
 	return message(b, fields(1, 2), func(f field) error {
-		nested := (f.num == 1 && (t.Of == onnx.SequenceType || t.Of == onnx.OptionalType)) ||
-			(f.num == 2 && t.Of == onnx.MapType)
-		switch {
-		case nested:
-			return within(f, "element", func(b []byte) (err error) {
-				t.Inner, err = d.typ(b, depth+1)
-				return err
-			})
-		case f.num == 1:
-			return elementType(f, &t.Elem)
-		case f.num == 2:
-			t.Ranked = true
-			return within(f, "shape", func(b []byte) error { return d.shape(b, &t.Dims) })
+		inner := func(b []byte) (err error) {
+			t.Inner, err = d.typ(b, depth+1)
+			return err
+		}
+		switch t.Of {
+		case onnx.TensorType, onnx.SparseTensorType:
+			switch f.num {
+			case 1:
+				return elementType(f, &t.Elem)
+			case 2:
+				t.Ranked = true
+				return within(f, "shape", func(b []byte) error { return d.shape(b, &t.Dims) })
+			}
+		case onnx.SequenceType, onnx.OptionalType:
+			if f.num == 1 {
+				return within(f, "element", inner)
+			}
+		case onnx.MapType:
+			switch f.num {
+			case 1:
+				return elementType(f, &t.Elem)
+			case 2:
+				return within(f, "value", inner)
+			}
+		case onnx.OpaqueType, onnx.NoType:
 		}
 		return nil
 	})
@@ -227,5 +237,8 @@ func (d *decoder) dim(b []byte) (tensor.Dim, error) {
 		}
 		return nil
 	})
+	if err == nil && dim.Size >= 0 && dim.Name != "" {
+		err = fmt.Errorf("it has both an extent and a name")
+	}
 	return dim, err
 }

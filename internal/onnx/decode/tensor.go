@@ -209,7 +209,7 @@ func elements(b []byte, h *tensorHead, n int, from number) (*tensor.Tensor, erro
 	case tensor.Bool:
 		return build(b, h, n, from, bools)
 	case tensor.String:
-		return build(b, h, n, from, strings)
+		return build(b, h, n, from, texts)
 	case tensor.Undefined: // refused before
 	}
 	return nil, fmt.Errorf("element type %v is not supported", h.dtype)
@@ -258,7 +258,7 @@ func bools(dst []bool, f field) ([]bool, error) {
 	return dst, err
 }
 
-func strings(dst []string, f field) ([]string, error) {
+func texts(dst []string, f field) ([]string, error) {
 	var s string
 	err := f.string(&s)
 	return append(dst, s), err

@@ -30,12 +30,12 @@ func TestOperatorsAgreeWithONNXRuntime(t *testing.T) {
 
 // warm returns a program with its inputs, one row of the fixture, and outputs
 // that have been used before.
-func warm(t testing.TB, name string, rows int) (p *exec.Program, in, out []*tensor.Tensor) {
-	t.Helper()
-	model, f := readModel(t, name)
+func warm(tb testing.TB, name string, rows int) (p *exec.Program, in, out []*tensor.Tensor) {
+	tb.Helper()
+	model, f := readModel(tb, name)
 	p, err := exec.Load(model, onnx.Limits{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	x := f.Inputs[0]
 	width := x.Shape[1]
@@ -47,20 +47,20 @@ func warm(t testing.TB, name string, rows int) (p *exec.Program, in, out []*tens
 		}
 		n, err := v.Float64()
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		data[i] = float32(n)
 	}
 	row, err := tensor.New(tensor.Shape{rows, width}, data)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	in, out = []*tensor.Tensor{row}, make([]*tensor.Tensor, len(p.Outputs()))
 	for i := range out {
 		out[i] = &tensor.Tensor{}
 	}
-	if err := p.Run(t.Context(), in, out); err != nil {
-		t.Fatal(err)
+	if err := p.Run(tb.Context(), in, out); err != nil {
+		tb.Fatal(err)
 	}
 	return p, in, out
 }

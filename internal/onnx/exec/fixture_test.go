@@ -61,9 +61,9 @@ func (a *array) tensor(t *testing.T) *tensor.Tensor {
 	case "uint64":
 		return build(t, a, func(v any) uint64 { return uint64(integer(t, v)) })
 	case "bool":
-		return build(t, a, func(v any) bool { return v.(bool) })
+		return build(t, a, func(v any) bool { return v == true })
 	case "string":
-		return build(t, a, func(v any) string { return v.(string) })
+		return build(t, a, func(v any) string { return fmt.Sprint(v) })
 	}
 	t.Fatalf("fixture of type %q", a.Type)
 	return nil
@@ -133,25 +133,25 @@ func halfValue(h tensor.Float16) float64 {
 	return sign * math.Ldexp(1+frac/1024, exp-15)
 }
 
-func readJSON(t testing.TB, path string, v any) {
-	t.Helper()
+func readJSON(tb testing.TB, path string, v any) {
+	tb.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	dec := json.NewDecoder(strings.NewReader(string(data)))
 	dec.UseNumber()
 	if err := dec.Decode(v); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // modelNames lists the fixtures that are whole models.
-func modelNames(t testing.TB) []string {
-	t.Helper()
+func modelNames(tb testing.TB) []string {
+	tb.Helper()
 	files, err := filepath.Glob("testdata/models/*.onnx")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no models: %v", err)
+		tb.Fatalf("no models: %v", err)
 	}
 	for i, f := range files {
 		files[i] = strings.TrimSuffix(filepath.Base(f), ".onnx")
@@ -159,13 +159,13 @@ func modelNames(t testing.TB) []string {
 	return files
 }
 
-func readModel(t testing.TB, name string) (data []byte, f fixture) {
-	t.Helper()
+func readModel(tb testing.TB, name string) (data []byte, f fixture) {
+	tb.Helper()
 	data, err := os.ReadFile("testdata/models/" + name + ".onnx")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	readJSON(t, "testdata/models/"+name+".json", &f)
+	readJSON(tb, "testdata/models/"+name+".json", &f)
 	return data, f
 }
 
@@ -237,7 +237,7 @@ func fits(dims []tensor.Dim, shape tensor.Shape) bool {
 // differences compares elements: floats within 1e-6 absolute, or relative for
 // those above 1; doubles within 1e-12; the others exactly.
 func differences(want, got *tensor.Tensor) string {
-	switch got.DType() {
+	switch got.DType() { //nolint:exhaustive // the rest is exact
 	case tensor.Float32:
 		return farthest(tensor.Of[float32](want), tensor.Of[float32](got), 1e-6, func(v float32) float64 { return float64(v) })
 	case tensor.Float64:

@@ -185,11 +185,6 @@ func (p *Program) checkInput(s *tensor.Spec, t *tensor.Tensor) error {
 	case s.Ranked && !fits(s.Dims, t.Shape()) || len(t.Shape()) > p.maxRank:
 		return p.shapeError(s, t.Shape())
 	}
-	for _, d := range t.Shape() {
-		if d > tensor.MaxElements {
-			return p.shapeError(s, t.Shape())
-		}
-	}
 	return nil
 }
 

@@ -246,12 +246,14 @@ func validShape(want []int64) bool {
 }
 
 // resolveShape appends the extents that want means for an input of the given
-// shape: 0 takes the input's own (unless allowZero), and -1 what is left.
+// shape: 0 takes the input's own (unless allowZero), and -1 what is left. An
+// open extent is what the axes that are not taken over leave, so that no rows
+// have columns all the same.
 func resolveShape(dst []int, want []int64, from tensor.Shape, allowZero bool) ([]int, error) {
 	if !validShape(want) {
 		return nil, shapeFault("it cannot be reshaped to extents that are not valid", from)
 	}
-	open := -1
+	open, fixed, left := -1, 1, 1
 	for i, v := range want {
 		switch {
 		case v == -1:
@@ -261,22 +263,27 @@ func resolveShape(dst []int, want []int64, from tensor.Shape, allowZero bool) ([
 				return nil, shapeFault("it has no axis to take an extent from", from)
 			}
 			v = int64(from[i])
+		default:
+			fixed *= int(v)
 		}
 		dst = append(dst, int(v))
+	}
+	if open >= 0 {
+		for i, n := range from {
+			if i >= len(want) || want[i] != 0 || allowZero {
+				left *= n
+			}
+		}
+		if fixed == 0 || left%fixed != 0 {
+			return nil, shapeFault("its elements do not fill the shape that it is to have", from)
+		}
+		dst[open] = left / fixed
 	}
 	total, err := from.Elements()
 	if err != nil {
 		return nil, err
 	}
-	have, err := tensor.Shape(dst).Elements()
-	if err != nil {
-		return nil, err
-	}
-	if open >= 0 && have > 0 && total%have == 0 {
-		dst[open] = total / have
-		have = total
-	}
-	if have != total {
+	if have, err := tensor.Shape(dst).Elements(); err != nil || have != total {
 		return nil, shapeFault("its elements do not fill the shape that it is to have", from)
 	}
 	return dst, nil

@@ -2,21 +2,24 @@ package tree
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
-// order maps float64 to int64 so that the order of numbers is kept. Negative
+// order maps float64 to uint64 so that the order of numbers is kept. Negative
 // zero comes right below zero; NaN has no place. float32 values are widened
 // first, which keeps their order too.
-func order(x float64) int64 {
-	b := int64(math.Float64bits(x))
-	return b ^ int64(uint64(b>>63)>>1)
+func order(x float64) uint64 {
+	b := math.Float64bits(x)
+	return b ^ (-(b >> 63) | signBit)
 }
 
 // unorder is the inverse of order.
-func unorder(k int64) float64 {
-	return math.Float64frombits(uint64(k ^ int64(uint64(k>>63)>>1)))
+func unorder(k uint64) float64 {
+	return math.Float64frombits(k ^ (^-(k >> 63) | signBit))
 }
+
+const signBit = 1 << 63
 
 // axis cuts the values of one feature into cells within which no branch of the
 // forest can tell two values apart. Cell i holds the orders above bounds[i-1]
@@ -24,22 +27,22 @@ func unorder(k int64) float64 {
 // one more cell where a branch can tell it from infinity.
 type axis struct {
 	feature int
-	n       int     // bounds, without padding
-	nan     int     // the cell of NaN, which is the last
-	bounds  []int64 // ascending, then padding that no value exceeds
+	n       int      // bounds, without padding
+	nan     int      // the cell of NaN, which is the last
+	bounds  []uint64 // ascending, then padding that no value exceeds
 
 	// The order of a value, less lo and shifted right, is its bucket; start
 	// has the first cell of each. At most steps bounds lie in one bucket; when
 	// steps is 0 they are too many, and are searched by halving.
-	lo, hi int64
-	shift  uint
-	start  []uint32
-	steps  int
+	lo, width uint64 // of the orders with a bucket
+	shift     uint
+	start     []uint32
+	steps     int
 }
 
 const (
 	maxSteps = 4
-	padding  = math.MaxInt64 // above the order of infinity
+	padding  = math.MaxUint64 // above the order of infinity
 )
 
 // cells returns the number of cells.
@@ -75,7 +78,7 @@ func (f *forest) axes() []axis {
 }
 
 // appendBounds appends the orders after which the answer of n changes.
-func (f *forest) appendBounds(dst []int64, n *node) []int64 {
+func (f *forest) appendBounds(dst []uint64, n *node) []uint64 {
 	switch n.mode {
 	case BranchLEQ, BranchGT:
 		return append(dst, above(n.value))
@@ -93,10 +96,10 @@ func (f *forest) appendBounds(dst []int64, n *node) []int64 {
 }
 
 // above returns the last order of a number that equals v.
-func above(v float64) int64 { return order(v + 0) }
+func above(v float64) uint64 { return order(v + 0) }
 
 // below returns the last order of a number less than v.
-func below(v float64) int64 {
+func below(v float64) uint64 {
 	if v == 0 {
 		v = math.Copysign(0, -1)
 	}
@@ -107,16 +110,16 @@ func below(v float64) int64 {
 func (a *axis) build() {
 	slices.Sort(a.bounds)
 	first, last := order(math.Inf(-1)), order(math.Inf(1))
-	a.bounds = slices.DeleteFunc(slices.Compact(a.bounds), func(k int64) bool { return k < first || k >= last })
+	a.bounds = slices.DeleteFunc(slices.Compact(a.bounds), func(k uint64) bool { return k < first || k >= last })
 	a.n = len(a.bounds)
 	a.nan += a.n
 	if a.n > 0 {
-		a.lo, a.hi = a.bounds[0], a.bounds[a.n-1]+1
+		a.lo, a.width = a.bounds[0], a.bounds[a.n-1]+1-a.bounds[0]
 	}
 	a.chooseBuckets()
-	a.start = make([]uint32, (uint64(a.hi)-uint64(a.lo))>>a.shift+2)
+	a.start = make([]uint32, a.width>>a.shift+2)
 	for _, k := range a.bounds {
-		a.start[(uint64(k)-uint64(a.lo))>>a.shift+1]++
+		a.start[(k-a.lo)>>a.shift+1]++
 	}
 	for i := 1; i < len(a.start); i++ {
 		a.start[i] += a.start[i-1]
@@ -129,12 +132,11 @@ func (a *axis) build() {
 // chooseBuckets takes the widest buckets of one bound each, or, where that
 // needs too many of them, up to four for each bound.
 func (a *axis) chooseBuckets() {
-	width := uint64(a.hi) - uint64(a.lo)
 	for a.shift = 63; ; a.shift-- {
 		if a.steps = a.occupancy(a.shift); a.steps <= 1 {
 			break
 		}
-		if a.shift == 0 || width>>(a.shift-1) > uint64(max(1024, 8*a.n)) {
+		if a.shift == 0 || a.width>>(a.shift-1) > uint64(max(1024, 8*a.n)) {
 			break
 		}
 	}
@@ -142,7 +144,7 @@ func (a *axis) chooseBuckets() {
 		a.steps = 1
 		return
 	}
-	for width>>a.shift > uint64(max(256, 4*a.n)) {
+	for a.width>>a.shift > uint64(max(256, 4*a.n)) {
 		a.shift++
 	}
 	if a.steps = a.occupancy(a.shift); a.steps > maxSteps {
@@ -154,7 +156,7 @@ func (a *axis) chooseBuckets() {
 func (a *axis) occupancy(shift uint) int {
 	most, here, last := 0, 0, uint64(0)
 	for _, k := range a.bounds {
-		b := (uint64(k) - uint64(a.lo)) >> shift
+		b := (k - a.lo) >> shift
 		if b != last {
 			here, last = 0, b
 		}
@@ -169,23 +171,31 @@ func (a *axis) cell(x float64) int {
 	if x != x {
 		return a.nan
 	}
-	k := min(max(order(x), a.lo), a.hi)
-	b := (uint64(k) - uint64(a.lo)) >> (a.shift & 63)
+	from := clamp(order(x), a.lo, a.width)
+	b := from >> (a.shift & 63)
 	i := int(a.start[b])
 	if a.steps == 0 {
-		return halve(a.bounds, i, int(a.start[b+1]), k)
+		return halve(a.bounds, i, int(a.start[b+1]), a.lo+from)
 	}
 	for range a.steps {
-		if a.bounds[i] < k {
-			i++
-		}
+		_, above := bits.Sub64(a.bounds[i], a.lo+from, 0)
+		i += int(place(above))
 	}
 	return i
 }
 
+// clamp returns how far k is from lo, at least 0 and at most width. It takes
+// no branch: which values are beyond all bounds is hard to predict.
+func clamp(k, lo, width uint64) uint64 {
+	d, under := bits.Sub64(k, lo, 0)
+	d &= under - 1
+	left, over := bits.Sub64(width, d, 0)
+	return width - left&(over-1)
+}
+
 // halve returns the first position in bounds[lo:hi] whose bound is not below
 // k, or hi.
-func halve(bounds []int64, lo, hi int, k int64) int {
+func halve(bounds []uint64, lo, hi int, k uint64) int {
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
 		if bounds[mid] < k {

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 )
 
@@ -14,9 +15,8 @@ import (
 // same state, which keeps the diagram of a real forest small. One that does
 // not stay small is given up for another layout.
 type diagram[T float] struct {
-	axes    []axis   // by level
-	root    uint32   // the first state
-	next    []uint32 // next[state+cell]: a state of the next level, or a result
+	axes    []axis     // by level
+	next    [][]uint16 // by level: a row of cells for each state; what it tells
 	targets int
 	scores  []T // of each result
 	labels  []int32
@@ -26,18 +26,40 @@ type diagram[T float] struct {
 func (d *diagram[T]) run(x []T, cols int, scores []T, labels []int32) {
 	k := d.targets
 	for r := 0; len(scores) >= k; r++ {
-		row := x[:cols]
-		s := d.root
-		for i := range d.axes {
-			a := &d.axes[i]
-			s = d.next[int(s)+a.cell(float64(row[a.feature]))]
+		s := d.result(x[:cols])
+		from := d.scores[int(s)*k:]
+		from = from[:k]
+		for i, v := range from { //nolint:staticcheck // a call to copy takes longer than two or three values do
+			scores[i] = v
 		}
-		copy(scores[:k], d.scores[int(s)*k:])
 		if labels != nil {
 			labels[r] = d.labels[s]
 		}
 		x, scores = x[cols:], scores[k:]
 	}
+}
+
+// result returns the number of a row's result.
+func (d *diagram[T]) result(row []T) uint32 {
+	s, axes := uint32(0), d.axes
+	for i, next := range d.next {
+		a := &axes[i]
+		// This is a.cell, written out: the compiler will not inline it.
+		v := float64(row[a.feature])
+		var c uint32
+		if v == v && a.steps > 0 {
+			from := clamp(order(v), a.lo, a.width)
+			c = a.start[from>>(a.shift&63)]
+			for range a.steps {
+				_, above := bits.Sub64(a.bounds[c], a.lo+from, 0)
+				c += place(above)
+			}
+		} else {
+			c = place(a.cell(v))
+		}
+		s = uint32(next[s*place(a.nan+1)+c])
+	}
+	return s
 }
 
 // leafNumbers numbers the leaves: leaves has the node of each number, number
@@ -46,7 +68,7 @@ func (f *forest) leafNumbers() (leaves []int32, number []uint32) {
 	number = make([]uint32, len(f.nodes))
 	for i := range f.nodes {
 		if f.nodes[i].mode == Leaf {
-			number[i] = uint32(len(leaves))
+			number[i] = place(len(leaves))
 			leaves = append(leaves, index(i))
 		}
 	}

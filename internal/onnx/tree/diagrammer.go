@@ -10,7 +10,8 @@ const (
 	maxProduct = 1 << 22 // cells of the whole space
 	maxStates  = 1 << 15 // of one level
 	maxState   = 1 << 23 // bytes of the states of one level
-	maxEntries = 1 << 18 // of the finished table: 1 MiB
+	maxEntries = 1 << 19 // of the finished tables: 1 MiB
+	maxResults = 1 << 16
 	maxRow     = 1 << 20 // entries of one level before equal rows are merged
 	maxScores  = 1 << 17
 	maxUnits   = 1 << 24 // steps and leaves summed: some tens of milliseconds
@@ -72,7 +73,7 @@ func (l *level) intern(state []byte) uint32 {
 	if id, ok := l.ids[string(state)]; ok {
 		return id
 	}
-	id := uint32(len(l.ids))
+	id := place(len(l.ids))
 	l.ids[string(state)] = id
 	l.states = append(l.states, state...)
 	return id
@@ -98,7 +99,7 @@ func (b *diagrammer[T]) build(roots []int32) bool {
 	}
 	if len(b.d.axes) == 0 {
 		b.setLeaves(first.states)
-		b.d.root = b.result()
+		b.result() // of every row
 		return true
 	}
 	return b.merge(levels[:len(b.d.axes)])
@@ -134,7 +135,7 @@ func (b *diagrammer[T]) expand(l, below *level, last bool) bool {
 			l.rows = append(l.rows, id)
 		}
 		b.units += cells + len(events) + b.trees
-		if b.units+b.res.units > maxUnits || len(b.d.scores) > maxScores {
+		if b.units+b.res.units > maxUnits || len(b.d.labels) > maxResults || len(b.d.scores) > maxScores {
 			return false
 		}
 	}
@@ -189,51 +190,55 @@ func (b *diagrammer[T]) result() uint32 {
 	b.units += b.trees
 	b.tally.sum(b.leaves, b.sums)
 	label := b.finish.finish(b.sums)
-	b.key = binary.LittleEndian.AppendUint32(b.key[:0], uint32(label))
+	b.key = binary.LittleEndian.AppendUint32(b.key[:0], place(label))
 	for _, s := range b.sums {
 		b.key = binary.LittleEndian.AppendUint64(b.key, math.Float64bits(float64(s)))
 	}
 	if id, ok := b.results[string(b.key)]; ok {
 		return id
 	}
-	id := uint32(len(b.d.labels))
+	id := place(len(b.d.labels))
 	b.results[string(b.key)] = id
 	b.d.scores = append(b.d.scores, b.sums...)
 	b.d.labels = append(b.d.labels, label)
 	return id
 }
 
-// merge writes the table, the last level first, so that states whose rows are
+// merge writes the tables, the last level first, so that states whose rows are
 // equal become one.
 func (b *diagrammer[T]) merge(levels []*level) bool {
-	var offset []uint32 // of each state of the level below
+	b.d.next = make([][]uint16, len(levels))
+	var merged []uint32 // of each state of the level below
+	entries := 0
 	for i := len(levels) - 1; i >= 0; i-- {
 		l := levels[i]
 		cells := l.axis.cells()
-		known := map[string]uint32{}
-		here := make([]uint32, len(l.rows)/cells)
+		known, here := map[string]uint32{}, make([]uint32, len(l.rows)/cells)
 		for s := range here {
-			row := l.rows[s*cells : (s+1)*cells]
 			b.key = b.key[:0]
-			for c, id := range row {
-				if offset != nil {
-					row[c] = offset[id]
+			for _, id := range l.rows[s*cells : (s+1)*cells] {
+				if merged != nil {
+					id = merged[id]
 				}
-				b.key = binary.LittleEndian.AppendUint32(b.key, row[c])
+				b.key = binary.LittleEndian.AppendUint16(b.key, short(id))
 			}
 			at, ok := known[string(b.key)]
 			if !ok {
-				at = uint32(len(b.d.next))
+				at = place(len(known))
 				known[string(b.key)] = at
-				b.d.next = append(b.d.next, row...)
+				for c := range cells {
+					b.d.next[i] = append(b.d.next[i], binary.LittleEndian.Uint16(b.key[2*c:]))
+				}
 			}
 			here[s] = at
 		}
-		if len(b.d.next) > maxEntries {
+		if entries += len(b.d.next[i]); entries > maxEntries {
 			return false
 		}
-		offset = here
+		merged = here
 	}
-	b.d.root = offset[0]
 	return true
 }
+
+// short narrows the number of a state or a result: see maxStates, maxResults.
+func short[I uint32](i I) uint16 { return uint16(i) }

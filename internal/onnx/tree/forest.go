@@ -106,6 +106,12 @@ func refuse(format string, args ...any) error {
 	return fault.Newf(fault.Content, "tree ensemble: "+format, args...)
 }
 
+// place narrows a number that a limit of this package, or its layout, keeps
+// below 2^32.
+func place[I int | int32 | uint64 | step](i I) uint32 {
+	return uint32(i)
+}
+
 // index narrows a position that MaxNodes, MaxTargets or MaxFeatures bounds.
 func index[I int | int64](i I) int32 {
 	return int32(i)

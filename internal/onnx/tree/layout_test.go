@@ -47,6 +47,7 @@ func (p *plain) leaf(i int, row []float64) int {
 		yes = x == v
 	case BranchNEQ:
 		yes = x != v
+	case BranchMember, Leaf:
 	}
 	if math.IsNaN(x) && len(a.MissingTrue) > 0 && a.MissingTrue[i] == 1 {
 		yes = true
@@ -171,8 +172,10 @@ func (g *generator) scramble(a *Attributes, first int) {
 
 // probes returns values on, next to and far from the thresholds.
 func probes(values []float64) []float64 {
-	all := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), math.MaxFloat32, -math.MaxFloat32,
-		math.SmallestNonzeroFloat32, -math.SmallestNonzeroFloat32, math.Float64frombits(0xfff8000000000001)}
+	all := []float64{
+		math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), math.MaxFloat32, -math.MaxFloat32,
+		math.SmallestNonzeroFloat32, -math.SmallestNonzeroFloat32, math.Float64frombits(0xfff8000000000001),
+	}
 	for _, v := range values {
 		f := float32(v)
 		all = append(all, v, float64(math.Nextafter32(f, float32(math.Inf(1)))), float64(math.Nextafter32(f, float32(math.Inf(-1)))))

@@ -63,7 +63,7 @@ func (f *forest) sameLeaves() []uint32 {
 		}
 		key = key[:0]
 		for _, v := range n.votes(f) {
-			key = binary.LittleEndian.AppendUint32(key, uint32(v.target))
+			key = binary.LittleEndian.AppendUint32(key, place(v.target))
 			key = binary.LittleEndian.AppendUint64(key, math.Float64bits(v.weight))
 		}
 		if l, ok := first[string(key)]; ok {
@@ -143,7 +143,7 @@ func (r *residuals) number(n uint32, t residual) uint32 {
 	if id, ok := r.numbers[t]; ok {
 		return id
 	}
-	id := uint32(len(r.nodes))
+	id := place(len(r.nodes))
 	r.nodes = append(r.nodes, t)
 	r.known = append(r.known, stretches{})
 	r.numbers[t] = id

@@ -11,14 +11,18 @@ type stepPlan struct {
 	bits  int
 	// slotOf has, by feature, the slot with NaN last and the one with NaN
 	// first; the latter is made when a branch asks for it.
-	slotOf map[int32]*[2]int
+	slotOf [][2]int
+	orders []uint64 // scratch
+	at     []int
+	found  []int
 }
 
 func newStepPlan(f *forest, all []axis) *stepPlan {
-	p := &stepPlan{slotOf: make(map[int32]*[2]int, len(all))}
+	p := &stepPlan{slotOf: make([][2]int, f.features)}
 	axisOf := make([]*axis, f.features)
 	for i := range all {
 		axisOf[all[i].feature] = &all[i]
+		p.slotOf[all[i].feature] = [2]int{-1, -1}
 	}
 	cells := 0
 	for i := range f.nodes {
@@ -27,12 +31,8 @@ func newStepPlan(f *forest, all []axis) *stepPlan {
 			continue
 		}
 		a := axisOf[n.feature]
-		both := p.slotOf[n.feature]
-		if both == nil {
-			both = &[2]int{-1, -1}
-			p.slotOf[n.feature] = both
-			cells = max(cells, a.cells()+1)
-		}
+		both := &p.slotOf[n.feature]
+		cells = max(cells, a.cells()+1)
 		if which := nanFirst(f, n, a); both[which] < 0 {
 			both[which] = len(p.slots)
 			p.slots = append(p.slots, slot{axis: *a, nanFirst: which == 1})
@@ -55,25 +55,28 @@ func nanFirst(f *forest, n *node, a *axis) int {
 }
 
 // turns returns the slot of a branch, its answer in the slot's first cell, and
-// the cells from which on the answer is the opposite.
+// the cells from which on the answer is the opposite, which the next call
+// overwrites.
 func (p *stepPlan) turns(f *forest, n *node) (number int, first bool, turns []int) {
-	both := p.slotOf[n.feature]
+	both := &p.slotOf[n.feature]
 	number = both[0]
 	if number < 0 || both[1] >= 0 && nanFirst(f, n, &p.slots[number].axis) == 1 {
 		number = both[1]
 	}
 	s := &p.slots[number]
 	a := &s.axis
-	at, after := []int{a.nan}, 1 // cells where the answer may turn
+	at, after := append(p.at[:0], a.nan), 1 // cells where the answer may turn
 	if s.nanFirst {
 		at[0], after = 1, 2
 	}
-	for _, k := range f.appendBounds(nil, n) {
+	p.orders = f.appendBounds(p.orders[:0], n)
+	for _, k := range p.orders {
 		at = append(at, halve(a.bounds, 0, a.n, k)+after)
 	}
 	slices.Sort(at)
 	first = f.test(n, s.value(0))
 	answer := first
+	turns = p.found[:0]
 	for _, c := range slices.Compact(at) {
 		if c >= a.cells() {
 			break
@@ -82,6 +85,7 @@ func (p *stepPlan) turns(f *forest, n *node) (number int, first bool, turns []in
 			turns, answer = append(turns, c), now
 		}
 	}
+	p.at, p.found = at, turns
 	return number, first, turns
 }
 
@@ -117,7 +121,7 @@ type stepJob struct {
 
 // grow returns the first of n new places.
 func (w *stepWriter[T]) grow(n int) uint32 {
-	at := uint32(len(w.s.nodes))
+	at := place(len(w.s.nodes))
 	for range n {
 		w.s.nodes = append(w.s.nodes, 0)
 		w.s.leaf = append(w.s.leaf, 0)
@@ -154,7 +158,7 @@ func (w *stepWriter[T]) put(at uint32, to int32) {
 		slot, answer, turns := w.plan.turns(w.f, n)
 		if len(turns) > 0 {
 			w.most = max(w.most, index(bits.Len(uint(len(turns)))))
-			w.s.nodes[at] = w.search(n, step(slot)<<w.s.shift, answer, turns)
+			w.s.nodes[at] = w.search(n, step(place(slot))<<w.s.shift, answer, turns)
 			w.first[to], w.known[to] = w.s.nodes[at], true
 			return
 		}
@@ -171,7 +175,7 @@ func (w *stepWriter[T]) search(n *node, slot step, answer bool, turns []int) ste
 	pair := w.grow(2)
 	w.side(pair+1, n, slot, answer != (mid%2 == 0), turns[mid+1:])
 	w.side(pair, n, slot, answer, turns[:mid])
-	return slot | step(turns[mid]-1)<<32 | step(pair)
+	return slot | step(place(turns[mid]-1))<<32 | step(pair)
 }
 
 func (w *stepWriter[T]) side(at uint32, n *node, slot step, answer bool, turns []int) {

@@ -116,7 +116,7 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 func (s *steps[T]) row(x []T, b *stepScratch, sums []T) {
 	for i := range s.slots {
 		sl := &s.slots[i]
-		b.row[i] = step(i)<<(s.shift&63) | step(sl.cell(float64(x[sl.axis.feature])))<<32
+		b.row[i] = step(i)<<(s.shift&63) | step(place(sl.cell(float64(x[sl.axis.feature]))))<<32
 	}
 	leaves := b.leaves[:len(s.roots)]
 	t := 0
@@ -140,7 +140,7 @@ func (s *steps[T]) block(x []T, cols, n int, b *stepScratch, sums []T) {
 		sl := &s.slots[i]
 		base := step(i) << (s.shift & 63)
 		for r := range n {
-			b.rows[r/lanes*w+i][r%lanes] = base | step(sl.cell(float64(x[r*cols+sl.axis.feature])))<<32
+			b.rows[r/lanes*w+i][r%lanes] = base | step(place(sl.cell(float64(x[r*cols+sl.axis.feature]))))<<32
 		}
 	}
 	for i := range sums {
@@ -159,7 +159,9 @@ func (s *steps[T]) block(x []T, cols, n int, b *stepScratch, sums []T) {
 
 // follow returns the place after a step. The difference is negative exactly
 // when the word exceeds the step: both are below 2^63.
-func follow(n, word step) uint32 { return uint32(n) + uint32((n-word)>>63) }
+func follow(n, word step) uint32 {
+	return uint32(n) + place((n-word)>>63) //nolint:gosec // the place is the lower half
+}
 
 // walkTree walks from a to a leaf.
 func walkTree(nodes []step, shift uint, a uint32, words []step) uint32 {

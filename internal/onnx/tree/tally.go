@@ -62,11 +62,11 @@ func (t *tally[T]) fillSparse(f *forest, leaves []int32, votes int) {
 	for _, l := range leaves {
 		if l >= 0 {
 			for _, v := range f.nodes[l].votes(f) {
-				t.target = append(t.target, uint32(v.target))
+				t.target = append(t.target, place(v.target))
 				t.weight = append(t.weight, T(v.weight)+0)
 			}
 		}
-		t.first = append(t.first, uint32(len(t.target)))
+		t.first = append(t.first, place(len(t.target)))
 	}
 }
 

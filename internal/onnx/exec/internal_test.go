@@ -1,0 +1,99 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/onnxtest"
+	"onnxgate/internal/onnx/ops"
+	"onnxgate/internal/tensor"
+)
+
+func compiled(t *testing.T, m *onnx.Model) *Program {
+	t.Helper()
+	p, err := Compile(m, onnx.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func adder(t *testing.T) *Program {
+	t.Helper()
+	return compiled(t, onnxtest.Model(onnxtest.Node("Add", onnxtest.Names("x", "x"), onnxtest.Names("y"))))
+}
+
+func TestAPanicInAKernelIsAnError(t *testing.T) {
+	p := adder(t)
+	sound := p.steps[0].kernel
+	p.steps[0].kernel = func(context.Context, *ops.Frame) error { panic("index out of range") }
+	x, err := tensor.New(tensor.Shape{1, 2}, []float32{1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, out := []*tensor.Tensor{x}, []*tensor.Tensor{{}}
+	err = p.Run(t.Context(), in, out)
+	if f := fault.As(err); f.Kind != fault.Internal || f.Msg != "the prediction failed" {
+		t.Errorf("%v: %v", f.Kind, err)
+	}
+	p.steps[0].kernel = sound
+	if err := p.Run(t.Context(), in, out); err != nil {
+		t.Errorf("after the panic: %v", err)
+	}
+}
+
+func TestAnUnclassifiedErrorOfAKernelIsInternal(t *testing.T) {
+	p := adder(t)
+	p.steps[0].kernel = func(context.Context, *ops.Frame) error { return errors.New("secret") }
+	x, err := tensor.New(tensor.Shape{1, 2}, []float32{1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.Run(t.Context(), []*tensor.Tensor{x}, []*tensor.Tensor{{}})
+	if f := fault.As(err); f.Kind != fault.Internal || f.Msg != "the prediction failed" {
+		t.Errorf("%v: %q", f.Kind, f.Msg)
+	}
+}
+
+// scikit-learn's default export is one step: Cast to int64 and ZipMap compute
+// nothing.
+func TestAliasesComputeNothing(t *testing.T) {
+	n := onnxtest.Names
+	p := compiled(t, onnxtest.Model(
+		onnxtest.Node("Add", n("x", "x"), n("a")),
+		onnxtest.Node("Cast", n("a"), n("b"), onnxtest.Int("to", 1)),
+		onnxtest.Node("Identity", n("b"), n("c")),
+		onnxtest.ML("ZipMap", n("c"), n("y"), onnxtest.Ints("classlabels_int64s", 0, 1)),
+	))
+	if len(p.steps) != 1 || p.buffers != 0 {
+		t.Errorf("%d steps and %d buffers; want 1 and 0", len(p.steps), p.buffers)
+	}
+}
+
+// A chain needs two buffers however long it is: one to read and one to write.
+func TestBuffersAreUsedAgain(t *testing.T) {
+	n := onnxtest.Names
+	p := compiled(t, onnxtest.Model(
+		onnxtest.Node("Add", n("x", "x"), n("a")), onnxtest.Node("Add", n("a", "a"), n("b")),
+		onnxtest.Node("Add", n("b", "b"), n("c")), onnxtest.Node("Add", n("c", "c"), n("d")),
+		onnxtest.Node("Add", n("d", "d"), n("y")),
+	))
+	if p.buffers != 2 {
+		t.Errorf("%d buffers; want 2", p.buffers)
+	}
+}
+
+func TestConstantsAreFolded(t *testing.T) {
+	n := onnxtest.Names
+	m := onnxtest.Model(
+		onnxtest.Node("Constant", nil, n("c"), onnxtest.Floats("value_floats", 1, 2)),
+		onnxtest.Node("Mul", n("c", "c"), n("d")),
+		onnxtest.Node("Add", n("x", "d"), n("y")),
+	)
+	if p := compiled(t, m); len(p.steps) != 1 {
+		t.Errorf("%d steps; want 1", len(p.steps))
+	}
+}

@@ -1,0 +1,70 @@
+package ops
+
+import (
+	"math"
+	"testing"
+
+	"onnxgate/internal/tensor"
+)
+
+// value is a binary16 by the definition of the format.
+func value(h tensor.Float16) float64 {
+	sign, exp, frac := 1.0, int(h>>10&31), float64(h&1023)
+	if h>>15 == 1 {
+		sign = -1
+	}
+	switch exp {
+	case 0:
+		return sign * math.Ldexp(frac, -24)
+	case 31:
+		if frac > 0 {
+			return math.NaN()
+		}
+		return sign * math.Inf(1)
+	}
+	return sign * math.Ldexp(1+frac/1024, exp-15)
+}
+
+func TestEveryHalfSurvivesFloat32(t *testing.T) {
+	for bits := range 1 << 16 {
+		h := tensor.Float16(bits)
+		x := fromHalf(h)
+		if want := value(h); float64(x) != want && !math.IsNaN(want) || math.IsNaN(want) != math.IsNaN(float64(x)) {
+			t.Fatalf("%#04x is %v, want %v", bits, x, want)
+		}
+		if math.IsNaN(float64(x)) {
+			if !math.IsNaN(float64(fromHalf(toHalf(x)))) {
+				t.Fatalf("%#04x does not stay NaN", bits)
+			}
+			continue
+		}
+		if got := toHalf(x); got != h {
+			t.Fatalf("%#04x became %#04x", bits, got)
+		}
+	}
+}
+
+// Between two neighbours the nearer one is taken, and in the middle the even
+// one.
+func TestHalvesAreRoundedToTheNearestEven(t *testing.T) {
+	for bits := range 0x7c00 {
+		low, high := value(tensor.Float16(bits)), value(tensor.Float16(bits+1))
+		if math.IsInf(high, 1) {
+			high = 65536 // where the next would be
+		}
+		middle := float32((low + high) / 2)
+		even := tensor.Float16(bits + bits&1)
+		for x, want := range map[float32]tensor.Float16{
+			middle:                      even,
+			math.Nextafter32(middle, 0): tensor.Float16(bits),
+			math.Nextafter32(middle, math.MaxFloat32): tensor.Float16(bits + 1),
+		} {
+			if got := toHalf(x); got != want {
+				t.Fatalf("%v became %#04x, want %#04x", x, got, want)
+			}
+			if got := toHalf(-x); got != want|0x8000 {
+				t.Fatalf("%v became %#04x, want %#04x", -x, got, want|0x8000)
+			}
+		}
+	}
+}

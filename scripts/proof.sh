@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Runs everything that is too long for each change, and writes docs/proof.md: what
+# was run, how much of it, and the result. FUZZTIME (10m) is for each fuzz
+# target, RACES (5) how often all tests run under the race detector.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+. scripts/tools.sh
+. scripts/setup.sh
+setup_tests
+
+fuzztime=${FUZZTIME:-10m}
+races=${RACES:-5}
+log=$(mktemp -d)
+rows=()
+failed=0
+
+# prove WHAT HOW-MUCH COMMAND… runs one proof. HOW-MUCH may name a command in
+# its place: it is evaluated afterwards, with $out as the log.
+prove() {
+	local what=$1 amount=$2 out=$log/${#rows[@]} result=passed start=$SECONDS
+	shift 2
+	echo "== $what"
+	if ! "$@" >"$out" 2>&1; then
+		result="**failed**"
+		failed=1
+		tail -n 30 "$out"
+	fi
+	rows+=("| $what | $(eval "echo $amount") | $((SECONDS - start)) s | $result |")
+}
+
+# tests_in prints how many tests a log of `go test -json` says have passed.
+tests_in() { grep -c '"Action":"pass".*"Test"' "$1"; }
+# execs_in prints how many inputs a log of fuzzing says were tried.
+execs_in() { sed -n 's/.*execs: \([0-9]*\).*/\1/p' "$1" | tail -n 1; }
+
+export CI=true
+prove "every test" '$(tests_in $out) tests' go test -count=1 -json ./...
+prove "every test under the race detector" '$(tests_in $out) tests in $races rounds' go test -race -count="$races" -json ./...
+while read -r package target; do
+	prove "fuzzing $target (${package#onnxgate/})" '$(execs_in $out) inputs in $fuzztime' \
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "$package"
+done < <(fuzz_targets)
+prove "known vulnerabilities" '"govulncheck $govulncheck_version"' scripts/vulnerabilities.sh
+prove "a second build is the same" '$(stat -c %s bin/onnxgate) bytes' scripts/reproduce.sh
+prove "speed" '"see below"' scripts/bench.sh
+bench=$log/$((${#rows[@]} - 1))
+
+{
+	echo "# Proof"
+	echo
+	echo "Written by \`make proof\`: what is too long to run for each change."
+	echo "$(date -u +%F), $(git describe --always --dirty 2>/dev/null), $(go version | cut -d' ' -f3,4), $(nproc) CPUs."
+	echo
+	echo "| what | how much | time | result |"
+	echo "|---|---|---|---|"
+	printf '%s\n' "${rows[@]}"
+	echo
+	echo "## Speed"
+	echo
+	echo '```'
+	cat "$bench"
+	echo '```'
+} >docs/proof.md
+rm -r "$log"
+exit "$failed"
