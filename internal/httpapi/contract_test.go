@@ -414,4 +414,12 @@ func TestServedContractFollowsAReload(t *testing.T) {
 	if all := paths(f.served("")); !slices.Contains(all, first) || !slices.Contains(all, second) || slices.Contains(all, fallback) {
 		t.Errorf("after: %v; want both models and no default", all)
 	}
+	manifest := "description: tells nothing\nfeatures: [{name: a}, {name: b}, {name: c}, {name: d}]\n"
+	files["one/model.yaml"] = &fstest.MapFile{Data: []byte(manifest)}
+	if err := catalog.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if doc := f.served(""); !resolves(doc, "#/components/schemas/one.Row/properties/d") {
+		t.Error("the models have the names that they had, and the contract their former fields")
+	}
 }
