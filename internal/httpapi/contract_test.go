@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/google/go-cmp/cmp"
@@ -17,6 +19,7 @@ import (
 
 	"onnxgate/api"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/inference"
 )
 
 type operation struct {
@@ -387,5 +390,28 @@ func TestDocsAreWholeAndFetchNothingFromElsewhere(t *testing.T) {
 	}
 	if got := f.do(request{method: "GET", path: "/docs/nothing.js"}); got.StatusCode != http.StatusNotFound {
 		t.Errorf("unknown file: %d", got.StatusCode)
+	}
+}
+
+func TestServedContractFollowsAReload(t *testing.T) {
+	files := fstest.MapFS{"one/1/model.onnx": {Data: []byte("one")}}
+	catalog, err := inference.New(inference.Config{
+		FS: files, Now: time.Now,
+		Compile: func([]byte) (inference.Program, []string, error) { return flower{}, nil, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newAPI(t, func(c *httpapi.Config) { c.Docs, c.Catalog = true, catalog }).serve()
+	const first, second, fallback = "/models/one/predict", "/models/two/predict", "/predict"
+	if all := paths(f.served("")); !slices.Contains(all, first) || !slices.Contains(all, fallback) || slices.Contains(all, second) {
+		t.Errorf("before: %v", all)
+	}
+	files["two/1/model.onnx"] = &fstest.MapFile{Data: []byte("two")}
+	if err := catalog.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if all := paths(f.served("")); !slices.Contains(all, first) || !slices.Contains(all, second) || slices.Contains(all, fallback) {
+		t.Errorf("after: %v; want both models and no default", all)
 	}
 }

@@ -201,15 +201,24 @@ func (x *exchange) allowOrigin() bool {
 func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
 	f := classify(err)
 	x.refused, x.kind = true, f.Kind
-	if f.Kind == fault.Internal || f.Kind == fault.Unavailable && f.Err != nil {
-		x.listener.api.cfg.Log.LogAttrs(ctx, slog.LevelError, "request failed",
-			slog.String("request_id", x.info.RequestID), slog.Any("error", err))
-	}
+	x.explain(ctx, f, err)
 	if x.status != 0 {
 		return // too late: the answer has begun
 	}
 	x.refuseBody()
 	x.render(format, f)
+}
+
+// explain logs what the client is not told: a failure of ours always, the
+// reason of a refusal for who looks for it.
+func (x *exchange) explain(ctx context.Context, f *fault.Error, err error) {
+	level, text := slog.LevelDebug, "request refused"
+	if f.Kind == fault.Internal || f.Kind == fault.Unavailable && f.Err != nil {
+		level, text = slog.LevelError, "request failed"
+	}
+	if log := x.listener.api.cfg.Log; f.Kind == fault.Internal || f.Err != nil && log.Enabled(ctx, level) {
+		log.LogAttrs(ctx, level, text, slog.String("request_id", x.info.RequestID), slog.Any("error", err)) //nolint:sloglint // one of two texts
+	}
 }
 
 // refuseBody keeps net/http from waiting for a body that the client announced
