@@ -23,7 +23,7 @@ func browse(t *testing.T, s *server, scenario string, options map[string]any, se
 	t.Helper()
 	node := need(t, "node", "on Debian: apt-get install nodejs")
 	if out, err := exec.CommandContext(t.Context(), node, "--eval",
-		"process.exit(Number(process.versions.node.split('.')[0]) < 20)").CombinedOutput(); err != nil {
+		"process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)").CombinedOutput(); err != nil {
 		missing(t, fmt.Sprintf("node is older than version 20 (%v) %s", err, out))
 	}
 	modules := filepath.Join(repository, ".cache", "browser", "node_modules")

@@ -44,16 +44,22 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// build compiles the binary as it is shipped: static and without local paths.
+// build compiles the binary as it is shipped, static and without local paths,
+// or with the race detector when the tests have it.
 func build(dir string) error {
 	root, err := filepath.Abs(filepath.Join("..", "..", ".."))
 	if err != nil {
 		return err
 	}
 	repository, binary = root, filepath.Join(dir, "onnxgate")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/onnxgate")
+	flag, cgo := "-trimpath", "CGO_ENABLED=0"
+	if raceDetector {
+		// Without -trimpath: what the tests themselves were built from is used again.
+		flag, cgo = "-race", "CGO_ENABLED=1"
+	}
+	cmd := exec.Command("go", "build", flag, "-o", binary, "./cmd/onnxgate")
 	cmd.Dir = repository
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), cgo)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
