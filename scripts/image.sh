@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # Builds the container image with docker, podman or buildah, whichever works.
 #
-#   scripts/image.sh [VERSION]
-#
-# The image gets the tags VERSION (default: what git says) and latest. These
-# variables change what is built; each has a default:
+# The image gets the tags VERSION and latest. These variables change what is
+# built; each has a default:
+#   VERSION            stamped into the binary and the labels (what git says)
 #   IMAGE              name of the image (onnxgate)
 #   IMAGE_TOOL         docker, podman or buildah
 #   SOURCE_DATE_EPOCH  time of every file in the image (that of the commit), so
@@ -13,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 name=${IMAGE:-onnxgate}
-version=${1:-$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}
+version=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 tag=${version//[^A-Za-z0-9_.-]/_} # a tag allows fewer characters than a version
@@ -59,7 +58,7 @@ ca_roots() {
 # stage lays out everything that the image will contain.
 stage() {
 	local root=$1/rootfs
-	mkdir -p "$root/usr/bin" "$root/etc/ssl/certs" "$1/data"
+	mkdir -p "$root/usr/bin" "$root/etc/ssl/certs" "$1/volumes/data"
 	CGO_ENABLED=0 GOOS=linux go build -trimpath \
 		-ldflags "-s -w -X main.version=$version" \
 		-o "$root/usr/bin/onnxgate" ./cmd/onnxgate
@@ -70,7 +69,7 @@ stage() {
 	find "$root" -type d -exec chmod 0755 {} +
 	find "$root" -type f -exec chmod 0444 {} +
 	chmod 0555 "$root/usr/bin/onnxgate"
-	chmod 0700 "$1/data"
+	chmod 0700 "$1/volumes/data"
 	find "$1" -exec touch -h -d "@$epoch" {} +
 }
 

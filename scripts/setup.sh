@@ -56,7 +56,17 @@ node_modules() {
 	fi
 }
 
+# setup_e2e: the tests against the real binary (cmd/onnxgate/e2e).
+setup_e2e() {
+	debian curl=curl openssl=openssl
+	debian buildah=buildah setpriv=util-linux # the image
+	venv schemathesis scripts/schemathesis/requirements.txt # the contract
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || debian chromium=chromium # the documentation, CORS
+	debian node=nodejs
+	node_modules scripts/browser
+}
+
 # setup_tests meets every need.
 setup_tests() {
-	debian curl=curl openssl=openssl
+	setup_e2e
 }

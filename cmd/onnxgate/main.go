@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -17,7 +18,14 @@ var version string
 
 func main() { os.Exit(run()) }
 
+// gcPercent lets the heap, which is small, grow further between two
+// collections than Go's 100 does: half the collections for 4 MiB.
+const gcPercent = 200
+
 func run() int {
+	if _, chosen := os.LookupEnv("GOGC"); !chosen {
+		debug.SetGCPercent(gcPercent)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	reload := make(chan os.Signal, 1)

@@ -168,6 +168,9 @@ func (a *App) openAccounts(ctx context.Context) error {
 		return err
 	}
 	created, err := a.accounts.Bootstrap(ctx, a.cfg.AdminPassword.Reveal())
+	if err != nil && a.cfg.AdminPassword.IsSet() {
+		return fmt.Errorf("ONNXGATE_ADMIN_PASSWORD_FILE: %w", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -320,29 +321,37 @@ func TestABrokenPairKeepsTheOldOne(t *testing.T) {
 }
 
 func TestRunReportsABrokenPairOnceAndTakesAGoodOne(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := goodPair(t).write(t, dir)
-	reports := make(chan error, 100)
-	m := newManager(t, certs.Config{
-		CertFile: certFile, KeyFile: keyFile, Poll: time.Millisecond,
-		Changed: func(_ *certs.Certificate, err error) { reports <- err },
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		certFile, keyFile := goodPair(t).write(t, dir)
+		var reports []error
+		m := newManager(t, certs.Config{
+			CertFile: certFile, KeyFile: keyFile, Poll: time.Second,
+			Changed: func(_ *certs.Certificate, err error) { reports = append(reports, err) },
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		go m.Run(ctx)
+		look := func(times int) {
+			time.Sleep(time.Duration(times) * time.Second)
+			synctest.Wait()
+		}
+		put(t, certFile, []byte("half a certif"))
+		look(1)
+		if len(reports) != 0 {
+			t.Errorf("reported at first sight, while somebody may be writing: %v", reports)
+		}
+		look(10)
+		if len(reports) != 1 || reports[0] == nil {
+			t.Errorf("reports %v, want one error", reports)
+		}
+		goodPair(t).write(t, dir)
+		look(10)
+		if len(reports) != 2 || reports[1] != nil {
+			t.Errorf("reports %v, want one error and one success", reports)
+		}
+		cancel()
+		synctest.Wait()
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { m.Run(ctx); close(done) }()
-	put(t, certFile, []byte("broken"))
-	if err := <-reports; err == nil {
-		t.Error("a broken pair was taken")
-	}
-	goodPair(t).write(t, dir)
-	if err := <-reports; err != nil {
-		t.Errorf("after a good pair: %v", err)
-	}
-	cancel()
-	<-done
-	if n := len(reports); n > 1 { // the mismatch between the two writes may show
-		t.Errorf("%d more reports", n)
-	}
 }
 
 func TestASwappedSymlinkIsFollowed(t *testing.T) {

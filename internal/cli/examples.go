@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 
@@ -21,7 +22,7 @@ func (p *Process) printExamples(a *app.App, cfg *config.Config) error {
 	case file != "":
 		trust = " --cacert " + file
 	}
-	url := scheme + "://" + a.Addr()
+	url := scheme + "://" + reachable(a.Addr())
 	e := examples{
 		url: url, trust: trust, program: p.Args[0], dataDir: cfg.DataDir,
 		body: `{}`,
@@ -40,6 +41,15 @@ func (p *Process) printExamples(a *app.App, cfg *config.Config) error {
 	b.WriteString("\nPaste these lines into another shell in this folder.\n")
 	e.write(&b)
 	return p.printf("%s\n", b.String())
+}
+
+// reachable returns where this machine reaches a listener: one on every
+// interface has no address of its own.
+func reachable(addr string) string {
+	if at, err := netip.ParseAddrPort(addr); err == nil && at.Addr().IsUnspecified() {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port()).String()
+	}
+	return addr
 }
 
 // examples is what the lines depend on.

@@ -80,6 +80,12 @@ func (x *exchange) within(parent context.Context) context.Context {
 func (l *Listener) admit(x *exchange, r *http.Request) error {
 	h := x.Header()
 	secure(h)
+	if len(r.TransferEncoding) > 0 {
+		// net/http has dropped a Content-Length that stood beside it. Whoever is
+		// in front may have read that one instead, so what follows on this
+		// connection is nobody's request (RFC 9112 section 6.1).
+		h["Connection"] = closing
+	}
 	local := isLoopbackHost(r.Host)
 	if r.TLS != nil && !local {
 		h["Strict-Transport-Security"] = hsts

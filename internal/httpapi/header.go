@@ -14,6 +14,7 @@ var (
 
 	retrySoon = []string{"1"}
 	noCache   = []string{"no-cache"}
+	closing   = []string{"close"}
 
 	challengeBearer      = []string{`Bearer realm="onnxgate"`}
 	challengeBearerPlain = []string{"Bearer"}

@@ -61,8 +61,8 @@ const (
 
 // What one decoded message takes in memory, in bytes, rounded up.
 const (
-	nodeSize      = 192
-	attributeSize = 384
+	nodeSize      = 160
+	attributeSize = 264
 	valueSize     = 128
 	tensorSize    = 160
 	stringSize    = 16

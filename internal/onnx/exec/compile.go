@@ -68,6 +68,8 @@ type compiler struct {
 
 func (c *compiler) compile(operators []resolved) error {
 	c.declare()
+	c.values = make([]value, 0, len(c.graph.Initializers)+len(c.graph.Inputs)+len(c.graph.Nodes))
+	c.steps = make([]step, 0, len(c.graph.Nodes))
 	if err := c.enter(); err != nil {
 		return err
 	}

@@ -131,9 +131,9 @@ func (p *Program) Run(ctx context.Context, in, out []*tensor.Tensor) (err error)
 
 func (p *Program) run(ctx context.Context, s *state) error {
 	for i := range p.steps {
-		err := ctx.Err()
-		if err == nil {
-			err = p.steps[i].kernel(ctx, &s.frames[i])
+		err := p.steps[i].kernel(ctx, &s.frames[i])
+		if err == nil && i+1 < len(p.steps) { // what is done is given, however late
+			err = ctx.Err()
 		}
 		if err != nil {
 			return p.failed(i, err)

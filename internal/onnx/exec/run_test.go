@@ -274,3 +274,27 @@ func TestConcurrentRunsDoNotMeet(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestNoRowsGiveNoRows(t *testing.T) {
+	for _, name := range modelNames(t) {
+		model, _ := readModel(t, name)
+		p, err := exec.Load(model, onnx.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := p.Inputs()[0]
+		if in.DType != tensor.Float32 {
+			continue
+		}
+		out := results(len(p.Outputs()))
+		if err := p.Run(t.Context(), []*tensor.Tensor{floats(t, tensor.Shape{0, in.Dims[1].Size})}, out); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for i, o := range out {
+			if len(o.Shape()) == 0 || o.Shape()[0] != 0 || o.DType() != p.Outputs()[i].DType {
+				t.Errorf("%s: output %d is %v of %v", name, i, o.Shape(), o.DType())
+			}
+		}
+	}
+}

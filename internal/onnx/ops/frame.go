@@ -55,6 +55,9 @@ func Output[T tensor.Element](f *Frame, i int, shape ...int) ([]T, error) {
 
 // Scratch returns n elements of scratch tensor i, with unspecified values.
 func Scratch[T tensor.Element](f *Frame, i, n int) ([]T, error) {
+	if s := tensor.Of[T](&f.scratch[i]); n <= len(s) {
+		return s[:n], nil // what is there already is not counted again
+	}
 	f.dims = append(f.dims[:0], n)
 	if err := f.charge(tensor.DTypeOf[T](), f.dims); err != nil {
 		return nil, err
@@ -72,6 +75,12 @@ var elementBytes = [...]int{
 // charge takes the memory of a tensor from the run's budget, before it is
 // allocated.
 func (f *Frame) charge(d tensor.DType, shape tensor.Shape) error {
+	if len(shape) == 2 && uint(shape[0]) < 1<<16 && uint(shape[1]) < 1<<16 { // the usual case, and a fast one
+		if bytes := shape[0] * shape[1] * elementBytes[d]; bytes <= f.budget.Left {
+			f.budget.Left -= bytes
+			return nil
+		}
+	}
 	n, err := shape.Elements()
 	if err != nil || n > f.budget.Left/elementBytes[d] {
 		return fault.Newf(fault.Content, "the result of shape %v needs more memory than one prediction may take; send fewer rows",

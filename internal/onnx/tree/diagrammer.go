@@ -3,6 +3,7 @@ package tree
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // Bounds on a diagram and on the work of making it.
@@ -31,9 +32,9 @@ func newDiagram[T float](f *forest, o *options, finish *finisher[T], all []axis)
 	}
 	leaves, number := f.leafNumbers()
 	b := &diagrammer[T]{
-		d: &diagram[T]{targets: o.targets, axes: f.byWeight(all)}, res: newResiduals(f),
-		tally: newTally[T](f, o, leaves), finish: finish, number: number,
-		results: map[string]uint32{}, trees: len(f.roots),
+		d: &diagram[T]{targets: o.targets, axes: f.byWeight(all)}, res: newResiduals(f, number),
+		tally: newTally[T](f, o, leaves), counts: newCounts[T](f, o, leaves), finish: finish,
+		results: newInterned(), byCounts: map[uint64]uint32{},
 		sums: make([]T, o.targets), leaves: make([]uint32, len(f.roots)),
 	}
 	if !b.build(f.roots) {
@@ -45,199 +46,235 @@ func newDiagram[T float](f *forest, o *options, finish *finisher[T], all []axis)
 // diagrammer builds a diagram: the levels from the root down, then their
 // tables from the last up, merging equal rows.
 type diagrammer[T float] struct {
-	d       *diagram[T]
-	res     *residuals
-	tally   *tally[T]
-	finish  *finisher[T]
-	number  []uint32 // of each leaf node
-	trees   int
-	units   int
-	results map[string]uint32
+	d        *diagram[T]
+	res      *residuals
+	tally    *tally[T]
+	counts   *counts[T] // or nil: sums are made by tally
+	finish   *finisher[T]
+	units    int
+	results  *interned         // labels and scores
+	byCounts map[uint64]uint32 // the numbers of results
+
+	// The state that is worked on: the votes counted so far, which stay zero
+	// without counts, and what is left of each tree whose votes are not.
+	votes uint64
+	left  []rest
 
 	// scratch
+	events []event
+	head   []int32 // by cell: the first event, or -1
 	sums   []T
 	leaves []uint32
 	key    []byte
 }
 
-// level is one level while it is built. A state is what is left of each tree,
-// as four bytes of a residual's number each.
+// level is one level while it is built.
 type level struct {
 	axis   *axis
-	states []byte
-	ids    map[string]uint32
-	rows   []uint32 // cells of the axis for each state: states below, or results
-}
-
-func (l *level) intern(state []byte) uint32 {
-	if id, ok := l.ids[string(state)]; ok {
-		return id
-	}
-	id := place(len(l.ids))
-	l.ids[string(state)] = id
-	l.states = append(l.states, state...)
-	return id
+	states *interned
+	rows   []uint16 // cells of the axis for each state: states below, or results
 }
 
 func (b *diagrammer[T]) build(roots []int32) bool {
-	first := &level{ids: map[string]uint32{}}
-	state := make([]byte, 0, 4*b.trees)
 	for _, r := range roots {
-		state = binary.LittleEndian.AppendUint32(state, b.res.canon[r])
-	}
-	first.intern(state)
-	levels := []*level{first}
-	for i := range b.d.axes {
-		l := levels[i]
-		l.axis = &b.d.axes[i]
-		below := &level{ids: map[string]uint32{}}
-		if !b.expand(l, below, i == len(b.d.axes)-1) {
-			return false
-		}
-		l.ids, l.states = nil, nil
-		levels = append(levels, below)
+		left := b.res.rest(b.res.canon[r])
+		b.left = append(b.left, left)
+		b.votes += b.worth(left)
 	}
 	if len(b.d.axes) == 0 {
-		b.setLeaves(first.states)
 		b.result() // of every row
 		return true
 	}
-	return b.merge(levels[:len(b.d.axes)])
-}
-
-// expand fills the rows of l and the states of the level below it, or with
-// last the results.
-func (b *diagrammer[T]) expand(l, below *level, last bool) bool {
-	size, cells := 4*b.trees, l.axis.cells()
-	states := len(l.ids)
-	if states > maxStates || len(l.states) > maxState || states*cells > maxRow {
-		return false
-	}
-	l.rows = make([]uint32, 0, states*cells)
-	head := make([]int32, cells)
-	var events []event
-	for s := range states {
-		state := l.states[s*size : (s+1)*size]
-		events = b.events(l.axis, state, head, events[:0])
-		if last {
-			b.setLeaves(state)
+	states, below := newInterned(), newInterned()
+	states.intern(b.state())
+	levels := make([]level, len(b.d.axes))
+	for i := range levels {
+		l := &levels[i]
+		l.axis, l.states = &b.d.axes[i], states
+		if i == len(levels)-1 {
+			below = nil
 		}
-		id := uint32(0)
-		for c := range cells {
-			if c == 0 || head[c] >= 0 {
-				b.apply(state, events, head[c], last)
-				if last {
-					id = b.result()
-				} else {
-					id = below.intern(state)
-				}
-			}
-			l.rows = append(l.rows, id)
-		}
-		b.units += cells + len(events) + b.trees
-		if b.units+b.res.units > maxUnits || len(b.d.labels) > maxResults || len(b.d.scores) > maxScores {
+		if !b.expand(l, below) {
 			return false
 		}
+		l.states, states, below = nil, below, states
+		below.clear()
+	}
+	return b.merge(levels)
+}
+
+// expand fills the rows of l and the states of the level below it; without
+// those, it is the last, and its rows have results.
+func (b *diagrammer[T]) expand(l *level, below *interned) bool {
+	states, cells := l.states.n, l.axis.cells()
+	if states*cells > maxRow {
+		return false
+	}
+	l.rows = make([]uint16, 0, states*cells)
+	b.head = slices.Grow(b.head[:0], cells)[:cells]
+	for s := range states {
+		b.load(l.axis, l.states.at(place(s)))
+		id := uint32(0)
+		for c, first := range b.head {
+			if c == 0 || first >= 0 {
+				b.enter(first)
+				if below == nil {
+					id = b.result()
+				} else {
+					id = below.intern(b.state())
+				}
+				if b.tooLarge(below) {
+					return false
+				}
+			}
+			l.rows = append(l.rows, short(id))
+		}
+		b.units += cells + len(b.events) + len(b.left)
 	}
 	return true
+}
+
+// tooLarge reports whether a bound is exceeded.
+func (b *diagrammer[T]) tooLarge(below *interned) bool {
+	return below != nil && (below.n > maxStates || len(below.bytes) > maxState) ||
+		b.units+b.res.units > maxUnits || len(b.d.labels) > maxResults || len(b.d.scores) > maxScores
 }
 
 // event says what is left of a tree from one cell on.
 type event struct {
-	tree int
-	left uint32
+	tree int32 // its position in diagrammer.left
 	next int32 // the next event of the same cell, or -1
+	left rest
 }
 
-// events lists what changes along an axis for a state, by cell, and puts the
-// trees of the state into cell 0.
-func (b *diagrammer[T]) events(a *axis, state []byte, head []int32, events []event) []event {
+// state returns the state as bytes, until the next call.
+func (b *diagrammer[T]) state() []byte {
+	key := binary.LittleEndian.AppendUint64(b.key[:0], b.votes)
+	for _, left := range b.left {
+		if b.counts == nil || left&settled == 0 {
+			key = binary.LittleEndian.AppendUint32(key, uint32(left))
+		}
+	}
+	b.key = key
+	return key
+}
+
+// load makes the state that bytes tell the one to work on, in cell 0 of an
+// axis, and lists the events of the cells.
+func (b *diagrammer[T]) load(a *axis, state []byte) {
+	head, events, trees := b.head, b.events[:0], b.left[:0]
 	for c := range head {
 		head[c] = -1
 	}
-	for t := range b.trees {
-		r := binary.LittleEndian.Uint32(state[4*t:])
-		stretches := b.res.along(a, r)
-		binary.LittleEndian.PutUint32(state[4*t:], stretches[0].left)
-		for _, s := range stretches[1:] {
-			events = append(events, event{tree: t, left: s.left, next: head[s.cell]})
-			head[s.cell] = index(len(events) - 1)
+	b.votes = binary.LittleEndian.Uint64(state)
+	for state = state[8:]; len(state) > 0; state = state[4:] {
+		left := rest(binary.LittleEndian.Uint32(state))
+		if left&settled == 0 {
+			stretches := b.res.along(a, left)
+			for _, s := range stretches[1:] {
+				events = append(events, event{tree: index(len(trees)), left: s.left, next: head[s.cell]})
+				head[s.cell] = index(len(events) - 1)
+			}
+			left = stretches[0].left
 		}
+		trees = append(trees, left)
+		b.votes += b.worth(left)
 	}
-	return events
+	b.events, b.left = events, trees
 }
 
-// apply brings a state to the cell whose events begin at e.
-func (b *diagrammer[T]) apply(state []byte, events []event, e int32, last bool) {
-	for ; e >= 0; e = events[e].next {
-		ev := &events[e]
-		binary.LittleEndian.PutUint32(state[4*ev.tree:], ev.left)
-		if last {
-			b.leaves[ev.tree] = b.number[ev.left]
-		}
-	}
-}
-
-// setLeaves takes the leaves of a state in which every tree is one.
-func (b *diagrammer[T]) setLeaves(state []byte) {
-	for t := range b.leaves {
-		b.leaves[t] = b.number[binary.LittleEndian.Uint32(state[4*t:])]
+// enter brings the state to the cell whose events begin at e.
+func (b *diagrammer[T]) enter(e int32) {
+	for ; e >= 0; e = b.events[e].next {
+		ev := &b.events[e]
+		b.votes += b.worth(ev.left) - b.worth(b.left[ev.tree])
+		b.left[ev.tree] = ev.left
 	}
 }
 
-// result returns the number of the result that b.leaves give.
+// worth returns what is counted of a tree.
+func (b *diagrammer[T]) worth(left rest) uint64 {
+	if b.counts == nil || left&settled == 0 {
+		return 0
+	}
+	return b.counts.leaves[left&^settled]
+}
+
+// result returns the number of the state's result. Every tree is settled.
 func (b *diagrammer[T]) result() uint32 {
-	b.units += b.trees
-	b.tally.sum(b.leaves, b.sums)
-	label := b.finish.finish(b.sums)
-	b.key = binary.LittleEndian.AppendUint32(b.key[:0], place(label))
-	for _, s := range b.sums {
-		b.key = binary.LittleEndian.AppendUint64(b.key, math.Float64bits(float64(s)))
+	if b.counts == nil {
+		b.units += len(b.left)
+		for t, left := range b.left {
+			b.leaves[t] = uint32(left &^ settled)
+		}
+		b.tally.sum(b.leaves, b.sums)
+		return b.finished()
 	}
-	if id, ok := b.results[string(b.key)]; ok {
-		return id
+	id, ok := b.byCounts[b.votes]
+	if !ok {
+		b.counts.sum(b.votes, b.sums)
+		id = b.finished()
+		b.byCounts[b.votes] = id
 	}
-	id := place(len(b.d.labels))
-	b.results[string(b.key)] = id
-	b.d.scores = append(b.d.scores, b.sums...)
-	b.d.labels = append(b.d.labels, label)
 	return id
 }
 
-// merge writes the tables, the last level first, so that states whose rows are
-// equal become one.
-func (b *diagrammer[T]) merge(levels []*level) bool {
+// finished returns the number of the result that b.sums give.
+func (b *diagrammer[T]) finished() uint32 {
+	label := b.finish.finish(b.sums)
+	key := binary.LittleEndian.AppendUint32(b.key[:0], place(label))
+	for _, s := range b.sums {
+		key = binary.LittleEndian.AppendUint64(key, math.Float64bits(float64(s)))
+	}
+	b.key = key
+	id := b.results.intern(key)
+	if int(id) == len(b.d.labels) {
+		b.d.scores = append(b.d.scores, b.sums...)
+		b.d.labels = append(b.d.labels, label)
+	}
+	return id
+}
+
+// merge makes the tables of the rows, the last level first, so that states
+// whose rows are equal become one.
+func (b *diagrammer[T]) merge(levels []level) bool {
 	b.d.next = make([][]uint16, len(levels))
-	var merged []uint32 // of each state of the level below
+	var merged []uint16 // of each state of the level below
 	entries := 0
 	for i := len(levels) - 1; i >= 0; i-- {
-		l := levels[i]
-		cells := l.axis.cells()
-		known, here := map[string]uint32{}, make([]uint32, len(l.rows)/cells)
-		for s := range here {
-			b.key = b.key[:0]
-			for _, id := range l.rows[s*cells : (s+1)*cells] {
-				if merged != nil {
-					id = merged[id]
-				}
-				b.key = binary.LittleEndian.AppendUint16(b.key, short(id))
-			}
-			at, ok := known[string(b.key)]
-			if !ok {
-				at = place(len(known))
-				known[string(b.key)] = at
-				for c := range cells {
-					b.d.next[i] = append(b.d.next[i], binary.LittleEndian.Uint16(b.key[2*c:]))
-				}
-			}
-			here[s] = at
-		}
+		cells := levels[i].axis.cells()
+		b.d.next[i], merged = b.mergeRows(levels[i].rows, cells, merged)
 		if entries += len(b.d.next[i]); entries > maxEntries {
 			return false
 		}
-		merged = here
 	}
 	return true
+}
+
+// mergeRows returns the rows without those that are equal, made in their
+// memory, and for each row the one that it has become. With merged, the rows
+// first go on to what their states have become.
+func (b *diagrammer[T]) mergeRows(rows []uint16, cells int, merged []uint16) (table, became []uint16) {
+	known, key := newLookup(), b.key
+	for from := 0; from < len(rows); from += cells {
+		row := rows[from : from+cells]
+		key = key[:0]
+		for c := range row {
+			if merged != nil {
+				row[c] = merged[row[c]]
+			}
+			key = binary.LittleEndian.AppendUint16(key, row[c])
+		}
+		id, ok := known.number(key, func(id uint32) bool {
+			return slices.Equal(table[int(id)*cells:(int(id)+1)*cells], row)
+		})
+		became = append(became, short(id))
+		if !ok {
+			// The row is moved to the front, where no row is left to read.
+			table = append(rows[:len(table)], row...)
+		}
+	}
+	return table, became
 }
 
 // short narrows the number of a state or a result: see maxStates, maxResults.

@@ -11,13 +11,16 @@ import (
 // own numbers. The forest shares no nodes.
 type residuals struct {
 	f       *forest
+	leaf    []uint32 // of each node of the forest that is a leaf: its number
 	nodes   []residual
 	numbers map[residual]uint32
 	canon   []uint32 // of each node of the forest: the one that stands for it
 	// known has the stretches of a residual along the axis of the level that
 	// it was last asked for.
 	known []stretches
-	units int // steps taken
+	lists []stretch // of all known
+	cells []int     // scratch
+	units int       // steps taken
 }
 
 type residual struct {
@@ -25,20 +28,30 @@ type residual struct {
 	yes, no uint32
 }
 
-// stretch is what a tree leaves from one cell of an axis on.
+// rest is what is left of a tree: the number of a residual, or settled and the
+// number of a leaf.
+type rest uint32
+
+const settled rest = 1 << 31
+
+// stretch is what is left of a tree from one cell of an axis on.
 type stretch struct {
-	cell int
-	left uint32
+	cell uint32
+	left rest
 }
 
+// stretches are a part of lists.
 type stretches struct {
-	feature int // plus 1
-	list    []stretch
+	feature     int32 // plus 1
+	first, last uint32
 }
 
-func newResiduals(f *forest) *residuals {
-	r := &residuals{f: f, numbers: map[residual]uint32{}, known: make([]stretches, len(f.nodes))}
-	r.canon = f.sameLeaves()
+func newResiduals(f *forest, leaf []uint32) *residuals {
+	n := len(f.nodes)
+	r := &residuals{
+		f: f, leaf: leaf, nodes: make([]residual, 0, 2*n), numbers: map[residual]uint32{}, canon: f.sameLeaves(),
+		known: make([]stretches, n, 2*n),
+	}
 	for i := range f.nodes {
 		n := &f.nodes[i]
 		t := residual{origin: uint32(i)}
@@ -75,25 +88,41 @@ func (f *forest) sameLeaves() []uint32 {
 	return same
 }
 
-// along returns what r leaves in the cells of an axis, beginning at cell 0.
-func (r *residuals) along(a *axis, n uint32) []stretch {
-	if k := &r.known[n]; k.feature == a.feature+1 {
-		return k.list
+// rest returns what is left of a tree that n stands for.
+func (r *residuals) rest(n uint32) rest {
+	if origin := r.nodes[n].origin; r.f.nodes[origin].mode == Leaf {
+		return settled | rest(r.leaf[origin])
 	}
-	cells := r.changes(a, n, []int{0})
-	slices.Sort(cells)
-	list := make([]stretch, 0, len(cells))
-	for _, c := range slices.Compact(cells) {
-		if r.units > maxUnits {
-			return []stretch{{0, n}} // the caller gives up
+	return rest(n)
+}
+
+// along returns what n leaves in the cells of an axis, beginning at cell 0.
+func (r *residuals) along(a *axis, n rest) []stretch {
+	k := &r.known[n]
+	if k.feature != index(a.feature+1) {
+		first := len(r.lists)
+		r.follow(a, uint32(n))
+		k = &r.known[n]
+		*k = stretches{index(a.feature + 1), place(first), place(len(r.lists))}
+	}
+	return r.lists[k.first:k.last]
+}
+
+// follow appends the stretches of n along an axis to lists.
+func (r *residuals) follow(a *axis, n uint32) {
+	r.cells = r.changes(a, n, append(r.cells[:0], 0))
+	slices.Sort(r.cells)
+	last := uint32(math.MaxUint32)
+	for _, c := range slices.Compact(r.cells) {
+		left := n
+		if r.units <= maxUnits { // or else the caller gives up
+			left = r.fix(n, a.feature, a.value(c))
 		}
-		left := r.fix(n, a.feature, a.value(c))
-		if len(list) == 0 || list[len(list)-1].left != left {
-			list = append(list, stretch{c, left})
+		if left != last {
+			r.lists = append(r.lists, stretch{place(c), r.rest(left)})
+			last = left
 		}
 	}
-	r.known[n] = stretches{a.feature + 1, list}
-	return list
 }
 
 // changes appends the cells in which a branch of n may change its answer.

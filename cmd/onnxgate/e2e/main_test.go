@@ -1,0 +1,102 @@
+// Package e2e proves the binary as its users meet it: the real executable over
+// real HTTPS, driven by curl, by raw sockets, by schemathesis and by a browser,
+// and once from inside its container image.
+//
+// It knows the program by its interface alone and calls none of its packages.
+package e2e
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	// Not called: with it, go test knows that a result from its cache is stale
+	// when the program has changed.
+	_ "onnxgate/internal/cli"
+)
+
+// binary is the executable under test, built once by TestMain.
+var binary string
+
+// repository is the root of the source tree, as an absolute path.
+var repository string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "onnxgate-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := build(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// build compiles the binary as it is shipped, static and without local paths,
+// or with the race detector when the tests have it.
+func build(dir string) error {
+	root, err := filepath.Abs(filepath.Join("..", "..", ".."))
+	if err != nil {
+		return err
+	}
+	repository, binary = root, filepath.Join(dir, "onnxgate")
+	flag, cgo := "-trimpath", "CGO_ENABLED=0"
+	if raceDetector {
+		// Without -trimpath: what the tests themselves were built from is used again.
+		flag, cgo = "-race", "CGO_ENABLED=1"
+	}
+	cmd := exec.Command("go", "build", flag, "-o", binary, "./cmd/onnxgate")
+	cmd.Dir = repository
+	cmd.Env = append(os.Environ(), cgo)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("building cmd/onnxgate: %w\n%s", err, stderr.Bytes())
+	}
+	return nil
+}
+
+// source returns the path of a file of the repository. It opens the file, so
+// that go test knows that a result from its cache is stale when it has changed.
+func source(t *testing.T, path ...string) string {
+	t.Helper()
+	name := filepath.Join(append([]string{repository}, path...)...)
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	return name
+}
+
+// need returns the path of a tool that a test cannot do without. Without it
+// the test is skipped, and under CI it fails: there every tool has to be there.
+func need(t *testing.T, tool, install string) string {
+	t.Helper()
+	path, err := exec.LookPath(tool)
+	if err != nil {
+		missing(t, tool+" is not installed; "+install)
+	}
+	return path
+}
+
+// missing skips the test for the reason, or fails it under CI.
+func missing(t *testing.T, reason string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+}

@@ -1,0 +1,26 @@
+"""How generated requests authenticate.
+
+TOKEN is sent to every operation but the token endpoint, where it would be the
+credential of a client. There, requests that are to succeed get ADMIN_PASSWORD.
+"""
+
+import os
+
+import schemathesis
+from schemathesis.generation import GenerationMode
+
+
+@schemathesis.auth().skip_for(path="/token")
+class Bearer:
+    def get(self, case, context):
+        return os.environ["TOKEN"]
+
+    def set(self, case, data, context):
+        case.headers["Authorization"] = f"Bearer {data}"
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    positive = case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE
+    if case.path == "/token" and positive and isinstance(case.body, dict) and "username" in case.body:
+        case.body |= {"username": "admin", "password": os.environ["ADMIN_PASSWORD"]}
