@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -106,7 +107,10 @@ func (h *hasher) derive(password string) (string, error) {
 // acquire waits for a slot, in the order of arrival, until ctx ends. When too
 // many wait already it refuses at once.
 func (h *hasher) acquire(ctx context.Context) (release func(), err error) {
-	release = func() { <-h.slots }
+	release = func() {
+		runtime.GC() // what the hash was made in is garbage: freed now, it is there for the next one
+		<-h.slots
+	}
 	select {
 	case h.slots <- struct{}{}:
 		return release, nil
