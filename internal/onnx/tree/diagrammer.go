@@ -34,7 +34,7 @@ func newDiagram[T float](f *forest, o *options, finish *finisher[T], all []axis)
 	b := &diagrammer[T]{
 		d: &diagram[T]{targets: o.targets, axes: f.byWeight(all)}, res: newResiduals(f, number),
 		counts: newCounts[T](f, o, leaves), finish: finish, results: newInterned(), rows: newLookup(),
-		sums: make([]T, o.targets), leaves: make([]uint32, len(f.roots)),
+		sums: make([]T, o.targets),
 	}
 	if b.counts != nil {
 		b.res.votes = b.counts.leaves
@@ -62,13 +62,12 @@ type diagrammer[T float] struct {
 	// The state that is worked on: the votes counted so far, which stay zero
 	// without counts, and what is left of each tree whose votes are not.
 	votes uint64
-	left  []rest
+	left  []uint32
 
 	// scratch
 	events []event
 	head   []int32 // by cell: the first event, or -1
 	sums   []T
-	leaves []uint32
 	key    []byte
 }
 
@@ -154,7 +153,7 @@ func (b *diagrammer[T]) tooLarge(below *interned) bool {
 type event struct {
 	tree   int32 // its position in diagrammer.left
 	next   int32 // the next event of the same cell, or -1
-	left   rest
+	left   uint32
 	change uint64 // of the votes
 }
 
@@ -162,8 +161,8 @@ type event struct {
 func (b *diagrammer[T]) state() []byte {
 	key := binary.LittleEndian.AppendUint64(b.key[:0], b.votes)
 	for _, left := range b.left {
-		if b.counts == nil || left&settled == 0 {
-			key = binary.LittleEndian.AppendUint32(key, uint32(left))
+		if b.counts == nil || left >= unsettled {
+			key = binary.LittleEndian.AppendUint32(key, left)
 		}
 	}
 	b.key = key
@@ -179,8 +178,8 @@ func (b *diagrammer[T]) load(a *axis, state []byte) {
 	}
 	b.votes = binary.LittleEndian.Uint64(state)
 	for state = state[8:]; len(state) > 0; state = state[4:] {
-		left := rest(binary.LittleEndian.Uint32(state))
-		if left&settled == 0 {
+		left := binary.LittleEndian.Uint32(state)
+		if left >= unsettled {
 			stretches := b.res.along(a, left)
 			for _, s := range stretches[1:] {
 				events = append(events, event{index(len(trees)), head[s.cell], s.left, s.change})
@@ -209,10 +208,7 @@ func (b *diagrammer[T]) result() uint32 {
 		return b.countedResult(b.votes)
 	}
 	b.units += len(b.left)
-	for t, left := range b.left {
-		b.leaves[t] = uint32(left &^ settled)
-	}
-	b.tally.sum(b.leaves, b.sums)
+	b.tally.sum(b.left, b.sums)
 	return b.finished()
 }
 
@@ -231,7 +227,7 @@ func (b *diagrammer[T]) countLast(l *level) bool {
 		state := l.states.at(place(s))
 		votes := binary.LittleEndian.Uint64(state)
 		for i := 8; i < len(state); i += 4 {
-			for _, s := range b.res.along(l.axis, rest(binary.LittleEndian.Uint32(state[i:]))) {
+			for _, s := range b.res.along(l.axis, binary.LittleEndian.Uint32(state[i:])) {
 				changes[s.cell] += s.change
 			}
 		}

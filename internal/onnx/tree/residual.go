@@ -30,16 +30,14 @@ type residual struct {
 	yes, no uint32
 }
 
-// rest is what is left of a tree: the number of a residual, or settled and the
-// number of a leaf.
-type rest uint32
-
-const settled rest = 1 << 31
+// unsettled marks what is left of a tree where that is the number of a
+// residual. Without it, it is the number of a leaf.
+const unsettled = 1 << 31
 
 // stretch is what is left of a tree from one cell of an axis on.
 type stretch struct {
 	cell   uint32
-	left   rest
+	left   uint32 // a leaf, or unsettled
 	change uint64 // what it adds to the votes, other than the stretch before
 }
 
@@ -92,26 +90,28 @@ func (f *forest) sameLeaves() []uint32 {
 }
 
 // rest returns what is left of a tree that n stands for.
-func (r *residuals) rest(n uint32) rest {
+func (r *residuals) rest(n uint32) uint32 {
 	if origin := r.nodes[n].origin; r.f.nodes[origin].mode == Leaf {
-		return settled | rest(r.leaf[origin])
+		return r.leaf[origin]
 	}
-	return rest(n)
+	return unsettled | n
 }
 
 // counted returns the votes of what is left of a tree.
-func (r *residuals) counted(left rest) uint64 {
-	if r.votes == nil || left&settled == 0 {
+func (r *residuals) counted(left uint32) uint64 {
+	if r.votes == nil || left >= unsettled {
 		return 0
 	}
-	return r.votes[left&^settled]
+	return r.votes[left]
 }
 
-// along returns what n leaves in the cells of an axis, beginning at cell 0.
-func (r *residuals) along(a *axis, n rest) []stretch {
+// along returns what an unsettled rest leaves in the cells of an axis,
+// beginning at cell 0.
+func (r *residuals) along(a *axis, left uint32) []stretch {
+	n := left &^ unsettled
 	k := r.known[n]
 	if k.axis != a {
-		k = r.follow(a, uint32(n))
+		k = r.follow(a, n)
 	}
 	return r.lists[k.first:k.last]
 }
