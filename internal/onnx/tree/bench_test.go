@@ -60,15 +60,19 @@ func irisRows(n int) []float32 {
 }
 
 func BenchmarkCompileIris(b *testing.B) {
-	a := iris(b)
-	for b.Loop() {
-		e, err := Compile(a)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, ok := e.single.layout.(*diagram[float32]); !ok {
-			b.Fatal("iris is no diagram")
-		}
+	for name, a := range map[string]Attributes{"pure": iris(b), "impure": impure(b)} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				e, err := Compile(a)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, ok := e.single.layout.(*diagram[float32]); !ok {
+					b.Fatal("iris is no diagram")
+				}
+			}
+		})
 	}
 }
 

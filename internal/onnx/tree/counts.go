@@ -10,6 +10,10 @@ type counts[T float] struct {
 	bits   uint     // of one target's count
 	leaves []uint64 // of each leaf: its votes for each target, side by side
 	totals [][]T    // of each target: its sum by its count
+
+	known   lookup   // counts that a result is known of
+	packed  []uint64 // those counts
+	results []uint32
 }
 
 // maxCount bounds the votes for one target.
@@ -24,7 +28,9 @@ func newCounts[T float](f *forest, o *options, leaves []int32) *counts[T] {
 	if weights == nil || o.aggregate > Sum || limit > maxCount || width*o.targets > 64 {
 		return nil
 	}
-	c := &counts[T]{bits: uint(width), leaves: make([]uint64, len(leaves)), totals: make([][]T, o.targets)}
+	c := &counts[T]{
+		bits: uint(width), leaves: make([]uint64, len(leaves)), totals: make([][]T, o.targets), known: newLookup(),
+	}
 	for i, l := range leaves {
 		for _, v := range f.nodes[l].votes(f) {
 			if T(v.weight) != 0 {
@@ -95,4 +101,14 @@ func (c *counts[T]) sum(packed uint64, sums []T) {
 		sums[t] = totals[packed&mask]
 		packed >>= c.bits
 	}
+}
+
+// result returns the result of packed counts, which first gives the first time.
+func (c *counts[T]) result(packed uint64, first func() uint32) uint32 {
+	id, known := c.known.number(c.known.hashWord(packed), func(id uint32) bool { return c.packed[id] == packed })
+	if !known {
+		c.packed = append(c.packed, packed)
+		c.results = append(c.results, first())
+	}
+	return c.results[id]
 }

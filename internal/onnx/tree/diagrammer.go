@@ -33,9 +33,13 @@ func newDiagram[T float](f *forest, o *options, finish *finisher[T], all []axis)
 	leaves, number := f.leafNumbers()
 	b := &diagrammer[T]{
 		d: &diagram[T]{targets: o.targets, axes: f.byWeight(all)}, res: newResiduals(f, number),
-		tally: newTally[T](f, o, leaves), counts: newCounts[T](f, o, leaves), finish: finish,
-		results: newInterned(), byCounts: map[uint64]uint32{},
-		sums: make([]T, o.targets), leaves: make([]uint32, len(f.roots)),
+		counts: newCounts[T](f, o, leaves), finish: finish, results: newInterned(), rows: newLookup(),
+		sums: make([]T, o.targets),
+	}
+	if b.counts != nil {
+		b.res.votes = b.counts.leaves
+	} else {
+		b.tally = newTally[T](f, o, leaves)
 	}
 	if !b.build(f.roots) {
 		return nil
@@ -46,25 +50,24 @@ func newDiagram[T float](f *forest, o *options, finish *finisher[T], all []axis)
 // diagrammer builds a diagram: the levels from the root down, then their
 // tables from the last up, merging equal rows.
 type diagrammer[T float] struct {
-	d        *diagram[T]
-	res      *residuals
-	tally    *tally[T]
-	counts   *counts[T] // or nil: sums are made by tally
-	finish   *finisher[T]
-	units    int
-	results  *interned         // labels and scores
-	byCounts map[uint64]uint32 // the numbers of results
+	d       *diagram[T]
+	res     *residuals
+	counts  *counts[T] // or nil
+	tally   *tally[T]  // without counts
+	finish  *finisher[T]
+	units   int
+	results *interned // labels and scores
+	rows    lookup    // of one level's rows
 
 	// The state that is worked on: the votes counted so far, which stay zero
 	// without counts, and what is left of each tree whose votes are not.
 	votes uint64
-	left  []rest
+	left  []uint32
 
 	// scratch
 	events []event
 	head   []int32 // by cell: the first event, or -1
 	sums   []T
-	leaves []uint32
 	key    []byte
 }
 
@@ -79,7 +82,7 @@ func (b *diagrammer[T]) build(roots []int32) bool {
 	for _, r := range roots {
 		left := b.res.rest(b.res.canon[r])
 		b.left = append(b.left, left)
-		b.votes += b.worth(left)
+		b.votes += b.res.counted(left)
 	}
 	if len(b.d.axes) == 0 {
 		b.result() // of every row
@@ -91,10 +94,16 @@ func (b *diagrammer[T]) build(roots []int32) bool {
 	for i := range levels {
 		l := &levels[i]
 		l.axis, l.states = &b.d.axes[i], states
-		if i == len(levels)-1 {
-			below = nil
+		var ok bool
+		switch {
+		case i < len(levels)-1:
+			ok = b.expand(l, below)
+		case b.counts != nil:
+			ok = b.countLast(l)
+		default:
+			ok = b.expand(l, nil)
 		}
-		if !b.expand(l, below) {
+		if !ok {
 			return false
 		}
 		l.states, states, below = nil, below, states
@@ -136,23 +145,24 @@ func (b *diagrammer[T]) expand(l *level, below *interned) bool {
 
 // tooLarge reports whether a bound is exceeded.
 func (b *diagrammer[T]) tooLarge(below *interned) bool {
-	return below != nil && (below.n > maxStates || len(below.bytes) > maxState) ||
+	return below != nil && (below.n > maxStates || below.size > maxState) ||
 		b.units+b.res.units > maxUnits || len(b.d.labels) > maxResults || len(b.d.scores) > maxScores
 }
 
 // event says what is left of a tree from one cell on.
 type event struct {
-	tree int32 // its position in diagrammer.left
-	next int32 // the next event of the same cell, or -1
-	left rest
+	tree   int32 // its position in diagrammer.left
+	next   int32 // the next event of the same cell, or -1
+	left   uint32
+	change uint64 // of the votes
 }
 
 // state returns the state as bytes, until the next call.
 func (b *diagrammer[T]) state() []byte {
 	key := binary.LittleEndian.AppendUint64(b.key[:0], b.votes)
 	for _, left := range b.left {
-		if b.counts == nil || left&settled == 0 {
-			key = binary.LittleEndian.AppendUint32(key, uint32(left))
+		if b.counts == nil || left >= unsettled {
+			key = binary.LittleEndian.AppendUint32(key, left)
 		}
 	}
 	b.key = key
@@ -168,17 +178,17 @@ func (b *diagrammer[T]) load(a *axis, state []byte) {
 	}
 	b.votes = binary.LittleEndian.Uint64(state)
 	for state = state[8:]; len(state) > 0; state = state[4:] {
-		left := rest(binary.LittleEndian.Uint32(state))
-		if left&settled == 0 {
+		left := binary.LittleEndian.Uint32(state)
+		if left >= unsettled {
 			stretches := b.res.along(a, left)
 			for _, s := range stretches[1:] {
-				events = append(events, event{tree: index(len(trees)), left: s.left, next: head[s.cell]})
+				events = append(events, event{index(len(trees)), head[s.cell], s.left, s.change})
 				head[s.cell] = index(len(events) - 1)
 			}
 			left = stretches[0].left
+			b.votes += stretches[0].change
 		}
 		trees = append(trees, left)
-		b.votes += b.worth(left)
 	}
 	b.events, b.left = events, trees
 }
@@ -187,36 +197,62 @@ func (b *diagrammer[T]) load(a *axis, state []byte) {
 func (b *diagrammer[T]) enter(e int32) {
 	for ; e >= 0; e = b.events[e].next {
 		ev := &b.events[e]
-		b.votes += b.worth(ev.left) - b.worth(b.left[ev.tree])
 		b.left[ev.tree] = ev.left
+		b.votes += ev.change
 	}
-}
-
-// worth returns what is counted of a tree.
-func (b *diagrammer[T]) worth(left rest) uint64 {
-	if b.counts == nil || left&settled == 0 {
-		return 0
-	}
-	return b.counts.leaves[left&^settled]
 }
 
 // result returns the number of the state's result. Every tree is settled.
 func (b *diagrammer[T]) result() uint32 {
-	if b.counts == nil {
-		b.units += len(b.left)
-		for t, left := range b.left {
-			b.leaves[t] = uint32(left &^ settled)
+	if b.counts != nil {
+		return b.countedResult(b.votes)
+	}
+	b.units += len(b.left)
+	b.tally.sum(b.left, b.sums)
+	return b.finished()
+}
+
+// countLast fills the rows of the last level from counts. What is left of each
+// tree is no longer of interest then, so it takes the sum of the changes.
+func (b *diagrammer[T]) countLast(l *level) bool {
+	states, cells := l.states.n, l.axis.cells()
+	if states*cells > maxRow {
+		return false
+	}
+	l.rows = make([]uint16, states*cells)
+	changes := make([]uint64, cells)
+	for s := range states {
+		row := l.rows[s*cells : (s+1)*cells]
+		clear(changes)
+		state := l.states.at(place(s))
+		votes := binary.LittleEndian.Uint64(state)
+		for i := 8; i < len(state); i += 4 {
+			for _, s := range b.res.along(l.axis, binary.LittleEndian.Uint32(state[i:])) {
+				changes[s.cell] += s.change
+			}
 		}
-		b.tally.sum(b.leaves, b.sums)
+		id := uint32(0)
+		for c, change := range changes {
+			if c == 0 || change != 0 {
+				votes += change
+				id = b.countedResult(votes)
+			}
+			row[c] = short(id)
+		}
+		b.units += cells + len(state)
+		if b.tooLarge(nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// countedResult returns the number of the result of packed counts.
+func (b *diagrammer[T]) countedResult(votes uint64) uint32 {
+	return b.counts.result(votes, func() uint32 {
+		b.counts.sum(votes, b.sums)
 		return b.finished()
-	}
-	id, ok := b.byCounts[b.votes]
-	if !ok {
-		b.counts.sum(b.votes, b.sums)
-		id = b.finished()
-		b.byCounts[b.votes] = id
-	}
-	return id
+	})
 }
 
 // finished returns the number of the result that b.sums give.
@@ -255,7 +291,8 @@ func (b *diagrammer[T]) merge(levels []level) bool {
 // memory, and for each row the one that it has become. With merged, the rows
 // first go on to what their states have become.
 func (b *diagrammer[T]) mergeRows(rows []uint16, cells int, merged []uint16) (table, became []uint16) {
-	known, key := newLookup(), b.key
+	b.rows.clear()
+	key := b.key
 	for from := 0; from < len(rows); from += cells {
 		row := rows[from : from+cells]
 		key = key[:0]
@@ -265,7 +302,7 @@ func (b *diagrammer[T]) mergeRows(rows []uint16, cells int, merged []uint16) (ta
 			}
 			key = binary.LittleEndian.AppendUint16(key, row[c])
 		}
-		id, ok := known.number(key, func(id uint32) bool {
+		id, ok := b.rows.number(b.rows.hashBytes(key), func(id uint32) bool {
 			return slices.Equal(table[int(id)*cells:(int(id)+1)*cells], row)
 		})
 		became = append(became, short(id))

@@ -108,6 +108,8 @@ type generator struct {
 	maxDepth   int
 	scrambled  bool // node ids in no order
 	votesALeaf int
+	pure       []float64 // by target: what votes for it weigh; nil for any weights
+	zeros      bool      // pure leaves vote for the other targets too, with zero
 }
 
 func (g *generator) ensemble(trees, targets int) *Attributes {
@@ -140,6 +142,19 @@ func (g *generator) grow(a *Attributes, tree int64, depth int) int64 {
 	a.TrueIDs, a.FalseIDs = append(a.TrueIDs, 0), append(a.FalseIDs, 0)
 	if g.missing {
 		a.MissingTrue = append(a.MissingTrue, int64(g.rng.IntN(2)))
+	}
+	if leaf && g.pure != nil {
+		winner := g.rng.IntN(a.Targets)
+		for t, w := range g.pure {
+			if t != winner {
+				w = 0
+			}
+			if t == winner || g.zeros {
+				a.VoteTreeIDs, a.VoteNodeIDs = append(a.VoteTreeIDs, tree), append(a.VoteNodeIDs, id)
+				a.VoteTargets, a.VoteWeightsDouble = append(a.VoteTargets, int64(t)), append(a.VoteWeightsDouble, w)
+			}
+		}
+		return id
 	}
 	if leaf {
 		for range g.rng.IntN(g.votesALeaf + 1) {
@@ -198,7 +213,12 @@ func layouts[T float](t *testing.T, a *Attributes) map[string]layout[T] {
 		"walks": newWalks[T](f, o, finish),
 	}
 	if d := newDiagram[T](f, o, finish, axes); d != nil {
-		all["diagram"] = d
+		leaves, _ := f.leafNumbers()
+		if newCounts[T](f, o, leaves) == nil {
+			all["diagram of sums"] = d
+		} else {
+			all["diagram of counts"] = d
+		}
 	}
 	return all
 }
@@ -226,7 +246,14 @@ func TestEveryLayoutAgreesWithThePlainWalk(t *testing.T) {
 				g.values = append(g.values, float64(float32(rng.NormFloat64())))
 			}
 		}
-		a := g.ensemble(1+rng.IntN(12), 1+rng.IntN(5))
+		targets := 1 + rng.IntN(5)
+		if rng.IntN(3) == 0 {
+			g.zeros = rng.IntN(2) == 0
+			for range targets {
+				g.pure = append(g.pure, float64(float32(rng.NormFloat64())))
+			}
+		}
+		a := g.ensemble(1+rng.IntN(12), targets)
 		a.Aggregate = Aggregate(rng.IntN(4))
 		if rng.IntN(2) == 0 {
 			for range a.Targets {
@@ -239,8 +266,8 @@ func TestEveryLayoutAgreesWithThePlainWalk(t *testing.T) {
 		}
 		check(t, fmt.Sprintf("seed %d", seed), a, &g, seen)
 	}
-	for _, name := range []string{"diagram", "steps", "walks"} {
-		if seen[name] < 40 {
+	for _, name := range []string{"diagram of sums", "diagram of counts", "steps", "walks"} {
+		if seen[name] < 10 {
 			t.Errorf("only %d ensembles were tried as %s", seen[name], name)
 		}
 	}

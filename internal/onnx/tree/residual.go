@@ -12,15 +12,17 @@ import (
 type residuals struct {
 	f       *forest
 	leaf    []uint32 // of each node of the forest that is a leaf: its number
+	votes   []uint64 // of each leaf, packed as counts do; nil for none
 	nodes   []residual
 	numbers map[residual]uint32
 	canon   []uint32 // of each node of the forest: the one that stands for it
 	// known has the stretches of a residual along the axis of the level that
 	// it was last asked for.
-	known []stretches
-	lists []stretch // of all known
-	cells []int     // scratch
-	units int       // steps taken
+	known  []stretches
+	lists  []stretch // of all known
+	cells  []int     // scratch
+	orders []uint64  // scratch
+	units  int       // steps taken
 }
 
 type residual struct {
@@ -28,21 +30,20 @@ type residual struct {
 	yes, no uint32
 }
 
-// rest is what is left of a tree: the number of a residual, or settled and the
-// number of a leaf.
-type rest uint32
-
-const settled rest = 1 << 31
+// unsettled marks what is left of a tree where that is the number of a
+// residual. Without it, it is the number of a leaf.
+const unsettled = 1 << 31
 
 // stretch is what is left of a tree from one cell of an axis on.
 type stretch struct {
-	cell uint32
-	left rest
+	cell   uint32
+	left   uint32 // a leaf, or unsettled
+	change uint64 // what it adds to the votes, other than the stretch before
 }
 
 // stretches are a part of lists.
 type stretches struct {
-	feature     int32 // plus 1
+	axis        *axis // nil for none
 	first, last uint32
 }
 
@@ -89,40 +90,53 @@ func (f *forest) sameLeaves() []uint32 {
 }
 
 // rest returns what is left of a tree that n stands for.
-func (r *residuals) rest(n uint32) rest {
+func (r *residuals) rest(n uint32) uint32 {
 	if origin := r.nodes[n].origin; r.f.nodes[origin].mode == Leaf {
-		return settled | rest(r.leaf[origin])
+		return r.leaf[origin]
 	}
-	return rest(n)
+	return unsettled | n
 }
 
-// along returns what n leaves in the cells of an axis, beginning at cell 0.
-func (r *residuals) along(a *axis, n rest) []stretch {
-	k := &r.known[n]
-	if k.feature != index(a.feature+1) {
-		first := len(r.lists)
-		r.follow(a, uint32(n))
-		k = &r.known[n]
-		*k = stretches{index(a.feature + 1), place(first), place(len(r.lists))}
+// counted returns the votes of what is left of a tree.
+func (r *residuals) counted(left uint32) uint64 {
+	if r.votes == nil || left >= unsettled {
+		return 0
+	}
+	return r.votes[left]
+}
+
+// along returns what an unsettled rest leaves in the cells of an axis,
+// beginning at cell 0.
+func (r *residuals) along(a *axis, left uint32) []stretch {
+	n := left &^ unsettled
+	k := r.known[n]
+	if k.axis != a {
+		k = r.follow(a, n)
 	}
 	return r.lists[k.first:k.last]
 }
 
-// follow appends the stretches of n along an axis to lists.
-func (r *residuals) follow(a *axis, n uint32) {
+// follow finds the stretches of n along an axis.
+func (r *residuals) follow(a *axis, n uint32) stretches {
+	first := place(len(r.lists))
 	r.cells = r.changes(a, n, append(r.cells[:0], 0))
 	slices.Sort(r.cells)
-	last := uint32(math.MaxUint32)
+	last, votes := uint32(math.MaxUint32), uint64(0)
 	for _, c := range slices.Compact(r.cells) {
-		left := n
+		to := n
 		if r.units <= maxUnits { // or else the caller gives up
-			left = r.fix(n, a.feature, a.value(c))
+			to = r.fix(n, a.feature, a.value(c))
 		}
-		if left != last {
-			r.lists = append(r.lists, stretch{place(c), r.rest(left)})
-			last = left
+		if to == last {
+			continue
 		}
+		left := r.rest(to)
+		now := r.counted(left)
+		r.lists = append(double(r.lists), stretch{place(c), left, now - votes})
+		last, votes = to, now
 	}
+	r.known[n] = stretches{a, first, place(len(r.lists))}
+	return r.known[n]
 }
 
 // changes appends the cells in which a branch of n may change its answer.
@@ -134,7 +148,8 @@ func (r *residuals) changes(a *axis, n uint32, cells []int) []int {
 		return cells
 	}
 	if int(origin.feature) == a.feature {
-		for _, k := range r.f.appendBounds(nil, origin) {
+		r.orders = r.f.appendBounds(r.orders[:0], origin)
+		for _, k := range r.orders {
 			if c := halve(a.bounds, 0, a.n, k) + 1; c < a.cells() {
 				cells = append(cells, c)
 			}
