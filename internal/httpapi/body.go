@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"onnxgate/internal/fault"
 )
@@ -16,6 +17,10 @@ const (
 	// firstRead is what a body may claim in memory before any of it arrived:
 	// the client's word about its length is worth no more.
 	firstRead = 64 << 10
+	// drainBody and drainTime bound what is read of a body that is refused for
+	// its length.
+	drainBody = 16 << 20
+	drainTime = 5 * time.Second
 	// keepBuffer is the largest buffer that is kept for another request.
 	keepBuffer = 1 << 20
 )
@@ -53,7 +58,7 @@ func (x *exchange) readBody(media string) ([]byte, error) {
 	}
 	limit := x.route.MaxBody
 	if r.ContentLength > limit {
-		return nil, tooLarge(limit) // before "100 Continue": nothing is read
+		return nil, x.tooLarge(limit) // before "100 Continue": nothing is read
 	}
 	x.body = buffers.Get()
 	x.allowTime()
@@ -69,7 +74,7 @@ func (x *exchange) readBody(media string) ([]byte, error) {
 		n, err := r.Body.Read(b[len(b):cap(b)])
 		x.body.B = b[:len(b)+n]
 		if int64(len(x.body.B)) > limit {
-			return nil, tooLarge(limit)
+			return nil, x.tooLarge(limit)
 		}
 		if err == io.EOF {
 			return x.body.B, nil
@@ -90,7 +95,16 @@ func (x *exchange) allowTime() {
 	}
 }
 
-func tooLarge(limit int64) error {
+// tooLarge refuses a body. Over HTTP/2 it first takes some of what is still on
+// its way, into nothing: an answer makes net/http reset the stream, and clients
+// that are still sending then lose the answer. Over HTTP/1.1 net/http does that
+// by itself, and who announced "100-continue" sends nothing.
+func (x *exchange) tooLarge(limit int64) error {
+	if r := x.request; r.ProtoMajor == 2 && r.Header["Expect"] == nil {
+		// Where deadlines cannot be set, the server's own ends the wait.
+		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(x.start.Add(drainTime))
+		_, _ = io.CopyN(io.Discard, r.Body, drainBody) // the refusal stands, however it ends
+	}
 	return fault.Newf(fault.TooLarge, "The body must be at most %d bytes", limit)
 }
 

@@ -83,11 +83,13 @@ func malformed(msg string) error {
 }
 
 // basicCredentials returns the pair of "Authorization: Basic" (RFC 7617), as it
-// stands there; nil without the header.
+// stands there; nil without the header. A bearer token is no client's credential
+// and counts as none, good or bad: who fetches a new token may send the old one
+// with every request.
 func basicCredentials(values []string) (*oauth.BasicCredentials, error) {
 	scheme, rest, err := authorization(values)
 	switch {
-	case err != nil || scheme == "" && rest == "":
+	case err != nil || scheme == "" && rest == "" || strings.EqualFold(scheme, "Bearer"):
 		return nil, err
 	case !strings.EqualFold(scheme, "Basic"):
 		return nil, &fault.Error{Kind: fault.Unauthenticated, Code: codeInvalidClient, Msg: "A client authenticates by Basic here, or not at all"}
