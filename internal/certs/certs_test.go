@@ -324,16 +324,20 @@ func TestRunReportsABrokenPairOnceAndTakesAGoodOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		certFile, keyFile := goodPair(t).write(t, dir)
-		var reports []error
+		reported := make(chan error, 100)
 		m := newManager(t, certs.Config{
 			CertFile: certFile, KeyFile: keyFile, Poll: time.Second,
-			Changed: func(_ *certs.Certificate, err error) { reports = append(reports, err) },
+			Changed: func(_ *certs.Certificate, err error) { reported <- err },
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go m.Run(ctx)
+		var reports []error // all until now
 		look := func(times int) {
 			time.Sleep(time.Duration(times) * time.Second)
 			synctest.Wait()
+			for len(reported) > 0 {
+				reports = append(reports, <-reported)
+			}
 		}
 		put(t, certFile, []byte("half a certif"))
 		look(1)
