@@ -1,17 +1,20 @@
 package tree
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
-func TestOneRowAllocatesNothing(t *testing.T) {
-	small, large := iris(t), forestOf(60, 6, 9, 1)
-	for name, a := range map[string]*Attributes{"diagram": &small, "steps": &large} {
+func TestEachSizeOfEnsembleHasItsLayoutAndAllocatesNothing(t *testing.T) {
+	small, middling, large := iris(t), forestOf(100, 5, 10, 1), forestOf(60, 8, 9, 1)
+	for name, a := range map[string]*Attributes{"diagram": &small, "masks": &middling, "steps": &large} {
 		t.Run(name, func(t *testing.T) {
 			e, err := Compile(*a)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, isDiagram := e.single.layout.(*diagram[float32]); isDiagram != (name == "diagram") {
-				t.Fatalf("the layout is %T", e.single.layout)
+			if got, want := fmt.Sprintf("%T", e.single.layout), "*tree."+name+"[float32]"; got != want {
+				t.Fatalf("the layout is %s, want %s", got, want)
 			}
 			ctx, x := t.Context(), randomRows(1, e.Features())
 			scores, labels := make([]float32, e.Outputs()), make([]int32, 1)

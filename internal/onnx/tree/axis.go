@@ -106,6 +106,17 @@ func below(v float64) uint64 {
 	return order(v) - 1
 }
 
+// appendTurns appends the cells, but for cell 0, in which an answer that
+// changes after orders may be another than in the cell before.
+func (a *axis) appendTurns(dst []int, orders []uint64) []int {
+	for _, k := range orders {
+		if c := halve(a.bounds, 0, a.n, k) + 1; c < a.cells() {
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, a.nan)
+}
+
 // build sorts the bounds and makes the buckets.
 func (a *axis) build() {
 	slices.Sort(a.bounds)

@@ -35,6 +35,8 @@ func newEngine[T float](f *forest, o *options) *engine[T] {
 	axes := f.axes()
 	if d := newDiagram[T](f, o, finish, axes); d != nil {
 		e.layout = d
+	} else if m := newMasks[T](f, o, finish, axes); m != nil {
+		e.layout = m
 	} else if s := newSteps[T](f, o, finish, axes); s != nil {
 		e.layout = s
 	} else {

@@ -212,6 +212,9 @@ func layouts[T float](t *testing.T, a *Attributes) map[string]layout[T] {
 		"steps": newSteps[T](f, o, finish, axes),
 		"walks": newWalks[T](f, o, finish),
 	}
+	if m := newMasks[T](f, o, finish, axes); m != nil {
+		all["masks"] = m
+	}
 	if d := newDiagram[T](f, o, finish, axes); d != nil {
 		leaves, _ := f.leafNumbers()
 		if newCounts[T](f, o, leaves) == nil {
@@ -266,7 +269,7 @@ func TestEveryLayoutAgreesWithThePlainWalk(t *testing.T) {
 		}
 		check(t, fmt.Sprintf("seed %d", seed), a, &g, seen)
 	}
-	for _, name := range []string{"diagram of sums", "diagram of counts", "steps", "walks"} {
+	for _, name := range []string{"diagram of sums", "diagram of counts", "masks", "steps", "walks"} {
 		if seen[name] < 10 {
 			t.Errorf("only %d ensembles were tried as %s", seen[name], name)
 		}

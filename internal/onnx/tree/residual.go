@@ -149,12 +149,7 @@ func (r *residuals) changes(a *axis, n uint32, cells []int) []int {
 	}
 	if int(origin.feature) == a.feature {
 		r.orders = r.f.appendBounds(r.orders[:0], origin)
-		for _, k := range r.orders {
-			if c := halve(a.bounds, 0, a.n, k) + 1; c < a.cells() {
-				cells = append(cells, c)
-			}
-		}
-		cells = append(cells, a.nan)
+		cells = a.appendTurns(cells, r.orders)
 	}
 	return r.changes(a, t.no, r.changes(a, t.yes, cells))
 }
