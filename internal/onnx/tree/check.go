@@ -26,6 +26,7 @@ func (f *forest) check(where func(n int32) (tree, node int64)) error {
 		f.height = append(f.height, c.height[root]-1)
 	}
 	f.shared = c.edges+len(f.roots) != c.visited
+	c.dropUnmet()
 	return nil
 }
 
@@ -78,6 +79,16 @@ func (c *checker) visit(root int32) error {
 		}
 	}
 	return nil
+}
+
+// dropUnmet makes leaves without votes of the branches that no walk meets, such
+// as a ring of them, so that they have no say in what a row must have.
+func (c *checker) dropUnmet() {
+	for i, s := range c.state {
+		if n := &c.f.nodes[i]; s == unseen && n.mode != Leaf {
+			*n = node{mode: Leaf}
+		}
+	}
 }
 
 // next returns a child of i that is yet to be visited, or -1.

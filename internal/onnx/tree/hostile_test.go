@@ -247,3 +247,22 @@ func TestRunStopsWithItsContext(t *testing.T) {
 		t.Errorf("error %v, want canceled", err)
 	}
 }
+
+func TestARingThatNoWalkMeetsIsIgnored(t *testing.T) {
+	a := stump()
+	a.TreeIDs, a.NodeIDs = append(a.TreeIDs, 0, 0), append(a.NodeIDs, 3, 4)
+	a.TrueIDs, a.FalseIDs = append(a.TrueIDs, 4, 3), append(a.FalseIDs, 4, 3)
+	a.FeatureIDs, a.Modes = append(a.FeatureIDs, 48, 49), append(a.Modes, tree.BranchLEQ, tree.BranchLEQ)
+	a.Values = append(a.Values, 0, 0)
+	e, err := tree.Compile(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scores, labels := make([]float32, 3), make([]int32, 1)
+	if err := e.Run(t.Context(), []float32{0.6}, 1, scores, labels); err != nil {
+		t.Fatal(err)
+	}
+	if e.Features() != 1 || labels[0] != 1 {
+		t.Errorf("%d features, label %d; want 1 and 1", e.Features(), labels[0])
+	}
+}

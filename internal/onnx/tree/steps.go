@@ -51,8 +51,10 @@ func (s *slot) cell(x float64) int {
 }
 
 const (
-	stepRows = 64 // rows that walk one tree after the other
-	lanes    = 4  // walks that go side by side
+	stepRows    = 64 // rows that walk one tree after the other
+	lanes       = 4  // of them, those that walk side by side
+	stepTrees   = 32 // trees that one row walks side by side
+	stepsARound = 8  // between two looks whether all walks have ended
 )
 
 // stepScratch is the working memory of one call.
@@ -119,15 +121,14 @@ func (s *steps[T]) row(x []T, b *stepScratch, sums []T) {
 		b.row[i] = step(i)<<(s.shift&63) | step(place(sl.cell(float64(x[sl.axis.feature]))))<<32
 	}
 	leaves := b.leaves[:len(s.roots)]
-	t := 0
-	for ; t+lanes <= len(leaves); t += lanes {
-		g, d := s.roots[t:t+lanes], s.depth[t:t+lanes]
-		i, j, k, l := walkTrees(s.nodes, s.shift, max(d[0], d[1], d[2], d[3]), g[0], g[1], g[2], g[3], b.row)
-		out := leaves[t : t+lanes]
-		out[0], out[1], out[2], out[3] = s.leaf[i], s.leaf[j], s.leaf[k], s.leaf[l]
-	}
-	for ; t < len(leaves); t++ {
-		leaves[t] = s.leaf[walkTree(s.nodes, s.shift, s.roots[t], b.row)]
+	copy(leaves, s.roots)
+	for t := 0; t < len(leaves); t += stepTrees {
+		end := min(t+stepTrees, len(leaves))
+		at := leaves[t:end]
+		walkTrees(s.nodes, s.shift, slices.Max(s.depth[t:end]), at, b.row)
+		for i, a := range at {
+			at[i] = s.leaf[a]
+		}
 	}
 	s.tally.sum(leaves, sums)
 }
@@ -163,35 +164,31 @@ func follow(n, word step) uint32 {
 	return uint32(n) + place((n-word)>>63) //nolint:gosec // the place is the lower half
 }
 
-// walkTree walks from a to a leaf.
-func walkTree(nodes []step, shift uint, a uint32, words []step) uint32 {
-	for {
-		n := nodes[a]
-		b := follow(n, words[n>>(shift&63)])
-		if a == b {
-			return a
+// walkTrees takes the walks at some places, a step each in turn, to leaves at
+// most depth steps away.
+func walkTrees(nodes []step, shift uint, depth int32, at []uint32, words []step) {
+	shift &= 63
+	for depth > 0 {
+		for range min(depth, stepsARound) {
+			for i, a := range at {
+				n := nodes[a]
+				at[i] = follow(n, words[n>>shift])
+			}
 		}
-		a = b
+		if depth -= stepsARound; depth > 0 && atLeaves(nodes, at) {
+			return
+		}
 	}
 }
 
-// walkTrees walks from four places to leaves at most depth steps away.
-func walkTrees(nodes []step, shift uint, depth int32, a, b, c, d uint32, words []step) (la, lb, lc, ld uint32) {
-	shift &= 63
-	for ; depth > 0; depth -= 2 {
-		n, o, p, q := nodes[a], nodes[b], nodes[c], nodes[d]
-		a, b = follow(n, words[n>>shift]), follow(o, words[o>>shift])
-		c, d = follow(p, words[p>>shift]), follow(q, words[q>>shift])
-		n, o, p, q = nodes[a], nodes[b], nodes[c], nodes[d]
-		e, f := follow(n, words[n>>shift]), follow(o, words[o>>shift])
-		g, h := follow(p, words[p>>shift]), follow(q, words[q>>shift])
-		still := (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h)
-		a, b, c, d = e, f, g, h
-		if still == 0 {
-			break
+// atLeaves reports whether every place leads to itself.
+func atLeaves(nodes []step, at []uint32) bool {
+	for _, a := range at {
+		if uint32(nodes[a]) != a { //nolint:gosec // the place is the lower half
+			return false
 		}
 	}
-	return a, b, c, d
+	return true
 }
 
 // walkRows walks four rows from one root to leaves at most depth steps away.
