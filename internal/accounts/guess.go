@@ -53,6 +53,21 @@ var commonWords = strings.Fields(`
 	zaq1zaq1 zxcvbn
 	the and for this is a i me to of`)
 
+// knownPhrases are passphrases that everybody has read of, by their words
+// without what separates them. A password that is one of them, or one with
+// common words around it, is as easy to guess as those.
+var knownPhrases = []string{
+	"allyourbasearebelongtous", "correcthorsebatterystaple", "fourscoreandsevenyearsago",
+	"helloworldhelloworld", "howmuchwoodwouldawoodchuckchuck", "inthebeginningwastheword", "itwasthebestoftimes",
+	"ivegotabadfeelingaboutthis", "jumpedoverthelazydog", "jumpsoverthelazydog", "loremipsumdolorsitamet",
+	"maryhadalittlelamb", "maytheforcebewithyou", "onceuponatime", "openthepodbaydoorshal", "quickbrownfox",
+	"theanswertolifetheuniverseandeverything", "thequickbrownfox", "thisismypassword", "tobeornottobethatisthequestion",
+	"tobeornottobe", "twinkletwinklelittlestar", "winteriscoming", "youshallnotpass",
+}
+
+// separators stand between the words of a phrase and hide none of them.
+const separators = " -_.,'"
+
 // sequences are the runs that fingers and counting make. They count forwards
 // and backwards, in parts of minRun or more.
 var sequences = withReversed(
@@ -78,14 +93,17 @@ func withReversed(all ...string) [][]rune {
 }
 
 // guessable reports whether the password is repetitive, or consists of common
-// words, the user's name, years and sequences alone.
+// words, known phrases, the user's name, years and sequences alone, with or
+// without separators between them.
 func guessable(name, password string) bool {
 	text := []rune(strings.ToLower(norm.NFKC.String(password)))
 	distinct := map[rune]bool{}
 	for _, r := range text {
 		distinct[r] = true
 	}
-	return len(distinct) < minDistinct || repetitive(text) || unexplained(name, text) <= maxUnexplained
+	joined := slices.DeleteFunc(slices.Clone(text), func(r rune) bool { return strings.ContainsRune(separators, r) })
+	return len(distinct) < minDistinct || repetitive(text) ||
+		min(unexplained(name, text), unexplained(name, joined)) <= maxUnexplained
 }
 
 // repetitive reports whether the text is one part, shorter than a password may
@@ -102,8 +120,8 @@ func repetitive(text []rune) bool {
 // unexplained returns how many characters are left when the text is cut into
 // known parts in the best way.
 func unexplained(name string, text []rune) int {
-	words := make([][]rune, 0, len(commonWords)+1)
-	for _, w := range commonWords {
+	words := make([][]rune, 0, len(commonWords)+len(knownPhrases)+1)
+	for _, w := range slices.Concat(commonWords, knownPhrases) {
 		words = append(words, []rune(w))
 	}
 	if len(name) >= minRun {

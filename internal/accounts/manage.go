@@ -36,7 +36,7 @@ func (s *Service) Add(ctx context.Context, add NewUser) (user *User, added bool,
 		case err != nil:
 			return err
 		case !add.IfAbsent:
-			return fault.Newf(fault.Conflict, "The user %s exists already", record.Name)
+			return fault.Newf(fault.Conflict, "the user %s exists already", record.Name)
 		}
 		added, record = false, existing
 		return nil

@@ -3,6 +3,7 @@ package accounts
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -47,7 +48,7 @@ func CanonicalName(name string) (string, error) {
 }
 
 func errName() error {
-	return fault.New(fault.Content, "A user name has 1 to 64 characters of a-z, 0-9 and . _ @ - and begins with a letter or a digit")
+	return fault.New(fault.Content, "a user name has 1 to 64 characters of a-z, 0-9 and . _ @ - and begins with a letter or a digit")
 }
 
 // checkRoles returns the roles without repetitions.
@@ -55,21 +56,21 @@ func checkRoles(roles []string) ([]string, error) {
 	var unique []string
 	for _, role := range roles {
 		if !rolePattern.MatchString(role) {
-			return nil, fault.New(fault.Content, "A role is a word of 1 to 64 characters of a-z, 0-9, _ and - that begins with a letter")
+			return nil, fault.New(fault.Content, "a role is a word of 1 to 64 characters of a-z, 0-9, _ and - that begins with a letter")
 		}
 		if !slices.Contains(unique, role) {
 			unique = append(unique, role)
 		}
 	}
 	if len(unique) == 0 || len(unique) > maxRoles {
-		return nil, fault.Newf(fault.Content, "A user has from 1 to %d roles", maxRoles)
+		return nil, fault.Newf(fault.Content, "a user has from 1 to %d roles", maxRoles)
 	}
 	return unique, nil
 }
 
 func checkTenant(tenant string) error {
 	if !tenantPattern.MatchString(tenant) {
-		return fault.New(fault.Content, "A tenant has 1 to 63 characters of a-z, 0-9 and - and begins with a letter or a digit")
+		return fault.New(fault.Content, "a tenant has 1 to 63 characters of a-z, 0-9 and - and begins with a letter or a digit")
 	}
 	return nil
 }
@@ -80,18 +81,28 @@ func checkTenant(tenant string) error {
 // Content that says what to do.
 func CheckPassword(name, password string) error {
 	if len(password) > maxPasswordBytes {
-		return fault.Newf(fault.Content, "The password is longer than %d bytes", maxPasswordBytes)
+		return fault.Newf(fault.Content, "the password is longer than %d bytes", maxPasswordBytes)
 	}
 	if !utf8.ValidString(password) || strings.ContainsFunc(password, unicode.IsControl) {
-		return fault.New(fault.Content, "The password must be text in UTF-8 without control characters")
+		return fault.New(fault.Content, "the password must be text in UTF-8 without control characters")
 	}
 	switch n := utf8.RuneCountInString(norm.NFC.String(password)); {
 	case n < minPasswordRunes:
-		return fault.Newf(fault.Content, "The password has %d characters; at least %d are needed", n, minPasswordRunes)
+		return fault.Newf(fault.Content, "the password has %s; at least %d are needed%s", characters(n), minPasswordRunes, makeOne)
 	case n > maxPasswordRunes:
-		return fault.Newf(fault.Content, "The password has %d characters; at most %d are allowed", n, maxPasswordRunes)
+		return fault.Newf(fault.Content, "the password has %s; at most %d are allowed", characters(n), maxPasswordRunes)
 	case guessable(name, password):
-		return fault.New(fault.Content, "The password is too easy to guess: it is made of the user's name, common words, sequences or repetitions; use several unrelated words")
+		return fault.New(fault.Content, "the password is too easy to guess: it is a known phrase, or made of the user's name, common words, sequences or repetitions"+makeOne)
 	}
 	return nil
+}
+
+// makeOne says how to come by a password that is accepted.
+const makeOne = "; this makes a good one: openssl rand -base64 24"
+
+func characters(n int) string {
+	if n == 1 {
+		return "1 character"
+	}
+	return strconv.Itoa(n) + " characters"
 }

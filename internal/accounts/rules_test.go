@@ -42,9 +42,9 @@ func TestCanonicalNamesStayAsTheyAre(t *testing.T) {
 
 func TestGoodPasswordsAreAccepted(t *testing.T) {
 	for _, password := range []string{
-		"lamp-violet-orbit-42", "correct horse battery staple", "a quiet Sunday in Lisbon", "uxk3v9qn2mz7hbd",
+		"lamp-violet-orbit-42", "staple horse correct battery", "a quiet Sunday in Lisbon", "uxk3v9qn2mz7hbd",
 		"Tr0ub4dor&3 and more", "пароль из пяти слов", "十五文字以上の安全な合言葉です夜明け", "🦀🐙🦑🐠🐬🐳🦈🐡🦞🦐🐚🪸🐟🐋🦭",
-		"analyst-password-for-monday", "my admin password is secret-ish", "   spaces count as well   x",
+		"analyst-password-for-monday", "my admin password is secret but long", "   spaces count as well   x",
 		"nine-password-words-here", strings.Repeat("ab1-xyz ", 2) + "tail-end", randomLike(256),
 	} {
 		if err := accounts.CheckPassword("ada", password); err != nil {
@@ -68,6 +68,9 @@ func randomLike(n int) string {
 func TestBadPasswordsAreRefused(t *testing.T) {
 	for password, want := range map[string]string{
 		"":                       "0 characters",
+		"x":                      "has 1 character;",
+		"too-short":              "openssl rand -base64 24",
+		"letmein letmein1":       "openssl rand -base64 24",
 		"password":               "8 characters",
 		"admin":                  "5 characters",
 		"uxk3v9qn2mz7hb":         "14 characters",
@@ -109,8 +112,16 @@ func TestBadPasswordsAreRefused(t *testing.T) {
 		"xk7q2xk7q2xk7q2xk7q2":   "too easy",
 		"changeme-changeme-":     "too easy",
 		"abababababababab":       "too easy",
-		"ｐａｓｓｗｏｒｄｐａｓｓｗｏｒｄ":        "too easy",
-		"january2025february2026": "too easy",
+		"ｐａｓｓｗｏｒｄｐａｓｓｗｏｒｄ":                            "too easy",
+		"january2025february2026":                     "too easy",
+		"correct horse battery staple":                "too easy",
+		"Correct-Horse-Battery-Staple1":               "too easy",
+		"correcthorsebatterystaple":                   "too easy",
+		"may the force be with you":                   "too easy",
+		"The quick brown fox jumps over the lazy dog": "too easy",
+		"my admin password is secret-ish":             "too easy",
+		"my secret password is admin":                 "too easy",
+		"admin_admin_password":                        "too easy",
 	} {
 		err := accounts.CheckPassword("lovelace", password)
 		if want == "" {

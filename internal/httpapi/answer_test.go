@@ -44,6 +44,23 @@ var statuses = map[fault.Kind]struct {
 	fault.Canceled:         {499, "canceled", "invalid_request"},
 }
 
+func TestJSONAnswersEndTheirLine(t *testing.T) {
+	f := newAPI(t, nil).serve()
+	for _, q := range []request{
+		{method: "POST", path: "/predict", token: "admin", body: row},
+		{method: "POST", path: "/predict", token: "admin", body: "[" + row + "," + row + "]"},
+		{method: "POST", path: "/predict", token: "admin", body: "{}"},
+		{method: "GET", path: "/models", token: "admin"},
+		{method: "GET", path: "/livez"},
+		{method: "GET", path: "/openapi.json", token: "admin"},
+		{method: "POST", path: "/token", body: "username=a&password=b", header: form()},
+	} {
+		if got := f.do(q); !strings.HasSuffix(got.body, "}\n") || strings.HasSuffix(got.body, "\n\n") {
+			t.Errorf("%s %s: %d %.200q", q.method, q.path, got.StatusCode, got.body)
+		}
+	}
+}
+
 func TestEveryKindHasItsStatusAndSlug(t *testing.T) {
 	var kind fault.Kind
 	program := flower{run: func(context.Context) error {
@@ -57,7 +74,7 @@ func TestEveryKindHasItsStatusAndSlug(t *testing.T) {
 			continue
 		}
 		got := f.do(request{method: "POST", path: "/predict", token: "admin", body: row})
-		detail := "what to fix"
+		detail := "What to fix"
 		if kind == fault.Internal {
 			detail = "The server failed. The request id finds the reason in its log"
 		}
@@ -90,7 +107,7 @@ func TestEveryKindHasItsOAuthError(t *testing.T) {
 			c.Tokens = oauthFault{&fault.Error{Kind: kind, Msg: `say "what" \ to fix é`, RetryAfter: 1500 * time.Millisecond}}
 		}).serve()
 		got := f.do(request{method: "POST", path: "/token", body: "grant_type=password", header: form()})
-		want := map[string]any{"error": statuses[kind].oauth, "error_description": "say 'what' ' to fix ?"}
+		want := map[string]any{"error": statuses[kind].oauth, "error_description": "Say 'what' ' to fix ?"}
 		if kind == fault.Internal {
 			want["error_description"] = "The server failed. The request id finds the reason in its log"
 		}

@@ -135,7 +135,11 @@ func (c *contracts) build(who audience) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return json.Marshal(doc)
+	encoded, err := json.Marshal(doc)
+	if err != nil {
+		return nil, fmt.Errorf("write the contract: %w", err)
+	}
+	return append(encoded, '\n'), nil
 }
 
 // builder adds models to a document.

@@ -41,9 +41,13 @@ func bearerToken(values []string) (string, error) {
 	if err != nil || !strings.EqualFold(scheme, "Bearer") {
 		return "", err
 	}
+	if rest == "" {
+		// What a shell sends for a variable that was never set.
+		return "", fault.New(fault.Unauthenticated, "The access token is empty: send one as Authorization: Bearer TOKEN")
+	}
 	// One search for each byte is many times faster on a long token than one
 	// for all of them.
-	if rest == "" || strings.IndexByte(rest, ' ') >= 0 || strings.IndexByte(rest, '\t') >= 0 || strings.IndexByte(rest, ',') >= 0 {
+	if strings.IndexByte(rest, ' ') >= 0 || strings.IndexByte(rest, '\t') >= 0 || strings.IndexByte(rest, ',') >= 0 {
 		return "", malformed("Authorization must be: Bearer TOKEN")
 	}
 	return rest, nil

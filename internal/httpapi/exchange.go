@@ -87,7 +87,9 @@ func (l *Listener) admit(x *exchange, r *http.Request) error {
 		h["Connection"] = closing
 	}
 	local := isLoopbackHost(r.Host)
-	if r.TLS != nil && !local {
+	misdirected := l.loopbackOnly && !local
+	if r.TLS != nil && !local && !misdirected {
+		// Not for a name that is not ours to bind to HTTPS.
 		h["Strict-Transport-Security"] = hsts
 	}
 	x.info.ClientAddr = l.api.proxies.clientAddr(r)
@@ -98,7 +100,7 @@ func (l *Listener) admit(x *exchange, r *http.Request) error {
 	}
 	x.info.RequestID, x.idValue[0] = id, id
 	h["X-Request-Id"] = x.idValue[:]
-	if l.loopbackOnly && !local {
+	if misdirected {
 		return fault.New(fault.Misdirected, "")
 	}
 	if _, ok := canonicalPath(r.RequestURI); !ok {
@@ -120,7 +122,7 @@ func (r *router) noRoute(ctx context.Context, x *exchange) {
 		x.preflight(methods)
 	default:
 		x.Header()["Allow"] = []string{join(methods)}
-		x.fail(ctx, r.format(req.URL.Path), fault.New(fault.MethodNotAllowed, ""))
+		x.fail(ctx, r.format(req.URL.Path), fault.New(fault.MethodNotAllowed, "This path takes "+join(methods)))
 	}
 }
 

@@ -32,6 +32,7 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	answer.B = append(answer.B, '\n')
 	x.sendJSON(answer.B)
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -32,10 +34,10 @@ type problem struct {
 // problems holds one entry for each fault.Kind.
 var problems = map[fault.Kind]problem{
 	fault.Internal:         {http.StatusInternalServerError, "internal-error", "Internal error", "server_error", "The server failed. The request id finds the reason in its log"},
-	fault.Misdirected:      {http.StatusMisdirectedRequest, "misdirected-request", "Misdirected request", "invalid_request", "This server does not answer for that host name"},
+	fault.Misdirected:      {http.StatusMisdirectedRequest, "misdirected-request", "Misdirected request", "invalid_request", "This server answers on its own machine alone; call it as localhost or 127.0.0.1"},
 	fault.BadRequest:       {http.StatusBadRequest, "bad-request", "Bad request", "invalid_request", "The request is malformed"},
 	fault.NotFound:         {http.StatusNotFound, "not-found", "Not found", "invalid_request", "There is nothing at this path"},
-	fault.MethodNotAllowed: {http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed", "invalid_request", "Use a method of the Allow header"},
+	fault.MethodNotAllowed: {http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed", "invalid_request", "The path has other methods; Allow lists them"},
 	fault.RateLimited:      {http.StatusTooManyRequests, "rate-limited", "Too many requests", "temporarily_unavailable", "Wait as long as Retry-After says"},
 	fault.Unauthenticated:  {http.StatusUnauthorized, "unauthenticated", "Unauthenticated", "invalid_client", "Send a valid access token: Authorization: Bearer TOKEN"},
 	fault.Forbidden:        {http.StatusForbidden, "forbidden", "Forbidden", "unauthorized_client", "Operation not permitted"},
@@ -141,12 +143,19 @@ func appendOAuthError(b []byte, p problem, f *fault.Error) []byte {
 	return append(b, '}', '\n')
 }
 
-// message returns what the client may read about the fault.
+// message returns what the client may read about the fault: sentences, of which
+// the first begins with a capital and the last ends without a period. Faults are
+// also parts of an operator's error, where they begin as any other part does.
 func message(p problem, f *fault.Error) string {
 	if f.Msg == "" || f.Kind == fault.Internal {
 		return p.detail
 	}
-	return f.Msg
+	msg := strings.TrimSuffix(f.Msg, ".")
+	first, size := utf8.DecodeRuneInString(msg)
+	if upper := unicode.ToUpper(first); upper != first && first != utf8.RuneError {
+		return string(upper) + msg[size:]
+	}
+	return msg
 }
 
 // describable makes s fit for error_description, which has no quotation marks,

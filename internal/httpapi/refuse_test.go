@@ -190,14 +190,32 @@ func TestHostNames(t *testing.T) {
 		if (got.StatusCode == http.StatusOK) != local || !local && got.StatusCode != http.StatusMisdirectedRequest {
 			t.Errorf("%s: %d", host, got.StatusCode)
 		}
-		if hsts := got.Header.Get("Strict-Transport-Security"); (hsts == "") != local {
-			t.Errorf("%s: HSTS %q", host, hsts)
+		if hsts := got.Header.Get("Strict-Transport-Security"); hsts != "" {
+			t.Errorf("%s on a closed listener: HSTS %q", host, hsts)
 		}
-		if got := open.do(request{method: "GET", path: "/livez", host: host}); got.StatusCode != http.StatusOK {
-			t.Errorf("%s on an open listener: %d", host, got.StatusCode)
+		got = open.do(request{method: "GET", path: "/livez", host: host})
+		if hsts := got.Header.Get("Strict-Transport-Security"); got.StatusCode != http.StatusOK || (hsts == "") != local {
+			t.Errorf("%s on an open listener: %d, HSTS %q", host, got.StatusCode, hsts)
 		}
 		if got := open.doAt(open.admin, request{method: "GET", path: "/metrics", host: host}); (got.StatusCode == http.StatusOK) != local {
 			t.Errorf("%s on the administration listener: %d", host, got.StatusCode)
+		}
+	}
+}
+
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	f := newAPI(t, nil).serve()
+	for _, tc := range []struct {
+		q    request
+		want string
+	}{
+		{request{host: "evil.example", path: "/livez"}, "This server answers on its own machine alone; call it as localhost or 127.0.0.1"},
+		{request{method: "GET", path: "/models/iris/predict"}, "This path takes POST"},
+		{request{method: "PUT", path: "/livez"}, "This path takes GET, HEAD"},
+		{request{method: "GET", path: "/models", header: http.Header{"Authorization": {"Bearer "}}}, "The access token is empty: send one as Authorization: Bearer TOKEN"},
+	} {
+		if got := f.do(tc.q).json(t)["detail"]; got != tc.want {
+			t.Errorf("%s %s: %q, want %q", tc.q.method, tc.q.path, got, tc.want)
 		}
 	}
 }
@@ -219,7 +237,9 @@ func TestCredentials(t *testing.T) {
 		"bad":                   {[]string{"Bearer nonsense"}, "", 401, challenge + `, error="invalid_token", error_description="The access token is not valid"`},
 		"two headers":           {[]string{"Bearer admin", "Bearer admin"}, "", 400, challenge + `, error="invalid_request"`},
 		"two in one":            {[]string{"Bearer admin, Bearer admin"}, "", 400, challenge + `, error="invalid_request"`},
-		"scheme alone":          {[]string{"Bearer"}, "", 400, challenge + `, error="invalid_request"`},
+		"scheme alone":          {[]string{"Bearer"}, "", 401, challenge},
+		"an empty token":        {[]string{"Bearer "}, "", 401, challenge},
+		"a token with a blank":  {[]string{"Bearer ad min"}, "", 400, challenge + `, error="invalid_request"`},
 		"in the URL":            {nil, "?access_token=admin", 400, challenge + `, error="invalid_request"`},
 		"in the URL as well":    {[]string{"Bearer admin"}, "?x=1&Access%5FToken=admin", 400, challenge + `, error="invalid_request"`},
 		"password in the URL":   {[]string{"Bearer admin"}, "?password=", 400, challenge + `, error="invalid_request"`},

@@ -54,7 +54,7 @@ func (s *snapshot) resolve(modelName, versionID string) (*version, error) {
 	}
 	switch {
 	case m == nil && modelName == "":
-		return nil, fault.New(fault.NotFound, "There is no default model; choose one of GET /models and call POST /models/{model}/predict")
+		return nil, fault.New(fault.NotFound, "No model is the default here; choose one of GET /models and call POST /models/{model}/predict")
 	case m == nil:
 		return nil, unknownModel()
 	case versionID == "":

@@ -179,6 +179,26 @@ func TestStartNamesEveryModelThatCannotBeServed(t *testing.T) {
 	}
 }
 
+func TestAStrayFolderIsToldAndTheVersionsAreServed(t *testing.T) {
+	fsys := files("m/1/model.onnx", "one", "m/x/notes.txt", "", "m/2/model.onnx", "two", "only/x/notes.txt", "")
+	_, err := inference.New(inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
+	if err == nil || strings.Count(err.Error(), `rename the folder "x"`) != 2 {
+		t.Fatalf("the start without SkipBad: %v", err)
+	}
+	c := newCatalog(t, inference.Config{FS: fsys, SkipBad: true})
+	all := c.All()
+	if len(all) != 1 || !cmp.Equal(all[0].Versions, []string{"1", "2"}) || len(c.Problems()) != 2 {
+		t.Errorf("with SkipBad: %+v, %v", all, c.Problems())
+	}
+	fsys["m/3/model.onnx"] = &fstest.MapFile{Data: []byte("three")}
+	if err := c.Reload(t.Context()); err == nil {
+		t.Error("a reload forgets the stray folder")
+	}
+	if got := c.All()[0].Versions; !cmp.Equal(got, []string{"1", "2", "3"}) {
+		t.Errorf("after a reload: %v", got)
+	}
+}
+
 func TestReloadReplacesOnlyWhatChangedAndKeepsWhatWentBad(t *testing.T) {
 	engine := new(compiled)
 	fsys := files("a/1/model.onnx", "a1", "b/1/model.onnx", "b1", "c/1/model.onnx", "c1")

@@ -142,6 +142,9 @@ func (l *loader) loadModel(name string) *model {
 		l.bad(name, "", err)
 		return l.keepAll(name)
 	}
+	if len(ids) == 0 {
+		return l.keepAll(name)
+	}
 	m := &model{name: name}
 	for _, id := range ids {
 		v, err := l.loadVersion(name, id)
@@ -167,13 +170,15 @@ func (l *loader) keepAll(name string) *model {
 	return l.before.models[name]
 }
 
-// versionIDs returns the names of the version folders, oldest first.
+// versionIDs returns the names of the version folders, oldest first. A folder
+// of another name is a problem of the model's, which its versions outlive.
 func (l *loader) versionIDs(name string) ([]string, error) {
 	entries, err := fs.ReadDir(l.cfg.FS, name)
 	if err != nil {
 		return nil, fmt.Errorf("read the folder: %w", err)
 	}
 	var numbers []uint64
+	stray := false
 	for _, entry := range entries {
 		id := entry.Name()
 		if ignored(id) || !isDir(l.cfg.FS, path.Join(name, id)) {
@@ -181,11 +186,13 @@ func (l *loader) versionIDs(name string) ([]string, error) {
 		}
 		n, err := strconv.ParseUint(id, 10, 63)
 		if err != nil || n == 0 || strconv.FormatUint(n, 10) != id {
-			return nil, fmt.Errorf("rename the folder %q: a version is a whole number from 1, without leading zeros", id)
+			l.bad(name, "", fmt.Errorf("rename the folder %q: a version is a whole number from 1, without leading zeros", id))
+			stray = true
+			continue
 		}
 		numbers = append(numbers, n)
 	}
-	if len(numbers) == 0 {
+	if len(numbers) == 0 && !stray {
 		return nil, fmt.Errorf("there is no version: put the model at %s/1/%s", name, modelFile)
 	}
 	slices.Sort(numbers)

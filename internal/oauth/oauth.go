@@ -182,12 +182,13 @@ func checkClient(req TokenRequest) error {
 	return nil
 }
 
-// grant chooses by grant_type. A missing one beside a user name and a password
-// counts as password, as this API's first clients send it.
+// grant chooses by grant_type. A missing one beside a user name or a password
+// counts as password, as this API's first clients send it; which of the two is
+// missing, that grant says.
 func (s *Server) grant(form url.Values) (grant, error) { //nolint:ireturn // one of several grants
 	name := form.Get("grant_type")
 	if name == "" {
-		if form.Get("username") == "" || form.Get("password") == "" {
+		if form.Get("username") == "" && form.Get("password") == "" {
 			return nil, invalidRequest("The parameter grant_type is missing")
 		}
 		name = grantPassword

@@ -114,6 +114,22 @@ func TestRequestsThatAreGranted(t *testing.T) {
 	}
 }
 
+func TestWhatIsMissingIsNamed(t *testing.T) {
+	for params, want := range map[string]string{
+		"":                                "The parameter grant_type is missing",
+		"scope=models:read":               "The parameter grant_type is missing",
+		"username=ada":                    "The parameter password is missing",
+		"password=x":                      "The parameter username is missing",
+		"grant_type=password&password=x":  "The parameter username is missing",
+		"grant_type=password&username=ad": "The parameter password is missing",
+	} {
+		_, err := newServer(t, newPeople()).Token(t.Context(), oauth.TokenRequest{Form: form(t, params)})
+		if f := fault.As(err); f == nil || f.Code != "invalid_request" || f.Msg != want {
+			t.Errorf("%q: %v, want %q", params, err, want)
+		}
+	}
+}
+
 func TestRequestsThatAreRefused(t *testing.T) {
 	const grant = "grant_type=password&"
 	for name, tc := range map[string]struct {

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/tensor"
 )
 
 const (
@@ -125,6 +126,7 @@ func (p *parser) features(n *yaml.Node, m *Manifest) {
 func (p *parser) feature(n *yaml.Node, path string, f *Feature) {
 	p.lines[path] = n.Line
 	p.lines[path+".Name"] = n.Line // for a name that is not there
+	var example *yaml.Node
 	p.mapping(path, n, "a feature", []key{
 		{"name", p.text(path+".Name", &f.Name)},
 		{"type", p.text(path+".Type", &f.Type)},
@@ -132,7 +134,11 @@ func (p *parser) feature(n *yaml.Node, path string, f *Feature) {
 		{"description", p.text(path+".Description", &f.Description)},
 		{"input", p.text(path+".Input", &f.Input)},
 		{"pattern", p.text(path+".Pattern", &f.Pattern)},
-		{"example", p.value(path+".Example", &f.Example)},
+		{"example", func(n *yaml.Node) {
+			if example = n; n.ShortTag() != "!!null" {
+				p.value(path+".Example", &f.Example)(n)
+			}
+		}},
 		{"min", p.number(path+".Min", &f.Min)},
 		{"max", p.number(path+".Max", &f.Max)},
 		{"exclusive_min", p.number(path+".ExclusiveMin", &f.ExclusiveMin)},
@@ -150,6 +156,10 @@ func (p *parser) feature(n *yaml.Node, path string, f *Feature) {
 			}
 		}},
 	})
+	// Null is a value of a nullable feature, and as an example shows nothing.
+	if example != nil && example.ShortTag() == "!!null" && !f.Nullable {
+		p.misread(path+".Example", example, "example must be a value of the feature, not null, as the feature is not nullable")
+	}
 }
 
 // labels reads the names of the classes: a list in class order, or a map from
@@ -194,11 +204,7 @@ func (p *parser) rules(m *Manifest) {
 			p.report(p.lines[path+".Name"], "feature %q appears twice", f.Name)
 		}
 		features[f.Name] = true
-		d := dtypeNamed(f.Type)
-		if _, known := typeOf(d); !known {
-			continue
-		}
-		if _, problems := compileField(*f, d, formUnknown); len(problems) > 0 {
+		if problems := f.contradictions(); len(problems) > 0 {
 			p.add(m.located(path, problems))
 		}
 	}
@@ -209,6 +215,24 @@ func (p *parser) rules(m *Manifest) {
 		}
 		labels[l.Name] = true
 	}
+}
+
+// contradictions returns the rules that cannot stand as far as the manifest
+// tells. Without a type, which the graph then gives, they are those of float64
+// that hold for any type: no other has values where it has none.
+func (f *Feature) contradictions() []ruleProblem {
+	d := dtypeNamed(f.Type)
+	if f.Type == "" {
+		d = tensor.Float64
+	}
+	if _, known := typeOf(d); !known {
+		return nil
+	}
+	_, problems := compileField(*f, d, formUnknown)
+	if f.Type == "" {
+		problems = slices.DeleteFunc(problems, func(p ruleProblem) bool { return !p.anyType })
+	}
+	return problems
 }
 
 // located gives the problems of one feature their lines.
@@ -255,7 +279,7 @@ func constraint(e validator.FieldError) string {
 	what := yamlName(e.StructField())
 	switch e.Tag() {
 	case "required":
-		return what + " is required"
+		return ordinal(e.StructNamespace()) + what + " is required"
 	case "oneof":
 		return fmt.Sprintf("%s must be one of %s, not %q", what, strings.ReplaceAll(e.Param(), " ", ", "), e.Value())
 	case "role":
@@ -271,6 +295,22 @@ func constraint(e validator.FieldError) string {
 		}
 		return fmt.Sprintf("%s must be at most %s characters long", what, e.Param())
 	}
+}
+
+var listItem = regexp.MustCompile(`\.(Feature|Label)s\[(\d+)\]`)
+
+// ordinal says which item of a list a path leads into, as "feature 2: "; it is
+// empty for a path into none.
+func ordinal(path string) string {
+	parts := listItem.FindStringSubmatch(path)
+	if parts == nil {
+		return ""
+	}
+	n, err := strconv.Atoi(parts[2])
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %d: ", strings.ToLower(parts[1]), n+1)
 }
 
 // yamlName turns a Go field name into the manifest's key: "MaxLength" or

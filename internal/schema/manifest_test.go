@@ -57,6 +57,8 @@ func TestBrokenManifestsAreRefusedByLine(t *testing.T) {
 		{"pattern too large", feature("type: string\n    pattern: '((a{100}){100}){100}'")},
 		{"enum", feature("type: int64\n    max: 3\n    enum:\n      - 1\n      - 4\n      - 1\n      - two\n      - 1.5")},
 		{"enum empty", feature("enum: []")},
+		{"everything at once", "features:\n  - name: x\n    enum: []\n  - name: y\n    min: 3\n    max: 1\n  - type: float32\n  - name: z\n    min: 0\n    exclusive_min: 0\nlabels: [a, '']\n"},
+		{"a null example", feature("type: float32\n    example: null")},
 		{"enum of lists", feature("enum: [[1]]")},
 		{"enum breaks a rule", feature("type: string\n    pattern: ^a\n    max_length: 2\n    enum: [a, b, abc]")},
 		{"example breaks a rule", feature("type: float32\n    max: 3\n    example: 3.5")},
@@ -95,6 +97,7 @@ func TestManifestThatDoesNotFitTheGraphIsRefused(t *testing.T) {
 	two := []tensor.Spec{spec("a", tensor.Float32, -1, 1), spec("b", tensor.String, -1, 1)}
 	class := []tensor.Spec{spec("label", tensor.Int64, -1), maps[int64](t, "scores", 0, 1, 2)}
 	number := []tensor.Spec{spec("y", tensor.Float32, -1, 1)}
+	named := classifier(spec("label", tensor.String, -1), spec("scores", tensor.Float32, -1, 2), newTensor(t, []string{"rot", "weiß"}, 2))
 	xyz := "features: [{name: x}, {name: y}, {name: z}]\n"
 	var out strings.Builder
 	for _, tc := range []struct {
@@ -104,7 +107,7 @@ func TestManifestThatDoesNotFitTheGraphIsRefused(t *testing.T) {
 		{"too few features", "# first\nfeatures:\n  - name: x\n  - name: y\n", matrix, class},
 		{"too many features", "features: [{name: x}, {name: y}, {name: z}, {name: w}]\n", matrix, class},
 		{"another type", "features:\n  - name: x\n    type: int64\n  - name: y\n  - name: z\n", matrix, class},
-		{"rules that the graph's type refuses", "features:\n  - name: x\n    pattern: y\n  - name: y\n    min: 3\n    max: 1\n  - name: z\n    example: [1]\n", matrix, class},
+		{"rules that the graph's type refuses", "features:\n  - name: x\n    pattern: y\n  - name: y\n    min: 1e39\n  - name: z\n    example: [1]\n", matrix, class},
 		{"unknown input", "features:\n  - name: a\n  - name: c\n    input: bb\n", two, class},
 		{"which input", "features:\n  - name: a\n  - name: c\n", two, class},
 		{"an input without features", "features:\n  - name: a\n", two, class},
@@ -112,6 +115,8 @@ func TestManifestThatDoesNotFitTheGraphIsRefused(t *testing.T) {
 		{"labels", xyz + "labels: [a, b]\n", matrix, class},
 		{"labels by number", xyz + "labels:\n  0: a\n  1: b\n  7: c\n", matrix, class},
 		{"labels and the width of the scores", xyz + "labels: [a, b]\n", matrix, []tensor.Spec{spec("label", tensor.Int64, -1), spec("scores", tensor.Float32, -1, 3)}},
+		{"labels that the classifier does not have", xyz + "labels: {rott: red, weiß: white}\n", matrix, named},
+		{"labels in another order than the graph's", xyz + "labels: [weiß, rot]\n", matrix, named},
 		{"labels of a regressor", xyz + "labels: [a]\n", matrix, number},
 		{"outputs that are not there", xyz + "outputs:\n  label: y\n  scores: z\n", matrix, class},
 		{"outputs the wrong way round", xyz + "outputs:\n  label: scores\n  scores: label\n", matrix, class},
@@ -134,6 +139,17 @@ func TestManifestThatDoesNotFitTheGraphIsRefused(t *testing.T) {
 		fmt.Fprintf(&out, "== %s\n%s-- \n%s\n\n", tc.name, tc.text, fault.As(err).Msg)
 	}
 	golden(t, "compile.golden", out.String())
+}
+
+func TestNullIsAnExampleOfANullableFeature(t *testing.T) {
+	m := parse(t, "features:\n  - name: x\n    example: null\n    nullable: true\n    min: 2\n")
+	s, err := schema.Compile(m, "pond", []tensor.Spec{spec("x", tensor.Float32, -1, 1)}, []tensor.Spec{spec("y", tensor.Float32, -1, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Features()[0].Example; got != nil {
+		t.Errorf("the example is %v", got)
+	}
 }
 
 func TestManifestWithAccessAloneLeavesTheRestToTheGraph(t *testing.T) {

@@ -48,8 +48,11 @@ type rule struct {
 }
 
 // ruleProblem is a rule that cannot stand; part is the Go name of the member
-// of Feature that holds it.
-type ruleProblem struct{ part, reason string }
+// of Feature that holds it. anyType is set when no other type could save it.
+type ruleProblem struct {
+	part, reason string
+	anyType      bool
+}
 
 // form is whether a feature is one value or a nested array.
 type form uint8
@@ -83,7 +86,12 @@ type fieldCompiler struct {
 }
 
 func (c *fieldCompiler) report(part, format string, args ...any) {
-	c.problems = append(c.problems, ruleProblem{part, fmt.Sprintf(format, args...)})
+	c.problems = append(c.problems, ruleProblem{part: part, reason: fmt.Sprintf(format, args...)})
+}
+
+// contradict reports what is wrong for every type.
+func (c *fieldCompiler) contradict(part, reason string) {
+	c.problems = append(c.problems, ruleProblem{part, reason, true})
 }
 
 // applicable refuses rules that mean nothing for the type.
@@ -95,10 +103,10 @@ func (c *fieldCompiler) applicable() {
 		}
 	}
 	if c.Min != nil && c.ExclusiveMin != nil {
-		c.report("ExclusiveMin", "min and exclusive_min exclude each other")
+		c.contradict("ExclusiveMin", "min and exclusive_min exclude each other")
 	}
 	if c.Max != nil && c.ExclusiveMax != nil {
-		c.report("ExclusiveMax", "max and exclusive_max exclude each other")
+		c.contradict("ExclusiveMax", "max and exclusive_max exclude each other")
 	}
 	if c.Pattern != "" && c.info.class != classString {
 		c.report("Pattern", "pattern is for strings, not for %s", c.Type)
@@ -280,7 +288,7 @@ func (c *fieldCompiler) nonempty() {
 				part = l.part
 			}
 		}
-		c.report(part, "the range is impossible: no %s can be in it", c.Type)
+		c.contradict(part, "the range is impossible: no "+c.Type+" can be in it")
 		return
 	}
 	for i, x := range c.Enum {

@@ -176,7 +176,7 @@ func scanRecord(scan scanner, name string) (*accounts.Record, error) {
 	record := new(accounts.Record)
 	user, err := scanUser(scan, &record.PasswordHash, &record.Stamp, &record.InitialPassword)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fault.Newf(fault.NotFound, "There is no user %s", name)
+		return nil, fault.Newf(fault.NotFound, "there is no user %s", name)
 	}
 	if err != nil {
 		return nil, err
