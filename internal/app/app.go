@@ -59,7 +59,7 @@ type App struct {
 	catalog  *inference.Catalog
 	api      *httpapi.API
 
-	public, admin *listener // admin is nil when it is closed
+	public, admin *listener // admin is nil when it is closed; both before New binds them
 	background    sync.WaitGroup
 	stopWatching  context.CancelFunc
 	failed        chan error
@@ -73,8 +73,9 @@ type listener struct {
 	net    net.Listener
 }
 
-// New makes the server's parts and opens its files, without listening. Its
-// error names everything that is wrong.
+// New takes the server's addresses, makes its parts and opens its files, without
+// serving. Its error names everything that is wrong; when an address is taken,
+// nothing was written.
 func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 	a := &App{cfg: cfg, opts: opts, level: &slog.LevelVar{}, failed: make(chan error, 2)}
 	a.level.Set(cfg.LogLevel)
@@ -82,8 +83,12 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 	a.log = slog.New(telemetry.NewHandler(opts.Log, format, a.level))
 	a.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: opts.Log, Format: format, Level: a.level})
 	a.metrics = telemetry.NewMetrics(opts.Version)
+	if err := a.bind(ctx); err != nil {
+		_, wrong := Check(cfg)
+		return nil, errors.Join(err, wrong, a.Close())
+	}
 	if err := makeDataDir(cfg.DataDir); err != nil {
-		return nil, errors.Join(err, a.close())
+		return nil, errors.Join(err, a.Close())
 	}
 	err := inParallel(
 		func() error { return a.openAccounts(ctx) },
@@ -95,7 +100,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		err = a.openAPI()
 	}
 	if err != nil {
-		return nil, errors.Join(err, a.close())
+		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
 }
@@ -124,10 +129,14 @@ func (a *App) logFormat() telemetry.Format {
 }
 
 func makeDataDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("cannot make the data directory: %w; name another with ONNXGATE_DATA_DIR or --data-dir", err)
+	return badDataDir(os.MkdirAll(dir, 0o700))
+}
+
+func badDataDir(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("cannot make or use the data directory: %w; name another with ONNXGATE_DATA_DIR or --data-dir", err)
 }
 
 // What is in the data directory.
@@ -139,6 +148,35 @@ const (
 )
 
 func inDataDir(cfg *config.Config, name string) string { return filepath.Join(cfg.DataDir, name) }
+
+// HasAccounts returns an error that says what to do when there are no users yet,
+// because no server was started with this data directory.
+func HasAccounts(cfg *config.Config) error {
+	const do = "name the server's own with --data-dir or ONNXGATE_DATA_DIR"
+	if _, err := os.Stat(cfg.DataDir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no data directory %s; %s", cfg.DataDir, do)
+	}
+	if _, err := os.Stat(inDataDir(cfg, databaseFile)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there are no users in %s, where no server was started yet; %s", cfg.DataDir, do)
+	}
+	return nil
+}
+
+// AdminPasswordFile returns the file that holds the password of the first
+// administrator as it is now; empty when the password was changed.
+func (a *App) AdminPasswordFile(ctx context.Context) string {
+	initial := inDataDir(a.cfg, passwordFile)
+	if _, err := os.Stat(initial); err == nil {
+		return initial
+	}
+	if !a.cfg.AdminPassword.IsSet() {
+		return ""
+	}
+	if _, _, err := a.accounts.VerifyPassword(ctx, accounts.AdminName, a.cfg.AdminPassword.Reveal()); err != nil {
+		return ""
+	}
+	return a.cfg.AdminPasswordFile
+}
 
 // OpenAccounts opens the users of the data directory, for a command that works
 // beside the server. The caller must call the function it returns.
@@ -169,7 +207,7 @@ func (a *App) openAccounts(ctx context.Context) error {
 	}
 	created, err := a.accounts.Bootstrap(ctx, a.cfg.AdminPassword.Reveal())
 	if err != nil && a.cfg.AdminPassword.IsSet() {
-		return fmt.Errorf("ONNXGATE_ADMIN_PASSWORD_FILE: %w", err)
+		return badAdminPassword(err)
 	}
 	if err != nil {
 		return err
@@ -192,12 +230,20 @@ func (a *App) openCerts() (err error) {
 	if !a.cfg.TLS {
 		return nil
 	}
-	a.certs, err = certs.New(certs.Config{
-		CertFile: a.cfg.TLSCertFile, KeyFile: a.cfg.TLSKeyFile,
-		Dir: inDataDir(a.cfg, certsDir), Hosts: certificateHosts(a.cfg),
-		Now: time.Now, Changed: a.certificateChanged,
-	})
+	a.certs, err = newCerts(a.cfg, a.certificateChanged)
 	return err
+}
+
+func newCerts(cfg *config.Config, changed func(*certs.Certificate, error)) (*certs.Manager, error) {
+	m, err := certs.New(certs.Config{
+		CertFile: cfg.TLSCertFile, KeyFile: cfg.TLSKeyFile,
+		Dir: inDataDir(cfg, certsDir), Hosts: certificateHosts(cfg),
+		Now: time.Now, Changed: changed,
+	})
+	if err != nil && cfg.TLSCertFile != "" {
+		return nil, fmt.Errorf("ONNXGATE_TLS_CERT_FILE, ONNXGATE_TLS_KEY_FILE: %w", err)
+	}
+	return m, err
 }
 
 // certificateHosts are the names, beside the loopback ones, under which this
@@ -221,15 +267,19 @@ func (a *App) certificateChanged(cert *certs.Certificate, err error) {
 }
 
 func (a *App) openCatalog() (err error) {
-	var fsys fs.FS = models.FS
-	if a.cfg.ModelsDir != "" {
-		fsys = os.DirFS(a.cfg.ModelsDir)
-	}
-	a.catalog, err = inference.New(inference.Config{
-		FS: fsys, Compile: Compile, DefaultModel: a.cfg.DefaultModel, SkipBad: a.cfg.SkipBadModels,
-		Observer: a.observe, Now: time.Now,
-	})
+	a.catalog, err = newCatalog(a.cfg, a.observe)
 	return err
+}
+
+func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe) (*inference.Catalog, error) {
+	var fsys fs.FS = models.FS
+	if cfg.ModelsDir != "" {
+		fsys = os.DirFS(cfg.ModelsDir)
+	}
+	return inference.New(inference.Config{
+		FS: fsys, Compile: Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
+		Observer: observer, Now: time.Now,
+	})
 }
 
 // observe counts the predictions of one version of a model.

@@ -85,9 +85,7 @@ func start(t *testing.T, dir string, vars map[string]string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Start(t.Context()); err != nil {
-		t.Fatal(errors.Join(err, a.Close()))
-	}
+	a.Start(t.Context())
 	s.App = a
 	pool := x509.NewCertPool()
 	if _, file := a.Fingerprint(); file != "" {
@@ -353,21 +351,92 @@ func TestAReloadTakesOverWhatCanChange(t *testing.T) {
 	}
 }
 
-func TestAReloadThatFailsLeavesEverythingServing(t *testing.T) {
+func TestAReloadOfAConfigurationThatCannotBeRightChangesNothing(t *testing.T) {
 	folder := copyModels(t)
 	s := start(t, t.TempDir(), map[string]string{"MODELS_DIR": folder})
 	token := s.token(t)
+	if err := os.Rename(filepath.Join(folder, "iris"), filepath.Join(folder, "flowers")); err != nil {
+		t.Fatal(err)
+	}
+	s.Reload(t.Context(), func() (*config.Config, error) { return nil, errors.New("ONNXGATE_X: is no setting\nONNXGATE_Y: too") })
+	if status, body := s.predict(t, token); status != http.StatusOK || !strings.Contains(body, `"model":"iris"`) {
+		t.Errorf("status %d: %s", status, body)
+	}
+	for _, want := range []string{`"error":"ONNXGATE_X: is no setting"}`, `"error":"ONNXGATE_Y: too"}`} {
+		if !strings.Contains(s.log.String(), want) {
+			t.Errorf("the log has no record of its own with %s:\n%s", want, s.log)
+		}
+	}
+	if strings.Contains(s.log.String(), `"msg":"reloaded"`) {
+		t.Errorf("the log says that it reloaded:\n%s", s.log)
+	}
+}
+
+func TestAReloadSaysWhichModelsChanged(t *testing.T) {
+	folder := copyModels(t)
+	vars := map[string]string{"MODELS_DIR": folder}
+	s := start(t, t.TempDir(), vars)
+	token := s.token(t)
+	if err := os.CopyFS(filepath.Join(folder, "flowers"), os.DirFS(filepath.Join(folder, "iris"))); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(folder, "iris", "1", "model.onnx"), []byte("broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.Reload(t.Context(), func() (*config.Config, error) { return nil, errors.New("ONNXGATE_X: is no setting") })
-	if status, body := s.predict(t, token); status != http.StatusOK {
-		t.Errorf("status %d: %s", status, body)
+	s.Reload(t.Context(), func() (*config.Config, error) { return load(t, s.dir, vars), nil })
+	status, body := s.call(t, http.MethodPost, "https://"+s.Addr()+"/models/iris/predict", token, "application/json", row)
+	if status != http.StatusOK {
+		t.Errorf("the broken model does not go on as it was: %d %s", status, body)
 	}
-	for _, want := range []string{"ONNXGATE_X", "iris"} {
+	for _, want := range []string{
+		`"msg":"model not taken over","error":"model iris, version 1: `,
+		`"msg":"reloaded","changed":[],"models_added":["flowers/1"],"models_kept":["iris/1"]}`,
+		`"level":"WARN","msg":"POST /predict has no model any more; choose one with ONNXGATE_DEFAULT_MODEL`,
+	} {
 		if !strings.Contains(s.log.String(), want) {
-			t.Errorf("the log does not name %s:\n%s", want, s.log)
+			t.Errorf("the log does not show %s:\n%s", want, s.log)
 		}
+	}
+}
+
+func TestTheLogEndsWithStopped(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	s.predict(t, "")
+	s.stop(t)
+	lines := strings.Split(strings.TrimSpace(s.log.String()), "\n")
+	if last := lines[len(lines)-1]; !strings.Contains(last, `"msg":"stopped"`) {
+		t.Errorf("the last line is %s", last)
+	}
+}
+
+func TestAnAddressOfIPv4IsThatAlone(t *testing.T) {
+	s := start(t, t.TempDir(), map[string]string{"ADDR": "0.0.0.0:0"})
+	if !strings.HasPrefix(s.Addr(), "0.0.0.0:") { // [::] when IPv6 is open too
+		t.Errorf("listens on %s", s.Addr())
+	}
+}
+
+func TestTheOperatorIsWarned(t *testing.T) {
+	open, empty := t.TempDir(), t.TempDir()
+	if err := os.Chmod(open, 0o755); err != nil { //nolint:gosec // G302: what is to be warned of
+		t.Fatal(err)
+	}
+	vars := map[string]string{"MODELS_DIR": empty}
+	checked, err := app.Check(load(t, open, vars))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, open, vars)
+	for _, want := range []string{"run chmod 700 " + open, "no model is served: put one at " + empty} {
+		if !strings.Contains(s.log.String(), want) || !strings.Contains(strings.Join(checked, "\n"), want) {
+			t.Errorf("nothing says %q in %q or in\n%s", want, checked, s.log)
+		}
+	}
+	if err := os.Chmod(open, 0o750); err != nil { //nolint:gosec // G302: as volume managers do it
+		t.Fatal(err)
+	}
+	if warnings, err := app.Check(load(t, open, nil)); err != nil || len(warnings) > 0 {
+		t.Errorf("without a reason: %q, %v", warnings, err)
 	}
 }
 
@@ -385,35 +454,72 @@ func TestAStartThatCannotWorkNamesEveryReason(t *testing.T) {
 	cfg := load(t, t.TempDir(), map[string]string{
 		"MODELS_DIR": folder, "TLS_CERT_FILE": missing, "TLS_KEY_FILE": missing, "ADMIN_PASSWORD_FILE": weak,
 	})
-	_, err := app.New(t.Context(), cfg, app.Options{Log: io.Discard})
-	if err == nil {
-		t.Fatal("started")
+	_, checked := app.Check(cfg)
+	if files, err := os.ReadDir(cfg.DataDir); err != nil || len(files) > 0 {
+		t.Errorf("Check left %v, %v", files, err)
 	}
-	for _, want := range []string{"iris", missing, "password"} {
+	_, err := app.New(t.Context(), cfg, app.Options{Log: io.Discard})
+	if err == nil || checked == nil {
+		t.Fatalf("started, or was said to: %v, %v", err, checked)
+	}
+	for _, want := range []string{"iris", "ONNXGATE_TLS_CERT_FILE, ONNXGATE_TLS_KEY_FILE: open " + missing, "ONNXGATE_ADMIN_PASSWORD_FILE: "} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not name %s", err, want)
+		}
+		if !strings.Contains(checked.Error(), want) {
+			t.Errorf("Check's error %q does not name %s", checked, want)
 		}
 	}
 }
 
-func TestAnAddressThatIsTakenIsNamed(t *testing.T) {
-	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
+func TestADataDirectoryThatCannotBeMadeIsFoundOut(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close() //nolint:errcheck // nothing was written
-	for _, setting := range []string{"ADDR", "ADMIN_ADDR"} {
-		a, err := app.New(t.Context(), load(t, t.TempDir(), map[string]string{setting: taken.Addr().String()}), app.Options{Log: io.Discard})
+	for name, dir := range map[string]string{"of the kernel": "/proc/x/y", "a file": file, "below a file": filepath.Join(file, "x")} {
+		cfg := load(t, dir, nil)
+		_, checked := app.Check(cfg)
+		a, err := app.New(t.Context(), cfg, app.Options{Log: io.Discard})
+		if err == nil {
+			t.Errorf("%s: started: %v", name, a.Close())
+		}
+		if checked == nil || !strings.Contains(checked.Error(), "ONNXGATE_DATA_DIR") {
+			t.Errorf("%s: Check says %v, the start %v", name, checked, err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "a", "b", "c")
+	if _, err := app.Check(load(t, dir, nil)); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(filepath.Dir(dir))); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Check left a folder: %v", err)
+	}
+}
+
+func TestAddressesThatAreTakenAreNamedBeforeAnythingIsWritten(t *testing.T) {
+	var taken [2]string
+	for i := range taken {
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = a.Start(t.Context())
-		if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "ONNXGATE_"+setting) {
-			t.Errorf("error = %v, want one that names the address and the setting", err)
+		defer l.Close() //nolint:errcheck // nothing was written
+		taken[i] = l.Addr().String()
+	}
+	dir := filepath.Join(t.TempDir(), "data")
+	cfg := load(t, dir, map[string]string{"ADDR": taken[0], "ADMIN_ADDR": taken[1]})
+	_, err := app.New(t.Context(), cfg, app.Options{Log: io.Discard})
+	if err == nil {
+		t.Fatal("started")
+	}
+	for _, want := range []string{taken[0], "ONNXGATE_ADDR", taken[1], "ONNXGATE_ADMIN_ADDR"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not name %s", err, want)
 		}
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the data directory was made: %v", err)
 	}
 }
 

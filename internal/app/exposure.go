@@ -38,7 +38,7 @@ func exposed(cfg *config.Config, routes []httpapi.Route, addr string) []Exposed 
 			if assets {
 				continue
 			}
-			pattern, assets = "/docs/*", true
+			pattern, assets = "/docs/{asset}", true
 		}
 		table = append(table, Exposed{Route: r.Method + " " + pattern, Who: who(r), From: from, Limit: rateOf(cfg, r)})
 	}

@@ -49,6 +49,9 @@ func LoadProgram(file string) (inference.Program, []string, error) { //nolint:ir
 	if err != nil {
 		return nil, nil, err
 	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, nil, errors.Join(isFolder(file), f.Close())
+	}
 	data, err := io.ReadAll(io.LimitReader(f, inference.DefaultMaxBytes+1))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, nil, err
@@ -58,6 +61,18 @@ func LoadProgram(file string) (inference.Program, []string, error) { //nolint:ir
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return program, warnings, nil
+}
+
+// isFolder says which file was probably meant.
+func isFolder(dir string) error {
+	inside := filepath.Join(dir, "1", "model.onnx")
+	for _, pattern := range []string{"*.onnx", "*/*.onnx", "*/*/*.onnx"} {
+		if found, err := filepath.Glob(filepath.Join(dir, pattern)); err == nil && len(found) > 0 {
+			inside = found[len(found)-1]
+			break
+		}
+	}
+	return fmt.Errorf("%s is a folder; name a model file, such as %s", dir, inside)
 }
 
 // ModelName returns the name and version that a server would give to the file.

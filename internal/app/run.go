@@ -7,55 +7,68 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 
-	"onnxgate/internal/config"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/inference"
 )
 
-// Start listens and serves until Stop. It returns as soon as both listeners
-// take connections.
-func (a *App) Start(ctx context.Context) error {
-	var err error
-	if a.public, err = a.listen(ctx, a.cfg.Addr, "ONNXGATE_ADDR", a.api.Public()); err != nil {
-		return err
-	}
+// bind takes the addresses. Its error names every one that cannot be had.
+func (a *App) bind(ctx context.Context) error {
+	var err, adminErr error
+	a.public, err = listen(ctx, a.cfg.Addr, "ONNXGATE_ADDR")
 	if a.cfg.AdminAddr != "" {
-		if a.admin, err = a.listen(ctx, a.cfg.AdminAddr, "ONNXGATE_ADMIN_ADDR", a.api.Admin()); err != nil {
-			return errors.Join(err, a.public.net.Close())
-		}
+		a.admin, adminErr = listen(ctx, a.cfg.AdminAddr, "ONNXGATE_ADMIN_ADDR")
 	}
+	return errors.Join(err, adminErr)
+}
+
+func listen(ctx context.Context, addr, setting string) (*listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, network(addr), addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, errors.Unwrap(err), setting)
+	}
+	return &listener{net: l}, nil
+}
+
+// network keeps 0.0.0.0 to IPv4, as it is written: Go's "tcp" would listen on
+// every address of IPv6 too.
+func network(addr string) string {
+	if at, err := netip.ParseAddrPort(addr); err == nil && at.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
+}
+
+// Start serves until Stop.
+func (a *App) Start(ctx context.Context) {
 	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopWatching = cancel
 	a.background.Go(func() { _ = a.accounts.Watch(watch) }) // returns nil when it ends
 	if a.certs != nil {
 		a.background.Go(func() { a.certs.Run(watch) })
 	}
+	a.public.server = a.newServer(a.api.Public())
+	if a.admin != nil {
+		a.admin.server = a.newServer(a.api.Admin())
+	}
 	for _, l := range a.listeners() {
 		a.background.Go(func() { a.serve(l) })
 	}
 	a.logStart(ctx)
-	return nil
 }
 
-func (a *App) listen(ctx context.Context, addr, setting string, handler *httpapi.Listener) (*listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, errors.Unwrap(err), setting)
+func (a *App) newServer(handler *httpapi.Listener) *http.Server {
+	if a.certs == nil {
+		return httpapi.NewServer(handler, nil, a.log.Handler())
 	}
-	server := httpapi.NewServer(handler, nil, a.log.Handler())
-	if a.certs != nil {
-		server = httpapi.NewServer(handler, a.certs.TLSConfig("h2", "http/1.1"), a.log.Handler())
-	}
-	return &listener{server: server, net: l}, nil
+	return httpapi.NewServer(handler, a.certs.TLSConfig("h2", "http/1.1"), a.log.Handler())
 }
 
 func (a *App) listeners() []*listener {
-	if a.admin == nil {
-		return []*listener{a.public}
-	}
-	return []*listener{a.public, a.admin}
+	return slices.DeleteFunc([]*listener{a.public, a.admin}, func(l *listener) bool { return l == nil })
 }
 
 func (a *App) serve(l *listener) {
@@ -108,6 +121,9 @@ func (a *App) DefaultModel() (inference.ModelInfo, bool) {
 }
 
 func (a *App) logStart(ctx context.Context) {
+	for _, text := range advice(a.cfg, a.catalog) {
+		a.log.WarnContext(ctx, text)
+	}
 	for _, w := range a.catalog.Warnings() {
 		a.log.WarnContext(ctx, "model warning", slog.String("model", w.Model), slog.String("version", w.Version), slog.String("detail", w.Text))
 	}
@@ -126,8 +142,6 @@ func (a *App) logStart(ctx context.Context) {
 		if file != "" {
 			attrs = append(attrs, slog.String("certificate", file))
 		}
-	} else {
-		a.log.WarnContext(ctx, "TLS is off: passwords and tokens travel in the clear")
 	}
 	a.log.LogAttrs(ctx, slog.LevelInfo, "listening", attrs...)
 }
@@ -145,8 +159,9 @@ func (a *App) Stop(ctx context.Context) error {
 	err := inParallel(ends...)
 	a.stopWatching()
 	a.background.Wait()
+	err = errors.Join(err, a.close()) // writes the last access lines
 	a.log.InfoContext(ctx, "stopped")
-	return errors.Join(err, a.close())
+	return err
 }
 
 func (l *listener) stop(ctx context.Context) error {
@@ -157,7 +172,12 @@ func (l *listener) stop(ctx context.Context) error {
 }
 
 // Close gives back what New opened, for a server that was never started.
-func (a *App) Close() error { return a.close() }
+func (a *App) Close() error {
+	for _, l := range a.listeners() {
+		_ = l.net.Close() // nobody was served
+	}
+	return a.close()
+}
 
 func (a *App) close() error {
 	var errs []error
@@ -165,44 +185,4 @@ func (a *App) close() error {
 		errs = append(errs, a.store.Close())
 	}
 	return errors.Join(append(errs, a.access.Close())...)
-}
-
-// Reload takes over what can change while the server runs: files of the
-// certificate, models, rates, CORS origins and the log level. Everything is
-// tried; what cannot be taken over stays as it was and is logged.
-func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
-	a.reloading.Lock()
-	defer a.reloading.Unlock()
-	live, err := a.reloadSettings(ctx, load)
-	err = errors.Join(err, a.catalog.Reload(ctx))
-	if a.certs != nil {
-		err = errors.Join(err, a.certs.Reload())
-	}
-	if err != nil {
-		a.log.ErrorContext(ctx, "reloaded in part; the rest stays as it was", slog.Any("changed", live), slog.Any("error", err))
-		return
-	}
-	a.log.InfoContext(ctx, "reloaded", slog.Any("changed", live))
-}
-
-// reloadSettings returns the names of those that were taken over.
-func (a *App) reloadSettings(ctx context.Context, load func() (*config.Config, error)) ([]string, error) {
-	cfg, err := load()
-	if err != nil {
-		return nil, err
-	}
-	settings, err := liveSettings(cfg)
-	if err != nil {
-		return nil, err
-	}
-	live, restart := config.Changed(a.cfg, cfg)
-	for _, name := range restart {
-		a.log.WarnContext(ctx, "setting needs a restart", slog.String("setting", name))
-	}
-	a.api.Reload(settings)
-	a.level.Set(cfg.LogLevel)
-	next := *a.cfg
-	next.RateToken, next.RatePredict, next.CORSOrigins, next.LogLevel = cfg.RateToken, cfg.RatePredict, cfg.CORSOrigins, cfg.LogLevel
-	a.cfg = &next
-	return live, nil
 }

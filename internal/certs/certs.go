@@ -8,6 +8,7 @@ package certs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -214,11 +215,12 @@ func (m *Manager) read() (*Certificate, error) {
 }
 
 func (m *Manager) readFiles() (certPEM, keyPEM []byte, err error) {
-	if certPEM, err = readFile(m.cfg.CertFile); err != nil {
-		return nil, nil, err
+	certPEM, err = readFile(m.cfg.CertFile)
+	keyPEM, keyErr := readFile(m.cfg.KeyFile)
+	if err != nil && keyErr != nil {
+		err = fmt.Errorf("%w; %w", err, keyErr) // one line
 	}
-	keyPEM, err = readFile(m.cfg.KeyFile)
-	return certPEM, keyPEM, err
+	return certPEM, keyPEM, cmp.Or(err, keyErr)
 }
 
 // maxFile bounds a PEM file.
@@ -227,14 +229,14 @@ const maxFile = 1 << 20
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path) //nolint:gosec // G304: the operator names the file
 	if err != nil {
-		return nil, fmt.Errorf("certs: %w", err)
+		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("certs: %w", err)
+		return nil, err
 	}
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("certs: %s is larger than a certificate or key can be", path)
+		return nil, fmt.Errorf("%s is larger than a certificate or key can be", path)
 	}
 	return data, nil
 }
@@ -243,7 +245,7 @@ func readFile(path string) ([]byte, error) {
 // enough.
 func (m *Manager) parse(certPEM, keyPEM []byte) (*Certificate, error) {
 	fail := func(format string, args ...any) (*Certificate, error) {
-		return nil, fmt.Errorf("certs: %s: %s", m.cfg.CertFile, fmt.Sprintf(format, args...))
+		return nil, fmt.Errorf("%s: %s", m.cfg.CertFile, fmt.Sprintf(format, args...))
 	}
 	if encrypted(keyPEM) {
 		return fail("its key is encrypted; write %s without a passphrase, readable by this user alone", m.cfg.KeyFile)

@@ -23,6 +23,13 @@ func configCommand(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		warnings, err := app.Check(cfg)
+		if err != nil {
+			return err
+		}
+		for _, w := range warnings {
+			p.complain("warning: " + w)
+		}
 		if *asJSON {
 			return p.checkJSON(cfg)
 		}

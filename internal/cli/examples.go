@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 // printExamples prints lines that can be pasted into a shell in this folder, one
 // after the other, today and on every other day: a token and a prediction of
 // the administrator, then a user who may not predict.
-func (p *Process) printExamples(a *app.App, cfg *config.Config) error {
+func (p *Process) printExamples(ctx context.Context, a *app.App, cfg *config.Config) error {
 	scheme, trust := "https", ""
 	fingerprint, file := a.Fingerprint()
 	switch {

@@ -78,7 +78,7 @@ func pinned(cfg *config.Config) (*tls.Config, error) {
 	}
 	data, err := os.ReadFile(file) //nolint:gosec // G304: the operator names the file
 	if err != nil {
-		return nil, fmt.Errorf("no certificate to compare with: %w", err)
+		return nil, fmt.Errorf("no certificate to compare with: %w; start a server first, or name its data directory with --data-dir or ONNXGATE_DATA_DIR", err)
 	}
 	block, _ := pem.Decode(data)
 	if block == nil {

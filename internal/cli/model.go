@@ -201,7 +201,7 @@ func rowList(s string) ([]int, error) {
 	for part := range strings.SplitSeq(s, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(part))
 		if err != nil || n < 1 {
-			return nil, usagef("%q is not a number of rows; write --rows 1,16,1000", part)
+			return nil, usagef("%q is not a list of numbers of rows; write --rows 1,16,1000", s)
 		}
 		all = append(all, n)
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"time"
 
@@ -37,11 +36,9 @@ func (p *Process) serve(cmd *cobra.Command, s *settings, examples bool) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Start(cmd.Context()); err != nil {
-		return joinClose(err, a)
-	}
+	a.Start(cmd.Context())
 	if examples {
-		if err := p.printExamples(a, cfg); err != nil {
+		if err := p.printExamples(cmd.Context(), a, cfg); err != nil {
 			return stop(cmd.Context(), a, err)
 		}
 	}
@@ -70,13 +67,6 @@ func stop(ctx context.Context, a *app.App, cause error) error {
 		return err
 	}
 	return cause
-}
-
-func joinClose(err error, a *app.App) error {
-	if closeErr := a.Close(); closeErr != nil {
-		return fmt.Errorf("%w\n%w", err, closeErr)
-	}
-	return err
 }
 
 // onTerminal reports whether the log is read by a person.

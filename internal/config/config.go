@@ -157,7 +157,7 @@ func Changed(before, after *Config) (live, restart []string) {
 // take finds the value of one setting and sets it.
 func (c *Config) take(s *Setting, src Source, file *envFile) *Problem {
 	value, origin := find(s.Name, s.Flag, src, file)
-	parse, name := s.set, s.Name
+	parse, name, want := s.set, s.Name, s.Want
 	if s.Secret {
 		path, pathOrigin := find(s.Name+fileSuffix, "", src, file)
 		switch {
@@ -166,7 +166,7 @@ func (c *Config) take(s *Setting, src Source, file *envFile) *Problem {
 			return &Problem{s.Name, fmt.Sprintf("is set, and so is %s%s; unset one of them", s.Name, fileSuffix)}
 		default:
 			value, origin, name = path, pathOrigin, s.Name+fileSuffix
-			parse = fromFile(s)
+			parse, want = fromFile(s), "the path of a file that holds "+s.Want
 		}
 	}
 	if value == "" {
@@ -178,7 +178,7 @@ func (c *Config) take(s *Setting, src Source, file *envFile) *Problem {
 		return nil
 	}
 	if err := parse(c, value); err != nil {
-		return &Problem{name, err.Error() + "; write " + s.Want}
+		return &Problem{name, err.Error() + "; write " + want}
 	}
 	return nil
 }

@@ -108,8 +108,8 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"named port":                {set("ADDR", "127.0.0.1:https"), []string{"ONNXGATE_ADDR"}},
 		"both listeners alike":      {set("ADMIN_ADDR", "127.0.0.1:8443"), []string{"ONNXGATE_ADMIN_ADDR", "another port"}},
 		"models folder missing":     {set("MODELS_DIR", "/no/such/folder"), []string{"ONNXGATE_MODELS_DIR", "folder"}},
-		"model name is a path":      {set("DEFAULT_MODEL", "../iris"), []string{"ONNXGATE_DEFAULT_MODEL"}},
-		"neither true nor false":    {set("SKIP_BAD_MODELS", "maybe"), []string{"ONNXGATE_SKIP_BAD_MODELS", "true or false"}},
+		"model name is a path":      {set("DEFAULT_MODEL", "../iris"), []string{`ONNXGATE_DEFAULT_MODEL: "../iris" is a path; write the name of a model`}},
+		"neither true nor false":    {set("SKIP_BAD_MODELS", "maybe"), []string{`ONNXGATE_SKIP_BAD_MODELS: "maybe" is not a switch; write true or false`}},
 		"certificate without key":   {set("TLS_CERT_FILE", "c.pem"), []string{"ONNXGATE_TLS_KEY_FILE", "is not set"}},
 		"key without certificate":   {set("TLS_KEY_FILE", "k.pem"), []string{"ONNXGATE_TLS_CERT_FILE", "is not set"}},
 		"certificate but TLS off":   {set("TLS", "off", "TLS_CERT_FILE", "c.pem", "TLS_KEY_FILE", "k.pem"), []string{"ONNXGATE_TLS", "unset one"}},
@@ -123,7 +123,7 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"lifetime too short":        {set("TOKEN_TTL", "1s"), []string{"ONNXGATE_TOKEN_TTL", "from 1m to 24h"}},
 		"lifetime too long":         {set("TOKEN_TTL", "2d"), []string{"ONNXGATE_TOKEN_TTL", "from 1m to 24h"}},
 		"lifetime without unit":     {set("TOKEN_TTL", "900"), []string{"ONNXGATE_TOKEN_TTL", "from 1m to 24h"}},
-		"algorithm none":            {set("JWT_ALG", "none"), []string{"ONNXGATE_JWT_ALG", "EdDSA"}},
+		"algorithm none":            {set("JWT_ALG", "none"), []string{`ONNXGATE_JWT_ALG: "none" is not one of the choices; write EdDSA`}},
 		"algorithm in small":        {set("JWT_ALG", "es256"), []string{"ONNXGATE_JWT_ALG", "ES256"}},
 		"secret and algorithm":      {set("JWT_ALG", "ES256", "JWT_SECRET", goodSecret), []string{"ONNXGATE_JWT_ALG", "HS256"}},
 		"password file missing":     {set("ADMIN_PASSWORD_FILE", "/no/such/file"), []string{"ONNXGATE_ADMIN_PASSWORD_FILE", "/no/such/file"}},
@@ -160,7 +160,7 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"format unknown":            {set("LOG_FORMAT", "xml"), []string{"ONNXGATE_LOG_FORMAT", "text or json"}},
 		"misspelled":                {set("ADRR", "127.0.0.1:1"), []string{"ONNXGATE_ADRR", "did you mean ONNXGATE_ADDR?"}},
 		"in small letters":          {map[string]string{"onnxgate_docs": "on"}, []string{"onnxgate_docs", "did you mean ONNXGATE_DOCS?"}},
-		"nothing like any":          {set("FROBNICATE_THE_FLUX", "1"), []string{"ONNXGATE_FROBNICATE_THE_FLUX", "config check"}},
+		"nothing like any":          {set("FROBNICATE_THE_FLUX", "1"), []string{"ONNXGATE_FROBNICATE_THE_FLUX", "docs/settings.md"}},
 		"a service port by hand":    {set("ADMIN_PORT", "9000"), []string{"ONNXGATE_ADMIN_PORT"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -291,6 +291,37 @@ func TestSecretFilesThatHoldNoneAreRefused(t *testing.T) {
 	}
 }
 
+func TestASecretFileThatCannotBeReadSaysToNameAFile(t *testing.T) {
+	_, err := config.Load(source(t, set("JWT_SECRET_FILE", "/no/such/file")))
+	const want = "ONNXGATE_JWT_SECRET_FILE: cannot read /no/such/file: no such file or directory; write the path of a file that holds the output of: openssl"
+	if err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error = %v, want %s", err, want)
+	}
+}
+
+func TestSettingsAreShownAsTheyAreWritten(t *testing.T) {
+	for name, values := range map[string][]string{
+		"ONNXGATE_TOKEN_TTL": {"15m", "1h", "1h30m", "90s", "24h", "1h0m1s"},
+		"ONNXGATE_MAX_BODY":  {"8MiB", "8MB", "1KiB", "64KB", "1GiB", "1025"},
+	} {
+		for _, value := range values {
+			c, err := config.Load(source(t, map[string]string{name: value}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := value
+			if value == "90s" {
+				want = "1m30s"
+			}
+			for _, s := range config.Settings() {
+				if got := s.Show(c); s.Name == name && got != want {
+					t.Errorf("%s=%s is shown as %s", name, value, got)
+				}
+			}
+		}
+	}
+}
+
 func TestInsecureHTTPNeedsItsFlag(t *testing.T) {
 	src := source(t, set("TLS", "off", "ADDR", "0.0.0.0:8080", "ADMIN_ADDR", "off"))
 	src.InsecureHTTP = true
@@ -360,11 +391,12 @@ func TestEnvFileIsReadAsWritten(t *testing.T) {
 		"exported":            {"export ONNXGATE_AUDIENCE=ml\n", "ml"},
 		"byte order mark":     {"\ufeffONNXGATE_AUDIENCE=ml\n", "ml"},
 		"CR LF":               {"# c\r\nONNXGATE_AUDIENCE=ml\r\n", "ml"},
-		"comment":             {"ONNXGATE_AUDIENCE=ml # costs $5\n", "ml"},
+		"comment":             {"# costs $5\n  # and more\nONNXGATE_AUDIENCE='m l' # said '$5'\n", "m l"},
+		"blanks":              {"ONNXGATE_AUDIENCE = a b\n", "a b"},
 		"single quotes":       {"ONNXGATE_AUDIENCE='a$B\\n #c'\n", `a$B\n #c`},
 		"double quotes":       {"ONNXGATE_AUDIENCE=\"a b\"\n", "a b"},
 		"over lines":          {"ONNXGATE_AUDIENCE='a\nb=c\nd'\nONNXGATE_DOCS=on\n", "a\nb=c\nd"},
-		"colon":               {"ONNXGATE_AUDIENCE: 'a$b'\n", "a$b"},
+		"colon in the value":  {"ONNXGATE_AUDIENCE=https://ml.example:9\n", "https://ml.example:9"},
 		"others are let be":   {"PATH=/x\nONNXGATE_AUDIENCE=ml\n", "ml"},
 		"equals in the value": {"ONNXGATE_AUDIENCE=a=b\n", "a=b"},
 	} {
@@ -403,6 +435,13 @@ func TestEnvFileThatWouldBeMisreadIsRefusedWithItsLine(t *testing.T) {
 		"quote never ends":        {"A=1\nONNXGATE_AUDIENCE='hunter2\nB=2\n", ":2: is not NAME=value"},
 		"two on one line":         {"A='1' B='hunter2'", ":1: holds more than one"},
 		"text behind the quote":   {"A='1'hunter2", ":1: "},
+		"hash behind a blank":     {"ONNXGATE_AUDIENCE=hunter2 # c", ":1: ONNXGATE_AUDIENCE has a # or a quote"},
+		"hash in the value":       {"A=1\nONNXGATE_AUDIENCE=hunter2#c", ":2: ONNXGATE_AUDIENCE has a # or a quote"},
+		"hash alone":              {"ONNXGATE_AUDIENCE=#hunter2", ":1: ONNXGATE_AUDIENCE has a # or a quote"},
+		"quote in the middle":     {"ONNXGATE_AUDIENCE=hunter2'x'", ":1: ONNXGATE_AUDIENCE has a # or a quote"},
+		"double quote in it":      {"ONNXGATE_AUDIENCE=hunter2\"x", ":1: ONNXGATE_AUDIENCE has a # or a quote"},
+		"colon":                   {"ONNXGATE_AUDIENCE: hunter2", ":1: is not NAME=value; write = between"},
+		"colon before quotes":     {"ONNXGATE_AUDIENCE: 'hunter2=x'", ":1: is not NAME=value; write = between"},
 		"unknown":                 {"X=1\nONNXGATE_DOC=on", ":2: ONNXGATE_DOC is no setting; did you mean ONNXGATE_DOCS?"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -508,7 +547,7 @@ func TestExampleFileListsEverySetting(t *testing.T) {
 func example() string {
 	var b strings.Builder
 	b.WriteString("# Settings of onnxgate. Copy this file to .env and uncomment what should differ from the default.\n" +
-		"# The real environment wins over .env, and a flag wins over both. A value with blanks, quotes, # or $ needs single quotes.\n")
+		"# The real environment wins over .env, and a flag wins over both. A value with quotes, # or $ needs single quotes.\n")
 	for _, s := range config.Settings() {
 		fmt.Fprintf(&b, "\n# %s\n# Write %s.\n", s.Doc, s.Want)
 		fmt.Fprintf(&b, "#%s=%s\n", s.Name, s.Default)

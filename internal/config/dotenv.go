@@ -46,7 +46,8 @@ var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // parseEnvFile gives godotenv one statement at a time, so that every problem
 // has a line and what godotenv would do silently (expand "$", let the last of
-// two values win, skip a name that starts with a byte order mark) is refused.
+// two values win, cut a value at "#", take off some quotes, read YAML's "name:
+// value", skip a name that starts with a byte order mark) is refused.
 func parseEnvFile(path, text string) (*envFile, []Problem) {
 	f := &envFile{path: path, values: map[string]string{}, lines: map[string]int{}}
 	text = strings.TrimPrefix(text, "\ufeff")
@@ -79,12 +80,15 @@ func nextStatement(lines []string) (statement string, used int) {
 	return lines[0], 1
 }
 
+// assignment is NAME=value, as a shell reads it too, and what begins the value.
+var assignment = regexp.MustCompile(`^\s*(?:export\s+)?[^\s=:]+\s*=\s*((?s:.*))$`)
+
 // add takes in one statement. It returns what is wrong, without any part of
 // the value, which may be a secret.
 func (f *envFile) add(statement string, line int) string {
 	values, err := godotenv.Unmarshal(statement)
 	if err != nil {
-		return "is not NAME=value; write one setting a line, a value with blanks, quotes or # in single quotes"
+		return "is not NAME=value; write one setting a line, a value with quotes, # or $ in single quotes"
 	}
 	if len(values) > 1 {
 		return "holds more than one setting; write one a line"
@@ -97,11 +101,21 @@ func (f *envFile) add(statement string, line int) string {
 			return fmt.Sprintf("%s is set again (first on line %d); keep one", name, f.lines[name])
 		case expands(statement):
 			return name + ` has a $ outside single quotes, which would be expanded; write '…' around the value`
+		case !assignment.MatchString(statement):
+			return "is not NAME=value; write = between the name and the value"
+		case needsQuotes(assignment.FindStringSubmatch(statement)[1]):
+			return name + ` has a # or a quote in a value without quotes, which could be cut there; write '…' around the value, and a comment on its own line`
 		}
 		f.names = append(f.names, name)
 		f.values[name], f.lines[name] = value, line
 	}
 	return ""
+}
+
+// needsQuotes reports whether a value that is not in quotes holds what godotenv
+// may take for a comment or for a quotation.
+func needsQuotes(value string) bool {
+	return !strings.HasPrefix(value, "'") && !strings.HasPrefix(value, `"`) && strings.ContainsAny(value, "#'\"`")
 }
 
 // expands reports whether the value of a statement has a dollar sign where

@@ -38,7 +38,7 @@ func unknown(name string) string {
 	if near := nearest(strings.ToUpper(name)); near != "" {
 		return "is no setting; did you mean " + near + "?"
 	}
-	return "is no setting; `onnxgate config check` lists those there are"
+	return "is no setting; .env.example and docs/settings.md list those there are"
 }
 
 // nearest returns the known name that is fewest edits away, or "" when none is

@@ -52,7 +52,7 @@ func parseSwitch(s string) (bool, error) {
 	case off, "false":
 		return false, nil
 	default:
-		return false, fmt.Errorf("%q is neither on nor off", s)
+		return false, fmt.Errorf("%q is not a switch", s)
 	}
 }
 
@@ -68,6 +68,18 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is not a duration", s)
 	}
 	return d, nil
+}
+
+// formatDuration writes 15m where time.Duration.String writes 15m0s.
+func formatDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 var sizeUnits = map[string]int64{
@@ -86,7 +98,7 @@ func parseSize(s string) (int64, error) {
 }
 
 func formatSize(n int64) string {
-	for _, unit := range []string{"GiB", "MiB", "KiB"} {
+	for _, unit := range []string{"GiB", "MiB", "KiB", "GB", "MB", "KB"} {
 		if n > 0 && n%sizeUnits[unit] == 0 {
 			return strconv.FormatInt(n/sizeUnits[unit], 10) + unit
 		}

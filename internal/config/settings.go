@@ -177,7 +177,7 @@ func tokenSettings() []Setting {
 			Name: "ONNXGATE_TOKEN_TTL", Default: "15m",
 			Doc:     "How long an access token is valid.",
 			Want:    "a duration from 1m to 24h, such as 15m",
-			binding: bind(func(c *Config) *time.Duration { return &c.TokenTTL }, parseDuration, time.Duration.String),
+			binding: bind(func(c *Config) *time.Duration { return &c.TokenTTL }, parseDuration, formatDuration),
 		},
 		{
 			Name: "ONNXGATE_JWT_ALG", Default: "EdDSA",

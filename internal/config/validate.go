@@ -47,10 +47,16 @@ func outOfRangeText(f validator.FieldError) string {
 	if f.Value() == "" {
 		return "is not set"
 	}
-	if f.Tag() == "dir" {
+	switch f.Tag() {
+	case "dir":
 		return fmt.Sprintf("%q is no folder", f.Value())
+	case "oneof":
+		return fmt.Sprintf("%q is not one of the choices", f.Value())
+	case "excludesall":
+		return fmt.Sprintf("%q is a path", f.Value())
+	default:
+		return fmt.Sprintf("%v is out of range", f.Value())
 	}
-	return fmt.Sprintf("%v is out of range", f.Value())
 }
 
 // contradictions checks what one field cannot know alone.

@@ -31,6 +31,7 @@ type snapshot struct {
 	sorted     []*model // by name
 	fallback   *model   // the default model, nil when there is none
 	problems   []LoadError
+	changes    Changes
 }
 
 // version returns the version that a snapshot holds, nil when it does not. A
@@ -84,15 +85,15 @@ func (c *Catalog) load(before *snapshot) (*snapshot, error) {
 		return nil, err
 	}
 	next := &snapshot{models: make(map[string]*model, len(models)), sorted: models, problems: l.problems}
-	if before != nil {
-		next.generation = before.generation + 1
-	}
 	slices.SortFunc(models, func(a, b *model) int { return strings.Compare(a.name, b.name) })
 	for _, m := range models {
 		next.models[m.name] = m
 	}
 	if err := next.chooseDefault(c.cfg.DefaultModel, before); err != nil {
 		return nil, err
+	}
+	if before != nil {
+		next.generation, next.changes = before.generation+1, next.since(before)
 	}
 	return next, nil
 }

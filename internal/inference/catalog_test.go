@@ -201,19 +201,24 @@ func TestAStrayFolderIsToldAndTheVersionsAreServed(t *testing.T) {
 
 func TestReloadReplacesOnlyWhatChangedAndKeepsWhatWentBad(t *testing.T) {
 	engine := new(compiled)
-	fsys := files("a/1/model.onnx", "a1", "b/1/model.onnx", "b1", "c/1/model.onnx", "c1")
+	fsys := files("a/1/model.onnx", "a1", "b/1/model.onnx", "b1", "c/1/model.onnx", "c1", "d/1/model.onnx", "d1")
 	c := newCatalog(t, inference.Config{FS: fsys, Compile: engine.compile})
 	engine.sources = nil
 
 	fsys["a/2/model.onnx"] = &fstest.MapFile{Data: []byte("a2")}
 	fsys["b/1/model.onnx"] = &fstest.MapFile{Data: []byte("bad now")}
 	delete(fsys, "c/1/model.onnx")
+	fsys["d/1/model.onnx"] = &fstest.MapFile{Data: []byte("d2")}
 	err := c.Reload(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "model b, version 1: unsupported operators") {
 		t.Errorf("Reload = %v, want b named", err)
 	}
-	if diff := cmp.Diff([]string{"a2"}, engine.sources); diff != "" {
+	if diff := cmp.Diff([]string{"a2", "d2"}, engine.sources); diff != "" {
 		t.Errorf("compiled (-want +got):\n%s", diff)
+	}
+	want := inference.Changes{Added: []string{"a/2"}, Removed: []string{"c/1"}, Replaced: []string{"d/1"}, Kept: []string{"b/1"}}
+	if diff := cmp.Diff(want, c.Changes()); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 	for model, version := range map[string]string{"a": "2", "b": "1"} {
 		call, err := c.Open(t.Context(), admin, model, "")

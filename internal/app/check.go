@@ -1,0 +1,111 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"onnxgate/internal/accounts"
+	"onnxgate/internal/config"
+	"onnxgate/internal/inference"
+)
+
+// Check says whether a server with this configuration could start, with the
+// errors that its start would have, and what its operator should know. It leaves
+// nothing behind. Whether the addresses are free it does not ask: the server may
+// be running.
+func Check(cfg *config.Config) (warnings []string, err error) {
+	var catalog *inference.Catalog
+	err = inParallel(
+		func() error { return probeDataDir(cfg.DataDir) },
+		func() error { return checkAdminPassword(cfg) },
+		func() error { return checkCerts(cfg) },
+		func() (err error) { catalog, err = newCatalog(cfg, nil); return err },
+	)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range catalog.Problems() {
+		warnings = append(warnings, p.Error())
+	}
+	return append(warnings, advice(cfg, catalog)...), nil
+}
+
+// advice is what works, and is probably not what the operator means.
+func advice(cfg *config.Config, catalog *inference.Catalog) []string {
+	var all []string
+	// The bits of the group are left alone: volume managers set them.
+	if info, err := os.Stat(cfg.DataDir); err == nil && info.Mode().Perm()&0o007 != 0 {
+		all = append(all, fmt.Sprintf("other users may enter the data directory %[1]s (mode %04[2]o): run chmod 700 %[1]s", cfg.DataDir, info.Mode().Perm()))
+	}
+	if !cfg.TLS {
+		all = append(all, "TLS is off: passwords and tokens travel in the clear")
+	}
+	if len(catalog.All()) == 0 {
+		all = append(all, fmt.Sprintf("no model is served: put one at %s and send the server SIGHUP", filepath.Join(cfg.ModelsDir, "NAME", "1", "model.onnx")))
+	}
+	return all
+}
+
+func checkAdminPassword(cfg *config.Config) error {
+	if !cfg.AdminPassword.IsSet() {
+		return nil
+	}
+	return badAdminPassword(accounts.CheckPassword(accounts.AdminName, cfg.AdminPassword.Reveal()))
+}
+
+func badAdminPassword(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("ONNXGATE_ADMIN_PASSWORD_FILE: %w", err)
+}
+
+// checkCerts reads the files of the operator; a certificate of our own is made
+// at the start.
+func checkCerts(cfg *config.Config) error {
+	if !cfg.TLS || cfg.TLSCertFile == "" {
+		return nil
+	}
+	_, err := newCerts(cfg, nil)
+	return err
+}
+
+// probeDataDir finds out by doing whether the directory can be made, or written
+// to, and undoes it: permissions alone do not tell for root, for read-only file
+// systems, and for those of the kernel.
+func probeDataDir(dir string) error {
+	_, err := os.Stat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return badDataDir(probeMkdir(dir))
+	}
+	if err == nil {
+		err = probeWrite(dir)
+	}
+	return badDataDir(err)
+}
+
+// probeMkdir makes the topmost directory that is missing.
+func probeMkdir(dir string) error {
+	top := filepath.Clean(dir)
+	for {
+		parent := filepath.Dir(top)
+		if _, err := os.Stat(parent); parent == top || !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		top = parent
+	}
+	if err := os.Mkdir(top, 0o700); err != nil {
+		return err
+	}
+	return os.Remove(top)
+}
+
+func probeWrite(dir string) error {
+	f, err := os.CreateTemp(dir, ".check-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"onnxgate/internal/config"
+	"onnxgate/internal/httpapi"
+)
+
+// Reload takes over what can change while the server runs: rates, CORS origins,
+// the log level, models, and files of the certificate. A configuration that
+// cannot be right changes nothing. Otherwise each model, version and the
+// certificate is for itself: one that cannot be taken over stays as it was and
+// is logged.
+func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	cfg, err := load()
+	var settings httpapi.Settings
+	if err == nil {
+		settings, err = liveSettings(cfg)
+	}
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			a.log.ErrorContext(ctx, "not reloaded: nothing changes until the configuration is right", slog.String("error", line))
+		}
+		return
+	}
+	changed := slog.Any("changed", a.reloadSettings(ctx, cfg, settings))
+	attrs := append([]slog.Attr{changed}, a.reloadModels(ctx)...)
+	if a.certs != nil {
+		if err := a.certs.Reload(); err != nil {
+			a.certificateChanged(nil, err)
+		}
+	}
+	a.log.LogAttrs(ctx, slog.LevelInfo, "reloaded", attrs...)
+}
+
+// reloadSettings returns the names of those that were taken over.
+func (a *App) reloadSettings(ctx context.Context, cfg *config.Config, settings httpapi.Settings) []string {
+	live, restart := config.Changed(a.cfg, cfg)
+	for _, name := range restart {
+		a.log.WarnContext(ctx, "setting needs a restart", slog.String("setting", name))
+	}
+	a.api.Reload(settings)
+	a.level.Set(cfg.LogLevel)
+	next := *a.cfg
+	next.RateToken, next.RatePredict, next.CORSOrigins, next.LogLevel = cfg.RateToken, cfg.RatePredict, cfg.CORSOrigins, cfg.LogLevel
+	a.cfg = &next
+	return append([]string{}, live...) // [] in the log, not null
+}
+
+// reloadModels returns what changed, for the log.
+func (a *App) reloadModels(ctx context.Context) []slog.Attr {
+	before, had := a.DefaultModel()
+	generation := a.catalog.Generation()
+	err := a.catalog.Reload(ctx)
+	if a.catalog.Generation() == generation {
+		a.log.ErrorContext(ctx, "all models stay as they were", slog.Any("error", err))
+		return nil
+	}
+	for _, p := range a.catalog.Problems() {
+		a.log.ErrorContext(ctx, "model not taken over", slog.String("error", p.Error()))
+	}
+	changes := a.catalog.Changes()
+	for _, w := range a.catalog.Warnings() {
+		if at := w.Model + "/" + w.Version; slices.Contains(changes.Added, at) || slices.Contains(changes.Replaced, at) {
+			a.log.WarnContext(ctx, "model warning", slog.String("model", w.Model), slog.String("version", w.Version), slog.String("detail", w.Text))
+		}
+	}
+	if _, has := a.DefaultModel(); had && !has {
+		a.log.WarnContext(ctx, "POST /predict has no model any more; choose one with ONNXGATE_DEFAULT_MODEL and start again", slog.String("before", before.Name))
+	}
+	var attrs []slog.Attr
+	for _, list := range []struct {
+		name     string
+		versions []string
+	}{{"added", changes.Added}, {"removed", changes.Removed}, {"replaced", changes.Replaced}, {"kept", changes.Kept}} {
+		if len(list.versions) > 0 {
+			attrs = append(attrs, slog.Any("models_"+list.name, list.versions))
+		}
+	}
+	return attrs
+}
