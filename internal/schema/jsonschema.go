@@ -200,7 +200,7 @@ func (r *response) rowSchema() members {
 		}
 		m.add("prediction", object{"type": prediction})
 		m.add("label", object{"type": "string"})
-		if r.scores >= 0 {
+		if r.scores >= 0 && r.probable {
 			m.add("probabilities", r.scoresSchema())
 		}
 	case formNumber:

@@ -97,6 +97,7 @@ func TestManifestThatDoesNotFitTheGraphIsRefused(t *testing.T) {
 	two := []tensor.Spec{spec("a", tensor.Float32, -1, 1), spec("b", tensor.String, -1, 1)}
 	class := []tensor.Spec{spec("label", tensor.Int64, -1), maps[int64](t, "scores", 0, 1, 2)}
 	number := []tensor.Spec{spec("y", tensor.Float32, -1, 1)}
+	named := classifier(spec("label", tensor.String, -1), spec("scores", tensor.Float32, -1, 2), newTensor(t, []string{"rot", "weiß"}, 2))
 	xyz := "features: [{name: x}, {name: y}, {name: z}]\n"
 	var out strings.Builder
 	for _, tc := range []struct {
@@ -114,6 +115,8 @@ func TestManifestThatDoesNotFitTheGraphIsRefused(t *testing.T) {
 		{"labels", xyz + "labels: [a, b]\n", matrix, class},
 		{"labels by number", xyz + "labels:\n  0: a\n  1: b\n  7: c\n", matrix, class},
 		{"labels and the width of the scores", xyz + "labels: [a, b]\n", matrix, []tensor.Spec{spec("label", tensor.Int64, -1), spec("scores", tensor.Float32, -1, 3)}},
+		{"labels that the classifier does not have", xyz + "labels: {rott: red, weiß: white}\n", matrix, named},
+		{"labels in another order than the graph's", xyz + "labels: [weiß, rot]\n", matrix, named},
 		{"labels of a regressor", xyz + "labels: [a]\n", matrix, number},
 		{"outputs that are not there", xyz + "outputs:\n  label: y\n  scores: z\n", matrix, class},
 		{"outputs the wrong way round", xyz + "outputs:\n  label: scores\n  scores: label\n", matrix, class},

@@ -28,6 +28,8 @@ type response struct {
 	specs   []tensor.Spec
 	label   int // index of the output with the label, -1 when there is none
 	scores  int // index of the output with the scores, -1 when there is none
+	// probable is set when the scores may be shown as probabilities.
+	probable bool
 
 	classes  []classInfo
 	dynamic  bool // classes are numbered from 0, as many as the scores turn out to be
@@ -75,6 +77,7 @@ func (c *compiler) compileOutputs(out []tensor.Spec) {
 	if len(c.problems) > before {
 		return
 	}
+	r.settleRoles()
 	switch {
 	case r.label >= 0 || r.scores >= 0:
 		r.form = formClass
@@ -87,13 +90,23 @@ func (c *compiler) compileOutputs(out []tensor.Spec) {
 	if r.form != formClass && c.manifest != nil && len(c.manifest.Labels) > 0 {
 		c.report(c.manifest.line("Labels"), "labels are given, but the graph's outputs are not those of a classifier; outputs says which is the label or the scores")
 	}
+	c.fragments()
+}
+
+// settleRoles notes what the outputs are, and sets decision values aside: no
+// class has them as its probability. They decide only where there is no label.
+func (r *response) settleRoles() {
 	if r.label >= 0 {
 		r.outputs[r.label].Role = RoleLabel
 	}
-	if r.scores >= 0 {
-		r.outputs[r.scores].Role = RoleScores
+	if r.scores < 0 {
+		return
 	}
-	c.fragments()
+	r.outputs[r.scores].Role = RoleScores
+	r.probable = !r.specs[r.scores].Decision
+	if !r.probable && r.label >= 0 {
+		r.scores = -1
+	}
 }
 
 // namedOutput returns the index of the output that the manifest names, or -1.
@@ -127,7 +140,8 @@ func (c *compiler) checkRoles() {
 
 // derivedRoles recognises a classifier by its outputs: a label [N] of integers
 // or strings, alone or beside scores, which are a sequence of maps or a
-// floating-point tensor [N, C]. A sequence or [N, C] alone is one only when the
+// floating-point tensor [N, C]; decision values beside a label may be one column.
+// A sequence or [N, C] alone is one only when the
 // manifest names classes.
 func derivedRoles(out []tensor.Spec, named bool) (label, scores int) {
 	label, scores = -1, -1
@@ -135,13 +149,13 @@ func derivedRoles(out []tensor.Spec, named bool) (label, scores int) {
 		switch {
 		case isLabelType(s) && label < 0 && isColumn(s):
 			label = i
-		case isScoreType(s) && scores < 0 && (s.Kind == tensor.KindMapSequence || !isFlat(s)):
+		case isScoreType(s) && scores < 0 && (s.Kind == tensor.KindMapSequence || s.Decision || !isFlat(s)):
 			scores = i
 		default:
 			return -1, -1
 		}
 	}
-	if label < 0 && !named {
+	if label < 0 && (!named || scores >= 0 && out[scores].Kind == tensor.KindTensor && isFlat(out[scores])) {
 		return -1, -1
 	}
 	return label, scores
@@ -177,8 +191,8 @@ func typeName(s tensor.Spec) string {
 	return s.DType.String()
 }
 
-// compileClasses settles the classes: their own labels from the keys of a
-// sequence of maps, from the manifest, or counted from 0; and their names from
+// compileClasses settles the classes: their own labels from the graph where it
+// knows them, from the manifest, or counted from 0; and their names from
 // the manifest, or their labels as text.
 func (c *compiler) compileClasses() {
 	r := &c.response
@@ -187,10 +201,9 @@ func (c *compiler) compileClasses() {
 		labels = c.manifest.Labels
 	}
 	textual := r.label >= 0 && r.specs[r.label].DType == tensor.String
-	width, keys := -1, []classInfo(nil)
+	width, keys := -1, r.graphClasses(textual)
 	if r.scores >= 0 {
 		s := r.specs[r.scores]
-		keys = keysOf(s)
 		if s.Kind == tensor.KindTensor && s.Ranked && len(s.Dims) == 2 && s.Dims[1].Size > 1 {
 			width = s.Dims[1].Size
 		}
@@ -223,16 +236,34 @@ func (c *compiler) compileClasses() {
 	}
 }
 
-// keysOf returns the classes that the keys of a sequence of maps name, or nil.
-func keysOf(s tensor.Spec) []classInfo {
-	if s.Kind != tensor.KindMapSequence || s.Keys == nil {
+// graphClasses returns the classes that the graph names, or nil: the keys of a
+// sequence of maps, or the labels of the one classifier that both the label and
+// the scores come from, when the label is still of their type.
+func (r *response) graphClasses(textual bool) []classInfo {
+	var keys *tensor.Tensor
+	if r.scores >= 0 {
+		keys = r.specs[r.scores].Keys
+		if r.specs[r.scores].Kind == tensor.KindMapSequence || r.label < 0 {
+			return classesOf(keys)
+		}
+	}
+	own := r.specs[r.label].Keys
+	if own == nil || r.scores >= 0 && own != keys || textual != (own.DType() == tensor.String) {
+		return nil
+	}
+	return classesOf(own)
+}
+
+// classesOf returns the classes that keys name, nil when there are no keys.
+func classesOf(keys *tensor.Tensor) []classInfo {
+	if keys == nil {
 		return nil
 	}
 	var classes []classInfo
-	for _, n := range tensor.Of[int64](s.Keys) {
+	for _, n := range tensor.Of[int64](keys) {
 		classes = append(classes, classInfo{name: strconv.FormatInt(n, 10), number: n})
 	}
-	for _, t := range tensor.Of[string](s.Keys) {
+	for _, t := range tensor.Of[string](keys) {
 		classes = append(classes, classInfo{name: t, text: t, isText: true})
 	}
 	return classes
@@ -257,6 +288,10 @@ func (c *compiler) nameClasses(labels []Label) {
 		if at < 0 {
 			c.report(c.manifest.line(fmt.Sprintf("Labels[%d].Class", i)), "labels: the graph has no class %v", l.Class)
 			continue
+		}
+		if k := slices.IndexFunc(classes, func(k classInfo) bool { return k.isText && k.text == l.Name }); k >= 0 && k != at {
+			c.report(c.manifest.line(fmt.Sprintf("Labels[%d].Name", i)),
+				"labels: %q is the graph's own label of class %d, not of class %d", l.Name, k+1, at+1)
 		}
 		classes[at].name = l.Name
 	}
@@ -307,7 +342,10 @@ func (c *compiler) fragments() {
 	r.columnKeys = make([][][]byte, len(r.specs))
 	for i, s := range r.specs {
 		r.outputKeys = append(r.outputKeys, append(appendString(nil, s.Name), ':'))
-		for _, k := range keysOf(s) {
+		if s.Kind != tensor.KindMapSequence {
+			continue
+		}
+		for _, k := range classesOf(s.Keys) {
 			r.columnKeys[i] = append(r.columnKeys[i], append(appendString(nil, k.name), ':'))
 		}
 	}

@@ -97,7 +97,7 @@ func (e *encoder) row(dst []byte, row int) []byte {
 	switch e.form {
 	case formClass:
 		dst = e.class(dst, row)
-		if e.scores >= 0 {
+		if e.scores >= 0 && e.probable {
 			dst = e.probabilities(append(dst, `,"probabilities":{`...), row)
 		}
 	case formNumber:

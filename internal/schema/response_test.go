@@ -30,6 +30,18 @@ func decoded(t *testing.T, s *schema.Schema, rows int) *schema.Batch {
 	return b
 }
 
+// classifier returns outputs of one classifier with the class labels.
+func classifier(label, scores tensor.Spec, classes *tensor.Tensor) []tensor.Spec {
+	label.Keys, scores.Keys = classes, classes
+	return []tensor.Spec{label, scores}
+}
+
+// decision says that the scores of a classifier are decision values.
+func decision(out []tensor.Spec) []tensor.Spec {
+	out[1].Decision = true
+	return out
+}
+
 func TestAnswers(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	label, text := spec("label", tensor.Int64, -1), spec("label", tensor.String, -1)
@@ -144,6 +156,46 @@ func TestAnswers(t *testing.T) {
 			out:    []tensor.Spec{spec("a", tensor.Float32), spec("b", tensor.Float32, 3)},
 			values: []*tensor.Tensor{newTensor(t, []float32{7}), newTensor(t, []float32{1, 2, 3}, 3)},
 			want:   `{"outputs":{"a":7,"b":[1,2,3]},"model":"pond","version":"1"}`,
+		},
+		"scores in a tensor, classes of the graph": {
+			out:    classifier(text, spec("scores", tensor.Float32, -1, 2), newTensor(t, []string{"rot", "weiß"}, 2)),
+			values: []*tensor.Tensor{newTensor(t, []string{"weiß"}, 1), newTensor(t, []float32{0.1, 0.9}, 1, 2)},
+			want:   `{"prediction":"weiß","label":"weiß","probabilities":{"rot":0.1,"weiß":0.9},"model":"pond","version":"1"}`,
+		},
+		"classes of the graph, named by the manifest": {
+			manifest: "labels: {7: high, -3: low}\n",
+			out:      classifier(label, spec("scores", tensor.Float32, -1, 2), newTensor(t, []int64{-3, 7}, 2)),
+			values:   []*tensor.Tensor{newTensor(t, []int64{7}, 1), newTensor(t, []float32{0.1, 0.9}, 1, 2)},
+			want:     `{"prediction":7,"label":"high","probabilities":{"low":0.1,"high":0.9},"model":"pond","version":"1"}`,
+		},
+		"classes of the graph, whose labels became text": {
+			out:    classifier(text, spec("scores", tensor.Float32, -1, 2), newTensor(t, []int64{4, 5}, 2)),
+			values: []*tensor.Tensor{newTensor(t, []string{"5"}, 1), newTensor(t, []float32{0.1, 0.9}, 1, 2)},
+			want:   `{"prediction":"5","label":"5","probabilities":{"0":0.1,"1":0.9},"model":"pond","version":"1"}`,
+		},
+		"scores of the graph alone": {
+			manifest: "labels: [low, high]\n",
+			out:      classifier(label, spec("scores", tensor.Float32, -1, 2), newTensor(t, []int64{-3, 7}, 2))[1:],
+			values:   []*tensor.Tensor{newTensor(t, []float32{0.1, 0.9}, 1, 2)},
+			want:     `{"prediction":7,"label":"high","probabilities":{"low":0.1,"high":0.9},"model":"pond","version":"1"}`,
+		},
+		"decision values are no probabilities": {
+			manifest: "labels: [low, high]\n",
+			out:      decision(classifier(label, spec("scores", tensor.Float32, -1, 2), newTensor(t, []int64{-3, 7}, 2))),
+			values:   []*tensor.Tensor{newTensor(t, []int64{7}, 1), newTensor(t, []float32{-1.5, 2.5}, 1, 2)},
+			want:     `{"prediction":7,"label":"high","model":"pond","version":"1"}`,
+		},
+		"one column of decision values": {
+			manifest: "labels: [low, high]\n",
+			out:      decision(classifier(label, spec("scores", tensor.Float32, -1, 1), newTensor(t, []int64{-3, 7}, 2))),
+			values:   []*tensor.Tensor{newTensor(t, []int64{-3}, 1), newTensor(t, []float32{-1.5}, 1, 1)},
+			want:     `{"prediction":-3,"label":"low","model":"pond","version":"1"}`,
+		},
+		"decision values alone choose the class": {
+			manifest: "labels: [low, high]\n",
+			out:      decision(classifier(label, spec("scores", tensor.Float32, -1, 2), newTensor(t, []int64{-3, 7}, 2)))[1:],
+			values:   []*tensor.Tensor{newTensor(t, []float32{-1.5, 2.5}, 1, 2)},
+			want:     `{"prediction":7,"label":"high","model":"pond","version":"1"}`,
 		},
 		"labels and flat scores are two outputs": {
 			out:    []tensor.Spec{label, spec("score", tensor.Float32, -1, 1)},

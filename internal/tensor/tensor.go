@@ -219,6 +219,11 @@ type Spec struct {
 	Dims   []Dim
 	Ranked bool
 	// Keys names the columns of a KindMapSequence: a one-dimensional tensor of
-	// int64 or string. Nil for other kinds.
+	// int64 or string. A tensor that a classifier makes has its class labels:
+	// of the columns where it holds scores, of the elements where it holds
+	// labels; outputs of one classifier share them. Else nil.
 	Keys *Tensor
+	// Decision says that the elements are decision values of a linear
+	// classifier, known not to be probabilities.
+	Decision bool
 }

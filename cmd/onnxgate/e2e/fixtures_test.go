@@ -36,6 +36,10 @@ type answered struct {
 	Numbers []float64
 }
 
+// deciders are the fixtures whose scores are decision values, which an answer
+// does not call probabilities.
+var deciders = []string{"linear_svc", "linear_svc_binary", "ridge_classifier"}
+
 // TestExportedModelsAreServedAsTheyCome serves every model that scikit-learn
 // exported for the fixtures, without a model.yaml, and compares the answers over
 // HTTPS with those of ONNX Runtime.
@@ -110,7 +114,9 @@ func readRecording(t *testing.T, file string) (rows []map[string]json.Number, wa
 		if len(rec.Outputs) == 2 {
 			a.Label = rec.Outputs[0].Data[i]
 		}
-		a.Numbers = floats(t, numbers.Data[i*width:(i+1)*width])
+		if !slices.Contains(deciders, fixtureName(strings.TrimSuffix(file, ".json"))) {
+			a.Numbers = floats(t, numbers.Data[i*width:(i+1)*width])
+		}
 		want = append(want, a)
 	}
 	return rows, want
@@ -154,8 +160,8 @@ func predictRows(t *testing.T, s *server, client *http.Client, token, model stri
 	var got struct {
 		Predictions []struct {
 			Prediction    any
+			Label         *string
 			Probabilities map[string]any
-			Outputs       struct{ Label, Probabilities any }
 		}
 	}
 	if err := json.Unmarshal(text, &got); err != nil {
@@ -166,10 +172,8 @@ func predictRows(t *testing.T, s *server, client *http.Client, token, model stri
 		switch value := p.Prediction.(type) {
 		case []any: // a regressor of several values
 			all = append(all, answered{Numbers: floats(t, value)})
-		case nil: // outputs that are not those of a classifier of ours
-			all = append(all, answered{p.Outputs.Label, floats(t, []any{p.Outputs.Probabilities})})
 		default:
-			if p.Probabilities == nil {
+			if p.Label == nil {
 				all = append(all, answered{Numbers: floats(t, []any{value})})
 				continue
 			}

@@ -293,9 +293,9 @@ func (c *compiler) copyOf(v int) int {
 // spec describes an output.
 func (c *compiler) spec(o *onnx.ValueInfo, v *value) (tensor.Spec, error) {
 	t := v.Type
-	s := tensor.Spec{Name: o.Name, Kind: tensor.KindTensor, DType: t.Elem, Dims: t.Dims, Ranked: t.Ranked}
+	s := tensor.Spec{Name: o.Name, Kind: tensor.KindTensor, DType: t.Elem, Dims: t.Dims, Ranked: t.Ranked, Keys: v.Keys, Decision: v.Decision}
 	if _, ok := t.IsMapSequence(); ok {
-		s.Kind, s.DType, s.Keys = tensor.KindMapSequence, tensor.Float32, v.Keys
+		s.Kind, s.DType = tensor.KindMapSequence, tensor.Float32
 		return s, nil
 	}
 	if t.Of != onnx.TensorType {

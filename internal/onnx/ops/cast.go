@@ -43,6 +43,7 @@ func parseCast(n *Node) Kernel {
 	out := n.In[0].Type
 	out.Elem = to
 	n.SetOut(0, out)
+	n.Inherit()
 	return castKernel(from, to)
 }
 

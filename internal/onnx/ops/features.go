@@ -166,11 +166,13 @@ func parseArrayFeatureExtractor(n *Node) Kernel {
 		n.SetOut(0, onnx.UnrankedTensor(d))
 	case len(in.Dims) == 0:
 		n.Failf("input 0 is a scalar; it needs columns")
+		return nil
 	case len(in.Dims) == 1:
 		n.SetOut(0, onnx.TensorOf(d, tensor.Dim{Size: 1}, count))
 	default:
 		n.SetOut(0, onnx.TensorOf(d, append(slices.Clone(in.Dims[:len(in.Dims)-1]), count)...))
 	}
+	n.Out[0].Decision = n.In[0].Decision // columns of what they were
 	if in.Ranked && len(in.Dims) > 0 && known {
 		if last := in.Dims[len(in.Dims)-1].Size; last >= 0 {
 			for _, c := range columns {

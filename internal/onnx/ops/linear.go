@@ -136,6 +136,9 @@ func parseLinearClassifier(n *Node) Kernel {
 	rows, _ := n.matrixType()
 	n.SetOut(0, onnx.TensorOf(labels.DType(), rows))
 	n.SetOut(1, onnx.TensorOf(tensor.Float32, rows, tensor.Dim{Size: classes}))
+	n.SetClasses(0, labels)
+	n.SetClasses(1, labels)
+	n.Out[1].Decision = l.untransformed()
 	c := &linearClassifier{linear: l, classes: classes, read: read, winners: n.NeedScratch(), label: labeller(labels)}
 	return c.run
 }
@@ -213,6 +216,19 @@ func (c *linearClassifier) binary(dst, x []float32) int32 {
 		return 1
 	}
 	return 0
+}
+
+// untransformed reports whether the scores of a classifier stay what the
+// hyperplanes give; see binary.
+func (l *linear) untransformed() bool {
+	switch l.transform {
+	case tree.TransformNone:
+		return true
+	case tree.TransformSoftmax, tree.TransformSoftmaxZero:
+		return l.outputs == 1
+	case tree.TransformLogistic, tree.TransformProbit:
+	}
+	return false
 }
 
 // labelFunc writes the labels of the winning classes to output i.

@@ -14,8 +14,10 @@ type Value struct {
 	Type onnx.Type
 	// Const is the value when it is the same for every run, else nil.
 	Const *tensor.Tensor
-	// Keys names the columns of a sequence of maps.
+	// Keys names the columns of a sequence of maps; see tensor.Spec.
 	Keys *tensor.Tensor
+	// Decision says that this is known to be no probability; see tensor.Spec.
+	Decision bool
 }
 
 // Node is what a parse function reads and fills in.
@@ -93,11 +95,19 @@ func (n *Node) SetOut(i int, t onnx.Type) {
 	n.Out[i].Type = t
 }
 
+// SetClasses says that output i has to do with classes: it holds their labels,
+// or a column for each.
+func (n *Node) SetClasses(i int, labels *tensor.Tensor) { n.Out[i].Keys = labels }
+
+// Inherit gives output 0 what is known about the meaning of input 0.
+func (n *Node) Inherit() { n.Out[0].Keys, n.Out[0].Decision = n.In[0].Keys, n.In[0].Decision }
+
 // SetAlias says that output 0 is input 0.
 func (n *Node) SetAlias() {
 	n.alias = true
 	n.SetOut(0, n.In[0].Type)
-	n.Out[0].Const, n.Out[0].Keys = n.In[0].Const, n.In[0].Keys
+	n.Out[0].Const = n.In[0].Const
+	n.Inherit()
 }
 
 // NeedScratch asks for a scratch tensor and returns its index for Scratch.

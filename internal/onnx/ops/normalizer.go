@@ -31,6 +31,7 @@ func parseNormalizer(n *Node) Kernel {
 	out := n.In[0].Type
 	out.Elem = tensor.Float32
 	n.SetOut(0, out)
+	n.SetClasses(0, n.In[0].Keys)
 	return func(ctx context.Context, f *Frame) error {
 		shape := f.In(0).Shape()
 		if len(shape) != 1 && len(shape) != 2 {

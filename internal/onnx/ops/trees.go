@@ -24,6 +24,8 @@ func parseTreeClassifier(n *Node) Kernel {
 	rows, _ := n.matrixType()
 	n.SetOut(0, onnx.TensorOf(labels.DType(), rows))
 	n.SetOut(1, onnx.TensorOf(tensor.Float32, rows, tensor.Dim{Size: a.Targets}))
+	n.SetClasses(0, labels)
+	n.SetClasses(1, labels)
 	winners, label := n.NeedScratch(), labeller(labels)
 	scores := treeScores[float32](n, e, 1)
 	return func(ctx context.Context, f *Frame) error {

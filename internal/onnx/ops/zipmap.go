@@ -37,7 +37,8 @@ func parseZipMap(n *Node) Kernel {
 		out.Dims[0] = in.Dims[0]
 	}
 	n.SetOut(0, out)
-	n.Out[0].Keys = keys
+	n.Inherit()
+	n.SetClasses(0, keys)
 	return func(_ context.Context, f *Frame) error {
 		shape := f.In(0).Shape()
 		if len(shape) == 0 || len(shape) > 2 || shape[len(shape)-1] != columns {
