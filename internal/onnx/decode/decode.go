@@ -36,6 +36,9 @@ func Model(data []byte, limits onnx.Limits) (*onnx.Model, error) {
 	}
 	d := decoder{limits: limits, memory: slack + growth*len(data), words: map[string]string{}}
 	m, err := d.model(data)
+	if err != nil && isText(data) {
+		return nil, fault.New(fault.Content, "this is not an ONNX file but text; give the binary .onnx file")
+	}
 	if err != nil {
 		return nil, fault.Newf(fault.Content, "the ONNX file cannot be read: %s", clip(err.Error()))
 	}

@@ -1,6 +1,10 @@
 package decode
 
-import "bytes"
+import (
+	"bytes"
+	"unicode"
+	"unicode/utf8"
+)
 
 // signatures are the beginnings of files that people take for models.
 var signatures = []struct{ prefix, what string }{
@@ -30,4 +34,21 @@ func foreign(data []byte) string {
 		}
 	}
 	return ""
+}
+
+// isText reports whether data begins like a text in UTF-8. A model may do so by
+// chance, so that this only explains why one could not be read.
+func isText(data []byte) bool {
+	head := data[:min(len(data), 256)]
+	for len(head) > 0 {
+		r, size := utf8.DecodeRune(head)
+		if r == utf8.RuneError && size == 1 {
+			return len(head) < utf8.UTFMax && len(data) > 256 // cut within a character
+		}
+		if !unicode.IsPrint(r) && !unicode.IsSpace(r) {
+			return false
+		}
+		head = head[size:]
+	}
+	return true
 }

@@ -216,7 +216,7 @@ func (c *compiler) reconcile(v *value) error {
 		return nil
 	}
 	if !d.SameKind(&v.Type) {
-		return fmt.Errorf("it makes %s a %v, but the model declares %v", onnx.Quote(v.name), &v.Type, d)
+		return fmt.Errorf("it makes %s a %v, but the model declares %v%s", onnx.Quote(v.name), &v.Type, d, advice(d, &v.Type))
 	}
 	if !d.SameShape(&v.Type) {
 		if !c.leaving[v.name] {
@@ -229,6 +229,15 @@ func (c *compiler) reconcile(v *value) error {
 	}
 	nameDims(&v.Type, d)
 	return nil
+}
+
+// advice says how an export goes right that was given columns of float64, of
+// which the operators of ai.onnx.ml make float32.
+func advice(declared, made *onnx.Type) string {
+	if declared.Elem != tensor.Float64 || made.Elem != tensor.Float32 {
+		return ""
+	}
+	return "; export the model with columns of float32, in Python X.astype(np.float32)"
 }
 
 // maxWarnings keeps a file from making a log of its own.

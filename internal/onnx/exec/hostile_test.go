@@ -112,7 +112,9 @@ func hostile() []struct {
 		{"a truncated varint", []byte{8, 0x80}, "damaged field 1"},
 		{"a varint of eleven bytes", append([]byte{8}, bytes.Repeat([]byte{0xff}, 11)...), "damaged field 1"},
 		{"a length beyond the file", []byte{0x3a, 0x7f, 1}, "damaged field 7"},
-		{"a group", []byte{0x3b, 0x3c}, "group"},
+		{"a text", []byte("# onnxgate\n\nServes models."), "not an ONNX file but text"},
+		{"a long text, cut within a character", []byte("#" + strings.Repeat("é", 500)), "not an ONNX file but text"},
+		{"a group", []byte{8, 4, 0x3b, 0x3c}, "group"},
 		{"field number 0", []byte{0x02, 0}, "damaged field tag"},
 		{"a wire type that is not", []byte{0x3f, 0}, "unknown wire type"},
 		{"a graph that is a number", varint(7, 1), "wire type 0, not 2"},
@@ -181,6 +183,10 @@ func hostile() []struct {
 			wrong := onnx.UnrankedTensor(tensor.Int64)
 			m.Graph.Outputs[0].Type = &wrong
 		}), "but the model declares tensor(int64)"},
+		{"an export of float64", spoiled(func(m *onnx.Model) {
+			wide := onnx.UnrankedTensor(tensor.Float64)
+			m.Graph.Outputs[0].Type = &wide
+		}), "declares tensor(float64); export the model with columns of float32, in Python X.astype(np.float32)"},
 		{"a declared shape that is wrong inside", spoiled(func(m *onnx.Model) {
 			wrong := onnx.TensorOf(tensor.Float32, tensor.Dim{Size: 7})
 			m.Graph.Nodes = append(m.Graph.Nodes, Node("Identity", Names("y"), Names("z")))
