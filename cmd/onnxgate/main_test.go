@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"onnxgate/internal/testkit"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"onnxgate": main}) }
@@ -75,12 +76,11 @@ func eventually(ts *testscript.TestScript, _ bool, args []string) {
 // freeAddr returns an address on loopback that nobody listens on.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	addr, err := testkit.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // nothing was written
-	return l.Addr().String()
+	return addr
 }
 
 // need skips where a program is missing; where everything should be installed
