@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 each=${1:-30s}
 n=0
 while read -r package target; do
-	go test -run '^$' -fuzz "^$target\$" -fuzztime "$each" "$package"
+	fuzz_one "$package" "$target" "$each"
 	n=$((n + 1))
 done < <(fuzz_targets)
 ((n > 0)) || { echo "no fuzz target was found" >&2; exit 1; }

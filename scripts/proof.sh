@@ -38,7 +38,7 @@ prove "every test" '$(tests_in $out) tests' go test -count=1 -json ./...
 prove "every test under the race detector" '$(tests_in $out) tests in $races rounds' go test -race -skip Allocat -count="$races" -json ./...
 while read -r package target; do
 	prove "fuzzing $target (${package#onnxgate/})" '$(execs_in $out) inputs in $fuzztime' \
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$fuzztime" "$package"
+		fuzz_one "$package" "$target" "$fuzztime"
 done < <(fuzz_targets)
 prove "known vulnerabilities" '"govulncheck $govulncheck_version"' scripts/vulnerabilities.sh
 prove "a second build is the same" '$(stat -c %s bin/onnxgate) bytes' scripts/reproduce.sh
