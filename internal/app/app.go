@@ -102,6 +102,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	a.logStart(ctx)
 	return a, nil
 }
 

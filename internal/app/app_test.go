@@ -418,7 +418,7 @@ func TestAnAddressOfIPv4IsThatAlone(t *testing.T) {
 
 func TestTheOperatorIsWarned(t *testing.T) {
 	open, empty := t.TempDir(), t.TempDir()
-	if err := os.Chmod(open, 0o755); err != nil { //nolint:gosec // G302: what is to be warned of
+	if err := os.Chmod(open, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	vars := map[string]string{"MODELS_DIR": empty}
@@ -432,7 +432,7 @@ func TestTheOperatorIsWarned(t *testing.T) {
 			t.Errorf("nothing says %q in %q or in\n%s", want, checked, s.log)
 		}
 	}
-	if err := os.Chmod(open, 0o750); err != nil { //nolint:gosec // G302: as volume managers do it
+	if err := os.Chmod(open, 0o750); err != nil {
 		t.Fatal(err)
 	}
 	if warnings, err := app.Check(load(t, open, nil)); err != nil || len(warnings) > 0 {

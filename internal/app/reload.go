@@ -33,7 +33,7 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 	attrs := append([]slog.Attr{changed}, a.reloadModels(ctx)...)
 	if a.certs != nil {
 		if err := a.certs.Reload(); err != nil {
-			a.certificateChanged(nil, err)
+			a.log.ErrorContext(ctx, "kept the old certificate", slog.Any("error", err))
 		}
 	}
 	a.log.LogAttrs(ctx, slog.LevelInfo, "reloaded", attrs...)
@@ -55,7 +55,7 @@ func (a *App) reloadSettings(ctx context.Context, cfg *config.Config, settings h
 
 // reloadModels returns what changed, for the log.
 func (a *App) reloadModels(ctx context.Context) []slog.Attr {
-	before, had := a.DefaultModel()
+	before := a.defaultModel()
 	generation := a.catalog.Generation()
 	err := a.catalog.Reload(ctx)
 	if a.catalog.Generation() == generation {
@@ -71,8 +71,8 @@ func (a *App) reloadModels(ctx context.Context) []slog.Attr {
 			a.log.WarnContext(ctx, "model warning", slog.String("model", w.Model), slog.String("version", w.Version), slog.String("detail", w.Text))
 		}
 	}
-	if _, has := a.DefaultModel(); had && !has {
-		a.log.WarnContext(ctx, "POST /predict has no model any more; choose one with ONNXGATE_DEFAULT_MODEL and start again", slog.String("before", before.Name))
+	if before != "" && a.defaultModel() == "" {
+		a.log.WarnContext(ctx, "POST /predict has no model any more; choose one with ONNXGATE_DEFAULT_MODEL and start again", slog.String("before", before))
 	}
 	var attrs []slog.Attr
 	for _, list := range []struct {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"onnxgate/internal/certs"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/inference"
 )
@@ -42,7 +43,8 @@ func network(addr string) string {
 	return "tcp"
 }
 
-// Start serves until Stop.
+// Start serves until Stop. Who connected since New bound the addresses has
+// waited, so that what is printed in between comes before the first answer.
 func (a *App) Start(ctx context.Context) {
 	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopWatching = cancel
@@ -57,7 +59,6 @@ func (a *App) Start(ctx context.Context) {
 	for _, l := range a.listeners() {
 		a.background.Go(func() { a.serve(l) })
 	}
-	a.logStart(ctx)
 }
 
 func (a *App) newServer(handler *httpapi.Listener) *http.Server {
@@ -109,20 +110,32 @@ func (a *App) Fingerprint() (fingerprint, ownFile string) {
 	return a.certs.Current().Fingerprint, ownFile
 }
 
-// DefaultModel describes the model of requests that name none; false when there
-// is no such model.
-func (a *App) DefaultModel() (inference.ModelInfo, bool) {
+// Certificate returns the certificate in use and the file that it is from; nil
+// without TLS.
+func (a *App) Certificate() (cert *certs.Certificate, file string) {
+	if a.certs == nil {
+		return nil, ""
+	}
+	return a.certs.Current(), a.certs.CertFile()
+}
+
+// Models describes the models that are served, by name.
+func (a *App) Models() []inference.ModelInfo { return a.catalog.All() }
+
+// defaultModel returns the name of the model of requests that name none; empty
+// when there is no such model.
+func (a *App) defaultModel() string {
 	for _, m := range a.catalog.All() {
 		if m.Default {
-			return m, true
+			return m.Name
 		}
 	}
-	return inference.ModelInfo{}, false
+	return ""
 }
 
 func (a *App) logStart(ctx context.Context) {
 	for _, text := range advice(a.cfg, a.catalog) {
-		a.log.WarnContext(ctx, text)
+		a.log.WarnContext(ctx, "configuration warning", slog.String("detail", text))
 	}
 	for _, w := range a.catalog.Warnings() {
 		a.log.WarnContext(ctx, "model warning", slog.String("model", w.Model), slog.String("version", w.Version), slog.String("detail", w.Text))
@@ -132,6 +145,9 @@ func (a *App) logStart(ctx context.Context) {
 	}
 	for _, m := range a.catalog.All() {
 		a.log.InfoContext(ctx, "serving model", slog.String("model", m.Name), slog.Any("versions", m.Versions), slog.Bool("default", m.Default))
+	}
+	if len(a.catalog.All()) > 1 && a.defaultModel() == "" {
+		a.log.InfoContext(ctx, "POST /predict has no model; ONNXGATE_DEFAULT_MODEL chooses one of several")
 	}
 	for _, e := range Exposure(a.cfg) {
 		a.log.InfoContext(ctx, "exposed", slog.String("route", e.Route), slog.String("who", e.Who), slog.String("from", e.From), slog.String("limit", e.Limit))

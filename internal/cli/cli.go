@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"onnxgate/internal/config"
 )
@@ -88,8 +89,38 @@ func rootCommand(p *Process) *cobra.Command {
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(flagError)
+	root.Version = p.version()
+	root.SetVersionTemplate(p.versionLine())
+	completeNoFiles(root)
 	return root
+}
+
+// flagError names the flag that was probably meant.
+func flagError(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return &usageError{err}
+	}
+	// Cobra measures the distance between names of commands alone.
+	flags := &cobra.Command{SuggestionsMinimumDistance: 2}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		flags.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+	})
+	if near := flags.SuggestionsFor(unknown.GetSpecifiedName()); len(near) > 0 {
+		return usagef("%w; did you mean --%s?", err, near[0])
+	}
+	return &usageError{err}
+}
+
+// completeNoFiles keeps the shell from offering files where none can stand.
+func completeNoFiles(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		completeNoFiles(c)
+	}
+	if !cmd.HasSubCommands() && !strings.Contains(cmd.Use, "FILE") {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
 }
 
 // group is a command that only holds others.

@@ -137,6 +137,8 @@ func orElse(s, other string) string {
 // addEngine adds the flag that chooses the engine, and returns its check.
 func addEngine(cmd *cobra.Command, words ...string) func() error {
 	engine := cmd.Flags().String("engine", words[0], "engine: "+strings.Join(words, ", "))
+	complete := cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+	_ = cmd.RegisterFlagCompletionFunc("engine", complete) // fails only without such a flag
 	return func() error {
 		switch *engine {
 		case "auto", "native":

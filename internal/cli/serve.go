@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -36,12 +37,12 @@ func (p *Process) serve(cmd *cobra.Command, s *settings, examples bool) error {
 	if err != nil {
 		return err
 	}
-	a.Start(cmd.Context())
 	if examples {
 		if err := p.printExamples(cmd.Context(), a, cfg); err != nil {
-			return stop(cmd.Context(), a, err)
+			return errors.Join(err, a.Close())
 		}
 	}
+	a.Start(cmd.Context())
 	return p.untilDone(cmd, s, a)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -15,29 +16,43 @@ import (
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 )
 
 func userCommand(p *Process) *cobra.Command {
 	return group("user", "Manage users, also while the server runs",
 		userAdd(p), userList(p), userPassword(p), userRole(p),
-		userChange(p, "disable NAME", "Keep a user from signing in; tokens end at once", (*accounts.Service).Disable),
-		userChange(p, "enable NAME", "Let a disabled user sign in again", (*accounts.Service).Enable),
-		userChange(p, "delete NAME", "Remove a user; tokens end at once", (*accounts.Service).Delete),
+		userSwitch(p, "disable NAME", "Keep a user from signing in; tokens end at once", (*accounts.Service).Disable),
+		userSwitch(p, "enable NAME", "Let a disabled user sign in again", (*accounts.Service).Enable),
+		userSwitch(p, "delete NAME", "Remove a user; tokens end at once", (*accounts.Service).Delete),
 	)
 }
 
-// withAccounts runs one command on the users of the data directory.
+// withAccounts runs one command on the users that there are.
 func withAccounts(cmd *cobra.Command, s *settings, run func(context.Context, *accounts.Service) error) error {
-	s.insecureHTTP = true // whether the server's bind is allowed is not the question here
-	cfg, err := s.load(cmd)
+	cfg, err := s.loadForUsers(cmd)
 	if err != nil {
 		return err
 	}
-	service, done, err := app.OpenAccounts(cmd.Context(), cfg)
+	if err := app.HasAccounts(cfg); err != nil {
+		return err
+	}
+	return openAccounts(cmd.Context(), cfg, run)
+}
+
+// loadForUsers does not ask whether the server's bind is allowed.
+func (s *settings) loadForUsers(cmd *cobra.Command) (*config.Config, error) {
+	s.insecureHTTP = true
+	return s.load(cmd)
+}
+
+func openAccounts(ctx context.Context, cfg *config.Config, run func(context.Context, *accounts.Service) error) error {
+	service, done, err := app.OpenAccounts(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	return errors.Join(run(cmd.Context(), service), done())
+	return errors.Join(run(ctx, service), done())
 }
 
 // userView is how a user is printed.
@@ -55,27 +70,52 @@ func view(u *accounts.User) userView {
 func userAdd(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "add NAME --role ROLE", Short: "Add a user", Args: exactly("NAME")}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	roles := cmd.Flags().StringSlice("role", nil, "role of the user; repeat it, or separate several by commas")
+	roles := addRoles(cmd)
 	stdin := cmd.Flags().Bool("password-stdin", false, "read the password from standard input; one trailing newline is not part of it")
 	ifAbsent := cmd.Flags().Bool("if-absent", false, "succeed without a change when there is such a user")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(*roles) == 0 {
-			return usagef("say the user's role: --role user")
-		}
 		password, err := p.readPassword(*stdin)
 		if err != nil {
 			return err
 		}
-		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
-			user, _, err := service.Add(ctx, accounts.NewUser{Name: args[0], Password: password, Roles: *roles, IfAbsent: *ifAbsent})
+		cfg, err := s.loadForUsers(cmd)
+		if err != nil {
+			return err
+		}
+		return openAccounts(cmd.Context(), cfg, func(ctx context.Context, service *accounts.Service) error {
+			user, added, err := service.Add(ctx, accounts.NewUser{Name: args[0], Password: password, Roles: *roles, IfAbsent: *ifAbsent})
+			if fault.KindOf(err) == fault.Conflict {
+				return fmt.Errorf("%w; `onnxgate user role` and `onnxgate user passwd` change a user, and with --if-absent this is no failure", err)
+			}
 			if err != nil {
 				return err
+			}
+			if !added && !slices.Equal(sorted(user.Roles), slices.Compact(sorted(*roles))) {
+				p.complain(fmt.Sprintf("the user %[1]s was there and keeps the roles %[2]s; `onnxgate user role %[1]s` changes them",
+					user.Name, strings.Join(user.Roles, ",")))
 			}
 			return p.printUsers(*asJSON, view(user), []accounts.User{*user})
 		})
 	}
 	return cmd
+}
+
+func sorted(words []string) []string { return slices.Sorted(slices.Values(words)) }
+
+// addRoles adds the flag for roles, which must be given. Completion offers those
+// that are built in; others are words of the operator's own.
+func addRoles(cmd *cobra.Command) *[]string {
+	roles := cmd.Flags().StringSlice("role", nil, "role of the user; repeat it, or separate several by commas")
+	words := cobra.FixedCompletions([]cobra.Completion{identity.RoleAdmin, identity.RoleUser}, cobra.ShellCompDirectiveNoFileComp)
+	_ = cmd.RegisterFlagCompletionFunc("role", words) // fails only without such a flag
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if len(*roles) == 0 {
+			return usagef("say the user's role: --role user")
+		}
+		return nil
+	}
+	return roles
 }
 
 func userList(p *Process) *cobra.Command {
@@ -98,63 +138,97 @@ func userList(p *Process) *cobra.Command {
 	return cmd
 }
 
-// printUsers prints a table, or what asked for JSON gets.
-func (p *Process) printUsers(asJSON bool, object any, users []accounts.User) error {
+// printUsers prints a table, or what asked for JSON gets. The state is that of the
+// users unless another is given.
+func (p *Process) printUsers(asJSON bool, object any, users []accounts.User, state ...string) error {
 	if asJSON {
 		return p.printJSON(object)
 	}
 	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "NAME\tROLES\tTENANT\tSTATE")
 	for i := range users {
-		state := "enabled"
+		word := "enabled"
 		if users[i].Disabled {
-			state = "disabled"
+			word = "disabled"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", users[i].Name, strings.Join(users[i].Roles, ","), users[i].Tenant, state)
+		if len(state) > 0 {
+			word = state[0]
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", users[i].Name, strings.Join(users[i].Roles, ","), users[i].Tenant, word)
 	}
 	return w.Flush()
 }
 
 func userPassword(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "passwd NAME", Short: "Give a user another password; tokens end at once", Args: exactly("NAME")}
-	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
+	cmd := &cobra.Command{Use: "passwd NAME", Short: "Give a user another password; tokens end at once"}
 	stdin := cmd.Flags().Bool("password-stdin", false, "read the password from standard input; one trailing newline is not part of it")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	return userChange(p, cmd, func(ctx context.Context, service *accounts.Service, name string) error {
 		password, err := p.readPassword(*stdin)
 		if err != nil {
 			return err
 		}
-		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
-			return service.SetPassword(ctx, args[0], password)
-		})
-	}
-	return cmd
+		return service.SetPassword(ctx, name, password)
+	})
 }
 
 func userRole(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "role NAME --role ROLE", Short: "Give a user other roles; tokens end at once", Args: exactly("NAME")}
+	cmd := &cobra.Command{Use: "role NAME --role ROLE", Short: "Give a user other roles; tokens end at once"}
+	roles := addRoles(cmd)
+	return userChange(p, cmd, func(ctx context.Context, service *accounts.Service, name string) error {
+		return service.SetRoles(ctx, name, *roles)
+	})
+}
+
+func userSwitch(p *Process, use, short string, change func(*accounts.Service, context.Context, string) error) *cobra.Command {
+	return userChange(p, &cobra.Command{Use: use, Short: short}, func(ctx context.Context, service *accounts.Service, name string) error {
+		return change(service, ctx, name)
+	})
+}
+
+// userChange gives a command that changes one user what such commands share: the
+// argument, --json, and that they print the user as it is then.
+func userChange(p *Process, cmd *cobra.Command, change func(ctx context.Context, service *accounts.Service, name string) error) *cobra.Command {
+	cmd.Args = exactly("NAME")
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	roles := cmd.Flags().StringSlice("role", nil, "role of the user; repeat it, or separate several by commas")
+	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(*roles) == 0 {
-			return usagef("say the user's role: --role user")
-		}
 		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
-			return service.SetRoles(ctx, args[0], *roles)
+			before, err := find(ctx, service, args[0])
+			if err != nil {
+				return err
+			}
+			if err := change(ctx, service, args[0]); err != nil {
+				return err
+			}
+			after, err := find(ctx, service, args[0])
+			if fault.KindOf(err) == fault.NotFound { // by this command
+				return p.printUsers(*asJSON, view(before), []accounts.User{*before}, "deleted")
+			}
+			if err != nil {
+				return err
+			}
+			return p.printUsers(*asJSON, view(after), []accounts.User{*after})
 		})
 	}
 	return cmd
 }
 
-func userChange(p *Process, use, short string, change func(*accounts.Service, context.Context, string) error) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short, Args: exactly("NAME")}
-	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
-			return change(service, ctx, args[0])
-		})
+// find returns the user of that name. Faults: Content for what is no name,
+// NotFound.
+func find(ctx context.Context, service *accounts.Service, name string) (*accounts.User, error) {
+	canonical, err := accounts.CanonicalName(name)
+	if err != nil {
+		return nil, err
 	}
-	return cmd
+	users, err := service.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(users, func(u accounts.User) bool { return u.Name == canonical })
+	if i < 0 {
+		return nil, fault.Newf(fault.NotFound, "There is no user %s; `onnxgate user list` shows those there are", canonical)
+	}
+	return &users[i], nil
 }
 
 // maxPassword bounds what is read as a password; the rules for passwords are

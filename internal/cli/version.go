@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -11,9 +12,13 @@ func versionCommand(p *Process) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version and what it was built from", Args: exactly(),
 		RunE: func(*cobra.Command, []string) error {
-			return p.printf("onnxgate %s %s %s/%s\n", p.version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return p.printf("%s", p.versionLine())
 		},
 	}
+}
+
+func (p *Process) versionLine() string {
+	return fmt.Sprintf("onnxgate %s %s %s/%s\n", p.version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // version returns what the build was stamped with, else what Go recorded.

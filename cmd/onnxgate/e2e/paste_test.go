@@ -63,6 +63,57 @@ func TestPrintedLinesWork(t *testing.T) {
 	}
 }
 
+// TestPrintedLinesWorkInOtherConfigurations pastes them where names need quotes,
+// the password is the operator's, and no model is the default one.
+func TestPrintedLinesWorkInOtherConfigurations(t *testing.T) {
+	need(t, "bash", "on Debian: apt-get install bash")
+	t.Parallel()
+	s := inRepository(t)
+	if err := os.WriteFile(filepath.Join(s.dir, "the password"), []byte("violet-river-lantern-42\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if err := os.CopyFS(filepath.Join(s.dir, "models", name), os.DirFS(source(t, "models/iris"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.ca = filepath.Join(s.dir, "my data", "tls", "cert.pem")
+	for _, day := range []string{"first", "second"} {
+		if err := s.start(t.Context(), "ONNXGATE_DATA_DIR=my data", "ONNXGATE_ADMIN_PASSWORD_FILE=the password", "ONNXGATE_MODELS_DIR=models"); err != nil {
+			t.Fatal(err)
+		}
+		out := paste(t, s.dir, pasteLines(s.log.String()))
+		for _, want := range []string{`"label":"setosa"`, `"model":"a"`, "Operation not permitted"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("on the %s day the lines do not print %s:\n%s\n%s", day, want, out, s.log)
+			}
+		}
+		s.terminate(t)
+	}
+}
+
+// TestPrintedLinesAskForAPasswordThatWasChanged reads what is printed once the
+// file of the first password has gone.
+func TestPrintedLinesAskForAPasswordThatWasChanged(t *testing.T) {
+	t.Parallel()
+	s := inRepository(t)
+	for range 2 {
+		if err := s.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		change := exec.CommandContext(t.Context(), "bin/onnxgate", "user", "passwd", "admin", "--password-stdin")
+		change.Dir, change.Env = s.dir, s.environ()
+		change.Stdin = strings.NewReader("violet-river-lantern-42")
+		if out, err := change.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		s.terminate(t)
+	}
+	if log := s.log.String(); strings.Contains(log, "$(cat data/initial-admin-password)") || !strings.Contains(log, "ADMIN_PASSWORD=$(read ") {
+		t.Errorf("the lines after the password was changed:\n%s", log)
+	}
+}
+
 // shellLines returns the lines of the text's shell examples, but for those that
 // call make: what they do is done.
 func shellLines(text string) []string {
