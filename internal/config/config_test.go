@@ -293,7 +293,7 @@ func TestSecretFilesThatHoldNoneAreRefused(t *testing.T) {
 
 func TestASecretFileThatCannotBeReadSaysToNameAFile(t *testing.T) {
 	_, err := config.Load(source(t, set("JWT_SECRET_FILE", "/no/such/file")))
-	const want = "ONNXGATE_JWT_SECRET_FILE: cannot read /no/such/file: no such file or directory; write the path of a file that holds the output of: openssl"
+	const want = "ONNXGATE_JWT_SECRET_FILE: cannot read \"/no/such/file\": no such file or directory; write the path of a file that holds the output of: openssl"
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error = %v, want %s", err, want)
 	}

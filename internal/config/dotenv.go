@@ -4,16 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/joho/godotenv"
+
+	"onnxgate/internal/regular"
 )
 
 // defaultEnvFile is read when it is there and no other file is named.
 const defaultEnvFile = ".env"
+
+// maxEnvFile bounds a .env file, in bytes.
+const maxEnvFile = 1 << 20
 
 // envFile is what one .env file says.
 type envFile struct {
@@ -32,12 +35,12 @@ func readEnvFile(path string) (*envFile, []Problem) {
 	if optional {
 		path = defaultEnvFile
 	}
-	data, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
+	data, _, err := regular.ReadFile(path, maxEnvFile)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return &envFile{path: path}, nil
 	}
 	if err != nil {
-		return &envFile{path: path}, []Problem{{Setting: path, Detail: "cannot be read: " + reason(err) + "; name a file that this user can read"}}
+		return &envFile{path: path}, []Problem{{Setting: path, Detail: "cannot be read: " + reason(err) + "; name a file with settings that this user can read"}}
 	}
 	return parseEnvFile(path, string(data))
 }
@@ -53,8 +56,11 @@ func parseEnvFile(path, text string) (*envFile, []Problem) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 	var problems []Problem
-	for i := 0; i < len(lines); {
-		statement, used := nextStatement(lines[i:])
+	for i, most := 0, maxStatementLines; i < len(lines); {
+		statement, used, whole := nextStatement(lines[i:min(i+most, len(lines))])
+		if !whole { // nor does any quote behind it end where it should
+			most = 1
+		}
 		if detail := f.add(statement, i+1); detail != "" {
 			problems = append(problems, Problem{Setting: fmt.Sprintf("%s:%d", path, i+1), Detail: detail})
 		}
@@ -63,21 +69,21 @@ func parseEnvFile(path, text string) (*envFile, []Problem) {
 	return f, problems
 }
 
-// maxStatementLines bounds a quoted value, so that a quote that never ends does
-// not cost the square of the file.
+// maxStatementLines bounds a quoted value.
 const maxStatementLines = 200
 
 // nextStatement returns the first line, with as many more as its quoted value
-// spans. A quote that never ends takes the first line alone.
-func nextStatement(lines []string) (statement string, used int) {
-	for n := 1; n <= min(len(lines), maxStatementLines); n++ {
+// spans. A quote that does not end in these lines takes the first line alone,
+// and is not whole.
+func nextStatement(lines []string) (statement string, used int, whole bool) {
+	for n := 1; n <= len(lines); n++ {
 		statement = strings.Join(lines[:n], "\n")
 		_, err := godotenv.Unmarshal(statement)
 		if err == nil || !strings.HasPrefix(err.Error(), "unterminated quoted value") {
-			return statement, n
+			return statement, n, true
 		}
 	}
-	return lines[0], 1
+	return lines[0], 1, false
 }
 
 // assignment is NAME=value, as a shell reads it too, and what begins the value.
@@ -97,7 +103,7 @@ func (f *envFile) add(statement string, line int) string {
 		switch {
 		case !envName.MatchString(name):
 			return "is not NAME=value; a name has letters, digits and _ only"
-		case slices.Contains(f.names, name):
+		case f.lines[name] != 0:
 			return fmt.Sprintf("%s is set again (first on line %d); keep one", name, f.lines[name])
 		case expands(statement):
 			return name + ` has a $ outside single quotes, which would be expanded; write '…' around the value`
