@@ -5,6 +5,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,7 +89,8 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		return nil, errors.Join(err, wrong, a.Close())
 	}
 	if err := makeDataDir(cfg.DataDir); err != nil {
-		return nil, errors.Join(err, a.Close())
+		_, wrong := Check(cfg) // this, and everything else
+		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
 	}
 	err := inParallel(
 		func() error { return a.openAccounts(ctx) },

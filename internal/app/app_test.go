@@ -484,7 +484,7 @@ func TestADataDirectoryThatCannotBeMadeIsFoundOut(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: started: %v", name, a.Close())
 		}
-		if checked == nil || !strings.Contains(checked.Error(), "ONNXGATE_DATA_DIR") {
+		if checked == nil || !strings.Contains(checked.Error(), "ONNXGATE_DATA_DIR") || err == nil || checked.Error() != err.Error() {
 			t.Errorf("%s: Check says %v, the start %v", name, checked, err)
 		}
 	}

@@ -165,6 +165,9 @@ func probeMkdir(dir string) error {
 
 func probeWrite(dir string) error {
 	f, err := os.CreateTemp(dir, ".check-*")
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: "write to", Path: dir, Err: failed.Err} // not a name made up here
+	}
 	if err != nil {
 		return err
 	}
