@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -272,6 +273,64 @@ func TestSecretFilesLoseOneNewlineOnly(t *testing.T) {
 	}
 }
 
+// pipe makes a named pipe that nobody writes to.
+func pipe(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestEnvFilesThatAreNoneAreRefused(t *testing.T) {
+	for want, file := range map[string]string{
+		"not a regular file":        pipe(t),
+		"larger than 1048576 bytes": write(t, "huge.env", strings.Repeat("# comment\n", 1<<17)),
+	} {
+		src := source(t, nil)
+		src.EnvFile = file
+		if _, err := config.Load(src); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v, want %q", err, want)
+		}
+	}
+}
+
+// The work for each line is bounded: were every earlier name compared, or every
+// quote that never ends looked for behind each line again, this would take
+// minutes.
+func TestALongEnvFileIsReadOnce(t *testing.T) {
+	var names strings.Builder
+	for i := range 50_000 {
+		fmt.Fprintf(&names, "A%d=\n", i)
+	}
+	for name, text := range map[string]string{"names": names.String(), "quotes that never end": strings.Repeat("A='\\\n\"", 1<<17)} {
+		src := source(t, nil)
+		src.EnvFile = write(t, "long.env", text)
+		if _, err := config.Load(src); (err == nil) != (name == "names") {
+			t.Errorf("%s: %.200v", name, err)
+		}
+	}
+}
+
+func TestALongValueThatIsRefusedIsNotShown(t *testing.T) {
+	const secret = goodSecret
+	for _, s := range config.Settings() {
+		if s.Secret {
+			continue
+		}
+		src := source(t, map[string]string{s.Name: secret})
+		if _, err := config.Load(src); err != nil && strings.Contains(err.Error(), secret[8:]) {
+			t.Errorf("%s: the error shows what may be a secret: %v", s.Name, err)
+		}
+	}
+	for value, want := range map[string]string{"HS256": `"HS256" is not`, secret: `"q7Jm0Y2c"… (44 bytes) is not`} {
+		if _, err := config.Load(source(t, set("JWT_ALG", value))); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v, want %q", err, want)
+		}
+	}
+}
+
 func TestSecretFilesThatHoldNoneAreRefused(t *testing.T) {
 	for name, vars := range map[string]map[string]string{
 		"both forms": set("JWT_SECRET", goodSecret, "JWT_SECRET_FILE", write(t, "s", goodSecret)),
@@ -281,6 +340,8 @@ func TestSecretFilesThatHoldNoneAreRefused(t *testing.T) {
 		"a folder":   set("JWT_SECRET_FILE", t.TempDir()),
 		"huge":       set("JWT_SECRET_FILE", write(t, "s", strings.Repeat(goodSecret, 2000))),
 		"weak":       set("JWT_SECRET_FILE", write(t, "s", "secret\n")),
+		"endless":    set("JWT_SECRET_FILE", "/dev/zero"),
+		"a pipe":     set("JWT_SECRET_FILE", pipe(t)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.Load(source(t, vars))
