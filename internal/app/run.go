@@ -189,6 +189,8 @@ const settleTime = 2 * time.Second
 // settle waits for what works beside the requests, a reload among it, but not
 // without limit.
 func (a *App) settle(ctx context.Context) {
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
 	settled := make(chan struct{})
 	go func() {
 		defer close(settled)
@@ -198,7 +200,7 @@ func (a *App) settle(ctx context.Context) {
 	}()
 	select {
 	case <-settled:
-	case <-time.After(settleTime):
+	case <-limit.Done():
 		a.log.WarnContext(ctx, "stopping without the end of a reload or of a look at the certificate's files")
 	}
 }

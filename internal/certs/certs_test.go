@@ -458,8 +458,8 @@ func ownFolder(t *testing.T) string {
 func TestAKeyOfOurOwnThatOthersMayReadIsRefused(t *testing.T) {
 	dir := ownFolder(t)
 	key := filepath.Join(dir, "key.pem")
-	for mode, want := range map[os.FileMode]string{0o600: "", 0o660: "", 0o604: "chmod 600 " + key, 0o602: "chmod 600 " + key} {
-		if err := os.Chmod(key, mode); err != nil {
+	for mode, want := range map[uint32]string{0o600: "", 0o660: "", 0o604: "chmod 600 " + key, 0o602: "chmod 600 " + key} {
+		if err := os.Chmod(key, os.FileMode(mode)); err != nil {
 			t.Fatal(err)
 		}
 		_, err := certs.New(certs.Config{Dir: dir, Now: time.Now})
@@ -471,8 +471,8 @@ func TestAKeyOfOurOwnThatOthersMayReadIsRefused(t *testing.T) {
 
 func TestAFolderThatOthersMayWriteToIsRefused(t *testing.T) {
 	dir := ownFolder(t)
-	for mode, want := range map[os.FileMode]string{0o700: "", 0o755: "", 0o770: "", 0o777: "chmod 700 " + dir} {
-		if err := os.Chmod(dir, mode); err != nil {
+	for mode, want := range map[uint32]string{0o700: "", 0o755: "", 0o770: "", 0o777: "chmod 700 " + dir} {
+		if err := os.Chmod(dir, os.FileMode(mode)); err != nil {
 			t.Fatal(err)
 		}
 		_, err := certs.New(certs.Config{Dir: dir, Now: time.Now})

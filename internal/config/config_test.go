@@ -296,23 +296,6 @@ func TestEnvFilesThatAreNoneAreRefused(t *testing.T) {
 	}
 }
 
-// The work for each line is bounded: were every earlier name compared, or every
-// quote that never ends looked for behind each line again, this would take
-// minutes.
-func TestALongEnvFileIsReadOnce(t *testing.T) {
-	var names strings.Builder
-	for i := range 50_000 {
-		fmt.Fprintf(&names, "A%d=\n", i)
-	}
-	for name, text := range map[string]string{"names": names.String(), "quotes that never end": strings.Repeat("A='\\\n\"", 1<<17)} {
-		src := source(t, nil)
-		src.EnvFile = write(t, "long.env", text)
-		if _, err := config.Load(src); (err == nil) != (name == "names") {
-			t.Errorf("%s: %.200v", name, err)
-		}
-	}
-}
-
 func TestALongValueThatIsRefusedIsNotShown(t *testing.T) {
 	const secret = goodSecret
 	for _, s := range config.Settings() {

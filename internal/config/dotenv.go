@@ -56,11 +56,8 @@ func parseEnvFile(path, text string) (*envFile, []Problem) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	lines := strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 	var problems []Problem
-	for i, most := 0, maxStatementLines; i < len(lines); {
-		statement, used, whole := nextStatement(lines[i:min(i+most, len(lines))])
-		if !whole { // nor does any quote behind it end where it should
-			most = 1
-		}
+	for i := 0; i < len(lines); {
+		statement, used := nextStatement(lines[i:])
 		if detail := f.add(statement, i+1); detail != "" {
 			problems = append(problems, Problem{Setting: fmt.Sprintf("%s:%d", path, i+1), Detail: detail})
 		}
@@ -69,21 +66,21 @@ func parseEnvFile(path, text string) (*envFile, []Problem) {
 	return f, problems
 }
 
-// maxStatementLines bounds a quoted value.
+// maxStatementLines bounds a quoted value, so that a quote that never ends does
+// not cost the square of the file.
 const maxStatementLines = 200
 
 // nextStatement returns the first line, with as many more as its quoted value
-// spans. A quote that does not end in these lines takes the first line alone,
-// and is not whole.
-func nextStatement(lines []string) (statement string, used int, whole bool) {
-	for n := 1; n <= len(lines); n++ {
+// spans. A quote that never ends takes the first line alone.
+func nextStatement(lines []string) (statement string, used int) {
+	for n := 1; n <= min(len(lines), maxStatementLines); n++ {
 		statement = strings.Join(lines[:n], "\n")
 		_, err := godotenv.Unmarshal(statement)
 		if err == nil || !strings.HasPrefix(err.Error(), "unterminated quoted value") {
-			return statement, n, true
+			return statement, n
 		}
 	}
-	return lines[0], 1, false
+	return lines[0], 1
 }
 
 // assignment is NAME=value, as a shell reads it too, and what begins the value.
