@@ -147,6 +147,29 @@ func TestHangupReadsEverythingAgain(t *testing.T) {
 	}
 }
 
+func TestPipesInThePlaceOfFilesKeepNoServerFromReloadingAndStopping(t *testing.T) {
+	folder := t.TempDir()
+	p := startProcess(t, "ONNXGATE_MODELS_DIR="+folder)
+	if err := os.MkdirAll(filepath.Join(folder, "m", "1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(folder, "m", "1", "model.onnx"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(t, syscall.SIGHUP)
+	p.waitFor(t, "m/1/model.onnx: not a regular file", 1)
+	p.waitFor(t, `"msg":"reloaded"`, 1)
+	if err := syscall.Mkfifo(filepath.Join(p.dir, ".env"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(t, syscall.SIGHUP)
+	p.waitFor(t, ".env: cannot be read: not a regular file", 1)
+	p.signal(t, syscall.SIGTERM)
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("exit: %v", err)
+	}
+}
+
 func TestAKilledServerStartsAgain(t *testing.T) {
 	p := startProcess(t)
 	p.open(t)

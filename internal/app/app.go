@@ -132,7 +132,10 @@ func (a *App) logFormat() telemetry.Format {
 }
 
 func makeDataDir(dir string) error {
-	return badDataDir(os.MkdirAll(dir, 0o700))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return badDataDir(err)
+	}
+	return checkDataDir(dir)
 }
 
 func badDataDir(err error) error {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -299,6 +301,35 @@ func TestAStopDoesNotWaitBeyondItsDeadline(t *testing.T) {
 	}
 }
 
+func TestAStopDoesNotWaitForAReloadThatHangs(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	began, hang, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		s.Reload(t.Context(), func() (*config.Config, error) {
+			close(began)
+			<-hang
+			return nil, errors.New("the file system does not answer")
+		})
+	}()
+	<-began
+	s.stop(t) // must return
+	if !strings.Contains(s.log.String(), "stopping without the end of a reload") {
+		t.Errorf("the log does not say that a reload was left:\n%s", s.log)
+	}
+	close(hang)
+	<-over
+}
+
+func TestAServerThatIsStoppedReloadsNothing(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	s.stop(t)
+	s.Reload(t.Context(), func() (*config.Config, error) {
+		t.Error("the configuration was read")
+		return nil, errors.New("unused")
+	})
+}
+
 // copyModels makes a models directory with the shipped model.
 func copyModels(t *testing.T) string {
 	t.Helper()
@@ -437,6 +468,94 @@ func TestTheOperatorIsWarned(t *testing.T) {
 	}
 	if warnings, err := app.Check(load(t, open, nil)); err != nil || len(warnings) > 0 {
 		t.Errorf("without a reason: %q, %v", warnings, err)
+	}
+}
+
+func TestTheOperatorIsWarnedOfKeysAndProxiesThatAreOpen(t *testing.T) {
+	own := start(t, t.TempDir(), nil)
+	_, certFile := own.Fingerprint()
+	own.stop(t)
+	keyFile := filepath.Join(filepath.Dir(certFile), "key.pem")
+	if err := os.Chmod(keyFile, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	private := filepath.Join(t.TempDir(), "data")
+	vars := map[string]string{"TLS_CERT_FILE": certFile, "TLS_KEY_FILE": keyFile, "TRUSTED_PROXIES": "0.0.0.0/0,10.0.0.0/8,::/0,fc00::/7"}
+	s := start(t, private, vars)
+	checked, err := app.Check(load(t, private, vars))
+	if err != nil || len(checked) != 3 {
+		t.Errorf("warnings %q, %v; want three", checked, err)
+	}
+	for _, want := range []string{"chmod o= " + keyFile, "holds 0.0.0.0/0: ", "holds ::/0: "} {
+		if !strings.Contains(s.log.String(), want) || !strings.Contains(strings.Join(checked, "\n"), want) {
+			t.Errorf("nothing says %q in %q or in\n%s", want, checked, s.log)
+		}
+	}
+}
+
+func TestADataDirectoryThatOthersMayWriteToIsRefused(t *testing.T) {
+	for _, folder := range []string{"", "keys", "tls"} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, folder)
+		if err := errors.Join(os.MkdirAll(path, 0o700), os.Chmod(path, 0o777)); err != nil {
+			t.Fatal(err)
+		}
+		cfg := load(t, dir, nil)
+		want := "run chmod 700 " + path
+		if _, err := app.Check(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Check = %v, want %q", err, want)
+		}
+		a, err := app.New(t.Context(), cfg, app.Options{Log: io.Discard})
+		if err == nil {
+			t.Fatalf("started on %s: %v", path, a.Close())
+		}
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("New = %v, want %q", err, want)
+		}
+		if _, _, err := app.OpenAccounts(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("OpenAccounts = %v, want %q", err, want)
+		}
+	}
+}
+
+// A volume of Kubernetes with an fsGroup has mode 2770, and its files 0660.
+func TestAVolumeOfAGroupWorks(t *testing.T) {
+	dir := t.TempDir()
+	start(t, dir, nil).stop(t)
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		mode := fs.FileMode(0o660)
+		if entry.IsDir() {
+			mode = 0o770 | fs.ModeSetgid
+		}
+		return errors.Join(err, os.Chmod(path, mode))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if warnings, err := app.Check(load(t, dir, nil)); err != nil || len(warnings) > 0 {
+		t.Errorf("warnings %q, %v", warnings, err)
+	}
+	start(t, dir, nil)
+}
+
+func TestAModelThatIsNoRegularFileIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "model.onnx")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"/dev/zero", pipe} {
+		if _, err := app.LoadModel(file); err == nil || !strings.Contains(err.Error(), file+": not a regular file") {
+			t.Errorf("LoadModel = %v, want a refusal", err)
+		}
+	}
+	model := filepath.Join(copyModels(t), "iris", "1", "model.onnx")
+	manifest := filepath.Join(filepath.Dir(model), "model.yaml")
+	if err := syscall.Mkfifo(manifest, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := app.LoadModel(model); err == nil || !strings.Contains(err.Error(), manifest+": not a regular file") {
+		t.Errorf("LoadModel = %v, want a refusal of its manifest", err)
 	}
 }
 

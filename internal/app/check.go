@@ -35,11 +35,7 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 
 // advice is what works, and is probably not what the operator means.
 func advice(cfg *config.Config, catalog *inference.Catalog) []string {
-	var all []string
-	// The bits of the group are left alone: volume managers set them.
-	if info, err := os.Stat(cfg.DataDir); err == nil && info.Mode().Perm()&0o007 != 0 {
-		all = append(all, fmt.Sprintf("other users may enter the data directory %[1]s (mode %04[2]o): run chmod 700 %[1]s", cfg.DataDir, info.Mode().Perm()))
-	}
+	all := append(openToOthers(cfg), wideProxies(cfg)...)
 	if !cfg.TLS {
 		all = append(all, "TLS is off: passwords and tokens travel in the clear")
 	}
@@ -73,6 +69,70 @@ func checkCerts(cfg *config.Config) error {
 	return err
 }
 
+// The permission bits of others. Those of the group are left alone: volume
+// managers set them for a group that the server alone is in.
+const (
+	othersWrite  fs.FileMode = 0o002
+	othersAccess fs.FileMode = 0o007
+)
+
+// checkDataDir refuses a data directory, or a folder of secrets in it, that
+// others may write to: they could put keys and users of their own there. What
+// is missing is made later, for this user alone.
+func checkDataDir(dir string) error {
+	var errs []error
+	for _, path := range []string{dir, filepath.Join(dir, keysDir), filepath.Join(dir, certsDir)} {
+		if mode := modeOf(path); mode&othersWrite != 0 {
+			errs = append(errs, fmt.Errorf("other users may write to %[1]s (mode %04[2]o), where keys and users are kept: "+
+				"run chmod 700 %[1]s, or name another data directory with ONNXGATE_DATA_DIR or --data-dir (a folder in this one is made private)", path, mode))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// modeOf returns the permission bits, and none for what is missing.
+func modeOf(path string) fs.FileMode {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Mode().Perm()
+}
+
+// openToOthers warns of secrets that others may read.
+func openToOthers(cfg *config.Config) []string {
+	var all []string
+	if mode := modeOf(cfg.DataDir); mode&othersAccess != 0 {
+		all = append(all, fmt.Sprintf("other users may enter the data directory %[1]s (mode %04[2]o): run chmod 700 %[1]s", cfg.DataDir, mode))
+	}
+	if !cfg.TLS || cfg.TLSKeyFile == "" {
+		return all
+	}
+	if mode := modeOf(cfg.TLSKeyFile); mode&othersAccess != 0 {
+		all = append(all, fmt.Sprintf("other users may read or change the private key %[1]s (mode %04[2]o): run chmod o= %[1]s", cfg.TLSKeyFile, mode))
+	}
+	return all
+}
+
+// Networks wider than these are no proxies' but everybody's; 10.0.0.0/8 and
+// fc00::/7 are the widest private ones.
+const (
+	widestIPv4 = 8
+	widestIPv6 = 7
+)
+
+// wideProxies warns of networks in which every client is a trusted proxy.
+func wideProxies(cfg *config.Config) []string {
+	var all []string
+	for _, p := range cfg.TrustedProxies {
+		if p.Addr().Is4() && p.Bits() < widestIPv4 || p.Addr().Is6() && p.Bits() < widestIPv6 {
+			all = append(all, fmt.Sprintf("ONNXGATE_TRUSTED_PROXIES holds %s: any client in it may claim any address, and with it escape the rate limits; "+
+				"name the addresses of the proxies alone", p))
+		}
+	}
+	return all
+}
+
 // probeDataDir finds out by doing whether the directory can be made, or written
 // to, and undoes it: permissions alone do not tell for root, for read-only file
 // systems, and for those of the kernel.
@@ -84,7 +144,7 @@ func probeDataDir(dir string) error {
 	if err == nil {
 		err = probeWrite(dir)
 	}
-	return badDataDir(err)
+	return errors.Join(badDataDir(err), checkDataDir(dir))
 }
 
 // probeMkdir makes the topmost directory that is missing.

@@ -3,7 +3,6 @@ package app
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"onnxgate/internal/inference"
+	"onnxgate/internal/regular"
 	"onnxgate/internal/schema"
 )
 
@@ -45,15 +45,11 @@ func LoadModel(file string) (*Model, error) {
 
 // LoadProgram loads a model file by its graph alone.
 func LoadProgram(file string) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
-	f, err := os.Open(file) //nolint:gosec // G304: the operator names the file
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return nil, nil, isFolder(file)
+	}
+	data, _, err := regular.ReadFile(file, inference.DefaultMaxBytes)
 	if err != nil {
-		return nil, nil, err
-	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, nil, errors.Join(isFolder(file), f.Close())
-	}
-	data, err := io.ReadAll(io.LimitReader(f, inference.DefaultMaxBytes+1))
-	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, nil, err
 	}
 	program, warnings, err := Compile(data)
@@ -97,7 +93,7 @@ func (m *Model) findManifest(file string) (*schema.Manifest, error) {
 		places = append(places, filepath.Join(filepath.Dir(file), "..", "model.yaml"))
 	}
 	for _, place := range places {
-		data, err := os.ReadFile(place) //nolint:gosec // G304: beside the file that the operator names
+		data, _, err := regular.ReadFile(place, inference.MaxManifest)
 		switch {
 		case err == nil:
 			m.Manifest = place

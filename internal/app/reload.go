@@ -14,10 +14,13 @@ import (
 // the log level, models, and files of the certificate. A configuration that
 // cannot be right changes nothing. Otherwise each model, version and the
 // certificate is for itself: one that cannot be taken over stays as it was and
-// is logged.
+// is logged. A server that is stopping takes over nothing.
 func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
+	if a.draining.Load() {
+		return
+	}
 	cfg, err := load()
 	var settings httpapi.Settings
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"time"
 
 	"onnxgate/internal/certs"
 	"onnxgate/internal/httpapi"
@@ -164,7 +165,8 @@ func (a *App) logStart(ctx context.Context) {
 
 // Stop ends the server: it says that it is not ready, takes no connection any
 // more, lets the requests that it took be answered until ctx is done, and
-// closes everything. A request that is not answered by then is an error.
+// closes everything. A request that is not answered by then is an error; a
+// reload that is under way is not waited for beyond settleTime.
 func (a *App) Stop(ctx context.Context) error {
 	a.draining.Store(true)
 	a.log.InfoContext(ctx, "stopping")
@@ -174,10 +176,33 @@ func (a *App) Stop(ctx context.Context) error {
 	}
 	err := inParallel(ends...)
 	a.stopWatching()
-	a.background.Wait()
+	a.settle(ctx)
 	err = errors.Join(err, a.close()) // writes the last access lines
 	a.log.InfoContext(ctx, "stopped")
 	return err
+}
+
+// settleTime is how long a stop waits for what works beside the requests. That
+// ends at once, unless it waits for a file system that does not answer.
+const settleTime = 2 * time.Second
+
+// settle waits for what works beside the requests, a reload among it, but not
+// without limit.
+func (a *App) settle(ctx context.Context) {
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	settled := make(chan struct{})
+	go func() {
+		defer close(settled)
+		a.background.Wait()
+		a.reloading.Lock() // held by a reload that is under way
+		defer a.reloading.Unlock()
+	}()
+	select {
+	case <-settled:
+	case <-limit.Done():
+		a.log.WarnContext(ctx, "stopping without the end of a reload or of a look at the certificate's files")
+	}
 }
 
 func (l *listener) stop(ctx context.Context) error {

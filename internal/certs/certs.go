@@ -18,13 +18,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"onnxgate/internal/regular"
 )
 
 // Config says where the certificate comes from.
@@ -85,6 +85,9 @@ func New(cfg Config) (*Manager, error) {
 		m.own = true
 		m.cfg.CertFile = filepath.Join(cfg.Dir, "cert.pem")
 		m.cfg.KeyFile = filepath.Join(cfg.Dir, "key.pem")
+		if err := m.sweep(); err != nil {
+			return nil, err
+		}
 		if err := m.ensureOwn(); err != nil {
 			return nil, err
 		}
@@ -216,7 +219,10 @@ func (m *Manager) read() (*Certificate, error) {
 
 func (m *Manager) readFiles() (certPEM, keyPEM []byte, err error) {
 	certPEM, err = readFile(m.cfg.CertFile)
-	keyPEM, keyErr := readFile(m.cfg.KeyFile)
+	keyPEM, info, keyErr := regular.ReadFile(m.cfg.KeyFile, maxFile)
+	if keyErr == nil && m.own {
+		keyErr = checkMode(m.cfg.KeyFile, info, foreignAccess, "600")
+	}
 	if err != nil && keyErr != nil {
 		err = fmt.Errorf("%w; %w", err, keyErr) // one line
 	}
@@ -227,18 +233,8 @@ func (m *Manager) readFiles() (certPEM, keyPEM []byte, err error) {
 const maxFile = 1 << 20
 
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // G304: the operator names the file
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("%s is larger than a certificate or key can be", path)
-	}
-	return data, nil
+	data, _, err := regular.ReadFile(path, maxFile)
+	return data, err
 }
 
 // parse checks a pair: it fits together, is valid now, and its key is strong

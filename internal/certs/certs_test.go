@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -444,6 +445,74 @@ func TestNoHandshakeFailsWhileThePairIsSwapped(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
+}
+
+// ownFolder returns a folder with a certificate of our own.
+func ownFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	newManager(t, certs.Config{Dir: dir})
+	return dir
+}
+
+func TestAKeyOfOurOwnThatOthersMayReadIsRefused(t *testing.T) {
+	dir := ownFolder(t)
+	key := filepath.Join(dir, "key.pem")
+	for mode, want := range map[uint32]string{0o600: "", 0o660: "", 0o604: "chmod 600 " + key, 0o602: "chmod 600 " + key} {
+		if err := os.Chmod(key, os.FileMode(mode)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := certs.New(certs.Config{Dir: dir, Now: time.Now})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("mode %04o: %v, want %q", mode, err, want)
+		}
+	}
+}
+
+func TestAFolderThatOthersMayWriteToIsRefused(t *testing.T) {
+	dir := ownFolder(t)
+	for mode, want := range map[uint32]string{0o700: "", 0o755: "", 0o770: "", 0o777: "chmod 700 " + dir} {
+		if err := os.Chmod(dir, os.FileMode(mode)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := certs.New(certs.Config{Dir: dir, Now: time.Now})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("mode %04o: %v, want %q", mode, err, want)
+		}
+	}
+}
+
+func TestAPipeInThePlaceOfAFileIsRefused(t *testing.T) {
+	good := goodPair(t)
+	for i := range 2 {
+		certFile, keyFile := good.write(t, t.TempDir())
+		m := newManager(t, certs.Config{CertFile: certFile, KeyFile: keyFile})
+		pipe := []string{certFile, keyFile}[i]
+		if err := errors.Join(os.Remove(pipe), syscall.Mkfifo(pipe, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Reload(); err == nil || !strings.Contains(err.Error(), pipe+": not a regular file") {
+			t.Errorf("%s: %v, want a refusal", pipe, err)
+		}
+	}
+}
+
+func TestWhatAKilledProcessLeftIsRemoved(t *testing.T) {
+	dir := t.TempDir()
+	left, young := filepath.Join(dir, ".new-1"), filepath.Join(dir, ".new-2")
+	put(t, left, []byte("key"))
+	put(t, young, []byte("key"))
+	long := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(left, long, long); err != nil {
+		t.Fatal(err)
+	}
+	newManager(t, certs.Config{Dir: dir})
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", left, err)
+	}
+	if _, err := os.Stat(young); err != nil {
+		t.Errorf("what another process may be writing is gone: %v", err)
+	}
 }
 
 func TestWeakTLSIsRefused(t *testing.T) {

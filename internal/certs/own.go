@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -26,7 +27,48 @@ const (
 	renewBefore = 30 * 24 * time.Hour
 	// backdate forgives clients whose clock is behind.
 	backdate = time.Hour
+	// abandoned is the age of a temporary file that nobody writes any more.
+	abandoned  = time.Hour
+	tempPrefix = ".new-"
 )
+
+// The permission bits that strangers must not have, on files that hold keys and
+// on their folder. Those of the group are left alone: volume managers set them
+// for a group that the server alone is in.
+const (
+	foreignAccess fs.FileMode = 0o007
+	foreignWrite  fs.FileMode = 0o002
+)
+
+// checkMode refuses permission bits among forbidden.
+func checkMode(path string, info fs.FileInfo, forbidden fs.FileMode, want string) error {
+	if mode := info.Mode().Perm(); mode&forbidden != 0 {
+		return fmt.Errorf("certs: the mode %04[1]o of %[2]s gives other users access: run chmod %[3]s %[2]s", mode, path, want)
+	}
+	return nil
+}
+
+// sweep removes what a process left behind that was killed while it wrote: it
+// may hold a private key.
+func (m *Manager) sweep() error {
+	entries, err := os.ReadDir(m.cfg.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("certs: %w", err)
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), tempPrefix) {
+			continue
+		}
+		info, err := entry.Info()
+		if err == nil && m.cfg.Now().Sub(info.ModTime()) > abandoned {
+			err = os.Remove(filepath.Join(m.cfg.Dir, entry.Name()))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("certs: cannot remove what a killed process left: %w", err)
+		}
+	}
+	return nil
+}
 
 // ensureOwn makes the key and the certificate of our own where they are
 // missing, or the certificate ends soon.
@@ -44,6 +86,13 @@ func (m *Manager) ensureOwn() error {
 	}
 	if err := os.MkdirAll(m.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("certs: cannot make the folder for the certificate: %w", err)
+	}
+	info, err := os.Stat(m.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("certs: %w", err)
+	}
+	if err := checkMode(m.cfg.Dir, info, foreignWrite, "700"); err != nil {
+		return err
 	}
 	key, err := m.ownKey()
 	if err != nil {
@@ -194,7 +243,7 @@ func replace(path string, data []byte, mode fs.FileMode) error {
 }
 
 func viaTemp(path string, data []byte, mode fs.FileMode, finish func(temp string) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*")
 	if err != nil {
 		return fmt.Errorf("certs: %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"onnxgate/internal/config"
+	"onnxgate/internal/regular"
 )
 
 // healthTime is how long the server may take to say that it lives.
@@ -69,6 +69,9 @@ func healthcheck(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
+// maxCertificate bounds the file of the server's certificate, in bytes.
+const maxCertificate = 1 << 20
+
 // pinned accepts the server's own certificate and no other, under any name: the
 // certificate of an operator need not name localhost.
 func pinned(cfg *config.Config) (*tls.Config, error) {
@@ -76,7 +79,7 @@ func pinned(cfg *config.Config) (*tls.Config, error) {
 	if file == "" {
 		file = filepath.Join(cfg.DataDir, "tls", "cert.pem")
 	}
-	data, err := os.ReadFile(file) //nolint:gosec // G304: the operator names the file
+	data, _, err := regular.ReadFile(file, maxCertificate)
 	if err != nil {
 		return nil, fmt.Errorf("no certificate to compare with: %w; start a server first, or name its data directory with --data-dir or ONNXGATE_DATA_DIR", err)
 	}

@@ -46,9 +46,18 @@ func (p *Process) serve(cmd *cobra.Command, s *settings, examples bool) error {
 	return p.untilDone(cmd, s, a)
 }
 
-// untilDone serves until the process is told to end, and reloads meanwhile.
+// untilDone serves until the process is told to end, and reloads meanwhile:
+// beside the loop, so that a reload that waits for a file system does not keep
+// the process from ending. While one is under way, one more is remembered.
 func (p *Process) untilDone(cmd *cobra.Command, s *settings, a *app.App) error {
 	ctx := cmd.Context()
+	wanted := make(chan struct{}, 1)
+	defer close(wanted)
+	go func() {
+		for range wanted {
+			a.Reload(ctx, func() (*config.Config, error) { return s.load(cmd) })
+		}
+	}()
 	for {
 		select {
 		case <-ctx.Done():
@@ -56,7 +65,10 @@ func (p *Process) untilDone(cmd *cobra.Command, s *settings, a *app.App) error {
 		case err := <-a.Failed():
 			return stop(ctx, a, err)
 		case <-p.Reload:
-			a.Reload(ctx, func() (*config.Config, error) { return s.load(cmd) })
+			select {
+			case wanted <- struct{}{}:
+			default: // the one that waits will see this change too
+			}
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -272,6 +273,47 @@ func TestSecretFilesLoseOneNewlineOnly(t *testing.T) {
 	}
 }
 
+// pipe makes a named pipe that nobody writes to.
+func pipe(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestEnvFilesThatAreNoneAreRefused(t *testing.T) {
+	for want, file := range map[string]string{
+		"not a regular file":        pipe(t),
+		"larger than 1048576 bytes": write(t, "huge.env", strings.Repeat("# comment\n", 1<<17)),
+	} {
+		src := source(t, nil)
+		src.EnvFile = file
+		if _, err := config.Load(src); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v, want %q", err, want)
+		}
+	}
+}
+
+func TestALongValueThatIsRefusedIsNotShown(t *testing.T) {
+	const secret = goodSecret
+	for _, s := range config.Settings() {
+		if s.Secret {
+			continue
+		}
+		src := source(t, map[string]string{s.Name: secret})
+		if _, err := config.Load(src); err != nil && strings.Contains(err.Error(), secret[8:]) {
+			t.Errorf("%s: the error shows what may be a secret: %v", s.Name, err)
+		}
+	}
+	for value, want := range map[string]string{"HS256": `"HS256" is not`, secret: `"q7Jm0Y2c"… (44 bytes) is not`} {
+		if _, err := config.Load(source(t, set("JWT_ALG", value))); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v, want %q", err, want)
+		}
+	}
+}
+
 func TestSecretFilesThatHoldNoneAreRefused(t *testing.T) {
 	for name, vars := range map[string]map[string]string{
 		"both forms": set("JWT_SECRET", goodSecret, "JWT_SECRET_FILE", write(t, "s", goodSecret)),
@@ -281,6 +323,8 @@ func TestSecretFilesThatHoldNoneAreRefused(t *testing.T) {
 		"a folder":   set("JWT_SECRET_FILE", t.TempDir()),
 		"huge":       set("JWT_SECRET_FILE", write(t, "s", strings.Repeat(goodSecret, 2000))),
 		"weak":       set("JWT_SECRET_FILE", write(t, "s", "secret\n")),
+		"endless":    set("JWT_SECRET_FILE", "/dev/zero"),
+		"a pipe":     set("JWT_SECRET_FILE", pipe(t)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := config.Load(source(t, vars))
@@ -293,7 +337,7 @@ func TestSecretFilesThatHoldNoneAreRefused(t *testing.T) {
 
 func TestASecretFileThatCannotBeReadSaysToNameAFile(t *testing.T) {
 	_, err := config.Load(source(t, set("JWT_SECRET_FILE", "/no/such/file")))
-	const want = "ONNXGATE_JWT_SECRET_FILE: cannot read /no/such/file: no such file or directory; write the path of a file that holds the output of: openssl"
+	const want = "ONNXGATE_JWT_SECRET_FILE: cannot read \"/no/such/file\": no such file or directory; write the path of a file that holds the output of: openssl"
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error = %v, want %s", err, want)
 	}

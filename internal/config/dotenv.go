@@ -4,16 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/joho/godotenv"
+
+	"onnxgate/internal/regular"
 )
 
 // defaultEnvFile is read when it is there and no other file is named.
 const defaultEnvFile = ".env"
+
+// maxEnvFile bounds a .env file, in bytes.
+const maxEnvFile = 1 << 20
 
 // envFile is what one .env file says.
 type envFile struct {
@@ -32,12 +35,12 @@ func readEnvFile(path string) (*envFile, []Problem) {
 	if optional {
 		path = defaultEnvFile
 	}
-	data, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
+	data, _, err := regular.ReadFile(path, maxEnvFile)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return &envFile{path: path}, nil
 	}
 	if err != nil {
-		return &envFile{path: path}, []Problem{{Setting: path, Detail: "cannot be read: " + reason(err) + "; name a file that this user can read"}}
+		return &envFile{path: path}, []Problem{{Setting: path, Detail: "cannot be read: " + reason(err) + "; name a file with settings that this user can read"}}
 	}
 	return parseEnvFile(path, string(data))
 }
@@ -97,7 +100,7 @@ func (f *envFile) add(statement string, line int) string {
 		switch {
 		case !envName.MatchString(name):
 			return "is not NAME=value; a name has letters, digits and _ only"
-		case slices.Contains(f.names, name):
+		case f.lines[name] != 0:
 			return fmt.Sprintf("%s is set again (first on line %d); keep one", name, f.lines[name])
 		case expands(statement):
 			return name + ` has a $ outside single quotes, which would be expanded; write '…' around the value`

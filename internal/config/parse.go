@@ -8,11 +8,12 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"onnxgate/internal/regular"
 )
 
 // A parser turns the text of a setting into its value. Its error says what is
@@ -26,13 +27,13 @@ func parseText(s string) (string, error) { return s, nil }
 func parseAddr(s string) (string, error) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return "", fmt.Errorf("%q is not host:port", s)
+		return "", fmt.Errorf("%s is not host:port", shown(s))
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "", fmt.Errorf("%q is not a port from 0 to 65535", port)
+		return "", fmt.Errorf("%s is not a port from 0 to 65535", shown(port))
 	}
 	if strings.ContainsAny(host, " /@") {
-		return "", fmt.Errorf("%q is not a host", host)
+		return "", fmt.Errorf("%s is not a host", shown(host))
 	}
 	return s, nil
 }
@@ -52,7 +53,7 @@ func parseSwitch(s string) (bool, error) {
 	case off, "false":
 		return false, nil
 	default:
-		return false, fmt.Errorf("%q is not a switch", s)
+		return false, fmt.Errorf("%s is not a switch", shown(s))
 	}
 }
 
@@ -65,7 +66,7 @@ func parseDuration(s string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a duration", s)
+		return 0, fmt.Errorf("%s is not a duration", shown(s))
 	}
 	return d, nil
 }
@@ -92,7 +93,7 @@ func parseSize(s string) (int64, error) {
 	n, err := strconv.ParseInt(digits, 10, 64)
 	unit, known := sizeUnits[s[len(digits):]]
 	if err != nil || !known || n < 0 || n > math.MaxInt64/unit {
-		return 0, fmt.Errorf("%q is not a size", s)
+		return 0, fmt.Errorf("%s is not a size", shown(s))
 	}
 	return n * unit, nil
 }
@@ -109,7 +110,7 @@ func formatSize(n int64) string {
 func parseCount(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a whole number", s)
+		return 0, fmt.Errorf("%s is not a whole number", shown(s))
 	}
 	return n, nil
 }
@@ -126,10 +127,10 @@ func parseRate(s string) (string, error) {
 	}
 	parts := rate.FindStringSubmatch(s)
 	if parts == nil {
-		return "", fmt.Errorf("%q is not a rate", s)
+		return "", fmt.Errorf("%s is not a rate", shown(s))
 	}
 	if n, err := strconv.ParseInt(parts[1], 10, 64); err != nil || n > maxRate {
-		return "", fmt.Errorf("%q is more than %d in its window", s, maxRate)
+		return "", fmt.Errorf("%s is more than %d in its window", shown(s), maxRate)
 	}
 	return s, nil
 }
@@ -157,9 +158,9 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	switch {
 	case err != nil || p.Addr().Is4In6():
-		return netip.Prefix{}, fmt.Errorf("%q is not a network", s)
+		return netip.Prefix{}, fmt.Errorf("%s is not a network", shown(s))
 	case p != p.Masked():
-		return netip.Prefix{}, fmt.Errorf("%q has bits behind its prefix (the network is %s)", s, p.Masked())
+		return netip.Prefix{}, fmt.Errorf("%s has bits behind its prefix (the network is %s)", shown(s), p.Masked())
 	}
 	return p, nil
 }
@@ -172,20 +173,20 @@ var originHost = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-
 func parseOrigin(s string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return "", fmt.Errorf("%q is not an exact origin", s)
+		return "", fmt.Errorf("%s is not an exact origin", shown(s))
 	}
 	host := strings.TrimSuffix(u.Host, ":"+u.Port())
 	switch {
 	case u.User != nil, u.Path != "", u.RawQuery != "", u.Fragment != "", !originHost.MatchString(host):
-		return "", fmt.Errorf("%q is more than an exact origin", s)
+		return "", fmt.Errorf("%s is more than an exact origin", shown(s))
 	case u.Port() == "443" && u.Scheme == "https", u.Port() == "80" && u.Scheme == "http":
-		return "", fmt.Errorf("%q names the scheme's own port, which browsers leave out", s)
+		return "", fmt.Errorf("%s names the scheme's own port, which browsers leave out", shown(s))
 	case s != u.Scheme+"://"+u.Host:
-		return "", fmt.Errorf("%q is not an exact origin", s)
+		return "", fmt.Errorf("%s is not an exact origin", shown(s))
 	}
 	if p := u.Port(); p != "" {
 		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 || p[0] == '0' {
-			return "", fmt.Errorf("%q has no valid port", s)
+			return "", fmt.Errorf("%s has no valid port", shown(s))
 		}
 	}
 	return s, nil
@@ -197,11 +198,11 @@ func parseIssuer(s string) (string, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(s, "#") || strings.HasSuffix(s, "?"):
-		return "", fmt.Errorf("%q is not an issuer", s)
+		return "", fmt.Errorf("%s is not an issuer", shown(s))
 	case u.Scheme == "https", u.Scheme == "http" && isLoopbackHost(u.Hostname()):
 		return s, nil
 	}
-	return "", fmt.Errorf("%q does not begin with https://", s)
+	return "", fmt.Errorf("%s does not begin with https://", shown(s))
 }
 
 func parseLevel(s string) (slog.Level, error) {
@@ -215,7 +216,7 @@ func parseLevel(s string) (slog.Level, error) {
 	case "error":
 		return slog.LevelError, nil
 	}
-	return 0, fmt.Errorf("%q is not a level", s)
+	return 0, fmt.Errorf("%s is not a level", shown(s))
 }
 
 func parseSecret(s string) (Secret, error) { return NewSecret(s), nil }
@@ -225,16 +226,13 @@ const maxSecretFile = 64 << 10
 
 // readSecret reads a secret from a file. One trailing newline is not part of it.
 func readSecret(path string) (Secret, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return Secret{}, fmt.Errorf("cannot read %s: %s", path, reason(err))
-	}
-	if info.Size() > maxSecretFile || info.IsDir() {
+	data, _, err := regular.ReadFile(path, maxSecretFile)
+	_, large := errors.AsType[regular.TooLargeError](err)
+	switch {
+	case large || errors.Is(err, regular.ErrNotRegular):
 		return Secret{}, fmt.Errorf("%s is not a file with one secret", path)
-	}
-	data, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
-	if err != nil {
-		return Secret{}, fmt.Errorf("cannot read %s: %s", path, reason(err))
+	case err != nil:
+		return Secret{}, fmt.Errorf("cannot read %s: %s", shownPath(path), reason(err))
 	}
 	s := TrimNewline(string(data))
 	if s == "" {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
+	"strconv"
 )
 
 const redacted = "[redacted]"
@@ -41,6 +43,26 @@ func (s Secret) String() string {
 		return ""
 	}
 	return redacted
+}
+
+// shown quotes a value that was refused. One as long as a secret that signs may
+// be one that was put into the wrong setting, so only its beginning is shown.
+func shown(value string) string {
+	if len(value) < minSecret {
+		return strconv.Quote(value)
+	}
+	return fmt.Sprintf("%q… (%d bytes)", value[:shownBytes], len(value))
+}
+
+// shownBytes is how much of a long value is shown: enough to find it by.
+const shownBytes = 8
+
+// shownPath is shown for what should be a path: an absolute one is no secret.
+func shownPath(path string) string {
+	if filepath.IsAbs(path) {
+		return strconv.Quote(path)
+	}
+	return shown(path)
 }
 
 // Format writes the redacted form, whatever the verb.

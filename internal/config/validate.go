@@ -47,15 +47,16 @@ func outOfRangeText(f validator.FieldError) string {
 	if f.Value() == "" {
 		return "is not set"
 	}
+	value := fmt.Sprint(f.Value())
 	switch f.Tag() {
 	case "dir":
-		return fmt.Sprintf("%q is no folder", f.Value())
+		return shownPath(value) + " is no folder"
 	case "oneof":
-		return fmt.Sprintf("%q is not one of the choices", f.Value())
+		return shown(value) + " is not one of the choices"
 	case "excludesall":
-		return fmt.Sprintf("%q is a path", f.Value())
+		return shown(value) + " is a path"
 	default:
-		return fmt.Sprintf("%v is out of range", f.Value())
+		return value + " is out of range"
 	}
 }
 

@@ -3,7 +3,10 @@ package inference_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -156,7 +159,7 @@ func TestStartNamesEveryModelThatCannotBeServed(t *testing.T) {
 		"model empty: there is no version",
 		`model zero: rename the folder "01"`,
 		"model a b: rename the folder",
-		"model none, version 1: open the file",
+		"model none, version 1: read the file",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %q:\n%v", want, err)
@@ -354,5 +357,29 @@ func TestAFileAboveItsBoundIsRefused(t *testing.T) {
 	_, err := inference.New(inference.Config{FS: files("a/1/model.onnx", "12345"), Compile: new(compiled).compile, MaxBytes: 4, Now: time.Now})
 	if err == nil || !strings.Contains(err.Error(), "larger than 4 bytes") {
 		t.Errorf("New = %v, want the bound named", err)
+	}
+}
+
+func TestAPipeInThePlaceOfAModelDoesNotStopTheOthers(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, files("a/1/model.onnx", "a1", "b/1/model.onnx", "b1")); err != nil {
+		t.Fatal(err)
+	}
+	c := newCatalog(t, inference.Config{FS: os.DirFS(dir)})
+	for _, name := range []string{"a/1/model.onnx", "b/1/model.yaml"} {
+		pipe := filepath.Join(dir, filepath.FromSlash(name))
+		_ = os.Remove(pipe) // the manifest is not there
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := c.Reload(t.Context())
+	for _, want := range []string{"a/1/model.onnx: not a regular file", "b/1/model.yaml: not a regular file"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Reload = %v, want %q", err, want)
+		}
+	}
+	if got := len(c.All()); got != 2 {
+		t.Errorf("%d models are served, want both as they were", got)
 	}
 }

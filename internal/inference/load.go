@@ -1,11 +1,9 @@
 package inference
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"regexp"
@@ -16,6 +14,7 @@ import (
 
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/regular"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
@@ -23,8 +22,8 @@ import (
 const (
 	modelFile    = "model.onnx"
 	manifestFile = "model.yaml"
-	// maxManifest bounds model.yaml.
-	maxManifest = 1 << 20
+	// MaxManifest bounds model.yaml, in bytes.
+	MaxManifest = 1 << 20
 )
 
 // modelName is what a folder must be called to become part of a path.
@@ -265,7 +264,7 @@ func (v *version) newCall() *Call {
 // own, else the model's. The path is empty when there is neither.
 func (l *loader) manifest(name, id string) (string, []byte, error) {
 	for _, file := range []string{path.Join(name, id, manifestFile), path.Join(name, manifestFile)} {
-		data, err := readFile(l.cfg.FS, file, maxManifest)
+		data, err := readFile(l.cfg.FS, file, MaxManifest)
 		switch {
 		case err == nil:
 			return file, data, nil
@@ -283,36 +282,14 @@ func fingerprint(data, manifest []byte) [sha256.Size]byte {
 	return sha256.Sum256(append(a[:], b[:]...))
 }
 
-// readFile reads one regular file of at most limit bytes, from a single open
-// descriptor.
+// readFile reads one regular file of at most limit bytes.
 func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
-	file, err := fsys.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("open the file: %w", err)
+	data, err := regular.ReadFS(fsys, name, limit)
+	if _, ok := errors.AsType[regular.TooLargeError](err); ok {
+		return nil, fault.Newf(fault.TooLarge, "%s is larger than %d bytes", name, limit)
 	}
-	defer file.Close() //nolint:errcheck // only read from
-	info, err := file.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("read the file: %w", err)
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
-	}
-	if info.Size() > limit {
-		return nil, tooLarge(name, limit)
-	}
-	var buf bytes.Buffer
-	buf.Grow(int(info.Size()) + bytes.MinRead)
-	n, err := buf.ReadFrom(io.LimitReader(file, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the file: %w", err)
-	}
-	if n > limit { // it grew since it was measured
-		return nil, tooLarge(name, limit)
-	}
-	return buf.Bytes(), nil
-}
-
-func tooLarge(name string, limit int64) error {
-	return fault.Newf(fault.TooLarge, "%s is larger than %d bytes", name, limit)
+	return data, nil
 }

@@ -6,12 +6,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"onnxgate/internal/regular"
 )
 
 const (
@@ -23,6 +24,7 @@ const (
 	foreignAccess = 0o007
 	foreignWrite  = 0o002
 	suffix        = ".pem"
+	tempPrefix    = ".new-"
 	pemType       = "PRIVATE KEY"
 	// maxFileBytes is over twice the PEM file of the largest RSA key.
 	maxFileBytes = 16 << 10
@@ -126,25 +128,20 @@ func readKey(path string) (*keyFile, error) {
 }
 
 // readFile reads a file that is regular, small and private, and judges the
-// file that it opened, not the name.
+// file that it read, not the name.
 func readFile(path string) ([]byte, fs.FileInfo, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator's own directory
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxFileBytes {
+	data, info, err := regular.ReadFile(path, maxFileBytes)
+	_, large := errors.AsType[regular.TooLargeError](err)
+	switch {
+	case large || errors.Is(err, regular.ErrNotRegular):
 		return nil, nil, fmt.Errorf("it is no regular file of at most %d bytes", maxFileBytes)
+	case err != nil:
+		return nil, nil, err
 	}
 	if err := checkMode(info.Mode(), foreignAccess); err != nil {
 		return nil, nil, fmt.Errorf("%w: run chmod 600 on it, and consider a new key", err)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	return data, info, err
+	return data, info, nil
 }
 
 func parsePEM(data []byte) (crypto.Signer, error) {
@@ -166,7 +163,7 @@ func parsePEM(data []byte) (crypto.Signer, error) {
 // create makes a key of the algorithm unless another process has just done so,
 // and returns every key of the directory.
 func (d directory) create(alg Algorithm, generate func() (crypto.Signer, error)) (found []*keyFile, err error) {
-	unlock, err := lock(filepath.Join(string(d), ".lock"))
+	unlock, err := d.lock()
 	if err != nil {
 		return nil, err
 	}
@@ -184,6 +181,44 @@ func (d directory) create(alg Algorithm, generate func() (crypto.Signer, error))
 	return d.load()
 }
 
+func (d directory) lock() (unlock func() error, err error) {
+	return lock(filepath.Join(string(d), ".lock"))
+}
+
+// sweep removes what a process left behind that was killed while it wrote: it
+// may hold a private key. Who writes has the lock.
+func (d directory) sweep() (err error) {
+	if left, err := d.left(); err != nil || len(left) == 0 {
+		return err
+	}
+	unlock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	left, err := d.left()
+	if err != nil {
+		return err
+	}
+	for _, path := range left {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d directory) left() ([]string, error) {
+	entries, err := os.ReadDir(string(d))
+	var paths []string
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), tempPrefix) {
+			paths = append(paths, filepath.Join(string(d), entry.Name()))
+		}
+	}
+	return paths, err
+}
+
 // write stores the key so that its file is either whole or not there.
 func (d directory) write(alg Algorithm, private crypto.Signer) error {
 	verifier, err := NewVerifier(alg, private.Public())
@@ -194,7 +229,7 @@ func (d directory) write(alg Algorithm, private crypto.Signer) error {
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(string(d), ".new-*") // mode 0600
+	temp, err := os.CreateTemp(string(d), tempPrefix+"*") // mode 0600
 	if err != nil {
 		return err
 	}

@@ -115,6 +115,9 @@ func Open(cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key directory %s: %w", cfg.Dir, err)
 	}
+	if err := dir.sweep(); err != nil {
+		return nil, fmt.Errorf("key directory %s: %w", cfg.Dir, err)
+	}
 	found, err := dir.load()
 	if err != nil {
 		return nil, err

@@ -10,12 +10,14 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -248,6 +250,31 @@ func TestADirectoryThatOthersCanWriteToIsRefused(t *testing.T) {
 	}
 	if _, err := keys.Open(keys.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "chmod 700") {
 		t.Errorf("Open = %v, want a refusal that says chmod 700", err)
+	}
+}
+
+func TestAPipeInThePlaceOfAKeyIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "key.pem"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keys.Open(keys.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "no regular file") {
+		t.Errorf("Open = %v, want a refusal", err)
+	}
+}
+
+func TestWhatAKilledProcessLeftIsRemoved(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "[a-b") // no pattern
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(dir, ".new-123")
+	if err := os.WriteFile(left, encodePEM(t, newEd25519(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open(t, keys.Config{Dir: dir})
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is still there: %v", left, err)
 	}
 }
 
