@@ -127,6 +127,7 @@ type API struct {
 	scrape        http.Handler
 	params        sync.Pool // of *chi.Context
 	contracts     contracts
+	docs          map[string]*docsFile // by name
 	public, admin *Listener
 }
 
@@ -161,7 +162,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
-	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}}
+	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs()}
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	if err := a.contracts.load(cfg.Version); err != nil {
 		return nil, err
