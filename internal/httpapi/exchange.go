@@ -42,6 +42,7 @@ type exchange struct {
 	kind           fault.Kind // of the refusal
 	model, version string     // for the access line
 	body           *buffer
+	claimed        int64 // of the budget for bodies
 
 	idValue, rateValue, lengthValue [1]string // of headers
 }
@@ -252,8 +253,7 @@ func (x *exchange) finish(ctx context.Context, v any) {
 	if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // the value that net/http itself compares
 		answered = x.panicked(ctx, v)
 	}
-	buffers.Put(x.body)
-	x.body = nil
+	x.releaseBody()
 	x.listener.api.params.Put(x.params)
 	x.observe()
 	if !answered {
