@@ -116,10 +116,10 @@ func (l *Limiter) Rate() Rate { return l.rate }
 // client of IPv6 must also be within the rate of its site; the result is the
 // client's own unless it is the site that refuses.
 func (l *Limiter) Take(ctx context.Context, client netip.Addr) Result {
-	switch client = client.Unmap(); {
+	switch {
 	case l.rate.Off():
 		return Result{Allowed: true}
-	case client.Is6():
+	case client.Is6() && !client.Is4In6():
 		return l.takeV6(ctx, Key(client), siteKey(client))
 	default:
 		return l.v4.take(ctx, Key(client))
