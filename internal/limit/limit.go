@@ -53,18 +53,8 @@ func newCounter(s *store, rate Rate) counter {
 }
 
 // take counts one request of key.
-func (c counter) take(ctx context.Context, key string) Result {
+func (c *counter) take(ctx context.Context, key string) Result {
 	state, err := c.Get(ctx, key)
-	return c.result(state, err)
-}
-
-// peek says how key stands without counting.
-func (c counter) peek(ctx context.Context, key string) Result {
-	state, err := c.Peek(ctx, key)
-	return c.result(state, err)
-}
-
-func (c counter) result(state limiter.Context, err error) Result {
 	return Result{
 		Allowed:   err == nil && !state.Reached,
 		Limit:     c.Rate.Limit,
@@ -72,6 +62,13 @@ func (c counter) result(state limiter.Context, err error) Result {
 		Window:    c.Rate.Period,
 		Reset:     time.Duration(state.Reset) * time.Second,
 	}
+}
+
+// left says without counting whether key has some of its rate left, and how
+// long its window lasts.
+func (c *counter) left(ctx context.Context, key string) (bool, time.Duration) {
+	state, err := c.Peek(ctx, key)
+	return err == nil && state.Remaining > 0, time.Duration(state.Reset) * time.Second
 }
 
 // Result is the answer to one request.
@@ -131,11 +128,11 @@ func (l *Limiter) Take(ctx context.Context, client netip.Addr) Result {
 // their memory; and what a client's own rate refuses is not counted against the
 // neighbors.
 func (l *Limiter) takeV6(ctx context.Context, client, site string) Result {
-	if l.sites.peek(ctx, site).Remaining == 0 {
+	if left, _ := l.sites.left(ctx, site); !left {
 		// Counting it marks the site as an offender, which is never forgotten.
 		if r := l.sites.take(ctx, site); !r.Allowed {
-			if own := l.v6.peek(ctx, client); own.Remaining == 0 {
-				r.Reset = max(r.Reset, own.Reset)
+			if left, reset := l.v6.left(ctx, client); !left {
+				r.Reset = max(r.Reset, reset)
 			}
 			return r
 		}
