@@ -497,7 +497,9 @@ func TestClientAddress(t *testing.T) {
 		"Forwarded, obfuscated":         {"10.0.0.0/8", "10.0.0.1:1", nil, []string{"for=_hidden"}, "10.0.0.1"},
 		"Forwarded twice in one":        {"10.0.0.0/8", "10.0.0.1:1", nil, []string{"for=192.0.2.1;for=192.0.2.2"}, "10.0.0.1"},
 		"both agree":                    {"10.0.0.0/8", "10.0.0.1:1", []string{"192.0.2.1"}, []string{"for=192.0.2.1"}, "192.0.2.1"},
-		"both, and one is forged":       {"10.0.0.0/8", "10.0.0.1:1", []string{"192.0.2.1"}, []string{"for=192.0.2.2"}, "10.0.0.1"},
+		"both, and one is forged":       {"10.0.0.0/8", "10.0.0.1:1", []string{"192.0.2.1"}, []string{"for=192.0.2.2"}, "192.0.2.1"},
+		"both, and one is nonsense":     {"10.0.0.0/8", "10.0.0.1:1", []string{"192.0.2.1"}, []string{"nonsense"}, "192.0.2.1"},
+		"both, neither can be read":     {"10.0.0.0/8", "10.0.0.1:1", []string{"nonsense"}, []string{"for=192.0.2.2"}, "10.0.0.1"},
 		"other headers do not count":    {"10.0.0.0/8", "10.0.0.1:1", nil, nil, "10.0.0.1"},
 		"a Unix socket":                 {"10.0.0.0/8", "@", []string{"192.0.2.1"}, nil, ""},
 	} {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"onnxgate/internal/fault"
@@ -31,8 +32,10 @@ type buffer struct{ B []byte }
 // bufferPool hands out empty buffers.
 type bufferPool struct{ pool sync.Pool }
 
-// buffers is shared by all: what it hands out is empty and belongs to nobody.
-var buffers bufferPool
+// The pools are shared by all: what they hand out is empty and belongs to
+// nobody. A body begins in a buffer of heads, which are small, so that all that
+// is larger is counted.
+var buffers, heads bufferPool
 
 func (p *bufferPool) Get() *buffer {
 	if b, ok := p.pool.Get().(*buffer); ok {
@@ -48,9 +51,27 @@ func (p *bufferPool) Put(b *buffer) {
 	}
 }
 
+// budget is memory that is shared out, in bytes.
+type budget struct{ free atomic.Int64 }
+
+// take claims n bytes, and reports false when so many are not free.
+func (b *budget) take(n int64) bool {
+	for {
+		free := b.free.Load()
+		if free < n {
+			return false
+		}
+		if b.free.CompareAndSwap(free, free-n) {
+			return true
+		}
+	}
+}
+
+func (b *budget) give(n int64) { b.free.Add(n) }
+
 // readBody reads the whole body of a request, which must be of the media type
 // and at most as long as the route allows. The bytes are valid until the answer
-// is sent. Faults: UnsupportedMedia, TooLarge, BadRequest, Canceled.
+// is sent. Faults: UnsupportedMedia, TooLarge, BadRequest, Unavailable, Canceled.
 func (x *exchange) readBody(media string) ([]byte, error) {
 	r := x.request
 	if err := checkMedia(r.Header, media); err != nil {
@@ -60,17 +81,19 @@ func (x *exchange) readBody(media string) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, x.tooLarge(limit) // before "100 Continue": nothing is read
 	}
-	x.body = buffers.Get()
+	x.body = heads.Get()
 	x.allowTime()
 	// One byte more than announced: reading it is what finds the end.
 	if want := min(r.ContentLength, firstRead) + 1; int64(cap(x.body.B)) < want {
 		x.body.B = make([]byte, 0, want)
 	}
 	for {
-		b := x.body.B
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+		if len(x.body.B) == cap(x.body.B) {
+			if err := x.growBody(limit); err != nil {
+				return nil, err
+			}
 		}
+		b := x.body.B
 		n, err := r.Body.Read(b[len(b):cap(b)])
 		x.body.B = b[:len(b)+n]
 		if int64(len(x.body.B)) > limit {
@@ -85,6 +108,61 @@ func (x *exchange) readBody(media string) ([]byte, error) {
 	}
 }
 
+// growBody makes room behind a full buffer: for all that was announced, now that
+// the client has shown that it sends, or for half as much again. What is beyond
+// the first part of a body must fit into the memory for all. Faults: Unavailable.
+func (x *exchange) growBody(limit int64) error {
+	have := int64(cap(x.body.B))
+	if have <= firstRead {
+		b := make([]byte, len(x.body.B), min(2*have, firstRead+1))
+		copy(b, x.body.B)
+		x.body.B = b
+		return nil
+	}
+	want := min(have+have/2, limit+1)
+	if n := x.request.ContentLength; n >= have {
+		want = n + 1
+	}
+	larger := buffers.Get()
+	size := max(want, int64(cap(larger.B)))
+	if size > limit+1 {
+		larger, size = &buffer{}, want // not one that claims more than the body may
+	}
+	claim := size - (firstRead + 1) - x.claimed
+	if !x.listener.api.bodies.take(claim) {
+		buffers.Put(larger)
+		x.drain()
+		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large bodies are on their way at once; try again, or send fewer rows in each"}
+	}
+	x.claimed += claim
+	if int64(cap(larger.B)) < want {
+		larger.B = make([]byte, 0, want)
+	}
+	larger.B = append(larger.B, x.body.B...)
+	putBody(x.body)
+	x.body = larger
+	return nil
+}
+
+// putBody keeps the buffer of a body for another one.
+func putBody(b *buffer) {
+	if b != nil && cap(b.B) <= firstRead+1 {
+		heads.Put(b)
+		return
+	}
+	buffers.Put(b)
+}
+
+// releaseBody gives back what the body takes.
+func (x *exchange) releaseBody() {
+	putBody(x.body)
+	x.body = nil
+	if x.claimed > 0 {
+		x.listener.api.bodies.give(x.claimed)
+		x.claimed = 0
+	}
+}
+
 // allowTime gives a long body, or one of unknown length, as long as its route
 // takes at most. What is short must come in the time that the server gives to
 // every request.
@@ -95,17 +173,23 @@ func (x *exchange) allowTime() {
 	}
 }
 
-// tooLarge refuses a body. Over HTTP/2 it first takes some of what is still on
-// its way, into nothing: an answer makes net/http reset the stream, and clients
-// that are still sending then lose the answer. Over HTTP/1.1 net/http does that
-// by itself, and who announced "100-continue" sends nothing.
+// tooLarge refuses a body for its length.
 func (x *exchange) tooLarge(limit int64) error {
+	x.drain()
+	return fault.Newf(fault.TooLarge, "The body must be at most %d bytes", limit)
+}
+
+// drain goes before the refusal of a body. Over HTTP/2 it takes some of what is
+// still on its way, into nothing: an answer makes net/http reset the stream, and
+// clients that are still sending then lose the answer. Over HTTP/1.1 net/http
+// does that by itself, and who announced "100-continue" sends nothing.
+func (x *exchange) drain() {
 	if r := x.request; r.ProtoMajor == 2 && r.Header["Expect"] == nil {
+		x.releaseBody() // nobody reads what came
 		// Where deadlines cannot be set, the server's own ends the wait.
 		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(x.start.Add(drainTime))
 		_, _ = io.CopyN(io.Discard, r.Body, drainBody) // the refusal stands, however it ends
 	}
-	return fault.Newf(fault.TooLarge, "The body must be at most %d bytes", limit)
 }
 
 // readFault says why a body did not arrive.

@@ -21,28 +21,23 @@ func (p proxies) contain(addr netip.Addr) bool {
 
 // clientAddr returns the address that the request came from: the peer of the
 // connection, or, when that is a trusted proxy, the nearest address in
-// X-Forwarded-For or Forwarded (RFC 7239) that is none. What cannot be read, or
-// two headers that disagree, leave the peer: whoever wrote them is not to
-// choose under which address he is counted.
+// X-Forwarded-For that is none; Forwarded (RFC 7239) counts where there is no
+// X-Forwarded-For. When both are there, the proxy wrote the one and let the
+// client's own pass in the other, and it is X-Forwarded-For that proxies write.
+// What cannot be read leaves the peer: whoever wrote it is not to choose under
+// which address he is counted.
 func (p proxies) clientAddr(r *http.Request) netip.Addr {
 	peer := peerAddr(r.RemoteAddr)
 	if len(p) == 0 || !p.contain(peer) {
 		return peer
 	}
-	xff, hasXFF := r.Header["X-Forwarded-For"]
-	forwarded, hasForwarded := r.Header["Forwarded"]
-	client := peer
-	if hasXFF {
-		client = p.nearest(peer, xff, bareNode)
+	if lines, has := r.Header["X-Forwarded-For"]; has {
+		return p.nearest(peer, lines, bareNode)
 	}
-	if hasForwarded {
-		other := p.nearest(peer, forwarded, forwardedNode)
-		if hasXFF && other != client {
-			return peer
-		}
-		client = other
+	if lines, has := r.Header["Forwarded"]; has {
+		return p.nearest(peer, lines, forwardedNode)
 	}
-	return client
+	return peer
 }
 
 // nearest walks the hops from the right to the first that is not trusted.

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -390,6 +392,32 @@ func TestDocsAreWholeAndFetchNothingFromElsewhere(t *testing.T) {
 	}
 	if got := f.do(request{method: "GET", path: "/docs/nothing.js"}); got.StatusCode != http.StatusNotFound {
 		t.Errorf("unknown file: %d", got.StatusCode)
+	}
+}
+
+func TestDocsAreUnpackedOnce(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) { c.Docs = true })
+	get := func() int {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://localhost/docs/swagger-ui-bundle.js", http.NoBody)
+		r.RequestURI = r.URL.Path
+		w := &recorderless{header: http.Header{}}
+		f.api.Public().ServeHTTP(w, r)
+		return w.n
+	}
+	size := get()
+	if size < 500_000 {
+		t.Fatalf("%d bytes, want the whole script", size)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		if n := get(); n != size {
+			t.Fatalf("%d bytes, then %d", size, n)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > uint64(size) {
+		t.Errorf("ten more answers took %d bytes of memory", took)
 	}
 }
 

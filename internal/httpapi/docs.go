@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/swaggest/swgui/v5/static"
 
@@ -49,6 +50,35 @@ var (
 	varyEncoding = []string{"Accept-Encoding"}
 )
 
+// docsFile is an asset that is read, and unpacked, when it is first asked for and
+// then kept.
+type docsFile struct {
+	asset
+
+	stored, plain func() ([]byte, error)
+}
+
+// loadDocs prepares all assets.
+func loadDocs() map[string]*docsFile {
+	files := make(map[string]*docsFile, len(docsAssets))
+	for name, a := range docsAssets {
+		f := &docsFile{asset: a}
+		f.stored = sync.OnceValues(func() ([]byte, error) { return fs.ReadFile(a.files, a.path) })
+		f.plain = f.stored
+		if a.gzipped {
+			f.plain = sync.OnceValues(func() ([]byte, error) {
+				data, err := f.stored()
+				if err != nil {
+					return nil, err
+				}
+				return gunzip(data)
+			})
+		}
+		files[name] = f
+	}
+	return files
+}
+
 // docsPage shows the page.
 func (*API) docsPage(_ context.Context, x *exchange) error {
 	page, err := docsFiles.ReadFile("docs/index.html")
@@ -63,25 +93,25 @@ func (*API) docsPage(_ context.Context, x *exchange) error {
 }
 
 // docsAsset sends a file of the page.
-func (*API) docsAsset(_ context.Context, x *exchange) error {
-	a, ok := docsAssets[x.param("asset")]
+func (a *API) docsAsset(_ context.Context, x *exchange) error {
+	f, ok := a.docs[x.param("asset")]
 	if !ok {
 		return fault.New(fault.NotFound, "")
 	}
-	data, err := fs.ReadFile(a.files, a.path)
-	if err != nil {
-		return fmt.Errorf("read the documentation: %w", err)
-	}
-	h := x.Header()
-	if a.gzipped {
+	h, load := x.Header(), f.plain
+	if f.gzipped {
 		h["Vary"] = append(h["Vary"], varyEncoding...)
 		if acceptsGzip(x.request.Header["Accept-Encoding"]) {
 			h["Content-Encoding"] = encodingGzip
-		} else if data, err = gunzip(data); err != nil {
-			return fmt.Errorf("unpack the documentation: %w", err)
+			load = f.stored
 		}
 	}
-	h["Content-Type"] = a.contentType
+	data, err := load()
+	if err != nil {
+		delete(h, "Content-Encoding") // the answer is another one
+		return fmt.Errorf("read the documentation: %w", err)
+	}
+	h["Content-Type"] = f.contentType
 	x.send(http.StatusOK, data)
 	return nil
 }

@@ -42,6 +42,7 @@ type exchange struct {
 	kind           fault.Kind // of the refusal
 	model, version string     // for the access line
 	body           *buffer
+	claimed        int64 // of the budget for bodies
 
 	idValue, rateValue, lengthValue [1]string // of headers
 }
@@ -80,10 +81,7 @@ func (x *exchange) within(parent context.Context) context.Context {
 func (l *Listener) admit(x *exchange, r *http.Request) error {
 	h := x.Header()
 	secure(h)
-	if len(r.TransferEncoding) > 0 {
-		// net/http has dropped a Content-Length that stood beside it. Whoever is
-		// in front may have read that one instead, so what follows on this
-		// connection is nobody's request (RFC 9112 section 6.1).
+	if ambiguousEnd(r) {
 		h["Connection"] = closing
 	}
 	local := isLoopbackHost(r.Host)
@@ -102,6 +100,12 @@ func (l *Listener) admit(x *exchange, r *http.Request) error {
 	h["X-Request-Id"] = x.idValue[:]
 	if misdirected {
 		return fault.New(fault.Misdirected, "")
+	}
+	if len(r.RequestURI) > maxTarget {
+		return fault.Newf(fault.BadRequest, "The path and the query must have at most %d bytes", maxTarget)
+	}
+	if oversized(r.Header) {
+		return fault.Newf(fault.BadRequest, "The header must have at most %d fields, and %d bytes", maxFields, maxHeader)
 	}
 	if _, ok := canonicalPath(r.RequestURI); !ok {
 		return fault.New(fault.BadRequest, "The path must be written in its one form: no trailing or double slash, no dot segment, nothing percent-encoded")
@@ -249,8 +253,7 @@ func (x *exchange) finish(ctx context.Context, v any) {
 	if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // the value that net/http itself compares
 		answered = x.panicked(ctx, v)
 	}
-	buffers.Put(x.body)
-	x.body = nil
+	x.releaseBody()
 	x.listener.api.params.Put(x.params)
 	x.observe()
 	if !answered {

@@ -67,6 +67,28 @@ func isPort(s string) bool {
 	return true
 }
 
+// ambiguousEnd reports whether whoever is in front may see another end of the
+// request than net/http does, so that what follows on the connection is nobody's
+// request and must not be read (RFC 9112 section 6.1). Of a chunked request
+// net/http has dropped a Content-Length that stood beside; of one of HTTP/1.0 it
+// has dropped a Transfer-Encoding.
+func ambiguousEnd(r *http.Request) bool {
+	return len(r.TransferEncoding) > 0 || r.ProtoMajor == 1 && r.ProtoMinor == 0
+}
+
+// oversized reports whether a header has too many fields or bytes. net/http
+// counts with some slack, and no fields.
+func oversized(h http.Header) bool {
+	fields, size := 0, 0
+	for name, values := range h {
+		fields += len(values)
+		for _, value := range values {
+			size += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	return fields > maxFields || size > maxHeader
+}
+
 // canonicalPath returns the path of a request target when it is in the one
 // form that is served: absolute, made of letters, digits and "-._~", without an
 // empty, "." or ".." segment, without a slash at its end, and nothing

@@ -94,6 +94,9 @@ type Config struct {
 	Docs bool
 	// MaxBody is the longest body of a prediction, in bytes; 0 is 8 MiB.
 	MaxBody int64
+	// BodyMemory is how many bytes all bodies in flight may take beyond the
+	// first 64 KiB of each; 0 is 64 MiB. The longest body always fits.
+	BodyMemory int64
 	// MaxRows is how many rows one prediction may have; 0 is 10,000.
 	MaxRows int
 	// Version is what the contract says about the server.
@@ -113,8 +116,9 @@ type Settings struct {
 
 // The defaults of Config.
 const (
-	DefaultMaxBody = 8 << 20
-	DefaultMaxRows = 10_000
+	DefaultMaxBody    = 8 << 20
+	DefaultMaxRows    = 10_000
+	DefaultBodyMemory = 64 << 20
 )
 
 // API is the HTTP API of one server.
@@ -127,6 +131,8 @@ type API struct {
 	scrape        http.Handler
 	params        sync.Pool // of *chi.Context
 	contracts     contracts
+	docs          map[string]*docsFile // by name
+	bodies        budget
 	public, admin *Listener
 }
 
@@ -158,10 +164,14 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = DefaultMaxBody
 	}
+	if cfg.BodyMemory == 0 {
+		cfg.BodyMemory = DefaultBodyMemory
+	}
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
-	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}}
+	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs()}
+	a.bodies.free.Store(max(cfg.BodyMemory, cfg.MaxBody))
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	if err := a.contracts.load(cfg.Version); err != nil {
 		return nil, err

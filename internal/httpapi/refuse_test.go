@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -363,6 +364,82 @@ func TestSmuggledRequestsAreRefused(t *testing.T) {
 		got := f.raw("POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer admin\r\nContent-Type: application/json\r\n" + text)
 		if strings.Contains(got, "HTTP/1.1 200") || strings.Count(got, "HTTP/1.1 ") > 1 {
 			t.Errorf("%s: %.300q", name, got)
+		}
+	}
+}
+
+func TestLongTargetsAndHeadersAreRefused(t *testing.T) {
+	f := newAPI(t, nil).serve()
+	many := func(n int) http.Header {
+		h := http.Header{}
+		for i := range n {
+			h.Set(fmt.Sprintf("X-%d", i), "1")
+		}
+		return h
+	}
+	same := func(n int) http.Header { return http.Header{"X-A": slices.Repeat([]string{"1"}, n)} }
+	long := func(n int) http.Header { return http.Header{"X-A": {strings.Repeat("a", n)}} }
+	const query = "/livez?"
+	for name, tc := range map[string]struct {
+		q      request
+		want   int
+		detail string
+	}{
+		"the longest query":         {request{path: query + strings.Repeat("a", 8192-len(query))}, 200, ""},
+		"one byte more":             {request{path: query + strings.Repeat("a", 8193-len(query))}, 400, "The path and the query must have at most 8192 bytes"},
+		"a long path":               {request{path: "/" + strings.Repeat("a", 9000)}, 400, "The path and the query must have at most 8192 bytes"},
+		"many fields":               {request{path: "/livez", header: many(90)}, 200, ""},
+		"too many fields":           {request{path: "/livez", header: many(101)}, 400, "The header must have at most 100 fields, and 16384 bytes"},
+		"one field many times":      {request{path: "/livez", header: same(90)}, 200, ""},
+		"one field too many times":  {request{path: "/livez", header: same(101)}, 400, "The header must have at most 100 fields, and 16384 bytes"},
+		"a long field":              {request{path: "/livez", header: long(15_900)}, 200, ""},
+		"another host comes before": {request{path: "/livez", host: "evil.example", header: many(101)}, 421, problemDetailMisdirected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.q.method = "GET"
+			got := f.do(tc.q)
+			if got.StatusCode != tc.want {
+				t.Fatalf("%d %.300s, want %d", got.StatusCode, got.body, tc.want)
+			}
+			if tc.want != 200 && got.json(t)["detail"] != tc.detail {
+				t.Errorf("%s, want %q", got.body, tc.detail)
+			}
+		})
+	}
+	if got := f.do(request{method: "POST", path: "/token", header: many(101)}); got.StatusCode != http.StatusBadRequest || got.json(t)["error"] != "invalid_request" {
+		t.Errorf("token: %d %s", got.StatusCode, got.body)
+	}
+}
+
+func TestHeaderWithTooManyBytesIsRefused(t *testing.T) {
+	f := newAPI(t, nil).serve()
+	for size, want := range map[int]string{
+		16_200: "HTTP/1.1 401 ",
+		16_385: "HTTP/1.1 400 ",
+		19_000: "HTTP/1.1 400 ",
+		30_000: "HTTP/1.1 431 ", // net/http itself reads no further
+	} {
+		got := f.raw("GET /models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer " + strings.Repeat("a", size) + "\r\n\r\n")
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%d bytes: %.400q, want %s", size, got, want)
+		}
+	}
+}
+
+const problemDetailMisdirected = "This server answers on its own machine alone; call it as localhost or 127.0.0.1"
+
+func TestNothingIsReadBehindARequestWhoseEndIsInDoubt(t *testing.T) {
+	f := newAPI(t, nil).serve()
+	const hidden = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	const auth = "Host: localhost\r\nAuthorization: Bearer admin\r\nContent-Type: application/json\r\n"
+	for name, text := range map[string]string{
+		"chunked and a length": "POST /predict HTTP/1.1\r\n" + auth + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
+		"chunked, on a GET":    "GET /livez HTTP/1.1\r\n" + auth + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
+		"chunked in HTTP/1.0":  "GET /livez HTTP/1.0\r\n" + auth + "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + hidden,
+	} {
+		got := f.raw(text)
+		if n := strings.Count(got, "HTTP/1."); n != 1 || !strings.Contains(got, "\r\nConnection: close\r\n") {
+			t.Errorf("%s: %d answers: %.600q", name, n, got)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 // any token: 16 KiB.
 const (
 	maxHeader = 16 << 10
+	maxFields = 100
+	maxTarget = 8 << 10 // of the path and the query
 	// readTime is for the header and a short body together; a route gives a
 	// long one more.
 	readTime         = 10 * time.Second

@@ -19,7 +19,10 @@ import (
 type Config struct {
 	// Rate is the limit; the zero value admits everything.
 	Rate Rate
-	// Clients is how many clients are remembered at once; 0 is DefaultClients.
+	// Clients is how many IPv4 clients are remembered at once; 0 is
+	// DefaultClients. As many places again are there for IPv6, half of them for
+	// subscribers and half for sites, so that no number of IPv6 addresses,
+	// which are cheap, can take the place of an IPv4 client.
 	Clients int
 	// Now is the clock. It should give monotonic readings, as time.Now does:
 	// then a step of the wall clock moves no window.
@@ -28,9 +31,44 @@ type Config struct {
 
 // Limiter admits requests of clients at a rate. It is safe for concurrent use.
 type Limiter struct {
-	rate    Rate
-	store   *store
-	limiter *limiter.Limiter
+	rate Rate
+	// Each counts its own kind of key, in its own memory.
+	v4, v6, sites counter
+}
+
+// SiteFactor is how many times the rate a site of IPv6, the 65,536 subscribers
+// that share their first 48 bits, may use together: one customer is often given
+// all of them.
+const SiteFactor = 16
+
+// counter counts keys in a store at a rate.
+type counter struct {
+	*limiter.Limiter
+
+	store *store
+}
+
+func newCounter(s *store, rate Rate) counter {
+	return counter{Limiter: limiter.New(s, rate.ulule()), store: s}
+}
+
+// take counts one request of key.
+func (c *counter) take(ctx context.Context, key string) Result {
+	state, err := c.Get(ctx, key)
+	return Result{
+		Allowed:   err == nil && !state.Reached,
+		Limit:     c.Rate.Limit,
+		Remaining: state.Remaining,
+		Window:    c.Rate.Period,
+		Reset:     time.Duration(state.Reset) * time.Second,
+	}
+}
+
+// left says without counting whether key has some of its rate left, and how
+// long its window lasts.
+func (c *counter) left(ctx context.Context, key string) (bool, time.Duration) {
+	state, err := c.Peek(ctx, key)
+	return err == nil && state.Remaining > 0, time.Duration(state.Reset) * time.Second
 }
 
 // Result is the answer to one request.
@@ -50,32 +88,63 @@ type Result struct {
 
 // New returns a limiter with an empty memory.
 func New(cfg Config) *Limiter {
-	s := newStore(cfg.Clients, cfg.Now)
-	return &Limiter{rate: cfg.Rate, store: s, limiter: limiter.New(s, cfg.Rate.ulule())}
+	clients := cfg.Clients
+	if clients <= 0 {
+		clients = DefaultClients
+	}
+	return newLimiter(cfg.Rate, newStore(clients, cfg.Now), newStore(clients/2, cfg.Now), newStore(clients/2, cfg.Now))
+}
+
+func newLimiter(rate Rate, v4, v6, sites *store) *Limiter {
+	site := Rate{Requests: rate.Requests * SiteFactor, Window: rate.Window}
+	return &Limiter{rate: rate, v4: newCounter(v4, rate), v6: newCounter(v6, rate), sites: newCounter(sites, site)}
 }
 
 // WithRate returns a limiter at another rate that goes on with the counts of
 // l, so that a changed setting gives nobody a fresh start.
 func (l *Limiter) WithRate(rate Rate) *Limiter {
-	return &Limiter{rate: rate, store: l.store, limiter: limiter.New(l.store, rate.ulule())}
+	return newLimiter(rate, l.v4.store, l.v6.store, l.sites.store)
 }
 
 // Rate returns the limiter's rate.
 func (l *Limiter) Rate() Rate { return l.rate }
 
-// Take counts one request of the client and says whether it may go ahead.
+// Take counts one request of the client and says whether it may go ahead. A
+// client of IPv6 must also be within the rate of its site; the result is the
+// client's own unless it is the site that refuses.
 func (l *Limiter) Take(ctx context.Context, client netip.Addr) Result {
-	if l.rate.Off() {
+	switch {
+	case l.rate.Off():
 		return Result{Allowed: true}
+	case client.Is6() && !client.Is4In6():
+		return l.takeV6(ctx, Key(client), siteKey(client))
+	default:
+		return l.v4.take(ctx, Key(client))
 	}
-	state, err := l.limiter.Get(ctx, Key(client))
-	return Result{
-		Allowed:   err == nil && !state.Reached,
-		Limit:     l.rate.Requests,
-		Remaining: state.Remaining,
-		Window:    l.rate.Window,
-		Reset:     time.Duration(state.Reset) * time.Second,
+}
+
+// takeV6 counts a request of a client within a site. A site that has used its
+// rate up is refused before its clients are looked at, so that it cannot fill
+// their memory; and what a client's own rate refuses is not counted against the
+// neighbors.
+func (l *Limiter) takeV6(ctx context.Context, client, site string) Result {
+	if left, _ := l.sites.left(ctx, site); !left {
+		// Counting it marks the site as an offender, which is never forgotten.
+		if r := l.sites.take(ctx, site); !r.Allowed {
+			if left, reset := l.v6.left(ctx, client); !left {
+				r.Reset = max(r.Reset, reset)
+			}
+			return r
+		}
 	}
+	own := l.v6.take(ctx, client)
+	if !own.Allowed {
+		return own
+	}
+	if r := l.sites.take(ctx, site); !r.Allowed {
+		return r
+	}
+	return own
 }
 
 // Key returns what a client is counted under: an IPv4 address, or the first 64
@@ -93,4 +162,11 @@ func Key(client netip.Addr) string {
 	default:
 		return ""
 	}
+}
+
+// siteKey returns what the site of an IPv6 client is counted under: the first
+// 48 bits, which is what a site is given at most (RFC 6177 section 2).
+func siteKey(client netip.Addr) string {
+	b := client.As16()
+	return string(b[:6])
 }

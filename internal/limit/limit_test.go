@@ -243,6 +243,123 @@ func TestNewcomerIsRefusedOnlyWhenAllPlacesHoldOffenders(t *testing.T) {
 	}
 }
 
+// subscriber is the i-th /64 of the n-th /48.
+func subscriber(n, i int) netip.Addr {
+	return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, byte(n >> 8), byte(n), byte(i >> 8), byte(i), 15: 1})
+}
+
+func TestFloodFromTwoSitesLocksNobodyElseOut(t *testing.T) {
+	var c clock
+	l := limit.New(limit.Config{Rate: perMinute(5), Now: c.now})
+	bob := subscriber(7, 7)
+	for range 6 {
+		l.Take(t.Context(), bob)
+	}
+	admitted := 0
+	for i := range 80_000 {
+		for range 6 {
+			if l.Take(t.Context(), subscriber(i%2, i/2)).Allowed {
+				admitted++
+			}
+		}
+	}
+	if want := 2 * 5 * limit.SiteFactor; admitted != want {
+		t.Errorf("%d requests of two sites were admitted, want %d", admitted, want)
+	}
+	for i := range 200 {
+		if !l.Take(t.Context(), addr(i)).Allowed {
+			t.Fatalf("new IPv4 client %d is refused", i)
+		}
+		if !l.Take(t.Context(), subscriber(100+i, 0)).Allowed {
+			t.Fatalf("new IPv6 client %d is refused", i)
+		}
+	}
+	if l.Take(t.Context(), bob).Allowed {
+		t.Error("an offender was forgotten")
+	}
+}
+
+func TestFloodFromAllSitesLocksNoIPv4ClientOutAndIsBounded(t *testing.T) {
+	const clients = 4096
+	var c clock
+	l := limit.New(limit.Config{Rate: perMinute(1), Clients: clients, Now: c.now})
+	for range 2 {
+		l.Take(t.Context(), alice)
+		l.Take(t.Context(), subscriber(0, 0))
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range 200_000 {
+		for range 2 {
+			l.Take(t.Context(), subscriber(1+i/4, i))
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > clients*200 {
+		t.Errorf("memory grew by %d bytes for %d entries", grown, clients)
+	}
+	for i := range 200 {
+		if !l.Take(t.Context(), addr(i)).Allowed {
+			t.Fatalf("new IPv4 client %d is refused", i)
+		}
+	}
+	if l.Take(t.Context(), alice).Allowed || l.Take(t.Context(), subscriber(0, 0)).Allowed {
+		t.Error("an offender was forgotten")
+	}
+}
+
+func TestSubscribersOfOneSiteShareARate(t *testing.T) {
+	var c clock
+	l := limit.New(limit.Config{Rate: perMinute(2), Now: c.now})
+	take := func(n, i int, want limit.Result) {
+		t.Helper()
+		want.Window = time.Minute
+		if got := l.Take(t.Context(), subscriber(n, i)); got != want {
+			t.Errorf("subscriber %d of site %d: %+v, want %+v", i, n, got, want)
+		}
+	}
+	for range 1000 { // what its own rate refuses costs the neighbors nothing
+		l.Take(t.Context(), subscriber(0, 0))
+	}
+	take(0, 0, limit.Result{Limit: 2, Reset: time.Minute})
+	c.advance(10 * time.Second)
+	for i := 1; i < limit.SiteFactor; i++ {
+		take(0, i, limit.Result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
+		take(0, i, limit.Result{Allowed: true, Limit: 2, Remaining: 0, Reset: time.Minute})
+	}
+	// The site's window ends in 50 s, that of subscriber 1 ten seconds later.
+	take(0, 99, limit.Result{Limit: 2 * limit.SiteFactor, Reset: 50 * time.Second})
+	take(0, 1, limit.Result{Limit: 2 * limit.SiteFactor, Reset: time.Minute})
+	take(1, 99, limit.Result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
+	c.advance(50 * time.Second)
+	take(0, 99, limit.Result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
+	take(0, 1, limit.Result{Limit: 2, Reset: 10 * time.Second})
+	c.advance(10 * time.Second)
+	take(0, 1, limit.Result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
+}
+
+func TestRateOfASiteIsExactForParallelClients(t *testing.T) {
+	var c clock
+	l := limit.New(limit.Config{Rate: perMinute(10), Now: c.now})
+	var admitted atomic.Int64
+	var wg sync.WaitGroup
+	for worker := range 16 {
+		wg.Go(func() {
+			for i := range 1000 {
+				if l.Take(t.Context(), subscriber(0, worker*1000+i)).Allowed {
+					admitted.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := admitted.Load(); got != 10*limit.SiteFactor {
+		t.Errorf("%d requests of one site were admitted, want exactly %d", got, 10*limit.SiteFactor)
+	}
+}
+
 func BenchmarkTake(b *testing.B) {
 	for _, n := range []int{1, 10_000, 1_000_000} {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
@@ -255,4 +372,11 @@ func BenchmarkTake(b *testing.B) {
 			}
 		})
 	}
+	b.Run("IPv6", func(b *testing.B) {
+		l := limit.New(limit.Config{Rate: perMinute(limit.MaxRequests), Now: time.Now})
+		b.ReportAllocs()
+		for b.Loop() {
+			l.Take(b.Context(), subscriber(1, 1))
+		}
+	})
 }

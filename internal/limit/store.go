@@ -11,8 +11,8 @@ import (
 	limiter "github.com/ulule/limiter/v3"
 )
 
-// DefaultClients is how many clients a limiter remembers unless told
-// otherwise: about 6 MB when all of them came.
+// DefaultClients is how many clients of IPv4 a limiter remembers unless told
+// otherwise: about 6 MB when all of them came, and 6 MB for IPv6.
 const DefaultClients = 1 << 16
 
 // shards divide the memory, so that requests of different clients seldom wait
@@ -54,9 +54,6 @@ type entry struct {
 var _ limiter.Store = (*store)(nil)
 
 func newStore(clients int, now func() time.Time) *store {
-	if clients <= 0 {
-		clients = DefaultClients
-	}
 	s := &store{now: now, epoch: now(), seed: maphash.MakeSeed(), limit: max(1, clients/shards)}
 	for i := range s.shard {
 		s.shard[i].index = map[string]int{}
