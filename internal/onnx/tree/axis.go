@@ -87,6 +87,7 @@ func (f *forest) appendBounds(dst []uint64, n *node) []uint64 {
 	case BranchEQ, BranchNEQ:
 		return append(dst, below(n.value), above(n.value))
 	case BranchMember:
+		dst = slices.Grow(dst, 2*int(n.last-n.first))
 		for _, v := range f.members[n.first:n.last] {
 			dst = append(dst, below(v), above(v))
 		}
