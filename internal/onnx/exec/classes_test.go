@@ -23,29 +23,34 @@ func TestOutputsOfAClassifierKnowTheirClasses(t *testing.T) {
 	}{
 		"decision values": {
 			[]*onnx.Node{ML("LinearClassifier", Names("x"), Names("y", "z"), trained...)},
-			[]string{"rot", "weiß"}, true,
+			[]string{"rot", "weiß"},
+			true,
 		},
 		"decision values of a copy": {
 			[]*onnx.Node{
 				ML("LinearClassifier", Names("x"), Names("a", "b"), trained...),
 				Node("Identity", Names("a"), Names("y")), Node("Identity", Names("b"), Names("z")),
 			},
-			[]string{"rot", "weiß"}, true,
+			[]string{"rot", "weiß"},
+			true,
 		},
 		"transformed": {
 			[]*onnx.Node{ML("LinearClassifier", Names("x"), Names("y", "z"), append(trained, String("post_transform", "SOFTMAX"))...)},
-			[]string{"rot", "weiß"}, false,
+			[]string{"rot", "weiß"},
+			false,
 		},
 		"a binary row, on which softmax has no effect": {
 			[]*onnx.Node{ML("LinearClassifier", Names("x"), Names("y", "z"), Floats("coefficients", 1, -1), Floats("intercepts", 0), classes, String("post_transform", "SOFTMAX"))},
-			[]string{"rot", "weiß"}, true,
+			[]string{"rot", "weiß"},
+			true,
 		},
 		"normalised": {
 			[]*onnx.Node{
 				ML("LinearClassifier", Names("x"), Names("y", "b"), trained...),
 				ML("Normalizer", Names("b"), Names("z"), String("norm", "L1")),
 			},
-			[]string{"rot", "weiß"}, false,
+			[]string{"rot", "weiß"},
+			false,
 		},
 		"another operator between": {
 			[]*onnx.Node{
