@@ -183,7 +183,7 @@ func (b *diagrammer[T]) load(a *axis, state []byte) {
 		if left >= unsettled {
 			stretches := b.res.along(a, left)
 			for _, s := range stretches[1:] {
-				events = append(events, event{index(len(trees)), head[s.cell], s.left, s.change})
+				events = append(double(events), event{index(len(trees)), head[s.cell], s.left, s.change})
 				head[s.cell] = index(len(events) - 1)
 			}
 			left = stretches[0].left

@@ -53,7 +53,7 @@ const (
 	maxBlock = 256
 	// maxMembers bounds the members of a forest that becomes more than itself:
 	// the other layouts take some dozen times the memory of a set.
-	maxMembers = 1 << 16
+	maxMembers = 1 << 15
 )
 
 func (e *engine[T]) run(ctx context.Context, x []T, cols int, scores []T, labels []int32, rows int) error {
