@@ -72,7 +72,7 @@ func parseTreeEnsemble(n *Node) Kernel {
 		n.Failf("aggregate_function %d or post_transform %d is not known", aggregate, transform)
 	}
 	a := tree.AttributesV5{
-		Targets: int(n.Int("n_targets", 1)), Double: d == tensor.Float64, Columns: treeColumns(n),
+		Targets: int(n.Int("n_targets", 1)), Double: d == tensor.Float64, Columns: treeColumns(n), Budget: n.Trees,
 		Aggregate: tree.Aggregate(aggregate), Transform: tree.Transform(transform), //nolint:gosec // within a byte by the check above
 		Roots: n.Ints("tree_roots"), FeatureIDs: n.Ints("nodes_featureids"),
 		Modes: modesOf(n, n.Tensor("nodes_modes")), Splits: n.tensorFloats("nodes_splits"),
@@ -191,6 +191,7 @@ func treeAttributes(n *Node, votes string) tree.Attributes {
 	a := tree.Attributes{
 		Double:      n.Elem(0, mlElem...) == tensor.Float64,
 		Columns:     treeColumns(n),
+		Budget:      n.Trees,
 		TreeIDs:     n.Ints("nodes_treeids"),
 		NodeIDs:     n.Ints("nodes_nodeids"),
 		FeatureIDs:  n.Ints("nodes_featureids"),

@@ -27,7 +27,9 @@ func (g *grower) leaf(weight float32) int {
 	return i
 }
 
-func (g *grower) link(i, yes, no int) { g.a.TrueIDs[i], g.a.FalseIDs[i] = g.a.NodeIDs[yes], g.a.NodeIDs[no] }
+func (g *grower) link(i, yes, no int) {
+	g.a.TrueIDs[i], g.a.FalseIDs[i] = g.a.NodeIDs[yes], g.a.NodeIDs[no]
+}
 
 func (g *grower) end() { g.tree, g.next = g.tree+1, 0 }
 
@@ -223,6 +225,29 @@ func TestTheCostOfCompilingIsBounded(t *testing.T) {
 				t.Errorf("%d MiB allocated for %d nodes and %d members", took>>20, len(c.a.Modes), len(c.a.Members))
 			}
 		})
+	}
+}
+
+// TestEnsemblesOfAModelShareTheCost compiles the same forest often.
+func TestEnsemblesOfAModelShareTheCost(t *testing.T) {
+	const times = 40
+	a, plain := residualsOf(2, 100, 200, 20), residualsOf(2, 100, 200, 20)
+	plain.Budget, a.Budget = &Budget{work: maxWork + 1, bytes: maxMemory + 1}, new(Budget)
+	repeated := func(a *Attributes) uint64 {
+		return allocated(t, func() error {
+			for range times {
+				if _, err := Compile(*a); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if all, without := repeated(&a), repeated(&plain); all > without+2*maxMemory {
+		t.Errorf("%d MiB allocated, %d MiB without diagrams", all>>20, without>>20)
+	}
+	if a.Budget.work < maxWork && a.Budget.bytes < maxMemory {
+		t.Errorf("%+v spent: the forest is too small for this test", *a.Budget)
 	}
 }
 

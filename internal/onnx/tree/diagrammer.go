@@ -28,7 +28,11 @@ func newDiagram[T float](f *forest, o *options, finish *finisher[T], all []axis)
 	if f.shared || len(f.nodes) > maxSmall || f.features > maxSmall || o.targets > maxScores {
 		return nil
 	}
-	budget := newBudget(f)
+	budget := newBudget(f, o.budget)
+	defer budget.settle()
+	if budget.spent() {
+		return nil
+	}
 	leaves, number := f.leafNumbers()
 	b := &diagrammer[T]{
 		d: &diagram[T]{targets: o.targets, axes: f.byWeight(all)}, res: newResiduals(f, number, budget),

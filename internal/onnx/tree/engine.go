@@ -11,6 +11,7 @@ type options struct {
 	classifier  bool
 	oneColumn   bool
 	allPositive bool
+	budget      *Budget
 }
 
 // layout is an ensemble in the form that suits its size.
