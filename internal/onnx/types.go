@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -113,9 +114,10 @@ func (t *Type) String() string {
 }
 
 // FormatDims returns extents such as "[N,4]"; an unnamed free one is "?".
+// Of more axes than a model can have in earnest, it has the first.
 func FormatDims(dims []tensor.Dim) string {
-	parts := make([]string, len(dims))
-	for i, d := range dims {
+	parts := make([]string, min(len(dims), maxAxesShown))
+	for i, d := range dims[:len(parts)] {
 		switch {
 		case d.Size >= 0:
 			parts[i] = fmt.Sprint(d.Size)
@@ -125,7 +127,31 @@ func FormatDims(dims []tensor.Dim) string {
 			parts[i] = "?"
 		}
 	}
-	return "[" + strings.Join(parts, ",") + "]"
+	return "[" + strings.Join(parts, ",") + cutAxes(len(dims)) + "]"
+}
+
+// FormatShape returns extents as they may stand in a message, such as "[3 4]":
+// the first of them when they are many.
+func FormatShape[I int | int64](shape []I) string {
+	var b strings.Builder
+	for i, n := range shape[:min(len(shape), maxAxesShown)] {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(strconv.FormatInt(int64(n), 10))
+	}
+	return "[" + b.String() + cutAxes(len(shape)) + "]"
+}
+
+// maxAxesShown is how many extents go into a message.
+const maxAxesShown = 16
+
+// cutAxes returns what stands for the extents that are not shown.
+func cutAxes(axes int) string {
+	if axes <= maxAxesShown {
+		return ""
+	}
+	return fmt.Sprintf("… %d axes", axes)
 }
 
 // maxShown is how much of a name from a file goes into a message, in bytes.

@@ -8,6 +8,7 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/ops"
+	"onnxgate/internal/onnx/tree"
 	"onnxgate/internal/tensor"
 )
 
@@ -64,6 +65,7 @@ type compiler struct {
 	results  []int // values of the outputs
 	warnings []string
 	folded   int // bytes of folded constants
+	trees    tree.Budget
 }
 
 func (c *compiler) compile(operators []resolved) error {
@@ -144,6 +146,7 @@ func (c *compiler) node(n *onnx.Node, r resolved) error {
 		constant = constant && in[i].Const != nil
 	}
 	parsed := ops.NewNode(n, r.version, in)
+	parsed.Trees = &c.trees
 	var err error
 	if s.kernel, err = r.op.Parse(parsed, len(n.Outputs)); err != nil {
 		return err

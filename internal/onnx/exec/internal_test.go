@@ -3,6 +3,8 @@ package exec
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"onnxgate/internal/fault"
@@ -39,9 +41,26 @@ func TestAPanicInAKernelIsAnError(t *testing.T) {
 	if f := fault.As(err); f.Kind != fault.Internal || f.Msg != "the prediction failed" {
 		t.Errorf("%v: %v", f.Kind, err)
 	}
+	for _, want := range []string{"index out of range", "internal_test.go"} { // what, and where
+		if cause := fault.As(err).Err; cause == nil || !strings.Contains(cause.Error(), want) {
+			t.Errorf("the cause %v does not say %q", cause, want)
+		}
+	}
 	p.steps[0].kernel = sound
 	if err := p.Run(t.Context(), in, out); err != nil {
 		t.Errorf("after the panic: %v", err)
+	}
+}
+
+func TestAShapeOfManyAxesIsNotEchoed(t *testing.T) {
+	x, err := tensor.New(slices.Repeat(tensor.Shape{1}, 100_000), []float32{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = adder(t).Run(t.Context(), []*tensor.Tensor{x}, []*tensor.Tensor{{}})
+	f := fault.As(err)
+	if f == nil || f.Kind != fault.Content || len(f.Msg) > 200 || !strings.Contains(f.Msg, "100000 axes") {
+		t.Errorf("error %.300v", err)
 	}
 }
 

@@ -8,6 +8,9 @@
 package exec
 
 import (
+	"fmt"
+	"runtime/debug"
+
 	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/decode"
@@ -19,7 +22,7 @@ import (
 func Load(data []byte, limits onnx.Limits) (p *Program, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			p, err = nil, fault.Newf(fault.Internal, "the engine failed on this model: %v", r)
+			p, err = nil, fault.Wrap(fault.Internal, "the engine failed on this model", recovered(r))
 		}
 	}()
 	m, err := decode.Model(data, limits)
@@ -28,3 +31,15 @@ func Load(data []byte, limits onnx.Limits) (p *Program, err error) {
 	}
 	return Compile(m, limits)
 }
+
+// recovered returns the error of a panic for the log: with the stack, which is
+// that of the panic as long as the deferred function that recovers it calls
+// this.
+func recovered(r any) error {
+	stack := debug.Stack()
+	return fmt.Errorf("panic: %v\n%s", r, stack[:min(len(stack), maxStack)])
+}
+
+// maxStack bounds the bytes of a stack that are kept. The place of the panic
+// is among the first.
+const maxStack = 8 << 10

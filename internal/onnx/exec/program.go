@@ -118,7 +118,7 @@ func (p *Program) Run(ctx context.Context, in, out []*tensor.Tensor) (err error)
 	// A state that a kernel left by panic is not used again.
 	defer func() {
 		if r := recover(); r != nil {
-			err = fault.Wrap(fault.Internal, "the prediction failed", fmt.Errorf("panic in a kernel: %v", r))
+			err = fault.Wrap(fault.Internal, "the prediction failed", recovered(r))
 		}
 	}()
 	s.budget.Left = p.memory
@@ -205,5 +205,5 @@ func (p *Program) shapeError(s *tensor.Spec, shape tensor.Shape) error {
 	if s.Ranked {
 		want = onnx.FormatDims(s.Dims)
 	}
-	return fault.Newf(fault.Content, "input %s must have shape %s, not %v", onnx.Quote(s.Name), want, slices.Clone(shape))
+	return fault.Newf(fault.Content, "input %s must have shape %s, not %s", onnx.Quote(s.Name), want, onnx.FormatShape(shape))
 }

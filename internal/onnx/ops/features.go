@@ -128,7 +128,7 @@ func scale[S number, C floating](s scaler) Kernel {
 	return func(ctx context.Context, f *Frame) error {
 		shape := f.In(0).Shape()
 		if s.width > 1 && (len(shape) == 0 || len(shape) > 2 || shape[len(shape)-1] != s.width) {
-			return fault.Newf(fault.Content, "an input of shape %v does not have the %d features that are scaled", slices.Clone(shape), s.width)
+			return fault.Newf(fault.Content, "an input of shape %s does not have the %d features that are scaled", onnx.FormatShape(shape), s.width)
 		}
 		dst, err := Output[float32](f, 0, shape...)
 		if err != nil {

@@ -2,9 +2,9 @@ package ops
 
 import (
 	"context"
-	"slices"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx"
 	"onnxgate/internal/tensor"
 )
 
@@ -83,8 +83,8 @@ func (f *Frame) charge(d tensor.DType, shape tensor.Shape) error {
 	}
 	n, err := shape.Elements()
 	if err != nil || n > f.budget.Left/elementBytes[d] {
-		return fault.Newf(fault.Content, "the result of shape %v needs more memory than one prediction may take; send fewer rows",
-			slices.Clone(shape))
+		return fault.Newf(fault.Content, "the result of shape %s needs more memory than one prediction may take; send fewer rows",
+			onnx.FormatShape(shape))
 	}
 	f.budget.Left -= n * elementBytes[d]
 	return nil

@@ -2,7 +2,6 @@ package ops
 
 import (
 	"context"
-	"slices"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
@@ -53,7 +52,7 @@ func (l *linear) check(shape tensor.Shape) (int, error) {
 	}
 	rows, columns := matrix(shape)
 	if columns != l.features {
-		return 0, fault.Newf(fault.Content, "an input of shape %v does not have the %d features of the model", slices.Clone(shape), l.features)
+		return 0, fault.Newf(fault.Content, "an input of shape %s does not have the %d features of the model", onnx.FormatShape(shape), l.features)
 	}
 	return rows, nil
 }

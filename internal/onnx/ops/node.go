@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/tree"
 	"onnxgate/internal/tensor"
 )
 
@@ -29,6 +30,8 @@ type Node struct {
 	In []Value
 	// Out are the outputs: as many as the parse function sets.
 	Out []Value
+	// Trees is what the tree ensembles of the model share, or nil.
+	Trees *tree.Budget
 
 	attributes []onnx.Attribute
 	read       []bool

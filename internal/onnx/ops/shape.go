@@ -32,7 +32,7 @@ func product(dims []int) int {
 
 // shapeFault is the error of extents that only a run can know to be wrong.
 func shapeFault(what string, shape tensor.Shape) error {
-	return fault.Newf(fault.Content, "an input of shape %v does not fit: %s", slices.Clone(shape), what)
+	return fault.Newf(fault.Content, "an input of shape %s does not fit: %s", onnx.FormatShape(shape), what)
 }
 
 // sizes returns dims as extents when all are fixed.
@@ -199,7 +199,7 @@ func parseReshapeAttribute(n *Node) Kernel {
 // input has it already.
 func reshapeTo(n *Node, d tensor.DType, want []int64, allowZero bool) Kernel {
 	if !validShape(want) {
-		n.Failf("the shape %v is not valid: extents are 0 or more, one may be -1, and there are at most %d", want, maxRank)
+		n.Failf("the shape %s is not valid: extents are 0 or more, one may be -1, and there are at most %d", onnx.FormatShape(want), maxRank)
 		return nil
 	}
 	in := &n.In[0].Type

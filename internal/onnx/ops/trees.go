@@ -72,7 +72,7 @@ func parseTreeEnsemble(n *Node) Kernel {
 		n.Failf("aggregate_function %d or post_transform %d is not known", aggregate, transform)
 	}
 	a := tree.AttributesV5{
-		Targets: int(n.Int("n_targets", 1)), Double: d == tensor.Float64,
+		Targets: int(n.Int("n_targets", 1)), Double: d == tensor.Float64, Columns: treeColumns(n), Budget: n.Trees,
 		Aggregate: tree.Aggregate(aggregate), Transform: tree.Transform(transform), //nolint:gosec // within a byte by the check above
 		Roots: n.Ints("tree_roots"), FeatureIDs: n.Ints("nodes_featureids"),
 		Modes: modesOf(n, n.Tensor("nodes_modes")), Splits: n.tensorFloats("nodes_splits"),
@@ -90,7 +90,6 @@ func parseTreeEnsemble(n *Node) Kernel {
 		n.Failf("%v", err)
 		return nil
 	}
-	n.checkColumns(e)
 	if d == tensor.Float64 {
 		return treeRegressor[float64](n, e)
 	}
@@ -175,15 +174,14 @@ func compileTrees(n *Node, a tree.Attributes) *tree.Ensemble {
 		n.Failf("%v", err)
 		return nil
 	}
-	n.checkColumns(e)
 	return e
 }
 
-// checkColumns fails when the input has fewer columns than the trees ask for.
-func (n *Node) checkColumns(e *tree.Ensemble) {
-	if _, columns := n.matrixType(); columns.Size >= 0 && columns.Size < e.Features() {
-		n.Failf("its trees use %d features, but its input has %d", e.Features(), columns.Size)
-	}
+// treeColumns returns how many features a row of input 0 has, or 0 when a run
+// tells.
+func treeColumns(n *Node) int {
+	_, columns := n.matrixType()
+	return max(columns.Size, 0)
 }
 
 // treeAttributes reads the attributes that the classifier and the regressor
@@ -192,6 +190,8 @@ func treeAttributes(n *Node, votes string) tree.Attributes {
 	n.Ignore("nodes_hitrates")
 	a := tree.Attributes{
 		Double:      n.Elem(0, mlElem...) == tensor.Float64,
+		Columns:     treeColumns(n),
+		Budget:      n.Trees,
 		TreeIDs:     n.Ints("nodes_treeids"),
 		NodeIDs:     n.Ints("nodes_nodeids"),
 		FeatureIDs:  n.Ints("nodes_featureids"),

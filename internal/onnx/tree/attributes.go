@@ -115,6 +115,11 @@ type Attributes struct {
 	// Double computes in float64. Set it when the input is of doubles or an
 	// attribute was given as a tensor of doubles.
 	Double bool
+	// Columns is how many features a row of the input has, 0 when that is not
+	// known before a run.
+	Columns int
+	// Budget is shared with the other ensembles of the model; nil for none.
+	Budget *Budget
 
 	Aggregate Aggregate // of a regressor; a classifier always sums
 	Transform Transform
@@ -144,6 +149,8 @@ type Attributes struct {
 type AttributesV5 struct {
 	Targets int
 	Double  bool // compute in float64: the input is of doubles
+	Columns int  // features of a row of the input, 0 when not known
+	Budget  *Budget
 
 	Aggregate Aggregate
 	Transform Transform

@@ -87,6 +87,7 @@ func (f *forest) appendBounds(dst []uint64, n *node) []uint64 {
 	case BranchEQ, BranchNEQ:
 		return append(dst, below(n.value), above(n.value))
 	case BranchMember:
+		dst = slices.Grow(dst, 2*int(n.last-n.first))
 		for _, v := range f.members[n.first:n.last] {
 			dst = append(dst, below(v), above(v))
 		}
@@ -109,6 +110,7 @@ func below(v float64) uint64 {
 // appendTurns appends the cells, but for cell 0, in which an answer that
 // changes after orders may be another than in the cell before.
 func (a *axis) appendTurns(dst []int, orders []uint64) []int {
+	dst = slices.Grow(dst, len(orders)+1)
 	for _, k := range orders {
 		if c := halve(a.bounds, 0, a.n, k) + 1; c < a.cells() {
 			dst = append(dst, c)

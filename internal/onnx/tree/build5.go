@@ -41,9 +41,9 @@ func build5(a *AttributesV5) (*forest, error) {
 	return f, f.check(func(n int32) (int64, int64) { return a.treeOf(n), int64(n) })
 }
 
-// treeOf returns the tree whose root is n, or 0: only roots are asked for.
+// treeOf returns the tree whose root is n, or -1.
 func (a *AttributesV5) treeOf(n int32) int64 {
-	return int64(max(0, slices.Index(a.Roots, int64(n))))
+	return int64(slices.Index(a.Roots, int64(n)))
 }
 
 func checkLengths5(a *AttributesV5) error {

@@ -1,6 +1,9 @@
 package tree
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // refuseDetail is the part of a refusal that follows the name of a node.
 func refuseDetail(format string, args ...any) error { return fmt.Errorf(format, args...) }
@@ -26,8 +29,7 @@ func (f *forest) check(where func(n int32) (tree, node int64)) error {
 		f.height = append(f.height, c.height[root]-1)
 	}
 	f.shared = c.edges+len(f.roots) != c.visited
-	c.dropUnmet()
-	return nil
+	return c.dropUnmet()
 }
 
 type visit uint8
@@ -47,11 +49,12 @@ type checker struct {
 	height         []int32 // nodes on the longest path down to a leaf
 	owner          []int32 // the tree that a visited node was met in
 	stack          []int32
-	tree           int32
+	root, tree     int32 // of the walk; tree is unmet for one that begins at no root
 	edges, visited int
 }
 
 func (c *checker) visit(root int32) error {
+	c.root = root
 	if c.state[root] == unseen {
 		c.push(root)
 	} else if c.f.nodes[root].mode != Leaf {
@@ -81,15 +84,29 @@ func (c *checker) visit(root int32) error {
 	return nil
 }
 
-// dropUnmet makes leaves without votes of the branches that no walk meets, such
-// as a ring of them, so that they have no say in what a row must have.
-func (c *checker) dropUnmet() {
-	for i, s := range c.state {
+// dropUnmet makes leaves without votes of the branches that no root leads to,
+// so that they have no say in what a row must have. It refuses a ring of them.
+func (c *checker) dropUnmet() error {
+	features, met := c.f.features, slices.Clone(c.state)
+	c.tree = unmet
+	for i := range c.state {
+		if c.state[i] == unseen && c.f.nodes[i].mode != Leaf {
+			if err := c.visit(index(i)); err != nil {
+				return err
+			}
+		}
+	}
+	c.f.features = features
+	for i, s := range met {
 		if n := &c.f.nodes[i]; s == unseen && n.mode != Leaf {
 			*n = node{mode: Leaf}
 		}
 	}
+	return nil
 }
+
+// unmet is the tree of the nodes that no root leads to.
+const unmet = -1
 
 // next returns a child of i that is yet to be visited, or -1.
 func (c *checker) next(i int32, n *node) (int32, error) {
@@ -98,10 +115,14 @@ func (c *checker) next(i int32, n *node) (int32, error) {
 		case unseen:
 			return child, nil
 		case open:
-			tree, id := c.where(i)
+			tree, _ := c.where(c.root)
+			_, id := c.where(i)
+			if tree < 0 {
+				return 0, refuse("node %d, to which no root leads: one of its branches leads back to it or above it", id)
+			}
 			return 0, refuse("tree %d, node %d: one of its branches leads back to it or above it", tree, id)
 		case done:
-			if c.owner[child] != c.tree && c.f.nodes[child].mode != Leaf {
+			if c.tree != unmet && c.owner[child] != c.tree && c.f.nodes[child].mode != Leaf {
 				return 0, c.inTwoTrees(child)
 			}
 		}

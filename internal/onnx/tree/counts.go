@@ -107,8 +107,8 @@ func (c *counts[T]) sum(packed uint64, sums []T) {
 func (c *counts[T]) result(packed uint64, first func() uint32) uint32 {
 	id, known := c.known.number(c.known.hashWord(packed), func(id uint32) bool { return c.packed[id] == packed })
 	if !known {
-		c.packed = append(c.packed, packed)
-		c.results = append(c.results, first())
+		c.packed = append(double(c.packed), packed)
+		c.results = append(double(c.results), first())
 	}
 	return c.results[id]
 }

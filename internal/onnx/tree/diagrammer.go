@@ -10,13 +10,11 @@ import (
 const (
 	maxProduct = 1 << 22 // cells of the whole space
 	maxStates  = 1 << 15 // of one level
-	maxState   = 1 << 23 // bytes of the states of one level
 	maxEntries = 1 << 19 // of the finished tables: 1 MiB
 	maxResults = 1 << 16
 	maxRow     = 1 << 20 // entries of one level before equal rows are merged
 	maxScores  = 1 << 17
-	maxUnits   = 1 << 24 // steps and leaves summed: some tens of milliseconds
-	maxSmall   = 1 << 16 // nodes of the forest
+	maxSmall   = 1 << 16 // nodes of the forest, and its features
 )
 
 // newDiagram returns the diagram of f, or nil when it would be too large.
@@ -27,13 +25,18 @@ func newDiagram[T float](f *forest, o *options, finish *finisher[T], all []axis)
 			return nil
 		}
 	}
-	if f.shared || len(f.nodes) > maxSmall {
+	if f.shared || len(f.nodes) > maxSmall || f.features > maxSmall || o.targets > maxScores {
+		return nil
+	}
+	budget := newBudget(f, o.budget)
+	defer budget.settle()
+	if budget.spent() {
 		return nil
 	}
 	leaves, number := f.leafNumbers()
 	b := &diagrammer[T]{
-		d: &diagram[T]{targets: o.targets, axes: f.byWeight(all)}, res: newResiduals(f, number),
-		counts: newCounts[T](f, o, leaves), finish: finish, results: newInterned(), rows: newLookup(),
+		d: &diagram[T]{targets: o.targets, axes: f.byWeight(all)}, res: newResiduals(f, number, budget),
+		budget: budget, counts: newCounts[T](f, o, leaves), finish: finish, results: newInterned(), rows: newLookup(),
 		sums: make([]T, o.targets),
 	}
 	if b.counts != nil {
@@ -55,7 +58,7 @@ type diagrammer[T float] struct {
 	counts  *counts[T] // or nil
 	tally   *tally[T]  // without counts
 	finish  *finisher[T]
-	units   int
+	budget  *budget
 	results *interned // labels and scores
 	rows    lookup    // of one level's rows
 
@@ -119,6 +122,7 @@ func (b *diagrammer[T]) expand(l *level, below *interned) bool {
 	if states*cells > maxRow {
 		return false
 	}
+	b.budget.take(2*states*cells + 4*cells)
 	l.rows = make([]uint16, 0, states*cells)
 	b.head = slices.Grow(b.head[:0], cells)[:cells]
 	for s := range states {
@@ -130,7 +134,8 @@ func (b *diagrammer[T]) expand(l *level, below *interned) bool {
 				if below == nil {
 					id = b.result()
 				} else {
-					id = below.intern(b.state())
+					id = b.intern(below, b.state())
+					b.budget.spend(len(b.left) / restsAUnit)
 				}
 				if b.tooLarge(below) {
 					return false
@@ -138,15 +143,15 @@ func (b *diagrammer[T]) expand(l *level, below *interned) bool {
 			}
 			l.rows = append(l.rows, short(id))
 		}
-		b.units += cells + len(b.events) + len(b.left)
+		b.budget.spend(cells + len(b.events) + len(b.left))
 	}
 	return true
 }
 
 // tooLarge reports whether a bound is exceeded.
 func (b *diagrammer[T]) tooLarge(below *interned) bool {
-	return below != nil && (below.n > maxStates || below.size > maxState) ||
-		b.units+b.res.units > maxUnits || len(b.d.labels) > maxResults || len(b.d.scores) > maxScores
+	return below != nil && below.n > maxStates || b.budget.spent() ||
+		len(b.d.labels) > maxResults || len(b.d.scores) > maxScores
 }
 
 // event says what is left of a tree from one cell on.
@@ -182,7 +187,7 @@ func (b *diagrammer[T]) load(a *axis, state []byte) {
 		if left >= unsettled {
 			stretches := b.res.along(a, left)
 			for _, s := range stretches[1:] {
-				events = append(events, event{index(len(trees)), head[s.cell], s.left, s.change})
+				events = append(double(events), event{index(len(trees)), head[s.cell], s.left, s.change})
 				head[s.cell] = index(len(events) - 1)
 			}
 			left = stretches[0].left
@@ -207,7 +212,7 @@ func (b *diagrammer[T]) result() uint32 {
 	if b.counts != nil {
 		return b.countedResult(b.votes)
 	}
-	b.units += len(b.left)
+	b.budget.spend(b.tally.work(b.left)/votesAUnit + len(b.sums))
 	b.tally.sum(b.left, b.sums)
 	return b.finished()
 }
@@ -219,6 +224,7 @@ func (b *diagrammer[T]) countLast(l *level) bool {
 	if states*cells > maxRow {
 		return false
 	}
+	b.budget.take(2*states*cells + 8*cells)
 	l.rows = make([]uint16, states*cells)
 	changes := make([]uint64, cells)
 	for s := range states {
@@ -227,9 +233,11 @@ func (b *diagrammer[T]) countLast(l *level) bool {
 		state := l.states.at(place(s))
 		votes := binary.LittleEndian.Uint64(state)
 		for i := 8; i < len(state); i += 4 {
-			for _, s := range b.res.along(l.axis, binary.LittleEndian.Uint32(state[i:])) {
+			stretches := b.res.along(l.axis, binary.LittleEndian.Uint32(state[i:]))
+			for _, s := range stretches {
 				changes[s.cell] += s.change
 			}
+			b.budget.spend(len(stretches))
 		}
 		id := uint32(0)
 		for c, change := range changes {
@@ -239,7 +247,7 @@ func (b *diagrammer[T]) countLast(l *level) bool {
 			}
 			row[c] = short(id)
 		}
-		b.units += cells + len(state)
+		b.budget.spend(cells)
 		if b.tooLarge(nil) {
 			return false
 		}
@@ -250,6 +258,8 @@ func (b *diagrammer[T]) countLast(l *level) bool {
 // countedResult returns the number of the result of packed counts.
 func (b *diagrammer[T]) countedResult(votes uint64) uint32 {
 	return b.counts.result(votes, func() uint32 {
+		b.budget.take(countMemory)
+		b.budget.spend(len(b.sums))
 		b.counts.sum(votes, b.sums)
 		return b.finished()
 	})
@@ -263,10 +273,20 @@ func (b *diagrammer[T]) finished() uint32 {
 		key = binary.LittleEndian.AppendUint64(key, math.Float64bits(float64(s)))
 	}
 	b.key = key
-	id := b.results.intern(key)
+	id := b.intern(b.results, key)
 	if int(id) == len(b.d.labels) {
 		b.d.scores = append(b.d.scores, b.sums...)
 		b.d.labels = append(b.d.labels, label)
+	}
+	return id
+}
+
+// intern returns the number of a string in s.
+func (b *diagrammer[T]) intern(s *interned, key []byte) uint32 {
+	n := s.n
+	id := s.intern(key)
+	if s.n > n {
+		b.budget.take(2*len(key) + stringMemory)
 	}
 	return id
 }

@@ -11,6 +11,7 @@ type options struct {
 	classifier  bool
 	oneColumn   bool
 	allPositive bool
+	budget      *Budget
 }
 
 // layout is an ensemble in the form that suits its size.
@@ -32,6 +33,10 @@ func newEngine[T float](f *forest, o *options) *engine[T] {
 		steps += int(h)
 	}
 	e := &engine[T]{block: min(max(1<<18/steps, 1), maxBlock)}
+	if len(f.members) > maxMembers {
+		e.layout = newWalks[T](f, o, finish)
+		return e
+	}
 	axes := f.axes()
 	if d := newDiagram[T](f, o, finish, axes); d != nil {
 		e.layout = d
@@ -45,7 +50,12 @@ func newEngine[T float](f *forest, o *options) *engine[T] {
 	return e
 }
 
-const maxBlock = 256
+const (
+	maxBlock = 256
+	// maxMembers bounds the members of a forest that becomes more than itself:
+	// the other layouts take some dozen times the memory of a set.
+	maxMembers = 1 << 15
+)
 
 func (e *engine[T]) run(ctx context.Context, x []T, cols int, scores []T, labels []int32, rows int) error {
 	k := len(scores) / rows

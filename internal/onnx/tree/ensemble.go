@@ -38,9 +38,12 @@ func Compile(a Attributes) (*Ensemble, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.checkColumns(a.Columns); err != nil {
+		return nil, err
+	}
 	o := options{
 		targets: a.Targets, base: a.Base, transform: a.Transform, aggregate: a.Aggregate,
-		classifier: a.Classifier, allPositive: true,
+		classifier: a.Classifier, allPositive: true, budget: a.Budget,
 	}
 	if a.Classifier {
 		o.aggregate = Sum
@@ -62,7 +65,10 @@ func CompileV5(a AttributesV5) (*Ensemble, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := options{targets: a.Targets, transform: a.Transform, aggregate: a.Aggregate}
+	if err := f.checkColumns(a.Columns); err != nil {
+		return nil, err
+	}
+	o := options{targets: a.Targets, transform: a.Transform, aggregate: a.Aggregate, budget: a.Budget}
 	return newEnsemble(f, &o, a.Double), nil
 }
 
@@ -89,6 +95,15 @@ func checkEnums(targets int, aggregate Aggregate, transform Transform) error {
 		return refuse("the aggregate_function %d is not known", aggregate)
 	case transform > TransformProbit:
 		return refuse("the post_transform %d is not known", transform)
+	}
+	return nil
+}
+
+// checkColumns refuses a forest that asks for more features than a row of the
+// input has, where that is known: before any layout is made of it.
+func (f *forest) checkColumns(columns int) error {
+	if columns > 0 && f.features > columns {
+		return refuse("its trees use %d features, but its input has %d", f.features, columns)
 	}
 	return nil
 }

@@ -18,43 +18,45 @@ func TestHostileAttributesAreRefused(t *testing.T) {
 		change func(a *tree.Attributes)
 		says   string
 	}{
-		"no tree":                 {func(a *tree.Attributes) { *a = tree.Attributes{Targets: 1} }, "no tree"},
-		"no targets":              {func(a *tree.Attributes) { a.Targets = 0 }, "number of classes or targets is 0"},
-		"negative targets":        {func(a *tree.Attributes) { a.Targets = -1 }, "number of classes"},
-		"too many targets":        {func(a *tree.Attributes) { a.Targets = math.MaxInt }, "number of classes"},
-		"unknown transform":       {func(a *tree.Attributes) { a.Transform = 9 }, "post_transform 9"},
-		"unknown aggregate":       {func(a *tree.Attributes) { a.Classifier, a.Aggregate = false, 9 }, "aggregate_function 9"},
-		"short tree ids":          {func(a *tree.Attributes) { a.TreeIDs = a.TreeIDs[:2] }, "nodes_treeids 2"},
-		"short node ids":          {func(a *tree.Attributes) { a.NodeIDs = a.NodeIDs[:2] }, "nodes_nodeids 2"},
-		"short feature ids":       {func(a *tree.Attributes) { a.FeatureIDs = nil }, "nodes_featureids 0"},
-		"short true ids":          {func(a *tree.Attributes) { a.TrueIDs = a.TrueIDs[:1] }, "nodes_truenodeids 1"},
-		"long false ids":          {func(a *tree.Attributes) { a.FalseIDs = append(a.FalseIDs, 0) }, "nodes_falsenodeids 4"},
-		"short values":            {func(a *tree.Attributes) { a.Values = a.Values[:2] }, "nodes_values 2"},
-		"short missing tracks":    {func(a *tree.Attributes) { a.MissingTrue = []int64{1} }, "nodes_missing_value_tracks_true has 1"},
-		"short weights":           {func(a *tree.Attributes) { a.VoteWeights = a.VoteWeights[:1] }, "1 weights"},
-		"short weight trees":      {func(a *tree.Attributes) { a.VoteTreeIDs = nil }, "0 tree ids"},
-		"unknown mode":            {func(a *tree.Attributes) { a.Modes[0] = 8 }, "tree 0, node 0"},
-		"member mode":             {func(a *tree.Attributes) { a.Modes[0] = tree.BranchMember }, "BRANCH_MEMBER does not belong"},
-		"NaN threshold":           {func(a *tree.Attributes) { a.Values[0] = nan }, "tree 0, node 0: the threshold is NaN"},
-		"negative feature":        {func(a *tree.Attributes) { a.FeatureIDs[0] = -1 }, "tree 0, node 0: the feature id -1"},
-		"huge feature":            {func(a *tree.Attributes) { a.FeatureIDs[0] = math.MaxInt64 }, "feature id 9223372036854775807"},
-		"self loop":               {func(a *tree.Attributes) { a.TrueIDs[0] = 0 }, "tree 0: its first node 0 is also the child"},
-		"child out of range":      {func(a *tree.Attributes) { a.TrueIDs[0] = 3 }, "its true branch is node 3"},
-		"negative child":          {func(a *tree.Attributes) { a.FalseIDs[0] = -1 }, "its false branch is node -1"},
-		"child at the far end":    {func(a *tree.Attributes) { a.FalseIDs[0] = math.MinInt64 }, "its false branch is node -92"},
-		"node without parent":     {func(a *tree.Attributes) { a.FalseIDs[0] = 1 }, "node 2 is the child of no node"},
-		"two nodes of one id":     {func(a *tree.Attributes) { a.NodeIDs[2] = 1 }, "two nodes 1"},
-		"tree in two pieces":      {func(a *tree.Attributes) { a.TreeIDs = []int64{0, 1, 0} }, "not next to each other"},
-		"child in another tree":   {func(a *tree.Attributes) { a.TreeIDs = []int64{0, 0, 1} }, "its false branch is node 2, which is not in that tree"},
-		"class out of range":      {func(a *tree.Attributes) { a.VoteTargets[1] = 3 }, "tree 0, node 2: a weight is for class or target 3"},
-		"negative class":          {func(a *tree.Attributes) { a.VoteTargets[1] = math.MinInt64 }, "class or target -9"},
-		"weight of no node":       {func(a *tree.Attributes) { a.VoteNodeIDs[0] = 7 }, "weight 0 is of node 7"},
-		"weight of no tree":       {func(a *tree.Attributes) { a.VoteTreeIDs[0] = 7 }, "in tree 7, which does not exist"},
-		"weight of a branch":      {func(a *tree.Attributes) { a.VoteNodeIDs[0] = 0 }, "it has a weight and is no leaf"},
-		"base of another length":  {func(a *tree.Attributes) { a.Base = []float64{1, 2} }, "base_values has 2"},
-		"cycle off the root":      {cycle, "leads back"},
-		"chain of a million":      {func(a *tree.Attributes) { chain(a, 1_000_000) }, "deeper than 4096"},
-		"chain just past the end": {func(a *tree.Attributes) { chain(a, tree.MaxDepth) }, "deeper than 4096"},
+		"no tree":                  {func(a *tree.Attributes) { *a = tree.Attributes{Targets: 1} }, "no tree"},
+		"no targets":               {func(a *tree.Attributes) { a.Targets = 0 }, "number of classes or targets is 0"},
+		"negative targets":         {func(a *tree.Attributes) { a.Targets = -1 }, "number of classes"},
+		"too many targets":         {func(a *tree.Attributes) { a.Targets = math.MaxInt }, "number of classes"},
+		"unknown transform":        {func(a *tree.Attributes) { a.Transform = 9 }, "post_transform 9"},
+		"unknown aggregate":        {func(a *tree.Attributes) { a.Classifier, a.Aggregate = false, 9 }, "aggregate_function 9"},
+		"short tree ids":           {func(a *tree.Attributes) { a.TreeIDs = a.TreeIDs[:2] }, "nodes_treeids 2"},
+		"short node ids":           {func(a *tree.Attributes) { a.NodeIDs = a.NodeIDs[:2] }, "nodes_nodeids 2"},
+		"short feature ids":        {func(a *tree.Attributes) { a.FeatureIDs = nil }, "nodes_featureids 0"},
+		"short true ids":           {func(a *tree.Attributes) { a.TrueIDs = a.TrueIDs[:1] }, "nodes_truenodeids 1"},
+		"long false ids":           {func(a *tree.Attributes) { a.FalseIDs = append(a.FalseIDs, 0) }, "nodes_falsenodeids 4"},
+		"short values":             {func(a *tree.Attributes) { a.Values = a.Values[:2] }, "nodes_values 2"},
+		"short missing tracks":     {func(a *tree.Attributes) { a.MissingTrue = []int64{1} }, "nodes_missing_value_tracks_true has 1"},
+		"short weights":            {func(a *tree.Attributes) { a.VoteWeights = a.VoteWeights[:1] }, "1 weights"},
+		"short weight trees":       {func(a *tree.Attributes) { a.VoteTreeIDs = nil }, "0 tree ids"},
+		"unknown mode":             {func(a *tree.Attributes) { a.Modes[0] = 8 }, "tree 0, node 0"},
+		"member mode":              {func(a *tree.Attributes) { a.Modes[0] = tree.BranchMember }, "BRANCH_MEMBER does not belong"},
+		"NaN threshold":            {func(a *tree.Attributes) { a.Values[0] = nan }, "tree 0, node 0: the threshold is NaN"},
+		"negative feature":         {func(a *tree.Attributes) { a.FeatureIDs[0] = -1 }, "tree 0, node 0: the feature id -1"},
+		"huge feature":             {func(a *tree.Attributes) { a.FeatureIDs[0] = math.MaxInt64 }, "feature id 9223372036854775807"},
+		"self loop":                {func(a *tree.Attributes) { a.TrueIDs[0] = 0 }, "tree 0: its first node 0 is also the child"},
+		"child out of range":       {func(a *tree.Attributes) { a.TrueIDs[0] = 3 }, "its true branch is node 3"},
+		"negative child":           {func(a *tree.Attributes) { a.FalseIDs[0] = -1 }, "its false branch is node -1"},
+		"child at the far end":     {func(a *tree.Attributes) { a.FalseIDs[0] = math.MinInt64 }, "its false branch is node -92"},
+		"node without parent":      {func(a *tree.Attributes) { a.FalseIDs[0] = 1 }, "node 2 is the child of no node"},
+		"two nodes of one id":      {func(a *tree.Attributes) { a.NodeIDs[2] = 1 }, "two nodes 1"},
+		"tree in two pieces":       {func(a *tree.Attributes) { a.TreeIDs = []int64{0, 1, 0} }, "not next to each other"},
+		"child in another tree":    {func(a *tree.Attributes) { a.TreeIDs = []int64{0, 0, 1} }, "its false branch is node 2, which is not in that tree"},
+		"class out of range":       {func(a *tree.Attributes) { a.VoteTargets[1] = 3 }, "tree 0, node 2: a weight is for class or target 3"},
+		"negative class":           {func(a *tree.Attributes) { a.VoteTargets[1] = math.MinInt64 }, "class or target -9"},
+		"weight of no node":        {func(a *tree.Attributes) { a.VoteNodeIDs[0] = 7 }, "weight 0 is of node 7"},
+		"weight of no tree":        {func(a *tree.Attributes) { a.VoteTreeIDs[0] = 7 }, "in tree 7, which does not exist"},
+		"weight of a branch":       {func(a *tree.Attributes) { a.VoteNodeIDs[0] = 0 }, "it has a weight and is no leaf"},
+		"base of another length":   {func(a *tree.Attributes) { a.Base = []float64{1, 2} }, "base_values has 2"},
+		"cycle off the root":       {cycle, "leads back"},
+		"cycle that no root meets": {ring, "tree 0, node 4: one of its branches leads back"},
+		"feature beyond the input": {func(a *tree.Attributes) { a.FeatureIDs[0], a.Columns = 4, 4 }, "use 5 features, but its input has 4"},
+		"chain of a million":       {func(a *tree.Attributes) { chain(a, 1_000_000) }, "deeper than 4096"},
+		"chain just past the end":  {func(a *tree.Attributes) { chain(a, tree.MaxDepth) }, "deeper than 4096"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := stump()
@@ -79,6 +81,14 @@ func cycle(a *tree.Attributes) {
 		Modes:  []tree.Mode{tree.BranchLEQ, tree.BranchLEQ, tree.BranchLEQ, tree.Leaf, tree.Leaf},
 		Values: make([]float32, 5),
 	}
+}
+
+// ring adds two branches that lead to each other, and to which no root leads.
+func ring(a *tree.Attributes) {
+	a.TreeIDs, a.NodeIDs = append(a.TreeIDs, 0, 0), append(a.NodeIDs, 3, 4)
+	a.TrueIDs, a.FalseIDs = append(a.TrueIDs, 4, 3), append(a.FalseIDs, 4, 3)
+	a.FeatureIDs, a.Modes = append(a.FeatureIDs, 48, 49), append(a.Modes, tree.BranchLEQ, tree.BranchLEQ)
+	a.Values = append(a.Values, 0, 0)
 }
 
 // chain makes one tree of n branches, each the true child of the one before.
@@ -169,6 +179,8 @@ func TestHostileTreeEnsemblesAreRefused(t *testing.T) {
 		"branch in two trees":   {sharedBranch, "node 2 belongs to two trees"},
 		"cycle across roots":    {crossed, "belongs to two trees"},
 		"aggregate not known":   {func(a *tree.AttributesV5) { a.Aggregate = 4 }, "aggregate_function 4"},
+		"cycle without a root":  {ring5, "node 2, to which no root leads: one of its branches leads back"},
+		"feature beyond input":  {func(a *tree.AttributesV5) { a.FeatureIDs[0], a.Columns = 4, 4 }, "use 5 features, but its input has 4"},
 		"feature out of bounds": {func(a *tree.AttributesV5) { a.FeatureIDs[0] = 1 << 40 }, "feature id"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,6 +213,33 @@ func crossed(a *tree.AttributesV5) {
 	widen(a)
 	a.TrueIDs[0], a.TrueLeafs[0] = 2, 0
 	a.TrueIDs[1], a.TrueLeafs[1] = 0, 0
+}
+
+func ring5(a *tree.AttributesV5) {
+	widen(a)
+	a.TrueIDs[1], a.TrueLeafs[1] = 2, 0
+	a.TrueIDs[2], a.TrueLeafs[2] = 1, 0
+	a.Roots = []int64{0}
+}
+
+// TestBranchesWithoutARootAreIgnored has one, of a feature that no row needs
+// to have, that leads into the tree.
+func TestBranchesWithoutARootAreIgnored(t *testing.T) {
+	a := stump5()
+	widen(&a)
+	a.Roots, a.Columns, a.FeatureIDs[2] = []int64{0, 1}, 1, 48
+	a.TrueIDs[2], a.TrueLeafs[2] = 1, 0
+	e, err := tree.CompileV5(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scores := make([]float32, 2)
+	if err := e.Run(t.Context(), []float32{0}, 1, scores, nil); err != nil {
+		t.Fatal(err)
+	}
+	if want := []float32{2, 0}; e.Features() != 1 || !slices.Equal(scores, want) {
+		t.Errorf("%d features, scores %v; want 1 and %v", e.Features(), scores, want)
+	}
 }
 
 func TestMembersAreFound(t *testing.T) {
@@ -245,24 +284,5 @@ func TestRunStopsWithItsContext(t *testing.T) {
 	cancel()
 	if err := e.Run(ctx, make([]float32, 1), 1, make([]float32, 3), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want canceled", err)
-	}
-}
-
-func TestARingThatNoWalkMeetsIsIgnored(t *testing.T) {
-	a := stump()
-	a.TreeIDs, a.NodeIDs = append(a.TreeIDs, 0, 0), append(a.NodeIDs, 3, 4)
-	a.TrueIDs, a.FalseIDs = append(a.TrueIDs, 4, 3), append(a.FalseIDs, 4, 3)
-	a.FeatureIDs, a.Modes = append(a.FeatureIDs, 48, 49), append(a.Modes, tree.BranchLEQ, tree.BranchLEQ)
-	a.Values = append(a.Values, 0, 0)
-	e, err := tree.Compile(a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	scores, labels := make([]float32, 3), make([]int32, 1)
-	if err := e.Run(t.Context(), []float32{0.6}, 1, scores, labels); err != nil {
-		t.Fatal(err)
-	}
-	if e.Features() != 1 || labels[0] != 1 {
-		t.Errorf("%d features, label %d; want 1 and 1", e.Features(), labels[0])
 	}
 }

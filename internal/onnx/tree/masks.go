@@ -34,12 +34,14 @@ const (
 	maxMaskWords = 1 << 19 // of the sets: 4 MiB
 	// A step of a walk takes about as long as two words or more.
 	wordsAStep = 2
+	// Every member in turn asks all branches whose leaves are in one word.
+	maxMaskMembers = 1 << 12
 )
 
 // newMasks returns nil for a forest that is better walked, or whose sets would
 // be too large. A tree must have all its leaves in one word.
 func newMasks[T float](f *forest, o *options, finish *finisher[T], all []axis) *masks[T] {
-	if f.shared || len(all) == 0 || len(f.nodes) > maxSmall {
+	if f.shared || len(all) == 0 || len(f.nodes) > maxSmall || f.features > maxSmall || len(f.members) > maxMaskMembers {
 		return nil
 	}
 	w := newMaskWriter(f, all)

@@ -14,7 +14,7 @@ type residuals struct {
 	leaf    []uint32 // of each node of the forest that is a leaf: its number
 	votes   []uint64 // of each leaf, packed as counts do; nil for none
 	nodes   []residual
-	numbers map[residual]uint32
+	numbers lookup   // of those after the nodes of the forest
 	canon   []uint32 // of each node of the forest: the one that stands for it
 	// known has the stretches of a residual along the axis of the level that
 	// it was last asked for.
@@ -22,7 +22,8 @@ type residuals struct {
 	lists  []stretch // of all known
 	cells  []int     // scratch
 	orders []uint64  // scratch
-	units  int       // steps taken
+	key    []byte    // scratch
+	budget *budget
 }
 
 type residual struct {
@@ -47,11 +48,11 @@ type stretches struct {
 	first, last uint32
 }
 
-func newResiduals(f *forest, leaf []uint32) *residuals {
+func newResiduals(f *forest, leaf []uint32, budget *budget) *residuals {
 	n := len(f.nodes)
 	r := &residuals{
-		f: f, leaf: leaf, nodes: make([]residual, 0, 2*n), numbers: map[residual]uint32{}, canon: f.sameLeaves(),
-		known: make([]stretches, n, 2*n),
+		f: f, leaf: leaf, nodes: make([]residual, 0, 2*n), numbers: newLookup(), canon: f.sameLeaves(),
+		known: make([]stretches, n, 2*n), budget: budget,
 	}
 	for i := range f.nodes {
 		n := &f.nodes[i]
@@ -120,11 +121,12 @@ func (r *residuals) along(a *axis, left uint32) []stretch {
 func (r *residuals) follow(a *axis, n uint32) stretches {
 	first := place(len(r.lists))
 	r.cells = r.changes(a, n, append(r.cells[:0], 0))
+	r.budget.spend(len(r.cells) * stepWork)
 	slices.Sort(r.cells)
 	last, votes := uint32(math.MaxUint32), uint64(0)
 	for _, c := range slices.Compact(r.cells) {
 		to := n
-		if r.units <= maxUnits { // or else the caller gives up
+		if !r.budget.spent() { // or else the caller gives up
 			to = r.fix(n, a.feature, a.value(c))
 		}
 		if to == last {
@@ -132,6 +134,7 @@ func (r *residuals) follow(a *axis, n uint32) stretches {
 		}
 		left := r.rest(to)
 		now := r.counted(left)
+		r.budget.take(stretchMemory)
 		r.lists = append(double(r.lists), stretch{place(c), left, now - votes})
 		last, votes = to, now
 	}
@@ -141,10 +144,13 @@ func (r *residuals) follow(a *axis, n uint32) stretches {
 
 // changes appends the cells in which a branch of n may change its answer.
 func (r *residuals) changes(a *axis, n uint32, cells []int) []int {
-	r.units++
+	r.budget.spend(stepWork)
 	t := r.nodes[n]
 	origin := &r.f.nodes[t.origin]
-	if origin.mode == Leaf {
+	if len(cells) > maxTurns {
+		r.budget.giveUp()
+	}
+	if origin.mode == Leaf || r.budget.spent() {
 		return cells
 	}
 	if int(origin.feature) == a.feature {
@@ -156,11 +162,11 @@ func (r *residuals) changes(a *axis, n uint32, cells []int) []int {
 
 // fix returns what is left of n when a feature has a value.
 func (r *residuals) fix(n uint32, feature int, x float64) uint32 {
-	r.units++
+	r.budget.spend(stepWork)
 	t := r.nodes[n]
 	origin := &r.f.nodes[t.origin]
 	switch {
-	case origin.mode == Leaf:
+	case origin.mode == Leaf || r.budget.spent():
 		return n
 	case int(origin.feature) != feature:
 		return r.number(n, residual{t.origin, r.fix(t.yes, feature, x), r.fix(t.no, feature, x)})
@@ -179,12 +185,15 @@ func (r *residuals) number(n uint32, t residual) uint32 {
 	if t == r.nodes[n] {
 		return n
 	}
-	if id, ok := r.numbers[t]; ok {
-		return id
+	first := place(len(r.f.nodes))
+	r.key = binary.LittleEndian.AppendUint32(r.key[:0], t.origin)
+	r.key = binary.LittleEndian.AppendUint32(r.key, t.yes)
+	r.key = binary.LittleEndian.AppendUint32(r.key, t.no)
+	id, known := r.numbers.number(r.numbers.hashBytes(r.key), func(id uint32) bool { return r.nodes[first+id] == t })
+	if !known {
+		r.budget.take(residualMemory)
+		r.nodes = append(double(r.nodes), t)
+		r.known = append(double(r.known), stretches{})
 	}
-	id := place(len(r.nodes))
-	r.nodes = append(r.nodes, t)
-	r.known = append(r.known, stretches{})
-	r.numbers[t] = id
-	return id
+	return first + id
 }

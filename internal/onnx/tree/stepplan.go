@@ -70,13 +70,14 @@ func (p *stepPlan) turns(f *forest, n *node) (number int, first bool, turns []in
 		at[0], after = 1, 2
 	}
 	p.orders = f.appendBounds(p.orders[:0], n)
+	at = slices.Grow(at, len(p.orders))
 	for _, k := range p.orders {
 		at = append(at, halve(a.bounds, 0, a.n, k)+after)
 	}
 	slices.Sort(at)
 	first = f.test(n, s.value(0))
 	answer := first
-	turns = p.found[:0]
+	turns = slices.Grow(p.found[:0], len(at))
 	for _, c := range slices.Compact(at) {
 		if c >= a.cells() {
 			break

@@ -74,6 +74,8 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	leaves, number := f.leafNumbers()
 	s := &steps[T]{slots: p.slots, shift: uint(p.bits) + 32, tally: newTally[T](f, o, leaves), final: finish}
 	w := stepWriter[T]{f: f, plan: p, s: s, number: number, first: make([]step, len(f.nodes)), known: make([]bool, len(f.nodes))}
+	places := len(f.nodes) // when every branch is one step
+	s.nodes, s.leaf = make([]step, 0, places), make([]uint32, 0, places)
 	for i, root := range f.roots {
 		s.roots = append(s.roots, w.tree(root))
 		s.depth = append(s.depth, f.height[i]*w.most)

@@ -160,6 +160,18 @@ func (t *tally[T]) addSparse(leaf uint32, sums []T) {
 	}
 }
 
+// work returns how many votes sum looks at.
+func (t *tally[T]) work(leaves []uint32) int {
+	if t.dense != nil {
+		return len(leaves) * t.targets
+	}
+	n := len(leaves)
+	for _, l := range leaves {
+		n += int(t.first[l+1] - t.first[l])
+	}
+	return n
+}
+
 // add adds the votes of one tree's leaves, one a row, to the rows' sums.
 func (t *tally[T]) add(leaves []uint32, sums []T) {
 	k := t.targets
