@@ -232,12 +232,13 @@ func (b *diagrammer[T]) countLast(l *level) bool {
 		clear(changes)
 		state := l.states.at(place(s))
 		votes := binary.LittleEndian.Uint64(state)
+		work := cells
 		for i := 8; i < len(state); i += 4 {
 			stretches := b.res.along(l.axis, binary.LittleEndian.Uint32(state[i:]))
 			for _, s := range stretches {
 				changes[s.cell] += s.change
 			}
-			b.budget.spend(len(stretches))
+			work += len(stretches)
 		}
 		id := uint32(0)
 		for c, change := range changes {
@@ -247,7 +248,7 @@ func (b *diagrammer[T]) countLast(l *level) bool {
 			}
 			row[c] = short(id)
 		}
-		b.budget.spend(cells)
+		b.budget.spend(work)
 		if b.tooLarge(nil) {
 			return false
 		}
