@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -27,7 +29,7 @@ func (p proxies) contain(addr netip.Addr) bool {
 // What cannot be read leaves the peer: whoever wrote it is not to choose under
 // which address he is counted.
 func (p proxies) clientAddr(r *http.Request) netip.Addr {
-	peer := peerAddr(r.RemoteAddr)
+	peer := peerOf(r)
 	if len(p) == 0 || !p.contain(peer) {
 		return peer
 	}
@@ -107,6 +109,22 @@ func parseNode(s string) (netip.Addr, bool) {
 		addr = port.Addr()
 	}
 	return addr.Unmap().WithZone(""), true
+}
+
+type peerKey struct{}
+
+// rememberPeer keeps the peer's address with its connection, so that it is read
+// once and not for each request.
+func rememberPeer(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, peerKey{}, peerAddr(conn.RemoteAddr().String()))
+}
+
+// peerOf returns the address of the connection that the request came over.
+func peerOf(r *http.Request) netip.Addr {
+	if peer, ok := r.Context().Value(peerKey{}).(netip.Addr); ok {
+		return peer
+	}
+	return peerAddr(r.RemoteAddr)
 }
 
 // peerAddr returns the address of the other end of the connection, invalid when
