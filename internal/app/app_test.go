@@ -24,6 +24,7 @@ import (
 
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
+	"onnxgate/internal/testkit"
 	"onnxgate/models"
 )
 
@@ -31,29 +32,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const row = `{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}`
 
-// buffer is a log that can be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // server is a running server and a client that trusts it.
 type server struct {
 	*app.App
 	dir    string
-	log    *buffer
+	log    *testkit.Buffer
 	client *http.Client
 	ended  bool
 }
@@ -82,7 +65,7 @@ func load(t *testing.T, dir string, vars map[string]string) *config.Config {
 
 func start(t *testing.T, dir string, vars map[string]string) *server {
 	t.Helper()
-	s := &server{dir: dir, log: &buffer{}}
+	s := &server{dir: dir, log: &testkit.Buffer{}}
 	a, err := app.New(t.Context(), load(t, dir, vars), app.Options{Log: s.log, Version: "test"})
 	if err != nil {
 		t.Fatal(err)

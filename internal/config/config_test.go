@@ -158,6 +158,8 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"no rows":                   {set("MAX_ROWS", "0"), []string{"ONNXGATE_MAX_ROWS"}},
 		"rows as a fraction":        {set("MAX_ROWS", "1.5"), []string{"ONNXGATE_MAX_ROWS"}},
 		"level unknown":             {set("LOG_LEVEL", "trace"), []string{"ONNXGATE_LOG_LEVEL", "debug, info"}},
+		"level in capitals":         {set("LOG_LEVEL", "INFO"), []string{"ONNXGATE_LOG_LEVEL", "debug, info"}},
+		"level with an offset":      {set("LOG_LEVEL", "info+1"), []string{"ONNXGATE_LOG_LEVEL", "debug, info"}},
 		"format unknown":            {set("LOG_FORMAT", "xml"), []string{"ONNXGATE_LOG_FORMAT", "text or json"}},
 		"misspelled":                {set("ADRR", "127.0.0.1:1"), []string{"ONNXGATE_ADRR", "did you mean ONNXGATE_ADDR?"}},
 		"in small letters":          {map[string]string{"onnxgate_docs": "on"}, []string{"onnxgate_docs", "did you mean ONNXGATE_DOCS?"}},

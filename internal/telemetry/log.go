@@ -7,7 +7,6 @@
 package telemetry
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"unicode/utf8"
@@ -26,21 +25,6 @@ const (
 
 // maxText is how many bytes of one text a log line shows.
 const maxText = 4096
-
-// ParseLevel reads "debug", "info", "warn" or "error".
-func ParseLevel(s string) (slog.Level, error) {
-	switch s {
-	case "debug":
-		return slog.LevelDebug, nil
-	case "info":
-		return slog.LevelInfo, nil
-	case "warn":
-		return slog.LevelWarn, nil
-	case "error":
-		return slog.LevelError, nil
-	}
-	return 0, fmt.Errorf("must be debug, info, warn or error, not %q", s)
-}
 
 // NewHandler returns the handler of the server's log. A *slog.LevelVar as
 // level can be changed while the server runs.

@@ -236,19 +236,6 @@ func TestLogLinesAreBounded(t *testing.T) {
 	}
 }
 
-func TestParseLevel(t *testing.T) {
-	for _, ok := range []string{"debug", "info", "warn", "error"} {
-		if l, err := telemetry.ParseLevel(ok); err != nil || !strings.EqualFold(l.String(), ok) {
-			t.Errorf("ParseLevel(%q) = %v, %v", ok, l, err)
-		}
-	}
-	for _, bad := range []string{"", "INFO", "trace", "info+1"} {
-		if _, err := telemetry.ParseLevel(bad); err == nil {
-			t.Errorf("ParseLevel(%q) was accepted", bad)
-		}
-	}
-}
-
 func TestMetricsCount(t *testing.T) {
 	m := telemetry.NewMetrics("v1.2.3")
 	route := m.Route("POST", "/predict")

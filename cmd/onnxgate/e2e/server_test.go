@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -44,30 +43,12 @@ type server struct {
 	ca      string   // instead of the certificate that the server makes
 	command []string // what to run instead of the binary's serve
 	cmd     *exec.Cmd
-	log     *syncBuffer
+	log     *testkit.Buffer
 	done    chan struct{} // closed when the process has ended
 	err     error         // of Wait, valid after done
 
 	mu      sync.Mutex
 	secrets []string
-}
-
-// syncBuffer is a bytes.Buffer that a process may write while a test reads.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // newServer prepares a server with data below dir on addresses of its own.
@@ -95,7 +76,7 @@ func (s *server) environ(extra ...string) []string {
 // start runs the server with the settings NAME=VALUE on top of its own
 // addresses, and returns when it is ready.
 func (s *server) start(ctx context.Context, settings ...string) error {
-	s.log, s.done = &syncBuffer{}, make(chan struct{})
+	s.log, s.done = &testkit.Buffer{}, make(chan struct{})
 	command := s.command
 	if command == nil {
 		command = []string{binary, "serve"}
