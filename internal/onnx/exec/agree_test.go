@@ -18,8 +18,7 @@ func TestModelsAgreeWithONNXRuntime(t *testing.T) {
 }
 
 func TestOperatorsAgreeWithONNXRuntime(t *testing.T) {
-	var cases []fixture
-	readJSON(t, "testdata/operators.json", &cases)
+	cases := operatorCases(t)
 	if len(cases) < 300 {
 		t.Fatalf("only %d cases", len(cases))
 	}

@@ -14,8 +14,7 @@ import (
 
 // An operator without a case has never been compared with anything.
 func TestEveryOperatorHasACase(t *testing.T) {
-	var cases []fixture
-	readJSON(t, "testdata/operators.json", &cases)
+	cases := operatorCases(t)
 	seen := map[[2]string]bool{}
 	for i := range cases {
 		m, err := decode.Model(cases[i].Model, onnx.Limits{})

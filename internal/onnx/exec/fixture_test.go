@@ -23,7 +23,7 @@ import (
 // writes it.
 type fixture struct {
 	Name            string
-	Model           []byte // in operators.json
+	Model           []byte // in operators/FAMILY.json
 	Inputs, Outputs []array
 }
 
@@ -144,6 +144,22 @@ func readJSON(tb testing.TB, path string, v any) {
 	if err := dec.Decode(v); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// operatorCases reads the cases of all families of operators.
+func operatorCases(tb testing.TB) []fixture {
+	tb.Helper()
+	files, err := filepath.Glob("testdata/operators/*.json")
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no cases of operators: %v", err)
+	}
+	var all []fixture
+	for _, file := range files {
+		var cases []fixture
+		readJSON(tb, file, &cases)
+		all = append(all, cases...)
+	}
+	return all
 }
 
 // modelNames lists the fixtures that are whole models.

@@ -25,8 +25,7 @@ func seedModels(f *testing.F) [][]byte {
 			seeds = append(seeds, data)
 		}
 	}
-	var cases []fixture
-	readJSON(f, "testdata/operators.json", &cases)
+	cases := operatorCases(f)
 	for i := 0; i < len(cases); i += 7 {
 		seeds = append(seeds, cases[i].Model)
 	}

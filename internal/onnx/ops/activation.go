@@ -8,6 +8,12 @@ import (
 	"onnxgate/internal/tensor"
 )
 
+// activationOps is what models of this kind end in.
+var activationOps = []Operator{
+	{"", "Softmax", 1, one, one, parseSoftmax},
+	{"", "Sigmoid", 6, one, one, parseSigmoid},
+}
+
 // parseSigmoid reads Sigmoid (ai.onnx 6).
 func parseSigmoid(n *Node) Kernel {
 	d := n.Elem(0, floatElem...)

@@ -9,6 +9,14 @@ import (
 	"onnxgate/internal/tensor"
 )
 
+// arithmeticOps computes with two tensors, element by element.
+var arithmeticOps = []Operator{
+	{"", "Add", 7, two, one, parseAdd},
+	{"", "Sub", 7, two, one, parseSub},
+	{"", "Mul", 7, two, one, parseMul},
+	{"", "Div", 7, two, one, parseDiv},
+}
+
 type arithmetic uint8
 
 const (

@@ -13,6 +13,11 @@ import (
 	"onnxgate/internal/tensor"
 )
 
+// castOps changes element types.
+var castOps = []Operator{
+	{"", "Cast", 1, one, one, parseCast},
+}
+
 // parseCast reads Cast (ai.onnx 1, 6, 9, 19). saturate and round_mode concern
 // only float8 types, which the engine does not hold.
 func parseCast(n *Node) Kernel {

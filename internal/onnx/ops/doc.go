@@ -12,8 +12,9 @@
 //     its results, Scratch for memory in between. It writes every element of
 //     every output, allocates nothing when the Frame's tensors are large
 //     enough, and calls Frame.Poll now and then in long loops.
-//  3. Add a row to the table in registry.go: domain, name, the first version
-//     with this meaning, how many inputs and outputs.
+//  3. Add a row to the table of the family, at the head of its file: domain,
+//     name, the first version with this meaning, how many inputs and outputs. A
+//     new family is also named in registry.go.
 //  4. Add cases with ONNX Runtime's answers to scripts/fixtures.
 //
 // The parse function refuses what does not fit; what depends on the extents of

@@ -9,6 +9,14 @@ import (
 	"onnxgate/internal/tensor"
 )
 
+// featureOps prepares features and renames results (ai.onnx.ml).
+var featureOps = []Operator{
+	{ML, "ZipMap", 1, one, one, parseZipMap},
+	{ML, "ArrayFeatureExtractor", 1, two, one, parseArrayFeatureExtractor},
+	{ML, "Scaler", 1, one, one, parseScaler},
+	{ML, "Normalizer", 1, one, one, parseNormalizer},
+}
+
 // matrix returns the rows and columns of an input of the classical operators,
 // [N, C]; one of rank 1 is a single row.
 func matrix(shape tensor.Shape) (rows, columns int) {

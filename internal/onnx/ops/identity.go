@@ -7,6 +7,12 @@ import (
 	"onnxgate/internal/tensor"
 )
 
+// generalOps passes values on.
+var generalOps = []Operator{
+	{"", "Identity", 1, one, one, parseIdentity},
+	{"", "Constant", 1, span{}, one, parseConstant},
+}
+
 // parseIdentity reads Identity (ai.onnx 1). It computes nothing.
 func parseIdentity(n *Node) Kernel {
 	if n.Has(0) {

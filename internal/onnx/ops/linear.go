@@ -9,6 +9,12 @@ import (
 	"onnxgate/internal/tensor"
 )
 
+// linearOps is linear models (ai.onnx.ml).
+var linearOps = []Operator{
+	{ML, "LinearRegressor", 1, one, one, parseLinearRegressor},
+	{ML, "LinearClassifier", 1, one, two, parseLinearClassifier},
+}
+
 // linear is a matrix of coefficients, a row for each output, with intercepts.
 type linear struct {
 	coefficients []float32

@@ -8,6 +8,11 @@ import (
 	"onnxgate/internal/tensor"
 )
 
+// reduceOps makes one element of many.
+var reduceOps = []Operator{
+	{"", "ArgMax", 1, one, one, parseArgMax},
+}
+
 // parseArgMax reads ArgMax (ai.onnx 1, 11, 12).
 func parseArgMax(n *Node) Kernel {
 	r := argMax{axis: n.Int("axis", 0), keep: n.Int("keepdims", 1) != 0}

@@ -35,41 +35,11 @@ type Operator struct {
 // the table was written. A version above it may change what an operator means.
 var newest = map[string]int64{"": 28, ML: 5}
 
-// table is the operators, by family.
-var table = []Operator{
-	{"", "Identity", 1, one, one, parseIdentity},
-	{"", "Constant", 1, span{}, one, parseConstant},
-	{"", "Cast", 1, one, one, parseCast},
-
-	{"", "Concat", 4, span{1, variadic}, one, parseConcat},
-	{"", "Reshape", 1, one, one, parseReshapeAttribute},
-	{"", "Reshape", 5, two, one, parseReshape},
-	{"", "Flatten", 1, one, one, parseFlatten},
-	{"", "Squeeze", 1, one, one, parseSqueeze},
-	{"", "Squeeze", 13, span{1, 2}, one, parseSqueeze},
-	{"", "Unsqueeze", 1, one, one, parseUnsqueeze},
-	{"", "Unsqueeze", 13, two, one, parseUnsqueeze},
-
-	{"", "Add", 7, two, one, parseAdd},
-	{"", "Sub", 7, two, one, parseSub},
-	{"", "Mul", 7, two, one, parseMul},
-	{"", "Div", 7, two, one, parseDiv},
-
-	{"", "ArgMax", 1, one, one, parseArgMax},
-	{"", "Softmax", 1, one, one, parseSoftmax},
-	{"", "Sigmoid", 6, one, one, parseSigmoid},
-
-	{ML, "ZipMap", 1, one, one, parseZipMap},
-	{ML, "ArrayFeatureExtractor", 1, two, one, parseArrayFeatureExtractor},
-	{ML, "Scaler", 1, one, one, parseScaler},
-	{ML, "Normalizer", 1, one, one, parseNormalizer},
-	{ML, "LinearRegressor", 1, one, one, parseLinearRegressor},
-	{ML, "LinearClassifier", 1, one, two, parseLinearClassifier},
-
-	{ML, "TreeEnsembleClassifier", 1, one, two, parseTreeClassifier},
-	{ML, "TreeEnsembleRegressor", 1, one, one, parseTreeRegressor},
-	{ML, "TreeEnsemble", 5, one, one, parseTreeEnsemble},
-}
+// table is the operators. Each family has its rows in its own file.
+var table = slices.Concat(
+	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
+	featureOps, linearOps, treeOps,
+)
 
 // Operators returns every operator, by domain, name and version.
 func Operators() []Operator {

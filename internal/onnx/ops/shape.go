@@ -9,6 +9,18 @@ import (
 	"onnxgate/internal/tensor"
 )
 
+// shapeOps changes shapes and puts tensors together.
+var shapeOps = []Operator{
+	{"", "Concat", 4, span{1, variadic}, one, parseConcat},
+	{"", "Reshape", 1, one, one, parseReshapeAttribute},
+	{"", "Reshape", 5, two, one, parseReshape},
+	{"", "Flatten", 1, one, one, parseFlatten},
+	{"", "Squeeze", 1, one, one, parseSqueeze},
+	{"", "Squeeze", 13, span{1, 2}, one, parseSqueeze},
+	{"", "Unsqueeze", 1, one, one, parseUnsqueeze},
+	{"", "Unsqueeze", 13, two, one, parseUnsqueeze},
+}
+
 // axisIn returns the axis that a, negative from the end, means in a tensor of
 // the given rank, or -1 when it is out of range.
 func axisIn(a int64, rank int) int {

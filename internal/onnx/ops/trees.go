@@ -8,6 +8,13 @@ import (
 	"onnxgate/internal/tensor"
 )
 
+// treeOps is tree ensembles (ai.onnx.ml).
+var treeOps = []Operator{
+	{ML, "TreeEnsembleClassifier", 1, one, two, parseTreeClassifier},
+	{ML, "TreeEnsembleRegressor", 1, one, one, parseTreeRegressor},
+	{ML, "TreeEnsemble", 5, one, one, parseTreeEnsemble},
+}
+
 // parseTreeClassifier reads TreeEnsembleClassifier (ai.onnx.ml 1, 3). Version
 // 5 deprecates it without a change of meaning.
 func parseTreeClassifier(n *Node) Kernel {
