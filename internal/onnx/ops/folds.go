@@ -40,11 +40,7 @@ func reduceFloats[T floating](r *reducer, kind reduction) Kernel {
 	switch kind {
 	case reduceSum:
 	case reduceMean:
-		sum.done = func(dst []T, acc []float64, count int) {
-			for i, v := range acc {
-				dst[i] = T(v / float64(count))
-			}
-		}
+		sum.done = meanOf[T]
 	case reduceLogSum:
 		sum.done = rounded[T](math.Log)
 	case reduceL1:
@@ -137,6 +133,12 @@ func cut[T integer](fn func(float64) float64) func([]T, []float64, int) {
 		for i, v := range acc {
 			dst[i] = fromReal[T](fn(v))
 		}
+	}
+}
+
+func meanOf[T floating](dst []T, acc []float64, count int) {
+	for i, v := range acc {
+		dst[i] = T(v / float64(count))
 	}
 }
 

@@ -8,11 +8,12 @@ import (
 	"onnxgate/internal/tensor"
 )
 
-// matrixOps multiplies matrices.
+// matrixOps multiplies matrices, and takes determinants.
 var matrixOps = []Operator{
 	{"", "MatMul", 1, two, one, parseMatMul},
 	{"", "Gemm", 1, span{3, 3}, one, parseGemm},
 	{"", "Gemm", 11, span{2, 3}, one, parseGemm},
+	{"", "Det", 11, one, one, parseDet},
 }
 
 // matrixElem returns the types that MatMul and Gemm take.
