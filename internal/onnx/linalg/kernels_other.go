@@ -1,3 +1,5 @@
+//go:build !amd64 || purego
+
 package linalg
 
 func tileFloat32(target[float32], Matrix[float32], []float32, int, int) bool { return false }

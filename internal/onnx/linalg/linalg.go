@@ -116,10 +116,18 @@ func dots[T Number](ctx context.Context, dst []T, a, b Matrix[T]) error {
 	for i := range a.Rows {
 		row := a.Data[i*a.RowStride:][:a.Cols]
 		for j := range b.Cols {
-			if err := w.add(ctx, b.Rows); err != nil {
+			x, y, sum := row, b.Data[j*b.ColStride:][:b.Rows], T(0)
+			for len(x) > workAtOnce { // a dot product does not look at ctx
+				if err := w.add(ctx, workAtOnce); err != nil {
+					return err
+				}
+				sum += dot(x[:workAtOnce], y[:workAtOnce])
+				x, y = x[workAtOnce:], y[workAtOnce:]
+			}
+			if err := w.add(ctx, len(x)); err != nil {
 				return err
 			}
-			dst[i*b.Cols+j] = dot(row, b.Data[j*b.ColStride:][:b.Rows])
+			dst[i*b.Cols+j] = sum + dot(x, y)
 		}
 	}
 	return nil
