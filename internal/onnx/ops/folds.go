@@ -111,10 +111,12 @@ func bounds[T integer]() (least, greatest T) {
 func identity(x float64) float64 { return x }
 
 func startAt[A any](v A) func([]A) {
-	return func(acc []A) {
-		for i := range acc {
-			acc[i] = v
-		}
+	return func(acc []A) { fill(acc, v) }
+}
+
+func fill[A any](dst []A, v A) {
+	for i := range dst {
+		dst[i] = v
 	}
 }
 
@@ -310,8 +312,8 @@ func logSumExpFold[T number](round func(float64) T) fold[T, float64] {
 		width: 2,
 		start: func(acc []float64) {
 			n := len(acc) / 2
-			startAt(math.Inf(-1))(acc[:n])
-			startAt(0.0)(acc[n:])
+			fill(acc[:n], math.Inf(-1))
+			clear(acc[n:])
 		},
 		lane: func(acc []float64, x []T) {
 			for _, v := range x {
