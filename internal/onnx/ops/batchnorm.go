@@ -122,9 +122,11 @@ func batchKernel[C floating](n *Node, b batchNorm, d tensor.DType) Kernel {
 func batchRows[C floating](ctx context.Context, dst, x, mean, by, bias []C) error {
 	work := 0
 	for at := 0; at < len(dst); at += len(by) {
-		y, row := dst[at:at+len(by)], x[at:at+len(by)]
+		row := x[at:][:len(by)]
+		y, m, b := dst[at:][:len(row)], mean[:len(row)], bias[:len(row)]
+		factors := by[:len(row)]
 		for c, v := range row {
-			y[c] = (v-mean[c])*by[c] + bias[c]
+			y[c] = (v-m[c])*factors[c] + b[c]
 		}
 		if err := watch(ctx, &work, len(by)); err != nil {
 			return err
@@ -141,8 +143,9 @@ func batchPlanes[C floating](ctx context.Context, dst, x []C, each int, by [3][]
 		mean, factor, bias := by[0][c], by[1][c], by[2][c]
 		at := plane * each
 		err := inChunks(ctx, &work, x[at:at+each], func(part []C) {
+			y := dst[at:][:len(part)]
 			for k, v := range part {
-				dst[at+k] = (v-mean)*factor + bias
+				y[k] = (v-mean)*factor + bias
 			}
 			at += len(part)
 		})

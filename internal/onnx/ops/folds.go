@@ -242,7 +242,10 @@ func maxFold[T number](least T) fold[T, T] {
 		lane: func(acc, x []T) {
 			m := acc[0]
 			for _, v := range x {
-				if v > m || v != v { // v != v is NaN
+				if !(v <= m) { //nolint:staticcheck // greater, or one of them is NaN
+					if m != m { // NaN stays
+						break
+					}
 					m = v
 				}
 			}
@@ -266,7 +269,10 @@ func minFold[T number](greatest T) fold[T, T] {
 		lane: func(acc, x []T) {
 			m := acc[0]
 			for _, v := range x {
-				if v < m || v != v { // v != v is NaN
+				if !(v >= m) { //nolint:staticcheck // less, or one of them is NaN
+					if m != m { // NaN stays
+						break
+					}
 					m = v
 				}
 			}

@@ -280,8 +280,9 @@ func standardize[C floating](ctx context.Context, b *blocks, dst, src []C, size 
 		by := 1 / math.Sqrt(squares/float64(size)+b.epsilon)
 		at := 0
 		if err := inChunks(ctx, &work, x, func(part []C) {
+			to := y[at:][:len(part)]
 			for k, v := range part {
-				y[at+k] = C((float64(v) - center) * by)
+				to[k] = C((float64(v) - center) * by)
 			}
 			at += len(part)
 		}); err != nil {
@@ -296,12 +297,19 @@ func standardize[C floating](ctx context.Context, b *blocks, dst, src []C, size 
 
 // spread returns the sum of the squared distances to center.
 func spread[C floating](x []C, center float64) float64 {
-	sum := 0.0
-	for _, v := range x {
-		d := float64(v) - center
-		sum += d * d
+	var a, b, c, d float64 // strands, so that one addition does not wait for the last
+	for ; len(x) >= 4; x = x[4:] {
+		p, q, r, s := float64(x[0])-center, float64(x[1])-center, float64(x[2])-center, float64(x[3])-center
+		a += p * p
+		b += q * q
+		c += r * r
+		d += s * s
 	}
-	return sum
+	for _, v := range x {
+		p := float64(v) - center
+		a += p * p
+	}
+	return a + b + (c + d)
 }
 
 func inChunks[T any](ctx context.Context, work *int, x []T, take func([]T)) error {
@@ -323,7 +331,8 @@ func multiplyBy[C number](dst, by []C) {
 		}
 		return
 	}
-	for i, v := range by[:len(dst)] {
+	by = by[:len(dst)]
+	for i, v := range by {
 		dst[i] *= v
 	}
 }
@@ -335,7 +344,8 @@ func addTo[C number](dst, by []C) {
 		}
 		return
 	}
-	for i, v := range by[:len(dst)] {
+	by = by[:len(dst)]
+	for i, v := range by {
 		dst[i] += v
 	}
 }
