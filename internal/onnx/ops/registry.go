@@ -42,7 +42,7 @@ var newest = map[string]int64{"": 28, ML: 5, Microsoft: 1}
 // table is the operators. Each family has its rows in its own file.
 var table = slices.Concat(
 	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
-	featureOps, linearOps, treeOps, textOps, microsoftOps,
+	featureOps, linearOps, treeOps, textOps, microsoftOps, bitOps,
 )
 
 // Operators returns every operator, by domain, name and version.

@@ -66,12 +66,7 @@ func parseStringConcat(n *Node) Kernel {
 		return nil
 	}
 	n.SetOut(0, broadcastTypes(n, tensor.String))
-	join := binary(func(dst, a, b []string) bool {
-		for i := range dst {
-			dst[i] = a[i%len(a)] + b[i%len(b)]
-		}
-		return true
-	})
+	join := binary(pairs(func(a, b string) string { return a + b }))
 	return func(ctx context.Context, f *Frame) error {
 		if err := chargeJoined(f); err != nil {
 			return err
