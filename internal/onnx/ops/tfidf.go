@@ -1,8 +1,10 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/tensor"
@@ -14,9 +16,12 @@ type ngrams struct {
 	least, most, skips int
 	width              int // of the output
 
-	root []int32          // by word, the node of the beginning of one word
-	next map[uint64]int32 // by node<<32|word, the node of one word more
-	ends []gram           // by node, the n-gram that ends there
+	root  []int32 // by word, the node of the beginning of one word
+	ends  []gram  // by node, the n-gram that ends there
+	edges []arrow // by node and word
+	first []int32 // by node, its first edge; and one entry more
+
+	made map[arrow]int32 // where the edges lead, until they are in order
 
 	once bool // an n-gram counts once however often it is there
 }
@@ -28,6 +33,9 @@ type gram struct {
 	weight float32
 }
 
+// arrow leads from a node, by a word, to a node.
+type arrow struct{ from, word, to int32 }
+
 const noNode = -1
 
 // parseTfIdfVectorizer reads TfIdfVectorizer (ai.onnx 9): how often each n-gram
@@ -36,7 +44,7 @@ func parseTfIdfVectorizer(n *Node) Kernel {
 	for _, name := range []string{"mode", "min_gram_length", "max_gram_length", "max_skip_count", "ngram_counts", "ngram_indexes"} {
 		n.Need(name)
 	}
-	g := &ngrams{next: map[uint64]int32{}}
+	g := &ngrams{made: map[arrow]int32{}}
 	switch mode := n.String("mode", "TF"); mode {
 	case "TF", "TFIDF":
 	case "IDF":
@@ -60,11 +68,13 @@ func parseTfIdfVectorizer(n *Node) Kernel {
 	ids := n.NeedScratch()
 	switch d { //nolint:exhaustive // no other type is allowed above
 	case tensor.String:
-		return vectorize(g, ids, fill(n, g, words), func(s string) string { return s })
+		return vectorize(g, ids, textNumbers(fill(n, g, words)))
 	case tensor.Int32:
-		return vectorize(g, ids, fill(n, g, ints), func(i int32) int64 { return int64(i) })
+		pool := fill(n, g, ints)
+		return vectorize(g, ids, func(w int32) int32 { return wordNumber(pool, int64(w)) })
 	}
-	return vectorize(g, ids, fill(n, g, ints), func(i int64) int64 { return i })
+	pool := fill(n, g, ints)
+	return vectorize(g, ids, func(w int64) int32 { return wordNumber(pool, w) })
 }
 
 // lengths reads how long n-grams are.
@@ -132,6 +142,7 @@ func fill[T comparable](n *Node, g *ngrams, pool []T) map[T]int32 {
 			}
 		}
 	}
+	g.order()
 	return words
 }
 
@@ -168,11 +179,11 @@ func insert[T comparable](n *Node, g *ngrams, words map[T]int32, pool []T, count
 			node = g.root[word]
 			continue
 		}
-		key := edge(node, word)
-		child, there := g.next[key]
+		key := arrow{from: node, word: word}
+		child, there := g.made[key]
 		if !there {
 			child = g.newNode()
-			g.next[key] = child
+			g.made[key] = child
 		}
 		node = child
 	}
@@ -182,16 +193,73 @@ func insert[T comparable](n *Node, g *ngrams, words map[T]int32, pool []T, count
 	g.ends[node] = counts
 }
 
-func edge(node, word int32) uint64 { return uint64(uint32(node))<<32 | uint64(uint32(word)) } //nolint:gosec // both are places in slices
+// order puts the edges in order, when all are there.
+func (g *ngrams) order() {
+	g.edges = make([]arrow, 0, len(g.made))
+	for e, to := range g.made {
+		e.to = to
+		g.edges = append(g.edges, e)
+	}
+	g.made = nil
+	slices.SortFunc(g.edges, func(a, b arrow) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.word, b.word)) })
+	g.first = make([]int32, len(g.ends)+1)
+	for _, e := range g.edges {
+		g.first[e.from+1]++
+	}
+	for i := range g.ends {
+		g.first[i+1] += g.first[i]
+	}
+}
+
+// next returns the node of one word more.
+func (g *ngrams) next(node, word int32) int32 {
+	edges := g.edges[g.first[node]:g.first[node+1]]
+	for len(edges) > 8 {
+		if half := len(edges) / 2; edges[half].word > word {
+			edges = edges[:half]
+		} else {
+			edges = edges[half:]
+		}
+	}
+	for i := range edges {
+		if edges[i].word == word {
+			return edges[i].to
+		}
+	}
+	return noNode
+}
 
 func (g *ngrams) newNode() int32 {
 	g.ends = append(g.ends, gram{column: noNode})
 	return int32(len(g.ends) - 1) //nolint:gosec // no attribute has as many entries
 }
 
-// vectorize returns the kernel for words of type S in the input, which pool
-// holds as T.
-func vectorize[S tensor.Element, T comparable](g *ngrams, scratch int, pool map[T]int32, as func(S) T) Kernel {
+// wordNumber returns the number of a word, or noNode.
+func wordNumber[T comparable](pool map[T]int32, word T) int32 {
+	if id, known := pool[word]; known {
+		return id
+	}
+	return noNode
+}
+
+// textNumbers is wordNumber for strings, quick for words of one byte, which is
+// what text is made of that is taken character by character.
+func textNumbers(pool map[string]int32) func(string) int32 {
+	var short [256]int32
+	for i := range short {
+		short[i] = wordNumber(pool, string([]byte{byte(i)}))
+	}
+	return func(w string) int32 {
+		if len(w) == 1 {
+			return short[w[0]]
+		}
+		return wordNumber(pool, w)
+	}
+}
+
+// vectorize returns the kernel for words of type T, whose numbers in the pool
+// numberOf tells.
+func vectorize[T tensor.Element](g *ngrams, scratch int, numberOf func(T) int32) Kernel {
 	return func(ctx context.Context, f *Frame) error {
 		shape := f.In(0).Shape()
 		if len(shape) > 2 {
@@ -207,7 +275,7 @@ func vectorize[S tensor.Element, T comparable](g *ngrams, scratch int, pool map[
 		if err != nil {
 			return err
 		}
-		x := Input[S](f, 0)
+		x := Input[T](f, 0)
 		clear(dst)
 		if len(x) == 0 {
 			return nil
@@ -219,7 +287,7 @@ func vectorize[S tensor.Element, T comparable](g *ngrams, scratch int, pool map[
 		}
 		p := poller{}
 		for row := range rows {
-			if err := lookUp(ctx, &p, ids, x[row*length:(row+1)*length], pool, as); err != nil {
+			if err := lookUp(ctx, &p, ids, x[row*length:(row+1)*length], numberOf); err != nil {
 				return err
 			}
 			if err := g.count(ctx, &p, dst[row*g.width:(row+1)*g.width], ids); err != nil {
@@ -231,15 +299,12 @@ func vectorize[S tensor.Element, T comparable](g *ngrams, scratch int, pool map[
 }
 
 // lookUp finds the numbers of words in the pool.
-func lookUp[S, T comparable](ctx context.Context, p *poller, ids []int32, words []S, pool map[T]int32, as func(S) T) error {
+func lookUp[T any](ctx context.Context, p *poller, ids []int32, words []T, numberOf func(T) int32) error {
 	for k, w := range words {
 		if err := p.tick(ctx); err != nil {
 			return err
 		}
-		ids[k] = noNode
-		if id, known := pool[as(w)]; known {
-			ids[k] = id
-		}
+		ids[k] = numberOf(w)
 	}
 	return nil
 }
@@ -291,14 +356,12 @@ func (g *ngrams) walk(ctx context.Context, p *poller, dst []float32, ids []int32
 			}
 			dst[end.column] += end.weight
 		}
-		if at += distance; len(g.next) == 0 || length == g.most || at >= len(ids) || ids[at] == noNode {
+		if at += distance; length == g.most || at >= len(ids) || ids[at] == noNode {
 			return nil
 		}
-		next, there := g.next[edge(node, ids[at])]
-		if !there {
+		if node = g.next(node, ids[at]); node == noNode {
 			return nil
 		}
-		node = next
 		if err := p.tick(ctx); err != nil {
 			return err
 		}
