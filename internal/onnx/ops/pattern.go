@@ -19,7 +19,8 @@ import (
 const (
 	maxPattern      = 1 << 16 // bytes of one expression
 	maxInstructions = 1 << 18 // of all expressions of a model
-	classCost       = 700     // of a Unicode class such as \pL, in instructions
+	patternCost     = 64      // of any expression, in instructions
+	classCost       = 700     // of a Unicode class such as \pL
 	// directCost is up to which product of text and instructions a search is
 	// not worth interrupting.
 	directCost = 1 << 20
@@ -35,7 +36,7 @@ func (p *Patterns) take(expr string) (*syntax.Regexp, int, error) {
 		return nil, 0, fmt.Errorf("the regular expression has %d bytes; at most %d are allowed", len(expr), maxPattern)
 	}
 	classes := strings.Count(expr, `\p`) + strings.Count(expr, `\P`)
-	cost := 16 + classes*classCost
+	cost := patternCost + classes*classCost
 	if p.instructions+cost > maxInstructions {
 		return nil, 0, errPatterns
 	}
