@@ -166,6 +166,11 @@ func TestALongSearchStopsWithItsRequest(t *testing.T) {
 		{"a search", tokenizer(String("tokenexp", "(?:a?b?){900}c")), []string{text}},
 		{"a search behind a word", tokenizer(String("tokenexp", `\b(?:a?b?){900}c|a\B`)), []string{text}},
 		{"searches without end", tokenizer(String("tokenexp", `a[ab]*c|a`)), []string{text}},
+		{
+			"matches that are too short", With(tokenizer(String("tokenexp", `a+`)), Int("mincharnum", 1<<20)),
+			[]string{"b" + text[1:]},
+		},
+		{"many short texts", tokenizer(String("tokenexp", `(?:a?a?b?){300}c|aa`)), slices.Repeat([]string{text[:1<<9]}, 1<<11)},
 		{"separators", tokenizer(Strings("separators", "b", "[ab]*c|a")), []string{text}},
 		{"n-grams of any distance", vectorizer(Int("max_skip_count", 1<<40)), strings.Split(strings.Repeat("a", 1<<18), "")},
 	} {

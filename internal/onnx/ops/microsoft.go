@@ -63,9 +63,9 @@ func hashKernel[D tensor.Element](d tensor.DType, seed uint32, as func(uint32) D
 		if err != nil {
 			return err
 		}
-		m := meter{}
+		p := poller{}
 		for i, v := range Input[string](f, 0) {
-			if err := m.next(ctx, v); err != nil {
+			if err := p.text(ctx, v); err != nil {
 				return err
 			}
 			dst[i] = as(murmurText(v, seed))
@@ -148,22 +148,29 @@ func parseCDist(n *Node) Kernel {
 	if n.err != nil {
 		return nil
 	}
-	rows := [2]tensor.Dim{free, free}
-	for i := range rows {
-		t := &n.In[i].Type
-		if t.Ranked && len(t.Dims) != 2 {
-			n.Failf("input %d is a %v; it needs rows and columns", i, t)
-			return nil
-		}
-		if t.Ranked {
-			rows[i] = t.Dims[0]
-		}
+	a, b := n.table(0), n.table(1)
+	if a[1].Size >= 0 && b[1].Size >= 0 && a[1].Size != b[1].Size {
+		n.Failf("its inputs have rows of %d and of %d features; they must agree", a[1].Size, b[1].Size)
 	}
-	n.SetOut(0, onnx.TensorOf(d, rows[0], rows[1]))
+	n.SetOut(0, onnx.TensorOf(d, a[0], b[0]))
 	if d == tensor.Float32 {
 		return distances[float32](metric == "euclidean")
 	}
 	return distances[float64](metric == "euclidean")
+}
+
+// table returns the rows and columns of input i as far as they are known, and
+// fails when it cannot have them.
+func (n *Node) table(i int) [2]tensor.Dim {
+	t := &n.In[i].Type
+	switch {
+	case !t.Ranked:
+		return [2]tensor.Dim{free, free}
+	case len(t.Dims) == 2:
+		return [2]tensor.Dim{t.Dims[0], t.Dims[1]}
+	}
+	n.Failf("input %d is a %v; it needs rows and columns", i, t)
+	return [2]tensor.Dim{free, free}
 }
 
 func distances[T floating](root bool) Kernel {
@@ -179,18 +186,18 @@ func distances[T floating](root bool) Kernel {
 			return err
 		}
 		a, b, width, work := Input[T](f, 0), Input[T](f, 1), sa[1], 0
-		for i := range dst {
-			if work += width + 1; work > chunk {
-				if work = 0; ctx.Err() != nil {
-					return ctx.Err()
+		for ; len(dst) > 0; a, dst = a[width:], dst[sb[0]:] {
+			for k := range sb[0] {
+				if work += width + 1; work > chunk {
+					if work = 0; ctx.Err() != nil {
+						return ctx.Err()
+					}
+				}
+				dst[k] = squareDistance(a[:width], b[k*width:(k+1)*width])
+				if root {
+					dst[k] = T(math.Sqrt(float64(dst[k])))
 				}
 			}
-			x, y := i/sb[0]*width, i%sb[0]*width
-			d := squareDistance(a[x:x+width], b[y:y+width])
-			if root {
-				d = T(math.Sqrt(float64(d)))
-			}
-			dst[i] = d
 		}
 		return nil
 	}

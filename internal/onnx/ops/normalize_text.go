@@ -129,9 +129,9 @@ func (s *stringNormalizer) run(ctx context.Context, f *Frame, scratch int) error
 	if err != nil {
 		return err
 	}
-	n, m := 0, meter{}
+	n, p := 0, poller{}
 	for _, text := range x {
-		if err := m.next(ctx, text); err != nil {
+		if err := p.text(ctx, text); err != nil {
 			return err
 		}
 		text, keep, err := s.normalize(f, text)

@@ -154,10 +154,15 @@ func looksBehind(re *syntax.Regexp) bool {
 }
 
 func (p *pattern) matches(ctx context.Context, text string) (bool, error) {
-	if len(text)*p.instructions < directCost {
-		return p.re.MatchString(text), nil
+	if direct, err := p.direct(ctx, text); direct || err != nil {
+		return err == nil && p.re.MatchString(text), err
 	}
 	return p.re.MatchReader(newPolled(ctx, text, p.instructions)), ctx.Err()
+}
+
+// direct reports whether a text is searched at once, without being interrupted.
+func (p *pattern) direct(ctx context.Context, text string) (bool, error) {
+	return len(text)*p.instructions < directCost, ctx.Err()
 }
 
 // find returns the first match in text that begins at from or later.
@@ -195,7 +200,9 @@ func matchAt(at []int, offset int) match {
 
 // search returns the places of re's groups in text.
 func (p *pattern) search(ctx context.Context, re *regexp.Regexp, text string) ([]int, error) {
-	if len(text)*p.instructions < directCost {
+	if direct, err := p.direct(ctx, text); err != nil {
+		return nil, err
+	} else if direct {
 		return re.FindStringSubmatchIndex(text), nil
 	}
 	at := re.FindReaderSubmatchIndex(newPolled(ctx, text, p.instructions))

@@ -26,24 +26,29 @@ var textOps = []Operator{
 const maxText = 1 << 21
 
 // pollBytes is about how many bytes of text are read between two looks at ctx.
-const pollBytes = 1 << 18
+const pollBytes = 1 << 16
 
-// meter looks at every string before it is read.
-type meter struct{ read int }
+// poller looks at ctx now and then. Work is counted in bytes of text, or in
+// what takes as long.
+type poller struct{ work int }
 
-// next fails for a string that is too long or no UTF-8, and when ctx is done.
-func (m *meter) next(ctx context.Context, text string) error {
+func (p *poller) spend(ctx context.Context, work int) error {
+	if p.work += work; p.work < pollBytes {
+		return nil
+	}
+	p.work = 0
+	return ctx.Err()
+}
+
+// text fails for a string that is too long to be read, or is no UTF-8.
+func (p *poller) text(ctx context.Context, text string) error {
 	switch {
 	case len(text) > maxText:
 		return fault.Newf(fault.Content, "a string has %d bytes; text may have up to %d", len(text), maxText)
 	case !utf8.ValidString(text):
 		return fault.New(fault.Content, "a string is not valid UTF-8")
 	}
-	if m.read += len(text) + pollBytes/pollRows; m.read < pollBytes {
-		return nil
-	}
-	m.read = 0
-	return ctx.Err()
+	return p.spend(ctx, len(text)+pollBytes/pollRows)
 }
 
 // chargeText takes the bytes of new strings from the run's budget; the strings
@@ -140,9 +145,9 @@ func (s splitter) run(ctx context.Context, f *Frame) error {
 	if err != nil {
 		return err
 	}
-	most, m := 0, meter{}
+	most, p := 0, poller{}
 	for i, text := range x {
-		if err := m.next(ctx, text); err != nil {
+		if err := p.text(ctx, text); err != nil {
 			return err
 		}
 		parts := 0
@@ -157,7 +162,7 @@ func (s splitter) run(ctx context.Context, f *Frame) error {
 		return err
 	}
 	for i, text := range x {
-		if err := m.next(ctx, text); err != nil {
+		if err := p.text(ctx, text); err != nil {
 			return err
 		}
 		s.fill(dst[i*most:(i+1)*most], text)
@@ -221,9 +226,9 @@ func parseRegexFullMatch(n *Node) Kernel {
 		if err != nil {
 			return err
 		}
-		m := meter{}
+		p := poller{}
 		for i, text := range Input[string](f, 0) {
-			if err := m.next(ctx, text); err != nil {
+			if err := p.text(ctx, text); err != nil {
 				return err
 			}
 			if dst[i], err = re.matches(ctx, text); err != nil {

@@ -301,20 +301,12 @@ func vectorize[T tensor.Element](g *ngrams, scratch int, numberOf func(T) int32)
 // lookUp finds the numbers of words in the pool.
 func lookUp[T any](ctx context.Context, p *poller, ids []int32, words []T, numberOf func(T) int32) error {
 	for k, w := range words {
-		if err := p.tick(ctx); err != nil {
+		if err := p.spend(ctx, 1); err != nil {
 			return err
 		}
 		ids[k] = numberOf(w)
 	}
 	return nil
-}
-
-// poller looks at ctx now and then.
-type poller struct{ turns int }
-
-func (p *poller) tick(ctx context.Context) error {
-	p.turns++
-	return poll(ctx, p.turns)
 }
 
 // count adds the n-grams of a row to dst: those of neighbours, of words with
@@ -327,7 +319,7 @@ func (g *ngrams) count(ctx context.Context, p *poller, dst []float32, ids []int3
 		}
 		last := len(ids) - distance*(least-1)
 		for begin := range last {
-			if err := p.tick(ctx); err != nil {
+			if err := p.spend(ctx, 1); err != nil {
 				return err
 			}
 			if err := g.walk(ctx, p, dst, ids[begin:], distance, least); err != nil {
@@ -362,7 +354,7 @@ func (g *ngrams) walk(ctx context.Context, p *poller, dst []float32, ids []int32
 		if node = g.next(node, ids[at]); node == noNode {
 			return nil
 		}
-		if err := p.tick(ctx); err != nil {
+		if err := p.spend(ctx, 1); err != nil {
 			return err
 		}
 	}

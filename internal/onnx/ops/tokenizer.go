@@ -85,10 +85,10 @@ func (t *tokenizer) run(ctx context.Context, f *Frame) error {
 		return err
 	}
 	to := spans{f: f, scratch: t.spans}
-	most, m := 0, meter{}
+	most := 0
 	for i, text := range x {
 		before := to.n
-		err := m.next(ctx, text)
+		err := to.work.text(ctx, text)
 		if err == nil {
 			err = t.split(ctx, text, &to)
 		}
@@ -147,6 +147,7 @@ type spans struct {
 	scratch int
 	at      []int64
 	n       int
+	work    poller // of the search for them
 }
 
 func (s *spans) add(begin, end int) error {
@@ -162,6 +163,19 @@ func (s *spans) add(begin, end int) error {
 	s.at[2*s.n], s.at[2*s.n+1] = int64(begin), int64(end)
 	s.n++
 	return nil
+}
+
+// find finds a match, and counts the characters that were looked at.
+func (s *spans) find(ctx context.Context, by finder, text string, from int) (match, error) {
+	m, err := by(ctx, text, from)
+	end := m.end
+	if !m.found {
+		end = len(text)
+	}
+	if err == nil {
+		err = s.work.spend(ctx, 1+end-from)
+	}
+	return m, err
 }
 
 // split adds the tokens of one text.
@@ -188,11 +202,8 @@ func (t *tokenizer) matches(ctx context.Context, text string, to *spans) error {
 	if !t.longEnough(text) {
 		return nil
 	}
-	for from, turn := 0, 0; from <= len(text); turn++ {
-		if err := poll(ctx, turn); err != nil {
-			return err
-		}
-		m, err := t.token(ctx, text, from)
+	for from := 0; from <= len(text); {
+		m, err := to.find(ctx, t.token, text, from)
 		if err != nil || !m.found {
 			return err
 		}
@@ -217,11 +228,8 @@ func (t *tokenizer) cut(ctx context.Context, by []finder, text string, offset in
 		return to.add(offset, offset+len(text))
 	}
 	begin := 0
-	for from, turn := 0, 0; from <= len(text); turn++ {
-		if err := poll(ctx, turn); err != nil {
-			return err
-		}
-		m, err := by[0](ctx, text, from)
+	for from := 0; from <= len(text); {
+		m, err := to.find(ctx, by[0], text, from)
 		if err != nil {
 			return err
 		}
