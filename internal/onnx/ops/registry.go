@@ -39,6 +39,7 @@ var newest = map[string]int64{"": 28, ML: 5}
 var table = slices.Concat(
 	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
 	featureOps, linearOps, treeOps,
+	compareOps, variadicOps, unaryOps, softmaxOps, clipOps,
 )
 
 // Operators returns every operator, by domain, name and version.
