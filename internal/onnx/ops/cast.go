@@ -16,10 +16,10 @@ import (
 // castOps changes element types.
 var castOps = []Operator{
 	{"", "Cast", 1, one, one, parseCast},
+	{"", "CastLike", 15, two, one, parseCastLike},
 }
 
-// parseCast reads Cast (ai.onnx 1, 6, 9, 19). saturate and round_mode concern
-// only float8 types, which the engine does not hold.
+// parseCast reads Cast (ai.onnx 1, 6, 9, 13, 19, 21, 23, 24, 25, 28).
 func parseCast(n *Node) Kernel {
 	n.Need("to")
 	var to tensor.DType
@@ -28,6 +28,19 @@ func parseCast(n *Node) Kernel {
 	} else if v := n.Int("to", 0); v > 0 && v < 255 {
 		to = tensor.DType(v)
 	}
+	if !to.Valid() {
+		n.Failf("attribute \"to\" asks for an element type that is not supported")
+	}
+	return castTo(n, to)
+}
+
+// parseCastLike reads CastLike (ai.onnx 15, 19, 21, 23, 24, 25), which takes the
+// type of input 1 and not its value.
+func parseCastLike(n *Node) Kernel { return castTo(n, n.Elem(1, anyElem...)) }
+
+// castTo reads what Cast and CastLike have in common. saturate and round_mode
+// concern only float8 types, which the engine does not hold.
+func castTo(n *Node, to tensor.DType) Kernel {
 	if n.Version >= 19 {
 		n.Int("saturate", 1)
 	}
@@ -35,9 +48,6 @@ func parseCast(n *Node) Kernel {
 		n.String("round_mode", "up")
 	}
 	from := n.Elem(0, anyElem...)
-	if !to.Valid() {
-		n.Failf("attribute \"to\" asks for an element type that is not supported")
-	}
 	if n.err != nil {
 		return nil
 	}
@@ -68,37 +78,161 @@ func dtypeNamed(name string) tensor.DType {
 	return tensor.Undefined
 }
 
+// castKernel returns the kernel for two different types.
 func castKernel(from, to tensor.DType) Kernel {
-	switch to {
+	switch from {
 	case tensor.Float32:
-		return castTo(from, floatOf[float32])
+		return castReals[float32](to)
 	case tensor.Float64:
-		return castTo(from, floatOf[float64])
-	case tensor.Half:
-		return castTo(from, halfOf)
+		return castReals[float64](to)
 	case tensor.Int8:
-		return castTo(from, intOf[int8])
+		return castInts(to, fromSigned[int8])
 	case tensor.Int16:
-		return castTo(from, intOf[int16])
+		return castInts(to, fromSigned[int16])
 	case tensor.Int32:
-		return castTo(from, intOf[int32])
+		return castInts(to, fromSigned[int32])
 	case tensor.Int64:
-		return castTo(from, intOf[int64])
+		return castInts(to, fromSigned[int64])
 	case tensor.Uint8:
-		return castTo(from, intOf[uint8])
+		return castInts(to, fromUnsigned[uint8])
 	case tensor.Uint16:
-		return castTo(from, intOf[uint16])
+		return castInts(to, fromUnsigned[uint16])
 	case tensor.Uint32:
-		return castTo(from, intOf[uint32])
+		return castInts(to, fromUnsigned[uint32])
 	case tensor.Uint64:
-		return castTo(from, intOf[uint64])
+		return castInts(to, fromUnsigned[uint64])
+	case tensor.Half:
+		return castOthers(to, func(v tensor.Float16) scalar { return scalar{kind: floatingPoint, f: float64(fromHalf(v))} })
 	case tensor.Bool:
-		return castTo(from, boolOf)
+		return castOthers(to, fromBool)
 	case tensor.String:
-		return castTo(from, stringOf)
+		return castOthers(to, func(v string) scalar { return scalar{kind: text, s: v} })
 	case tensor.Undefined:
 	}
 	return nil
+}
+
+// castReals and castInts return the kernels between the numbers of Go.
+func castReals[S floating](to tensor.DType) Kernel {
+	switch to {
+	case tensor.Float32:
+		return pointwise(convert[S, float32])
+	case tensor.Float64:
+		return pointwise(convert[S, float64])
+	case tensor.Int8:
+		return pointwise(truncate[S, int8])
+	case tensor.Int16:
+		return pointwise(truncate[S, int16])
+	case tensor.Int32:
+		return pointwise(truncate[S, int32])
+	case tensor.Int64:
+		return pointwise(truncate[S, int64])
+	case tensor.Uint8:
+		return pointwise(truncate[S, uint8])
+	case tensor.Uint16:
+		return pointwise(truncate[S, uint16])
+	case tensor.Uint32:
+		return pointwise(truncate[S, uint32])
+	case tensor.Uint64:
+		return pointwise(truncate[S, uint64])
+	case tensor.Half, tensor.Bool, tensor.String, tensor.Undefined:
+	}
+	return castToOthers(to, func(v S) scalar { return scalar{kind: floatingPoint, f: float64(v)} })
+}
+
+func castInts[S integer](to tensor.DType, read func(S) scalar) Kernel {
+	switch to {
+	case tensor.Float32:
+		return pointwise(convert[S, float32])
+	case tensor.Float64:
+		return pointwise(convert[S, float64])
+	case tensor.Int8:
+		return pointwise(convert[S, int8])
+	case tensor.Int16:
+		return pointwise(convert[S, int16])
+	case tensor.Int32:
+		return pointwise(convert[S, int32])
+	case tensor.Int64:
+		return pointwise(convert[S, int64])
+	case tensor.Uint8:
+		return pointwise(convert[S, uint8])
+	case tensor.Uint16:
+		return pointwise(convert[S, uint16])
+	case tensor.Uint32:
+		return pointwise(convert[S, uint32])
+	case tensor.Uint64:
+		return pointwise(convert[S, uint64])
+	case tensor.Half, tensor.Bool, tensor.String, tensor.Undefined:
+	}
+	return castToOthers(to, read)
+}
+
+// castOthers returns the kernels from what is no number of Go.
+func castOthers[S tensor.Element](to tensor.DType, read func(S) scalar) Kernel {
+	switch to {
+	case tensor.Float32:
+		return cast(read, floatOf[float32])
+	case tensor.Float64:
+		return cast(read, floatOf[float64])
+	case tensor.Int8:
+		return cast(read, intOf[int8])
+	case tensor.Int16:
+		return cast(read, intOf[int16])
+	case tensor.Int32:
+		return cast(read, intOf[int32])
+	case tensor.Int64:
+		return cast(read, intOf[int64])
+	case tensor.Uint8:
+		return cast(read, intOf[uint8])
+	case tensor.Uint16:
+		return cast(read, intOf[uint16])
+	case tensor.Uint32:
+		return cast(read, intOf[uint32])
+	case tensor.Uint64:
+		return cast(read, intOf[uint64])
+	case tensor.Half, tensor.Bool, tensor.String, tensor.Undefined:
+	}
+	return castToOthers(to, read)
+}
+
+// castToOthers returns the kernels to what is no number of Go.
+func castToOthers[S tensor.Element](to tensor.DType, read func(S) scalar) Kernel {
+	switch to { //nolint:exhaustive // the numbers are in the callers
+	case tensor.Half:
+		return cast(read, halfOf)
+	case tensor.Bool:
+		return cast(read, boolOf)
+	case tensor.String:
+		return castToText(cast(read, stringOf))
+	}
+	return nil
+}
+
+// convert rounds integers to the nearest float, and takes the low bits of those
+// that are too large for another integer.
+func convert[S, D number](dst []D, x []S) {
+	for i, v := range x {
+		dst[i] = D(v)
+	}
+}
+
+func truncate[S floating, D integer](dst []D, x []S) {
+	for i, v := range x {
+		dst[i] = fromReal[D](float64(v))
+	}
+}
+
+// textBytes is what the text of a number takes at most, beside its header.
+const textBytes = 24
+
+// castToText counts the memory of text before it is made.
+func castToText(k Kernel) Kernel {
+	return func(ctx context.Context, f *Frame) error {
+		if err := f.charge(tensor.Uint8, tensor.Shape{f.In(0).Len(), textBytes}); err != nil {
+			return err
+		}
+		return k(ctx, f)
+	}
 }
 
 // scalar is an element on its way from one type to another: a signed or
@@ -120,39 +254,6 @@ const (
 	text
 )
 
-func castTo[D tensor.Element](from tensor.DType, conv func(*scalar) (D, error)) Kernel {
-	switch from {
-	case tensor.Float32:
-		return cast(func(v float32) scalar { return scalar{kind: floatingPoint, f: float64(v)} }, conv)
-	case tensor.Float64:
-		return cast(func(v float64) scalar { return scalar{kind: floatingPoint, f: v} }, conv)
-	case tensor.Half:
-		return cast(func(v tensor.Float16) scalar { return scalar{kind: floatingPoint, f: float64(fromHalf(v))} }, conv)
-	case tensor.Int8:
-		return cast(fromSigned[int8], conv)
-	case tensor.Int16:
-		return cast(fromSigned[int16], conv)
-	case tensor.Int32:
-		return cast(fromSigned[int32], conv)
-	case tensor.Int64:
-		return cast(fromSigned[int64], conv)
-	case tensor.Uint8:
-		return cast(fromUnsigned[uint8], conv)
-	case tensor.Uint16:
-		return cast(fromUnsigned[uint16], conv)
-	case tensor.Uint32:
-		return cast(fromUnsigned[uint32], conv)
-	case tensor.Uint64:
-		return cast(fromUnsigned[uint64], conv)
-	case tensor.Bool:
-		return cast(fromBool, conv)
-	case tensor.String:
-		return cast(func(v string) scalar { return scalar{kind: text, s: v} }, conv)
-	case tensor.Undefined:
-	}
-	return nil
-}
-
 func fromSigned[T int8 | int16 | int32 | int64](v T) scalar {
 	return scalar{kind: signed, i: int64(v)}
 }
@@ -168,8 +269,7 @@ func fromBool(v bool) scalar {
 	return scalar{}
 }
 
-// cast converts element by element. It is not the fast path of any model: what
-// exporters cast is a label per row.
+// cast converts element by element.
 func cast[S, D tensor.Element](read func(S) scalar, conv func(*scalar) (D, error)) Kernel {
 	return func(ctx context.Context, f *Frame) error {
 		src := Input[S](f, 0)
@@ -216,8 +316,8 @@ func notANumber(s string) error {
 }
 
 func halfOf(v *scalar) (tensor.Float16, error) {
-	x, err := floatOf[float32](v)
-	return toHalf(x), err
+	x, err := floatOf[float64](v)
+	return halfFromReal(x), err
 }
 
 // intOf converts to an integer. ONNX leaves open what becomes of floats out of

@@ -39,7 +39,7 @@ var newest = map[string]int64{"": 28, ML: 5}
 var table = slices.Concat(
 	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
 	featureOps, linearOps, treeOps,
-	compareOps, variadicOps, unaryOps, softmaxOps, clipOps,
+	compareOps, variadicOps, unaryOps, softmaxOps, clipOps, dropoutOps,
 )
 
 // Operators returns every operator, by domain, name and version.
@@ -100,6 +100,7 @@ func (op *Operator) Parse(n *Node, outs int) (Kernel, error) {
 	if err := op.out.check("output", outs); err != nil {
 		return nil, err
 	}
+	n.Outs = outs
 	k := op.parse(n)
 	if err := n.finish(); err != nil {
 		return nil, err
