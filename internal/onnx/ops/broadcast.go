@@ -48,12 +48,14 @@ func (m fit) behind(rank int, other *tensor.Tensor) int {
 	if m.axis < 0 || other.Len() == 1 {
 		return 0
 	}
-	return rank - int(min(m.axis, maxAxes)) - len(other.Shape())
+	return rank - int(min(m.axis, 1<<16)) - len(other.Shape())
 }
 
 // shape returns the shape of the result, in the frame's memory: it is good
-// until the next call of Scratch.
+// until the next call of Scratch. It begins the work of a kernel: what spreads
+// the frame held is forgotten.
 func (m fit) shape(f *Frame) (tensor.Shape, error) {
+	f.spread = f.spread[:0]
 	first := f.In(0).Shape()
 	shape := append(f.dims[:0], first...)
 	for i := 1; i < f.Inputs(); i++ {
@@ -170,10 +172,6 @@ const blockSize = 1024
 // costs little.
 const chunk = 1 << 16
 
-// maxAxes bounds the axes of extent 2 or more of a tensor that has elements:
-// there are at most tensor.MaxElements of them.
-const maxAxes = 32
-
 // spread gives the elements of an input in the order of a result to whose shape
 // it is broadcast. It is opened once, and then asked for the next few until all
 // are given.
@@ -187,8 +185,7 @@ type spread[T tensor.Element] struct {
 	at     int
 	// axes are those of the result from the innermost on, without extents of 1;
 	// neighbours that are both repeated, or both not, are one.
-	axes [maxAxes]spreadAxis
-	n    int
+	axes []spreadAxis
 }
 
 // spreadAxis is one axis of a spread: step is how far apart its elements are in src, 0
@@ -203,12 +200,12 @@ func (v *spread[T]) open(f *Frame, scratch int, src []T, own, shape tensor.Shape
 		v.whole = true
 		return nil
 	}
-	v.lay(own, shape, behind)
+	v.lay(f, own, shape, behind)
 	room := min(total, blockSize)
 	switch {
-	case v.n == 1: // one element for all
+	case len(v.axes) == 1: // one element for all
 		v.period = 1
-	case v.n == 2 && v.axes[0].step != 0 && v.axes[0].extent <= blockSize: // one row for all
+	case len(v.axes) == 2 && v.axes[0].step != 0 && v.axes[0].extent <= blockSize: // one row for all
 		v.period = v.axes[0].extent
 	}
 	var err error
@@ -219,9 +216,9 @@ func (v *spread[T]) open(f *Frame, scratch int, src []T, own, shape tensor.Shape
 	return err
 }
 
-// lay finds the axes.
-func (v *spread[T]) lay(own, shape tensor.Shape, behind int) {
-	step := 1
+// lay finds the axes, which are in the frame's memory.
+func (v *spread[T]) lay(f *Frame, own, shape tensor.Shape, behind int) {
+	from, step := len(f.spread), 1
 	for k := 1; k <= len(shape); k++ {
 		extent, mine := fromEnd(shape, k), fromEnd(own, k-behind)
 		if extent == 1 {
@@ -232,13 +229,13 @@ func (v *spread[T]) lay(own, shape tensor.Shape, behind int) {
 			a.step = step
 			step *= mine
 		}
-		if v.n > 0 && (v.axes[v.n-1].step == 0) == (a.step == 0) {
-			v.axes[v.n-1].extent *= extent
+		if n := len(f.spread); n > from && (f.spread[n-1].step == 0) == (a.step == 0) {
+			f.spread[n-1].extent *= extent
 			continue
 		}
-		v.axes[v.n] = a
-		v.n++
+		f.spread = append(f.spread, a)
 	}
+	v.axes = f.spread[from:]
 }
 
 // next returns the next n elements, at most blockSize. They are good until the
@@ -277,7 +274,7 @@ func (v *spread[T]) fill(dst []T) {
 
 // carry goes to the next row.
 func (v *spread[T]) carry() {
-	for k := 1; k < v.n; k++ {
+	for k := 1; k < len(v.axes); k++ {
 		a := &v.axes[k]
 		v.at += a.step
 		if a.index++; a.index < a.extent {
@@ -317,17 +314,18 @@ func binaryWith[A, B, D tensor.Element](n *Node, m fit, second func(context.Cont
 		if err != nil || len(dst) == 0 {
 			return err
 		}
-		shape = f.out[0].Shape()
-		var a spread[A]
-		if err := a.open(f, sa, Input[A](f, 0), f.In(0).Shape(), shape, 0); err != nil {
-			return err
-		}
-		other, err := second(ctx, f)
+		x := Input[A](f, 0)
+		y, err := second(ctx, f)
 		if err != nil {
 			return err
 		}
+		shape = f.out[0].Shape()
+		var a spread[A]
+		if err := a.open(f, sa, x, f.In(0).Shape(), shape, 0); err != nil {
+			return err
+		}
 		var b spread[B]
-		if err := b.open(f, sb, other, f.In(1).Shape(), shape, m.behind(len(shape), f.In(1))); err != nil {
+		if err := b.open(f, sb, y, f.In(1).Shape(), shape, m.behind(len(shape), f.In(1))); err != nil {
 			return err
 		}
 		return inBlocks(ctx, len(dst), func(at, end int) error {

@@ -21,6 +21,7 @@ type Frame struct {
 	scratch []tensor.Tensor
 	budget  *Budget
 	dims    []int
+	spread  []spreadAxis // of the inputs that are broadcast
 }
 
 // NewFrame returns a frame. in and out are kept, and their entries may be

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 
-	"onnxgate/internal/fault"
 	"onnxgate/internal/tensor"
 )
 
@@ -18,56 +17,68 @@ var softmaxOps = []Operator{
 // lanewise returns the parse function of Softmax, LogSoftmax and Hardmax
 // (ai.onnx 1, 11, 13). Before version 13 they treat their input as a matrix
 // whose columns begin at axis; from 13 on they work along axis alone.
-func lanewise(fn func(lane []float64)) func(*Node) Kernel {
+func lanewise(fn laneFunc) func(*Node) Kernel {
 	return func(n *Node) Kernel {
-		l := lanes{matrix: n.Version < 13, fn: fn}
+		l := laneRule{matrix: n.Version < 13, fn: fn, exp: expInPlace32}
 		if l.matrix {
 			l.axis = n.Int("axis", 1)
 		} else {
 			l.axis = n.Int("axis", -1)
 		}
 		d := n.Elem(0, floatElem...)
+		if t := &n.In[0].Type; t.Ranked && !l.has(len(t.Dims)) {
+			n.Failf("axis %d is out of range for %d axes", l.axis, len(t.Dims))
+		}
 		if n.err != nil {
 			return nil
 		}
 		n.SetOut(0, n.In[0].Type)
 		switch d { //nolint:exhaustive // no other type is allowed above
 		case tensor.Float32:
-			return eachLane(n, l, asReal[float32], func(x float64) float32 { return float32(x) })
+			return eachLane(n, l, takeReals[float32], putReals[float32])
 		case tensor.Float64:
-			return eachLane(n, l, asReal[float64], func(x float64) float64 { return x })
+			l.exp = expInPlace
+			return eachLane(n, l, takeReals[float64], putReals[float64])
 		}
-		return eachLane(n, l, func(x tensor.Float16) float64 { return float64(fromHalf(x)) }, halfFromReal)
+		return eachLane(n, l, takeHalves, putHalves)
 	}
 }
 
-// lanes says which elements belong together, and what becomes of them.
-type lanes struct {
+// laneFunc computes a lane in place. It raises e to each of many elements by
+// exp.
+type laneFunc func(lane []float64, exp func([]float64))
+
+// laneRule says which elements belong together, and what becomes of them.
+type laneRule struct {
 	axis   int64
 	matrix bool
-	fn     func([]float64)
+	fn     laneFunc
+	exp    func([]float64)
 }
 
-// of returns the length of a lane and the distance between its elements.
-func (l lanes) of(shape tensor.Shape) (n, inner int, err error) {
-	if l.matrix && l.axis == int64(len(shape)) {
-		return 1, 1, nil
-	}
+func (l laneRule) has(rank int) bool {
+	return axisIn(l.axis, rank) >= 0 || l.matrix && l.axis == int64(rank)
+}
+
+// lanes returns the length of a lane and the distance between its elements.
+func (l laneRule) lanes(shape tensor.Shape) (n, inner int, err error) {
 	k := axisIn(l.axis, len(shape))
 	switch {
-	case k < 0:
+	case !l.has(len(shape)):
 		return 0, 0, shapeFault("it has no such axis", shape)
+	case k < 0:
+		return 1, 1, nil
 	case l.matrix:
 		return product(shape[k:]), 1, nil
 	}
 	return shape[k], product(shape[k+1:]), nil
 }
 
-func eachLane[T tensor.Element](n *Node, l lanes, read func(T) float64, write func(float64) T) Kernel {
+func eachLane[T tensor.Element](n *Node, l laneRule, take func([]float64, []T, int), put func([]T, []float64, int)) Kernel {
 	scratch := n.NeedScratch()
 	return func(ctx context.Context, f *Frame) error {
 		x := Input[T](f, 0)
-		n, inner, err := l.of(f.In(0).Shape())
+		n, inner, err := l.lanes(f.In(0).Shape())
 		if err != nil {
 			return err
 		}
@@ -75,63 +86,89 @@ func eachLane[T tensor.Element](n *Node, l lanes, read func(T) float64, write fu
 		if err != nil || len(dst) == 0 {
 			return err
 		}
-		if len(dst)%n != 0 {
-			return fault.New(fault.Internal, "lanes do not divide the tensor")
-		}
 		lane, err := Scratch[float64](f, scratch, n)
 		if err != nil {
 			return err
 		}
+		work := 0
 		for k := range len(dst) / n {
-			if err := poll(ctx, k*n); err != nil {
-				return err
+			if work += n; work >= chunk {
+				if work = 0; ctx.Err() != nil {
+					return ctx.Err()
+				}
 			}
 			at := k/inner*n*inner + k%inner
-			for i := range lane {
-				lane[i] = read(x[at+i*inner])
-			}
-			l.fn(lane)
-			for i, v := range lane {
-				dst[at+i*inner] = write(v)
-			}
+			take(lane, x[at:], inner)
+			l.fn(lane, l.exp)
+			put(dst[at:], lane, inner)
 		}
 		return nil
 	}
 }
 
-// top returns the largest element, NaN when there is one.
-func top(lane []float64) float64 {
-	t := math.Inf(-1)
-	for _, v := range lane {
-		t = max(t, v)
+// takeReals reads a lane whose elements are step apart; putReals writes it.
+func takeReals[T floating](lane []float64, x []T, step int) {
+	for i := range lane {
+		lane[i] = float64(x[i*step])
 	}
-	return t
 }
 
-func softmaxLane(lane []float64) {
-	t, sum := top(lane), 0.0
+func putReals[T floating](dst []T, lane []float64, step int) {
 	for i, v := range lane {
-		lane[i] = math.Exp(v - t)
-		sum += lane[i]
+		dst[i*step] = T(v)
+	}
+}
+
+func takeHalves(lane []float64, x []tensor.Float16, step int) {
+	for i := range lane {
+		lane[i] = float64(fromHalf(x[i*step]))
+	}
+}
+
+func putHalves(dst []tensor.Float16, lane []float64, step int) {
+	for i, v := range lane {
+		dst[i*step] = halfFromReal(v)
+	}
+}
+
+// belowTop subtracts the largest element, so that no exponential overflows. All
+// are NaN when one is.
+func belowTop(lane []float64) {
+	top := math.Inf(-1)
+	for _, v := range lane {
+		top = max(top, v)
+	}
+	for i := range lane {
+		lane[i] -= top
+	}
+}
+
+func softmaxLane(lane []float64, exp func([]float64)) {
+	belowTop(lane)
+	exp(lane)
+	sum := 0.0
+	for _, v := range lane {
+		sum += v
 	}
 	for i := range lane {
 		lane[i] /= sum
 	}
 }
 
-func logSoftmaxLane(lane []float64) {
-	t, sum := top(lane), 0.0
+func logSoftmaxLane(lane []float64, _ func([]float64)) {
+	belowTop(lane)
+	sum := 0.0
 	for _, v := range lane {
-		sum += math.Exp(v - t)
+		sum += math.Exp(v)
 	}
 	log := math.Log(sum)
-	for i, v := range lane {
-		lane[i] = v - t - log
+	for i := range lane {
+		lane[i] -= log
 	}
 }
 
 // hardmaxLane leaves 1 at the first of the largest elements.
-func hardmaxLane(lane []float64) {
+func hardmaxLane(lane []float64, _ func([]float64)) {
 	best := 0
 	for i, v := range lane {
 		if v > lane[best] {

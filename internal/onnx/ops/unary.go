@@ -11,7 +11,7 @@ import (
 var unaryOps = []Operator{
 	{"", "Sqrt", 1, one, one, function(math.Sqrt)},
 	{"", "Reciprocal", 1, one, one, function(reciprocal)},
-	{"", "Exp", 1, one, one, function(math.Exp)},
+	{"", "Exp", 1, one, one, function32(expRow32, math.Exp)},
 	{"", "Log", 1, one, one, function(math.Log)},
 	{"", "Floor", 1, one, one, function(math.Floor)},
 	{"", "Ceil", 1, one, one, function(math.Ceil)},
@@ -24,11 +24,11 @@ var unaryOps = []Operator{
 	{"", "Atan", 7, one, one, function(math.Atan)},
 	{"", "Sinh", 9, one, one, function(math.Sinh)},
 	{"", "Cosh", 9, one, one, function(math.Cosh)},
-	{"", "Tanh", 1, one, one, function(math.Tanh)},
+	{"", "Tanh", 1, one, one, function32(tanhRow32, math.Tanh)},
 	{"", "Asinh", 9, one, one, function(math.Asinh)},
 	{"", "Acosh", 9, one, one, function(math.Acosh)},
 	{"", "Atanh", 9, one, one, function(math.Atanh)},
-	{"", "Sigmoid", 1, one, one, function(sigmoid)},
+	{"", "Sigmoid", 1, one, one, function32(sigmoidRow32, sigmoid)},
 	{"", "Softplus", 1, one, one, function(softplus)},
 	{"", "Softsign", 1, one, one, function(func(x float64) float64 { return x / (1 + math.Abs(x)) })},
 	{"", "HardSwish", 14, one, one, function(func(x float64) float64 { return x * hardSigmoid(x, 1.0/6, 0.5) })},
@@ -47,6 +47,17 @@ var unaryOps = []Operator{
 // one). What is not a float64 is computed in it and rounded once.
 func function(fn func(float64) float64) func(*Node) Kernel {
 	return func(n *Node) Kernel { return apply(n, floatElem, fn) }
+}
+
+// function32 is function with another way to come by float32.
+func function32(single func(dst, x []float32), fn func(float64) float64) func(*Node) Kernel {
+	return func(n *Node) Kernel {
+		k := apply(n, floatElem, fn)
+		if k != nil && n.In[0].Type.Elem == tensor.Float32 {
+			return pointwise(single)
+		}
+		return k
+	}
 }
 
 // apply returns the kernel that applies fn to elements of one of the types
