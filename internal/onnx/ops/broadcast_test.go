@@ -42,7 +42,7 @@ func frameOf(n *Node, in ...*tensor.Tensor) (*Frame, *tensor.Tensor) {
 }
 
 func TestBroadcastingFollowsItsDefinition(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's own randomness
+	r := rand.New(rand.NewPCG(1, 2))
 	extents := []int{1, 1, 2, 3, 5, 40, 1100}
 	for range 3000 {
 		var result tensor.Shape

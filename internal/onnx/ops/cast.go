@@ -304,11 +304,23 @@ func floatOf[T floating](v *scalar) (T, error) {
 	if _, single := any(T(0)).(float32); single {
 		bits = 32
 	}
-	x, err := strconv.ParseFloat(strings.TrimSpace(v.s), bits)
+	x, err := strconv.ParseFloat(numeral(v.s), bits)
 	if err != nil {
 		return 0, notANumber(v.s)
 	}
 	return T(x), nil
+}
+
+// maxNumeral is the longest text that is looked at as a number, in bytes.
+const maxNumeral = 1 << 10
+
+// numeral returns text without the space around it, and nothing of text that is
+// too long to be a number.
+func numeral(s string) string {
+	if len(s) > maxNumeral {
+		return ""
+	}
+	return strings.TrimSpace(s)
 }
 
 func notANumber(s string) error {
@@ -333,7 +345,7 @@ func intOf[T integer](v *scalar) (T, error) {
 		return fromReal[T](v.f), nil
 	case text:
 	}
-	s := strings.TrimSpace(v.s)
+	s := numeral(v.s)
 	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return T(i), nil
 	}
@@ -376,7 +388,7 @@ func boolOf(v *scalar) (bool, error) {
 		return v.f != 0, nil
 	case text:
 	}
-	x, err := strconv.ParseFloat(strings.TrimSpace(v.s), 64)
+	x, err := strconv.ParseFloat(numeral(v.s), 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return false, notANumber(v.s)
 	}

@@ -11,9 +11,9 @@ const (
 	// expShift added to a small float64 leaves its nearest integer in the low
 	// bits, in two's complement.
 	expShift = 3 << 51
-	// expLow and expHigh are where the exponential of a float32 is none any
-	// more: 0 below, infinite above.
-	expLow, expHigh = -104, 89
+	// expLow and expHigh are the ends of what the table serves: far below them
+	// a float32 is 0, far above infinite.
+	expLow, expHigh = -700, 700
 )
 
 // expTable is the bits of 2^(i/32).
@@ -24,16 +24,20 @@ var expTable = func() (t [expParts]uint64) {
 	return t
 }()
 
-// exp32 is exp for the precision of float32. It gives NaN for NaN.
-func exp32(x float64) float64 {
-	if !(x > expLow && x < expHigh) {
-		return expEnds(x)
+// expInPlace32 raises e to each element, for the precision of float32. NaN stays
+// NaN.
+func expInPlace32(x []float64) {
+	for i, v := range x {
+		if !(v > expLow && v < expHigh) {
+			x[i] = expEnds(v)
+			continue
+		}
+		shifted := v*(expParts/math.Ln2) + expShift
+		k := int64(int32(math.Float64bits(shifted))) //nolint:gosec // the low bits are meant
+		r := v - (shifted-expShift)*(math.Ln2/expParts)
+		power := math.Float64frombits(expTable[k&(expParts-1)] + uint64(k>>5)<<52) //nolint:gosec // added to the exponent, also when negative
+		x[i] = power * (1 + r*(1+r*(0.5+r*(1.0/6))))
 	}
-	shifted := x*(expParts/math.Ln2) + expShift
-	k := int64(int32(math.Float64bits(shifted))) //nolint:gosec // the low bits are meant
-	r := x - (shifted-expShift)*(math.Ln2/expParts)
-	power := math.Float64frombits(expTable[k&(expParts-1)] + uint64(k>>5)<<52) //nolint:gosec // added to the exponent, also when negative
-	return power * (1 + r*(1+r*(0.5+r*(1.0/6))))
 }
 
 func expEnds(x float64) float64 {
@@ -46,48 +50,68 @@ func expEnds(x float64) float64 {
 	return x
 }
 
-func expRow32(dst, x []float32) {
-	for i, v := range x {
-		dst[i] = float32(exp32(float64(v)))
-	}
-}
-
-// expInPlace32 and expInPlace raise e to each element.
-func expInPlace32(x []float64) {
-	for i, v := range x {
-		x[i] = exp32(v)
-	}
-}
-
+// expInPlace is expInPlace32 with the precision of float64.
 func expInPlace(x []float64) {
 	for i, v := range x {
 		x[i] = math.Exp(v)
 	}
 }
 
-func sigmoidRow32(dst, x []float32) {
-	for i, v := range x {
-		e := exp32(-math.Abs(float64(v)))
-		top := 1.0
-		if v < 0 {
-			top = e
+// expBlock is how many exponentials are computed at a time.
+const expBlock = 64
+
+func expRow32(dst, x []float32) {
+	var block [expBlock]float64
+	for len(x) > 0 {
+		e := block[:min(len(x), expBlock)]
+		for i := range e {
+			e[i] = float64(x[i])
 		}
-		dst[i] = float32(top / (1 + e))
+		expInPlace32(e)
+		for i, v := range e {
+			dst[i] = float32(v)
+		}
+		dst, x = dst[len(e):], x[len(e):]
 	}
 }
 
+func sigmoidRow32(dst, x []float32) {
+	var block [expBlock]float64
+	for len(x) > 0 {
+		e := block[:min(len(x), expBlock)]
+		for i := range e {
+			e[i] = -float64(x[i])
+		}
+		expInPlace32(e)
+		for i, v := range e {
+			dst[i] = float32(1 / (1 + v))
+		}
+		dst, x = dst[len(e):], x[len(e):]
+	}
+}
+
+// tanhRow32 computes 1-2/(exp(2x)+1), and near 0, where that would lose digits,
+// the series.
 func tanhRow32(dst, x []float32) {
-	for i, v := range x {
-		dst[i] = float32(tanh32(float64(v)))
+	var block [expBlock]float64
+	for len(x) > 0 {
+		e := block[:min(len(x), expBlock)]
+		for i := range e {
+			e[i] = 2 * float64(x[i])
+		}
+		expInPlace32(e)
+		for i, v := range e {
+			if t := float64(x[i]); math.Abs(t) < 0.25 {
+				dst[i] = float32(tanhNearZero(t))
+			} else {
+				dst[i] = float32(1 - 2/(v+1))
+			}
+		}
+		dst, x = dst[len(e):], x[len(e):]
 	}
 }
 
-// tanh32 is tanh for the precision of float32. Near 0, where the quotient would
-// lose digits, it is the series.
-func tanh32(x float64) float64 {
-	if a := math.Abs(x); a < 0.25 {
-		s := x * x
-		return x * (1 - s*(1.0/3-s*(2.0/15-s*(17.0/315-s*(62.0/2835-s*(1382.0/155925))))))
-	}
-	return 1 - 2/(exp32(2*x)+1)
+func tanhNearZero(x float64) float64 {
+	s := x * x
+	return x * (1 - s*(1.0/3-s*(2.0/15-s*(17.0/315-s*(62.0/2835-s*(1382.0/155925))))))
 }

@@ -45,8 +45,8 @@ func lanewise(fn laneFunc) func(*Node) Kernel {
 }
 
 // laneFunc computes a lane in place. It raises e to each of many elements by
-// exp.
-type laneFunc func(lane []float64, exp func([]float64))
+// exp. A lane may be long enough to look at ctx.
+type laneFunc func(ctx context.Context, lane []float64, exp func([]float64)) error
 
 // laneRule says which elements belong together, and what becomes of them.
 type laneRule struct {
@@ -91,16 +91,19 @@ func eachLane[T tensor.Element](n *Node, l laneRule, take func([]float64, []T, i
 			return err
 		}
 		work := 0
-		for k := range len(dst) / n {
-			if work += n; work >= chunk {
-				if work = 0; ctx.Err() != nil {
-					return ctx.Err()
+		for outer := 0; outer < len(dst); outer += n * inner {
+			for at := outer; at < outer+inner; at++ {
+				take(lane, x[at:], inner)
+				if err := l.fn(ctx, lane, l.exp); err != nil {
+					return err
+				}
+				put(dst[at:], lane, inner)
+				if work += n; work >= chunk {
+					if work = 0; ctx.Err() != nil {
+						return ctx.Err()
+					}
 				}
 			}
-			at := k/inner*n*inner + k%inner
-			take(lane, x[at:], inner)
-			l.fn(lane, l.exp)
-			put(dst[at:], lane, inner)
 		}
 		return nil
 	}
@@ -136,39 +139,53 @@ func putHalves(dst []tensor.Float16, lane []float64, step int) {
 func belowTop(lane []float64) {
 	top := math.Inf(-1)
 	for _, v := range lane {
-		top = max(top, v)
+		if v > top || math.IsNaN(v) {
+			top = v
+		}
 	}
 	for i := range lane {
 		lane[i] -= top
 	}
 }
 
-func softmaxLane(lane []float64, exp func([]float64)) {
+func softmaxLane(ctx context.Context, lane []float64, exp func([]float64)) error {
 	belowTop(lane)
-	exp(lane)
 	sum := 0.0
-	for _, v := range lane {
-		sum += v
+	for at := 0; at < len(lane); at += chunk {
+		part := lane[at:min(at+chunk, len(lane))]
+		exp(part)
+		for _, v := range part {
+			sum += v
+		}
+		if len(lane) > chunk && ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
+	share := 1 / sum
 	for i := range lane {
-		lane[i] /= sum
+		lane[i] *= share
 	}
+	return nil
 }
 
-func logSoftmaxLane(lane []float64, _ func([]float64)) {
+func logSoftmaxLane(ctx context.Context, lane []float64, _ func([]float64)) error {
 	belowTop(lane)
 	sum := 0.0
-	for _, v := range lane {
+	for i, v := range lane {
+		if err := poll(ctx, i); err != nil {
+			return err
+		}
 		sum += math.Exp(v)
 	}
 	log := math.Log(sum)
 	for i := range lane {
 		lane[i] -= log
 	}
+	return nil
 }
 
 // hardmaxLane leaves 1 at the first of the largest elements.
-func hardmaxLane(lane []float64, _ func([]float64)) {
+func hardmaxLane(_ context.Context, lane []float64, _ func([]float64)) error {
 	best := 0
 	for i, v := range lane {
 		if v > lane[best] {
@@ -177,4 +194,5 @@ func hardmaxLane(lane []float64, _ func([]float64)) {
 	}
 	clear(lane)
 	lane[best] = 1
+	return nil
 }

@@ -9,8 +9,8 @@ import (
 
 // unaryOps computes with one tensor, element by element.
 var unaryOps = []Operator{
-	{"", "Sqrt", 1, one, one, function(math.Sqrt)},
-	{"", "Reciprocal", 1, one, one, function(reciprocal)},
+	{"", "Sqrt", 1, one, one, function32(sqrtRow32, math.Sqrt)},
+	{"", "Reciprocal", 1, one, one, function32(reciprocalRow32, reciprocal)},
 	{"", "Exp", 1, one, one, function32(expRow32, math.Exp)},
 	{"", "Log", 1, one, one, function(math.Log)},
 	{"", "Floor", 1, one, one, function(math.Floor)},
@@ -153,6 +153,18 @@ func parseErf(n *Node) Kernel {
 }
 
 func reciprocal(x float64) float64 { return 1 / x }
+
+func reciprocalRow32(dst, x []float32) {
+	for i, v := range x {
+		dst[i] = 1 / v
+	}
+}
+
+func sqrtRow32(dst, x []float32) {
+	for i, v := range x {
+		dst[i] = float32(math.Sqrt(float64(v)))
+	}
+}
 
 // sigmoid keeps its precision for large negative x, where 1+exp(-x) would
 // overflow.
