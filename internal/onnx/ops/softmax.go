@@ -184,11 +184,12 @@ func logSoftmaxLane(ctx context.Context, lane []float64, _ func([]float64)) erro
 	return nil
 }
 
-// hardmaxLane leaves 1 at the first of the largest elements.
+// hardmaxLane leaves 1 at the first of the largest elements. NaN counts as
+// larger than any number, as in ArgMax of NumPy.
 func hardmaxLane(_ context.Context, lane []float64, _ func([]float64)) error {
 	best := 0
 	for i, v := range lane {
-		if v > lane[best] {
+		if v > lane[best] || math.IsNaN(v) && !math.IsNaN(lane[best]) {
 			best = i
 		}
 	}
