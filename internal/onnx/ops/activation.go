@@ -31,14 +31,15 @@ func parseLeakyRelu(n *Node) Kernel {
 	})
 }
 
-// parseThresholdedRelu reads ThresholdedRelu (ai.onnx 10, 22).
+// parseThresholdedRelu reads ThresholdedRelu (ai.onnx 10, 22). NaN is above no
+// threshold.
 func parseThresholdedRelu(n *Node) Kernel {
 	alpha := float64(n.Float("alpha", 1))
 	return apply(n, floatElem, func(x float64) float64 {
-		if x <= alpha {
-			return 0
+		if x > alpha {
+			return x
 		}
-		return x
+		return 0
 	})
 }
 
