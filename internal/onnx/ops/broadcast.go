@@ -52,10 +52,10 @@ func (m fit) behind(rank int, other *tensor.Tensor) int {
 }
 
 // shape returns the shape of the result, in the frame's memory: it is good
-// until the next call of Scratch. It begins the work of a kernel: what spreads
+// until the next call of Scratch. It begins the work of a kernel: what stretches
 // the frame held is forgotten.
 func (m fit) shape(f *Frame) (tensor.Shape, error) {
-	f.spread = f.spread[:0]
+	f.stretched = f.stretched[:0]
 	first := f.In(0).Shape()
 	shape := append(f.dims[:0], first...)
 	for i := 1; i < f.Inputs(); i++ {
@@ -172,10 +172,10 @@ const blockSize = 1024
 // costs little.
 const chunk = 1 << 16
 
-// spread gives the elements of an input in the order of a result to whose shape
+// stretch gives the elements of an input in the order of a result to whose shape
 // it is broadcast. It is opened once, and then asked for the next few until all
 // are given.
-type spread[T tensor.Element] struct {
+type stretch[T tensor.Element] struct {
 	src   []T
 	whole bool // nothing is repeated
 	block []T  // where what is repeated is put
@@ -185,16 +185,16 @@ type spread[T tensor.Element] struct {
 	at     int
 	// axes are those of the result from the innermost on, without extents of 1;
 	// neighbours that are both repeated, or both not, are one.
-	axes []spreadAxis
+	axes []stretchAxis
 }
 
-// spreadAxis is one axis of a spread: step is how far apart its elements are in src, 0
+// stretchAxis is one axis of a stretch: step is how far apart its elements are in src, 0
 // when one is repeated.
-type spreadAxis struct{ extent, step, index int }
+type stretchAxis struct{ extent, step, index int }
 
-// open begins a spread of src, of shape own, as a result of the given shape, with
+// open begins a stretch of src, of shape own, as a result of the given shape, with
 // behind as in extend. Its memory is the scratch tensor, when it needs any.
-func (v *spread[T]) open(f *Frame, scratch int, src []T, own, shape tensor.Shape, behind int) error {
+func (v *stretch[T]) open(f *Frame, scratch int, src []T, own, shape tensor.Shape, behind int) error {
 	total := product(shape)
 	if v.src = src; len(src) == total {
 		v.whole = true
@@ -217,30 +217,30 @@ func (v *spread[T]) open(f *Frame, scratch int, src []T, own, shape tensor.Shape
 }
 
 // lay finds the axes, which are in the frame's memory.
-func (v *spread[T]) lay(f *Frame, own, shape tensor.Shape, behind int) {
-	from, step := len(f.spread), 1
+func (v *stretch[T]) lay(f *Frame, own, shape tensor.Shape, behind int) {
+	from, step := len(f.stretched), 1
 	for k := 1; k <= len(shape); k++ {
 		extent, mine := fromEnd(shape, k), fromEnd(own, k-behind)
 		if extent == 1 {
 			continue
 		}
-		a := spreadAxis{extent: extent}
+		a := stretchAxis{extent: extent}
 		if mine != 1 {
 			a.step = step
 			step *= mine
 		}
-		if n := len(f.spread); n > from && (f.spread[n-1].step == 0) == (a.step == 0) {
-			f.spread[n-1].extent *= extent
+		if n := len(f.stretched); n > from && (f.stretched[n-1].step == 0) == (a.step == 0) {
+			f.stretched[n-1].extent *= extent
 			continue
 		}
-		f.spread = append(f.spread, a)
+		f.stretched = append(f.stretched, a)
 	}
-	v.axes = f.spread[from:]
+	v.axes = f.stretched[from:]
 }
 
 // next returns the next n elements, at most blockSize. They are good until the
 // next call, and not to be changed.
-func (v *spread[T]) next(n int) []T {
+func (v *stretch[T]) next(n int) []T {
 	switch {
 	case v.whole:
 		piece := v.src[v.at : v.at+n]
@@ -255,7 +255,7 @@ func (v *spread[T]) next(n int) []T {
 	return v.block[:n]
 }
 
-func (v *spread[T]) fill(dst []T) {
+func (v *stretch[T]) fill(dst []T) {
 	inner := &v.axes[0]
 	for len(dst) > 0 {
 		n := min(inner.extent-inner.index, len(dst))
@@ -273,7 +273,7 @@ func (v *spread[T]) fill(dst []T) {
 }
 
 // carry goes to the next row.
-func (v *spread[T]) carry() {
+func (v *stretch[T]) carry() {
 	for k := 1; k < len(v.axes); k++ {
 		a := &v.axes[k]
 		v.at += a.step
@@ -320,11 +320,11 @@ func binaryWith[A, B, D tensor.Element](n *Node, m fit, second func(context.Cont
 			return err
 		}
 		shape = f.out[0].Shape()
-		var a spread[A]
+		var a stretch[A]
 		if err := a.open(f, sa, x, f.In(0).Shape(), shape, 0); err != nil {
 			return err
 		}
-		var b spread[B]
+		var b stretch[B]
 		if err := b.open(f, sb, y, f.In(1).Shape(), shape, m.behind(len(shape), f.In(1))); err != nil {
 			return err
 		}

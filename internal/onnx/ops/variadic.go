@@ -97,7 +97,7 @@ func foldInputs[T tensor.Element](n *Node, m fit, op row[T, T, T], share func(T,
 			return err
 		}
 		for i := range f.Inputs() {
-			var v spread[T]
+			var v stretch[T]
 			if err := v.open(f, scratch, Input[T](f, i), f.In(i).Shape(), f.out[0].Shape(), 0); err != nil {
 				return err
 			}

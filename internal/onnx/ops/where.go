@@ -63,11 +63,11 @@ func whereOf[T tensor.Element](n *Node, m fit) Kernel {
 			return err
 		}
 		shape = f.out[0].Shape()
-		var c spread[bool]
+		var c stretch[bool]
 		if err := c.open(f, sc, Input[bool](f, 0), f.In(0).Shape(), shape, 0); err != nil {
 			return err
 		}
-		var x, y spread[T]
+		var x, y stretch[T]
 		if err := x.open(f, sx, Input[T](f, 1), f.In(1).Shape(), shape, 0); err != nil {
 			return err
 		}
