@@ -77,51 +77,41 @@ func parseBits(n *Node, op bitwise, allowed []tensor.DType) Kernel {
 	}
 	switch d { //nolint:exhaustive // no other type is allowed above
 	case tensor.Int8:
-		return bitKernel[int8](op)
+		return bitKernel[int8](n, op)
 	case tensor.Int16:
-		return bitKernel[int16](op)
+		return bitKernel[int16](n, op)
 	case tensor.Int32:
-		return bitKernel[int32](op)
+		return bitKernel[int32](n, op)
 	case tensor.Int64:
-		return bitKernel[int64](op)
+		return bitKernel[int64](n, op)
 	case tensor.Uint8:
-		return bitKernel[uint8](op)
+		return bitKernel[uint8](n, op)
 	case tensor.Uint16:
-		return bitKernel[uint16](op)
+		return bitKernel[uint16](n, op)
 	case tensor.Uint32:
-		return bitKernel[uint32](op)
+		return bitKernel[uint32](n, op)
 	}
-	return bitKernel[uint64](op)
+	return bitKernel[uint64](n, op)
 }
 
-func bitKernel[T integer](op bitwise) Kernel {
+func bitKernel[T integer](n *Node, op bitwise) Kernel {
 	switch op {
 	case bitAnd:
-		return binary(pairs(func(a, b T) T { return a & b }))
+		return binary(n, fit{axis: -1}, rowOf(func(a, b T) T { return a & b }))
 	case bitOr:
-		return binary(pairs(func(a, b T) T { return a | b }))
+		return binary(n, fit{axis: -1}, rowOf(func(a, b T) T { return a | b }))
 	case bitXor:
-		return binary(pairs(func(a, b T) T { return a ^ b }))
+		return binary(n, fit{axis: -1}, rowOf(func(a, b T) T { return a ^ b }))
 	case bitNot:
 		return mapped(func(v T) T { return ^v })
 	case shiftRight:
-		return binary(pairs(func(a, b T) T { return a >> shiftBy(b) }))
+		return binary(n, fit{axis: -1}, rowOf(func(a, b T) T { return a >> shiftBy(b) }))
 	case shiftLeft:
 	}
-	return binary(pairs(func(a, b T) T { return a << shiftBy(b) }))
+	return binary(n, fit{axis: -1}, rowOf(func(a, b T) T { return a << shiftBy(b) }))
 }
 
 // shiftBy is how far to shift: a negative count shifts everything out.
 func shiftBy[T integer](count T) uint64 {
 	return uint64(count)
-}
-
-// pairs computes a row element by element.
-func pairs[T any](of func(a, b T) T) row[T] {
-	return func(dst, a, b []T) bool {
-		for i := range dst {
-			dst[i] = of(a[i%len(a)], b[i%len(b)])
-		}
-		return true
-	}
 }

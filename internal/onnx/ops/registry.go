@@ -42,7 +42,8 @@ var newest = map[string]int64{"": 28, ML: 5, Microsoft: 1}
 // table is the operators. Each family has its rows in its own file.
 var table = slices.Concat(
 	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
-	featureOps, linearOps, treeOps, textOps, microsoftOps, bitOps,
+	compareOps, variadicOps, unaryOps, softmaxOps, clipOps, dropoutOps, bitOps,
+	featureOps, linearOps, treeOps, textOps, microsoftOps,
 )
 
 // Operators returns every operator, by domain, name and version.
@@ -112,6 +113,7 @@ func (op *Operator) Parse(n *Node, outs int) (Kernel, error) {
 	if err := op.out.check("output", outs); err != nil {
 		return nil, err
 	}
+	n.Outs = outs
 	k := op.parse(n)
 	if err := n.finish(); err != nil {
 		return nil, err

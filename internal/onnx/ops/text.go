@@ -71,7 +71,7 @@ func parseStringConcat(n *Node) Kernel {
 		return nil
 	}
 	n.SetOut(0, broadcastTypes(n, tensor.String))
-	join := binary(pairs(func(a, b string) string { return a + b }))
+	join := binary(n, fit{axis: -1}, rowOf(func(a, b string) string { return a + b }))
 	return func(ctx context.Context, f *Frame) error {
 		if err := chargeJoined(f); err != nil {
 			return err
