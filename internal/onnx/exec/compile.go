@@ -73,6 +73,7 @@ type compiler struct {
 	folded   int // bytes of folded constants
 	trees    tree.Budget
 	packing  ops.Budget
+	patterns ops.Patterns
 }
 
 func (c *compiler) compile(operators []resolved) error {
@@ -153,7 +154,7 @@ func (c *compiler) node(n *onnx.Node, r resolved) error {
 		constant = constant && in[i].Const != nil
 	}
 	parsed := ops.NewNode(n, r.version, in)
-	parsed.Trees, parsed.Packing = &c.trees, &c.packing
+	parsed.Trees, parsed.Patterns, parsed.Packing = &c.trees, &c.patterns, &c.packing
 	var err error
 	if s.kernel, err = r.op.Parse(parsed, len(n.Outputs)); err != nil {
 		return err

@@ -111,13 +111,7 @@ func bounds[T integer]() (least, greatest T) {
 func identity(x float64) float64 { return x }
 
 func startAt[A any](v A) func([]A) {
-	return func(acc []A) { fill(acc, v) }
-}
-
-func fill[A any](dst []A, v A) {
-	for i := range dst {
-		dst[i] = v
-	}
+	return func(acc []A) { fillWith(acc, v) }
 }
 
 func copied[T any](dst, acc []T, _ int) { copy(dst, acc) }
@@ -318,7 +312,7 @@ func logSumExpFold[T number](round func(float64) T) fold[T, float64] {
 		width: 2,
 		start: func(acc []float64) {
 			n := len(acc) / 2
-			fill(acc[:n], math.Inf(-1))
+			fillWith(acc[:n], math.Inf(-1))
 			clear(acc[n:])
 		},
 		lane: func(acc []float64, x []T) {

@@ -28,6 +28,8 @@ type Node struct {
 	Version int64
 	// In are the inputs, as many as the model gives.
 	In []Value
+	// Outs is how many outputs the model names.
+	Outs int
 	// Out are the outputs: as many as the parse function sets.
 	Out []Value
 	// Trees is what the tree ensembles of the model share, or nil.
@@ -35,6 +37,8 @@ type Node struct {
 	// Packing is how many bytes the model's constant matrices may still be
 	// packed into, or nil for none.
 	Packing *Budget
+	// Patterns is what the regular expressions of the model share, or nil.
+	Patterns *Patterns
 
 	attributes []onnx.Attribute
 	read       []bool

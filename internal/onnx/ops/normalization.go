@@ -211,8 +211,8 @@ func blockKernel[C floating](n *Node, b *blocks) Kernel {
 			}
 		}
 		if len(dst) == 0 {
-			fill(mean, float32(math.NaN())) // of nothing
-			fill(inverse, float32(math.NaN()))
+			fillWith(mean, float32(math.NaN())) // of nothing
+			fillWith(inverse, float32(math.NaN()))
 			return nil
 		}
 		if err := standardize(ctx, b, dst, src, size, mean, inverse); err != nil {

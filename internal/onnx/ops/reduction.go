@@ -179,9 +179,9 @@ func (r *reducer) shape(f *Frame) (uint32, []int, error) {
 	return mask, dims, nil
 }
 
-// run is some axes next to each other that are all reduced or all kept, walked
+// axisRun is some axes next to each other that are all reduced or all kept, walked
 // as one.
-type run struct {
+type axisRun struct {
 	extent, stride int
 	reduced        bool
 }
@@ -189,7 +189,7 @@ type run struct {
 // walk is the axes of a tensor as runs, the innermost first. Axes of extent 1
 // are in none.
 type walk struct {
-	runs  [maxRank]run
+	runs  [maxRank]axisRun
 	count int
 }
 
@@ -204,7 +204,7 @@ func (w *walk) set(shape tensor.Shape, mask uint32) {
 		case w.count > 0 && w.runs[w.count-1].reduced == reduced:
 			w.runs[w.count-1].extent *= n
 		default:
-			w.runs[w.count] = run{n, stride, reduced}
+			w.runs[w.count] = axisRun{n, stride, reduced}
 			w.count++
 		}
 		stride *= n
