@@ -112,6 +112,7 @@ type stepWriter[T float] struct {
 	known  []bool
 	most   int32 // steps that one branch takes
 	stack  []stepJob
+	next   []stepJob
 }
 
 // stepJob is a place that is to lead to a node of the forest.
@@ -137,7 +138,15 @@ func (w *stepWriter[T]) tree(root int32) uint32 {
 	for len(w.stack) > 0 {
 		j := w.stack[len(w.stack)-1]
 		w.stack = w.stack[:len(w.stack)-1]
+		below := len(w.stack)
 		w.put(j.at, j.to)
+		// The places below come right behind: two levels share a cache line.
+		next := append(w.next[:0], w.stack[below:]...)
+		w.stack = w.stack[:below]
+		for _, j := range next {
+			w.put(j.at, j.to)
+		}
+		w.next = next
 	}
 	return at
 }
@@ -148,7 +157,7 @@ func (w *stepWriter[T]) put(at uint32, to int32) {
 		n := &w.f.nodes[to]
 		if n.mode == Leaf {
 			// No cell is above the highest, so the walk stays here.
-			w.s.nodes[at] = 1<<w.s.shift - 1<<32 | step(at)
+			w.s.nodes[at] = 1<<(w.s.shift-gap) - 1<<32 | step(at)
 			w.s.leaf[at] = w.number[to]
 			return
 		}
