@@ -157,7 +157,7 @@ func (w *stepWriter[T]) put(at uint32, to int32) {
 		n := &w.f.nodes[to]
 		if n.mode == Leaf {
 			// No cell is above the highest, so the walk stays here.
-			w.s.nodes[at] = 1<<(w.s.shift-gap) - 1<<32 | step(at)
+			w.s.nodes[at] = step(at)<<32 | 1<<(w.s.shift-gap) - 1
 			w.s.leaf[at] = w.number[to]
 			return
 		}
@@ -168,7 +168,7 @@ func (w *stepWriter[T]) put(at uint32, to int32) {
 		slot, answer, turns := w.plan.turns(w.f, n)
 		if len(turns) > 0 {
 			w.most = max(w.most, index(bits.Len(uint(len(turns)))))
-			w.s.nodes[at] = w.search(n, step(place(slot))<<w.s.shift, answer, turns)
+			w.s.nodes[at] = w.search(n, step(place(slot)<<(w.s.shift&31)), answer, turns)
 			w.first[to], w.known[to] = w.s.nodes[at], true
 			return
 		}
@@ -185,7 +185,7 @@ func (w *stepWriter[T]) search(n *node, slot step, answer bool, turns []int) ste
 	pair := w.grow(2)
 	w.side(pair+1, n, slot, answer != (mid%2 == 0), turns[mid+1:])
 	w.side(pair, n, slot, answer, turns[:mid])
-	return slot | step(place(turns[mid]-1))<<32 | step(pair)
+	return step(pair)<<32 | slot | step(place(turns[mid]-1))
 }
 
 func (w *stepWriter[T]) side(at uint32, n *node, slot step, answer bool, turns []int) {

@@ -16,9 +16,10 @@ import (
 // several trees or rows can go on together until the longest has ended.
 type steps[T float] struct {
 	slots  []slot
-	shift  uint // nodes[i]>>shift is the slot that node i asks for
+	shift  uint // the lower half of nodes[i]>>shift is the slot that node i asks for
 	nodes  []step
 	leaf   []uint32 // of each node that is a leaf: its number
+	votes  []T      // of each node that is a leaf: its vote, when there is one target
 	trees  []stepTree
 	parts  []int // ends of runs of trees that fit into a cache together
 	tally  *tally[T]
@@ -34,11 +35,11 @@ type stepTree struct {
 	depth, usual int32
 }
 
-// step has, from its highest bit down: zero, a slot, a gap of zeros, a cell of
-// the slot (the four make 32 bits), and the place of the first neighbour. A word
-// of a row has the slot and the cell in the same bits as the upper half of a
-// step, so it exceeds that exactly when its cell is above the step's. The gap
-// lets a slot be found among groups of lanes words by a shift alone.
+// step has the place of the first neighbour in its upper half and, in the lower
+// from its highest bit down, a zero, a slot, a gap of zeros, and a cell of the
+// slot. A word of a row is like the lower half, so it exceeds that of a step
+// exactly when its cell is above the step's. The gap lets a slot be found among
+// groups of lanes words by a shift alone.
 type step = uint64
 
 const gap = 3 // log2 of lanes
@@ -65,7 +66,6 @@ const (
 	lanes      = 8  // rows that walk side by side
 	chunkRows  = 8  // groups of them that walk one tree after the other
 	stepTrees  = 32 // trees that one row walks side by side
-	moreSteps  = 4  // between two looks whether all walks have ended
 	partNodes  = 1 << 15
 	blockWords = 1 << 17 // of one call
 	maxBlocks  = maxBlock / lanes
@@ -86,14 +86,14 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 		return nil
 	}
 	leaves, number := f.leafNumbers()
-	s := &steps[T]{slots: p.slots, shift: uint(p.bits) + gap + 32, tally: newTally[T](f, o, leaves), final: finish}
+	s := &steps[T]{slots: p.slots, shift: uint(p.bits) + gap, tally: newTally[T](f, o, leaves), final: finish}
 	w := stepWriter[T]{f: f, plan: p, s: s, number: number, first: make([]step, len(f.nodes)), known: make([]bool, len(f.nodes))}
 	places := len(f.nodes) // when every branch is one step
 	s.nodes, s.leaf = make([]step, 0, places), make([]uint32, 0, places)
 	for i, root := range f.roots {
 		from := len(s.nodes)
 		tree := stepTree{root: w.tree(root), depth: f.height[i] * w.most}
-		tree.usual = min(tree.depth, index(bits.Len(uint(len(s.nodes)-from)))+1)
+		tree.usual = min(tree.depth, index(bits.Len(uint(len(s.nodes)-from)))+4)
 		s.trees = append(s.trees, tree)
 		if begin := s.part(len(s.parts) - 1); len(s.nodes)-int(s.trees[begin].root) > partNodes && begin < i {
 			s.parts = append(s.parts, i)
@@ -101,6 +101,7 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	}
 	s.parts = append(s.parts, len(s.trees))
 	s.nodes, s.leaf = slices.Clip(s.nodes), slices.Clip(s.leaf)
+	s.votes = s.singleVotes()
 	trees, slots := len(s.trees), max(len(s.slots), 1)
 	s.blocks = min(max(blockWords/(slots*lanes), 1), maxBlocks)
 	s.pool.New = func() any {
@@ -110,6 +111,21 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 		}
 	}
 	return s
+}
+
+// singleVotes puts the votes of the leaves where the walks end, when each is one
+// number.
+func (s *steps[T]) singleVotes() []T {
+	if s.tally.dense == nil || s.tally.targets != 1 {
+		return nil
+	}
+	votes := make([]T, len(s.nodes))
+	for at, n := range s.nodes {
+		if uint32(n>>32) == place(at) {
+			votes[at] = s.tally.dense[s.leaf[at]]
+		}
+	}
+	return votes
 }
 
 // part returns the first tree after the end of part i.
@@ -148,7 +164,7 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 
 // word returns a row's word of slot i.
 func (s *steps[T]) word(i int, x T) uint32 {
-	return place(i)<<((s.shift-32)&31) | place(s.slots[i].cell(float64(x)))
+	return place(i)<<(s.shift&31) | place(s.slots[i].cell(float64(x)))
 }
 
 // row sums one row, walking several trees side by side.
@@ -164,9 +180,15 @@ func (s *steps[T]) row(x []T, b *stepScratch, sums []T) {
 			at[i] = trees[min(i, len(trees)-1)].root
 		}
 		s.walkTrees(trees, at, b.row)
-		for i, a := range at {
-			at[i] = s.leaf[a]
+		if s.votes == nil {
+			for i, a := range at {
+				at[i] = s.leaf[a]
+			}
 		}
+	}
+	if s.votes != nil {
+		sums[0] = sum1(s.votes, leaves)
+		return
 	}
 	s.tally.sum(leaves, sums)
 }
@@ -177,13 +199,25 @@ func (s *steps[T]) walkTrees(trees []stepTree, at, words []uint32) {
 	for i := range trees {
 		depth, usual = max(depth, trees[i].depth), max(usual, trees[i].usual)
 	}
-	for next := usual; depth > 0; next = moreSteps {
-		for range min(depth, next) {
-			stepTogether(s.nodes, words, s.shift, at)
+	for range usual {
+		stepTogether(s.nodes, words, s.shift, at)
+	}
+	if depth > usual {
+		for i, a := range at {
+			at[i] = s.finish(a, words, 1, 0)
 		}
-		if depth -= next; depth > 0 && atLeaves(s.nodes, at) {
-			return
+	}
+}
+
+// finish takes a walk to its leaf. The words of a slot are as many as width,
+// that of the walk is at lane.
+func (s *steps[T]) finish(at uint32, words []uint32, width, lane int) uint32 {
+	for {
+		n := s.nodes[at]
+		if leads := uint32(n >> 32); leads == at {
+			return at
 		}
+		at = follow(n, words[int(uint32(n)>>(s.shift&31))*width+lane]) //nolint:gosec // the lower half
 	}
 }
 
@@ -214,64 +248,59 @@ func (s *steps[T]) block(x []T, cols, groups int, b *stepScratch, sums []T) {
 // chunk adds the votes of some trees to the sums of some groups of rows.
 func (s *steps[T]) chunk(trees []stepTree, words []uint32, size int, leaves []uint32, sums []T) {
 	for i := range trees {
-		for g := 0; g*lanes < len(leaves); g++ {
-			at := (*[lanes]uint32)(leaves[g*lanes:])
-			s.walkRows(&trees[i], words[g*size:(g+1)*size], at)
-			for l, a := range at {
-				at[l] = s.leaf[a]
+		t := &trees[i]
+		walkApart(s.nodes, words, s.shift-gap, t.root, int(t.usual), size, leaves)
+		if t.depth > t.usual {
+			for r, a := range leaves {
+				leaves[r] = s.finish(a, words[r/lanes*size:], lanes, r%lanes)
 			}
+		}
+		if s.votes != nil {
+			addVotes(s.votes, leaves, sums)
+			continue
+		}
+		for r, a := range leaves {
+			leaves[r] = s.leaf[a]
 		}
 		s.tally.add(leaves, sums)
 	}
 }
 
-// walkRows takes the walks of a group of rows to leaves of a tree.
-func (s *steps[T]) walkRows(t *stepTree, words []uint32, at *[lanes]uint32) {
-	for l := range at {
-		at[l] = t.root
-	}
-	for depth, next := t.depth, t.usual; depth > 0; next = moreSteps {
-		walkApart(s.nodes, words, s.shift-gap, int(min(depth, next)), at)
-		if depth -= next; depth > 0 && atLeaves(s.nodes, at[:]) {
-			return
-		}
+// addVotes adds to each row's sum the vote at its place.
+func addVotes[T float](votes []T, at []uint32, sums []T) {
+	sums = sums[:len(at)]
+	for r, a := range at {
+		sums[r] += votes[a]
 	}
 }
 
 // follow returns the place after a step. The difference is negative exactly
 // when the word exceeds the step: both are below 2^31.
 func follow(n step, word uint32) uint32 {
-	return uint32(n) + (uint32(n>>32)-word)>>31 //nolint:gosec // the place is the lower half
+	return uint32(n>>32) + (uint32(n)-word)>>31 //nolint:gosec // the lower half
 }
 
-// atLeaves reports whether every place leads to itself.
-func atLeaves(nodes []step, at []uint32) bool {
-	for _, a := range at {
-		if uint32(nodes[a]) != a { //nolint:gosec // the place is the lower half
-			return false
-		}
-	}
-	return true
-}
-
-// walkApartGo takes the walks of a group of rows depth steps further. The words
-// of a slot are one for each walk, and a node shifted is lanes times its slot.
-func walkApartGo(nodes []step, words []uint32, shift uint, depth int, at *[lanes]uint32) {
-	shift &= 63
-	for range depth {
-		for l, a := range at {
+// walkApartGo takes a walk for each row from root depth steps far. The words of
+// a slot are lanes many, one for each row of a group, and the lower half of a
+// node shifted is lanes times its slot. A group has size words.
+func walkApartGo(nodes []step, words []uint32, shift uint, root uint32, depth, size int, at []uint32) {
+	shift &= 31
+	for r := range at {
+		own, a := words[r/lanes*size+r%lanes:], root
+		for range depth {
 			n := nodes[a]
-			at[l] = follow(n, words[int(n>>shift)+l])
+			a = follow(n, own[uint32(n)>>shift]) //nolint:gosec // the lower half
 		}
+		at[r] = a
 	}
 }
 
 // stepTogetherGo takes one step of each walk of one row. A slot has one word, and
-// a node shifted is its slot.
+// the lower half of a node shifted is its slot.
 func stepTogetherGo(nodes []step, words []uint32, shift uint, at []uint32) {
-	shift &= 63
+	shift &= 31
 	for i, a := range at {
 		n := nodes[a]
-		at[i] = follow(n, words[n>>shift])
+		at[i] = follow(n, words[uint32(n)>>shift]) //nolint:gosec // the lower half
 	}
 }

@@ -4,14 +4,15 @@
 
 package tree
 
-// walkLanes takes eight walks, at the eight places at, depth steps each. The words of
-// a slot are eight, one for each walk, and a node shifted is eight times its slot.
+// walkGroups takes eight walks for each group of rows from root, depth steps each, and sets
+// the places at. The words of a slot are eight, one for each walk, and the lower half of a node
+// shifted is eight times its slot. The next group's words are stride bytes behind.
 //
 //go:noescape
-func walkLanes(nodes *uint64, words *uint32, shift uint, depth int, at *uint32)
+func walkGroups(nodes *uint64, words *uint32, shift uint, root uint32, depth int, groups int, stride int, at *uint32)
 
 // stepLanes takes one step of each of n walks, a multiple of four, at the places at.
-// A slot has one word, and a node shifted is its slot.
+// A slot has one word, and the lower half of a node shifted is its slot.
 //
 //go:noescape
 func stepLanes(nodes *uint64, words *uint32, shift uint, at *uint32, n int)

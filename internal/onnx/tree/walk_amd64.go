@@ -11,13 +11,14 @@ var shiftsAnywhere = cpu.X86.HasBMI2
 // place outside nodes and no slot outside the words, and a step leads to one of
 // the two places that it names.
 
-// walkApart is walkApartGo.
-func walkApart(nodes []step, words []uint32, shift uint, depth int, at *[lanes]uint32) {
-	if !shiftsAnywhere || depth <= 0 {
-		walkApartGo(nodes, words, shift, depth, at)
+// walkApart is walkApartGo for whole groups of rows.
+func walkApart(nodes []step, words []uint32, shift uint, root uint32, depth, size int, at []uint32) {
+	if !shiftsAnywhere || depth <= 0 || len(at) < lanes || len(at)%lanes != 0 {
+		walkApartGo(nodes, words, shift, root, depth, size, at)
 		return
 	}
-	walkLanes(&nodes[0], &words[0], shift, depth, &at[0])
+	const wordBytes = 4
+	walkGroups(&nodes[0], &words[0], shift, root, depth, len(at)/lanes, size*wordBytes, &at[0])
 }
 
 // stepTogether is stepTogetherGo. The walks are a multiple of four.

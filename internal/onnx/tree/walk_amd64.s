@@ -4,91 +4,87 @@
 
 #include "textflag.h"
 
-// func walkLanes(nodes *uint64, words *uint32, shift uint, depth int, at *uint32)
+// func walkGroups(nodes *uint64, words *uint32, shift uint, root uint32, depth int, groups int, stride int, at *uint32)
 // Requires: BMI2
-TEXT ·walkLanes(SB), NOSPLIT, $0-40
+TEXT ·walkGroups(SB), NOSPLIT, $16-64
 	MOVQ nodes+0(FP), AX
 	MOVQ words+8(FP), CX
 	MOVQ shift+16(FP), DX
-	MOVQ depth+24(FP), BX
-	MOVQ at+32(FP), SI
-	MOVL (SI), DI
-	MOVL 4(SI), R8
-	MOVL 8(SI), R9
-	MOVL 12(SI), R10
-	MOVL 16(SI), R11
-	MOVL 20(SI), R12
-	MOVL 24(SI), R13
-	MOVL 28(SI), SI
+	MOVQ $0x00000020, BX
+	MOVQ groups+40(FP), SI
+	MOVQ SI, (SP)
+	MOVQ at+56(FP), SI
+	MOVQ SI, 8(SP)
+
+group:
+	MOVL root+24(FP), DI
+	MOVL root+24(FP), R8
+	MOVL root+24(FP), R9
+	MOVL root+24(FP), R10
+	MOVL root+24(FP), R11
+	MOVL root+24(FP), R12
+	MOVL root+24(FP), R13
+	MOVL root+24(FP), R14
+	MOVQ depth+32(FP), R15
 
 step:
-	MOVQ  (AX)(DI*8), R14
-	SHRXQ DX, R14, R15
-	MOVL  R14, DI
-	SHRQ  $0x20, R14
-	SUBL  (CX)(R15*4), R14
-	SHRL  $0x1f, R14
-	ADDL  R14, DI
-	MOVQ  (AX)(R8*8), R14
-	SHRXQ DX, R14, R15
-	MOVL  R14, R8
-	SHRQ  $0x20, R14
-	SUBL  4(CX)(R15*4), R14
-	SHRL  $0x1f, R14
-	ADDL  R14, R8
-	MOVQ  (AX)(R9*8), R14
-	SHRXQ DX, R14, R15
-	MOVL  R14, R9
-	SHRQ  $0x20, R14
-	SUBL  8(CX)(R15*4), R14
-	SHRL  $0x1f, R14
-	ADDL  R14, R9
-	MOVQ  (AX)(R10*8), R14
-	SHRXQ DX, R14, R15
-	MOVL  R14, R10
-	SHRQ  $0x20, R14
-	SUBL  12(CX)(R15*4), R14
-	SHRL  $0x1f, R14
-	ADDL  R14, R10
-	MOVQ  (AX)(R11*8), R14
-	SHRXQ DX, R14, R15
-	MOVL  R14, R11
-	SHRQ  $0x20, R14
-	SUBL  16(CX)(R15*4), R14
-	SHRL  $0x1f, R14
-	ADDL  R14, R11
-	MOVQ  (AX)(R12*8), R14
-	SHRXQ DX, R14, R15
-	MOVL  R14, R12
-	SHRQ  $0x20, R14
-	SUBL  20(CX)(R15*4), R14
-	SHRL  $0x1f, R14
-	ADDL  R14, R12
-	MOVQ  (AX)(R13*8), R14
-	SHRXQ DX, R14, R15
-	MOVL  R14, R13
-	SHRQ  $0x20, R14
-	SUBL  24(CX)(R15*4), R14
-	SHRL  $0x1f, R14
-	ADDL  R14, R13
-	MOVQ  (AX)(SI*8), R14
-	SHRXQ DX, R14, R15
-	MOVL  R14, SI
-	SHRQ  $0x20, R14
-	SUBL  28(CX)(R15*4), R14
-	SHRL  $0x1f, R14
-	ADDL  R14, SI
-	DECQ  BX
+	MOVQ  (AX)(DI*8), SI
+	SHRXL DX, SI, DI
+	CMPL  SI, (CX)(DI*4)
+	SHRXQ BX, SI, DI
+	ADCL  $0x00, DI
+	MOVQ  (AX)(R8*8), SI
+	SHRXL DX, SI, R8
+	CMPL  SI, 4(CX)(R8*4)
+	SHRXQ BX, SI, R8
+	ADCL  $0x00, R8
+	MOVQ  (AX)(R9*8), SI
+	SHRXL DX, SI, R9
+	CMPL  SI, 8(CX)(R9*4)
+	SHRXQ BX, SI, R9
+	ADCL  $0x00, R9
+	MOVQ  (AX)(R10*8), SI
+	SHRXL DX, SI, R10
+	CMPL  SI, 12(CX)(R10*4)
+	SHRXQ BX, SI, R10
+	ADCL  $0x00, R10
+	MOVQ  (AX)(R11*8), SI
+	SHRXL DX, SI, R11
+	CMPL  SI, 16(CX)(R11*4)
+	SHRXQ BX, SI, R11
+	ADCL  $0x00, R11
+	MOVQ  (AX)(R12*8), SI
+	SHRXL DX, SI, R12
+	CMPL  SI, 20(CX)(R12*4)
+	SHRXQ BX, SI, R12
+	ADCL  $0x00, R12
+	MOVQ  (AX)(R13*8), SI
+	SHRXL DX, SI, R13
+	CMPL  SI, 24(CX)(R13*4)
+	SHRXQ BX, SI, R13
+	ADCL  $0x00, R13
+	MOVQ  (AX)(R14*8), SI
+	SHRXL DX, SI, R14
+	CMPL  SI, 28(CX)(R14*4)
+	SHRXQ BX, SI, R14
+	ADCL  $0x00, R14
+	DECQ  R15
 	JNZ   step
-	MOVQ  at+32(FP), AX
-	MOVL  DI, (AX)
-	MOVL  R8, 4(AX)
-	MOVL  R9, 8(AX)
-	MOVL  R10, 12(AX)
-	MOVL  R11, 16(AX)
-	MOVL  R12, 20(AX)
-	MOVL  R13, 24(AX)
-	MOVL  SI, 28(AX)
+	MOVQ  8(SP), SI
+	MOVL  DI, (SI)
+	MOVL  R8, 4(SI)
+	MOVL  R9, 8(SI)
+	MOVL  R10, 12(SI)
+	MOVL  R11, 16(SI)
+	MOVL  R12, 20(SI)
+	MOVL  R13, 24(SI)
+	MOVL  R14, 28(SI)
+	ADDQ  $0x20, SI
+	MOVQ  SI, 8(SP)
+	MOVQ  stride+48(FP), SI
+	ADDQ  SI, CX
+	DECQ  (SP)
+	JNZ   group
 	RET
 
 // func stepLanes(nodes *uint64, words *uint32, shift uint, at *uint32, n int)
@@ -97,47 +93,40 @@ TEXT ·stepLanes(SB), NOSPLIT, $0-40
 	MOVQ nodes+0(FP), AX
 	MOVQ words+8(FP), CX
 	MOVQ shift+16(FP), DX
-	MOVQ at+24(FP), BX
-	MOVQ n+32(FP), SI
+	MOVQ $0x00000020, BX
+	MOVQ at+24(FP), SI
+	MOVQ n+32(FP), DI
 
 lanes:
-	MOVL  (BX), DI
-	MOVQ  (AX)(DI*8), R8
-	SHRXQ DX, R8, R9
-	MOVL  R8, DI
-	SHRQ  $0x20, R8
-	SUBL  (CX)(R9*4), R8
-	SHRL  $0x1f, R8
-	ADDL  R8, DI
-	MOVL  DI, (BX)
-	MOVL  4(BX), DI
-	MOVQ  (AX)(DI*8), R8
-	SHRXQ DX, R8, R9
-	MOVL  R8, DI
-	SHRQ  $0x20, R8
-	SUBL  (CX)(R9*4), R8
-	SHRL  $0x1f, R8
-	ADDL  R8, DI
-	MOVL  DI, 4(BX)
-	MOVL  8(BX), DI
-	MOVQ  (AX)(DI*8), R8
-	SHRXQ DX, R8, R9
-	MOVL  R8, DI
-	SHRQ  $0x20, R8
-	SUBL  (CX)(R9*4), R8
-	SHRL  $0x1f, R8
-	ADDL  R8, DI
-	MOVL  DI, 8(BX)
-	MOVL  12(BX), DI
-	MOVQ  (AX)(DI*8), R8
-	SHRXQ DX, R8, R9
-	MOVL  R8, DI
-	SHRQ  $0x20, R8
-	SUBL  (CX)(R9*4), R8
-	SHRL  $0x1f, R8
-	ADDL  R8, DI
-	MOVL  DI, 12(BX)
-	ADDQ  $0x10, BX
-	SUBQ  $0x04, SI
+	MOVL  (SI), R8
+	MOVQ  (AX)(R8*8), R9
+	SHRXL DX, R9, R8
+	CMPL  R9, (CX)(R8*4)
+	SHRXQ BX, R9, R8
+	ADCL  $0x00, R8
+	MOVL  R8, (SI)
+	MOVL  4(SI), R8
+	MOVQ  (AX)(R8*8), R9
+	SHRXL DX, R9, R8
+	CMPL  R9, (CX)(R8*4)
+	SHRXQ BX, R9, R8
+	ADCL  $0x00, R8
+	MOVL  R8, 4(SI)
+	MOVL  8(SI), R8
+	MOVQ  (AX)(R8*8), R9
+	SHRXL DX, R9, R8
+	CMPL  R9, (CX)(R8*4)
+	SHRXQ BX, R9, R8
+	ADCL  $0x00, R8
+	MOVL  R8, 8(SI)
+	MOVL  12(SI), R8
+	MOVQ  (AX)(R8*8), R9
+	SHRXL DX, R9, R8
+	CMPL  R9, (CX)(R8*4)
+	SHRXQ BX, R9, R8
+	ADCL  $0x00, R8
+	MOVL  R8, 12(SI)
+	ADDQ  $0x10, SI
+	SUBQ  $0x04, DI
 	JNZ   lanes
 	RET

@@ -2,8 +2,8 @@
 
 package tree
 
-func walkApart(nodes []step, words []uint32, shift uint, depth int, at *[lanes]uint32) {
-	walkApartGo(nodes, words, shift, depth, at)
+func walkApart(nodes []step, words []uint32, shift uint, root uint32, depth, size int, at []uint32) {
+	walkApartGo(nodes, words, shift, root, depth, size, at)
 }
 
 func stepTogether(nodes []step, words []uint32, shift uint, at []uint32) {
