@@ -3,12 +3,25 @@
 # other machines, times do not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/setup.sh
 
 echo "== the server's CPU beside a bare TLS handler"
 go run ./scripts/bench -onnxgate bin/onnxgate
 
 echo "== the shipped model in the engine"
 bin/onnxgate model bench models/iris/1/model.onnx --rows 1,16,1000
+
+if scripts/build_ort.sh; then
+	venv fixtures scripts/fixtures/requirements.txt
+	models=.cache/bench-models
+	[[ -e $models/done ]] || { .cache/fixtures/bin/python scripts/bench/models.py "$models" >/dev/null && touch "$models/done"; }
+	for model in models/iris/1/model.onnx "$models"/*.onnx; do
+		echo "== $model, beside ONNX Runtime in the same process, one thread each"
+		bin/onnxgate-ort model bench "$model" --engine both --rows "${ROWS:-1,16,1000}" --time "${ENGINETIME:-1s}"
+	done
+else
+	echo "== ONNX Runtime is not there to compare with: make build-ort says why"
+fi
 
 echo "== benchmarks of the packages"
 go test -run '^$' -bench . -benchtime "${BENCHTIME:-300ms}" ./... | grep -E '^(Benchmark|pkg:)'
