@@ -21,6 +21,7 @@ type Frame struct {
 	scratch []tensor.Tensor
 	budget  *Budget
 	dims    []int
+	way     *view
 }
 
 // NewFrame returns a frame. in and out are kept, and their entries may be

@@ -1,26 +1,78 @@
 package ops
 
 import (
+	"cmp"
+	"context"
+
 	"onnxgate/internal/tensor"
 )
 
 // mover holds what operators that only move elements need of an element type,
-// so that each is written once.
+// so that each is written once. Elements are named by their place in memory;
+// a block is so many that lie next to each other.
 type mover struct {
 	// output gives output i of the frame a shape.
 	output func(f *Frame, i int, shape []int) error
 	// copy copies n elements between tensors of the type.
 	copy func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int)
+	// clear sets n elements to zero, false or the empty string.
+	clear func(dst *tensor.Tensor, to, n int)
+	// walk copies along the axes of v, which it rearranges.
+	walk func(ctx context.Context, dst, src *tensor.Tensor, v *view) error
+	// pick copies blocks of src next to each other; places counts them from
+	// the element from on.
+	pick func(dst *tensor.Tensor, to int, src *tensor.Tensor, from int, places []int64, block int)
+	// put copies blocks of src, which are step elements apart, to dst at places,
+	// which counts elements.
+	put func(dst *tensor.Tensor, places []int64, src *tensor.Tensor, from, step, block int)
+	// nonzero returns how many elements from from up to end are not zero, and
+	// writes where they are to places unless that is nil.
+	nonzero func(src *tensor.Tensor, from, end int, places []int64) int
+	// compare orders two elements of a tensor; NaN comes last.
+	compare func(x *tensor.Tensor, i, j int) int
 }
 
 var movers = [...]mover{
-	tensor.Float32: moverOf[float32](), tensor.Float64: moverOf[float64](),
-	tensor.Int8: moverOf[int8](), tensor.Int16: moverOf[int16](), tensor.Int32: moverOf[int32](), tensor.Int64: moverOf[int64](),
-	tensor.Uint8: moverOf[uint8](), tensor.Uint16: moverOf[uint16](), tensor.Uint32: moverOf[uint32](), tensor.Uint64: moverOf[uint64](),
-	tensor.String: moverOf[string](), tensor.Bool: moverOf[bool](), tensor.Half: moverOf[tensor.Float16](),
+	tensor.Float32: orderedMover[float32](), tensor.Float64: orderedMover[float64](),
+	tensor.Int8: orderedMover[int8](), tensor.Int16: orderedMover[int16](), tensor.Int32: orderedMover[int32](), tensor.Int64: orderedMover[int64](),
+	tensor.Uint8: orderedMover[uint8](), tensor.Uint16: orderedMover[uint16](), tensor.Uint32: orderedMover[uint32](), tensor.Uint64: orderedMover[uint64](),
+	tensor.String: orderedMover[string](),
+	tensor.Bool: moverOf(func(b bool) bool { return b }, func(a, b bool) int {
+		switch {
+		case a == b:
+			return 0
+		case a:
+			return 1
+		}
+		return -1
+	}),
+	tensor.Half: moverOf(func(h tensor.Float16) bool { return h<<1 != 0 }, func(a, b tensor.Float16) int {
+		return nanLast(fromHalf(a), fromHalf(b))
+	}),
 }
 
-func moverOf[T tensor.Element]() mover {
+func orderedMover[T interface {
+	tensor.Element
+	cmp.Ordered
+}]() mover {
+	var zero T
+	return moverOf(func(v T) bool { return v != zero }, nanLast[T])
+}
+
+// nanLast compares like cmp.Compare, for which NaN comes first.
+func nanLast[T cmp.Ordered](a, b T) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	case a == b:
+		return 0
+	}
+	return -cmp.Compare(a, b) // one of them is NaN
+}
+
+func moverOf[T tensor.Element](isSet func(T) bool, compare func(a, b T) int) mover {
 	return mover{
 		output: func(f *Frame, i int, shape []int) error {
 			_, err := Output[T](f, i, shape...)
@@ -29,6 +81,48 @@ func moverOf[T tensor.Element]() mover {
 		copy: func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int) {
 			copy(tensor.Of[T](dst)[to:to+n], tensor.Of[T](src)[from:from+n])
 		},
+		clear: func(dst *tensor.Tensor, to, n int) { clear(tensor.Of[T](dst)[to : to+n]) },
+		walk: func(ctx context.Context, dst, src *tensor.Tensor, v *view) error {
+			return walk(ctx, tensor.Of[T](dst), tensor.Of[T](src), v)
+		},
+		pick: func(dst *tensor.Tensor, to int, src *tensor.Tensor, from int, places []int64, block int) {
+			pick(tensor.Of[T](dst)[to:], tensor.Of[T](src)[from:], places, block)
+		},
+		put: func(dst *tensor.Tensor, places []int64, src *tensor.Tensor, from, step, block int) {
+			d, s := tensor.Of[T](dst), tensor.Of[T](src)
+			for i, p := range places {
+				copy(d[p:int(p)+block], s[from+i*step:])
+			}
+		},
+		nonzero: func(src *tensor.Tensor, from, end int, places []int64) int {
+			n := 0
+			for i, v := range tensor.Of[T](src)[from:end] {
+				if !isSet(v) {
+					continue
+				}
+				if places != nil {
+					places[n] = int64(from + i)
+				}
+				n++
+			}
+			return n
+		},
+		compare: func(x *tensor.Tensor, i, j int) int {
+			v := tensor.Of[T](x)
+			return compare(v[i], v[j])
+		},
+	}
+}
+
+func pick[T any](dst, src []T, places []int64, block int) {
+	if block == 1 {
+		for i, p := range places {
+			dst[i] = src[p]
+		}
+		return
+	}
+	for i, p := range places {
+		copy(dst[i*block:(i+1)*block], src[int(p)*block:])
 	}
 }
 

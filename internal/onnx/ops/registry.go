@@ -39,6 +39,7 @@ var newest = map[string]int64{"": 28, ML: 5}
 var table = slices.Concat(
 	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
 	featureOps, linearOps, treeOps,
+	queryOps, transposeOps, sliceOps, repeatOps, padOps, gatherOps, scatterOps, fillOps, searchOps, sortOps, cumulativeOps,
 )
 
 // Operators returns every operator, by domain, name and version.
@@ -99,6 +100,7 @@ func (op *Operator) Parse(n *Node, outs int) (Kernel, error) {
 	if err := op.out.check("output", outs); err != nil {
 		return nil, err
 	}
+	n.Outs = outs
 	k := op.parse(n)
 	if err := n.finish(); err != nil {
 		return nil, err

@@ -1,0 +1,241 @@
+package ops
+
+import (
+	"context"
+	"slices"
+
+	"onnxgate/internal/tensor"
+)
+
+// view is a way through two tensors at once: for every combination of indices
+// one element is copied. An axis that steps by 0 repeats elements, one that
+// steps backwards reverses them.
+type view struct {
+	axes     []axis
+	to, from int // the first elements
+}
+
+// axis is one index of a view.
+type axis struct {
+	n        int // how many steps
+	to, from int // elements between two steps
+	i        int // the present step
+}
+
+// view returns an empty view. It is the frame's own, and a kernel has one at a
+// time.
+func (f *Frame) view() *view {
+	if f.way == nil {
+		f.way = &view{}
+	}
+	f.way.axes, f.way.to, f.way.from = f.way.axes[:0], 0, 0
+	return f.way
+}
+
+// add appends an axis, inside those that are there.
+func (v *view) add(n, to, from int) { v.axes = append(v.axes, axis{n: n, to: to, from: from}) }
+
+// over gives v the axes of a result that is written from its beginning to its
+// end, all steps in the source being 0.
+func (v *view) over(shape []int) {
+	for _, n := range shape {
+		v.add(n, 0, 0)
+	}
+	stride := 1
+	for k := len(v.axes) - 1; k >= 0; k-- {
+		v.axes[k].to = stride
+		stride *= v.axes[k].n
+	}
+}
+
+// same gives v the axes of a tensor that is read and written at the same
+// places.
+func (v *view) same(shape []int) {
+	v.over(shape)
+	for k := range v.axes {
+		v.axes[k].from = v.axes[k].to
+	}
+}
+
+// strideAt returns how far apart elements are that follow each other on axis k.
+func strideAt(shape []int, k int) int { return product(shape[k+1:]) }
+
+// simplify removes axes of one step, joins those that continue each other, and
+// puts a long one inside. It reports false when there is nothing to copy.
+func (v *view) simplify() bool {
+	out := v.axes[:0]
+	for _, a := range v.axes {
+		if a.n == 0 {
+			return false
+		}
+		a.i = 0
+		last := len(out) - 1
+		switch {
+		case a.n == 1:
+		case last >= 0 && out[last].to == a.n*a.to && out[last].from == a.n*a.from:
+			out[last] = axis{n: out[last].n * a.n, to: a.to, from: a.from}
+		default:
+			out = append(out, a)
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, axis{n: 1})
+	}
+	v.axes = out
+	if last := len(out) - 1; out[last].n < shortRun {
+		longest := last
+		for k, a := range out {
+			if a.n > out[longest].n {
+				longest = k
+			}
+		}
+		out[last], out[longest] = out[longest], out[last]
+	}
+	return true
+}
+
+// shortRun is how many elements are too few to be copied as one run.
+const shortRun = 8
+
+func walk[T any](ctx context.Context, dst, src []T, v *view) error {
+	if !v.simplify() {
+		return nil
+	}
+	outer, inner := v.axes[:len(v.axes)-1], v.axes[len(v.axes)-1]
+	to, from, work := v.to, v.from, 0
+	for {
+		for at := 0; at < inner.n; at += chunk {
+			n := min(chunk, inner.n-at)
+			run(dst, to+at*inner.to, inner.to, src, from+at*inner.from, inner.from, n)
+			if work += n; work >= chunk {
+				if work = 0; ctx.Err() != nil {
+					return ctx.Err()
+				}
+			}
+		}
+		k := len(outer) - 1
+		for ; k >= 0; k-- {
+			a := &outer[k]
+			to, from = to+a.to, from+a.from
+			if a.i++; a.i < a.n {
+				break
+			}
+			to, from, a.i = to-a.n*a.to, from-a.n*a.from, 0
+		}
+		if k < 0 {
+			return nil
+		}
+	}
+}
+
+// run copies n elements, at steps of their own in each slice.
+func run[T any](dst []T, to, toStep int, src []T, from, fromStep, n int) {
+	switch {
+	case toStep == 1 && fromStep == 1 && n >= shortRun:
+		copy(dst[to:to+n], src[from:from+n])
+	case toStep == 1 && fromStep == 0:
+		v := src[from]
+		for i := range dst[to : to+n] {
+			dst[to+i] = v
+		}
+	default:
+		for range n {
+			dst[to] = src[from]
+			to, from = to+toStep, from+fromStep
+		}
+	}
+}
+
+// places writes the elements of the source that v comes to, in the order of
+// the result.
+func (v *view) places(ctx context.Context, dst []int64) error {
+	if len(dst) == 0 {
+		return nil
+	}
+	if len(v.axes) == 0 {
+		v.add(1, 0, 0)
+	}
+	outer, inner := v.axes[:len(v.axes)-1], v.axes[len(v.axes)-1]
+	from := v.from
+	for row := 0; ; row++ {
+		if err := poll(ctx, row); err != nil {
+			return err
+		}
+		at := from
+		for i := range dst[:inner.n] {
+			dst[i] = int64(at)
+			at += inner.from
+		}
+		dst = dst[inner.n:]
+		k := len(outer) - 1
+		for ; k >= 0; k-- {
+			a := &outer[k]
+			from += a.from
+			if a.i++; a.i < a.n {
+				break
+			}
+			from, a.i = from-a.n*a.from, 0
+		}
+		if k < 0 {
+			return nil
+		}
+	}
+}
+
+// move copies n elements in pieces, so that ctx is seen in time.
+func (m *mover) move(ctx context.Context, dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int) error {
+	return pieces(ctx, n, func(at, size int) { m.copy(dst, to+at, src, from+at, size) })
+}
+
+// zero sets n elements in pieces.
+func (m *mover) zero(ctx context.Context, dst *tensor.Tensor, to, n int) error {
+	return pieces(ctx, n, func(at, size int) { m.clear(dst, to+at, size) })
+}
+
+// fill sets n elements to the first of src.
+func (m *mover) fill(ctx context.Context, f *Frame, dst *tensor.Tensor, to int, src *tensor.Tensor, n int) error {
+	v := f.view()
+	v.to = to
+	v.add(n, 1, 0)
+	return m.walk(ctx, dst, src, v)
+}
+
+// pieces calls do for n elements, chunk by chunk.
+func pieces(ctx context.Context, n int, do func(at, size int)) error {
+	for at := 0; at < n; at += chunk {
+		if at > 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		do(at, min(chunk, n-at))
+	}
+	return nil
+}
+
+// take copies the blocks of src at places, counted in blocks from the element
+// from on, to dst.
+func (m *mover) take(ctx context.Context, dst *tensor.Tensor, to int, src *tensor.Tensor, from int, places []int64, block int) error {
+	if block > chunk {
+		for i, p := range places {
+			if err := m.move(ctx, dst, to+i*block, src, from+int(p)*block, block); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for step := chunk / max(block, 1); len(places) > 0; {
+		n := min(step, len(places))
+		m.pick(dst, to, src, from, places[:n], block)
+		if to, places = to+n*block, places[n:]; len(places) > 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// moved says that the elements of output 0 are elements of input 0.
+func moved(n *Node, dims []tensor.Dim, ranked bool) {
+	t := n.In[0].Type
+	t.Dims, t.Ranked = slices.Clone(dims), ranked
+	n.SetOut(0, t)
+	n.Out[0].Decision = n.In[0].Decision
+}
