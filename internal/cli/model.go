@@ -18,7 +18,7 @@ import (
 
 func modelCommand(p *Process) *cobra.Command {
 	return group("model", "Look at a model file, run it and measure it, without a server",
-		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p))
+		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p), modelInit(p), modelOps(p))
 }
 
 func modelCheck(p *Process) *cobra.Command {
