@@ -51,7 +51,7 @@ func (s *suppression) limits(f *Frame, boxes int) (l limits, err error) {
 	}
 	l.most = int(min(max(most, 0), int64(boxes)))
 	if s.hasOverlap {
-		if l.overlap, err = single[float32](f, 3); err != nil {
+		if l.overlap, err = soleElement[float32](f, 3); err != nil {
 			return l, err
 		}
 	}
@@ -59,7 +59,7 @@ func (s *suppression) limits(f *Frame, boxes int) (l limits, err error) {
 		return l, fault.New(fault.Content, "the threshold of overlap must be from 0 to 1")
 	}
 	if s.hasMin {
-		l.least, err = single[float32](f, 4)
+		l.least, err = soleElement[float32](f, 4)
 	}
 	return l, err
 }

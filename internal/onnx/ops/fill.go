@@ -18,8 +18,8 @@ var fillOps = []Operator{
 	{"", "Trilu", 14, span{1, 2}, one, parseTrilu},
 }
 
-// scalarOf returns a scalar of type d, which is no string.
-func scalarOf(d tensor.DType, v float64) *tensor.Tensor {
+// constantScalar returns a scalar of type d, which is no string.
+func constantScalar(d tensor.DType, v float64) *tensor.Tensor {
 	from, to := &tensor.Tensor{}, &tensor.Tensor{}
 	tensor.Reset[float64](from)[0] = v
 	if d == tensor.Float64 {
@@ -38,7 +38,7 @@ func scalarOf(d tensor.DType, v float64) *tensor.Tensor {
 func parseConstantOfShape(n *Node) Kernel {
 	value := n.Tensor("value")
 	if value == nil {
-		value = scalarOf(tensor.Float32, 0)
+		value = constantScalar(tensor.Float32, 0)
 	}
 	if value.Len() != 1 || !value.DType().Valid() || value.DType() == tensor.String {
 		n.Failf("attribute \"value\" must hold one number")
@@ -69,7 +69,7 @@ func parseConstantOfShape(n *Node) Kernel {
 		if err := m.output(f, 0, f.dims); err != nil {
 			return err
 		}
-		return m.fill(ctx, f, f.out[0], 0, value, f.out[0].Len())
+		return m.fill(ctx, f, value)
 	}
 }
 
@@ -114,8 +114,8 @@ func parseRange(n *Node) Kernel {
 
 func unchanged[T any](v T) T { return v }
 
-// single returns the element of an input that must have one.
-func single[T tensor.Element](f *Frame, i int) (T, error) {
+// soleElement returns the element of an input that must have one.
+func soleElement[T tensor.Element](f *Frame, i int) (T, error) {
 	v := Input[T](f, i)
 	if len(v) != 1 {
 		var zero T
@@ -124,10 +124,10 @@ func single[T tensor.Element](f *Frame, i int) (T, error) {
 	return v[0], nil
 }
 
-// bounds returns start, limit and delta.
-func bounds[T tensor.Element](f *Frame) (b [3]T, err error) {
+// rangeEnds returns start, limit and delta.
+func rangeEnds[T tensor.Element](f *Frame) (b [3]T, err error) {
 	for i := range b {
-		if b[i], err = single[T](f, i); err != nil {
+		if b[i], err = soleElement[T](f, i); err != nil {
 			return b, err
 		}
 	}
@@ -139,7 +139,7 @@ var errRange = fault.New(fault.Content, "start, limit and delta must be finite n
 // realRange is Range over floats of T, computed in C.
 func realRange[T tensor.Element, C floating](widen func(T) C, narrow func(C) T) Kernel {
 	return func(ctx context.Context, f *Frame) error {
-		b, err := bounds[T](f)
+		b, err := rangeEnds[T](f)
 		if err != nil {
 			return err
 		}
@@ -163,7 +163,7 @@ func realRange[T tensor.Element, C floating](widen func(T) C, narrow func(C) T) 
 }
 
 func wholeRange[T int16 | int32 | int64](ctx context.Context, f *Frame) error {
-	b, err := bounds[T](f)
+	b, err := rangeEnds[T](f)
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func parseEyeLike(n *Node) Kernel {
 	out := n.In[0].Type
 	out.Elem = d
 	n.SetOut(0, out)
-	m, unit := movers[d], scalarOf(d, 1)
+	m, unit := movers[d], constantScalar(d, 1)
 	return func(ctx context.Context, f *Frame) error {
 		shape := f.In(0).Shape()
 		if len(shape) != 2 {
@@ -299,7 +299,7 @@ func (h *oneHot) run(ctx context.Context, f *Frame, m mover) error {
 	if err := m.output(f, 0, f.dims); err != nil || f.out[0].Len() == 0 {
 		return err
 	}
-	if err := m.fill(ctx, f, f.out[0], 0, values, f.out[0].Len()); err != nil {
+	if err := m.fill(ctx, f, values); err != nil {
 		return err
 	}
 	index, err := h.indices.of(f)

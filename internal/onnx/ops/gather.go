@@ -92,16 +92,16 @@ func gather(ctx context.Context, f *Frame, m mover, k int, places []int64) error
 	return nil
 }
 
-// lanes finds elements of data by an index along one axis; the other indices
+// laneIndex finds elements of data by an index along one axis; the other indices
 // are those of the index itself.
-type lanes struct {
+type laneIndex struct {
 	indices
 	axis   int64
 	places int // scratch
 }
 
-func lanesOf(n *Node) lanes {
-	l := lanes{axis: n.Int("axis", 0)}
+func lanesOf(n *Node) laneIndex {
+	l := laneIndex{axis: n.Int("axis", 0)}
 	n.Elem(1, indexElem...)
 	if d, x := &n.In[0].Type, &n.In[1].Type; n.err == nil && d.Ranked && x.Ranked && len(d.Dims) != len(x.Dims) {
 		n.Failf("input 1 has %d axes, input 0 has %d; they must agree", len(x.Dims), len(d.Dims))
@@ -115,7 +115,7 @@ func lanesOf(n *Node) lanes {
 }
 
 // find returns the elements of input 0 that input 1 names.
-func (l *lanes) find(ctx context.Context, f *Frame) ([]int64, error) {
+func (l *laneIndex) find(ctx context.Context, f *Frame) ([]int64, error) {
 	shape, at := f.In(0).Shape(), f.In(1).Shape()
 	k := axisIn(l.axis, len(shape))
 	if k < 0 {

@@ -83,7 +83,7 @@ func moverOf[T tensor.Element](isSet func(T) bool, compare func(a, b T) int) mov
 		},
 		clear: func(dst *tensor.Tensor, to, n int) { clear(tensor.Of[T](dst)[to : to+n]) },
 		walk: func(ctx context.Context, dst, src *tensor.Tensor, v *view) error {
-			return walk(ctx, tensor.Of[T](dst), tensor.Of[T](src), v)
+			return walkView(ctx, tensor.Of[T](dst), tensor.Of[T](src), v)
 		},
 		pick: func(dst *tensor.Tensor, to int, src *tensor.Tensor, from int, places []int64, block int) {
 			pick(tensor.Of[T](dst)[to:], tensor.Of[T](src)[from:], places, block)

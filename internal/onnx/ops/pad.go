@@ -37,7 +37,7 @@ func parsePadAttributes(n *Node) Kernel {
 	value := n.Float("value", 0)
 	d := n.Elem(0, floatElem...)
 	if n.err == nil && value != 0 {
-		p.value = scalarOf(d, float64(value))
+		p.value = constantScalar(d, float64(value))
 	}
 	return p.parse(n, d)
 }
@@ -229,7 +229,7 @@ func (p *padding) fill(ctx context.Context, f *Frame, m mover) error {
 	if value == nil {
 		return m.zero(ctx, f.out[0], 0, f.out[0].Len())
 	}
-	return m.fill(ctx, f, f.out[0], 0, value, f.out[0].Len())
+	return m.fill(ctx, f, value)
 }
 
 // repeat writes the padding of axis k from what is there: all of the axes

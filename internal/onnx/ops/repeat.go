@@ -55,7 +55,7 @@ func parseExpand(n *Node) Kernel {
 		if err != nil {
 			return err
 		}
-		return expand(ctx, f, m, shape)
+		return expandTo(ctx, f, m, shape)
 	}
 }
 
@@ -79,7 +79,7 @@ func expandDims(n *Node, in []tensor.Dim, want []int64) []tensor.Dim {
 	return dims
 }
 
-func expand(ctx context.Context, f *Frame, m mover, want []int64) error {
+func expandTo(ctx context.Context, f *Frame, m mover, want []int64) error {
 	if err := checkExtents(want); err != nil {
 		return err
 	}

@@ -98,8 +98,8 @@ func transpose(m mover, perm []int64, given bool) Kernel {
 	}
 }
 
-// blocks is how DepthToSpace and SpaceToDepth exchange channels for space.
-type blocks struct {
+// spaceBlocks is how DepthToSpace and SpaceToDepth exchange channels for space.
+type spaceBlocks struct {
 	size int
 	// columnFirst is the mode CRD: a channel's block lies next to it.
 	columnFirst bool
@@ -117,7 +117,7 @@ func parseSpaceToDepth(n *Node) Kernel { return parseBlocks(n, false, n.Version 
 func parseBlocks(n *Node, toSpace, modes bool) Kernel {
 	n.Need("blocksize")
 	size := n.Int("blocksize", 1)
-	b := blocks{toSpace: toSpace}
+	b := spaceBlocks{toSpace: toSpace}
 	if modes {
 		mode := n.String("mode", "DCR")
 		b.columnFirst = mode == "CRD"
@@ -168,7 +168,7 @@ func parseBlocks(n *Node, toSpace, modes bool) Kernel {
 }
 
 // shape appends the shape of the result.
-func (b blocks) shape(dst []int, from tensor.Shape) ([]int, error) {
+func (b spaceBlocks) shape(dst []int, from tensor.Shape) ([]int, error) {
 	if len(from) != 4 {
 		return dst, shapeFault("it must have the axes [N, C, H, W]", from)
 	}
@@ -187,7 +187,7 @@ func (b blocks) shape(dst []int, from tensor.Shape) ([]int, error) {
 
 // view walks over images, channels, rows and columns of the side that has the
 // fewer channels, with a block's rows and columns as two axes more.
-func (b blocks) view(v *view, from, to []int) {
+func (b spaceBlocks) view(v *view, from, to []int) {
 	flat, deep := to, from
 	if !b.toSpace {
 		flat, deep = from, to

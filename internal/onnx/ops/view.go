@@ -97,7 +97,7 @@ func (v *view) simplify() bool {
 // shortRun is how many elements are too few to be copied as one run.
 const shortRun = 8
 
-func walk[T any](ctx context.Context, dst, src []T, v *view) error {
+func walkView[T any](ctx context.Context, dst, src []T, v *view) error {
 	if !v.simplify() {
 		return nil
 	}
@@ -106,7 +106,7 @@ func walk[T any](ctx context.Context, dst, src []T, v *view) error {
 	for {
 		for at := 0; at < inner.n; at += chunk {
 			n := min(chunk, inner.n-at)
-			run(dst, to+at*inner.to, inner.to, src, from+at*inner.from, inner.from, n)
+			copyRun(dst, to+at*inner.to, inner.to, src, from+at*inner.from, inner.from, n)
 			if work += n; work >= chunk {
 				if work = 0; ctx.Err() != nil {
 					return ctx.Err()
@@ -128,8 +128,8 @@ func walk[T any](ctx context.Context, dst, src []T, v *view) error {
 	}
 }
 
-// run copies n elements, at steps of their own in each slice.
-func run[T any](dst []T, to, toStep int, src []T, from, fromStep, n int) {
+// copyRun copies n elements, at steps of their own in each slice.
+func copyRun[T any](dst []T, to, toStep int, src []T, from, fromStep, n int) {
 	switch {
 	case toStep == 1 && fromStep == 1 && n >= shortRun:
 		copy(dst[to:to+n], src[from:from+n])
@@ -192,12 +192,11 @@ func (m *mover) zero(ctx context.Context, dst *tensor.Tensor, to, n int) error {
 	return pieces(ctx, n, func(at, size int) { m.clear(dst, to+at, size) })
 }
 
-// fill sets n elements to the first of src.
-func (m *mover) fill(ctx context.Context, f *Frame, dst *tensor.Tensor, to int, src *tensor.Tensor, n int) error {
+// fill sets all of output 0 to the first element of src.
+func (m *mover) fill(ctx context.Context, f *Frame, src *tensor.Tensor) error {
 	v := f.view()
-	v.to = to
-	v.add(n, 1, 0)
-	return m.walk(ctx, dst, src, v)
+	v.add(f.out[0].Len(), 1, 0)
+	return m.walk(ctx, f.out[0], src, v)
 }
 
 // pieces calls do for n elements, chunk by chunk.
