@@ -340,7 +340,7 @@ func parseTrilu(n *Node) Kernel {
 	diagonal := integersOf(n, 1, int64Elem)
 	t := &n.In[0].Type
 	if t.Ranked && len(t.Dims) < 2 {
-		n.Failf("input 0 has %d axes; it needs 2 or more", len(t.Dims))
+		n.Failf("input 0 has %d axes; 2 or more are needed", len(t.Dims))
 	}
 	if n.err != nil {
 		return nil
