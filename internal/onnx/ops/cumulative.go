@@ -90,13 +90,19 @@ func cumulate[T tensor.Element](c cumulative, unit T, op func(a, b T) T) Kernel 
 		if err != nil || len(dst) == 0 {
 			return err
 		}
-		src, n, inner := Input[T](f, 0), shape[along], strideAt(shape, along)
-		step, first, work := inner, 0, 0
-		if c.reverse {
-			step, first = -inner, (n-1)*inner
-		}
-		for lane := range len(src) / n {
-			at, sum := lane/inner*inner*n+lane%inner+first, unit
+		return scanLanes(ctx, c, dst, Input[T](f, 0), shape[along], strideAt(shape, along), unit, op)
+	}
+}
+
+// scanLanes reduces lanes of n elements, which are inner apart.
+func scanLanes[T any](ctx context.Context, c cumulative, dst, src []T, n, inner int, unit T, op func(a, b T) T) error {
+	step, first, work := inner, 0, 0
+	if c.reverse {
+		step, first = -inner, (n-1)*inner
+	}
+	for outer := range len(src) / (n * inner) {
+		for lane := range inner {
+			at, sum := outer*n*inner+lane+first, unit
 			for range n {
 				if work++; work%chunk == 0 && ctx.Err() != nil {
 					return ctx.Err()
@@ -108,6 +114,6 @@ func cumulate[T tensor.Element](c cumulative, unit T, op func(a, b T) T) Kernel 
 				sum, at = next, at+step
 			}
 		}
-		return nil
 	}
+	return nil
 }

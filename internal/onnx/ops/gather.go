@@ -147,13 +147,12 @@ func (l *laneIndex) find(ctx context.Context, f *Frame) ([]int64, error) {
 	if err := v.places(ctx, places); err != nil {
 		return nil, err
 	}
-	for i, p := range index {
-		if err := poll(ctx, i); err != nil {
-			return nil, err
+	return places, pieces(ctx, len(index), func(at, size int) {
+		sum := places[at : at+size]
+		for i, p := range index[at : at+size] {
+			sum[i] += p * stride
 		}
-		places[i] += p * stride
-	}
-	return places, nil
+	})
 }
 
 // parseGatherElements reads GatherElements (ai.onnx 11, 13).

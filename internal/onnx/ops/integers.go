@@ -157,15 +157,16 @@ func (x *indices) within(ctx context.Context, f *Frame, extent int) ([]int64, er
 	if err != nil {
 		return nil, err
 	}
-	for i, p := range v {
-		if err := poll(ctx, i); err != nil {
-			return nil, err
+	fits := true
+	err = pieces(ctx, len(v), func(at, size int) {
+		for _, p := range v[at : at+size] {
+			fits = fits && uint64(p) < uint64(extent) //nolint:gosec // a negative one is larger, too
 		}
-		if p < 0 || p >= int64(extent) {
-			return x.wrap(ctx, f, v, extent)
-		}
+	})
+	if err != nil || fits {
+		return v, err
 	}
-	return v, nil
+	return x.wrap(ctx, f, v, extent)
 }
 
 func (x *indices) wrap(ctx context.Context, f *Frame, v []int64, extent int) ([]int64, error) {

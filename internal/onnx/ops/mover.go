@@ -30,6 +30,8 @@ type mover struct {
 	nonzero func(src *tensor.Tensor, from, end int, places []int64) int
 	// compare orders two elements of a tensor; NaN comes last.
 	compare func(x *tensor.Tensor, i, j int) int
+	// sort fills places with the places of all elements in order; see sortPlaces.
+	sort func(ctx context.Context, x *tensor.Tensor, places, spare []int64) error
 }
 
 var movers = [...]mover{
@@ -37,7 +39,7 @@ var movers = [...]mover{
 	tensor.Int8: orderedMover[int8](), tensor.Int16: orderedMover[int16](), tensor.Int32: orderedMover[int32](), tensor.Int64: orderedMover[int64](),
 	tensor.Uint8: orderedMover[uint8](), tensor.Uint16: orderedMover[uint16](), tensor.Uint32: orderedMover[uint32](), tensor.Uint64: orderedMover[uint64](),
 	tensor.String: orderedMover[string](),
-	tensor.Bool: moverOf(func(b bool) bool { return b }, func(a, b bool) int {
+	tensor.Bool: moverOf(func(a, b bool) int {
 		switch {
 		case a == b:
 			return 0
@@ -46,17 +48,32 @@ var movers = [...]mover{
 		}
 		return -1
 	}),
-	tensor.Half: moverOf(func(h tensor.Float16) bool { return h<<1 != 0 }, func(a, b tensor.Float16) int {
-		return nanLast(fromHalf(a), fromHalf(b))
-	}),
+	tensor.Half: halfMover(),
+}
+
+func halfMover() mover {
+	m := moverOf(func(a, b tensor.Float16) int { return nanLast(fromHalf(a), fromHalf(b)) })
+	m.nonzero = func(src *tensor.Tensor, from, end int, places []int64) int {
+		n := 0
+		for i, h := range tensor.Of[tensor.Float16](src)[from:end] {
+			if h<<1 == 0 { // -0 is zero, too
+				continue
+			}
+			if places != nil {
+				places[n] = int64(from + i)
+			}
+			n++
+		}
+		return n
+	}
+	return m
 }
 
 func orderedMover[T interface {
 	tensor.Element
 	cmp.Ordered
 }]() mover {
-	var zero T
-	return moverOf(func(v T) bool { return v != zero }, nanLast[T])
+	return moverOf(nanLast[T])
 }
 
 // nanLast compares like cmp.Compare, for which NaN comes first.
@@ -72,7 +89,7 @@ func nanLast[T cmp.Ordered](a, b T) int {
 	return -cmp.Compare(a, b) // one of them is NaN
 }
 
-func moverOf[T tensor.Element](isSet func(T) bool, compare func(a, b T) int) mover {
+func moverOf[T tensor.Element](compare func(a, b T) int) mover {
 	return mover{
 		output: func(f *Frame, i int, shape []int) error {
 			_, err := Output[T](f, i, shape...)
@@ -95,23 +112,33 @@ func moverOf[T tensor.Element](isSet func(T) bool, compare func(a, b T) int) mov
 			}
 		},
 		nonzero: func(src *tensor.Tensor, from, end int, places []int64) int {
-			n := 0
-			for i, v := range tensor.Of[T](src)[from:end] {
-				if !isSet(v) {
-					continue
-				}
-				if places != nil {
-					places[n] = int64(from + i)
-				}
-				n++
-			}
-			return n
+			return nonzero(tensor.Of[T](src)[from:end], from, places)
 		},
 		compare: func(x *tensor.Tensor, i, j int) int {
 			v := tensor.Of[T](x)
 			return compare(v[i], v[j])
 		},
+		sort: func(ctx context.Context, x *tensor.Tensor, places, spare []int64) error {
+			v := tensor.Of[T](x)
+			return sortPlaces(ctx, places, spare, 1, func(a, b int64) int { return compare(v[a], v[b]) })
+		},
 	}
+}
+
+// nonzero is mover.nonzero for elements of which the first is at from.
+func nonzero[T comparable](src []T, from int, places []int64) int {
+	n := 0
+	var zero T
+	for i, v := range src {
+		if v == zero {
+			continue
+		}
+		if places != nil {
+			places[n] = int64(from + i)
+		}
+		n++
+	}
+	return n
 }
 
 func pick[T any](dst, src []T, places []int64, block int) {

@@ -18,10 +18,11 @@ var sortOps = []Operator{
 // topK takes the first k elements of an axis in order. NaN is above every
 // number. Of equal elements the one with the lower index comes first.
 type topK struct {
-	axis          int64
-	k             integers
-	least         bool
-	keys, winners int // scratch
+	axis  int64
+	k     integers
+	least bool
+
+	keys, winners, places int // scratch
 }
 
 // parseTopKAttribute reads TopK (ai.onnx 1).
@@ -47,7 +48,7 @@ func (t *topK) parse(n *Node) Kernel {
 	d := n.Elem(0, numericElem...)
 	in := &n.In[0].Type
 	along := n.axisOf(t.axis, in)
-	t.keys, t.winners = n.NeedScratch(), n.NeedScratch()
+	t.keys, t.winners, t.places = n.NeedScratch(), n.NeedScratch(), n.NeedScratch()
 	if n.err != nil {
 		return nil
 	}
@@ -132,26 +133,22 @@ func topKOf[T number](t *topK, keys func(f *Frame) ([]T, error)) Kernel {
 		if err != nil {
 			return err
 		}
-		best, err := Scratch[int64](f, t.winners, k)
+		shape := f.In(0).Shape()
+		extent, inner := shape[along], strideAt(shape, along)
+		memory, err := Scratch[int64](f, t.winners, 2*extent)
 		if err != nil {
 			return err
 		}
-		shape := f.In(0).Shape()
-		extent, inner, work := shape[along], strideAt(shape, along), 0
-		for lane := range len(all) / extent {
-			if work += extent; work >= chunk {
-				if work = 0; ctx.Err() != nil {
-					return ctx.Err()
-				}
-			}
-			at := lane/inner*inner*extent + lane%inner
-			h := heap[T]{keys: all[at:], stride: inner, least: t.least, places: best}
-			if err := h.choose(ctx, extent); err != nil {
-				return err
-			}
-			deal(f, best, at, lane/inner*inner*k+lane%inner, inner)
+		places, err := Scratch[int64](f, t.places, f.out[1].Len())
+		if err != nil {
+			return err
 		}
-		return nil
+		h := heap[T]{keys: all, stride: inner, least: t.least, places: memory[:k], rest: memory[k:]}
+		if err := h.lanes(ctx, extent, tensor.Of[int64](f.out[1]), places); err != nil {
+			return err
+		}
+		m := &movers[f.In(0).DType()]
+		return m.take(ctx, f.out[0], 0, f.In(0), 0, places, 1)
 	}
 }
 
@@ -177,24 +174,38 @@ func (t *topK) shape(f *Frame) (along, k int, err error) {
 	return along, int(first), err
 }
 
-// deal writes the elements of a lane that begins at from to the outputs' lane
-// that begins at to.
-func deal(f *Frame, places []int64, from, to, stride int) {
-	x, index := f.In(0), tensor.Of[int64](f.out[1])
-	m := &movers[x.DType()]
-	for _, p := range places {
-		index[to] = p
-		m.copy(f.out[0], to, x, from+int(p)*stride, 1)
-		to += stride
-	}
-}
-
 // heap holds the places of the best keys so far, the worst of them first.
 type heap[T number] struct {
 	keys   []T
 	stride int
 	least  bool
 	places []int64
+	rest   []int64 // memory behind places, for as many as there are keys, twice
+}
+
+// lanes chooses from all lanes, of n keys each, and writes the indices along the
+// axis and the places in memory.
+func (h *heap[T]) lanes(ctx context.Context, n int, index, places []int64) error {
+	all, inner, k, work := h.keys, h.stride, len(h.places), 0
+	for outer := range len(all) / (n * inner) {
+		for lane := range inner {
+			if work += n; work >= chunk {
+				if work = 0; ctx.Err() != nil {
+					return ctx.Err()
+				}
+			}
+			at, to := outer*n*inner+lane, outer*k*inner+lane
+			h.keys = all[at:]
+			if err := h.choose(ctx, n); err != nil {
+				return err
+			}
+			for _, p := range h.places {
+				index[to], places[to] = p, int64(at)+p*int64(inner)
+				to += inner
+			}
+		}
+	}
+	return nil
 }
 
 func (h *heap[T]) key(place int64) T { return h.keys[int(place)*h.stride] }
@@ -213,9 +224,21 @@ func (h *heap[T]) before(p, q int64) bool {
 	return h.beats(a, b) || p < q && !h.beats(b, a)
 }
 
+// compare orders two places.
+func (h *heap[T]) compare(p, q int64) int {
+	if h.least {
+		return nanLast(h.key(p), h.key(q))
+	}
+	return nanLast(h.key(q), h.key(p))
+}
+
 // choose leaves the best of n keys in order.
 func (h *heap[T]) choose(ctx context.Context, n int) error {
 	k := len(h.places)
+	if k > max(1, n/8) { // then it is faster to sort them all
+		all := h.places[:n]
+		return sortPlaces(ctx, all, h.rest[n-k:], 1, h.compare)
+	}
 	for i := range h.places {
 		h.places[i] = int64(i)
 	}
@@ -225,15 +248,15 @@ func (h *heap[T]) choose(ctx context.Context, n int) error {
 		}
 		h.sink(i, k)
 	}
-	worst := h.key(h.places[0])
-	for i := k; i < n; i++ {
-		if err := poll(ctx, i); err != nil {
-			return err
-		}
-		if h.beats(h.keys[i*h.stride], worst) { // of equal ones the earlier stays
+	for i := k; i < n; {
+		end := min(i+chunk, n)
+		if i = h.next(i, end); i < end {
 			h.places[0] = int64(i)
 			h.sink(0, k)
-			worst = h.key(h.places[0])
+			i++
+		}
+		if i == end && ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 	for end := k - 1; end > 0; end-- {
@@ -244,6 +267,40 @@ func (h *heap[T]) choose(ctx context.Context, n int) error {
 		h.sink(0, end)
 	}
 	return nil
+}
+
+// next returns the first of the keys from i up to end that comes before the
+// worst so far, or end. Of equal ones the earlier stays.
+func (h *heap[T]) next(i, end int) int {
+	worst := h.key(h.places[0])
+	switch {
+	case h.stride == 1 && h.least:
+		for k, v := range h.keys[i:end] {
+			if v >= worst { // the usual case
+				continue
+			}
+			if h.beats(v, worst) {
+				return i + k
+			}
+		}
+	case h.stride == 1:
+		for k, v := range h.keys[i:end] {
+			if v <= worst {
+				continue
+			}
+			if h.beats(v, worst) {
+				return i + k
+			}
+		}
+	default:
+		for ; i < end; i++ {
+			if h.beats(h.keys[i*h.stride], worst) {
+				return i
+			}
+		}
+		return i
+	}
+	return end
 }
 
 // sink moves the place at i down to where it belongs among the first n.

@@ -46,9 +46,10 @@ func parseNonZero(n *Node) Kernel {
 			if err := poll(ctx, i); err != nil {
 				return err
 			}
+			left := uint32(p) //nolint:gosec // no tensor has more elements, and a short division is the faster one
 			for k, extent := range slices.Backward(shape) {
-				dst[k*count+i] = p % int64(extent)
-				p /= int64(extent)
+				dst[k*count+i] = int64(left % uint32(extent)) //nolint:gosec // no extent is larger than all
+				left /= uint32(extent)                        //nolint:gosec // no extent is larger than all
 			}
 		}
 		return nil
@@ -120,7 +121,12 @@ func (u *unique) run(ctx context.Context, f *Frame) error {
 	}
 	compare := func(a, b int64) int { return u.compareSlabs(ctx, x, lanes, a, b) }
 	cost := max(1, lanes.outer*lanes.inner)
-	if err := sortPlaces(ctx, order, spare, cost, compare); err != nil {
+	if u.whole {
+		err = u.sort(ctx, x, order, spare)
+	} else {
+		err = sortPlaces(ctx, order, spare, cost, compare)
+	}
+	if err != nil {
 		return err
 	}
 	groups, work := 0, 0

@@ -82,7 +82,7 @@ func (v *view) simplify() bool {
 		out = append(out, axis{n: 1})
 	}
 	v.axes = out
-	if last := len(out) - 1; out[last].n < shortRun {
+	if last := len(out) - 1; out[last].n < shortRun && !turns(out) {
 		longest := last
 		for k, a := range out {
 			if a.n > out[longest].n {
@@ -101,30 +101,70 @@ func walkView[T any](ctx context.Context, dst, src []T, v *view) error {
 	if !v.simplify() {
 		return nil
 	}
-	outer, inner := v.axes[:len(v.axes)-1], v.axes[len(v.axes)-1]
+	outer, rows, inner := v.axes, axis{n: 1}, v.axes[len(v.axes)-1]
+	if outer = outer[:len(outer)-1]; len(outer) > 0 {
+		outer, rows = outer[:len(outer)-1], outer[len(outer)-1]
+	}
+	turned := turns(v.axes)
 	to, from, work := v.to, v.from, 0
 	for {
 		for at := 0; at < inner.n; at += chunk {
 			n := min(chunk, inner.n-at)
-			copyRun(dst, to+at*inner.to, inner.to, src, from+at*inner.from, inner.from, n)
-			if work += n; work >= chunk {
-				if work = 0; ctx.Err() != nil {
-					return ctx.Err()
+			for r := 0; r < rows.n; {
+				d, s, done := to+at*inner.to+r*rows.to, from+at*inner.from+r*rows.from, 1
+				if turned && r+turnWidth <= rows.n {
+					turn(dst, d, rows.to, src, s, inner.from, n)
+					done = turnWidth
+				} else {
+					copyRun(dst, d, inner.to, src, s, inner.from, n)
+				}
+				r += done
+				if work += done * n; work >= chunk {
+					if work = 0; ctx.Err() != nil {
+						return ctx.Err()
+					}
 				}
 			}
 		}
-		k := len(outer) - 1
-		for ; k >= 0; k-- {
-			a := &outer[k]
-			to, from = to+a.to, from+a.from
-			if a.i++; a.i < a.n {
-				break
-			}
-			to, from, a.i = to-a.n*a.to, from-a.n*a.from, 0
-		}
-		if k < 0 {
+		if !advance(outer, &to, &from) {
 			return nil
 		}
+	}
+}
+
+// turns reports whether the last two axes make columns of rows.
+func turns(axes []axis) bool {
+	last := len(axes) - 1
+	return last > 0 && axes[last-1].from == 1 && axes[last-1].n >= turnWidth && axes[last].to == 1
+}
+
+// advance goes on to the next combination of indices, and reports whether
+// there is one.
+func advance(axes []axis, to, from *int) bool {
+	for k := len(axes) - 1; k >= 0; k-- {
+		a := &axes[k]
+		*to, *from = *to+a.to, *from+a.from
+		if a.i++; a.i < a.n {
+			return true
+		}
+		*to, *from, a.i = *to-a.n*a.to, *from-a.n*a.from, 0
+	}
+	return false
+}
+
+// turnWidth is how many columns become rows at a time, so that what lies next
+// to each other in memory is read together.
+const turnWidth = 4
+
+// turn copies n elements each of so many columns to rows, which are stride
+// apart.
+func turn[T any](dst []T, to, stride int, src []T, from, step, n int) {
+	a, b := dst[to:to+n], dst[to+stride:][:n]
+	c, d := dst[to+2*stride:][:n], dst[to+3*stride:][:n]
+	for i := range a {
+		s := src[from : from+turnWidth : from+turnWidth]
+		a[i], b[i], c[i], d[i] = s[0], s[1], s[2], s[3]
+		from += step
 	}
 }
 
@@ -134,9 +174,15 @@ func copyRun[T any](dst []T, to, toStep int, src []T, from, fromStep, n int) {
 	case toStep == 1 && fromStep == 1 && n >= shortRun:
 		copy(dst[to:to+n], src[from:from+n])
 	case toStep == 1 && fromStep == 0:
-		v := src[from]
-		for i := range dst[to : to+n] {
-			dst[to+i] = v
+		v, part := src[from], dst[to:to+n]
+		for i := range part {
+			part[i] = v
+		}
+	case toStep == 1:
+		part := dst[to : to+n]
+		for i := range part {
+			part[i] = src[from]
+			from += fromStep
 		}
 	default:
 		for range n {
@@ -156,7 +202,7 @@ func (v *view) places(ctx context.Context, dst []int64) error {
 		v.add(1, 0, 0)
 	}
 	outer, inner := v.axes[:len(v.axes)-1], v.axes[len(v.axes)-1]
-	from := v.from
+	to, from := 0, v.from
 	for row := 0; ; row++ {
 		if err := poll(ctx, row); err != nil {
 			return err
@@ -167,16 +213,7 @@ func (v *view) places(ctx context.Context, dst []int64) error {
 			at += inner.from
 		}
 		dst = dst[inner.n:]
-		k := len(outer) - 1
-		for ; k >= 0; k-- {
-			a := &outer[k]
-			from += a.from
-			if a.i++; a.i < a.n {
-				break
-			}
-			from, a.i = from-a.n*a.from, 0
-		}
-		if k < 0 {
+		if !advance(outer, &to, &from) {
 			return nil
 		}
 	}
