@@ -22,7 +22,7 @@ func modelInit(p *Process) *cobra.Command {
 	target := cmd.Flags().String("target", "", "`COLUMN` of the sample that the model was trained to say")
 	output := cmd.Flags().String("output", "", "`FILE` to write, - for standard output (default model.yaml where a server looks for it)")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		draft, place, err := draftManifest(args[0], *sample, *target)
+		draft, place, err := p.draftManifest(args[0], *sample, *target)
 		if err != nil {
 			return err
 		}
@@ -43,11 +43,11 @@ func modelInit(p *Process) *cobra.Command {
 
 // draftManifest returns a manifest that fits the model, and where a server
 // looks for it.
-func draftManifest(file, sampleFile, target string) (draft []byte, place string, err error) {
+func (p *Process) draftManifest(file, sampleFile, target string) (draft []byte, place string, err error) {
 	if target != "" && sampleFile == "" {
 		return nil, "", usagef("--target names a column of a sample; give one with --sample")
 	}
-	program, _, err := app.LoadProgram(file)
+	program, _, err := p.engines().LoadProgram(file, schema.EngineAuto)
 	if err != nil {
 		return nil, "", err
 	}

@@ -17,11 +17,12 @@ type Budget struct{ Left int }
 
 // Frame is the memory of one node in one run.
 type Frame struct {
-	in, out []*tensor.Tensor
-	scratch []tensor.Tensor
-	budget  *Budget
-	dims    []int
-	way     *view
+	in, out   []*tensor.Tensor
+	scratch   []tensor.Tensor
+	budget    *Budget
+	dims      []int
+	stretched []stretchAxis // of the inputs that are broadcast
+	way       *view         // what elements are copied along
 }
 
 // NewFrame returns a frame. in and out are kept, and their entries may be

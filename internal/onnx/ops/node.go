@@ -34,6 +34,8 @@ type Node struct {
 	Out []Value
 	// Trees is what the tree ensembles of the model share, or nil.
 	Trees *tree.Budget
+	// Patterns is what the regular expressions of the model share, or nil.
+	Patterns *Patterns
 
 	attributes []onnx.Attribute
 	read       []bool
