@@ -338,3 +338,42 @@ func TestTopKPutsNaNAboveAllNumbers(t *testing.T) {
 		}
 	}
 }
+
+// What exporters compute from a shape is known as far as the shape is.
+func TestExtentsAreKnownThroughTheirComputation(t *testing.T) {
+	shaped := func(last *onnx.Node) *onnx.Model {
+		m := Model(
+			Node("Shape", Names("x"), Names("shape")),
+			Node("Gather", Names("shape", "first"), Names("rows")),
+			Node("Slice", Names("shape", "second", "third"), Names("columns")),
+			Node("Unsqueeze", Names("rows", "axis"), Names("row")),
+			Node("Concat", Names("row", "columns", "one"), Names("new"), Int("axis", 0)),
+			last,
+		)
+		m.Graph.Initializers = []onnx.Initializer{
+			Tensor64("first", tensor.Shape{}, 0), Tensor64("second", tensor.Shape{1}, 1), Tensor64("third", tensor.Shape{1}, 2),
+			Tensor64("axis", tensor.Shape{1}, 0), Tensor64("one", tensor.Shape{1}, 1),
+		}
+		return m
+	}
+	x := floats(t, tensor.Shape{3, 2}, 1, 2, 3, 4, 5, 6)
+	for _, c := range []struct {
+		last *onnx.Node
+		want string
+	}{
+		{Node("Reshape", Names("x", "new"), Names("y")), "[N,2,1]"},
+		{Node("ConstantOfShape", Names("new"), Names("y")), "[N,2,1]"},
+		{Node("ConstantOfShape", Names("columns"), Names("y")), "[2]"},
+		{Node("Expand", Names("columns", "new"), Names("y")), "[N,2,1]"},
+		{Node("Identity", Names("columns"), Names("y")), "[1]"},
+	} {
+		p := loadModel(t, shaped(c.last), onnx.Limits{})
+		if got := onnx.FormatDims(p.Outputs()[0].Dims); got != c.want {
+			t.Errorf("%s makes %s, want %s", c.last.Op, got, c.want)
+		}
+		out := results(1)
+		if err := p.Run(t.Context(), inputs(x), out); err != nil || !fits(p.Outputs()[0].Dims, out[0].Shape()) {
+			t.Errorf("%s makes %v: %v", c.last.Op, out[0].Shape(), err)
+		}
+	}
+}

@@ -53,6 +53,11 @@ func parseConstantOfShape(n *Node) Kernel {
 	if count := want.count(n); count >= 0 && count <= maxRank {
 		n.SetOut(0, onnx.TensorOf(d, freeDims(count)...))
 	}
+	if e := n.extents(0); e != nil && len(e) == len(n.Out[0].Type.Dims) {
+		for i, x := range e {
+			n.Out[0].Type.Dims[i] = x.dim()
+		}
+	}
 	m := movers[d]
 	return func(ctx context.Context, f *Frame) error {
 		shape, err := want.of(f)

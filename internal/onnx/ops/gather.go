@@ -47,6 +47,9 @@ func parseGather(n *Node) Kernel {
 			}
 		}
 	}
+	if x.known && it.Ranked && n.setExtents(pickedExtents(n.extents(0), x.fixed), len(it.Dims)) {
+		return nil
+	}
 	m := movers[d]
 	return func(ctx context.Context, f *Frame) error {
 		shape := f.In(0).Shape()
@@ -64,6 +67,19 @@ func parseGather(n *Node) Kernel {
 		}
 		return gather(ctx, f, m, k, places)
 	}
+}
+
+// pickedExtents returns what is known of the extents that the indices name.
+func pickedExtents(e []Extent, indices []int64) []Extent {
+	out := make([]Extent, 0, len(indices))
+	for _, i := range indices {
+		k := axisIn(i, len(e))
+		if k < 0 {
+			return nil
+		}
+		out = append(out, e[k])
+	}
+	return out
 }
 
 // gather gives output 0 the shape in f.dims, and copies the places along axis k

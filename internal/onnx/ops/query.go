@@ -24,16 +24,51 @@ func (n *Node) setConst(shape tensor.Shape, v []int64) {
 	n.Out[0].Const = t
 }
 
-// extentsOf returns the extents of dims when all are fixed.
-func extentsOf(dims []tensor.Dim) ([]int64, bool) {
-	out := make([]int64, len(dims))
-	for i, d := range dims {
-		if d.Size < 0 {
-			return nil, false
-		}
-		out[i] = int64(d.Size)
+// Extent is what is known at compile time of an extent that a model computes
+// with: its value, or else the name of the axis that it is of.
+type Extent struct {
+	Value int64
+	Known bool
+	Name  string
+}
+
+// dim returns the extent as one of a type. What is negative is not known.
+func (e Extent) dim() tensor.Dim {
+	if e.Known && e.Value >= 0 && e.Value <= tensor.MaxElements {
+		return tensor.Dim{Size: int(e.Value)}
 	}
-	return out, true
+	return tensor.Dim{Size: -1, Name: e.Name}
+}
+
+// extents returns what is known of the elements of input i, a scalar or vector
+// of int64; nil when it is nothing.
+func (n *Node) extents(i int) []Extent {
+	v := &n.In[i]
+	if v.Const == nil || v.Type.Elem != tensor.Int64 || len(v.Type.Dims) > 1 || v.Const.Len() > maxRank {
+		return v.Extents
+	}
+	out := make([]Extent, v.Const.Len())
+	for k, x := range tensor.Of[int64](v.Const) {
+		out[k] = Extent{Value: x, Known: true}
+	}
+	return out
+}
+
+// setExtents says what is known of the elements of output 0, a scalar when
+// rank is 0. It reports whether that is all: the output is constant then.
+func (n *Node) setExtents(e []Extent, rank int) bool {
+	if e == nil || rank > 1 || rank == 0 && len(e) != 1 || len(e) > maxRank {
+		return false
+	}
+	v := make([]int64, len(e))
+	for i, x := range e {
+		if v[i] = x.Value; !x.Known {
+			n.Out[0].Extents = e
+			return false
+		}
+	}
+	n.setConst(tensor.Shape{len(v)}[:rank], v)
+	return true
 }
 
 // parseShape reads Shape (ai.onnx 1, 13, 15): the extents from axis start up to
@@ -50,11 +85,14 @@ func parseShape(n *Node) Kernel {
 	n.SetOut(0, onnx.TensorOf(tensor.Int64, free))
 	if t := &n.In[0].Type; t.Ranked {
 		from, to := axisRange(start, end, len(t.Dims))
-		if v, ok := extentsOf(t.Dims[from:to]); ok {
-			n.setConst(tensor.Shape{len(v)}, v)
+		n.SetOut(0, onnx.TensorOf(tensor.Int64, tensor.Dim{Size: to - from}))
+		known := make([]Extent, to-from)
+		for i, d := range t.Dims[from:to] {
+			known[i] = Extent{Value: int64(d.Size), Known: d.Size >= 0, Name: d.Name}
+		}
+		if n.setExtents(known, 1) {
 			return nil
 		}
-		n.SetOut(0, onnx.TensorOf(tensor.Int64, tensor.Dim{Size: to - from}))
 	}
 	return func(_ context.Context, f *Frame) error {
 		shape := f.In(0).Shape()

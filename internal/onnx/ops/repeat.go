@@ -37,17 +37,20 @@ func parseExpand(n *Node) Kernel {
 		return nil
 	}
 	t := &n.In[0].Type
-	switch count := want.count(n); {
-	case !t.Ranked || count < 0 || count > maxRank:
-		moved(n, nil, false)
-	case !want.known:
-		moved(n, freeDims(max(count, len(t.Dims))), true)
-	default:
+	if want.known {
 		if err := checkExtents(want.fixed); err != nil {
 			n.Failf("%v", err)
 			return nil
 		}
-		moved(n, expandDims(n, t.Dims, want.fixed), true)
+	}
+	e, count := n.extents(1), want.count(n)
+	switch {
+	case !t.Ranked || count < 0 || count > maxRank:
+		moved(n, nil, false)
+	case len(e) != count:
+		moved(n, freeDims(max(count, len(t.Dims))), true)
+	default:
+		moved(n, expandDims(n, t.Dims, e), true)
 	}
 	m := movers[d]
 	return func(ctx context.Context, f *Frame) error {
@@ -59,22 +62,26 @@ func parseExpand(n *Node) Kernel {
 	}
 }
 
-func expandDims(n *Node, in []tensor.Dim, want []int64) []tensor.Dim {
+// expandDims returns the extents of the result, as far as they are known.
+func expandDims(n *Node, in []tensor.Dim, want []Extent) []tensor.Dim {
 	dims := make([]tensor.Dim, max(len(in), len(want)))
 	for k := range dims {
-		have, to := dimFromEnd(in, len(dims)-k), int64(1)
+		have, to := dimFromEnd(in, len(dims)-k), tensor.Dim{Size: 1}
 		if i := k - len(dims) + len(want); i >= 0 {
-			to = want[i]
+			to = want[i].dim()
 		}
 		switch {
 		case have.Size == 1:
-			have = tensor.Dim{Size: int(to)}
-		case have.Size < 0 && to != 1:
-			have = tensor.Dim{Size: int(to)}
-		case to != 1 && to != int64(have.Size):
-			n.Failf("an extent of %d cannot be expanded to %d", have.Size, to)
+			dims[k] = to
+		case to.Size == 1 || to.Size < 0 && have.Size >= 0:
+			dims[k] = have
+		case to.Size >= 0 && have.Size >= 0 && to.Size != have.Size:
+			n.Failf("an extent of %d cannot be expanded to %d", have.Size, to.Size)
+		case to.Size >= 0:
+			dims[k] = to
+		default:
+			dims[k] = free
 		}
-		dims[k] = have
 	}
 	return dims
 }

@@ -91,7 +91,23 @@ func parseConcat(n *Node) Kernel {
 		return nil
 	}
 	n.SetOut(0, out)
+	if out.Ranked && n.setExtents(joinedExtents(n), len(out.Dims)) {
+		return nil
+	}
 	return concat(movers[d], axis)
+}
+
+// joinedExtents returns what is known of vectors of extents behind each other.
+func joinedExtents(n *Node) []Extent {
+	var all []Extent
+	for i := range n.In {
+		e := n.extents(i)
+		if e == nil || len(all)+len(e) > maxRank {
+			return nil
+		}
+		all = append(all, e...)
+	}
+	return all
 }
 
 // joinTypes adds input i's extent along axis to out, and learns from it what
@@ -193,6 +209,13 @@ func parseReshape(n *Node) Kernel {
 	out := onnx.UnrankedTensor(d)
 	if s := n.In[1].Type; s.Ranked && len(s.Dims) == 1 && s.Dims[0].Size >= 0 && s.Dims[0].Size <= maxRank {
 		out = onnx.TensorOf(d, freeDims(s.Dims[0].Size)...)
+	}
+	if e := n.extents(1); e != nil && len(out.Dims) == len(e) {
+		for i, x := range e {
+			if out.Dims[i] = x.dim(); x.Value == 0 && !allowZero { // taken over from the input
+				out.Dims[i] = free
+			}
+		}
 	}
 	n.SetOut(0, out)
 	m := movers[d]

@@ -50,6 +50,9 @@ func (s *slice) parse(n *Node) Kernel {
 	moved(n, t.Dims, t.Ranked)
 	if t.Ranked {
 		s.setDims(n, n.Out[0].Type.Dims)
+		if n.err == nil && n.setExtents(s.extents(n), 1) {
+			return nil
+		}
 	}
 	m := movers[d]
 	return func(ctx context.Context, f *Frame) error {
@@ -59,6 +62,21 @@ func (s *slice) parse(n *Node) Kernel {
 		}
 		return p.run(ctx, f, m)
 	}
+}
+
+// extents returns what is known of a slice of extents.
+func (s *slice) extents(n *Node) []Extent {
+	e, out := n.extents(0), n.Out[0].Type.Dims
+	if e == nil || len(out) != 1 || out[0].Size < 0 || len(s.starts.fixed) != 1 {
+		return nil
+	}
+	p := parts{s.starts.fixed, s.ends.fixed, s.axes.fixed, s.steps.fixed}
+	from, count := clampSlice(p.starts[0], p.ends[0], p.step(0), len(e))
+	picked := make([]Extent, count)
+	for i := range picked {
+		picked[i] = e[from+i*int(p.step(0))]
+	}
+	return picked
 }
 
 // setDims sets the extents that are known of a result, which are those of the
