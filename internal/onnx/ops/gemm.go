@@ -33,6 +33,7 @@ func parseGemm(n *Node) Kernel {
 	if n.err != nil {
 		return nil
 	}
+	g.repeated = n.NeedScratch()
 	g.a, g.b, g.c, g.pack, g.wide = n.NeedScratch(), n.NeedScratch(), n.NeedScratch(), n.NeedScratch(), n.NeedScratch()
 	switch d { //nolint:exhaustive // no other type is allowed above
 	case tensor.Float32, tensor.Half:
@@ -50,9 +51,9 @@ func parseGemm(n *Node) Kernel {
 }
 
 type gemm struct {
-	transA, transB      bool
-	alpha, beta         float32
-	a, b, c, pack, wide int // scratch tensors
+	transA, transB                bool
+	alpha, beta                   float32
+	a, b, c, repeated, pack, wide int // scratch tensors
 }
 
 func (g *gemm) outType(n *Node, d tensor.DType) onnx.Type {
@@ -154,16 +155,12 @@ func scaleAll[T number](ctx context.Context, dst []T, alpha T) error {
 	if alpha == 1 {
 		return nil
 	}
-	for at := 0; at < len(dst); at += chunk {
-		if err := ctx.Err(); at > 0 && err != nil {
-			return err
+	return inBlocks(ctx, len(dst), func(at, end int) error {
+		for i := range dst[at:end] {
+			dst[at+i] *= alpha
 		}
-		part := dst[at:min(at+chunk, len(dst))]
-		for i := range part {
-			part[i] *= alpha
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // addC adds beta times the third input, broadcast, when there is one.
@@ -181,22 +178,12 @@ func addC[T number](ctx context.Context, f *Frame, g *gemm, dst []T, cols int, b
 	if err != nil {
 		return err
 	}
-	work := 0
-	for r := range rows {
-		if err := watch(ctx, &work, cols); err != nil {
-			return err
+	f.dims = append(f.dims[:0], rows, cols)
+	return changeBy(ctx, f, g.repeated, dst, f.dims, data, shape, func(dst, a, b []T) bool {
+		a, b = a[:len(dst)], b[:len(dst)]
+		for i := range dst {
+			dst[i] = a[i] + beta*b[i]
 		}
-		from := data[r%high*wide:][:wide]
-		row := dst[r*cols : (r+1)*cols]
-		if wide == 1 {
-			for i := range row {
-				row[i] += beta * from[0]
-			}
-			continue
-		}
-		for i, v := range from {
-			row[i] += beta * v
-		}
-	}
-	return nil
+		return true
+	})
 }

@@ -92,7 +92,7 @@ func meanVarianceKernel[C floating](n *Node, axes []int64) Kernel {
 		if err != nil || len(dst) == 0 {
 			return err
 		}
-		if err := s.apply(ctx, f, dst, mean, subtract[C]); err != nil {
+		if err := s.apply(ctx, f, dst, mean, subRow[C]); err != nil {
 			return err
 		}
 		if err := s.apply(ctx, f, dst, deviation, divideOrZero[C]); err != nil {
@@ -105,14 +105,14 @@ func meanVarianceKernel[C floating](n *Node, axes []int64) Kernel {
 // statistic is a reduction whose results change what they were taken of.
 type statistic[C floating] struct {
 	*reducer
-	out    result[C]
-	values int // scratch tensor
+	out              result[C]
+	values, repeated int // scratch tensors
 }
 
 func newStatistic[C floating](n *Node, axes []int64) *statistic[C] {
 	r := &reducer{axes: axes, known: true, keep: true, wide: n.NeedScratch(), acc: n.NeedScratch()}
 	return &statistic[C]{
-		reducer: r, values: n.NeedScratch(),
+		reducer: r, values: n.NeedScratch(), repeated: n.NeedScratch(),
 		out: result[C]{output: 0, scratch: n.NeedScratch(), elem: n.Out[0].Type.Elem},
 	}
 }
@@ -132,7 +132,7 @@ func (s *statistic[C]) open(ctx context.Context, f *Frame) ([]C, error) {
 }
 
 // apply takes the statistic of x and changes x by it.
-func (s *statistic[C]) apply(ctx context.Context, f *Frame, x []C, fd fold[C, float64], op func(dst, by []C)) error {
+func (s *statistic[C]) apply(ctx context.Context, f *Frame, x []C, fd fold[C, float64], op row[C, C, C]) error {
 	mask, own, err := s.shape(f)
 	if err != nil {
 		return err
@@ -144,32 +144,18 @@ func (s *statistic[C]) apply(ctx context.Context, f *Frame, x []C, fd fold[C, fl
 	if err := reduceInto(ctx, f, s.reducer, fd, values, x, mask); err != nil {
 		return err
 	}
-	return eachRow(ctx, x, f.In(0).Shape(), values, own, op)
+	return changeBy(ctx, f, s.repeated, x, f.In(0).Shape(), values, own, op)
 }
 
-func subtract[C number](dst, by []C) {
-	if len(by) == 1 {
-		for i := range dst {
-			dst[i] -= by[0]
-		}
-		return
-	}
-	for i, v := range by[:len(dst)] {
-		dst[i] -= v
-	}
-}
-
-// divideOrZero divides, and by 0 gives 0.
-func divideOrZero[C floating](dst, by []C) {
+// divideOrZero divides, and by 0 gives 0. a may be dst.
+func divideOrZero[C floating](dst, a, b []C) bool {
+	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
-		v := by[0]
-		if len(by) > 1 {
-			v = by[i]
-		}
-		if v == 0 {
+		if b[i] == 0 {
 			dst[i] = 0
 		} else {
-			dst[i] /= v
+			dst[i] = a[i] / b[i]
 		}
 	}
+	return true
 }

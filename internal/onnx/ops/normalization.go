@@ -187,7 +187,7 @@ func (b *blocks) kernel(n *Node, d tensor.DType) Kernel {
 }
 
 func blockKernel[C floating](n *Node, b *blocks) Kernel {
-	x, entries := n.NeedScratch(), [2]int{n.NeedScratch(), n.NeedScratch()}
+	x, entries := n.NeedScratch(), [4]int{n.NeedScratch(), n.NeedScratch(), n.NeedScratch(), n.NeedScratch()}
 	out := result[C]{output: 0, scratch: n.NeedScratch(), elem: n.Out[0].Type.Elem}
 	statistics := len(n.Out) > 1
 	return func(ctx context.Context, f *Frame) error {
@@ -226,8 +226,8 @@ func blockKernel[C floating](n *Node, b *blocks) Kernel {
 }
 
 // scaleAndShift multiplies by input 1 and adds input 2, where it is given.
-func scaleAndShift[C floating](ctx context.Context, f *Frame, b *blocks, dst []C, scratch [2]int) error {
-	for i, op := range [...]func(dst, by []C){multiplyBy[C], addTo[C]} {
+func scaleAndShift[C floating](ctx context.Context, f *Frame, b *blocks, dst []C, scratch [4]int) error {
+	for i, op := range [...]row[C, C, C]{mulRow[C], addRow[C]} {
 		if f.In(i+1) == nil {
 			continue
 		}
@@ -239,7 +239,7 @@ func scaleAndShift[C floating](ctx context.Context, f *Frame, b *blocks, dst []C
 		if err != nil {
 			return err
 		}
-		if err := eachRow(ctx, dst, view, by, own, op); err != nil {
+		if err := changeBy(ctx, f, scratch[i+2], dst, view, by, own, op); err != nil {
 			return err
 		}
 	}
@@ -324,60 +324,21 @@ func inChunks[T any](ctx context.Context, work *int, x []T, take func([]T)) erro
 	return watch(ctx, work, len(x))
 }
 
-func multiplyBy[C number](dst, by []C) {
-	if len(by) == 1 {
-		for i := range dst {
-			dst[i] *= by[0]
-		}
-		return
-	}
-	by = by[:len(dst)]
-	for i, v := range by {
-		dst[i] *= v
-	}
-}
-
-func addTo[C number](dst, by []C) {
-	if len(by) == 1 {
-		for i := range dst {
-			dst[i] += by[0]
-		}
-		return
-	}
-	by = by[:len(dst)]
-	for i, v := range by {
-		dst[i] += v
-	}
-}
-
-// eachRow changes dst, of shape view, by op row by row, with what serves the
-// row of by, whose shape own is broadcast to view: as many elements, or one.
-func eachRow[C any](ctx context.Context, dst []C, view []int, by []C, own []int, op func(dst, by []C)) error {
+// changeBy changes dst, of shape view, by op, with the elements of by, whose
+// shape own is broadcast to view. What is repeated is put in a scratch tensor.
+func changeBy[C tensor.Element](
+	ctx context.Context, f *Frame, scratch int, dst []C, view []int, by []C, own []int, op row[C, C, C],
+) error {
 	if len(dst) == 0 {
 		return nil
 	}
-	width, each := fromEnd(view, 1), fromEnd(own, 1)
-	view, own = view[:max(0, len(view)-1)], own[:max(0, len(own)-1)]
-	work := 0
-	for r := range len(dst) / width {
-		row := dst[r*width : (r+1)*width]
-		from := by[broadcastIndex(r, view, own)*each:][:each]
-		for len(row) > chunk {
-			if each == 1 {
-				op(row[:chunk], from)
-			} else {
-				op(row[:chunk], from[:chunk])
-				from = from[chunk:]
-			}
-			row = row[chunk:]
-			if err := watch(ctx, &work, chunk); err != nil {
-				return err
-			}
-		}
-		op(row, from)
-		if err := watch(ctx, &work, len(row)); err != nil {
-			return err
-		}
+	f.stretched = f.stretched[:0]
+	var factors stretch[C]
+	if err := factors.open(f, scratch, by, own, view, 0); err != nil {
+		return err
 	}
-	return nil
+	return inBlocks(ctx, len(dst), func(at, end int) error {
+		op(dst[at:end], dst[at:end], factors.next(end-at))
+		return nil
+	})
 }

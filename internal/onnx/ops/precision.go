@@ -36,16 +36,12 @@ func convertedInput[C, S tensor.Element](ctx context.Context, f *Frame, i, s int
 }
 
 func convertAll[D, S any](ctx context.Context, dst []D, src []S, conv func(S) D) error {
-	for at := 0; at < len(src); at += chunk {
-		if err := ctx.Err(); at > 0 && err != nil {
-			return err
-		}
-		end := min(at+chunk, len(src))
+	return inBlocks(ctx, len(src), func(at, end int) error {
 		for k, v := range src[at:end] {
 			dst[at+k] = conv(v)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // result is an output of type elem that is computed in C: in its own memory
