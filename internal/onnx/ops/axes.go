@@ -4,43 +4,91 @@ import (
 	"context"
 	"slices"
 
-	"onnxgate/internal/onnx"
 	"onnxgate/internal/tensor"
 )
 
-// reaxis appends the shape that a tensor of the given shape gets.
-type reaxis func(dst []int, from tensor.Shape) ([]int, error)
+// reaxis appends the shape that a tensor of the given shape gets when the axes
+// that the operator names are as given.
+// Extents that are not known are negative, and those of the result; without a
+// result not even its rank is known.
+type reaxis func(dst []int, from tensor.Shape, axes []int64) ([]int, error)
+
+// marked returns extents of which the free ones are negative, so that they can
+// be told apart behind a reaxis: the one of axis k is -2-k.
+func marked(dims []tensor.Dim) []int {
+	out := make([]int, len(dims))
+	for k, d := range dims {
+		if out[k] = d.Size; d.Size < 0 {
+			out[k] = -2 - k
+		}
+	}
+	return out
+}
+
+// unmarked returns the extents that marked ones stand for; -1 is any extent.
+func unmarked(shape []int, dims []tensor.Dim) []tensor.Dim {
+	out := freeDims(len(shape))
+	for i, v := range shape {
+		if v >= 0 {
+			out[i].Size = v
+		} else if v < -1 {
+			out[i] = dims[-2-v]
+		}
+	}
+	return out
+}
+
+// joined returns the extent of axes that become one, which may be marked.
+func joined(extents []int) int {
+	var open int
+	for _, v := range extents {
+		if v < 0 {
+			open = v
+		}
+	}
+	if open == 0 {
+		return product(extents)
+	}
+	for _, v := range extents {
+		if v != 1 && v != open {
+			return -1
+		}
+	}
+	return open
+}
 
 // reshaped finishes the parsing of an operator that changes axes and no
-// element.
-func reshaped(n *Node, d tensor.DType, to reaxis, rank int) Kernel {
+// element. rank is that of the result when it is known, else -1.
+func reshaped(n *Node, d tensor.DType, axes integers, rank int, to reaxis) Kernel {
 	if n.err != nil {
 		return nil
 	}
-	out := onnx.UnrankedTensor(d)
-	if rank >= 0 {
-		out = onnx.TensorOf(d, freeDims(rank)...)
-	}
-	if from, ok := sizes(&n.In[0].Type); ok {
-		shape, err := to(nil, from)
+	moved(n, freeDims(max(rank, 0)), rank >= 0)
+	if t := &n.In[0].Type; t.Ranked && (axes.known || !axes.given) {
+		shape, err := to([]int{}, marked(t.Dims), axes.fixed)
 		if err != nil {
 			n.Failf("%v", err)
 			return nil
 		}
-		out = onnx.TensorOf(d, make([]tensor.Dim, len(shape))...)
-		for i, v := range shape {
-			out.Dims[i].Size = v
+		if shape != nil {
+			moved(n, unmarked(shape, t.Dims), true)
 		}
 	}
-	n.SetOut(0, out)
+	if out := &n.Out[0].Type; out.Ranked && n.setExtents(n.extents(0), len(out.Dims)) {
+		return nil
+	}
 	m := movers[d]
-	return func(_ context.Context, f *Frame) error {
-		shape, err := to(f.dims[:0], f.In(0).Shape())
+	return func(ctx context.Context, f *Frame) error {
+		named, err := axes.of(f)
+		if err != nil {
+			return err
+		}
+		shape, err := to(f.dims[:0], f.In(0).Shape(), named)
 		if err != nil {
 			return err
 		}
 		f.dims = shape
-		return copyAs(f, m, shape)
+		return copyAs(ctx, f, m, shape)
 	}
 }
 
@@ -48,7 +96,7 @@ func reshaped(n *Node, d tensor.DType, to reaxis, rank int) Kernel {
 func parseFlatten(n *Node) Kernel {
 	axis := n.Int("axis", 1)
 	d := n.Elem(0, anyElem...)
-	return reshaped(n, d, func(dst []int, from tensor.Shape) ([]int, error) {
+	return reshaped(n, d, integers{}, 2, func(dst []int, from tensor.Shape, _ []int64) ([]int, error) {
 		at := axis
 		if at < 0 {
 			at += int64(len(from))
@@ -56,24 +104,20 @@ func parseFlatten(n *Node) Kernel {
 		if at < 0 || at > int64(len(from)) {
 			return nil, shapeFault("it has no such axis to flatten at", from)
 		}
-		return append(dst, product(from[:at]), product(from[at:])), nil
-	}, 2)
+		return append(dst, joined(from[:at]), joined(from[at:])), nil
+	})
 }
 
 // axesOf returns the axes of Squeeze and Unsqueeze: an attribute before
-// version 13, then an input, which must be constant.
-func axesOf(n *Node) []int64 {
-	if n.Version < 13 {
-		return n.Ints("axes")
+// version 13, then an input.
+func axesOf(n *Node) integers {
+	switch {
+	case n.Version >= 13:
+		return integersOf(n, 1, int64Elem)
+	case n.Given("axes"):
+		return fixedIntegers(n.Ints("axes"))
 	}
-	if !n.Has(1) {
-		return nil
-	}
-	axes, known := n.Ints64(1)
-	if !known {
-		n.Failf("input 1 (axes) must be constant")
-	}
-	return axes
+	return integers{}
 }
 
 // parseSqueeze reads Squeeze (ai.onnx 1, 11, 13).
@@ -81,51 +125,64 @@ func parseSqueeze(n *Node) Kernel {
 	axes := axesOf(n)
 	d := n.Elem(0, anyElem...)
 	rank := -1
-	if t := &n.In[0].Type; t.Ranked && axes != nil {
-		rank = max(0, len(t.Dims)-len(axes))
+	if t := &n.In[0].Type; t.Ranked && axes.known {
+		rank = max(0, len(t.Dims)-len(axes.fixed))
 	}
-	return reshaped(n, d, func(dst []int, from tensor.Shape) ([]int, error) {
-		for _, a := range axes {
-			if k := axisIn(a, len(from)); k < 0 || from[k] != 1 {
-				return nil, shapeFault("it has no such axis of extent 1 to remove", from)
+	return reshaped(n, d, axes, rank, func(dst []int, from tensor.Shape, named []int64) ([]int, error) {
+		for i, a := range named {
+			k := axisIn(a, len(from))
+			if k < 0 || from[k] != 1 && from[k] >= 0 || names(named[:i], k, len(from)) {
+				return nil, shapeFault("an axis to remove is not there, named twice or not of extent 1", from)
 			}
 		}
 		for k, v := range from {
-			named := slices.ContainsFunc(axes, func(a int64) bool { return axisIn(a, len(from)) == k })
-			if !named && (axes != nil || v != 1) {
+			if v < 0 && !axes.given {
+				return nil, nil // it may be an axis to remove
+			}
+			if axes.given && !names(named, k, len(from)) || !axes.given && v != 1 {
 				dst = append(dst, v)
 			}
 		}
 		return dst, nil
-	}, rank)
+	})
+}
+
+// names reports whether axis k of a tensor is among the axes.
+func names(axes []int64, k, rank int) bool {
+	return slices.ContainsFunc(axes, func(a int64) bool { return axisIn(a, rank) == k })
 }
 
 // parseUnsqueeze reads Unsqueeze (ai.onnx 1, 11, 13).
 func parseUnsqueeze(n *Node) Kernel {
 	if n.Version < 13 {
 		n.Need("axes")
+	} else {
+		n.Elem(1, int64Elem...)
 	}
 	axes := axesOf(n)
 	d := n.Elem(0, anyElem...)
-	if len(axes) > maxRank {
-		n.Failf("it adds %d axes; at most %d are allowed", len(axes), maxRank)
-	}
 	rank := -1
 	if t := &n.In[0].Type; t.Ranked {
-		rank = len(t.Dims) + len(axes)
+		if added := axes.count(n); added >= 0 {
+			rank = len(t.Dims) + added
+		}
+		if err := rankFault(rank); err != nil {
+			n.Failf("%v", err)
+		}
 	}
-	return reshaped(n, d, func(dst []int, from tensor.Shape) ([]int, error) {
-		rank := len(from) + len(axes)
-		for i, a := range axes {
-			k := axisIn(a, rank)
-			again := slices.ContainsFunc(axes[:i], func(b int64) bool { return axisIn(b, rank) == k })
-			if k < 0 || again {
+	return reshaped(n, d, axes, rank, func(dst []int, from tensor.Shape, named []int64) ([]int, error) {
+		rank := len(from) + len(named)
+		if err := rankFault(rank); err != nil {
+			return nil, err
+		}
+		for i, a := range named {
+			if k := axisIn(a, rank); k < 0 || names(named[:i], k, rank) {
 				return nil, shapeFault("an axis to add is out of range or named twice", from)
 			}
 		}
 		next := 0
 		for k := range rank {
-			if slices.ContainsFunc(axes, func(a int64) bool { return axisIn(a, rank) == k }) {
+			if names(named, k, rank) {
 				dst = append(dst, 1)
 				continue
 			}
@@ -133,5 +190,5 @@ func parseUnsqueeze(n *Node) Kernel {
 			next++
 		}
 		return dst, nil
-	}, rank)
+	})
 }

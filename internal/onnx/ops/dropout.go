@@ -56,9 +56,9 @@ func passThrough(n *Node, d, mask tensor.DType) Kernel {
 	ones.Elem = mask
 	n.SetOut(1, ones)
 	m := movers[d]
-	return func(_ context.Context, f *Frame) error {
+	return func(ctx context.Context, f *Frame) error {
 		shape := f.In(0).Shape()
-		if err := copyAs(f, m, shape); err != nil {
+		if err := copyAs(ctx, f, m, shape); err != nil {
 			return err
 		}
 		return fillOnes(f, mask, shape)

@@ -23,6 +23,7 @@ type Frame struct {
 	dims      []int
 	length    [1]int
 	stretched []stretchAxis // of the inputs that are broadcast
+	way       *view         // what elements are copied along
 }
 
 // NewFrame returns a frame. in and out are kept, and their entries may be

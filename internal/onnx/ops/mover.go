@@ -1,26 +1,95 @@
 package ops
 
 import (
+	"cmp"
+	"context"
+
 	"onnxgate/internal/tensor"
 )
 
 // mover holds what operators that only move elements need of an element type,
-// so that each is written once.
+// so that each is written once. Elements are named by their place in memory;
+// a block is so many that lie next to each other.
 type mover struct {
 	// output gives output i of the frame a shape.
 	output func(f *Frame, i int, shape []int) error
 	// copy copies n elements between tensors of the type.
 	copy func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int)
+	// clear sets n elements to zero, false or the empty string.
+	clear func(dst *tensor.Tensor, to, n int)
+	// walk copies along the axes of v, which it rearranges.
+	walk func(ctx context.Context, dst, src *tensor.Tensor, v *view) error
+	// pick copies blocks of src next to each other; places counts them from
+	// the element from on.
+	pick func(dst *tensor.Tensor, to int, src *tensor.Tensor, from int, places []int64, block int)
+	// put copies blocks of src, which are step elements apart, to dst at places,
+	// which counts elements.
+	put func(dst *tensor.Tensor, places []int64, src *tensor.Tensor, from, step, block int)
+	// nonzero returns how many elements from from up to end are not zero, and
+	// writes where they are to places unless that is nil.
+	nonzero func(src *tensor.Tensor, from, end int, places []int64) int
+	// compare orders two elements of a tensor; NaN comes last.
+	compare func(x *tensor.Tensor, i, j int) int
+	// sort fills places with the places of all elements in order; see sortPlaces.
+	sort func(ctx context.Context, x *tensor.Tensor, places, spare []int64) error
 }
 
 var movers = [...]mover{
-	tensor.Float32: moverOf[float32](), tensor.Float64: moverOf[float64](),
-	tensor.Int8: moverOf[int8](), tensor.Int16: moverOf[int16](), tensor.Int32: moverOf[int32](), tensor.Int64: moverOf[int64](),
-	tensor.Uint8: moverOf[uint8](), tensor.Uint16: moverOf[uint16](), tensor.Uint32: moverOf[uint32](), tensor.Uint64: moverOf[uint64](),
-	tensor.String: moverOf[string](), tensor.Bool: moverOf[bool](), tensor.Half: moverOf[tensor.Float16](),
+	tensor.Float32: orderedMover[float32](), tensor.Float64: orderedMover[float64](),
+	tensor.Int8: orderedMover[int8](), tensor.Int16: orderedMover[int16](), tensor.Int32: orderedMover[int32](), tensor.Int64: orderedMover[int64](),
+	tensor.Uint8: orderedMover[uint8](), tensor.Uint16: orderedMover[uint16](), tensor.Uint32: orderedMover[uint32](), tensor.Uint64: orderedMover[uint64](),
+	tensor.String: orderedMover[string](),
+	tensor.Bool: moverOf(func(a, b bool) int {
+		switch {
+		case a == b:
+			return 0
+		case a:
+			return 1
+		}
+		return -1
+	}),
+	tensor.Half: halfMover(),
 }
 
-func moverOf[T tensor.Element]() mover {
+func halfMover() mover {
+	m := moverOf(func(a, b tensor.Float16) int { return nanLast(fromHalf(a), fromHalf(b)) })
+	m.nonzero = func(src *tensor.Tensor, from, end int, places []int64) int {
+		n := 0
+		for i, h := range tensor.Of[tensor.Float16](src)[from:end] {
+			if h<<1 == 0 { // -0 is zero, too
+				continue
+			}
+			if places != nil {
+				places[n] = int64(from + i)
+			}
+			n++
+		}
+		return n
+	}
+	return m
+}
+
+func orderedMover[T interface {
+	tensor.Element
+	cmp.Ordered
+}]() mover {
+	return moverOf(nanLast[T])
+}
+
+// nanLast compares like cmp.Compare, for which NaN comes first.
+func nanLast[T cmp.Ordered](a, b T) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	case a == b:
+		return 0
+	}
+	return -cmp.Compare(a, b) // one of them is NaN
+}
+
+func moverOf[T tensor.Element](compare func(a, b T) int) mover {
 	return mover{
 		output: func(f *Frame, i int, shape []int) error {
 			_, err := Output[T](f, i, shape...)
@@ -29,6 +98,58 @@ func moverOf[T tensor.Element]() mover {
 		copy: func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int) {
 			copy(tensor.Of[T](dst)[to:to+n], tensor.Of[T](src)[from:from+n])
 		},
+		clear: func(dst *tensor.Tensor, to, n int) { clear(tensor.Of[T](dst)[to : to+n]) },
+		walk: func(ctx context.Context, dst, src *tensor.Tensor, v *view) error {
+			return walkView(ctx, tensor.Of[T](dst), tensor.Of[T](src), v)
+		},
+		pick: func(dst *tensor.Tensor, to int, src *tensor.Tensor, from int, places []int64, block int) {
+			pick(tensor.Of[T](dst)[to:], tensor.Of[T](src)[from:], places, block)
+		},
+		put: func(dst *tensor.Tensor, places []int64, src *tensor.Tensor, from, step, block int) {
+			d, s := tensor.Of[T](dst), tensor.Of[T](src)
+			for i, p := range places {
+				copy(d[p:int(p)+block], s[from+i*step:])
+			}
+		},
+		nonzero: func(src *tensor.Tensor, from, end int, places []int64) int {
+			return nonzero(tensor.Of[T](src)[from:end], from, places)
+		},
+		compare: func(x *tensor.Tensor, i, j int) int {
+			v := tensor.Of[T](x)
+			return compare(v[i], v[j])
+		},
+		sort: func(ctx context.Context, x *tensor.Tensor, places, spare []int64) error {
+			v := tensor.Of[T](x)
+			return sortPlaces(ctx, places, spare, 1, func(a, b int64) int { return compare(v[a], v[b]) })
+		},
+	}
+}
+
+// nonzero is mover.nonzero for elements of which the first is at from.
+func nonzero[T comparable](src []T, from int, places []int64) int {
+	n := 0
+	var zero T
+	for i, v := range src {
+		if v == zero {
+			continue
+		}
+		if places != nil {
+			places[n] = int64(from + i)
+		}
+		n++
+	}
+	return n
+}
+
+func pick[T any](dst, src []T, places []int64, block int) {
+	if block == 1 {
+		for i, p := range places {
+			dst[i] = src[p]
+		}
+		return
+	}
+	for i, p := range places {
+		copy(dst[i*block:(i+1)*block], src[int(p)*block:])
 	}
 }
 

@@ -19,6 +19,9 @@ type Value struct {
 	Keys *tensor.Tensor
 	// Decision says that this is known to be no probability; see tensor.Spec.
 	Decision bool
+	// Extents are the elements of a scalar or vector of int64 that is not Const
+	// but made of extents, some of which are known; else nil.
+	Extents []Extent
 }
 
 // Node is what a parse function reads and fills in.
@@ -117,6 +120,7 @@ func (n *Node) SetAlias() {
 	n.alias = true
 	n.SetOut(0, n.In[0].Type)
 	n.Out[0].Const = n.In[0].Const
+	n.Out[0].Extents = n.In[0].Extents
 	n.Inherit()
 }
 

@@ -44,6 +44,7 @@ var table = slices.Concat(
 	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
 	compareOps, variadicOps, unaryOps, softmaxOps, clipOps, dropoutOps, bitOps,
 	featureOps, linearOps, treeOps, textOps, microsoftOps,
+	queryOps, transposeOps, sliceOps, repeatOps, padOps, gatherOps, scatterOps, fillOps, searchOps, sortOps, cumulativeOps,
 	reductionOps, matrixOps, einsumOps, normalizationOps, windowOps,
 )
 

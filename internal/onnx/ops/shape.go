@@ -11,7 +11,7 @@ import (
 
 // shapeOps changes shapes and puts tensors together.
 var shapeOps = []Operator{
-	{"", "Concat", 4, span{1, variadic}, one, parseConcat},
+	{"", "Concat", 1, span{1, variadic}, one, parseConcat},
 	{"", "Reshape", 1, one, one, parseReshapeAttribute},
 	{"", "Reshape", 5, two, one, parseReshape},
 	{"", "Flatten", 1, one, one, parseFlatten},
@@ -69,10 +69,12 @@ func freeDims(rank int) []tensor.Dim {
 	return slices.Repeat([]tensor.Dim{free}, rank)
 }
 
-// parseConcat reads Concat (ai.onnx 4, 11).
+// parseConcat reads Concat (ai.onnx 1, 4, 11, 13).
 func parseConcat(n *Node) Kernel {
-	n.Need("axis")
-	axis := n.Int("axis", 0)
+	if n.Version >= 4 {
+		n.Need("axis")
+	}
+	axis := n.Int("axis", 1)
 	d := n.Elem(0, anyElem...)
 	out := n.In[0].Type
 	out.Dims = slices.Clone(out.Dims)
@@ -89,7 +91,23 @@ func parseConcat(n *Node) Kernel {
 		return nil
 	}
 	n.SetOut(0, out)
+	if out.Ranked && n.setExtents(joinedExtents(n), len(out.Dims)) {
+		return nil
+	}
 	return concat(movers[d], axis)
+}
+
+// joinedExtents returns what is known of vectors of extents behind each other.
+func joinedExtents(n *Node) []Extent {
+	var all []Extent
+	for i := range n.In {
+		e := n.extents(i)
+		if e == nil || len(all)+len(e) > maxRank {
+			return nil
+		}
+		all = append(all, e...)
+	}
+	return all
 }
 
 // joinTypes adds input i's extent along axis to out, and learns from it what
@@ -154,17 +172,23 @@ func interleave(ctx context.Context, f *Frame, m mover, along int) error {
 	if f.out[0].Len() == 0 {
 		return nil // there may be any number of empty blocks
 	}
-	outer := product(f.dims[:along])
-	stride := product(f.dims[along:])
-	at := 0
+	outer, stride, at := product(f.dims[:along]), product(f.dims[along:]), 0
 	for i := range f.Inputs() {
 		in := f.In(i)
 		block := product(in.Shape()[along:])
-		for o := range outer {
-			if err := poll(ctx, o); err != nil {
+		if outer == 1 {
+			if err := m.move(ctx, f.out[0], at, in, 0, block); err != nil {
 				return err
 			}
-			m.copy(f.out[0], o*stride+at, in, o*block, block)
+			at += block
+			continue
+		}
+		v := f.view()
+		v.to = at
+		v.add(outer, stride, block)
+		v.add(block, 1, 1)
+		if err := m.walk(ctx, f.out[0], in, v); err != nil {
+			return err
 		}
 		at += block
 	}
@@ -186,10 +210,17 @@ func parseReshape(n *Node) Kernel {
 	if s := n.In[1].Type; s.Ranked && len(s.Dims) == 1 && s.Dims[0].Size >= 0 && s.Dims[0].Size <= maxRank {
 		out = onnx.TensorOf(d, freeDims(s.Dims[0].Size)...)
 	}
+	if e := n.extents(1); e != nil && len(out.Dims) == len(e) {
+		for i, x := range e {
+			if out.Dims[i] = x.dim(); x.Value == 0 && !allowZero { // taken over from the input
+				out.Dims[i] = free
+			}
+		}
+	}
 	n.SetOut(0, out)
 	m := movers[d]
-	return func(_ context.Context, f *Frame) error {
-		return reshape(f, m, Input[int64](f, 1), allowZero)
+	return func(ctx context.Context, f *Frame) error {
+		return reshape(ctx, f, m, Input[int64](f, 1), allowZero)
 	}
 }
 
@@ -241,7 +272,7 @@ func reshapeTo(n *Node, d tensor.DType, want []int64, allowZero bool) Kernel {
 	}
 	n.SetOut(0, onnx.TensorOf(d, dims...))
 	m := movers[d]
-	return func(_ context.Context, f *Frame) error { return reshape(f, m, want, allowZero) }
+	return func(ctx context.Context, f *Frame) error { return reshape(ctx, f, m, want, allowZero) }
 }
 
 func validShape(want []int64) bool {
@@ -301,21 +332,20 @@ func resolveShape(dst []int, want []int64, from tensor.Shape, allowZero bool) ([
 	return dst, nil
 }
 
-func reshape(f *Frame, m mover, want []int64, allowZero bool) error {
+func reshape(ctx context.Context, f *Frame, m mover, want []int64, allowZero bool) error {
 	x := f.In(0)
 	shape, err := resolveShape(f.dims[:0], want, x.Shape(), allowZero)
 	if err != nil {
 		return err
 	}
 	f.dims = shape
-	return copyAs(f, m, shape)
+	return copyAs(ctx, f, m, shape)
 }
 
 // copyAs copies input 0 to output 0 with another shape of as many elements.
-func copyAs(f *Frame, m mover, shape []int) error {
+func copyAs(ctx context.Context, f *Frame, m mover, shape []int) error {
 	if err := m.output(f, 0, shape); err != nil {
 		return err
 	}
-	m.copy(f.out[0], 0, f.In(0), 0, f.In(0).Len())
-	return nil
+	return m.move(ctx, f.out[0], 0, f.In(0), 0, f.In(0).Len())
 }
