@@ -18,6 +18,9 @@ type Frame struct {
 	scratch []tensor.Tensor
 	budget  *Budget
 	dims    []int
+
+	bodies    []Runner
+	bodyPorts []*tensor.Tensor
 }
 
 // NewFrame returns a frame. in and out are kept, and their entries may be

@@ -32,11 +32,14 @@ type Node struct {
 	Out []Value
 	// Trees is what the tree ensembles of the model share, or nil.
 	Trees *tree.Budget
+	// Compile compiles a subgraph of the node; see Body.
+	Compile func(g *onnx.Graph, in []Value) (*Body, error)
 
 	attributes []onnx.Attribute
 	read       []bool
 	scratch    int
 	alias      bool
+	lists      []int
 	err        error
 }
 
@@ -47,6 +50,10 @@ func NewNode(n *onnx.Node, version int64, in []Value) *Node {
 
 // Scratches returns how many scratch tensors the kernel's Frame needs.
 func (n *Node) Scratches() int { return n.scratch }
+
+// Lists returns the inputs that were read as sequences: those that are the maps
+// of a ZipMap have to be made lists first.
+func (n *Node) Lists() []int { return n.lists }
 
 // IsAlias reports whether output 0 is input 0 under another name or type, and
 // nothing has to be computed.
@@ -94,6 +101,7 @@ func (n *Node) Map(i int) (key, value tensor.DType) {
 // Sequence returns the type of the elements of input i, which must be a
 // sequence.
 func (n *Node) Sequence(i int) onnx.Type {
+	n.lists = append(n.lists, i)
 	t := n.input(i, onnx.SequenceType, "a sequence")
 	if t == nil || t.Inner == nil {
 		n.Failf("input %d is a sequence of nothing", i)
