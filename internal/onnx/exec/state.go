@@ -44,7 +44,7 @@ func newState(p *code, budget *ops.Budget) *state {
 			inner.captured = s.args[b.from:b.to]
 			bodies = append(bodies, inner)
 		}
-		s.frames[i] = f.WithBodies(bodies)
+		s.frames[i] = ops.WithBodies(f, bodies)
 	}
 	return s
 }
