@@ -207,6 +207,9 @@ func parseSequenceMap(n *Node) Kernel {
 	in := []Value{{Type: n.Sequence(0)}}
 	for i := 1; i < len(n.In); i++ {
 		v := Value{Type: n.In[i].Type}
+		if !n.Has(i) {
+			n.Failf("input %d is missing", i)
+		}
 		if v.Type.Of == onnx.SequenceType {
 			v.Type = n.Sequence(i)
 		}
