@@ -107,7 +107,7 @@ func (s *splitToSequence) run(ctx context.Context, f *Frame, sizes []int64, scal
 		parts = (extent + each - 1) / each
 	case sizes != nil:
 		parts = len(sizes)
-		if err := fill(sizes, extent); err != nil {
+		if err := fillParts(sizes, extent); err != nil {
 			return err
 		}
 	}
@@ -132,8 +132,8 @@ func (s *splitToSequence) run(ctx context.Context, f *Frame, sizes []int64, scal
 	return nil
 }
 
-// fill proves that parts of sizes make up an extent.
-func fill(sizes []int64, extent int) error {
+// fillParts proves that parts of sizes make up an extent.
+func fillParts(sizes []int64, extent int) error {
 	left := int64(extent)
 	for _, v := range sizes {
 		if v < 0 || v > left {
