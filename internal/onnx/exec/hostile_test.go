@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,11 +89,7 @@ func callers(pairs ...string) func(*onnx.Model) {
 }
 
 // hostile are files that must be refused, by what is wrong with them.
-func hostile() []struct {
-	name string
-	data []byte
-	want string
-} {
+func hostile() []hostileCase {
 	big := func(dims ...uint64) []byte {
 		var b []byte
 		for _, d := range dims {
@@ -100,11 +97,7 @@ func hostile() []struct {
 		}
 		return concat(b, varint(2, 1))
 	}
-	return []struct {
-		name string
-		data []byte
-		want string
-	}{
+	return slices.Concat(hostileFunctions(), hostileSubgraphs(), []hostileCase{
 		{"an empty file", nil, "empty file"},
 		{"a pickle", []byte("\x80\x04\x95"), "skl2onnx"},
 		{"a ZIP archive", []byte("PK\x03\x04"), "ZIP"},
@@ -254,7 +247,7 @@ func hostile() []struct {
 			m.Graph.Nodes[0] = Node("Div", Names("a", "a"), Names("y"))
 		}), "divided by zero"},
 		{"a name of a megabyte", nodes(Node("Identity", Names(strings.Repeat("x", 1<<20)), Names("y"))), "…"},
-	}
+	})
 }
 
 func TestHostileModelsAreRefused(t *testing.T) {
