@@ -339,8 +339,9 @@ func (c *compiler) subgraph(g *onnx.Graph, in []ops.Value) (*ops.Body, *body, er
 		return nil, nil, err
 	}
 	made := &ops.Body{In: in}
-	for _, v := range inner.leave(ops.Copy) {
+	for i, v := range inner.leave(ops.Copy) {
 		made.Out = append(made.Out, inner.values[v].Value)
+		made.Declared = append(made.Declared, g.Outputs[i].Type)
 	}
 	return made, &body{code: inner.code(), captured: inner.captured}, nil
 }

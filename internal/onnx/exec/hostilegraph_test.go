@@ -151,6 +151,10 @@ func hostileSubgraphs() []hostileCase {
 		{"a scan to an axis that is not there", scan(1, each(), Ints("scan_output_axes", -3)), "axis -3 of scan output 0 is out of range"},
 		{"a scan in two directions", scan(1, each(), Ints("scan_input_directions", 1, 0)), "must have 1 entries"},
 		{"a scan in a third direction", scan(1, each(), Ints("scan_input_directions", 2)), "must be 0 or 1"},
+		{"a scan of version 8 in two directions", spoiled(func(m *onnx.Model) {
+			m.Opsets[0].Version = 8
+			m.Graph.Nodes[0] = Node("Scan", Names("", "x"), Names("y"), Ints("directions", 1, 0), Int("num_scan_inputs", 1), Graph("body", each()))
+		}), "must have 1 entries"},
 		{"a body declared for another type", scan(1, typed), `its input "r" is declared tensor(int64), but is given a tensor(float32)[2]`},
 		{"an element of a tensor", nodes(Node("SequenceAt", Names("x", "x"), Names("y"))), "input 0 is a tensor(float32)[N,2]; it must be a sequence"},
 		{"a sequence of two types", nodes(Node("Cast", Names("x"), Names("i"), Int("to", 7)), Node("SequenceConstruct", Names("x", "i"), Names("y"))), "they must agree"},
