@@ -32,8 +32,8 @@ func function(name string, nodes ...*onnx.Node) *onnx.Function {
 	}
 }
 
-// calling is a model that calls the first of functions.
-func calling(functions ...*onnx.Function) []byte {
+// modelOf is a model that calls the first of functions.
+func modelOf(functions ...*onnx.Function) []byte {
 	m := Model(own(functions[0].Name, Names("x"), Names("y")))
 	m.Functions = functions
 	return Encode(m)
@@ -70,13 +70,13 @@ func wide() []byte {
 		at = next
 	}
 	outer.Nodes = append(outer.Nodes, anonymous("Identity", Names(at), Names("b")))
-	return calling(outer, inner)
+	return modelOf(outer, inner)
 }
 
 func hostileFunctions() []hostileCase {
 	spoil := func(f *onnx.Function, change func(*onnx.Function)) []byte {
 		change(f)
-		return calling(f)
+		return modelOf(f)
 	}
 	sum := func() *onnx.Function { return function("F", anonymous("Add", Names("a", "a"), Names("b"))) }
 	call := func(n *onnx.Node) []byte {
@@ -86,9 +86,9 @@ func hostileFunctions() []hostileCase {
 	}
 	reference := onnx.Attribute{Name: "axis", Type: onnx.IntAttribute, Ref: "gone"}
 	return []hostileCase{
-		{"functions that call each other exponentially", calling(tower(31, 2)...), "with its functions it has more than 1000000 nodes"},
-		{"functions whose sizes overflow", calling(tower(31, 1000)...), "with its functions it has more than 1000000 nodes"},
-		{"functions that call each other 30,000 deep", calling(tower(30_000, 1)...), "with its functions it nests more than 32 deep"},
+		{"functions that call each other exponentially", modelOf(tower(31, 2)...), "with its functions it has more than 1000000 nodes"},
+		{"functions whose sizes overflow", modelOf(tower(31, 1000)...), "with its functions it has more than 1000000 nodes"},
+		{"functions that call each other 30,000 deep", modelOf(tower(30_000, 1)...), "with its functions it nests more than 32 deep"},
 		{"a long node called 1,000 times", wide(), "with its functions it is more than 4 times its size"},
 		{"a function of an input that is not there", spoil(sum(), func(f *onnx.Function) { f.Nodes[0].Inputs[1] = "x" }), `function "F": node 0 (Add): input "x" is not made by any`},
 		{"a function of an output that is not there", spoil(sum(), func(f *onnx.Function) { f.Outputs[0] = "c" }), `function "F": output "c" is made by no node`},
@@ -96,7 +96,7 @@ func hostileFunctions() []hostileCase {
 		{"a reference to an attribute that is not there", spoil(sum(), func(f *onnx.Function) { f.Nodes[0].Attributes = []onnx.Attribute{reference} }), `refers to "gone", which is no attribute of a function around it`},
 		{"an attribute of a function twice", spoil(sum(), func(f *onnx.Function) { f.Attributes = Names("k", "k") }), "there twice"},
 		{"a reference outside of a function", nodes(Node("ArgMax", Names("x"), Names("y"), reference)), `refers to "gone", which is no attribute of a function around it`},
-		{"a reference to a value that is not given", calling(&onnx.Function{
+		{"a reference to a value that is not given", modelOf(&onnx.Function{
 			Name: "F", Domain: "own", Inputs: Names("a"), Outputs: Names("b"), Attributes: Names("gone"), Opsets: []onnx.Opset{{Version: 21}},
 			Nodes: []*onnx.Node{anonymous("Concat", Names("a"), Names("b"), reference)},
 		}), `attribute "axis" is missing`},
@@ -168,7 +168,7 @@ func hostileSubgraphs() []hostileCase {
 
 // A tower that stays within the limits runs.
 func TestNestedCallsRun(t *testing.T) {
-	p, err := exec.Load(calling(tower(5, 2)...), onnx.Limits{})
+	p, err := exec.Load(modelOf(tower(5, 2)...), onnx.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
