@@ -17,6 +17,11 @@ type mover struct {
 	copy func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int)
 	// clear sets n elements to zero, false or the empty string.
 	clear func(dst *tensor.Tensor, to, n int)
+	// reset charges for a tensor outside the frame and gives it a shape.
+	reset func(f *Frame, t *tensor.Tensor, shape []int) error
+	// extend charges for src and puts it behind the last element of dst's first
+	// axis.
+	extend func(f *Frame, dst, src *tensor.Tensor) error
 	// walk copies along the axes of v, which it rearranges.
 	walk func(ctx context.Context, dst, src *tensor.Tensor, v *view) error
 	// pick copies blocks of src next to each other; places counts them from
@@ -99,6 +104,19 @@ func moverOf[T tensor.Element](compare func(a, b T) int) mover {
 			copy(tensor.Of[T](dst)[to:to+n], tensor.Of[T](src)[from:from+n])
 		},
 		clear: func(dst *tensor.Tensor, to, n int) { clear(tensor.Of[T](dst)[to : to+n]) },
+		reset: func(f *Frame, t *tensor.Tensor, shape []int) error {
+			err := f.charge(tensor.DTypeOf[T](), shape)
+			if err == nil {
+				tensor.Reset[T](t, shape...)
+			}
+			return err
+		},
+		extend: func(f *Frame, dst, src *tensor.Tensor) error {
+			if err := f.charge(tensor.DTypeOf[T](), src.Shape()); err != nil {
+				return err
+			}
+			return tensor.Extend(dst, tensor.Of[T](src))
+		},
 		walk: func(ctx context.Context, dst, src *tensor.Tensor, v *view) error {
 			return walkView(ctx, tensor.Of[T](dst), tensor.Of[T](src), v)
 		},

@@ -45,6 +45,7 @@ var table = slices.Concat(
 	compareOps, variadicOps, unaryOps, softmaxOps, clipOps, dropoutOps, bitOps,
 	featureOps, linearOps, treeOps, textOps, microsoftOps,
 	queryOps, transposeOps, sliceOps, repeatOps, padOps, gatherOps, scatterOps, fillOps, searchOps, sortOps, cumulativeOps,
+	controlOps, sequenceOps,
 	reductionOps, matrixOps, einsumOps, normalizationOps, windowOps,
 )
 
