@@ -80,6 +80,41 @@ func (n *Node) Elem(i int, allowed ...tensor.DType) tensor.DType {
 	return t.Elem
 }
 
+// Map returns the types of the keys and of the values of input i, which must
+// be a map whose values are numbers or strings.
+func (n *Node) Map(i int) (key, value tensor.DType) {
+	t := n.input(i, onnx.MapType, "a map")
+	if t == nil || t.Inner == nil || t.Inner.Of != onnx.TensorType {
+		n.Failf("input %d is not a map of numbers or strings", i)
+		return tensor.Undefined, tensor.Undefined
+	}
+	return t.Elem, t.Inner.Elem
+}
+
+// Sequence returns the type of the elements of input i, which must be a
+// sequence.
+func (n *Node) Sequence(i int) onnx.Type {
+	t := n.input(i, onnx.SequenceType, "a sequence")
+	if t == nil || t.Inner == nil {
+		n.Failf("input %d is a sequence of nothing", i)
+		return onnx.Type{}
+	}
+	return *t.Inner
+}
+
+// input returns the type of input i when it is of the constructor, else nil.
+func (n *Node) input(i int, of onnx.Constructor, what string) *onnx.Type {
+	if !n.Has(i) {
+		n.Failf("input %d is missing", i)
+		return nil
+	}
+	if t := &n.In[i].Type; t.Of == of {
+		return t
+	}
+	n.Failf("input %d is a %v; it must be %s", i, &n.In[i].Type, what)
+	return nil
+}
+
 // Ints64 returns the value of input i, which must be a tensor of int64, when
 // it is known at compile time; else nil and false.
 func (n *Node) Ints64(i int) ([]int64, bool) {
