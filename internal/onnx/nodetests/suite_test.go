@@ -17,7 +17,6 @@
 package nodetests
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -28,12 +27,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"onnxgate/internal/fault"
-	"onnxgate/internal/onnx"
-	"onnxgate/internal/onnx/exec"
-	"onnxgate/internal/tensor"
 )
 
 var table = flag.Bool("table", false, "print how many cases pass, by operator")
@@ -90,7 +83,7 @@ func readIndex(t *testing.T) []testCase {
 }
 
 func TestNodeTests(t *testing.T) {
-	cases, listed := readIndex(t), readManifest(t)
+	cases, lines := readIndex(t), readManifest(t)
 	groups := map[string][]*testCase{}
 	for i := range cases {
 		groups[cases[i].Group] = append(groups[cases[i].Group], &cases[i])
@@ -100,7 +93,13 @@ func TestNodeTests(t *testing.T) {
 		t.Run(group, func(t *testing.T) {
 			sum := tally{group: group}
 			for _, c := range groups[group] {
-				t.Run(c.Name, func(t *testing.T) { sum.add(judge(t, c, listed)) })
+				t.Run(c.Name, func(t *testing.T) {
+					v, err := judge(play(t.Context(), c), lines.find(c))
+					if err != nil {
+						t.Error(err)
+					}
+					sum.count[v]++
+				})
 			}
 			tallies = append(tallies, sum)
 		})
@@ -116,111 +115,23 @@ type verdict int
 const (
 	passed verdict = iota
 	failed
-	later // and refused, as it has to be
+	listed
 )
 
-// judge runs a case and holds the result against the manifest.
-func judge(t *testing.T, c *testCase, listed *manifest) verdict {
-	t.Helper()
-	err := play(t.Context(), c)
-	line := listed.find(c)
+// judge holds how a case went against the line of the manifest that lists it,
+// or nil, and returns what is wrong with that.
+func judge(err error, l *line) (verdict, error) {
 	switch {
-	case line == nil && err == nil:
-		return passed
-	case line == nil:
-		t.Error(err)
+	case l == nil && err == nil:
+		return passed, nil
+	case l == nil:
+		return failed, err
 	case err == nil:
-		t.Errorf("it passes, but %s lists it: %s", manifestFile, line.text)
-	case line.later() && !errors.As(err, new(*refusedError)):
-		t.Errorf("what is listed for later must be refused when it is loaded, not fail so: %v", err)
-	default:
-		return later
+		return failed, fmt.Errorf("it passes, but %s lists it: %s", manifestFile, l.text)
+	case l.later() && !errors.As(err, new(*refusedError)):
+		return failed, fmt.Errorf("what is listed for later must be refused at load, not fail so: %w", err)
 	}
-	return failed
-}
-
-// refusedError is a model that the engine does not load.
-type refusedError struct{ err error }
-
-func (e *refusedError) Error() string { return "load: " + e.err.Error() }
-func (e *refusedError) Unwrap() error { return e.err }
-
-// caseTime ends a run that does not end by itself.
-const caseTime = 20 * time.Second
-
-// play loads and runs one case, and returns what is wrong with it.
-func play(ctx context.Context, c *testCase) error {
-	model, err := os.ReadFile(filepath.Join(casesFolder(), c.Folder, "model.onnx"))
-	if err != nil {
-		return err
-	}
-	p, err := exec.Load(model, onnx.Limits{}) //nolint:contextcheck // folding a constant belongs to no run
-	if err != nil && fault.KindOf(err) == fault.Content {
-		return &refusedError{err}
-	} else if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, caseTime)
-	defer cancel()
-	for _, set := range c.Sets {
-		if err := playSet(ctx, p, c, set); err != nil {
-			return fmt.Errorf("%s: %w", set, err)
-		}
-	}
-	return nil
-}
-
-// playSet runs a program twice on one set of inputs: the second run finds used
-// memory, and inputs that the first must have left alone.
-func playSet(ctx context.Context, p *exec.Program, c *testCase, set string) error {
-	in, err := readPorts(c, set, "input", c.Inputs)
-	if err != nil {
-		return err
-	}
-	want, err := readPorts(c, set, "output", c.Outputs)
-	if err != nil {
-		return err
-	}
-	if err := checkPorts(p, c); err != nil {
-		return err
-	}
-	given := make([]*tensor.Tensor, len(in))
-	for i := range in {
-		if given[i] = in[i].tensor; given[i] == nil {
-			return fmt.Errorf("input %s is no tensor, and a run takes nothing else", c.Inputs[i].Name)
-		}
-	}
-	out := make([]*tensor.Tensor, len(want))
-	for i := range out {
-		out[i] = &tensor.Tensor{}
-	}
-	for _, run := range []string{"first run", "second run"} {
-		if err := p.Run(ctx, given, out); err != nil {
-			return fmt.Errorf("%s: %w", run, err)
-		}
-		for i := range out {
-			if err := compareOutput(&p.Outputs()[i], value{tensor: out[i]}, want[i], c); err != nil {
-				return fmt.Errorf("%s: output %s: %w", run, c.Outputs[i].Name, err)
-			}
-		}
-	}
-	return nil
-}
-
-// checkPorts compares the names of what a program takes and gives with those
-// of the case.
-func checkPorts(p *exec.Program, c *testCase) error {
-	for _, side := range []struct {
-		what string
-		got  []tensor.Spec
-		want []port
-	}{{"inputs", p.Inputs(), c.Inputs}, {"outputs", p.Outputs(), c.Outputs}} {
-		same := slices.EqualFunc(side.got, side.want, func(s tensor.Spec, p port) bool { return s.Name == p.Name })
-		if !same {
-			return fmt.Errorf("its %s are %v, want %v", side.what, side.got, side.want)
-		}
-	}
-	return nil
+	return listed, nil
 }
 
 // tally counts the cases of one group.
@@ -229,8 +140,6 @@ type tally struct {
 	count [3]int // by verdict
 }
 
-func (s *tally) add(v verdict) { s.count[v]++ }
-
 func format(list []tally) string {
 	all := tally{group: "all"}
 	for _, s := range list {
@@ -238,9 +147,9 @@ func format(list []tally) string {
 			all.count[v] += n
 		}
 	}
-	lines := []string{"", "  passed  failed   later"}
+	lines := []string{"", "  passed  failed  listed"}
 	for _, s := range append(list, all) {
-		lines = append(lines, fmt.Sprintf("%8d%8d%8d  %s", s.count[passed], s.count[failed], s.count[later], s.group))
+		lines = append(lines, fmt.Sprintf("%8d%8d%8d  %s", s.count[passed], s.count[failed], s.count[listed], s.group))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -14,18 +13,10 @@ import (
 	"onnxgate/internal/tensor"
 )
 
-// value is an input or output: a tensor, or a sequence of them; neither for an
-// optional that holds nothing.
-type value struct {
-	tensor   *tensor.Tensor
-	sequence []*tensor.Tensor // not nil for an empty one
-}
-
-func readPorts(c *testCase, set, what string, ports []port) ([]value, error) {
-	list := make([]value, len(ports))
+func readPorts(c *testCase, set, what string, ports []port) ([]*tensor.Tensor, error) {
+	list := make([]*tensor.Tensor, len(ports))
 	for i, p := range ports {
-		name := filepath.Join(casesFolder(), c.Folder, set, fmt.Sprintf("%s_%d.pb", what, i))
-		data, err := os.ReadFile(name)
+		data, err := os.ReadFile(portFile(c, set, what, i))
 		if err == nil {
 			list[i], err = readValue(p.Form, data)
 		}
@@ -37,89 +28,83 @@ func readPorts(c *testCase, set, what string, ports []port) ([]value, error) {
 }
 
 // readValue reads a TensorProto, a SequenceProto or an OptionalProto.
-func readValue(form string, data []byte) (value, error) {
+func readValue(form string, data []byte) (*tensor.Tensor, error) {
 	switch form {
 	case "tensor":
-		t, err := decode.Tensor(data, onnx.Limits{})
-		return value{tensor: t}, err
+		return decode.Tensor(data, onnx.Limits{})
 	case "sequence":
-		v := value{sequence: []*tensor.Tensor{}}
-		err := fields(data, func(num protowire.Number, body []byte) error {
-			if num != 3 { // tensor_values
-				return nil
-			}
-			t, err := decode.Tensor(body, onnx.Limits{})
-			v.sequence = append(v.sequence, t)
-			return err
-		})
-		return v, err
+		items, err := members(data)
+		return tensor.NewSequence(items...), err
 	case "optional":
-		var v value
-		err := fields(data, func(num protowire.Number, body []byte) (err error) {
-			switch int(num) {
-			case 3: // tensor_value
-				v, err = readValue("tensor", body)
-			case 5: // sequence_value
-				v, err = readValue("sequence", body)
-			}
-			return err
-		})
-		return v, err
+		items, err := members(data)
+		if len(items) == 0 {
+			return tensor.NewOptional(nil), err
+		}
+		return tensor.NewOptional(items[0]), err
 	}
-	return value{}, fmt.Errorf("a %s is nothing that the suite had so far", form)
+	return nil, fmt.Errorf("a %s is nothing that the suite had so far", form)
 }
 
-// fields calls do for each length-delimited field of a message.
-func fields(b []byte, do func(num protowire.Number, body []byte) error) error {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return protowire.ParseError(n)
+// formOfField names what stands in the fields of SequenceProto, and in the same
+// ones of OptionalProto.
+var formOfField = map[int]string{3: "tensor", 5: "sequence", 7: "optional"}
+
+// members reads the values in a SequenceProto or OptionalProto.
+func members(data []byte) ([]*tensor.Tensor, error) {
+	var items []*tensor.Tensor
+	err := fields(data, func(num protowire.Number, _, body []byte) error {
+		form, ok := formOfField[int(num)]
+		if !ok || body == nil {
+			return nil
 		}
-		size := protowire.ConsumeFieldValue(num, typ, b[n:])
-		if size < 0 {
-			return protowire.ParseError(size)
-		}
-		if typ == protowire.BytesType {
-			body, _ := protowire.ConsumeBytes(b[n:])
-			if err := do(num, body); err != nil {
-				return err
-			}
-		}
-		b = b[n+size:]
-	}
-	return nil
+		item, err := readValue(form, body)
+		items = append(items, item)
+		return err
+	})
+	return items, err
 }
 
-// compareOutput compares an output with what the case expects and with what
-// the program said of it.
-func compareOutput(spec *tensor.Spec, got, want value, c *testCase) error {
-	if want.tensor == nil {
-		return fmt.Errorf("it should be a sequence or nothing, but is a tensor")
+// checkOutput compares an output with what the program said of it and with
+// what the case expects.
+func checkOutput(spec *tensor.Spec, got, want *tensor.Tensor, c *testCase) error {
+	if spec.Kind != got.Kind() || spec.DType != got.DType() || spec.Ranked && !fits(spec.Dims, got.Shape()) {
+		return fmt.Errorf("the program promises a %v of %v%s, but gives a %v of %v%v",
+			spec.Kind, spec.DType, onnx.FormatDims(spec.Dims), got.Kind(), got.DType(), got.Shape())
 	}
-	t := got.tensor
-	if spec.DType != t.DType() || spec.Ranked && !fits(spec.Dims, t.Shape()) {
-		return fmt.Errorf("the program promises %v%s, but gives %v%v", spec.DType, onnx.FormatDims(spec.Dims), t.DType(), t.Shape())
-	}
-	return compareTensors(t, want.tensor, c.RTol, c.ATol)
+	return compare(got, want, c.RTol, c.ATol)
 }
 
 func fits(dims []tensor.Dim, shape tensor.Shape) bool {
 	return slices.EqualFunc(dims, shape, func(d tensor.Dim, n int) bool { return d.Size < 0 || d.Size == n })
 }
 
-// compareTensors compares types, shapes and elements: floats within the
-// tolerances, all else exactly.
-func compareTensors(got, want *tensor.Tensor, rtol, atol float64) error {
-	if got.DType() != want.DType() || !slices.Equal(got.Shape(), want.Shape()) {
-		return fmt.Errorf("%v%v, want %v%v", got.DType(), got.Shape(), want.DType(), want.Shape())
+// compare compares values of any kind: floats within the tolerances, all else
+// exactly.
+func compare(got, want *tensor.Tensor, rtol, atol float64) error {
+	if got.Kind() != want.Kind() || got.DType() != want.DType() || !slices.Equal(got.Shape(), want.Shape()) {
+		return fmt.Errorf("a %v of %v%v, want a %v of %v%v",
+			got.Kind(), got.DType(), got.Shape(), want.Kind(), want.DType(), want.Shape())
 	}
-	near := func(g, w float64) bool {
-		if math.IsNaN(w) || math.IsInf(w, 0) {
-			return g == w || math.IsNaN(g) && math.IsNaN(w)
+	if want.Kind() == tensor.KindTensor {
+		return compareTensors(got, want, func(g, w float64) bool { return near(g, w, rtol, atol) })
+	}
+	for i, item := range want.Items() {
+		if err := compare(got.Items()[i], item, rtol, atol); err != nil {
+			return fmt.Errorf("item %d: %w", i, err)
 		}
-		return math.Abs(g-w) <= atol+rtol*math.Abs(w)
 	}
+	return nil
+}
+
+// near is the rule of ONNX's own runner.
+func near(got, want, rtol, atol float64) bool {
+	if math.IsNaN(want) || math.IsInf(want, 0) {
+		return got == want || math.IsNaN(got) && math.IsNaN(want)
+	}
+	return math.Abs(got-want) <= atol+rtol*math.Abs(want)
+}
+
+func compareTensors(got, want *tensor.Tensor, near func(got, want float64) bool) error {
 	switch want.DType() {
 	case tensor.Float32:
 		return compareElements(got, want, func(g, w float32) bool { return near(float64(g), float64(w)) })
@@ -152,6 +137,18 @@ func compareTensors(got, want *tensor.Tensor, rtol, atol float64) error {
 	return fmt.Errorf("no elements to compare")
 }
 
+func compareElements[T tensor.Element](got, want *tensor.Tensor, equal func(got, want T) bool) error {
+	expected := tensor.Of[T](want)
+	for i, g := range tensor.Of[T](got) {
+		if !equal(g, expected[i]) {
+			return fmt.Errorf("element %d of %v is %v, want %v", i, want.Shape(), g, expected[i])
+		}
+	}
+	return nil
+}
+
+func same[T comparable](got, want T) bool { return got == want }
+
 // halfValue is a binary16's value by the definition of the format, not by the
 // engine's own conversion.
 func halfValue(h tensor.Float16) float64 {
@@ -165,16 +162,4 @@ func halfValue(h tensor.Float16) float64 {
 		return math.NaN()
 	}
 	return math.Inf(int(sign))
-}
-
-func same[T comparable](got, want T) bool { return got == want }
-
-func compareElements[T tensor.Element](got, want *tensor.Tensor, equal func(got, want T) bool) error {
-	expected := tensor.Of[T](want)
-	for i, g := range tensor.Of[T](got) {
-		if !equal(g, expected[i]) {
-			return fmt.Errorf("element %d of %v is %v, want %v", i, want.Shape(), g, expected[i])
-		}
-	}
-	return nil
 }
