@@ -129,10 +129,14 @@ func (p *Program) Run(ctx context.Context, in, out []*tensor.Tensor) (err error)
 	return err
 }
 
+// pollSteps is how many steps are run between two looks at the context: long
+// ones look by themselves, and a look takes as long as a short one.
+const pollSteps = 8
+
 func (p *Program) run(ctx context.Context, s *state) error {
 	for i := range p.steps {
 		err := p.steps[i].kernel(ctx, &s.frames[i])
-		if err == nil && i+1 < len(p.steps) { // what is done is given, however late
+		if err == nil && i%pollSteps == pollSteps-1 && i+1 < len(p.steps) { // what is done is given, however late
 			err = ctx.Err()
 		}
 		if err != nil {

@@ -64,6 +64,15 @@ func CheckVersion(domain string, version int64) error {
 	return nil
 }
 
+// Newest returns the newest version of a domain whose operators are known, 0 for
+// a domain that is not. The name of the default domain is "" or "ai.onnx".
+func Newest(domain string) int64 {
+	if domain == "ai.onnx" {
+		domain = ""
+	}
+	return newest[domain]
+}
+
 // Index finds operators by name. The zero value is not usable; see NewIndex.
 type Index struct{ byName map[[2]string][]*Operator }
 
