@@ -42,7 +42,7 @@ func playForm(ctx context.Context, c *testCase, set string, f form) error {
 	if err != nil {
 		return err
 	}
-	p, err := exec.Load(model, onnx.Limits{}) //nolint:contextcheck // folding a constant belongs to no run
+	p, err := exec.Load(model, onnx.Limits{})
 	switch {
 	case err == nil:
 	case f.changed(c) || fault.KindOf(err) != fault.Content:
