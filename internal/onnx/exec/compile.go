@@ -66,6 +66,7 @@ type compiler struct {
 	warnings []string
 	folded   int // bytes of folded constants
 	trees    tree.Budget
+	patterns ops.Patterns
 }
 
 func (c *compiler) compile(operators []resolved) error {
@@ -146,7 +147,7 @@ func (c *compiler) node(n *onnx.Node, r resolved) error {
 		constant = constant && in[i].Const != nil
 	}
 	parsed := ops.NewNode(n, r.version, in)
-	parsed.Trees = &c.trees
+	parsed.Trees, parsed.Patterns = &c.trees, &c.patterns
 	var err error
 	if s.kernel, err = r.op.Parse(parsed, len(n.Outputs)); err != nil {
 		return err

@@ -14,10 +14,11 @@ type Kernel func(ctx context.Context, f *Frame) error
 
 // Frame is the memory of one node in one run.
 type Frame struct {
-	in, out []*tensor.Tensor
-	scratch []tensor.Tensor
-	budget  *Budget
-	dims    []int
+	in, out   []*tensor.Tensor
+	scratch   []tensor.Tensor
+	budget    *Budget
+	dims      []int
+	stretched []stretchAxis // of the inputs that are broadcast
 }
 
 // NewFrame returns a frame. in and out are kept, and their entries may be
