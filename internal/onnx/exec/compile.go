@@ -12,6 +12,11 @@ import (
 	"onnxgate/internal/tensor"
 )
 
+// packedMemory is how many bytes a model's constant matrices take beside their
+// initializers, so that they are in the order in which they are read. Those
+// that find no more are put in order in each run.
+const packedMemory = 32 << 20
+
 // Compile checks a model and returns its program. Its errors are
 // fault.Content.
 func Compile(m *onnx.Model, limits onnx.Limits) (*Program, error) {
@@ -26,6 +31,7 @@ func Compile(m *onnx.Model, limits onnx.Limits) (*Program, error) {
 	c := &compiler{
 		limits: limits.WithDefaults(), graph: m.Graph, byName: map[string]int{},
 		declared: map[string]*onnx.Type{}, leaving: map[string]bool{}, warnings: warnings,
+		packing: ops.Budget{Left: packedMemory},
 	}
 	if err := c.compile(operators); err != nil {
 		return nil, fault.Newf(fault.Content, "the ONNX model cannot be served: %v", err)
@@ -66,6 +72,7 @@ type compiler struct {
 	warnings []string
 	folded   int // bytes of folded constants
 	trees    tree.Budget
+	packing  ops.Budget
 	patterns ops.Patterns
 }
 
@@ -147,7 +154,7 @@ func (c *compiler) node(n *onnx.Node, r resolved) error {
 		constant = constant && in[i].Const != nil
 	}
 	parsed := ops.NewNode(n, r.version, in)
-	parsed.Trees, parsed.Patterns = &c.trees, &c.patterns
+	parsed.Trees, parsed.Patterns, parsed.Packing = &c.trees, &c.patterns, &c.packing
 	var err error
 	if s.kernel, err = r.op.Parse(parsed, len(n.Outputs)); err != nil {
 		return err

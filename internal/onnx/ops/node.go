@@ -34,6 +34,9 @@ type Node struct {
 	Out []Value
 	// Trees is what the tree ensembles of the model share, or nil.
 	Trees *tree.Budget
+	// Packing is how many bytes the model's constant matrices may still be
+	// packed into, or nil for none.
+	Packing *Budget
 	// Patterns is what the regular expressions of the model share, or nil.
 	Patterns *Patterns
 

@@ -44,6 +44,7 @@ var table = slices.Concat(
 	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
 	compareOps, variadicOps, unaryOps, softmaxOps, clipOps, dropoutOps, bitOps,
 	featureOps, linearOps, treeOps, textOps, microsoftOps,
+	reductionOps, matrixOps, einsumOps, normalizationOps, windowOps,
 )
 
 // Operators returns every operator, by domain, name and version.
