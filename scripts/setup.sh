@@ -66,6 +66,23 @@ setup_e2e() {
 	node_modules scripts/browser
 }
 
+# setup_nodetests: ONNX's own node tests (internal/onnx/nodetests), built again
+# only when their script or the packages have changed.
+setup_nodetests() {
+	local dir=$CACHE/nodetests stamp
+	venv nodetests scripts/nodetests/requirements.txt
+	stamp=$(cat scripts/nodetests/{requirements.txt,build.py} | sha256sum | cut -d' ' -f1)
+	[[ -e $dir/cases/$stamp || ! -x $dir/bin/python ]] && return 0
+	rm -rf "$dir/cases"
+	mkdir -p "$dir/cases"
+	if "$dir/bin/python" scripts/nodetests/build.py "$dir/cases"; then
+		touch "$dir/cases/$stamp"
+	else
+		rm -f "$dir/cases/index.json"
+		echo "some tests will be skipped: scripts/nodetests/build.py failed" >&2
+	fi
+}
+
 # setup_ort: the second engine. Its library is taken out of the wheel.
 setup_ort() {
 	debian gcc=gcc
@@ -82,5 +99,6 @@ setup_ort() {
 # setup_tests meets every need.
 setup_tests() {
 	setup_e2e
+	setup_nodetests
 	setup_ort
 }

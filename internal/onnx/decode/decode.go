@@ -34,7 +34,7 @@ func Model(data []byte, limits onnx.Limits) (*onnx.Model, error) {
 	if what := foreign(data); what != "" {
 		return nil, fault.Newf(fault.Content, "this is not an ONNX file but %s", what)
 	}
-	d := decoder{limits: limits, memory: slack + growth*len(data), words: map[string]string{}}
+	d := newDecoder(data, limits)
 	m, err := d.model(data)
 	if err != nil && isText(data) {
 		return nil, fault.New(fault.Content, "this is not an ONNX file but text; give the binary .onnx file")
@@ -77,6 +77,10 @@ type decoder struct {
 	nodes        int
 	initializers int
 	words        map[string]string // short strings seen before
+}
+
+func newDecoder(data []byte, limits onnx.Limits) *decoder {
+	return &decoder{limits: limits, memory: slack + growth*len(data), words: map[string]string{}}
 }
 
 // take accounts for n bytes that are about to be allocated.

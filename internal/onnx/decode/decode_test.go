@@ -94,6 +94,25 @@ func TestEveryFieldIsRead(t *testing.T) {
 	}
 }
 
+func TestTensorsThatStandAloneAreRead(t *testing.T) {
+	for _, i := range everything(t).Graph.Initializers {
+		data := Tensor(i.Name, i.Tensor)
+		got, err := decode.Tensor(data, onnx.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(i.Tensor, got, equal); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", i.Name, diff)
+		}
+		if _, err := decode.Tensor(data, onnx.Limits{Bytes: len(data) - 1}); fault.KindOf(err) != fault.Content {
+			t.Errorf("%s above the limit: error %v, want Content", i.Name, err)
+		}
+		if _, err := decode.Tensor(append(data, 0xff), onnx.Limits{}); fault.KindOf(err) != fault.Content {
+			t.Errorf("%s with a damaged end: error %v, want Content", i.Name, err)
+		}
+	}
+}
+
 // Every prefix of a file, and every file with one byte changed, is refused or
 // read; the tests' race is against a panic.
 func TestDamagedFilesDoNotPanic(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/tensor"
 )
@@ -47,6 +48,21 @@ type tensorHead struct {
 	shape   tensor.Shape
 	raw     []byte
 	entries map[number]int
+}
+
+// Tensor decodes a TensorProto that stands alone, as the files of ONNX's test
+// data do. Its errors are fault.Content. The tensor keeps no reference to data.
+func Tensor(data []byte, limits onnx.Limits) (*tensor.Tensor, error) {
+	limits = limits.WithDefaults()
+	if len(data) > limits.Bytes {
+		return nil, fault.Newf(fault.Content, "the tensor has %d bytes; at most %d are allowed", len(data), limits.Bytes)
+	}
+	d := newDecoder(data, limits)
+	_, t, err := d.tensor(data)
+	if err != nil {
+		return nil, fault.Newf(fault.Content, "the tensor cannot be read: %s", clip(err.Error()))
+	}
+	return t, nil
 }
 
 // tensor decodes a TensorProto and returns its name too.
