@@ -31,10 +31,13 @@ func matrixFault(shape tensor.Shape) error {
 	return shapeFault("rows of features are needed, [N, C] or [C]", shape)
 }
 
-// matrixType fails for an input 0 of a rank that matrix does not take, and
+// matrixType is matrixTypeOf input 0.
+func (n *Node) matrixType() (rows, columns tensor.Dim) { return n.matrixTypeOf(0) }
+
+// matrixTypeOf fails for an input of a rank that matrix does not take, and
 // returns its rows and columns as far as they are known.
-func (n *Node) matrixType() (rows, columns tensor.Dim) {
-	t := &n.In[0].Type
+func (n *Node) matrixTypeOf(i int) (rows, columns tensor.Dim) {
+	t := &n.In[i].Type
 	switch {
 	case !t.Ranked:
 		return free, free
@@ -43,7 +46,7 @@ func (n *Node) matrixType() (rows, columns tensor.Dim) {
 	case len(t.Dims) == 2:
 		return t.Dims[0], t.Dims[1]
 	}
-	n.Failf("input 0 has %d axes; it takes 1 or 2", len(t.Dims))
+	n.Failf("input %d has %d axes; it takes 1 or 2", i, len(t.Dims))
 	return free, free
 }
 

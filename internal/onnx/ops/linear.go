@@ -121,7 +121,7 @@ func parseLinearRegressor(n *Node) Kernel {
 // second class. multi_class has no effect on inference.
 func parseLinearClassifier(n *Node) Kernel {
 	n.Ignore("multi_class")
-	labels := classLabels(n, "classlabels_ints", "classlabels_strings")
+	labels := classLabels(n, "classlabels_ints")
 	read := floats[float32](n, 0)
 	if n.err != nil {
 		return nil
@@ -248,13 +248,19 @@ func labeller(labels *tensor.Tensor) labelFunc {
 
 func labelAs[T int64 | string](labels []T) labelFunc {
 	return func(f *Frame, i int, winners []int32) error {
-		dst, err := Output[T](f, i, len(winners))
-		if err != nil {
-			return err
-		}
-		for k, w := range winners {
-			dst[k] = labels[w]
-		}
-		return nil
+		f.dims = append(f.dims[:0], len(winners))
+		return pick(f, i, f.dims, labels, winners)
 	}
+}
+
+// pick writes to output i the values that stand at the given positions.
+func pick[T tensor.Element](f *Frame, i int, shape []int, values []T, at []int32) error {
+	dst, err := Output[T](f, i, shape...)
+	if err != nil {
+		return err
+	}
+	for k, p := range at {
+		dst[k] = values[p]
+	}
+	return nil
 }

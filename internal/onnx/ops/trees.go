@@ -18,7 +18,7 @@ var treeOps = []Operator{
 // parseTreeClassifier reads TreeEnsembleClassifier (ai.onnx.ml 1, 3). Version
 // 5 deprecates it without a change of meaning.
 func parseTreeClassifier(n *Node) Kernel {
-	labels := classLabels(n, "classlabels_int64s", "classlabels_strings")
+	labels := classLabels(n, "classlabels_int64s")
 	if n.err != nil {
 		return nil
 	}

@@ -1,0 +1,212 @@
+package ops
+
+import (
+	"context"
+	"math"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/tree"
+	"onnxgate/internal/tensor"
+)
+
+// svmOps is support vector machines (ai.onnx.ml).
+var svmOps = []Operator{
+	{ML, "SVMRegressor", 1, one, one, parseSVMRegressor},
+	{ML, "SVMClassifier", 1, one, two, parseSVMClassifier},
+}
+
+// svm is what SVMRegressor and SVMClassifier share: vectors that each row is
+// compared with. A model without support vectors is linear, and its vectors
+// are its coefficients.
+type svm struct {
+	vectors      *vectorSet
+	coefficients []float32
+	rho          []float32
+	transform    tree.Transform
+	linear       bool
+
+	read    reader[float32]
+	kernels int // scratch: the kernel values of some rows
+}
+
+// parseSVM reads the attributes. supports is the number of support vectors;
+// outputs is the number of rows of coefficients of a model that has none.
+func parseSVM(n *Node, supports, outputs int) *svm {
+	n.Need("rho")
+	n.Need("coefficients")
+	s := &svm{coefficients: n.Floats("coefficients"), rho: n.Floats("rho"), linear: supports == 0}
+	var err error
+	if s.transform, err = tree.ParseTransform(n.String("post_transform", "NONE")); err != nil {
+		n.Failf("%v", err)
+	}
+	kernel := parseVectorKernel(n)
+	data, count := n.Floats("support_vectors"), supports
+	if s.linear {
+		kernel.kind, data, count = linearKernel, s.coefficients, outputs
+	}
+	if len(s.rho) == 0 || len(data) == 0 || len(data)%count != 0 {
+		n.Failf("its %d numbers do not make %d vectors, or rho is empty", len(data), count)
+	}
+	s.read = floats[float32](n, 0)
+	if n.err != nil {
+		return s
+	}
+	s.vectors = newVectorSet(kernel, data, count)
+	if _, columns := n.matrixType(); columns.Size >= 0 && columns.Size != s.vectors.features {
+		n.Failf("its vectors have %d features, but its input has %d", s.vectors.features, columns.Size)
+	}
+	s.kernels = n.NeedScratch()
+	return s
+}
+
+// rows returns how many rows an input has.
+func (s *svm) rows(shape tensor.Shape) (int, error) {
+	if len(shape) != 1 && len(shape) != 2 {
+		return 0, matrixFault(shape)
+	}
+	rows, columns := matrix(shape)
+	if columns != s.vectors.features {
+		return 0, fault.Newf(fault.Content, "an input of shape %s does not have the %d features of the model",
+			onnx.FormatShape(shape), s.vectors.features)
+	}
+	return rows, nil
+}
+
+// each calls row with the kernel values of every row of input 0.
+func (s *svm) each(ctx context.Context, f *Frame, rows int, row func(r int, kernels []float32) error) error {
+	x, err := s.read(f)
+	if err != nil || rows == 0 {
+		return err
+	}
+	v := s.vectors
+	group := min(v.group(), rows)
+	kernels, err := Scratch[float32](f, s.kernels, group*v.count)
+	if err != nil {
+		return err
+	}
+	for from := 0; from < rows; from += group {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		some := min(group, rows-from)
+		if err := v.run(ctx, kernels, x[from*v.features:(from+some)*v.features], some); err != nil {
+			return err
+		}
+		for r := range some {
+			if err := row(from+r, kernels[r*v.count:(r+1)*v.count]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// parseSVMRegressor reads SVMRegressor (ai.onnx.ml 1). As in ONNX Runtime,
+// post_transform has no effect: there is a single target. With one_class the
+// result is 1 for what the model takes for usual, else -1.
+func parseSVMRegressor(n *Node) Kernel {
+	supports := n.Int("n_supports", 0)
+	if supports < 0 || supports > tensor.MaxElements {
+		n.Failf("attribute \"n_supports\" is %d", supports)
+		supports = 0
+	}
+	oneClass := n.Int("one_class", 0) != 0
+	s := parseSVM(n, int(supports), 1)
+	if len(s.coefficients) < int(supports) {
+		n.Failf("it has %d coefficients for %d support vectors", len(s.coefficients), supports)
+	}
+	if n.err != nil {
+		return nil
+	}
+	rows, _ := n.matrixType()
+	n.SetOut(0, onnx.TensorOf(tensor.Float32, rows, tensor.Dim{Size: 1}))
+	return func(ctx context.Context, f *Frame) error {
+		rows, err := s.rows(f.In(0).Shape())
+		if err != nil {
+			return err
+		}
+		dst, err := Output[float32](f, 0, rows, 1)
+		if err != nil {
+			return err
+		}
+		return s.each(ctx, f, rows, func(r int, kernels []float32) error {
+			dst[r] = s.target(kernels)
+			if oneClass {
+				dst[r] = sign(dst[r])
+			}
+			return nil
+		})
+	}
+}
+
+// target is the value of a regressor with these kernel values.
+func (s *svm) target(kernels []float32) float32 {
+	if s.linear {
+		return kernels[0] + s.rho[0]
+	}
+	return float32(weigh(s.coefficients, kernels) + float64(s.rho[0]))
+}
+
+func sign(v float32) float32 {
+	if v > 0 {
+		return 1
+	}
+	return -1
+}
+
+// weigh returns the sum of products. They are rounded to float32 and added in
+// float64, by four sums side by side.
+func weigh(weights, values []float32) float64 {
+	var a, b, c, d float64
+	weights = weights[:len(values)]
+	for len(values) >= 4 && len(weights) >= 4 {
+		a += float64(weights[0] * values[0])
+		b += float64(weights[1] * values[1])
+		c += float64(weights[2] * values[2])
+		d += float64(weights[3] * values[3])
+		weights, values = weights[4:], values[4:]
+	}
+	for i, v := range values {
+		a += float64(weights[i] * v)
+	}
+	return (a + b) + (c + d)
+}
+
+// parseVectorKernel reads kernel_type and kernel_params.
+func parseVectorKernel(n *Node) vectorKernel {
+	var k vectorKernel
+	switch name := n.String("kernel_type", "LINEAR"); name {
+	case "LINEAR":
+		k.kind = linearKernel
+	case "POLY":
+		k.kind = polyKernel
+	case "RBF":
+		k.kind = rbfKernel
+	case "SIGMOID":
+		k.kind = sigmoidKernel
+	default:
+		n.Failf("attribute \"kernel_type\" is %s; it must be LINEAR, POLY, RBF or SIGMOID", onnx.Quote(name))
+	}
+	switch p := n.Floats("kernel_params"); len(p) {
+	case 0: // all zero
+	case 3:
+		k.gamma, k.coef0, k.degree = p[0], p[1], p[2]
+	default:
+		n.Failf("attribute \"kernel_params\" has %d entries; it needs gamma, coef0 and degree", len(p))
+	}
+	return k
+}
+
+// power returns the function that raises to a degree.
+func power(degree float32) func(float32) float32 {
+	switch degree {
+	case 1:
+		return func(v float32) float32 { return v }
+	case 2:
+		return func(v float32) float32 { return v * v }
+	case 3:
+		return func(v float32) float32 { return v * v * v }
+	}
+	return func(v float32) float32 { return float32(math.Pow(float64(v), float64(degree))) }
+}
