@@ -56,7 +56,12 @@ type reader[C floating] func(f *Frame) ([]C, error)
 // floats returns how input i of n is read as floats of C. Other types are
 // converted, into scratch memory.
 func floats[C floating](n *Node, i int) reader[C] {
-	d := n.Elem(i, mlElem...)
+	return floatsOf[C](n, i, n.Elem(i, mlElem...))
+}
+
+// floatsOf is floats for an input whose type d, of those or half precision, has
+// been checked.
+func floatsOf[C floating](n *Node, i int, d tensor.DType) reader[C] {
 	if d == tensor.DTypeOf[C]() {
 		return func(f *Frame) ([]C, error) { return Input[C](f, i), nil }
 	}
@@ -68,11 +73,17 @@ func floats[C floating](n *Node, i int) reader[C] {
 		return converted[float64, C](i, s)
 	case tensor.Int32:
 		return converted[int32, C](i, s)
+	case tensor.Half:
+		return convertedBy(i, s, func(v tensor.Float16) C { return C(fromHalf(v)) })
 	}
 	return converted[int64, C](i, s)
 }
 
 func converted[S number, C floating](i, s int) reader[C] {
+	return convertedBy(i, s, func(v S) C { return C(v) })
+}
+
+func convertedBy[S tensor.Element, C floating](i, s int, convert func(S) C) reader[C] {
 	return func(f *Frame) ([]C, error) {
 		src := Input[S](f, i)
 		dst, err := Scratch[C](f, s, len(src))
@@ -80,7 +91,7 @@ func converted[S number, C floating](i, s int) reader[C] {
 			return nil, err
 		}
 		for k, v := range src {
-			dst[k] = C(v)
+			dst[k] = convert(v)
 		}
 		return dst, nil
 	}
