@@ -34,9 +34,13 @@ type array struct {
 	Data       []any
 }
 
-// tensor returns the array as a tensor; one of maps is float32.
+// tensor returns the array as a tensor, with keys as a map; one of maps is
+// float32.
 func (a *array) tensor(t *testing.T) *tensor.Tensor {
 	t.Helper()
+	if a.Keys != nil && a.Type != "map" {
+		return entries(t, a)
+	}
 	switch a.Type {
 	case "float32", "map":
 		return build(t, a, func(v any) float32 { return float32(number(t, v)) })
@@ -67,6 +71,22 @@ func (a *array) tensor(t *testing.T) *tensor.Tensor {
 	}
 	t.Fatalf("fixture of type %q", a.Type)
 	return nil
+}
+
+// entries returns an array with keys as a map.
+func entries(t *testing.T, a *array) *tensor.Tensor {
+	t.Helper()
+	keys := &array{Type: "int64", Shape: tensor.Shape{len(a.Keys)}, Data: a.Keys}
+	if len(a.Keys) > 0 {
+		if _, ok := a.Keys[0].(string); ok {
+			keys.Type = "string"
+		}
+	}
+	m, err := tensor.NewMap(keys.tensor(t), (&array{Type: a.Type, Shape: a.Shape, Data: a.Data}).tensor(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func build[T tensor.Element](t *testing.T, a *array, conv func(any) T) *tensor.Tensor {

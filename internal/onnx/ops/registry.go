@@ -38,7 +38,7 @@ var newest = map[string]int64{"": 28, ML: 5}
 // table is the operators. Each family has its rows in its own file.
 var table = slices.Concat(
 	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
-	featureOps, linearOps, treeOps, encodeOps, imputeOps, svmOps,
+	featureOps, linearOps, treeOps, encodeOps, imputeOps, svmOps, mapOps,
 )
 
 // Operators returns every operator, by domain, name and version.
