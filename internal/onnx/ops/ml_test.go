@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -166,62 +165,5 @@ func TestWhatDoesNotFitIsRefused(t *testing.T) {
 				t.Errorf("a fault of kind %v", k)
 			}
 		})
-	}
-}
-
-// A comparison with ever so many vectors ends with its request.
-func TestVectorsAreLeftWhenTheRequestEnds(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	const count, features = 1 << 12, 1 << 10
-	v := newVectorSet(vectorKernel{kind: rbfKernel}, make([]float32, count*features), count)
-	if err := v.run(ctx, make([]float32, count), make([]float32, features), 1); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestExponentialsAreThoseOfMath(t *testing.T) {
-	for x := -105.0; x < 91; x += 0.00037 {
-		v := []float32{float32(x)}
-		expScaled(v, 1)
-		want := float32(math.Exp(float64(float32(x))))
-		if v[0] != want && math.Nextafter32(v[0], want) != want {
-			t.Fatalf("exp(%v) is %v, want %v", float32(x), v[0], want)
-		}
-	}
-	v := []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}
-	expScaled(v, 1)
-	if v[0] == v[0] || v[1] != float32(math.Inf(1)) || v[2] != 0 {
-		t.Errorf("%v", v)
-	}
-}
-
-// Each vector is compared as if it were the only one, whether it stands in a
-// block or behind the last.
-func TestVectorsInBlocksAreComparedOneByOne(t *testing.T) {
-	const features = 5
-	x := []float32{0.5, -1, 3, 1e-3, 7}
-	data := make([]float32, 19*features)
-	for i := range data {
-		data[i] = float32(math.Sin(float64(i))) * 3
-	}
-	for _, kind := range []kernelKind{linearKernel, rbfKernel} {
-		for count := 1; count <= 19; count++ {
-			v := newVectorSet(vectorKernel{kind: kind, gamma: 0.1}, data[:count*features], count)
-			got := make([]float32, 2*count)
-			if err := v.run(t.Context(), got, append(make([]float32, features), x...), 2); err != nil {
-				t.Fatal(err)
-			}
-			for k := range count {
-				want := []float32{dot(x, data[k*features:][:features])}
-				if kind == rbfKernel {
-					want[0] = distance(x, data[k*features:][:features])
-					expScaled(want, -0.1)
-				}
-				if got[count+k] != want[0] {
-					t.Errorf("kernel %d, vector %d of %d: %v, want %v", kind, k, count, got[count+k], want[0])
-				}
-			}
-		}
 	}
 }

@@ -2,11 +2,11 @@ package ops
 
 import (
 	"context"
-	"math"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/tree"
+	"onnxgate/internal/onnx/vectors"
 	"onnxgate/internal/tensor"
 )
 
@@ -20,10 +20,11 @@ var svmOps = []Operator{
 // compared with. A model without support vectors is linear, and its vectors
 // are its coefficients.
 type svm struct {
-	vectors      *vectorSet
+	vectors      *vectors.Set
 	coefficients []float32
 	rho          []float32
 	transform    tree.Transform
+	supports     int
 	linear       bool
 
 	read    reader[float32]
@@ -35,7 +36,7 @@ type svm struct {
 func parseSVM(n *Node, supports, outputs int) *svm {
 	n.Need("rho")
 	n.Need("coefficients")
-	s := &svm{coefficients: n.Floats("coefficients"), rho: n.Floats("rho"), linear: supports == 0}
+	s := &svm{coefficients: n.Floats("coefficients"), rho: n.Floats("rho"), supports: supports, linear: supports == 0}
 	var err error
 	if s.transform, err = tree.ParseTransform(n.String("post_transform", "NONE")); err != nil {
 		n.Failf("%v", err)
@@ -43,7 +44,7 @@ func parseSVM(n *Node, supports, outputs int) *svm {
 	kernel := parseVectorKernel(n)
 	data, count := n.Floats("support_vectors"), supports
 	if s.linear {
-		kernel.kind, data, count = linearKernel, s.coefficients, outputs
+		kernel.Kind, data, count = vectors.Linear, s.coefficients, outputs
 	}
 	if len(s.rho) == 0 || len(data) == 0 || len(data)%count != 0 {
 		n.Failf("its %d numbers do not make %d vectors, or rho is empty", len(data), count)
@@ -52,9 +53,9 @@ func parseSVM(n *Node, supports, outputs int) *svm {
 	if n.err != nil {
 		return s
 	}
-	s.vectors = newVectorSet(kernel, data, count)
-	if _, columns := n.matrixType(); columns.Size >= 0 && columns.Size != s.vectors.features {
-		n.Failf("its vectors have %d features, but its input has %d", s.vectors.features, columns.Size)
+	s.vectors = vectors.New(kernel, data, count)
+	if _, columns := n.matrixType(); columns.Size >= 0 && columns.Size != s.vectors.Features() {
+		n.Failf("its vectors have %d features, but its input has %d", s.vectors.Features(), columns.Size)
 	}
 	s.kernels = n.NeedScratch()
 	return s
@@ -66,9 +67,9 @@ func (s *svm) rows(shape tensor.Shape) (int, error) {
 		return 0, matrixFault(shape)
 	}
 	rows, columns := matrix(shape)
-	if columns != s.vectors.features {
+	if columns != s.vectors.Features() {
 		return 0, fault.Newf(fault.Content, "an input of shape %s does not have the %d features of the model",
-			onnx.FormatShape(shape), s.vectors.features)
+			onnx.FormatShape(shape), s.vectors.Features())
 	}
 	return rows, nil
 }
@@ -79,9 +80,8 @@ func (s *svm) each(ctx context.Context, f *Frame, rows int, row func(r int, kern
 	if err != nil || rows == 0 {
 		return err
 	}
-	v := s.vectors
-	group := min(v.group(), rows)
-	kernels, err := Scratch[float32](f, s.kernels, group*v.count)
+	group, width, features := min(s.vectors.Group(), rows), s.vectors.Width(), s.vectors.Features()
+	kernels, err := Scratch[float32](f, s.kernels, group*width)
 	if err != nil {
 		return err
 	}
@@ -90,11 +90,11 @@ func (s *svm) each(ctx context.Context, f *Frame, rows int, row func(r int, kern
 			return err
 		}
 		some := min(group, rows-from)
-		if err := v.run(ctx, kernels, x[from*v.features:(from+some)*v.features], some); err != nil {
+		if err := s.vectors.Run(ctx, kernels, x[from*features:(from+some)*features], some); err != nil {
 			return err
 		}
 		for r := range some {
-			if err := row(from+r, kernels[r*v.count:(r+1)*v.count]); err != nil {
+			if err := row(from+r, kernels[r*width:(r+1)*width]); err != nil {
 				return err
 			}
 		}
@@ -145,7 +145,7 @@ func (s *svm) target(kernels []float32) float32 {
 	if s.linear {
 		return kernels[0] + s.rho[0]
 	}
-	return float32(weigh(s.coefficients, kernels) + float64(s.rho[0]))
+	return float32(weigh(s.coefficients[:s.supports], kernels) + float64(s.rho[0]))
 }
 
 func sign(v float32) float32 {
@@ -155,11 +155,11 @@ func sign(v float32) float32 {
 	return -1
 }
 
-// weigh returns the sum of products. They are rounded to float32 and added in
-// float64, by four sums side by side.
+// weigh returns the sum of the weights' products with values. They are rounded
+// to float32 and added in float64, by four sums side by side.
 func weigh(weights, values []float32) float64 {
 	var a, b, c, d float64
-	weights = weights[:len(values)]
+	values = values[:len(weights)]
 	for len(values) >= 4 && len(weights) >= 4 {
 		a += float64(weights[0] * values[0])
 		b += float64(weights[1] * values[1])
@@ -167,46 +167,33 @@ func weigh(weights, values []float32) float64 {
 		d += float64(weights[3] * values[3])
 		weights, values = weights[4:], values[4:]
 	}
-	for i, v := range values {
-		a += float64(weights[i] * v)
+	for i, w := range weights {
+		a += float64(w * values[i])
 	}
 	return (a + b) + (c + d)
 }
 
 // parseVectorKernel reads kernel_type and kernel_params.
-func parseVectorKernel(n *Node) vectorKernel {
-	var k vectorKernel
+func parseVectorKernel(n *Node) vectors.Kernel {
+	var k vectors.Kernel
 	switch name := n.String("kernel_type", "LINEAR"); name {
 	case "LINEAR":
-		k.kind = linearKernel
+		k.Kind = vectors.Linear
 	case "POLY":
-		k.kind = polyKernel
+		k.Kind = vectors.Poly
 	case "RBF":
-		k.kind = rbfKernel
+		k.Kind = vectors.RBF
 	case "SIGMOID":
-		k.kind = sigmoidKernel
+		k.Kind = vectors.Sigmoid
 	default:
 		n.Failf("attribute \"kernel_type\" is %s; it must be LINEAR, POLY, RBF or SIGMOID", onnx.Quote(name))
 	}
 	switch p := n.Floats("kernel_params"); len(p) {
 	case 0: // all zero
 	case 3:
-		k.gamma, k.coef0, k.degree = p[0], p[1], p[2]
+		k.Gamma, k.Coef0, k.Degree = p[0], p[1], p[2]
 	default:
 		n.Failf("attribute \"kernel_params\" has %d entries; it needs gamma, coef0 and degree", len(p))
 	}
 	return k
-}
-
-// power returns the function that raises to a degree.
-func power(degree float32) func(float32) float32 {
-	switch degree {
-	case 1:
-		return func(v float32) float32 { return v }
-	case 2:
-		return func(v float32) float32 { return v * v }
-	case 3:
-		return func(v float32) float32 { return v * v * v }
-	}
-	return func(v float32) float32 { return float32(math.Pow(float64(v), float64(degree))) }
 }

@@ -159,7 +159,7 @@ func (b *pairBuffers) take(c *svmClassifier, f *Frame) (err error) {
 // when a score is positive: above one half where no coefficient is negative.
 func (c *svmClassifier) byScore(dst, scores []float32) int32 {
 	best := 0
-	for k, s := range scores {
+	for k, s := range scores[:c.classes] {
 		dst[k] = s + c.rho[0]
 		if dst[k] > dst[best] {
 			best = k
@@ -201,13 +201,10 @@ func (c *svmClassifier) byPairs(ctx context.Context, b *pairBuffers, dst, kernel
 // of class i against class j for i < j, and row i those of class j.
 func (c *svmClassifier) pairScores(dst []float32, votes []int32, kernels []float32) int32 {
 	clear(votes)
-	pair, width := 0, len(kernels)
+	pair := 0
 	for i := range c.classes {
-		of := kernels[c.first[i]:c.first[i+1]]
 		for j := i + 1; j < c.classes; j++ {
-			against := kernels[c.first[j]:c.first[j+1]]
-			sum := weigh(c.coefficients[(j-1)*width+c.first[i]:], of) +
-				weigh(c.coefficients[i*width+c.first[j]:], against) + float64(c.rho[pair])
+			sum := c.share(j-1, i, kernels) + c.share(i, j, kernels) + float64(c.rho[pair])
 			dst[pair] = float32(sum)
 			if sum > 0 {
 				votes[i]++
@@ -224,6 +221,13 @@ func (c *svmClassifier) pairScores(dst []float32, votes []int32, kernels []float
 		}
 	}
 	return int32(best)
+}
+
+// share is what the support vectors of a class add to a score, by a row of the
+// coefficients.
+func (c *svmClassifier) share(row, class int, kernels []float32) float64 {
+	from, to := c.first[class], c.first[class+1]
+	return weigh(c.coefficients[row*c.supports+from:row*c.supports+to], kernels[from:to])
 }
 
 // spread makes two scores of the one in dst[0], as ONNX Runtime does: there

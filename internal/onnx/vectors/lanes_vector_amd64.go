@@ -1,0 +1,31 @@
+package vectors
+
+// vectorUnit reports whether the processor and the system have the registers
+// that distancesVector and productsVector use.
+func vectorUnit() bool { return hasAVX() }
+
+// distancesVector is distances.
+func distancesVector(dst, x []float32, blocks []block) {
+	if n := fitting(dst, x, blocks); n > 0 {
+		distancesAVX(&dst[0], &x[0], &blocks[0][0], len(x), n)
+	}
+}
+
+// productsVector is products.
+func productsVector(dst, x []float32, blocks []block) {
+	if n := fitting(dst, x, blocks); n > 0 {
+		productsAVX(&dst[0], &x[0], &blocks[0][0], len(x), n)
+	}
+}
+
+// fitting returns how many times lanes vectors there are. It panics when a
+// slice is shorter than that.
+func fitting(dst, x []float32, blocks []block) int {
+	n := len(dst) / lanes
+	if len(x) == 0 {
+		clear(dst)
+		return 0
+	}
+	_ = blocks[:n*len(x)]
+	return n
+}

@@ -1,0 +1,9 @@
+//go:build !amd64
+
+package vectors
+
+func vectorUnit() bool { return false }
+
+func distancesVector(dst, x []float32, blocks []block) { distances(dst, x, blocks) }
+
+func productsVector(dst, x []float32, blocks []block) { products(dst, x, blocks) }

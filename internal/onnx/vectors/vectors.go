@@ -1,0 +1,147 @@
+// Package vectors compares rows with many vectors at once: the kernels of
+// support vector machines. It knows no tensors and no attributes.
+//
+// Sums are made in float32, feature by feature, with each product rounded: by
+// vector instructions where the processor has them (lanes_amd64.s, which the
+// program in gen writes) and by Go otherwise, to the same bits.
+package vectors
+
+import "context"
+
+// Kind is what is computed of two vectors, from their product p or the square
+// d of their distance.
+type Kind uint8
+
+// The kinds.
+const (
+	Linear  Kind = iota // p
+	Poly                // (gamma p + coef0)^degree
+	RBF                 // exp(-gamma d)
+	Sigmoid             // tanh(gamma p + coef0)
+)
+
+// Kernel is a kind with its parameters.
+type Kernel struct {
+	Kind                 Kind
+	Gamma, Coef0, Degree float32
+}
+
+// lanes is how many vectors are compared with a row side by side. Each has a
+// sum of its own, so that the sums do not wait for each other.
+const lanes = 8
+
+// block is one feature of lanes vectors.
+type block = [lanes]float32
+
+// Set is vectors that rows are compared with. It is safe for concurrent use.
+type Set struct {
+	kernel          Kernel
+	count, features int
+	// blocks has features blocks for each lanes vectors, the last of them filled
+	// up with zeros. plain has the vectors one after the other where they are too
+	// few to fill one.
+	blocks []block
+	plain  []float32
+	vector bool // by vector instructions
+}
+
+// New returns a set of count vectors, which stand one after the other in data.
+// It may keep data.
+func New(k Kernel, data []float32, count int) *Set {
+	s := &Set{kernel: k, count: count, features: len(data) / count, vector: vectorUnit()}
+	if count < lanes {
+		s.plain = data
+		return s
+	}
+	s.blocks = make([]block, s.Width()/lanes*s.features)
+	for v := range count {
+		column := s.blocks[v/lanes*s.features:]
+		for i, c := range data[v*s.features : (v+1)*s.features] {
+			column[i][v%lanes] = c
+		}
+	}
+	return s
+}
+
+// Features returns how many elements a vector has.
+func (s *Set) Features() int { return s.features }
+
+// Width returns how many values Run writes for a row: one for each vector, and
+// some more without a meaning.
+func (s *Set) Width() int {
+	if s.count < lanes {
+		return s.count
+	}
+	return (s.count + lanes - 1) / lanes * lanes
+}
+
+const (
+	// groupValues bounds how many values of a group of rows there are.
+	groupValues = 1 << 15
+	maxGroup    = 64
+	// blockBytes is of how many bytes the blocks are that all rows of a group
+	// are compared with, while they are in the processor's cache.
+	blockBytes = 1 << 16
+	// restWork is how many features are compared between two looks at the
+	// context.
+	restWork = 1 << 21
+)
+
+// Group returns how many rows it is best to run at once.
+func (s *Set) Group() int { return min(max(groupValues/s.Width(), 1), maxGroup) }
+
+// Run writes to dst, Width() values for each row, how the rows of x compare
+// with the vectors. It fails with ctx.
+func (s *Set) Run(ctx context.Context, dst, x []float32, rows int) error {
+	width := s.Width()
+	if s.plain != nil {
+		for r := range rows {
+			s.runPlain(dst[r*width:(r+1)*width], x[r*s.features:(r+1)*s.features])
+		}
+		s.kernel.finish(dst[:rows*width])
+		return nil
+	}
+	all, work := width/lanes, 0
+	some := max(1, blockBytes/(4*lanes*s.features))
+	for b := 0; b < all; b += some {
+		n := min(some, all-b)
+		for r := range rows {
+			if work += n * lanes * s.features; work > restWork {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				work = 0
+			}
+			s.compare(dst[r*width+b*lanes:][:n*lanes], x[r*s.features:(r+1)*s.features], s.blocks[b*s.features:(b+n)*s.features])
+		}
+	}
+	s.kernel.finish(dst[:rows*width])
+	return nil
+}
+
+// compare writes the products or squared distances of a row and the vectors of
+// some blocks.
+func (s *Set) compare(dst, x []float32, blocks []block) {
+	switch {
+	case s.kernel.Kind == RBF && s.vector:
+		distancesVector(dst, x, blocks)
+	case s.kernel.Kind == RBF:
+		distances(dst, x, blocks)
+	case s.vector:
+		productsVector(dst, x, blocks)
+	default:
+		products(dst, x, blocks)
+	}
+}
+
+// runPlain is compare for a set without blocks.
+func (s *Set) runPlain(dst, x []float32) {
+	for v := range dst {
+		vector := s.plain[v*s.features : (v+1)*s.features]
+		if s.kernel.Kind == RBF {
+			dst[v] = distance(x, vector)
+		} else {
+			dst[v] = product(x, vector)
+		}
+	}
+}
