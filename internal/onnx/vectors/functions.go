@@ -19,7 +19,7 @@ func (k Kernel) finish(values []float32) {
 
 func (k Kernel) shift(values []float32) {
 	for i, p := range values {
-		values[i] = float32(k.Gamma*p) + k.Coef0
+		values[i] = float32(float64(k.Gamma)*float64(p) + float64(k.Coef0))
 	}
 }
 

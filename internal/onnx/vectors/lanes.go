@@ -32,20 +32,14 @@ func distances(dst, x []float32, blocks []block) {
 // products writes the products of x with the vectors of the blocks.
 func products(dst, x []float32, blocks []block) {
 	for len(dst) >= lanes {
-		var a, b, c, d, e, f, g, h float32
-		of := blocks[:len(x)]
-		for i, v := range x {
-			s := &of[i]
-			a += float32(v * s[0])
-			b += float32(v * s[1])
-			c += float32(v * s[2])
-			d += float32(v * s[3])
-			e += float32(v * s[4])
-			f += float32(v * s[5])
-			g += float32(v * s[6])
-			h += float32(v * s[7])
+		var sums block
+		for i, s := range blocks[:len(x)] {
+			v := float64(x[i])
+			for lane, w := range s {
+				sums[lane] = float32(v*float64(w) + float64(sums[lane]))
+			}
 		}
-		*(*block)(dst) = block{a, b, c, d, e, f, g, h}
+		*(*block)(dst) = sums
 		dst, blocks = dst[lanes:], blocks[len(x):]
 	}
 }
@@ -66,7 +60,7 @@ func product(x, vector []float32) float32 {
 	var sum float32
 	vector = vector[:len(x)]
 	for i, v := range x {
-		sum += float32(v * vector[i])
+		sum = float32(float64(v)*float64(vector[i]) + float64(sum))
 	}
 	return sum
 }

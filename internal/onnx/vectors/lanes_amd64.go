@@ -2,8 +2,8 @@
 
 package vectors
 
-// hasAVX reports whether AVX can be used.
-func hasAVX() bool
+// hasUnit reports whether AVX and FMA can be used.
+func hasUnit() bool
 
 // distancesAVX writes the squared distances of x, of the given number of features, to the vectors of n blocks.
 //

@@ -2,14 +2,14 @@
 
 #include "textflag.h"
 
-// func hasAVX() bool
+// func hasUnit() bool
 // Requires: CPUID
-TEXT ·hasAVX(SB), NOSPLIT, $0-1
+TEXT ·hasUnit(SB), NOSPLIT, $0-1
 	MOVL $0x00000001, AX
 	XORL CX, CX
 	CPUID
-	ANDL $0x18000000, CX
-	CMPL CX, $0x18000000
+	ANDL $0x18001000, CX
+	CMPL CX, $0x18001000
 	JNE  no
 	XORL CX, CX
 	XGETBV
@@ -109,7 +109,7 @@ distancesAVX_done_1:
 	RET
 
 // func productsAVX(dst *float32, x *float32, blocks *float32, features int, n int)
-// Requires: AVX
+// Requires: AVX, FMA3
 TEXT ·productsAVX(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -139,14 +139,10 @@ productsAVX_4:
 
 productsAVX_4_features:
 	VBROADCASTSS (CX)(R12*4), Y4
-	VMULPS       (R8)(R13*1), Y4, Y5
-	VADDPS       Y5, Y0, Y0
-	VMULPS       (R9)(R13*1), Y4, Y5
-	VADDPS       Y5, Y1, Y1
-	VMULPS       (R10)(R13*1), Y4, Y5
-	VADDPS       Y5, Y2, Y2
-	VMULPS       (R11)(R13*1), Y4, Y4
-	VADDPS       Y4, Y3, Y3
+	VFMADD231PS  (R8)(R13*1), Y4, Y0
+	VFMADD231PS  (R9)(R13*1), Y4, Y1
+	VFMADD231PS  (R10)(R13*1), Y4, Y2
+	VFMADD231PS  (R11)(R13*1), Y4, Y3
 	ADDQ         $0x20, R13
 	INCQ         R12
 	CMPQ         R12, BX
@@ -171,8 +167,7 @@ productsAVX_1:
 
 productsAVX_1_features:
 	VBROADCASTSS (CX)(R9*4), Y1
-	VMULPS       (R8)(R10*1), Y1, Y1
-	VADDPS       Y1, Y0, Y0
+	VFMADD231PS  (R8)(R10*1), Y1, Y0
 	ADDQ         $0x20, R10
 	INCQ         R9
 	CMPQ         R9, BX

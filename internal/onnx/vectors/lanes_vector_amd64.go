@@ -2,7 +2,7 @@ package vectors
 
 // vectorUnit reports whether the processor and the system have the registers
 // that distancesVector and productsVector use.
-func vectorUnit() bool { return hasAVX() }
+func vectorUnit() bool { return hasUnit() }
 
 // distancesVector is distances.
 func distancesVector(dst, x []float32, blocks []block) {

@@ -1,9 +1,11 @@
 // Package vectors compares rows with many vectors at once: the kernels of
 // support vector machines. It knows no tensors and no attributes.
 //
-// Sums are made in float32, feature by feature, with each product rounded: by
-// vector instructions where the processor has them (lanes_amd64.s, which the
-// program in gen writes) and by Go otherwise, to the same bits.
+// Sums are made in float32, feature by feature: by vector instructions where
+// the processor has them (lanes_amd64.s, which the program in gen writes) and
+// by Go otherwise. Squares of differences are rounded before they are added,
+// products are not. So does ONNX Runtime on x86, and where large numbers
+// cancel out, no other order and rounding would agree with it.
 package vectors
 
 import "context"

@@ -16,7 +16,7 @@ const (
 )
 
 func main() {
-	hasAVX()
+	hasUnit()
 	compare("distancesAVX", "writes the squared distances of x, of the given number of features, to the vectors of n blocks.", func(x, sum VecVirtual, vectors Mem) {
 		d := YMM()
 		VSUBPS(vectors, x, d)
@@ -24,23 +24,22 @@ func main() {
 		VADDPS(d, sum, sum)
 	})
 	compare("productsAVX", "writes the products of x, of the given number of features, with the vectors of n blocks.", func(x, sum VecVirtual, vectors Mem) {
-		p := YMM()
-		VMULPS(vectors, x, p)
-		VADDPS(p, sum, sum)
+		VFMADD231PS(vectors, x, sum)
 	})
 	Generate()
 }
 
-// hasAVX asks the processor for AVX, and whether the system saves its registers.
-func hasAVX() {
-	TEXT("hasAVX", NOSPLIT, "func() bool")
-	Doc("hasAVX reports whether AVX can be used.")
-	const avxAndSaving, registers = 1<<28 | 1<<27, 6
+// hasUnit asks the processor for AVX and FMA, and whether the system saves the
+// registers.
+func hasUnit() {
+	TEXT("hasUnit", NOSPLIT, "func() bool")
+	Doc("hasUnit reports whether AVX and FMA can be used.")
+	const units, registers = 1<<28 | 1<<27 | 1<<12, 6
 	MOVL(U32(1), EAX)
 	XORL(ECX, ECX)
 	CPUID()
-	ANDL(U32(avxAndSaving), ECX)
-	CMPL(ECX, U32(avxAndSaving))
+	ANDL(U32(units), ECX)
+	CMPL(ECX, U32(units))
 	JNE(LabelRef("no"))
 	XORL(ECX, ECX)
 	XGETBV()
