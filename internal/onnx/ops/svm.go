@@ -3,7 +3,6 @@ package ops
 import (
 	"context"
 
-	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/tree"
 	"onnxgate/internal/onnx/vectors"
@@ -20,15 +19,12 @@ var svmOps = []Operator{
 // compared with. A model without support vectors is linear, and its vectors
 // are its coefficients.
 type svm struct {
-	vectors      *vectors.Set
+	comparison
 	coefficients []float32
 	rho          []float32
 	transform    tree.Transform
 	supports     int
 	linear       bool
-
-	read    reader[float32]
-	kernels int // scratch: the kernel values of some rows
 }
 
 // parseSVM reads the attributes. supports is the number of support vectors;
@@ -49,57 +45,10 @@ func parseSVM(n *Node, supports, outputs int) *svm {
 	if len(s.rho) == 0 || len(data) == 0 || len(data)%count != 0 {
 		n.Failf("its %d numbers do not make %d vectors, or rho is empty", len(data), count)
 	}
-	s.read = floats[float32](n, 0)
-	if n.err != nil {
-		return s
+	if n.err == nil {
+		s.comparison = newComparison(n, kernel, data, count)
 	}
-	s.vectors = vectors.New(kernel, data, count)
-	if _, columns := n.matrixType(); columns.Size >= 0 && columns.Size != s.vectors.Features() {
-		n.Failf("its vectors have %d features, but its input has %d", s.vectors.Features(), columns.Size)
-	}
-	s.kernels = n.NeedScratch()
 	return s
-}
-
-// rows returns how many rows an input has.
-func (s *svm) rows(shape tensor.Shape) (int, error) {
-	if len(shape) != 1 && len(shape) != 2 {
-		return 0, matrixFault(shape)
-	}
-	rows, columns := matrix(shape)
-	if columns != s.vectors.Features() {
-		return 0, fault.Newf(fault.Content, "an input of shape %s does not have the %d features of the model",
-			onnx.FormatShape(shape), s.vectors.Features())
-	}
-	return rows, nil
-}
-
-// each calls row with the kernel values of every row of input 0.
-func (s *svm) each(ctx context.Context, f *Frame, rows int, row func(r int, kernels []float32) error) error {
-	x, err := s.read(f)
-	if err != nil || rows == 0 {
-		return err
-	}
-	group, width, features := min(s.vectors.Group(), rows), s.vectors.Width(), s.vectors.Features()
-	kernels, err := Scratch[float32](f, s.kernels, group*width)
-	if err != nil {
-		return err
-	}
-	for from := 0; from < rows; from += group {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		some := min(group, rows-from)
-		if err := s.vectors.Run(ctx, kernels, x[from*features:(from+some)*features], some); err != nil {
-			return err
-		}
-		for r := range some {
-			if err := row(from+r, kernels[r*width:(r+1)*width]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // parseSVMRegressor reads SVMRegressor (ai.onnx.ml 1). As in ONNX Runtime,

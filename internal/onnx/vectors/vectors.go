@@ -1,5 +1,5 @@
 // Package vectors compares rows with many vectors at once: the kernels of
-// support vector machines. It knows no tensors and no attributes.
+// support vector machines, and the products of linear models. It knows no tensors and no attributes.
 //
 // Sums are made in float32, feature by feature: by vector instructions where
 // the processor has them (lanes_amd64.s, which the program in gen writes) and
@@ -40,18 +40,21 @@ type Set struct {
 	kernel          Kernel
 	count, features int
 	// blocks has features blocks for each lanes vectors, the last of them filled
-	// up with zeros. plain has the vectors one after the other where they are too
-	// few to fill one.
+	// up with zeros. plain has the vectors one after the other where that would
+	// take much more memory than they do.
 	blocks []block
 	plain  []float32
 	vector bool // by vector instructions
 }
 
+// maxFilled is up to how many features fewer than lanes vectors fill a block.
+const maxFilled = 1 << 14
+
 // New returns a set of count vectors, which stand one after the other in data.
 // It may keep data.
 func New(k Kernel, data []float32, count int) *Set {
 	s := &Set{kernel: k, count: count, features: len(data) / count, vector: vectorUnit()}
-	if count < lanes {
+	if count < lanes && s.features > maxFilled {
 		s.plain = data
 		return s
 	}
@@ -71,7 +74,7 @@ func (s *Set) Features() int { return s.features }
 // Width returns how many values Run writes for a row: one for each vector, and
 // some more without a meaning.
 func (s *Set) Width() int {
-	if s.count < lanes {
+	if s.plain != nil {
 		return s.count
 	}
 	return (s.count + lanes - 1) / lanes * lanes
@@ -98,6 +101,9 @@ func (s *Set) Run(ctx context.Context, dst, x []float32, rows int) error {
 	width := s.Width()
 	if s.plain != nil {
 		for r := range rows {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			s.runPlain(dst[r*width:(r+1)*width], x[r*s.features:(r+1)*s.features])
 		}
 		s.kernel.finish(dst[:rows*width])

@@ -124,6 +124,28 @@ func near(t *testing.T, what string, x float64, got float32, want float64) {
 	}
 }
 
+// Few vectors that are long stand one after the other, for which there is room.
+func TestFewLongVectorsAreNotPadded(t *testing.T) {
+	const features = maxFilled + 1
+	data := numbers(2 * features)
+	s := New(Kernel{Kind: RBF, Gamma: 1e-6}, data, 2)
+	if s.Width() != 2 || s.blocks != nil {
+		t.Fatalf("%d values, %d blocks", s.Width(), len(s.blocks))
+	}
+	got, want := make([]float32, 2), []float32{0, distance(data[:features], data[features:])}
+	if err := s.Run(t.Context(), got, data[:features], 1); err != nil {
+		t.Fatal(err)
+	}
+	exponentials(want, -1e-6)
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	linear := New(Kernel{}, data, 2)
+	if err := linear.Run(t.Context(), got, data[:features], 1); err != nil || got[1] != product(data[:features], data[features:]) {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 func TestKernelsAreAppliedToProducts(t *testing.T) {
 	data, x := numbers(9*3), []float32{0.5, -1, 2}
 	for _, k := range []Kernel{
