@@ -330,6 +330,9 @@ func (c *compiler) subgraph(g *onnx.Graph, in []ops.Value) (*ops.Body, *body, er
 	}
 	inner.ports = len(in)
 	for i, v := range parameters {
+		if d := v.Type; d != nil && d.Of != onnx.NoType && !d.SameKind(&in[i].Type) {
+			return nil, nil, fmt.Errorf("its input %s is declared %v, but is given a %v", onnx.Quote(v.Name), d, &in[i].Type)
+		}
 		inner.add(value{Value: in[i], name: v.Name, alias: -1, input: i})
 	}
 	if err := inner.nodes(g.Nodes); err != nil {

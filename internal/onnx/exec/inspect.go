@@ -80,30 +80,33 @@ func ports(values []*onnx.ValueInfo, constant map[string]bool) []Port {
 	return list
 }
 
+// operatorUses lists the operators of the model, of its subgraphs and of the
+// functions that it calls, whose nodes count once however often they are
+// called.
 func operatorUses(m *onnx.Model) []OperatorUse {
-	versions := map[string]int64{}
-	for _, o := range m.Opsets {
-		versions[o.Domain] = o.Version
+	type key struct {
+		domain, name string
+		version      int64
 	}
 	index := ops.NewIndex()
-	uses := map[[2]string]*OperatorUse{}
-	for _, n := range m.Graph.Nodes {
-		key := [2]string{n.Domain, n.Op}
-		if uses[key] == nil {
-			v := versions[n.Domain]
-			uses[key] = &OperatorUse{
+	uses := map[key]*OperatorUse{}
+	walk(m, functionsOf(m), func(n *onnx.Node, opsets map[string]int64) {
+		v := opsets[n.Domain]
+		k := key{n.Domain, n.Op, v}
+		if uses[k] == nil {
+			uses[k] = &OperatorUse{
 				Domain: cmp.Or(n.Domain, "ai.onnx"), Name: n.Op, Version: v,
 				Supported: v > 0 && ops.CheckVersion(n.Domain, v) == nil && index.Find(n.Domain, n.Op, v) != nil,
 			}
 		}
-		uses[key].Nodes++
-	}
+		uses[k].Nodes++
+	})
 	list := make([]OperatorUse, 0, len(uses))
 	for _, u := range uses {
 		list = append(list, *u)
 	}
 	slices.SortFunc(list, func(a, b OperatorUse) int {
-		return cmp.Or(cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
 	})
 	return list
 }

@@ -9,10 +9,15 @@ import (
 type mover struct {
 	// output gives output i of the frame a shape.
 	output func(f *Frame, i int, shape []int) error
-	// reset charges for a tensor outside the frame and gives it a shape.
-	reset func(f *Frame, t *tensor.Tensor, shape []int) error
 	// copy copies n elements between tensors of the type.
 	copy func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int)
+	// clear sets n elements to zero, false or the empty string.
+	clear func(dst *tensor.Tensor, to, n int)
+	// reset charges for a tensor outside the frame and gives it a shape.
+	reset func(f *Frame, t *tensor.Tensor, shape []int) error
+	// extend charges for src and puts it behind the last element of dst's first
+	// axis.
+	extend func(f *Frame, dst, src *tensor.Tensor) error
 }
 
 var movers = [...]mover{
@@ -28,6 +33,10 @@ func moverOf[T tensor.Element]() mover {
 			_, err := Output[T](f, i, shape...)
 			return err
 		},
+		copy: func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int) {
+			copy(tensor.Of[T](dst)[to:to+n], tensor.Of[T](src)[from:from+n])
+		},
+		clear: func(dst *tensor.Tensor, to, n int) { clear(tensor.Of[T](dst)[to : to+n]) },
 		reset: func(f *Frame, t *tensor.Tensor, shape []int) error {
 			err := f.charge(tensor.DTypeOf[T](), shape)
 			if err == nil {
@@ -35,8 +44,11 @@ func moverOf[T tensor.Element]() mover {
 			}
 			return err
 		},
-		copy: func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int) {
-			copy(tensor.Of[T](dst)[to:to+n], tensor.Of[T](src)[from:from+n])
+		extend: func(f *Frame, dst, src *tensor.Tensor) error {
+			if err := f.charge(tensor.DTypeOf[T](), src.Shape()); err != nil {
+				return err
+			}
+			return tensor.Extend(dst, tensor.Of[T](src))
 		},
 	}
 }
