@@ -19,7 +19,6 @@ func (c *svmClassifier) couple(ctx context.Context, p []float32, b *pairBuffers)
 		p[i] = 1 / float32(n)
 	}
 	const rounds = 100
-	const restWork = 1 << 21 // entries between two looks at the context
 	small, work := 0.005/float32(n), 0
 	for range rounds {
 		value, far := formValue(q, qp, p)

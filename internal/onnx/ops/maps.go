@@ -1,9 +1,7 @@
 package ops
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"strconv"
 
 	"onnxgate/internal/fault"
@@ -152,7 +150,7 @@ func castMapFrom[S tensor.Element](c castMap, to tensor.DType, read func(S) scal
 func castMapTo[S, D tensor.Element](c castMap, read func(S) scalar, conv func(*scalar) (D, error), fill D) Kernel {
 	return func(ctx context.Context, f *Frame) error {
 		keys, values := Entries[int64, S](f, 0)
-		places, err := c.places(f, keys)
+		places, err := c.places(ctx, f, keys)
 		if err != nil {
 			return err
 		}
@@ -187,19 +185,61 @@ func castMapTo[S, D tensor.Element](c castMap, read func(S) scalar, conv func(*s
 
 // places returns the entries in the order of their keys, which in the sparse
 // form must be places of the row.
-func (c castMap) places(f *Frame, keys []int64) ([]int32, error) {
+func (c castMap) places(ctx context.Context, f *Frame, keys []int64) ([]int32, error) {
 	order, err := Scratch[int32](f, c.order, len(keys))
 	if err != nil {
 		return nil, err
 	}
 	for i, k := range keys {
+		if err := poll(ctx, i); err != nil {
+			return nil, err
+		}
 		if c.sparse && (k < 0 || k >= c.length) {
 			return nil, fault.Newf(fault.Content, "the key %d is out of range: the model takes 0 to %d", k, c.length-1)
 		}
 		order[i] = int32(i)
 	}
-	if !c.sparse {
-		slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(keys[a], keys[b]) })
+	if c.sparse {
+		return order, nil
 	}
-	return order, nil
+	return order, sortByKey(ctx, order, keys)
+}
+
+// sortByKey puts order into the order of the keys: as a heap, which unlike
+// package slices can be left halfway.
+func sortByKey(ctx context.Context, order []int32, keys []int64) error {
+	n := len(order)
+	for i := n/2 - 1; i >= 0; i-- {
+		if err := poll(ctx, i); err != nil {
+			return err
+		}
+		sink(order, keys, i)
+	}
+	for n > 1 {
+		n--
+		if err := poll(ctx, n); err != nil {
+			return err
+		}
+		order[0], order[n] = order[n], order[0]
+		sink(order[:n], keys, 0)
+	}
+	return nil
+}
+
+// sink moves entry i of a heap below those with greater keys.
+func sink(heap []int32, keys []int64, i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(heap) {
+			return
+		}
+		if child+1 < len(heap) && keys[heap[child+1]] > keys[heap[child]] {
+			child++
+		}
+		if keys[heap[i]] >= keys[heap[child]] {
+			return
+		}
+		heap[i], heap[child] = heap[child], heap[i]
+		i = child
+	}
 }

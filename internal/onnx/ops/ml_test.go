@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,6 +97,38 @@ func TestMapsBecomeRowsInTheOrderOfTheirKeys(t *testing.T) {
 func either(lists ...any) any {
 	i := slices.IndexFunc(lists, func(l any) bool { return fmt.Sprint(l) != "[]" })
 	return lists[i]
+}
+
+func TestKeysAreSortedUntilTheRequestEnds(t *testing.T) {
+	const n = 1000
+	keys, order := make([]int64, n), make([]int32, n)
+	for i := range keys {
+		keys[i], order[i] = int64(i*389%n)-n/2, int32(i)
+	}
+	if err := sortByKey(t.Context(), order, keys); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.IsSortedFunc(order, func(a, b int32) int { return cmp.Compare(keys[a], keys[b]) }) {
+		t.Errorf("%v", order)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := sortByKey(ctx, order, keys); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A model of many classes weighs its vectors again and again.
+func TestWeighingEndsWithTheRequest(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	weights, work := make([]float32, 100), 0
+	for range restWork / 50 {
+		if _, err := weigh(ctx, &work, weights, weights); errors.Is(err, context.Canceled) {
+			return
+		}
+	}
+	t.Error("it went on")
 }
 
 func TestWhatDoesNotFitIsRefused(t *testing.T) {

@@ -80,21 +80,23 @@ func parseSVMRegressor(n *Node) Kernel {
 			return err
 		}
 		return s.each(ctx, f, rows, func(r int, kernels []float32) error {
-			dst[r] = s.target(kernels)
-			if oneClass {
+			var err error
+			if dst[r], err = s.target(ctx, kernels); oneClass {
 				dst[r] = sign(dst[r])
 			}
-			return nil
+			return err
 		})
 	}
 }
 
 // target is the value of a regressor with these kernel values.
-func (s *svm) target(kernels []float32) float32 {
+func (s *svm) target(ctx context.Context, kernels []float32) (float32, error) {
 	if s.linear {
-		return kernels[0] + s.rho[0]
+		return kernels[0] + s.rho[0], nil
 	}
-	return float32(weigh(s.coefficients[:s.supports], kernels) + float64(s.rho[0]))
+	var work int
+	sum, err := weigh(ctx, &work, s.coefficients[:s.supports], kernels)
+	return float32(sum + float64(s.rho[0])), err
 }
 
 func sign(v float32) float32 {
@@ -104,9 +106,30 @@ func sign(v float32) float32 {
 	return -1
 }
 
-// weigh returns the sum of the weights' products with values. They are rounded
-// to float32 and added in float64, by four sums side by side.
-func weigh(weights, values []float32) float64 {
+// restWork is how many weights are taken between two looks at the context.
+const restWork = 1 << 21
+
+// weigh returns the sum of the weights' products with values. work is what has
+// been done since the last look at ctx.
+func weigh(ctx context.Context, work *int, weights, values []float32) (sum float64, err error) {
+	*work++
+	for len(weights) > 0 {
+		n := min(len(weights), restWork)
+		if *work += n; *work > restWork {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+			*work = n
+		}
+		sum += weighSome(weights[:n], values)
+		weights, values = weights[n:], values[n:]
+	}
+	return sum, nil
+}
+
+// weighSome rounds the products to float32 and adds them in float64, by four
+// sums side by side.
+func weighSome(weights, values []float32) float64 {
 	var a, b, c, d float64
 	values = values[:len(weights)]
 	for len(values) >= 4 && len(weights) >= 4 {

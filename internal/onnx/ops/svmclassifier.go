@@ -181,7 +181,10 @@ func (c *svmClassifier) byPairs(ctx context.Context, b *pairBuffers, dst, kernel
 	if b.scores != nil {
 		scores = b.scores
 	}
-	winner := c.pairScores(scores, b.votes, kernels)
+	winner, err := c.pairScores(ctx, scores, b.votes, kernels)
+	if err != nil {
+		return 0, err
+	}
 	switch {
 	case b.scores != nil:
 		if err := c.couple(ctx, dst, b); err != nil {
@@ -199,12 +202,20 @@ func (c *svmClassifier) byPairs(ctx context.Context, b *pairBuffers, dst, kernel
 // pairScores writes the score of each pair of classes and returns the class
 // with the most votes. Row j-1 of the coefficients weighs the support vectors
 // of class i against class j for i < j, and row i those of class j.
-func (c *svmClassifier) pairScores(dst []float32, votes []int32, kernels []float32) int32 {
+func (c *svmClassifier) pairScores(ctx context.Context, dst []float32, votes []int32, kernels []float32) (int32, error) {
 	clear(votes)
-	pair := 0
+	pair, work := 0, 0
 	for i := range c.classes {
 		for j := i + 1; j < c.classes; j++ {
-			sum := c.share(j-1, i, kernels) + c.share(i, j, kernels) + float64(c.rho[pair])
+			a, err := c.share(ctx, &work, j-1, i, kernels)
+			if err != nil {
+				return 0, err
+			}
+			b, err := c.share(ctx, &work, i, j, kernels)
+			if err != nil {
+				return 0, err
+			}
+			sum := a + b + float64(c.rho[pair])
 			dst[pair] = float32(sum)
 			if sum > 0 {
 				votes[i]++
@@ -220,14 +231,14 @@ func (c *svmClassifier) pairScores(dst []float32, votes []int32, kernels []float
 			best = k
 		}
 	}
-	return int32(best)
+	return int32(best), nil
 }
 
 // share is what the support vectors of a class add to a score, by a row of the
 // coefficients.
-func (c *svmClassifier) share(row, class int, kernels []float32) float64 {
+func (c *svmClassifier) share(ctx context.Context, work *int, row, class int, kernels []float32) (float64, error) {
 	from, to := c.first[class], c.first[class+1]
-	return weigh(c.coefficients[row*c.supports+from:row*c.supports+to], kernels[from:to])
+	return weigh(ctx, work, c.coefficients[row*c.supports+from:row*c.supports+to], kernels[from:to])
 }
 
 // spread makes two scores of the one in dst[0], as ONNX Runtime does: there

@@ -44,9 +44,8 @@ func products(dst, x []float32, blocks []block) {
 	}
 }
 
-// distance is distances for one vector.
-func distance(x, vector []float32) float32 {
-	var sum float32
+// distance adds to sum what distances does for one vector.
+func distance(sum float32, x, vector []float32) float32 {
 	vector = vector[:len(x)]
 	for i, v := range x {
 		d := v - vector[i]
@@ -55,9 +54,8 @@ func distance(x, vector []float32) float32 {
 	return sum
 }
 
-// product is products for one vector.
-func product(x, vector []float32) float32 {
-	var sum float32
+// product adds to sum what products does for one vector.
+func product(sum float32, x, vector []float32) float32 {
 	vector = vector[:len(x)]
 	for i, v := range x {
 		sum = float32(float64(v)*float64(vector[i]) + float64(sum))

@@ -90,6 +90,8 @@ const (
 	// restWork is how many features are compared between two looks at the
 	// context.
 	restWork = 1 << 21
+	// finishing is what a value costs besides its features.
+	finishing = 16
 )
 
 // Group returns how many rows it is best to run at once.
@@ -100,30 +102,24 @@ func (s *Set) Group() int { return min(max(groupValues/s.Width(), 1), maxGroup) 
 func (s *Set) Run(ctx context.Context, dst, x []float32, rows int) error {
 	width := s.Width()
 	if s.plain != nil {
-		for r := range rows {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			s.runPlain(dst[r*width:(r+1)*width], x[r*s.features:(r+1)*s.features])
-		}
-		s.kernel.finish(dst[:rows*width])
-		return nil
+		return s.runPlain(ctx, dst, x, rows)
 	}
 	all, work := width/lanes, 0
 	some := max(1, blockBytes/(4*lanes*s.features))
 	for b := 0; b < all; b += some {
 		n := min(some, all-b)
 		for r := range rows {
-			if work += n * lanes * s.features; work > restWork {
+			if work += n * lanes * (s.features + finishing); work > restWork {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
 				work = 0
 			}
-			s.compare(dst[r*width+b*lanes:][:n*lanes], x[r*s.features:(r+1)*s.features], s.blocks[b*s.features:(b+n)*s.features])
+			values := dst[r*width+b*lanes:][:n*lanes]
+			s.compare(values, x[r*s.features:(r+1)*s.features], s.blocks[b*s.features:(b+n)*s.features])
+			s.kernel.finish(values)
 		}
 	}
-	s.kernel.finish(dst[:rows*width])
 	return nil
 }
 
@@ -142,14 +138,25 @@ func (s *Set) compare(dst, x []float32, blocks []block) {
 	}
 }
 
-// runPlain is compare for a set without blocks.
-func (s *Set) runPlain(dst, x []float32) {
-	for v := range dst {
-		vector := s.plain[v*s.features : (v+1)*s.features]
-		if s.kernel.Kind == RBF {
-			dst[v] = distance(x, vector)
-		} else {
-			dst[v] = product(x, vector)
+// runPlain is Run for a set without blocks, whose vectors are long.
+func (s *Set) runPlain(ctx context.Context, dst, x []float32, rows int) error {
+	for i := range rows * s.count {
+		row, vector := x[i/s.count*s.features:][:s.features], s.plain[i%s.count*s.features:][:s.features]
+		sum := float32(0)
+		for len(row) > 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			n := min(len(row), restWork)
+			if s.kernel.Kind == RBF {
+				sum = distance(sum, row[:n], vector)
+			} else {
+				sum = product(sum, row[:n], vector)
+			}
+			row, vector = row[n:], vector[n:]
 		}
+		dst[i] = sum
 	}
+	s.kernel.finish(dst[:rows*s.count])
+	return nil
 }

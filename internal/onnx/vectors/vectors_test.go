@@ -31,9 +31,9 @@ func TestVectorsAreComparedOneByOne(t *testing.T) {
 					t.Fatal(err)
 				}
 				for v := range count {
-					want := []float32{product(x[features:], data[v*features:][:features])}
+					want := []float32{product(0, x[features:], data[v*features:][:features])}
 					if kind == RBF {
-						want[0] = distance(x[features:], data[v*features:][:features])
+						want[0] = distance(0, x[features:], data[v*features:][:features])
 						exponentials(want, -0.1)
 					}
 					if g := got[s.Width()+v]; g != want[0] {
@@ -87,9 +87,12 @@ func TestVectorsAreLeftWhenTheRequestEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	const count, features = 1 << 12, 1 << 10
-	s := New(Kernel{Kind: RBF}, make([]float32, count*features), count)
-	if err := s.Run(ctx, make([]float32, s.Width()), make([]float32, features), 1); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
+	data := make([]float32, count*features)
+	for _, n := range []int{count, 1} {
+		s := New(Kernel{Kind: RBF}, data, n)
+		if err := s.Run(ctx, make([]float32, s.Width()), make([]float32, s.Features()), 1); !errors.Is(err, context.Canceled) {
+			t.Errorf("%d vectors: %v", n, err)
+		}
 	}
 }
 
@@ -132,7 +135,7 @@ func TestFewLongVectorsAreNotPadded(t *testing.T) {
 	if s.Width() != 2 || s.blocks != nil {
 		t.Fatalf("%d values, %d blocks", s.Width(), len(s.blocks))
 	}
-	got, want := make([]float32, 2), []float32{0, distance(data[:features], data[features:])}
+	got, want := make([]float32, 2), []float32{0, distance(0, data[:features], data[features:])}
 	if err := s.Run(t.Context(), got, data[:features], 1); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +144,7 @@ func TestFewLongVectorsAreNotPadded(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	linear := New(Kernel{}, data, 2)
-	if err := linear.Run(t.Context(), got, data[:features], 1); err != nil || got[1] != product(data[:features], data[features:]) {
+	if err := linear.Run(t.Context(), got, data[:features], 1); err != nil || got[1] != product(0, data[:features], data[features:]) {
 		t.Errorf("%v, %v", got, err)
 	}
 }
