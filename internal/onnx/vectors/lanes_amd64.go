@@ -2,7 +2,7 @@
 
 package vectors
 
-// hasUnit reports whether AVX and FMA can be used.
+// hasUnit reports whether AVX2 and FMA can be used.
 func hasUnit() bool
 
 // distancesAVX writes the squared distances of x, of the given number of features, to the vectors of n blocks.
@@ -14,3 +14,8 @@ func distancesAVX(dst *float32, x *float32, blocks *float32, features int, n int
 //
 //go:noescape
 func productsAVX(dst *float32, x *float32, blocks *float32, features int, n int)
+
+// expAVX replaces each v of n times eight values by the exponential of v times by.
+//
+//go:noescape
+func expAVX(values *float32, by float32, n int)

@@ -16,6 +16,11 @@ TEXT ·hasUnit(SB), NOSPLIT, $0-1
 	ANDL $0x00000006, AX
 	CMPL AX, $0x00000006
 	JNE  no
+	MOVL $0x00000007, AX
+	XORL CX, CX
+	CPUID
+	ANDL $0x00000020, BX
+	JZ   no
 	MOVB $0x01, AL
 	MOVB AL, ret+0(FP)
 	RET
@@ -178,5 +183,162 @@ productsAVX_1_features:
 	JMP          productsAVX_1
 
 productsAVX_done_1:
+	VZEROUPPER
+	RET
+
+DATA least<>+0(SB)/8, $0xc05b800000000000
+DATA least<>+8(SB)/8, $0xc05b800000000000
+DATA least<>+16(SB)/8, $0xc05b800000000000
+DATA least<>+24(SB)/8, $0xc05b800000000000
+GLOBL least<>(SB), RODATA|NOPTR, $32
+
+DATA greatest<>+0(SB)/8, $0x4059000000000000
+DATA greatest<>+8(SB)/8, $0x4059000000000000
+DATA greatest<>+16(SB)/8, $0x4059000000000000
+DATA greatest<>+24(SB)/8, $0x4059000000000000
+GLOBL greatest<>(SB), RODATA|NOPTR, $32
+
+DATA log2e<>+0(SB)/8, $0x3ff71547652b82fe
+DATA log2e<>+8(SB)/8, $0x3ff71547652b82fe
+DATA log2e<>+16(SB)/8, $0x3ff71547652b82fe
+DATA log2e<>+24(SB)/8, $0x3ff71547652b82fe
+GLOBL log2e<>(SB), RODATA|NOPTR, $32
+
+DATA ln2<>+0(SB)/8, $0x3fe62e42fefa39ef
+DATA ln2<>+8(SB)/8, $0x3fe62e42fefa39ef
+DATA ln2<>+16(SB)/8, $0x3fe62e42fefa39ef
+DATA ln2<>+24(SB)/8, $0x3fe62e42fefa39ef
+GLOBL ln2<>(SB), RODATA|NOPTR, $32
+
+DATA rounder<>+0(SB)/8, $0x4338000000000000
+DATA rounder<>+8(SB)/8, $0x4338000000000000
+DATA rounder<>+16(SB)/8, $0x4338000000000000
+DATA rounder<>+24(SB)/8, $0x4338000000000000
+GLOBL rounder<>(SB), RODATA|NOPTR, $32
+
+DATA bias<>+0(SB)/8, $0x00000000000003ff
+DATA bias<>+8(SB)/8, $0x00000000000003ff
+DATA bias<>+16(SB)/8, $0x00000000000003ff
+DATA bias<>+24(SB)/8, $0x00000000000003ff
+GLOBL bias<>(SB), RODATA|NOPTR, $32
+
+DATA factor0<>+0(SB)/8, $0x3ff0000000000000
+DATA factor0<>+8(SB)/8, $0x3ff0000000000000
+DATA factor0<>+16(SB)/8, $0x3ff0000000000000
+DATA factor0<>+24(SB)/8, $0x3ff0000000000000
+GLOBL factor0<>(SB), RODATA|NOPTR, $32
+
+DATA factor1<>+0(SB)/8, $0x3ff0000000000000
+DATA factor1<>+8(SB)/8, $0x3ff0000000000000
+DATA factor1<>+16(SB)/8, $0x3ff0000000000000
+DATA factor1<>+24(SB)/8, $0x3ff0000000000000
+GLOBL factor1<>(SB), RODATA|NOPTR, $32
+
+DATA factor2<>+0(SB)/8, $0x3fe0000000000000
+DATA factor2<>+8(SB)/8, $0x3fe0000000000000
+DATA factor2<>+16(SB)/8, $0x3fe0000000000000
+DATA factor2<>+24(SB)/8, $0x3fe0000000000000
+GLOBL factor2<>(SB), RODATA|NOPTR, $32
+
+DATA factor3<>+0(SB)/8, $0x3fc5555555555555
+DATA factor3<>+8(SB)/8, $0x3fc5555555555555
+DATA factor3<>+16(SB)/8, $0x3fc5555555555555
+DATA factor3<>+24(SB)/8, $0x3fc5555555555555
+GLOBL factor3<>(SB), RODATA|NOPTR, $32
+
+DATA factor4<>+0(SB)/8, $0x3fa5555555555555
+DATA factor4<>+8(SB)/8, $0x3fa5555555555555
+DATA factor4<>+16(SB)/8, $0x3fa5555555555555
+DATA factor4<>+24(SB)/8, $0x3fa5555555555555
+GLOBL factor4<>(SB), RODATA|NOPTR, $32
+
+DATA factor5<>+0(SB)/8, $0x3f81111111111111
+DATA factor5<>+8(SB)/8, $0x3f81111111111111
+DATA factor5<>+16(SB)/8, $0x3f81111111111111
+DATA factor5<>+24(SB)/8, $0x3f81111111111111
+GLOBL factor5<>(SB), RODATA|NOPTR, $32
+
+DATA factor6<>+0(SB)/8, $0x3f56c16c16c16c17
+DATA factor6<>+8(SB)/8, $0x3f56c16c16c16c17
+DATA factor6<>+16(SB)/8, $0x3f56c16c16c16c17
+DATA factor6<>+24(SB)/8, $0x3f56c16c16c16c17
+GLOBL factor6<>(SB), RODATA|NOPTR, $32
+
+DATA factor7<>+0(SB)/8, $0x3f2a01a01a01a01a
+DATA factor7<>+8(SB)/8, $0x3f2a01a01a01a01a
+DATA factor7<>+16(SB)/8, $0x3f2a01a01a01a01a
+DATA factor7<>+24(SB)/8, $0x3f2a01a01a01a01a
+GLOBL factor7<>(SB), RODATA|NOPTR, $32
+
+DATA factor8<>+0(SB)/8, $0x3efa01a01a01a01a
+DATA factor8<>+8(SB)/8, $0x3efa01a01a01a01a
+DATA factor8<>+16(SB)/8, $0x3efa01a01a01a01a
+DATA factor8<>+24(SB)/8, $0x3efa01a01a01a01a
+GLOBL factor8<>(SB), RODATA|NOPTR, $32
+
+// func expAVX(values *float32, by float32, n int)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·expAVX(SB), NOSPLIT, $0-24
+	MOVQ         values+0(FP), AX
+	MOVQ         n+16(FP), CX
+	MOVSS        by+8(FP), X0
+	VBROADCASTSS X0, Y0
+
+expAVX_next:
+	CMPQ         CX, $0x00
+	JE           expAVX_done
+	VMULPS       (AX), Y0, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X2, Y2
+	VMOVUPD      greatest<>+0(SB), Y3
+	VMINPD       Y1, Y3, Y1
+	VMOVUPD      least<>+0(SB), Y3
+	VMAXPD       Y1, Y3, Y1
+	VMOVUPD      rounder<>+0(SB), Y3
+	VFMADD231PD  log2e<>+0(SB), Y1, Y3
+	VSUBPD       rounder<>+0(SB), Y3, Y4
+	VFNMADD132PD ln2<>+0(SB), Y1, Y4
+	VMOVUPD      factor8<>+0(SB), Y1
+	VFMADD213PD  factor7<>+0(SB), Y4, Y1
+	VFMADD213PD  factor6<>+0(SB), Y4, Y1
+	VFMADD213PD  factor5<>+0(SB), Y4, Y1
+	VFMADD213PD  factor4<>+0(SB), Y4, Y1
+	VFMADD213PD  factor3<>+0(SB), Y4, Y1
+	VFMADD213PD  factor2<>+0(SB), Y4, Y1
+	VFMADD213PD  factor1<>+0(SB), Y4, Y1
+	VFMADD213PD  factor0<>+0(SB), Y4, Y1
+	VPADDQ       bias<>+0(SB), Y3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y1, Y1
+	VCVTPD2PSY   Y1, X1
+	VMOVUPS      X1, (AX)
+	VMOVUPD      greatest<>+0(SB), Y1
+	VMINPD       Y2, Y1, Y2
+	VMOVUPD      least<>+0(SB), Y1
+	VMAXPD       Y2, Y1, Y2
+	VMOVUPD      rounder<>+0(SB), Y1
+	VFMADD231PD  log2e<>+0(SB), Y2, Y1
+	VSUBPD       rounder<>+0(SB), Y1, Y3
+	VFNMADD132PD ln2<>+0(SB), Y2, Y3
+	VMOVUPD      factor8<>+0(SB), Y2
+	VFMADD213PD  factor7<>+0(SB), Y3, Y2
+	VFMADD213PD  factor6<>+0(SB), Y3, Y2
+	VFMADD213PD  factor5<>+0(SB), Y3, Y2
+	VFMADD213PD  factor4<>+0(SB), Y3, Y2
+	VFMADD213PD  factor3<>+0(SB), Y3, Y2
+	VFMADD213PD  factor2<>+0(SB), Y3, Y2
+	VFMADD213PD  factor1<>+0(SB), Y3, Y2
+	VFMADD213PD  factor0<>+0(SB), Y3, Y2
+	VPADDQ       bias<>+0(SB), Y1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y2, Y2
+	VCVTPD2PSY   Y2, X1
+	VMOVUPS      X1, 16(AX)
+	ADDQ         $0x20, AX
+	DECQ         CX
+	JMP          expAVX_next
+
+expAVX_done:
 	VZEROUPPER
 	RET

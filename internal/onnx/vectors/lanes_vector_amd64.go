@@ -1,7 +1,7 @@
 package vectors
 
 // vectorUnit reports whether the processor and the system have the registers
-// that distancesVector and productsVector use.
+// that the functions below use.
 func vectorUnit() bool { return hasUnit() }
 
 // distancesVector is distances.
@@ -28,4 +28,11 @@ func fitting(dst, x []float32, blocks []block) int {
 	}
 	_ = blocks[:n*len(x)]
 	return n
+}
+
+// exponentialsVector is exponentials, for a number of values that lanes divides.
+func exponentialsVector(values []float32, by float32) {
+	if n := len(values) / lanes; n > 0 {
+		expAVX(&values[0], by, n)
+	}
 }

@@ -7,3 +7,5 @@ func vectorUnit() bool { return false }
 func distancesVector(dst, x []float32, blocks []block) { distances(dst, x, blocks) }
 
 func productsVector(dst, x []float32, blocks []block) { products(dst, x, blocks) }
+
+func exponentialsVector(values []float32, by float32) { exponentials(values, by) }

@@ -117,7 +117,7 @@ func (s *Set) Run(ctx context.Context, dst, x []float32, rows int) error {
 			}
 			values := dst[r*width+b*lanes:][:n*lanes]
 			s.compare(values, x[r*s.features:(r+1)*s.features], s.blocks[b*s.features:(b+n)*s.features])
-			s.kernel.finish(values)
+			s.finish(values)
 		}
 	}
 	return nil
@@ -135,6 +135,15 @@ func (s *Set) compare(dst, x []float32, blocks []block) {
 		productsVector(dst, x, blocks)
 	default:
 		products(dst, x, blocks)
+	}
+}
+
+// finish makes the values of the kernel from those of blocks.
+func (s *Set) finish(values []float32) {
+	if s.vector && s.kernel.Kind == RBF {
+		exponentialsVector(values, -s.kernel.Gamma)
+	} else {
+		s.kernel.finish(values)
 	}
 }
 

@@ -4,6 +4,10 @@
 package main
 
 import (
+	"fmt"
+	"math"
+	"slices"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -26,15 +30,16 @@ func main() {
 	compare("productsAVX", "writes the products of x, of the given number of features, with the vectors of n blocks.", func(x, sum VecVirtual, vectors Mem) {
 		VFMADD231PS(vectors, x, sum)
 	})
+	exponentials()
 	Generate()
 }
 
-// hasUnit asks the processor for AVX and FMA, and whether the system saves the
+// hasUnit asks the processor for AVX2 and FMA, and whether the system saves the
 // registers.
 func hasUnit() {
 	TEXT("hasUnit", NOSPLIT, "func() bool")
-	Doc("hasUnit reports whether AVX and FMA can be used.")
-	const units, registers = 1<<28 | 1<<27 | 1<<12, 6
+	Doc("hasUnit reports whether AVX2 and FMA can be used.")
+	const units, registers, avx2 = 1<<28 | 1<<27 | 1<<12, 6, 1 << 5
 	MOVL(U32(1), EAX)
 	XORL(ECX, ECX)
 	CPUID()
@@ -46,6 +51,11 @@ func hasUnit() {
 	ANDL(U32(registers), EAX)
 	CMPL(EAX, U32(registers))
 	JNE(LabelRef("no"))
+	MOVL(U32(7), EAX)
+	XORL(ECX, ECX)
+	CPUID()
+	ANDL(U32(avx2), EBX)
+	JZ(LabelRef("no"))
 	yes := GP8()
 	MOVB(U8(1), yes)
 	Store(yes, ReturnIndex(0))
@@ -105,6 +115,75 @@ func compare(name, does string, step func(x, sum VecVirtual, vectors Mem)) {
 		JMP(LabelRef(next))
 		Label(done)
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// spread returns four float64 of a value, in memory. They are given by their
+// bits, since the assembler takes a whole number for an integer.
+func spread(name string, value float64) Mem { return spreadBits(name, math.Float64bits(value)) }
+
+func spreadBits(name string, bits uint64) Mem {
+	m := GLOBL(name, RODATA|NOPTR)
+	for i := range 4 {
+		DATA(8*i, U64(bits))
+	}
+	return m
+}
+
+// exponentials writes expAVX, step by step what exponential does.
+func exponentials() {
+	least, greatest := spread("least", -110), spread("greatest", 100)
+	log2e, ln2, rounder := spread("log2e", math.Log2E), spread("ln2", math.Ln2), spread("rounder", 3<<51)
+	bias := spreadBits("bias", 1023)
+	var factors []Mem // of the series, from the highest power down
+	for power, factorial := 0, 1.0; power <= 8; power++ {
+		factors = slices.Insert(factors, 0, spread(fmt.Sprintf("factor%d", power), 1/factorial))
+		factorial *= float64(power + 1)
+	}
+
+	TEXT("expAVX", NOSPLIT, "func(values *float32, by float32, n int)")
+	Doc("expAVX replaces each v of n times eight values by the exponential of v times by.")
+	Pragma("noescape")
+	values, n := Load(Param("values"), GP64()), Load(Param("n"), GP64())
+	factor, by := YMM(), XMM()
+	Load(Param("by"), by)
+	VBROADCASTSS(by, factor)
+	Label("expAVX_next")
+	CMPQ(n, U8(0))
+	JE(LabelRef("expAVX_done"))
+	x := YMM()
+	VMULPS(Mem{Base: values}, factor, x)
+	high := XMM()
+	VEXTRACTF128(U8(1), x, high)
+	halves := [2]VecVirtual{YMM(), YMM()}
+	VCVTPS2PD(x.AsX(), halves[0])
+	VCVTPS2PD(high, halves[1])
+	for half, x := range halves {
+		// The second operand is what comes of NaN.
+		limit, shifted, r, e, result := YMM(), YMM(), YMM(), YMM(), XMM()
+		VMOVUPD(greatest, limit)
+		VMINPD(x, limit, x)
+		VMOVUPD(least, limit)
+		VMAXPD(x, limit, x)
+		VMOVUPD(rounder, shifted)
+		VFMADD231PD(log2e, x, shifted)
+		VSUBPD(rounder, shifted, r)
+		VFNMADD132PD(ln2, x, r)
+		VMOVUPD(factors[0], e)
+		for _, f := range factors[1:] {
+			VFMADD213PD(f, r, e)
+		}
+		VPADDQ(bias, shifted, shifted)
+		VPSLLQ(U8(52), shifted, shifted)
+		VMULPD(shifted, e, e)
+		VCVTPD2PSY(e, result)
+		VMOVUPS(result, Mem{Base: values, Disp: 16 * half})
+	}
+	ADDQ(U8(laneBytes), values)
+	DECQ(n)
+	JMP(LabelRef("expAVX_next"))
+	Label("expAVX_done")
 	VZEROUPPER()
 	RET()
 }
