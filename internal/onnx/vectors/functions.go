@@ -6,20 +6,27 @@ import "math"
 func (k Kernel) finish(values []float32) {
 	switch k.Kind {
 	case Linear:
-	case Poly:
-		k.shift(values)
-		raise(values, k.Degree)
 	case RBF:
 		exponentials(values, -k.Gamma)
-	case Sigmoid:
-		k.shift(values)
-		tangents(values)
+	case Poly, Sigmoid:
+		scale(values, k.Gamma, k.Coef0)
+		k.bend(values)
 	}
 }
 
-func (k Kernel) shift(values []float32) {
-	for i, p := range values {
-		values[i] = float32(float64(k.Gamma)*float64(p) + float64(k.Coef0))
+// scale multiplies the values and adds to them, rounding once.
+func scale(values []float32, by, plus float32) {
+	for i, v := range values {
+		values[i] = float32(float64(by)*float64(v) + float64(plus))
+	}
+}
+
+// bend is the last step of the kernels that have one after scale.
+func (k Kernel) bend(values []float32) {
+	if k.Kind == Poly {
+		raise(values, k.Degree)
+	} else {
+		tangents(values)
 	}
 }
 
@@ -74,12 +81,16 @@ func exponentials(values []float32, by float32) {
 
 // tangents replaces each value by its hyperbolic tangent, rounded likewise.
 func tangents(values []float32) {
-	for i, x := range values {
-		if size := math.Abs(float64(x)); size > 0x1p-12 && size < 10 {
-			e := exponential(2 * float64(x))
+	for i, v := range values {
+		x := float64(v)
+		switch size := math.Abs(x); {
+		case size >= 10:
+			values[i] = float32(math.Copysign(1, x))
+		case size > 0x1p-12:
+			e := exponential(2 * x)
 			values[i] = float32((e - 1) / (e + 1))
-		} else {
-			values[i] = float32(math.Tanh(float64(x)))
+		default:
+			values[i] = float32(math.Tanh(x))
 		}
 	}
 }

@@ -15,6 +15,11 @@ func distancesAVX(dst *float32, x *float32, blocks *float32, features int, n int
 //go:noescape
 func productsAVX(dst *float32, x *float32, blocks *float32, features int, n int)
 
+// scaleAVX multiplies n times eight values and adds to them, rounding once.
+//
+//go:noescape
+func scaleAVX(values *float32, by float32, plus float32, n int)
+
 // expAVX replaces each v of n times eight values by the exponential of v times by.
 //
 //go:noescape

@@ -186,6 +186,30 @@ productsAVX_done_1:
 	VZEROUPPER
 	RET
 
+// func scaleAVX(values *float32, by float32, plus float32, n int)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·scaleAVX(SB), NOSPLIT, $0-24
+	MOVQ         values+0(FP), AX
+	MOVQ         n+16(FP), CX
+	MOVSS        by+8(FP), X0
+	VBROADCASTSS X0, Y1
+	MOVSS        plus+12(FP), X0
+	VBROADCASTSS X0, Y0
+
+scaleAVX_next:
+	CMPQ        CX, $0x00
+	JE          scaleAVX_done
+	VMOVUPS     (AX), Y2
+	VFMADD213PS Y0, Y1, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $0x20, AX
+	DECQ        CX
+	JMP         scaleAVX_next
+
+scaleAVX_done:
+	VZEROUPPER
+	RET
+
 DATA least<>+0(SB)/8, $0xc05b800000000000
 DATA least<>+8(SB)/8, $0xc05b800000000000
 DATA least<>+16(SB)/8, $0xc05b800000000000

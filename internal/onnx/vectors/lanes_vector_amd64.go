@@ -36,3 +36,10 @@ func exponentialsVector(values []float32, by float32) {
 		expAVX(&values[0], by, n)
 	}
 }
+
+// scaleVector is scale, for a number of values that lanes divides.
+func scaleVector(values []float32, by, plus float32) {
+	if n := len(values) / lanes; n > 0 {
+		scaleAVX(&values[0], by, plus, n)
+	}
+}

@@ -9,3 +9,5 @@ func distancesVector(dst, x []float32, blocks []block) { distances(dst, x, block
 func productsVector(dst, x []float32, blocks []block) { products(dst, x, blocks) }
 
 func exponentialsVector(values []float32, by float32) { exponentials(values, by) }
+
+func scaleVector(values []float32, by, plus float32) { scale(values, by, plus) }

@@ -140,10 +140,15 @@ func (s *Set) compare(dst, x []float32, blocks []block) {
 
 // finish makes the values of the kernel from those of blocks.
 func (s *Set) finish(values []float32) {
-	if s.vector && s.kernel.Kind == RBF {
-		exponentialsVector(values, -s.kernel.Gamma)
-	} else {
-		s.kernel.finish(values)
+	k := s.kernel
+	switch {
+	case !s.vector:
+		k.finish(values)
+	case k.Kind == RBF:
+		exponentialsVector(values, -k.Gamma)
+	case k.Kind != Linear:
+		scaleVector(values, k.Gamma, k.Coef0)
+		k.bend(values)
 	}
 }
 

@@ -64,6 +64,8 @@ func TestVectorInstructionsGiveTheBitsOfGo(t *testing.T) {
 			distancesVector(b[:n*lanes], x, blocks)
 			products(a[n*lanes:], x, blocks)
 			productsVector(b[n*lanes:], x, blocks)
+			scale(a[:lanes], 1.7, -0.3)
+			scaleVector(b[:lanes], 1.7, -0.3)
 			if !slices.Equal(bits(a), bits(b)) {
 				t.Fatalf("%d features, %d blocks: %v, want %v", features, n, b, a)
 			}

@@ -30,6 +30,7 @@ func main() {
 	compare("productsAVX", "writes the products of x, of the given number of features, with the vectors of n blocks.", func(x, sum VecVirtual, vectors Mem) {
 		VFMADD231PS(vectors, x, sum)
 	})
+	scale()
 	exponentials()
 	Generate()
 }
@@ -115,6 +116,33 @@ func compare(name, does string, step func(x, sum VecVirtual, vectors Mem)) {
 		JMP(LabelRef(next))
 		Label(done)
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// scale writes scaleAVX.
+func scale() {
+	TEXT("scaleAVX", NOSPLIT, "func(values *float32, by, plus float32, n int)")
+	Doc("scaleAVX multiplies n times eight values and adds to them, rounding once.")
+	Pragma("noescape")
+	values, n := Load(Param("values"), GP64()), Load(Param("n"), GP64())
+	one := XMM()
+	by, plus := YMM(), YMM()
+	Load(Param("by"), one)
+	VBROADCASTSS(one, by)
+	Load(Param("plus"), one)
+	VBROADCASTSS(one, plus)
+	Label("scaleAVX_next")
+	CMPQ(n, U8(0))
+	JE(LabelRef("scaleAVX_done"))
+	v := YMM()
+	VMOVUPS(Mem{Base: values}, v)
+	VFMADD213PS(plus, by, v)
+	VMOVUPS(v, Mem{Base: values})
+	ADDQ(U8(laneBytes), values)
+	DECQ(n)
+	JMP(LabelRef("scaleAVX_next"))
+	Label("scaleAVX_done")
 	VZEROUPPER()
 	RET()
 }
