@@ -100,6 +100,9 @@ func (c *checker) checkMain(m *Model) error {
 	if err := checkIO(m.Graph); err != nil {
 		return err
 	}
+	if err := checkReferences(m.Graph.Nodes, nil); err != nil {
+		return err
+	}
 	return c.checkGraph(m.Graph, nil)
 }
 

@@ -68,7 +68,7 @@ func checkReferences(nodes []*Node, known map[string]bool) error {
 		for k := range n.Attributes {
 			a := &n.Attributes[k]
 			if a.Ref != "" && !known[a.Ref] {
-				return fmt.Errorf("%s: attribute %s refers to %s, which is no attribute of the function", n.Label(i), Quote(a.Name), Quote(a.Ref))
+				return fmt.Errorf("%s: attribute %s refers to %s, which is no attribute of a function around it", n.Label(i), Quote(a.Name), Quote(a.Ref))
 			}
 			for _, g := range a.Subgraphs() {
 				if err := checkReferences(g.Nodes, known); err != nil {

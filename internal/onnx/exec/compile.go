@@ -41,6 +41,7 @@ type shared struct {
 	warnings  []string
 	folded    int // bytes of folded constants
 	trees     tree.Budget
+	patterns  ops.Patterns
 }
 
 // maxWarnings keeps a file from making a log of its own.
@@ -297,7 +298,7 @@ func (c *compiler) parse(n *onnx.Node, s *step, in []ops.Value) (*ops.Node, erro
 	}
 	version := c.scope.opsets[n.Domain]
 	parsed := ops.NewNode(&bound, version, in)
-	parsed.Trees = &c.trees
+	parsed.Trees, parsed.Patterns = &c.trees, &c.patterns
 	parsed.Compile = func(g *onnx.Graph, in []ops.Value) (*ops.Body, error) {
 		made, compiled, err := c.subgraph(g, in)
 		if err == nil {
@@ -339,8 +340,9 @@ func (c *compiler) subgraph(g *onnx.Graph, in []ops.Value) (*ops.Body, *body, er
 		return nil, nil, err
 	}
 	made := &ops.Body{In: in}
-	for _, v := range inner.leave(ops.Copy) {
+	for i, v := range inner.leave(ops.Copy) {
 		made.Out = append(made.Out, inner.values[v].Value)
+		made.Declared = append(made.Declared, g.Outputs[i].Type)
 	}
 	return made, &body{code: inner.code(), captured: inner.captured}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,11 +89,7 @@ func callers(pairs ...string) func(*onnx.Model) {
 }
 
 // hostile are files that must be refused, by what is wrong with them.
-func hostile() []struct {
-	name string
-	data []byte
-	want string
-} {
+func hostile() []hostileCase {
 	big := func(dims ...uint64) []byte {
 		var b []byte
 		for _, d := range dims {
@@ -100,11 +97,7 @@ func hostile() []struct {
 		}
 		return concat(b, varint(2, 1))
 	}
-	return []struct {
-		name string
-		data []byte
-		want string
-	}{
+	return slices.Concat(hostileFunctions(), hostileSubgraphs(), []hostileCase{
 		{"an empty file", nil, "empty file"},
 		{"a pickle", []byte("\x80\x04\x95"), "skl2onnx"},
 		{"a ZIP archive", []byte("PK\x03\x04"), "ZIP"},
@@ -175,9 +168,9 @@ func hostile() []struct {
 		}), `own.x (operator domain "own" is not supported)`},
 		{"operators that are not known", nodes(Node("Foo", Names("x"), Names("a")), ML("Bar", Names("a"), Names("y"))), "not supported: ai.onnx.Foo (version 21), ai.onnx.ml.Bar (version 3)"},
 		{"an operator older than its meaning", spoiled(func(m *onnx.Model) {
-			m.Opsets[0].Version = 6
-			m.Graph.Nodes[0] = Node("Add", Names("x", "x"), Names("y"))
-		}), "ai.onnx.Add (version 6)"},
+			m.Opsets[0].Version = 9
+			m.Graph.Nodes[0] = Node("Mod", Names("x", "x"), Names("y"))
+		}), "ai.onnx.Mod (version 9)"},
 		{"a domain that is not imported", nodes(&onnx.Node{Op: "Foo", Domain: "com.example", Inputs: Names("x"), Outputs: Names("y")}), "imports no operator set"},
 		{"a domain that is not known", spoiled(func(m *onnx.Model) {
 			m.Opsets = append(m.Opsets, onnx.Opset{Domain: "com.example", Version: 1})
@@ -254,7 +247,7 @@ func hostile() []struct {
 			m.Graph.Nodes[0] = Node("Div", Names("a", "a"), Names("y"))
 		}), "divided by zero"},
 		{"a name of a megabyte", nodes(Node("Identity", Names(strings.Repeat("x", 1<<20)), Names("y"))), "…"},
-	}
+	})
 }
 
 func TestHostileModelsAreRefused(t *testing.T) {

@@ -1,135 +1,124 @@
 package ops
 
 import (
-	"context"
 	"math"
 
-	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx"
 	"onnxgate/internal/tensor"
 )
 
-// activationOps is what models of this kind end in.
+// activationOps is the functions of one tensor that have settings.
 var activationOps = []Operator{
-	{"", "Softmax", 1, one, one, parseSoftmax},
-	{"", "Sigmoid", 6, one, one, parseSigmoid},
+	{"", "LeakyRelu", 1, one, one, parseLeakyRelu},
+	{"", "ThresholdedRelu", 10, one, one, parseThresholdedRelu},
+	{"", "Elu", 1, one, one, parseElu},
+	{"", "Celu", 12, one, one, parseCelu},
+	{"", "Selu", 1, one, one, parseSelu},
+	{"", "Gelu", 20, one, one, parseGelu},
+	{"", "HardSigmoid", 1, one, one, parseHardSigmoid},
+	{"", "Swish", 24, one, one, parseSwish},
+	{"", "Shrink", 9, one, one, parseShrink},
 }
 
-// parseSigmoid reads Sigmoid (ai.onnx 6).
-func parseSigmoid(n *Node) Kernel {
-	d := n.Elem(0, floatElem...)
-	if n.err != nil {
+// parseLeakyRelu reads LeakyRelu (ai.onnx 1, 6, 16).
+func parseLeakyRelu(n *Node) Kernel {
+	alpha := float64(n.Float("alpha", 0.01))
+	return apply(n, floatElem, func(x float64) float64 {
+		if x < 0 {
+			return alpha * x
+		}
+		return x
+	})
+}
+
+// parseThresholdedRelu reads ThresholdedRelu (ai.onnx 10, 22). NaN is above no
+// threshold.
+func parseThresholdedRelu(n *Node) Kernel {
+	alpha := float64(n.Float("alpha", 1))
+	return apply(n, floatElem, func(x float64) float64 {
+		if x > alpha {
+			return x
+		}
+		return 0
+	})
+}
+
+// parseElu reads Elu (ai.onnx 1, 6, 22).
+func parseElu(n *Node) Kernel {
+	alpha := float64(n.Float("alpha", 1))
+	return apply(n, floatElem, func(x float64) float64 {
+		if x < 0 {
+			return alpha * math.Expm1(x)
+		}
+		return x
+	})
+}
+
+// parseCelu reads Celu (ai.onnx 12, 28). Version 12 has it for float32 alone.
+func parseCelu(n *Node) Kernel {
+	allowed := floatElem
+	if n.Version < 28 {
+		allowed = []tensor.DType{tensor.Float32}
+	}
+	alpha := float64(n.Float("alpha", 1))
+	if alpha == 0 {
+		n.Failf("attribute alpha is 0; it must be another number")
+	}
+	return apply(n, allowed, func(x float64) float64 { return max(0, x) + min(0, alpha*math.Expm1(x/alpha)) })
+}
+
+// parseSelu reads Selu (ai.onnx 1, 6, 22), whose defaults were rounded in
+// version 1.
+func parseSelu(n *Node) Kernel {
+	a, g := float32(1.67326319217681884765625), float32(1.05070102214813232421875)
+	if n.Version < 6 {
+		a, g = 1.6732, 1.0507
+	}
+	alpha, gamma := float64(n.Float("alpha", a)), float64(n.Float("gamma", g))
+	return apply(n, floatElem, func(x float64) float64 {
+		if x <= 0 {
+			return gamma * alpha * math.Expm1(x)
+		}
+		return gamma * x
+	})
+}
+
+// parseGelu reads Gelu (ai.onnx 20).
+func parseGelu(n *Node) Kernel {
+	switch form := n.String("approximate", "none"); form {
+	case "none":
+		return apply(n, floatElem, func(x float64) float64 { return x / 2 * (1 + math.Erf(x/math.Sqrt2)) })
+	case "tanh":
+		scale := math.Sqrt(2 / math.Pi)
+		return apply(n, floatElem, func(x float64) float64 { return x / 2 * (1 + math.Tanh(scale*(x+0.044715*x*x*x))) })
+	default:
+		n.Failf("attribute approximate is %s; it must be none or tanh", onnx.Quote(form))
 		return nil
 	}
-	n.SetOut(0, n.In[0].Type)
-	switch d { //nolint:exhaustive // no other type is allowed above
-	case tensor.Float32:
-		return pointwise(func(x float32) float32 { return float32(sigmoid(float64(x))) })
-	case tensor.Float64:
-		return pointwise(sigmoid)
-	}
-	return pointwise(func(x tensor.Float16) tensor.Float16 { return toHalf(float32(sigmoid(float64(fromHalf(x))))) })
 }
 
-// sigmoid keeps its precision for large negative x, where 1+exp(-x) would
-// overflow.
-func sigmoid(x float64) float64 {
-	if x < 0 {
-		e := math.Exp(x)
-		return e / (1 + e)
-	}
-	return 1 / (1 + math.Exp(-x))
+// parseHardSigmoid reads HardSigmoid (ai.onnx 1, 6, 22).
+func parseHardSigmoid(n *Node) Kernel {
+	alpha, beta := float64(n.Float("alpha", 0.2)), float64(n.Float("beta", 0.5))
+	return apply(n, floatElem, func(x float64) float64 { return hardSigmoid(x, alpha, beta) })
 }
 
-func pointwise[T tensor.Element](fn func(T) T) Kernel {
-	return func(ctx context.Context, f *Frame) error {
-		dst, err := Output[T](f, 0, f.In(0).Shape()...)
-		if err != nil {
-			return err
-		}
-		for i, v := range Input[T](f, 0) {
-			if err := poll(ctx, i); err != nil {
-				return err
-			}
-			dst[i] = fn(v)
-		}
-		return nil
-	}
+// parseSwish reads Swish (ai.onnx 24).
+func parseSwish(n *Node) Kernel {
+	alpha := float64(n.Float("alpha", 1))
+	return apply(n, floatElem, func(x float64) float64 { return x * sigmoid(alpha*x) })
 }
 
-// parseSoftmax reads Softmax (ai.onnx 1, 11, 13). Before version 13 it treats
-// its input as a matrix whose columns begin at axis; from 13 on it works along
-// axis alone.
-func parseSoftmax(n *Node) Kernel {
-	s := softmax{matrix: n.Version < 13}
-	s.axis = n.Int("axis", -1)
-	if s.matrix {
-		s.axis = n.Int("axis", 1)
-	}
-	d := n.Elem(0, floatElem...)
-	if n.err != nil {
-		return nil
-	}
-	n.SetOut(0, n.In[0].Type)
-	switch d { //nolint:exhaustive // no other type is allowed above
-	case tensor.Float32:
-		return softmaxOf(s, func(x float32) float64 { return float64(x) }, func(x float64) float32 { return float32(x) })
-	case tensor.Float64:
-		return softmaxOf(s, func(x float64) float64 { return x }, func(x float64) float64 { return x })
-	}
-	return softmaxOf(s, func(x tensor.Float16) float64 { return float64(fromHalf(x)) },
-		func(x float64) tensor.Float16 { return toHalf(float32(x)) })
-}
-
-type softmax struct {
-	axis   int64
-	matrix bool
-}
-
-// lanes returns the length of a lane and the distance between its elements.
-func (s softmax) lanes(shape tensor.Shape) (n, inner int, err error) {
-	if s.matrix && s.axis == int64(len(shape)) {
-		return 1, 1, nil
-	}
-	k := axisIn(s.axis, len(shape))
-	switch {
-	case k < 0:
-		return 0, 0, shapeFault("it has no such axis for Softmax", shape)
-	case s.matrix:
-		return product(shape[k:]), 1, nil
-	}
-	return shape[k], product(shape[k+1:]), nil
-}
-
-func softmaxOf[T tensor.Element](s softmax, read func(T) float64, write func(float64) T) Kernel {
-	return func(ctx context.Context, f *Frame) error {
-		x := Input[T](f, 0)
-		n, inner, err := s.lanes(f.In(0).Shape())
-		if err != nil {
-			return err
+// parseShrink reads Shrink (ai.onnx 9).
+func parseShrink(n *Node) Kernel {
+	bias, lambd := float64(n.Float("bias", 0)), float64(n.Float("lambd", 0.5))
+	return apply(n, numericElem, func(x float64) float64 {
+		switch {
+		case x < -lambd:
+			return x + bias
+		case x > lambd:
+			return x - bias
 		}
-		dst, err := Output[T](f, 0, f.In(0).Shape()...)
-		if err != nil || len(dst) == 0 {
-			return err
-		}
-		if len(dst)%n != 0 {
-			return fault.New(fault.Internal, "softmax lanes do not divide the tensor")
-		}
-		for lane := range len(dst) / n {
-			if err := poll(ctx, lane); err != nil {
-				return err
-			}
-			at := lane/inner*n*inner + lane%inner
-			top, sum := math.Inf(-1), 0.0
-			for i := range n {
-				top = max(top, read(x[at+i*inner]))
-			}
-			for i := range n {
-				sum += math.Exp(read(x[at+i*inner]) - top)
-			}
-			for i := range n {
-				dst[at+i*inner] = write(math.Exp(read(x[at+i*inner])-top) / sum)
-			}
-		}
-		return nil
-	}
+		return 0
+	})
 }

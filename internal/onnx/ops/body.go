@@ -11,8 +11,20 @@ import (
 // around it is not among its inputs: the engine gives it.
 type Body struct {
 	In, Out []Value
+	// Declared are the types that the file has for the outputs, or nil.
+	Declared []*onnx.Type
 	// Index is the place among the Runners of the node's frame.
 	Index int
+}
+
+// hint returns what is known of output k, or what the file declares of it where
+// nothing is. It serves to shape what no pass of a loop made.
+func (b *Body) hint(k int) *onnx.Type {
+	t, d := &b.Out[k].Type, b.Declared[k]
+	if t.Ranked || d == nil || d.Of != onnx.TensorType || d.Elem != t.Elem {
+		return t
+	}
+	return d
 }
 
 // Runner runs a compiled subgraph. in and out are as long as Body.In and

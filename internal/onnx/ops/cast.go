@@ -2,24 +2,19 @@ package ops
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math"
-	"strconv"
 	"strings"
 
 	"onnxgate/internal/fault"
-	"onnxgate/internal/onnx"
 	"onnxgate/internal/tensor"
 )
 
 // castOps changes element types.
 var castOps = []Operator{
 	{"", "Cast", 1, one, one, parseCast},
+	{"", "CastLike", 15, two, one, parseCastLike},
 }
 
-// parseCast reads Cast (ai.onnx 1, 6, 9, 19). saturate and round_mode concern
-// only float8 types, which the engine does not hold.
+// parseCast reads Cast (ai.onnx 1, 6, 9, 13, 19, 21, 23, 24, 25, 28).
 func parseCast(n *Node) Kernel {
 	n.Need("to")
 	var to tensor.DType
@@ -28,6 +23,19 @@ func parseCast(n *Node) Kernel {
 	} else if v := n.Int("to", 0); v > 0 && v < 255 {
 		to = tensor.DType(v)
 	}
+	if !to.Valid() {
+		n.Failf("attribute \"to\" asks for an element type that is not supported")
+	}
+	return castTo(n, to)
+}
+
+// parseCastLike reads CastLike (ai.onnx 15, 19, 21, 23, 24, 25), which takes the
+// type of input 1 and not its value.
+func parseCastLike(n *Node) Kernel { return castTo(n, n.Elem(1, anyElem...)) }
+
+// castTo reads what Cast and CastLike have in common. saturate and round_mode
+// concern only float8 types, which the engine does not hold.
+func castTo(n *Node, to tensor.DType) Kernel {
 	if n.Version >= 19 {
 		n.Int("saturate", 1)
 	}
@@ -35,9 +43,6 @@ func parseCast(n *Node) Kernel {
 		n.String("round_mode", "up")
 	}
 	from := n.Elem(0, anyElem...)
-	if !to.Valid() {
-		n.Failf("attribute \"to\" asks for an element type that is not supported")
-	}
 	if n.err != nil {
 		return nil
 	}
@@ -68,108 +73,164 @@ func dtypeNamed(name string) tensor.DType {
 	return tensor.Undefined
 }
 
+// castKernel returns the kernel for two different types.
 func castKernel(from, to tensor.DType) Kernel {
-	switch to {
-	case tensor.Float32:
-		return castTo(from, floatOf[float32])
-	case tensor.Float64:
-		return castTo(from, floatOf[float64])
-	case tensor.Half:
-		return castTo(from, halfOf)
-	case tensor.Int8:
-		return castTo(from, intOf[int8])
-	case tensor.Int16:
-		return castTo(from, intOf[int16])
-	case tensor.Int32:
-		return castTo(from, intOf[int32])
-	case tensor.Int64:
-		return castTo(from, intOf[int64])
-	case tensor.Uint8:
-		return castTo(from, intOf[uint8])
-	case tensor.Uint16:
-		return castTo(from, intOf[uint16])
-	case tensor.Uint32:
-		return castTo(from, intOf[uint32])
-	case tensor.Uint64:
-		return castTo(from, intOf[uint64])
-	case tensor.Bool:
-		return castTo(from, boolOf)
-	case tensor.String:
-		return castTo(from, stringOf)
-	case tensor.Undefined:
-	}
-	return nil
-}
-
-// scalar is an element on its way from one type to another: a signed or
-// unsigned integer, a float, or text, so that no value is rounded twice.
-type scalar struct {
-	kind scalarKind
-	i    int64
-	u    uint64
-	f    float64
-	s    string
-}
-
-type scalarKind uint8
-
-const (
-	signed scalarKind = iota
-	unsigned
-	floatingPoint
-	text
-)
-
-func castTo[D tensor.Element](from tensor.DType, conv func(*scalar) (D, error)) Kernel {
 	switch from {
 	case tensor.Float32:
-		return cast(func(v float32) scalar { return scalar{kind: floatingPoint, f: float64(v)} }, conv)
+		return castReals[float32](to)
 	case tensor.Float64:
-		return cast(func(v float64) scalar { return scalar{kind: floatingPoint, f: v} }, conv)
-	case tensor.Half:
-		return cast(func(v tensor.Float16) scalar { return scalar{kind: floatingPoint, f: float64(fromHalf(v))} }, conv)
+		return castReals[float64](to)
 	case tensor.Int8:
-		return cast(fromSigned[int8], conv)
+		return castInts(to, fromSigned[int8])
 	case tensor.Int16:
-		return cast(fromSigned[int16], conv)
+		return castInts(to, fromSigned[int16])
 	case tensor.Int32:
-		return cast(fromSigned[int32], conv)
+		return castInts(to, fromSigned[int32])
 	case tensor.Int64:
-		return cast(fromSigned[int64], conv)
+		return castInts(to, fromSigned[int64])
 	case tensor.Uint8:
-		return cast(fromUnsigned[uint8], conv)
+		return castInts(to, fromUnsigned[uint8])
 	case tensor.Uint16:
-		return cast(fromUnsigned[uint16], conv)
+		return castInts(to, fromUnsigned[uint16])
 	case tensor.Uint32:
-		return cast(fromUnsigned[uint32], conv)
+		return castInts(to, fromUnsigned[uint32])
 	case tensor.Uint64:
-		return cast(fromUnsigned[uint64], conv)
+		return castInts(to, fromUnsigned[uint64])
+	case tensor.Half:
+		return castOthers(to, func(v tensor.Float16) scalar { return scalar{kind: floatingPoint, f: float64(fromHalf(v))} })
 	case tensor.Bool:
-		return cast(fromBool, conv)
+		return castOthers(to, fromBool)
 	case tensor.String:
-		return cast(func(v string) scalar { return scalar{kind: text, s: v} }, conv)
+		return castOthers(to, func(v string) scalar { return scalar{kind: text, s: v} })
 	case tensor.Undefined:
 	}
 	return nil
 }
 
-func fromSigned[T int8 | int16 | int32 | int64](v T) scalar {
-	return scalar{kind: signed, i: int64(v)}
-}
-
-func fromUnsigned[T uint8 | uint16 | uint32 | uint64](v T) scalar {
-	return scalar{kind: unsigned, u: uint64(v)}
-}
-
-func fromBool(v bool) scalar {
-	if v {
-		return scalar{kind: signed, i: 1}
+// castReals and castInts return the kernels between the numbers of Go.
+func castReals[S floating](to tensor.DType) Kernel {
+	switch to {
+	case tensor.Float32:
+		return pointwise(convert[S, float32])
+	case tensor.Float64:
+		return pointwise(convert[S, float64])
+	case tensor.Int8:
+		return pointwise(truncate[S, int8])
+	case tensor.Int16:
+		return pointwise(truncate[S, int16])
+	case tensor.Int32:
+		return pointwise(truncate[S, int32])
+	case tensor.Int64:
+		return pointwise(truncate[S, int64])
+	case tensor.Uint8:
+		return pointwise(truncate[S, uint8])
+	case tensor.Uint16:
+		return pointwise(truncate[S, uint16])
+	case tensor.Uint32:
+		return pointwise(truncate[S, uint32])
+	case tensor.Uint64:
+		return pointwise(truncate[S, uint64])
+	case tensor.Half, tensor.Bool, tensor.String, tensor.Undefined:
 	}
-	return scalar{}
+	return castToOthers(to, func(v S) scalar { return scalar{kind: floatingPoint, f: float64(v)} })
 }
 
-// cast converts element by element. It is not the fast path of any model: what
-// exporters cast is a label per row.
+func castInts[S integer](to tensor.DType, read func(S) scalar) Kernel {
+	switch to {
+	case tensor.Float32:
+		return pointwise(convert[S, float32])
+	case tensor.Float64:
+		return pointwise(convert[S, float64])
+	case tensor.Int8:
+		return pointwise(convert[S, int8])
+	case tensor.Int16:
+		return pointwise(convert[S, int16])
+	case tensor.Int32:
+		return pointwise(convert[S, int32])
+	case tensor.Int64:
+		return pointwise(convert[S, int64])
+	case tensor.Uint8:
+		return pointwise(convert[S, uint8])
+	case tensor.Uint16:
+		return pointwise(convert[S, uint16])
+	case tensor.Uint32:
+		return pointwise(convert[S, uint32])
+	case tensor.Uint64:
+		return pointwise(convert[S, uint64])
+	case tensor.Half, tensor.Bool, tensor.String, tensor.Undefined:
+	}
+	return castToOthers(to, read)
+}
+
+// castOthers returns the kernels from what is no number of Go.
+func castOthers[S tensor.Element](to tensor.DType, read func(S) scalar) Kernel {
+	switch to {
+	case tensor.Float32:
+		return cast(read, floatOf[float32])
+	case tensor.Float64:
+		return cast(read, floatOf[float64])
+	case tensor.Int8:
+		return cast(read, intOf[int8])
+	case tensor.Int16:
+		return cast(read, intOf[int16])
+	case tensor.Int32:
+		return cast(read, intOf[int32])
+	case tensor.Int64:
+		return cast(read, intOf[int64])
+	case tensor.Uint8:
+		return cast(read, intOf[uint8])
+	case tensor.Uint16:
+		return cast(read, intOf[uint16])
+	case tensor.Uint32:
+		return cast(read, intOf[uint32])
+	case tensor.Uint64:
+		return cast(read, intOf[uint64])
+	case tensor.Half, tensor.Bool, tensor.String, tensor.Undefined:
+	}
+	return castToOthers(to, read)
+}
+
+// castToOthers returns the kernels to what is no number of Go.
+func castToOthers[S tensor.Element](to tensor.DType, read func(S) scalar) Kernel {
+	switch to { //nolint:exhaustive // the numbers are in the callers
+	case tensor.Half:
+		return cast(read, halfOf)
+	case tensor.Bool:
+		return cast(read, boolOf)
+	case tensor.String:
+		return castToText(cast(read, stringOf))
+	}
+	return nil
+}
+
+// convert rounds integers to the nearest float, and takes the low bits of those
+// that are too large for another integer.
+func convert[S, D number](dst []D, x []S) {
+	for i, v := range x {
+		dst[i] = D(v)
+	}
+}
+
+func truncate[S floating, D integer](dst []D, x []S) {
+	for i, v := range x {
+		dst[i] = fromReal[D](float64(v))
+	}
+}
+
+// textBytes is what the text of a number takes at most, beside its header.
+const textBytes = 24
+
+// castToText counts the memory of text before it is made.
+func castToText(k Kernel) Kernel {
+	return func(ctx context.Context, f *Frame) error {
+		if err := f.charge(tensor.Uint8, tensor.Shape{f.In(0).Len(), textBytes}); err != nil {
+			return err
+		}
+		return k(ctx, f)
+	}
+}
+
+// cast converts element by element.
 func cast[S, D tensor.Element](read func(S) scalar, conv func(*scalar) (D, error)) Kernel {
 	return func(ctx context.Context, f *Frame) error {
 		src := Input[S](f, 0)
@@ -188,119 +249,4 @@ func cast[S, D tensor.Element](read func(S) scalar, conv func(*scalar) (D, error
 		}
 		return nil
 	}
-}
-
-func floatOf[T floating](v *scalar) (T, error) {
-	switch v.kind {
-	case signed:
-		return T(v.i), nil
-	case unsigned:
-		return T(v.u), nil
-	case floatingPoint:
-		return T(v.f), nil
-	case text:
-	}
-	bits := 64
-	if _, single := any(T(0)).(float32); single {
-		bits = 32
-	}
-	x, err := strconv.ParseFloat(strings.TrimSpace(v.s), bits)
-	if err != nil {
-		return 0, notANumber(v.s)
-	}
-	return T(x), nil
-}
-
-func notANumber(s string) error {
-	return fmt.Errorf("%s cannot be read as a number", onnx.Quote(s))
-}
-
-func halfOf(v *scalar) (tensor.Float16, error) {
-	x, err := floatOf[float32](v)
-	return toHalf(x), err
-}
-
-// intOf converts to an integer. ONNX leaves open what becomes of floats out of
-// range; here they do what ONNX Runtime's do on x86: NaN and what is out of
-// range of int64 become its least value, and narrower types take the low bits.
-func intOf[T integer](v *scalar) (T, error) {
-	switch v.kind {
-	case signed:
-		return T(v.i), nil
-	case unsigned:
-		return T(v.u), nil
-	case floatingPoint:
-		return fromReal[T](v.f), nil
-	case text:
-	}
-	s := strings.TrimSpace(v.s)
-	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return T(i), nil
-	}
-	if u, err := strconv.ParseUint(s, 10, 64); err == nil {
-		return T(u), nil
-	}
-	x, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
-		return 0, notANumber(v.s)
-	}
-	return fromReal[T](x), nil
-}
-
-func fromReal[T integer](x float64) T {
-	const two63 = 1 << 63
-	switch _, isUint64 := any(T(0)).(uint64); {
-	case x >= -two63 && x < two63:
-		i := int64(x)
-		if _, isInt32 := any(T(0)).(int32); isInt32 && int64(int32(i)) != i { //nolint:gosec // the comparison is the range check
-			i = math.MinInt32
-		}
-		return T(i)
-	case isUint64 && x >= two63 && x < 2*two63:
-		return T(uint64(x))
-	}
-	least := int64(math.MinInt64)
-	if _, isInt32 := any(T(0)).(int32); isInt32 {
-		least = math.MinInt32
-	}
-	return T(least)
-}
-
-func boolOf(v *scalar) (bool, error) {
-	switch v.kind {
-	case signed:
-		return v.i != 0, nil
-	case unsigned:
-		return v.u != 0, nil
-	case floatingPoint:
-		return v.f != 0, nil
-	case text:
-	}
-	x, err := strconv.ParseFloat(strings.TrimSpace(v.s), 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return false, notANumber(v.s)
-	}
-	return x != 0, nil
-}
-
-// stringOf writes numbers as ONNX Runtime does: floats with up to eight digits.
-func stringOf(v *scalar) (string, error) {
-	switch v.kind {
-	case signed:
-		return strconv.FormatInt(v.i, 10), nil
-	case unsigned:
-		return strconv.FormatUint(v.u, 10), nil
-	case text:
-		return v.s, nil
-	case floatingPoint:
-	}
-	switch {
-	case math.IsNaN(v.f):
-		return "NaN", nil
-	case math.IsInf(v.f, 1):
-		return "INF", nil
-	case math.IsInf(v.f, -1):
-		return "-INF", nil
-	}
-	return strconv.FormatFloat(v.f, 'g', 8, 64), nil
 }

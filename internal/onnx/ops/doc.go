@@ -36,6 +36,15 @@
 // names of its columns; an operator that takes a sequence of maps is given a
 // list in its place.
 //
+// # Subgraphs
+//
+// The parse function of an operator with a graph attribute calls Node.Body with
+// what it knows of the graph's inputs, and gets what is known of its outputs.
+// The kernel runs the Body on tensors of its choice: inputs of the node,
+// outputs, scratch, elements of lists. What the graph captures of the graphs
+// around it is the engine's business. Budget.passes keeps what a loop takes
+// from adding up, and Budget.holding tells it what outlives a pass.
+//
 // The parse function refuses what does not fit; what depends on the extents of
 // a run is refused by the kernel, as fault.Content. Sticky errors keep parse
 // functions straight: Node's accessors remember the first thing that is wrong,

@@ -155,7 +155,7 @@ func encode(n *Node, e encoding) Kernel {
 	if n.err != nil {
 		return nil
 	}
-	find := finderOf(n, &e)
+	find := keyFinderOf(n, &e)
 	if n.err != nil {
 		return nil
 	}
@@ -175,11 +175,11 @@ func encode(n *Node, e encoding) Kernel {
 	}
 }
 
-// finder writes for each element of input 0 the position of the key that
+// keyFinder writes for each element of input 0 the position of the key that
 // equals it, or how many keys there are.
-type finder func(ctx context.Context, f *Frame, at []int32) error
+type keyFinder func(ctx context.Context, f *Frame, at []int32) error
 
-func finderOf(n *Node, e *encoding) finder {
+func keyFinderOf(n *Node, e *encoding) keyFinder {
 	d := n.Elem(0, e.keys.DType())
 	switch d { //nolint:exhaustive // the others are refused
 	case tensor.String:
@@ -199,7 +199,7 @@ func finderOf(n *Node, e *encoding) finder {
 	return nil
 }
 
-func find[K tensor.Element](e *encoding) finder {
+func find[K tensor.Element](e *encoding) keyFinder {
 	keys := tensor.Of[K](e.keys)
 	unknown := int32(len(keys)) //nolint:gosec // a file holds fewer
 	nan, positions := unknown, make(map[K]int32, len(keys))
@@ -326,7 +326,7 @@ func positionsOf[K comparable](categories []K) map[K]int32 {
 	return positions
 }
 
-func categoryOf(d tensor.DType, names map[string]int32, numbers map[int64]int32) finder {
+func categoryOf(d tensor.DType, names map[string]int32, numbers map[int64]int32) keyFinder {
 	switch d { //nolint:exhaustive // the parse function allows no other
 	case tensor.String:
 		return locate(names, func(x string) (string, bool) { return x, true })
@@ -350,7 +350,7 @@ func truncated[F floating](x F) (int64, bool) {
 }
 
 // locate writes the position of each element of input 0, -1 when it has none.
-func locate[T tensor.Element, K comparable](positions map[K]int32, key func(T) (K, bool)) finder {
+func locate[T tensor.Element, K comparable](positions map[K]int32, key func(T) (K, bool)) keyFinder {
 	return func(ctx context.Context, f *Frame, at []int32) error {
 		for i, x := range Input[T](f, 0) {
 			if err := poll(ctx, i); err != nil {

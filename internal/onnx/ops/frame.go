@@ -14,12 +14,13 @@ type Kernel func(ctx context.Context, f *Frame) error
 
 // Frame is the memory of one node in one run.
 type Frame struct {
-	in, out []*tensor.Tensor
-	scratch []tensor.Tensor
-	budget  *Budget
-	dims    []int
+	in, out   []*tensor.Tensor
+	scratch   []tensor.Tensor
+	budget    *Budget
+	dims      []int
+	stretched []stretchAxis // of the inputs that are broadcast
 
-	bodies    []Runner
+	bodies    []Runner // of the node's subgraphs
 	bodyPorts []*tensor.Tensor
 }
 

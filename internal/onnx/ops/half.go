@@ -42,3 +42,16 @@ func toHalf(x float32) tensor.Float16 {
 	rounded := abs + 0xfff + (abs >> 13 & 1)
 	return sign | tensor.Float16((rounded-(127-15)<<23)>>13)
 }
+
+// halfFromReal is toHalf for a float64, which it rounds once: the float32 in
+// between is rounded to odd, so that no tie is made that was none.
+func halfFromReal(x float64) tensor.Float16 {
+	y := float32(x)
+	if back := float64(y); back != x && !math.IsNaN(x) && !math.IsInf(back, 0) {
+		if math.Abs(back) > math.Abs(x) {
+			y = math.Nextafter32(y, 0)
+		}
+		y = math.Float32frombits(math.Float32bits(y) | 1)
+	}
+	return toHalf(y)
+}

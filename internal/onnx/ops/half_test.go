@@ -68,3 +68,35 @@ func TestHalvesAreRoundedToTheNearestEven(t *testing.T) {
 		}
 	}
 }
+
+// A double is rounded once: what is a hair off the middle between two halves
+// goes to its own side, although float32 cannot tell it from the middle.
+func TestDoublesAreRoundedToHalvesOnce(t *testing.T) {
+	for bits := range 0x7bff {
+		low, high := value(tensor.Float16(bits)), value(tensor.Float16(bits+1))
+		middle := (low + high) / 2
+		for x, want := range map[float64]tensor.Float16{
+			middle:                              tensor.Float16(bits + bits&1),
+			middle * (1 - 0x1p-50):              tensor.Float16(bits),
+			middle * (1 + 0x1p-50):              tensor.Float16(bits + 1),
+			math.Nextafter(middle, math.Inf(1)): tensor.Float16(bits + 1),
+		} {
+			if got := halfFromReal(x); got != want {
+				t.Fatalf("%v became %#04x, want %#04x", x, got, want)
+			}
+			if got := halfFromReal(-x); got != want|0x8000 {
+				t.Fatalf("%v became %#04x, want %#04x", -x, got, want|0x8000)
+			}
+		}
+	}
+	for x, want := range map[float64]tensor.Float16{
+		0: 0, 1e300: 0x7c00, math.Inf(1): 0x7c00, 65519.9999999999: 0x7bff, 65520: 0x7c00, 1e-300: 0,
+	} {
+		if got := halfFromReal(x); got != want {
+			t.Errorf("%v became %#04x, want %#04x", x, got, want)
+		}
+	}
+	if got := halfFromReal(math.NaN()); value(got) == value(got) {
+		t.Errorf("NaN became %#04x", got)
+	}
+}

@@ -17,7 +17,7 @@ var linearOps = []Operator{
 
 // linear is a row of coefficients for each output, with intercepts.
 type linear struct {
-	comparison
+	likeness
 	intercepts []float32
 	outputs    int
 	transform  tree.Transform
@@ -44,7 +44,7 @@ func parseLinear(n *Node, outputs int) *linear {
 	if len(l.intercepts) == 0 {
 		l.intercepts = make([]float32, outputs)
 	}
-	l.comparison = newComparison(n, vectors.Kernel{Kind: vectors.Linear}, coefficients, outputs)
+	l.likeness = newLikeness(n, vectors.Kernel{Kind: vectors.Linear}, coefficients, outputs)
 	return l
 }
 

@@ -185,7 +185,7 @@ func (l *loop) finish(f *Frame, in []*tensor.Tensor, passes int64) error {
 	}
 	for k := range l.elements {
 		at := len(l.states) + k
-		if err := nothing(f, at, &l.body.Out[1+at].Type, 0); err != nil {
+		if err := nothing(f, at, l.body.hint(1+at), 0); err != nil {
 			return err
 		}
 	}

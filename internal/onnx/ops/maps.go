@@ -30,26 +30,26 @@ func parseDictVectorizer(n *Node) Kernel {
 	n.SetOut(0, onnx.TensorOf(value, tensor.Dim{Size: 1}, tensor.Dim{Size: max(len(numbers), len(names))}))
 	switch value { //nolint:exhaustive // the others are refused
 	case tensor.Float32:
-		return vectorizeAs[float32](numbers, names)
+		return rowOfMapAs[float32](numbers, names)
 	case tensor.Float64:
-		return vectorizeAs[float64](numbers, names)
+		return rowOfMapAs[float64](numbers, names)
 	case tensor.Int64:
-		return vectorizeAs[int64](numbers, names)
+		return rowOfMapAs[int64](numbers, names)
 	case tensor.String:
-		return vectorizeAs[string](numbers, names)
+		return rowOfMapAs[string](numbers, names)
 	}
 	n.Failf("the values of its input are of %v; they must be float32, float64, int64 or strings", value)
 	return nil
 }
 
-func vectorizeAs[V tensor.Element](numbers []int64, names []string) Kernel {
+func rowOfMapAs[V tensor.Element](numbers []int64, names []string) Kernel {
 	if len(names) > 0 {
-		return vectorize[string, V](names)
+		return rowOfMap[string, V](names)
 	}
-	return vectorize[int64, V](numbers)
+	return rowOfMap[int64, V](numbers)
 }
 
-func vectorize[K int64 | string, V tensor.Element](vocabulary []K) Kernel {
+func rowOfMap[K int64 | string, V tensor.Element](vocabulary []K) Kernel {
 	last := make(map[K]int32, len(vocabulary))
 	before := make([]int32, len(vocabulary)) // where the same key stands before, or -1
 	for i, k := range vocabulary {

@@ -41,8 +41,8 @@ func typeOf(x *tensor.Tensor) onnx.Type {
 	return onnx.UnrankedTensor(x.DType())
 }
 
-// run parses a node of ai.onnx.ml and runs it.
-func run(ctx context.Context, op string, version int64, attributes []onnx.Attribute, in ...*tensor.Tensor) ([]*tensor.Tensor, error) {
+// runML parses a node of ai.onnx.ml and runs it.
+func runML(ctx context.Context, op string, version int64, attributes []onnx.Attribute, in ...*tensor.Tensor) ([]*tensor.Tensor, error) {
 	o := NewIndex().Find(ML, op, version)
 	values, out := make([]Value, len(in)), make([]*tensor.Tensor, o.out.most)
 	for i, x := range in {
@@ -75,7 +75,7 @@ func TestMapsBecomeRowsInTheOrderOfTheirKeys(t *testing.T) {
 			"[0.f 0.f  7 0.f 0.f 12 0.f 0.f 0.f -3.5]",
 		},
 	} {
-		out, err := run(t.Context(), "CastMap", 1, c.attributes, texts)
+		out, err := runML(t.Context(), "CastMap", 1, c.attributes, texts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestMapsBecomeRowsInTheOrderOfTheirKeys(t *testing.T) {
 		}
 	}
 	names := mapOf(t, []int64{3, -1}, "three", "none")
-	out, err := run(t.Context(), "DictVectorizer", 1, []onnx.Attribute{onnxtest.Ints("int64_vocabulary", 1, 3, 3)}, names)
+	out, err := runML(t.Context(), "DictVectorizer", 1, []onnx.Attribute{onnxtest.Ints("int64_vocabulary", 1, 3, 3)}, names)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestWhatDoesNotFitIsRefused(t *testing.T) {
 		"prob_a alone":                     {"SVMClassifier", 1, with(classifier, onnxtest.Floats("prob_a", 1)), row, "prob_b"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := run(t.Context(), c.op, c.version, c.attributes, c.in)
+			_, err := runML(t.Context(), c.op, c.version, c.attributes, c.in)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)
 			}

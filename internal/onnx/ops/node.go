@@ -28,12 +28,16 @@ type Node struct {
 	Version int64
 	// In are the inputs, as many as the model gives.
 	In []Value
+	// Outs is how many outputs the model names.
+	Outs int
 	// Out are the outputs: as many as the parse function sets.
 	Out []Value
 	// Trees is what the tree ensembles of the model share, or nil.
 	Trees *tree.Budget
 	// Compile compiles a subgraph of the node; see Body.
 	Compile func(g *onnx.Graph, in []Value) (*Body, error)
+	// Patterns is what the regular expressions of the model share, or nil.
+	Patterns *Patterns
 
 	attributes []onnx.Attribute
 	read       []bool

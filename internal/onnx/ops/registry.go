@@ -9,6 +9,10 @@ import (
 // ML is the domain of the classical operators.
 const ML = "ai.onnx.ml"
 
+// Microsoft is the domain of ONNX Runtime's own operators, of which exporters
+// use a few.
+const Microsoft = "com.microsoft"
+
 // span is the range of a node's inputs or outputs; most is variadic for any
 // number.
 type span struct{ least, most int }
@@ -33,13 +37,14 @@ type Operator struct {
 
 // newest is the newest version of each domain whose operators were read when
 // the table was written. A version above it may change what an operator means.
-var newest = map[string]int64{"": 28, ML: 5}
+var newest = map[string]int64{"": 28, ML: 5, Microsoft: 1}
 
 // table is the operators. Each family has its rows in its own file.
 var table = slices.Concat(
 	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
+	compareOps, variadicOps, unaryOps, softmaxOps, clipOps, dropoutOps, bitOps,
 	featureOps, linearOps, treeOps, encodeOps, imputeOps, svmOps, mapOps,
-	controlOps, sequenceOps,
+	textOps, microsoftOps, controlOps, sequenceOps,
 )
 
 // Operators returns every operator, by domain, name and version.
@@ -109,6 +114,7 @@ func (op *Operator) Parse(n *Node, outs int) (Kernel, error) {
 	if err := op.out.check("output", outs); err != nil {
 		return nil, err
 	}
+	n.Outs = outs
 	k := op.parse(n)
 	if err := n.finish(); err != nil {
 		return nil, err

@@ -169,7 +169,7 @@ func (w *sweep) finish() error {
 			return nil
 		}
 		at := len(w.states) + k
-		elem := &w.body.Out[at].Type
+		elem := w.body.hint(at)
 		if err := nothing(w.f, at, elem, max(0, axisIn(w.outputs[k].axis, len(elem.Dims)+1))); err != nil {
 			return err
 		}
@@ -261,7 +261,7 @@ func (w *sweep) finishBatch() error {
 	for k := range w.f.out {
 		switch {
 		case k < len(w.states) && w.batches == 0:
-			if err := nothing(w.f, k, &w.body.Out[k].Type, 0); err != nil {
+			if err := nothing(w.f, k, w.body.hint(k), 0); err != nil {
 				return err
 			}
 		case k >= len(w.states) && !w.ready:
@@ -275,7 +275,7 @@ func (w *sweep) finishBatch() error {
 
 // zeros makes output k what a scan output of no slice is.
 func (w *sweep) zeros(k int) error {
-	elem := &w.body.Out[k].Type
+	elem := w.body.hint(k)
 	w.f.dims = append(w.f.dims[:0], w.batches, w.length)
 	for _, d := range elem.Dims {
 		w.f.dims = append(w.f.dims, max(0, d.Size))
@@ -301,7 +301,9 @@ func parseScan8(n *Node) Kernel {
 	if !ok {
 		return nil
 	}
-	s.inputs = directed(n, len(n.In)-1-states, "", "directions")
+	if s.inputs = directed(n, len(n.In)-1-states, "", "directions"); n.err != nil {
+		return nil
+	}
 	in := make([]Value, 0, len(n.In))
 	for k := range n.In[1:] {
 		v := (&scanned{}).sliceOf(n, 1+k) // one entry of the batch

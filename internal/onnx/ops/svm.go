@@ -19,7 +19,7 @@ var svmOps = []Operator{
 // compared with. A model without support vectors is linear, and its vectors
 // are its coefficients.
 type svm struct {
-	comparison
+	likeness
 	coefficients []float32
 	rho          []float32
 	transform    tree.Transform
@@ -46,7 +46,7 @@ func parseSVM(n *Node, supports, outputs int) *svm {
 		n.Failf("its %d numbers do not make %d vectors, or rho is empty", len(data), count)
 	}
 	if n.err == nil {
-		s.comparison = newComparison(n, kernel, data, count)
+		s.likeness = newLikeness(n, kernel, data, count)
 	}
 	return s
 }

@@ -9,17 +9,17 @@ import (
 	"onnxgate/internal/tensor"
 )
 
-// comparison compares each row of input 0 with vectors that a model holds.
-type comparison struct {
+// likeness compares each row of input 0 with vectors that a model holds.
+type likeness struct {
 	vectors *vectors.Set
 	read    reader[float32]
 	values  int // scratch: how some rows compare
 }
 
-// newComparison returns the comparison with count vectors, which stand one
-// after the other in data.
-func newComparison(n *Node, kernel vectors.Kernel, data []float32, count int) comparison {
-	c := comparison{read: floats[float32](n, 0)}
+// newLikeness returns the likeness to count vectors, which stand one after the
+// other in data.
+func newLikeness(n *Node, kernel vectors.Kernel, data []float32, count int) likeness {
+	c := likeness{read: floats[float32](n, 0)}
 	if n.err != nil {
 		return c
 	}
@@ -32,7 +32,7 @@ func newComparison(n *Node, kernel vectors.Kernel, data []float32, count int) co
 }
 
 // rows returns how many rows an input has.
-func (c *comparison) rows(shape tensor.Shape) (int, error) {
+func (c *likeness) rows(shape tensor.Shape) (int, error) {
 	if len(shape) != 1 && len(shape) != 2 {
 		return 0, matrixFault(shape)
 	}
@@ -46,7 +46,7 @@ func (c *comparison) rows(shape tensor.Shape) (int, error) {
 
 // each calls row with how every row of input 0 compares: a value for each
 // vector, and some more without a meaning.
-func (c *comparison) each(ctx context.Context, f *Frame, rows int, row func(r int, values []float32) error) error {
+func (c *likeness) each(ctx context.Context, f *Frame, rows int, row func(r int, values []float32) error) error {
 	x, err := c.read(f)
 	if err != nil || rows == 0 {
 		return err

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -47,6 +48,7 @@ func TestTextIsReadAsNumbers(t *testing.T) {
 		{"", 0, 0, [2]bool{}},
 		{"seven", 0, 0, [2]bool{}},
 		{"1e999", 0, 0, [2]bool{}},
+		{strings.Repeat("1", 1<<10+1), 0, 0, [2]bool{}},
 	} {
 		s := scalar{kind: text, s: c.text}
 		i, err := intOf[int64](&s)

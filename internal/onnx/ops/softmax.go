@@ -1,0 +1,199 @@
+package ops
+
+import (
+	"context"
+	"math"
+
+	"onnxgate/internal/tensor"
+)
+
+// softmaxOps compares the elements of a lane with each other.
+var softmaxOps = []Operator{
+	{"", "Softmax", 1, one, one, lanewise(softmaxLane)},
+	{"", "LogSoftmax", 1, one, one, lanewise(logSoftmaxLane)},
+	{"", "Hardmax", 1, one, one, lanewise(hardmaxLane)},
+}
+
+// lanewise returns the parse function of Softmax, LogSoftmax and Hardmax
+// (ai.onnx 1, 11, 13). Before version 13 they treat their input as a matrix
+// whose columns begin at axis; from 13 on they work along axis alone.
+func lanewise(fn laneFunc) func(*Node) Kernel {
+	return func(n *Node) Kernel {
+		l := laneRule{matrix: n.Version < 13, fn: fn, exp: expInPlace32}
+		if l.matrix {
+			l.axis = n.Int("axis", 1)
+		} else {
+			l.axis = n.Int("axis", -1)
+		}
+		d := n.Elem(0, floatElem...)
+		if t := &n.In[0].Type; t.Ranked && !l.has(len(t.Dims)) {
+			n.Failf("axis %d is out of range for %d axes", l.axis, len(t.Dims))
+		}
+		if n.err != nil {
+			return nil
+		}
+		n.SetOut(0, n.In[0].Type)
+		switch d { //nolint:exhaustive // no other type is allowed above
+		case tensor.Float32:
+			return eachLane(n, l, takeReals[float32], putReals[float32])
+		case tensor.Float64:
+			l.exp = expInPlace
+			return eachLane(n, l, takeReals[float64], putReals[float64])
+		}
+		return eachLane(n, l, takeHalves, putHalves)
+	}
+}
+
+// laneFunc computes a lane in place. It raises e to each of many elements by
+// exp. A lane may be long enough to look at ctx.
+type laneFunc func(ctx context.Context, lane []float64, exp func([]float64)) error
+
+// laneRule says which elements belong together, and what becomes of them.
+type laneRule struct {
+	axis   int64
+	matrix bool
+	fn     laneFunc
+	exp    func([]float64)
+}
+
+func (l laneRule) has(rank int) bool {
+	return axisIn(l.axis, rank) >= 0 || l.matrix && l.axis == int64(rank)
+}
+
+// lanes returns the length of a lane and the distance between its elements.
+func (l laneRule) lanes(shape tensor.Shape) (n, inner int, err error) {
+	k := axisIn(l.axis, len(shape))
+	switch {
+	case !l.has(len(shape)):
+		return 0, 0, shapeFault("it has no such axis", shape)
+	case k < 0:
+		return 1, 1, nil
+	case l.matrix:
+		return product(shape[k:]), 1, nil
+	}
+	return shape[k], product(shape[k+1:]), nil
+}
+
+func eachLane[T tensor.Element](n *Node, l laneRule, take func([]float64, []T, int), put func([]T, []float64, int)) Kernel {
+	scratch := n.NeedScratch()
+	return func(ctx context.Context, f *Frame) error {
+		x := Input[T](f, 0)
+		n, inner, err := l.lanes(f.In(0).Shape())
+		if err != nil {
+			return err
+		}
+		dst, err := Output[T](f, 0, f.In(0).Shape()...)
+		if err != nil || len(dst) == 0 {
+			return err
+		}
+		lane, err := Scratch[float64](f, scratch, n)
+		if err != nil {
+			return err
+		}
+		work := 0
+		for outer := 0; outer < len(dst); outer += n * inner {
+			for at := outer; at < outer+inner; at++ {
+				take(lane, x[at:], inner)
+				if err := l.fn(ctx, lane, l.exp); err != nil {
+					return err
+				}
+				put(dst[at:], lane, inner)
+				if work += n; work >= chunk {
+					if work = 0; ctx.Err() != nil {
+						return ctx.Err()
+					}
+				}
+			}
+		}
+		return nil
+	}
+}
+
+// takeReals reads a lane whose elements are step apart; putReals writes it.
+func takeReals[T floating](lane []float64, x []T, step int) {
+	for i := range lane {
+		lane[i] = float64(x[i*step])
+	}
+}
+
+func putReals[T floating](dst []T, lane []float64, step int) {
+	for i, v := range lane {
+		dst[i*step] = T(v)
+	}
+}
+
+func takeHalves(lane []float64, x []tensor.Float16, step int) {
+	for i := range lane {
+		lane[i] = float64(fromHalf(x[i*step]))
+	}
+}
+
+func putHalves(dst []tensor.Float16, lane []float64, step int) {
+	for i, v := range lane {
+		dst[i*step] = halfFromReal(v)
+	}
+}
+
+// belowTop subtracts the largest element, so that no exponential overflows. All
+// are NaN when one is.
+func belowTop(lane []float64) {
+	top := math.Inf(-1)
+	for _, v := range lane {
+		if v > top || math.IsNaN(v) {
+			top = v
+		}
+	}
+	for i := range lane {
+		lane[i] -= top
+	}
+}
+
+func softmaxLane(ctx context.Context, lane []float64, exp func([]float64)) error {
+	belowTop(lane)
+	sum := 0.0
+	for at := 0; at < len(lane); at += chunk {
+		part := lane[at:min(at+chunk, len(lane))]
+		exp(part)
+		for _, v := range part {
+			sum += v
+		}
+		if len(lane) > chunk && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	share := 1 / sum
+	for i := range lane {
+		lane[i] *= share
+	}
+	return nil
+}
+
+func logSoftmaxLane(ctx context.Context, lane []float64, _ func([]float64)) error {
+	belowTop(lane)
+	sum := 0.0
+	for i, v := range lane {
+		if err := poll(ctx, i); err != nil {
+			return err
+		}
+		sum += math.Exp(v)
+	}
+	log := math.Log(sum)
+	for i := range lane {
+		lane[i] -= log
+	}
+	return nil
+}
+
+// hardmaxLane leaves 1 at the first of the largest elements. NaN counts as
+// larger than any number, as in ArgMax of NumPy.
+func hardmaxLane(_ context.Context, lane []float64, _ func([]float64)) error {
+	best := 0
+	for i, v := range lane {
+		if v > lane[best] || math.IsNaN(v) && !math.IsNaN(lane[best]) {
+			best = i
+		}
+	}
+	clear(lane)
+	lane[best] = 1
+	return nil
+}
