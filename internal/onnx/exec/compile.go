@@ -12,6 +12,11 @@ import (
 	"onnxgate/internal/tensor"
 )
 
+// packedMemory is how many bytes a model's constant matrices take beside their
+// initializers, so that they are in the order in which they are read. Those
+// that find no more are put in order in each run.
+const packedMemory = 32 << 20
+
 // Compile checks a model and returns its program. Its errors are
 // fault.Content.
 func Compile(m *onnx.Model, limits onnx.Limits) (*Program, error) {
@@ -19,7 +24,10 @@ func Compile(m *onnx.Model, limits onnx.Limits) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &shared{limits: limits.WithDefaults(), index: ops.NewIndex(), functions: functionsOf(m), warnings: warnings}
+	s := &shared{
+		limits: limits.WithDefaults(), index: ops.NewIndex(), functions: functionsOf(m), warnings: warnings,
+		packing: ops.Budget{Left: packedMemory},
+	}
 	if err := resolve(m, s.functions, s.index); err != nil {
 		return nil, err
 	}
@@ -42,6 +50,7 @@ type shared struct {
 	folded    int // bytes of folded constants
 	trees     tree.Budget
 	patterns  ops.Patterns
+	packing   ops.Budget
 }
 
 // maxWarnings keeps a file from making a log of its own.
@@ -298,7 +307,7 @@ func (c *compiler) parse(n *onnx.Node, s *step, in []ops.Value) (*ops.Node, erro
 	}
 	version := c.scope.opsets[n.Domain]
 	parsed := ops.NewNode(&bound, version, in)
-	parsed.Trees, parsed.Patterns = &c.trees, &c.patterns
+	parsed.Trees, parsed.Patterns, parsed.Packing = &c.trees, &c.patterns, &c.packing
 	parsed.Compile = func(g *onnx.Graph, in []ops.Value) (*ops.Body, error) {
 		made, compiled, err := c.subgraph(g, in)
 		if err == nil {

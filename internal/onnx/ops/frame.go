@@ -18,6 +18,7 @@ type Frame struct {
 	scratch   []tensor.Tensor
 	budget    *Budget
 	dims      []int
+	length    [1]int
 	stretched []stretchAxis // of the inputs that are broadcast
 
 	bodies    []Runner // of the node's subgraphs
@@ -59,8 +60,8 @@ func Scratch[T tensor.Element](f *Frame, i, n int) ([]T, error) {
 	if s := tensor.Of[T](&f.scratch[i]); n <= len(s) {
 		return s[:n], nil // what is there already is not counted again
 	}
-	f.dims = append(f.dims[:0], n)
-	if err := f.charge(tensor.DTypeOf[T](), f.dims); err != nil {
+	f.length[0] = n // not in dims, which a kernel may still need
+	if err := f.charge(tensor.DTypeOf[T](), f.length[:]); err != nil {
 		return nil, err
 	}
 	return tensor.Reset[T](&f.scratch[i], n), nil

@@ -36,6 +36,9 @@ type Node struct {
 	Trees *tree.Budget
 	// Compile compiles a subgraph of the node; see Body.
 	Compile func(g *onnx.Graph, in []Value) (*Body, error)
+	// Packing is how many bytes the model's constant matrices may still be
+	// packed into, or nil for none.
+	Packing *Budget
 	// Patterns is what the regular expressions of the model share, or nil.
 	Patterns *Patterns
 

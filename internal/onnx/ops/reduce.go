@@ -8,14 +8,20 @@ import (
 	"onnxgate/internal/tensor"
 )
 
-// reduceOps makes one element of many.
+// reduceOps finds the place of one element among many.
 var reduceOps = []Operator{
 	{"", "ArgMax", 1, one, one, parseArgMax},
+	{"", "ArgMin", 1, one, one, parseArgMin},
 }
 
-// parseArgMax reads ArgMax (ai.onnx 1, 11, 12).
-func parseArgMax(n *Node) Kernel {
-	r := argMax{axis: n.Int("axis", 0), keep: n.Int("keepdims", 1) != 0}
+// parseArgMax reads ArgMax (ai.onnx 1, 11, 12, 13).
+func parseArgMax(n *Node) Kernel { return parseArg(n, false) }
+
+// parseArgMin reads ArgMin (ai.onnx 1, 11, 12, 13).
+func parseArgMin(n *Node) Kernel { return parseArg(n, true) }
+
+func parseArg(n *Node, least bool) Kernel {
+	r := argExtreme{axis: n.Int("axis", 0), keep: n.Int("keepdims", 1) != 0, least: least}
 	if n.Version >= 12 {
 		r.last = n.Int("select_last_index", 0) != 0
 	}
@@ -25,41 +31,40 @@ func parseArgMax(n *Node) Kernel {
 	}
 	n.SetOut(0, r.outType(n))
 	switch d {
-	case tensor.Float32:
-		return argMaxOf(r, lessNumber[float32])
+	case tensor.Float32, tensor.Half:
+		r.wide = n.NeedScratch()
+		return argOf[float32](r)
 	case tensor.Float64:
-		return argMaxOf(r, lessNumber[float64])
-	case tensor.Half:
-		return argMaxOf(r, func(a, b tensor.Float16) bool { return fromHalf(a) < fromHalf(b) })
+		return argOf[float64](r)
 	case tensor.Int8:
-		return argMaxOf(r, lessNumber[int8])
+		return argOf[int8](r)
 	case tensor.Int16:
-		return argMaxOf(r, lessNumber[int16])
+		return argOf[int16](r)
 	case tensor.Int32:
-		return argMaxOf(r, lessNumber[int32])
+		return argOf[int32](r)
 	case tensor.Int64:
-		return argMaxOf(r, lessNumber[int64])
+		return argOf[int64](r)
 	case tensor.Uint8:
-		return argMaxOf(r, lessNumber[uint8])
+		return argOf[uint8](r)
 	case tensor.Uint16:
-		return argMaxOf(r, lessNumber[uint16])
+		return argOf[uint16](r)
 	case tensor.Uint32:
-		return argMaxOf(r, lessNumber[uint32])
+		return argOf[uint32](r)
 	case tensor.Uint64:
-		return argMaxOf(r, lessNumber[uint64])
+		return argOf[uint64](r)
 	case tensor.Bool, tensor.String, tensor.Undefined: // not allowed above
 	}
 	return nil
 }
 
-func lessNumber[T number](a, b T) bool { return a < b }
-
-type argMax struct {
-	axis       int64
-	keep, last bool
+// argExtreme is ArgMax, or with least ArgMin.
+type argExtreme struct {
+	axis              int64
+	keep, last, least bool
+	wide              int // scratch for float16 as float32
 }
 
-func (r argMax) outType(n *Node) onnx.Type {
+func (r argExtreme) outType(n *Node) onnx.Type {
 	t := &n.In[0].Type
 	if !t.Ranked {
 		return onnx.UnrankedTensor(tensor.Int64)
@@ -78,7 +83,11 @@ func (r argMax) outType(n *Node) onnx.Type {
 	return onnx.TensorOf(tensor.Int64, dims...)
 }
 
-func argMaxOf[T tensor.Element](r argMax, less func(a, b T) bool) Kernel {
+func argOf[T number](r argExtreme) Kernel {
+	place := greatestAt[T]
+	if r.least {
+		place = leastAt[T]
+	}
 	return func(ctx context.Context, f *Frame) error {
 		shape := f.In(0).Shape()
 		k := axisIn(r.axis, len(shape))
@@ -92,24 +101,43 @@ func argMaxOf[T tensor.Element](r argMax, less func(a, b T) bool) Kernel {
 			f.dims = slices.Delete(f.dims, k, k+1)
 		}
 		dst, err := Output[int64](f, 0, f.dims...)
+		if err != nil || len(dst) == 0 {
+			return err
+		}
+		x, err := widened[T](ctx, f, 0, r.wide)
 		if err != nil {
 			return err
 		}
-		x, n, inner := Input[T](f, 0), shape[k], product(shape[k+1:])
+		n, inner, work := shape[k], product(shape[k+1:]), 0
 		for o := range dst {
-			if err := poll(ctx, o); err != nil {
+			if err := watch(ctx, &work, n); err != nil {
 				return err
 			}
-			lane := x[o/inner*n*inner+o%inner:]
-			best := 0
-			for i := 1; i < n; i++ {
-				v, top := lane[i*inner], lane[best*inner]
-				if less(top, v) || r.last && !less(v, top) {
-					best = i
-				}
-			}
-			dst[o] = int64(best)
+			dst[o] = int64(place(x[o/inner*n*inner+o%inner:], n, inner, r.last))
 		}
 		return nil
 	}
+}
+
+// greatestAt returns the place of the greatest of n elements at a stride, the
+// last of equals or the first.
+func greatestAt[T number](x []T, n, stride int, last bool) int {
+	best, top := 0, x[0]
+	for i := 1; i < n; i++ {
+		if v := x[i*stride]; v > top || last && v == top {
+			best, top = i, v
+		}
+	}
+	return best
+}
+
+// leastAt is greatestAt for the least.
+func leastAt[T number](x []T, n, stride int, last bool) int {
+	best, top := 0, x[0]
+	for i := 1; i < n; i++ {
+		if v := x[i*stride]; v < top || last && v == top {
+			best, top = i, v
+		}
+	}
+	return best
 }

@@ -45,6 +45,7 @@ var table = slices.Concat(
 	compareOps, variadicOps, unaryOps, softmaxOps, clipOps, dropoutOps, bitOps,
 	featureOps, linearOps, treeOps, encodeOps, imputeOps, svmOps, mapOps,
 	textOps, microsoftOps, controlOps, sequenceOps,
+	reductionOps, matrixOps, einsumOps, normalizationOps, windowOps,
 )
 
 // Operators returns every operator, by domain, name and version.

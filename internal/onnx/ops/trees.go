@@ -162,12 +162,12 @@ func scoresIn[C floating](read reader[C], run func(context.Context, []C, int, []
 		if err := run(ctx, x, rows, tmp, winners); err != nil {
 			return err
 		}
-		return rounded(f, out, rows, width, tmp, to)
+		return putScores(f, out, rows, width, tmp, to)
 	}
 }
 
-// rounded writes scores to output out, of float32 or of halves.
-func rounded[C floating](f *Frame, out, rows, width int, scores []C, to tensor.DType) error {
+// putScores writes scores to output out, of float32 or of halves.
+func putScores[C floating](f *Frame, out, rows, width int, scores []C, to tensor.DType) error {
 	if to == tensor.Half {
 		dst, err := Output[tensor.Float16](f, out, rows, width)
 		for i := range dst {

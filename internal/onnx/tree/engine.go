@@ -32,7 +32,7 @@ func newEngine[T float](f *forest, o *options) *engine[T] {
 	for _, h := range f.height {
 		steps += int(h)
 	}
-	e := &engine[T]{block: min(max(1<<18/steps, 1), maxBlock)}
+	e := &engine[T]{block: min(max(lookSteps/steps, 1), maxBlock)}
 	if len(f.members) > maxMembers {
 		e.layout = newWalks[T](f, o, finish)
 		return e
@@ -51,7 +51,10 @@ func newEngine[T float](f *forest, o *options) *engine[T] {
 }
 
 const (
-	maxBlock = 256
+	maxBlock = 1024
+	// lookSteps are taken between two looks at the context at most: some ten
+	// milliseconds.
+	lookSteps = 1 << 23
 	// maxMembers bounds the members of a forest that becomes more than itself:
 	// the other layouts take some dozen times the memory of a set.
 	maxMembers = 1 << 15

@@ -108,7 +108,7 @@ func refuse(format string, args ...any) error {
 
 // place narrows a number that a limit of this package, or its layout, keeps
 // below 2^32.
-func place[I int | int32 | uint64 | step](i I) uint32 {
+func place[I int | int32 | uint64](i I) uint32 {
 	return uint32(i)
 }
 

@@ -112,6 +112,7 @@ type stepWriter[T float] struct {
 	known  []bool
 	most   int32 // steps that one branch takes
 	stack  []stepJob
+	next   []stepJob
 }
 
 // stepJob is a place that is to lead to a node of the forest.
@@ -137,7 +138,15 @@ func (w *stepWriter[T]) tree(root int32) uint32 {
 	for len(w.stack) > 0 {
 		j := w.stack[len(w.stack)-1]
 		w.stack = w.stack[:len(w.stack)-1]
+		below := len(w.stack)
 		w.put(j.at, j.to)
+		// The places below come right behind: two levels share a cache line.
+		next := append(w.next[:0], w.stack[below:]...)
+		w.stack = w.stack[:below]
+		for _, j := range next {
+			w.put(j.at, j.to)
+		}
+		w.next = next
 	}
 	return at
 }
@@ -148,7 +157,7 @@ func (w *stepWriter[T]) put(at uint32, to int32) {
 		n := &w.f.nodes[to]
 		if n.mode == Leaf {
 			// No cell is above the highest, so the walk stays here.
-			w.s.nodes[at] = 1<<w.s.shift - 1<<32 | step(at)
+			w.s.nodes[at] = step(at)<<32 | 1<<(w.s.shift-gap) - 1
 			w.s.leaf[at] = w.number[to]
 			return
 		}
@@ -159,7 +168,7 @@ func (w *stepWriter[T]) put(at uint32, to int32) {
 		slot, answer, turns := w.plan.turns(w.f, n)
 		if len(turns) > 0 {
 			w.most = max(w.most, index(bits.Len(uint(len(turns)))))
-			w.s.nodes[at] = w.search(n, step(place(slot))<<w.s.shift, answer, turns)
+			w.s.nodes[at] = w.search(n, step(place(slot)<<(w.s.shift&31)), answer, turns)
 			w.first[to], w.known[to] = w.s.nodes[at], true
 			return
 		}
@@ -176,7 +185,7 @@ func (w *stepWriter[T]) search(n *node, slot step, answer bool, turns []int) ste
 	pair := w.grow(2)
 	w.side(pair+1, n, slot, answer != (mid%2 == 0), turns[mid+1:])
 	w.side(pair, n, slot, answer, turns[:mid])
-	return slot | step(place(turns[mid]-1))<<32 | step(pair)
+	return step(pair)<<32 | slot | step(place(turns[mid]-1))
 }
 
 func (w *stepWriter[T]) side(at uint32, n *node, slot step, answer bool, turns []int) {

@@ -15,22 +15,34 @@ import (
 // two for an equality, a search for a set. A leaf leads to itself, so walks of
 // several trees or rows can go on together until the longest has ended.
 type steps[T float] struct {
-	slots []slot
-	shift uint // nodes[i]>>shift is the slot that node i asks for
-	nodes []step
-	leaf  []uint32 // of each node that is a leaf: its number
-	roots []uint32
-	depth []int32 // steps to the deepest leaf, at most, of each tree
-	tally *tally[T]
-	final *finisher[T]
-	pool  sync.Pool // *stepScratch
+	slots  []slot
+	shift  uint // the lower half of nodes[i]>>shift is the slot that node i asks for
+	nodes  []step
+	leaf   []uint32 // of each node that is a leaf: its number
+	votes  []T      // of each node that is a leaf: its vote, when there is one target
+	trees  []stepTree
+	parts  []int // ends of runs of trees that fit into a cache together
+	tally  *tally[T]
+	final  *finisher[T]
+	blocks int       // groups of rows that a call takes at a time, at most
+	pool   sync.Pool // *stepScratch
 }
 
-// step has, from its highest bit down: zero, a slot, a cell of the slot (the
-// three make 32 bits), and the place of the first neighbour. A word of a row
-// has the slot and the cell in the same bits and no place, so it exceeds the
-// step exactly when its cell is above the step's.
-type step uint64
+// stepTree is one tree: its root, how many steps its deepest leaf is away at
+// most, and how many usually are enough.
+type stepTree struct {
+	root         uint32
+	depth, usual int32
+}
+
+// step has the place of the first neighbour in its upper half and, in the lower
+// from its highest bit down, a zero, a slot, a gap of zeros, and a cell of the
+// slot. A word of a row is like the lower half, so it exceeds that of a step
+// exactly when its cell is above the step's. The gap lets a slot be found among
+// groups of lanes words by a shift alone.
+type step = uint64
+
+const gap = 3 // log2 of lanes
 
 // slot is one feature's cells as steps see them: NaN's last, or first.
 type slot struct {
@@ -51,16 +63,18 @@ func (s *slot) cell(x float64) int {
 }
 
 const (
-	stepRows    = 64 // rows that walk one tree after the other
-	lanes       = 4  // of them, those that walk side by side
-	stepTrees   = 32 // trees that one row walks side by side
-	stepsARound = 8  // between two looks whether all walks have ended
+	lanes      = 8  // rows that walk side by side
+	chunkRows  = 8  // groups of them that walk one tree after the other
+	stepTrees  = 32 // trees that one row walks side by side
+	partNodes  = 1 << 15
+	blockWords = 1 << 17 // of one call
+	maxBlocks  = maxBlock / lanes
 )
 
 // stepScratch is the working memory of one call.
 type stepScratch struct {
-	row    []step        // one row's words by slot
-	rows   [][lanes]step // words by slot of each group of rows
+	row    []uint32 // one row's words by slot
+	rows   []uint32 // words by group of rows, slot and lane
 	leaves []uint32
 }
 
@@ -68,26 +82,58 @@ type stepScratch struct {
 // not fit in 31 bits: nil.
 func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *steps[T] {
 	p := newStepPlan(f, all)
-	if p.bits+bits.Len(uint(len(p.slots))) > 31 {
+	if p.bits+gap+bits.Len(uint(len(p.slots))) > 31 {
 		return nil
 	}
 	leaves, number := f.leafNumbers()
-	s := &steps[T]{slots: p.slots, shift: uint(p.bits) + 32, tally: newTally[T](f, o, leaves), final: finish}
+	s := &steps[T]{slots: p.slots, shift: uint(p.bits) + gap, tally: newTally[T](f, o, leaves), final: finish}
 	w := stepWriter[T]{f: f, plan: p, s: s, number: number, first: make([]step, len(f.nodes)), known: make([]bool, len(f.nodes))}
 	places := len(f.nodes) // when every branch is one step
 	s.nodes, s.leaf = make([]step, 0, places), make([]uint32, 0, places)
 	for i, root := range f.roots {
-		s.roots = append(s.roots, w.tree(root))
-		s.depth = append(s.depth, f.height[i]*w.most)
+		from := len(s.nodes)
+		tree := stepTree{root: w.tree(root), depth: f.height[i] * w.most}
+		tree.usual = min(tree.depth, index(bits.Len(uint(len(s.nodes)-from)))+4)
+		s.trees = append(s.trees, tree)
+		if begin := s.part(len(s.parts) - 1); len(s.nodes)-int(s.trees[begin].root) > partNodes && begin < i {
+			s.parts = append(s.parts, i)
+		}
 	}
+	s.parts = append(s.parts, len(s.trees))
 	s.nodes, s.leaf = slices.Clip(s.nodes), slices.Clip(s.leaf)
-	trees, slots := len(s.roots), max(len(s.slots), 1)
+	s.votes = s.singleVotes()
+	trees, slots := len(s.trees), max(len(s.slots), 1)
+	s.blocks = min(max(blockWords/(slots*lanes), 1), maxBlocks)
 	s.pool.New = func() any {
 		return &stepScratch{
-			row: make([]step, slots), rows: make([][lanes]step, slots*stepRows/lanes), leaves: make([]uint32, max(trees, stepRows)),
+			row: make([]uint32, slots), rows: make([]uint32, slots*lanes*s.blocks),
+			leaves: make([]uint32, max((trees+stepTrees-1)/stepTrees*stepTrees, chunkRows*lanes)),
 		}
 	}
 	return s
+}
+
+// singleVotes puts the votes of the leaves where the walks end, when each is one
+// number.
+func (s *steps[T]) singleVotes() []T {
+	if s.tally.dense == nil || s.tally.targets != 1 {
+		return nil
+	}
+	votes := make([]T, len(s.nodes))
+	for at, n := range s.nodes {
+		if uint32(n>>32) == place(at) {
+			votes[at] = s.tally.dense[s.leaf[at]]
+		}
+	}
+	return votes
+}
+
+// part returns the first tree after the end of part i.
+func (s *steps[T]) part(i int) int {
+	if i < 0 {
+		return 0
+	}
+	return s.parts[i]
 }
 
 // run evaluates rows: see layout.
@@ -99,12 +145,12 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 	defer s.pool.Put(b)
 	k := s.tally.targets
 	for first, rows := 0, len(scores)/k; first < rows; {
-		n := min(rows-first, stepRows) / lanes * lanes
-		if n == 0 {
-			n = 1
+		groups := min((rows-first)/lanes, s.blocks)
+		n := max(groups*lanes, 1)
+		if groups == 0 {
 			s.row(x[first*cols:(first+1)*cols], b, scores[first*k:(first+1)*k])
 		} else {
-			s.block(x[first*cols:(first+n)*cols], cols, n, b, scores[first*k:(first+n)*k])
+			s.block(x[first*cols:(first+n)*cols], cols, groups, b, scores[first*k:(first+n)*k])
 		}
 		for r := first; r < first+n; r++ {
 			label := s.final.finish(scores[r*k : (r+1)*k])
@@ -116,99 +162,145 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 	}
 }
 
+// word returns a row's word of slot i.
+func (s *steps[T]) word(i int, x T) uint32 {
+	return place(i)<<(s.shift&31) | place(s.slots[i].cell(float64(x)))
+}
+
 // row sums one row, walking several trees side by side.
 func (s *steps[T]) row(x []T, b *stepScratch, sums []T) {
 	for i := range s.slots {
-		sl := &s.slots[i]
-		b.row[i] = step(i)<<(s.shift&63) | step(place(sl.cell(float64(x[sl.axis.feature]))))<<32
+		b.row[i] = s.word(i, x[s.slots[i].axis.feature])
 	}
-	leaves := b.leaves[:len(s.roots)]
-	copy(leaves, s.roots)
+	leaves := b.leaves[:len(s.trees)]
 	for t := 0; t < len(leaves); t += stepTrees {
-		end := min(t+stepTrees, len(leaves))
-		at := leaves[t:end]
-		walkTrees(s.nodes, s.shift, slices.Max(s.depth[t:end]), at, b.row)
-		for i, a := range at {
-			at[i] = s.leaf[a]
+		trees := s.trees[t:min(t+stepTrees, len(s.trees))]
+		at := b.leaves[t : t+stepTrees] // the last places may be of no tree
+		for i := range at {
+			at[i] = trees[min(i, len(trees)-1)].root
 		}
+		s.walkTrees(trees, at, b.row)
+		if s.votes == nil {
+			for i, a := range at {
+				at[i] = s.leaf[a]
+			}
+		}
+	}
+	if s.votes != nil {
+		sums[0] = sum1(s.votes, leaves)
+		return
 	}
 	s.tally.sum(leaves, sums)
 }
 
-// block sums n rows, n a multiple of lanes, walking several of them side by
-// side through each tree.
-func (s *steps[T]) block(x []T, cols, n int, b *stepScratch, sums []T) {
-	w := max(len(s.slots), 1)
+// walkTrees takes the walks through some trees to their leaves.
+func (s *steps[T]) walkTrees(trees []stepTree, at, words []uint32) {
+	var depth, usual int32
+	for i := range trees {
+		depth, usual = max(depth, trees[i].depth), max(usual, trees[i].usual)
+	}
+	for range usual {
+		stepTogether(s.nodes, words, s.shift, at)
+	}
+	if depth > usual {
+		for i, a := range at {
+			at[i] = s.finish(a, words, 1, 0)
+		}
+	}
+}
+
+// finish takes a walk to its leaf. The words of a slot are as many as width,
+// that of the walk is at lane.
+func (s *steps[T]) finish(at uint32, words []uint32, width, lane int) uint32 {
+	for {
+		n := s.nodes[at]
+		if leads := uint32(n >> 32); leads == at {
+			return at
+		}
+		at = follow(n, words[int(uint32(n)>>(s.shift&31))*width+lane]) //nolint:gosec // the lower half
+	}
+}
+
+// block sums groups of rows. Trees are taken a part at a time, whose nodes stay
+// in the cache for all the rows, and rows a chunk at a time, whose words do for
+// all the trees of the part. Each row meets the trees in their order.
+func (s *steps[T]) block(x []T, cols, groups int, b *stepScratch, sums []T) {
+	size := max(len(s.slots), 1) * lanes // words of a group
 	for i := range s.slots {
-		sl := &s.slots[i]
-		base := step(i) << (s.shift & 63)
-		for r := range n {
-			b.rows[r/lanes*w+i][r%lanes] = base | step(place(sl.cell(float64(x[r*cols+sl.axis.feature]))))<<32
+		feature := s.slots[i].axis.feature
+		for r := range groups * lanes {
+			b.rows[r/lanes*size+i*lanes+r%lanes] = s.word(i, x[r*cols+feature])
 		}
 	}
 	for i := range sums {
 		sums[i] = unvoted[T]()
 	}
-	leaves := b.leaves[:n]
-	for t, root := range s.roots {
-		for r := 0; r+lanes <= len(leaves); r += lanes {
-			i, j, k, l := walkRows(s.nodes, s.shift, s.depth[t], root, b.rows[r/lanes*w:(r/lanes+1)*w])
-			out := leaves[r : r+lanes]
-			out[0], out[1], out[2], out[3] = s.leaf[i], s.leaf[j], s.leaf[k], s.leaf[l]
+	k := s.tally.targets
+	for p := range s.parts {
+		trees := s.trees[s.part(p-1):s.parts[p]]
+		for from := 0; from < groups; from += chunkRows {
+			to := min(from+chunkRows, groups)
+			s.chunk(trees, b.rows[from*size:to*size], size, b.leaves[:(to-from)*lanes], sums[from*lanes*k:to*lanes*k])
+		}
+	}
+}
+
+// chunk adds the votes of some trees to the sums of some groups of rows.
+func (s *steps[T]) chunk(trees []stepTree, words []uint32, size int, leaves []uint32, sums []T) {
+	for i := range trees {
+		t := &trees[i]
+		walkApart(s.nodes, words, s.shift-gap, t.root, int(t.usual), size, leaves)
+		if t.depth > t.usual {
+			for r, a := range leaves {
+				leaves[r] = s.finish(a, words[r/lanes*size:], lanes, r%lanes)
+			}
+		}
+		if s.votes != nil {
+			addVotes(s.votes, leaves, sums)
+			continue
+		}
+		for r, a := range leaves {
+			leaves[r] = s.leaf[a]
 		}
 		s.tally.add(leaves, sums)
 	}
 }
 
+// addVotes adds to each row's sum the vote at its place.
+func addVotes[T float](votes []T, at []uint32, sums []T) {
+	sums = sums[:len(at)]
+	for r, a := range at {
+		sums[r] += votes[a]
+	}
+}
+
 // follow returns the place after a step. The difference is negative exactly
-// when the word exceeds the step: both are below 2^63.
-func follow(n, word step) uint32 {
-	return uint32(n) + place((n-word)>>63) //nolint:gosec // the place is the lower half
+// when the word exceeds the step: both are below 2^31.
+func follow(n step, word uint32) uint32 {
+	return uint32(n>>32) + (uint32(n)-word)>>31 //nolint:gosec // the lower half
 }
 
-// walkTrees takes the walks at some places, a step each in turn, to leaves at
-// most depth steps away.
-func walkTrees(nodes []step, shift uint, depth int32, at []uint32, words []step) {
-	shift &= 63
-	for depth > 0 {
-		for range min(depth, stepsARound) {
-			for i, a := range at {
-				n := nodes[a]
-				at[i] = follow(n, words[n>>shift])
-			}
+// walkApartGo takes a walk for each row from root depth steps far. The words of
+// a slot are lanes many, one for each row of a group, and the lower half of a
+// node shifted is lanes times its slot. A group has size words.
+func walkApartGo(nodes []step, words []uint32, shift uint, root uint32, depth, size int, at []uint32) {
+	shift &= 31
+	for r := range at {
+		own, a := words[r/lanes*size+r%lanes:], root
+		for range depth {
+			n := nodes[a]
+			a = follow(n, own[uint32(n)>>shift]) //nolint:gosec // the lower half
 		}
-		if depth -= stepsARound; depth > 0 && atLeaves(nodes, at) {
-			return
-		}
+		at[r] = a
 	}
 }
 
-// atLeaves reports whether every place leads to itself.
-func atLeaves(nodes []step, at []uint32) bool {
-	for _, a := range at {
-		if uint32(nodes[a]) != a { //nolint:gosec // the place is the lower half
-			return false
-		}
+// stepTogetherGo takes one step of each walk of one row. A slot has one word, and
+// the lower half of a node shifted is its slot.
+func stepTogetherGo(nodes []step, words []uint32, shift uint, at []uint32) {
+	shift &= 31
+	for i, a := range at {
+		n := nodes[a]
+		at[i] = follow(n, words[uint32(n)>>shift]) //nolint:gosec // the lower half
 	}
-	return true
-}
-
-// walkRows walks four rows from one root to leaves at most depth steps away.
-func walkRows(nodes []step, shift uint, depth int32, root uint32, words [][lanes]step) (a, b, c, d uint32) {
-	shift &= 63
-	a, b, c, d = root, root, root, root
-	for ; depth > 0; depth -= 2 {
-		n, o, p, q := nodes[a], nodes[b], nodes[c], nodes[d]
-		a, b = follow(n, words[n>>shift][0]), follow(o, words[o>>shift][1])
-		c, d = follow(p, words[p>>shift][2]), follow(q, words[q>>shift][3])
-		n, o, p, q = nodes[a], nodes[b], nodes[c], nodes[d]
-		e, f := follow(n, words[n>>shift][0]), follow(o, words[o>>shift][1])
-		g, h := follow(p, words[p>>shift][2]), follow(q, words[q>>shift][3])
-		still := (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h)
-		a, b, c, d = e, f, g, h
-		if still == 0 {
-			break
-		}
-	}
-	return a, b, c, d
 }

@@ -1,0 +1,92 @@
+//go:build !purego
+
+package linalg
+
+import "golang.org/x/sys/cpu"
+
+// vectors says that the processor has what the kernels of kernels_amd64.s
+// need.
+var vectors = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+
+// The kernels know no bounds: their callers below touch the last element that
+// each will read or write before they call it.
+
+// tileFloat32 is tile by vector instructions; it reports false, and does
+// nothing, when the processor lacks them.
+func tileFloat32(c target[float32], a Matrix[float32], b []float32, stride, depth int) bool {
+	if !vectors {
+		return false
+	}
+	touch(c, a, b, stride, depth)
+	switch c.rows {
+	case 1:
+		tile1Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+	case 2:
+		tile2Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+	case 3:
+		tile3Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+	default:
+		tile4Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+	}
+	return true
+}
+
+// tileFloat64 is tileFloat32 for float64, two rows at a time.
+func tileFloat64(c target[float64], a Matrix[float64], b []float64, stride, depth int) bool {
+	if !vectors {
+		return false
+	}
+	touch(c, a, b, stride, depth)
+	for i := 0; i < c.rows; i += 2 {
+		to, from := &c.data[i*c.stride], &a.Data[i*a.RowStride]
+		if i+1 < c.rows {
+			tile2Double(to, c.stride, from, a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+		} else {
+			tile1Double(to, c.stride, from, a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+		}
+	}
+	return true
+}
+
+// touch panics where a tile would leave its slices.
+func touch[T Float](c target[T], a Matrix[T], b []T, stride, depth int) {
+	_ = c.data[(c.rows-1)*c.stride+panelWidth-1]
+	_ = a.Data[(c.rows-1)*a.RowStride+(depth-1)*a.ColStride]
+	_ = b[(depth-1)*stride+panelWidth-1]
+}
+
+func dotFloat32(a, b []float32) float32 {
+	n := len(a) &^ 7
+	if !vectors || n == 0 {
+		return dotGo(a, b)
+	}
+	_ = b[n-1]
+	return dotSingle(&a[0], &b[0], n) + dotGo(a[n:], b[n:])
+}
+
+func dotFloat64(a, b []float64) float64 {
+	n := len(a) &^ 3
+	if !vectors || n == 0 {
+		return dotGo(a, b)
+	}
+	_ = b[n-1]
+	return dotDouble(&a[0], &b[0], n) + dotGo(a[n:], b[n:])
+}
+
+func distanceFloat32(a, b []float32) float32 {
+	n := len(a) &^ 7
+	if !vectors || n == 0 {
+		return distanceGo(a, b)
+	}
+	_ = b[n-1]
+	return distanceSingle(&a[0], &b[0], n) + distanceGo(a[n:], b[n:])
+}
+
+func distanceFloat64(a, b []float64) float64 {
+	n := len(a) &^ 3
+	if !vectors || n == 0 {
+		return distanceGo(a, b)
+	}
+	_ = b[n-1]
+	return distanceDouble(&a[0], &b[0], n) + distanceGo(a[n:], b[n:])
+}

@@ -1,0 +1,190 @@
+package linalg
+
+import "context"
+
+const (
+	// panelWidth is the number of columns that are computed side by side.
+	panelWidth = 16
+	// tileRows is the number of rows that are computed at once.
+	tileRows = 4
+	// blockDepth and blockRows keep a panel of B and a block of A in the
+	// caches while they are multiplied.
+	blockDepth = 256
+	blockRows  = 128
+)
+
+// Panels is a matrix in the order in which Gemm reads it: panels of 16 columns,
+// each row by row, the last filled up with zeros.
+type Panels[T Number] struct {
+	data       []T
+	rows, cols int
+}
+
+// Len returns the number of elements that the panels hold, padding included.
+func (p Panels[T]) Len() int { return len(p.data) }
+
+// PanelLen returns the length of the slice that Pack needs.
+func PanelLen(rows, cols int) int {
+	return (cols + panelWidth - 1) / panelWidth * panelWidth * rows
+}
+
+// Pack writes b into dst, which is as long as PanelLen says, and returns it as
+// panels.
+func Pack[T Number](dst []T, b Matrix[T]) Panels[T] {
+	at := 0
+	for j := 0; j < b.Cols; j += panelWidth {
+		width := min(panelWidth, b.Cols-j)
+		for k := range b.Rows {
+			row := dst[at : at+panelWidth]
+			at += panelWidth
+			from := b.Data[k*b.RowStride+j*b.ColStride:]
+			if b.ColStride == 1 {
+				copy(row, from[:width])
+			} else {
+				for c := range width {
+					row[c] = from[c*b.ColStride]
+				}
+			}
+			clear(row[width:])
+		}
+	}
+	return Panels[T]{dst[:at], b.Rows, b.Cols}
+}
+
+// GemmPacked is Gemm for a matrix that was packed before, such as one that does
+// not change.
+func GemmPacked[T Number](ctx context.Context, dst []T, a Matrix[T], b Panels[T]) error {
+	if b.rows == 0 {
+		clear(dst)
+	}
+	var w work
+	for k := 0; k < b.rows; k += blockDepth {
+		depth := min(blockDepth, b.rows-k)
+		for i := 0; i < a.Rows; i += blockRows {
+			rows := min(blockRows, a.Rows-i)
+			for j := 0; j < b.cols; j += panelWidth {
+				if err := w.add(ctx, depth*rows*panelWidth); err != nil {
+					return err
+				}
+				panelBlock(dst, a, b, span{i, rows}, j, span{k, depth})
+			}
+		}
+	}
+	return nil
+}
+
+// span is a range of rows, columns or both.
+type span struct{ from, n int }
+
+// panelBlock multiplies a block of a by a part of the panel that begins at
+// column j.
+func panelBlock[T Number](dst []T, a Matrix[T], b Panels[T], rows span, j int, depth span) {
+	panel := b.data[j*b.rows+depth.from*panelWidth:][:depth.n*panelWidth]
+	width := min(panelWidth, b.cols-j)
+	if width == panelWidth {
+		for i := 0; i < rows.n; i += tileRows {
+			at := rows.from + i
+			tile(target[T]{dst[at*b.cols+j:], b.cols, min(tileRows, rows.n-i), panelWidth, depth.from > 0},
+				a.from(at, depth.from), panel, panelWidth, depth.n)
+		}
+		return
+	}
+	var edge [tileRows * panelWidth]T
+	for i := 0; i < rows.n; i += tileRows {
+		at, height := rows.from+i, min(tileRows, rows.n-i)
+		tile(target[T]{edge[:], panelWidth, height, width, false}, a.from(at, depth.from), panel, panelWidth, depth.n)
+		for r := range height {
+			row := dst[(at+r)*b.cols+j:][:width]
+			for c := range row {
+				if depth.from > 0 {
+					row[c] += edge[r*panelWidth+c]
+				} else {
+					row[c] = edge[r*panelWidth+c]
+				}
+			}
+		}
+	}
+}
+
+// from returns the view that begins at (i, k).
+func (m Matrix[T]) from(i, k int) Matrix[T] {
+	m.Data = m.Data[i*m.RowStride+k*m.ColStride:]
+	return m
+}
+
+// target is where a tile goes: rows of 16 elements at a stride. Only columns of
+// the elements matter. With add they are added to, else set.
+type target[T Number] struct {
+	data          []T
+	stride        int
+	rows, columns int
+	add           bool
+}
+
+// tile computes up to 4 rows of a by 16 columns of b, over depth.
+func tile[T Number](c target[T], a Matrix[T], b []T, stride, depth int) {
+	switch data := any(c.data).(type) {
+	case []float32:
+		fa, _ := any(a.Data).([]float32)
+		fb, _ := any(b).([]float32)
+		if tileFloat32(target[float32]{data, c.stride, c.rows, c.columns, c.add},
+			Matrix[float32]{fa, a.Rows, a.Cols, a.RowStride, a.ColStride}, fb, stride, depth) {
+			return
+		}
+	case []float64:
+		fa, _ := any(a.Data).([]float64)
+		fb, _ := any(b).([]float64)
+		if tileFloat64(target[float64]{data, c.stride, c.rows, c.columns, c.add},
+			Matrix[float64]{fa, a.Rows, a.Cols, a.RowStride, a.ColStride}, fb, stride, depth) {
+			return
+		}
+	}
+	tileGo(c, a, b, stride, depth)
+}
+
+// tileGo computes two rows by four columns at a time, which is what the
+// registers hold.
+func tileGo[T Number](c target[T], a Matrix[T], b []T, stride, depth int) {
+	for i := 0; i < c.rows; i += 2 {
+		second := min(i+1, c.rows-1) // an odd last row is computed twice
+		x, y := a.Data[i*a.RowStride:], a.Data[second*a.RowStride:]
+		for j := 0; j < c.columns; j += 4 {
+			s := quad(x, y, a.ColStride, b[j:], stride, depth)
+			put(c.data[i*c.stride+j:], s[:4], c.add)
+			if second > i {
+				put(c.data[second*c.stride+j:], s[4:], c.add)
+			}
+		}
+	}
+}
+
+func put[T Number](dst, s []T, add bool) {
+	dst = dst[:len(s)]
+	for i, v := range s {
+		if add {
+			v += dst[i]
+		}
+		dst[i] = v
+	}
+}
+
+// quad returns the products of two rows with four columns.
+func quad[T Number](x, y []T, step int, b []T, stride, depth int) [8]T {
+	var s0, s1, s2, s3, t0, t1, t2, t3 T
+	at, from := 0, 0
+	for range depth {
+		p, q := x[at], y[at]
+		v := b[from : from+4 : from+4]
+		s0 += p * v[0]
+		s1 += p * v[1]
+		s2 += p * v[2]
+		s3 += p * v[3]
+		t0 += q * v[0]
+		t1 += q * v[1]
+		t2 += q * v[2]
+		t3 += q * v[3]
+		at += step
+		from += stride
+	}
+	return [8]T{s0, s1, s2, s3, t0, t1, t2, t3}
+}

@@ -1,0 +1,348 @@
+package ops
+
+import (
+	"math"
+
+	"onnxgate/internal/tensor"
+)
+
+// kernel returns the kernel of a reduction over elements of type d.
+func (kind reduction) kernel(r *reducer, d tensor.DType) Kernel {
+	switch d {
+	case tensor.Float32, tensor.Half:
+		return reduceFloats[float32](r, kind)
+	case tensor.Float64:
+		return reduceFloats[float64](r, kind)
+	case tensor.Int32:
+		return reduceIntegers[int32, int64](r, kind)
+	case tensor.Int64:
+		return reduceIntegers[int64, int64](r, kind)
+	case tensor.Uint32:
+		return reduceIntegers[uint32, uint64](r, kind)
+	case tensor.Uint64:
+		return reduceIntegers[uint64, uint64](r, kind)
+	case tensor.Int8:
+		return reduceIntegers[int8, int64](r, kind)
+	case tensor.Uint8:
+		return reduceIntegers[uint8, uint64](r, kind)
+	case tensor.Bool:
+		return reduceBools(r, boolFold(kind == reduceMax))
+	case tensor.Int16, tensor.Uint16, tensor.String, tensor.Undefined: // not allowed by types
+	}
+	return nil
+}
+
+// reduceFloats adds up in float64, whatever the type: ONNX Runtime's float32
+// sums are no more precise.
+func reduceFloats[T floating](r *reducer, kind reduction) Kernel {
+	sum := fold[T, float64]{1, startAt(0.0), sumLane[T, float64], sumRow[T, float64], rounded[T](identity)}
+	squares := fold[T, float64]{1, startAt(0.0), squareLane[T, float64], squareRow[T, float64], rounded[T](identity)}
+	switch kind {
+	case reduceSum:
+	case reduceMean:
+		sum.done = meanOf[T]
+	case reduceLogSum:
+		sum.done = rounded[T](math.Log)
+	case reduceL1:
+		sum.lane, sum.row = magnitudeLane[T, float64], magnitudeRow[T, float64]
+	case reduceSumSquare:
+		return reduceAs(r, squares)
+	case reduceL2:
+		squares.done = rounded[T](math.Sqrt)
+		return reduceAs(r, squares)
+	case reduceMax:
+		return reduceAs(r, maxFold(T(math.Inf(-1))))
+	case reduceMin:
+		return reduceAs(r, minFold(T(math.Inf(1))))
+	case reduceProd:
+		return reduceAs(r, prodFold[T]())
+	case reduceLogSumExp:
+		return reduceAs(r, logSumExpFold(func(x float64) T { return T(x) }))
+	}
+	return reduceAs(r, sum)
+}
+
+// reduceIntegers adds up in T, which wraps around; W is the widest of its
+// kind. What is no integer is cut off.
+func reduceIntegers[T, W integer](r *reducer, kind reduction) Kernel {
+	sum := fold[T, T]{1, startAt[T](0), sumLane[T, T], sumRow[T, T], copied[T]}
+	reals := fold[T, float64]{1, startAt(0.0), sumLane[T, float64], sumRow[T, float64], cut[T](math.Log)}
+	switch kind {
+	case reduceSum:
+	case reduceMean:
+		r.refuseEmpty = true
+		return reduceAs(r, fold[T, W]{1, startAt[W](0), sumLane[T, W], sumRow[T, W], integerMean[T, W]})
+	case reduceL1:
+		sum.lane, sum.row = magnitudeLane[T, T], magnitudeRow[T, T]
+	case reduceSumSquare:
+		sum.lane, sum.row = squareLane[T, T], squareRow[T, T]
+	case reduceL2:
+		reals.lane, reals.row, reals.done = squareLane[T, float64], squareRow[T, float64], cut[T](math.Sqrt)
+		return reduceAs(r, reals)
+	case reduceLogSum:
+		return reduceAs(r, reals)
+	case reduceLogSumExp:
+		return reduceAs(r, logSumExpFold(fromReal[T]))
+	case reduceMax:
+		least, _ := bounds[T]()
+		return reduceAs(r, maxFold(least))
+	case reduceMin:
+		_, greatest := bounds[T]()
+		return reduceAs(r, minFold(greatest))
+	case reduceProd:
+		return reduceAs(r, prodFold[T]())
+	}
+	return reduceAs(r, sum)
+}
+
+// bounds returns the least and the greatest value of T.
+func bounds[T integer]() (least, greatest T) {
+	ones := ^T(0)
+	if ones > 0 {
+		return 0, ones
+	}
+	greatest = 1
+	for greatest<<1 > greatest {
+		greatest = greatest<<1 | 1
+	}
+	return ^greatest, greatest
+}
+
+func identity(x float64) float64 { return x }
+
+func startAt[A any](v A) func([]A) {
+	return func(acc []A) { fillWith(acc, v) }
+}
+
+func copied[T any](dst, acc []T, _ int) { copy(dst, acc) }
+
+func rounded[T floating](fn func(float64) float64) func([]T, []float64, int) {
+	return func(dst []T, acc []float64, _ int) {
+		for i, v := range acc {
+			dst[i] = T(fn(v))
+		}
+	}
+}
+
+func cut[T integer](fn func(float64) float64) func([]T, []float64, int) {
+	return func(dst []T, acc []float64, _ int) {
+		for i, v := range acc {
+			dst[i] = fromReal[T](fn(v))
+		}
+	}
+}
+
+func meanOf[T floating](dst []T, acc []float64, count int) {
+	for i, v := range acc {
+		dst[i] = T(v / float64(count))
+	}
+}
+
+func integerMean[T, W integer](dst []T, acc []W, count int) {
+	for i, v := range acc {
+		dst[i] = T(v / W(count))
+	}
+}
+
+// sumLane adds in four strands, so that one addition does not wait for the
+// last.
+func sumLane[T, A number](acc []A, x []T) {
+	var a, b, c, d A
+	for ; len(x) >= 4; x = x[4:] {
+		a += A(x[0])
+		b += A(x[1])
+		c += A(x[2])
+		d += A(x[3])
+	}
+	for _, v := range x {
+		a += A(v)
+	}
+	acc[0] += a + b + (c + d)
+}
+
+func sumRow[T, A number](acc []A, x []T) {
+	acc = acc[:len(x)]
+	for i, v := range x {
+		acc[i] += A(v)
+	}
+}
+
+func squareLane[T, A number](acc []A, x []T) {
+	var a, b A
+	for ; len(x) >= 2; x = x[2:] {
+		a += A(x[0]) * A(x[0])
+		b += A(x[1]) * A(x[1])
+	}
+	for _, v := range x {
+		a += A(v) * A(v)
+	}
+	acc[0] += a + b
+}
+
+func squareRow[T, A number](acc []A, x []T) {
+	acc = acc[:len(x)]
+	for i, v := range x {
+		acc[i] += A(v) * A(v)
+	}
+}
+
+func absolute[T number](x T) T {
+	if x < 0 {
+		return -x
+	}
+	return x
+}
+
+func magnitudeLane[T, A number](acc []A, x []T) {
+	var a A
+	for _, v := range x {
+		a += absolute(A(v))
+	}
+	acc[0] += a
+}
+
+func magnitudeRow[T, A number](acc []A, x []T) {
+	acc = acc[:len(x)]
+	for i, v := range x {
+		acc[i] += absolute(A(v))
+	}
+}
+
+// prodFold multiplies in T and in order, as ONNX Runtime does, so that both
+// overflow alike.
+func prodFold[T number]() fold[T, T] {
+	return fold[T, T]{
+		width: 1, start: startAt[T](1), done: copied[T],
+		lane: func(acc, x []T) {
+			p := acc[0]
+			for _, v := range x {
+				p *= v
+			}
+			acc[0] = p
+		},
+		row: func(acc, x []T) {
+			acc = acc[:len(x)]
+			for i, v := range x {
+				acc[i] *= v
+			}
+		},
+	}
+}
+
+// maxFold keeps the greatest, and NaN where there is one.
+func maxFold[T number](least T) fold[T, T] {
+	return fold[T, T]{
+		width: 1, start: startAt(least), done: copied[T],
+		lane: func(acc, x []T) {
+			m := acc[0]
+			for _, v := range x {
+				if !(v <= m) { //nolint:staticcheck // greater, or one of them is NaN
+					if m != m { // NaN stays
+						break
+					}
+					m = v
+				}
+			}
+			acc[0] = m
+		},
+		row: func(acc, x []T) {
+			acc = acc[:len(x)]
+			for i, v := range x {
+				if v > acc[i] || v != v { // v != v is NaN
+					acc[i] = v
+				}
+			}
+		},
+	}
+}
+
+// minFold keeps the least, and NaN where there is one.
+func minFold[T number](greatest T) fold[T, T] {
+	return fold[T, T]{
+		width: 1, start: startAt(greatest), done: copied[T],
+		lane: func(acc, x []T) {
+			m := acc[0]
+			for _, v := range x {
+				if !(v >= m) { //nolint:staticcheck // less, or one of them is NaN
+					if m != m { // NaN stays
+						break
+					}
+					m = v
+				}
+			}
+			acc[0] = m
+		},
+		row: func(acc, x []T) {
+			acc = acc[:len(x)]
+			for i, v := range x {
+				if v < acc[i] || v != v { // v != v is NaN
+					acc[i] = v
+				}
+			}
+		},
+	}
+}
+
+// boolFold is or for the maximum, and for the minimum.
+func boolFold(maximum bool) fold[bool, bool] {
+	take := func(acc *bool, v bool) {
+		if v == maximum {
+			*acc = v
+		}
+	}
+	return fold[bool, bool]{
+		width: 1, start: startAt(!maximum), done: copied[bool],
+		lane: func(acc, x []bool) {
+			for _, v := range x {
+				take(&acc[0], v)
+			}
+		},
+		row: func(acc, x []bool) {
+			for i, v := range x {
+				take(&acc[i], v)
+			}
+		},
+	}
+}
+
+// logSumExpFold keeps the greatest so far and the sum of the exponentials of
+// the distances to it, which cannot overflow.
+func logSumExpFold[T number](round func(float64) T) fold[T, float64] {
+	return fold[T, float64]{
+		width: 2,
+		start: func(acc []float64) {
+			n := len(acc) / 2
+			fillWith(acc[:n], math.Inf(-1))
+			clear(acc[n:])
+		},
+		lane: func(acc []float64, x []T) {
+			for _, v := range x {
+				addExp(&acc[0], &acc[1], float64(v))
+			}
+		},
+		row: func(acc []float64, x []T) {
+			n := len(x)
+			for i, v := range x {
+				addExp(&acc[i], &acc[n+i], float64(v))
+			}
+		},
+		done: func(dst []T, acc []float64, _ int) {
+			n := len(dst)
+			for i := range dst {
+				dst[i] = round(acc[i] + math.Log(acc[n+i]))
+			}
+		},
+	}
+}
+
+func addExp(top, sum *float64, v float64) {
+	switch {
+	case v == *top: // also where both are infinite
+		*sum++
+	case v > *top:
+		*sum = *sum*math.Exp(*top-v) + 1
+		*top = v
+	default: // NaN makes the sum NaN
+		*sum += math.Exp(v - *top)
+	}
+}

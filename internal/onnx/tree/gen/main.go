@@ -1,0 +1,106 @@
+// Command gen writes the walks of package tree for amd64 with BMI2. It is a
+// module of its own, so that onnxgate does not depend on avo.
+//
+//	cd internal/onnx/tree/gen
+//	go run . -out ../walk_amd64.s -stubs ../stubs_amd64.go -pkg tree
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+const lanes = 8
+
+func main() {
+	ConstraintExpr("!purego")
+	walkGroups()
+	stepLanes()
+	Generate()
+}
+
+// load puts a parameter into a register.
+func load(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
+
+// follow takes one step of a walk that is at a place: it reads the node and
+// compares it with the word of its slot, and leaves the next place.
+func follow(nodes, words, shift, half, at, node reg.GPVirtual, displacement int) {
+	MOVQ(Mem{Base: nodes, Index: at, Scale: 8}, node)
+	SHRXL(shift.As32(), node.As32(), at.As32())
+	CMPL(node.As32(), Mem{Base: words, Index: at, Scale: 4, Disp: displacement}) // carries when the word exceeds
+	SHRXQ(half, node, at)
+	ADCL(U8(0), at.As32())
+}
+
+// constant returns a register with a number.
+func constant(n uint64) reg.GPVirtual {
+	r := GP64()
+	MOVQ(U32(n), r)
+	return r
+}
+
+// walkGroups keeps the walks of a group in registers.
+func walkGroups() {
+	TEXT("walkGroups", NOSPLIT, "func(nodes *uint64, words *uint32, shift uint, root uint32, depth, groups, stride int, at *uint32)")
+	Pragma("noescape")
+	Doc("walkGroups takes eight walks for each group of rows from root, depth steps each, and sets",
+		"the places at. The words of a slot are eight, one for each walk, and the lower half of a node",
+		"shifted is eight times its slot. The next group's words are stride bytes behind.")
+	left, to := AllocLocal(8), AllocLocal(8)
+	nodes, words, shift, half := load("nodes"), load("words"), load("shift"), constant(32)
+	node := load("groups")
+	MOVQ(node, left)
+	Load(Param("at"), node)
+	MOVQ(node, to)
+	at := make([]reg.GPVirtual, lanes)
+	for i := range at {
+		at[i] = GP64()
+	}
+	depth := GP64()
+	Label("group")
+	for i := range at {
+		Load(Param("root"), at[i].As32())
+	}
+	Load(Param("depth"), depth)
+	Label("step")
+	for i := range at {
+		follow(nodes, words, shift, half, at[i], node, 4*i)
+	}
+	DECQ(depth)
+	JNZ(LabelRef("step"))
+	MOVQ(to, node)
+	for i := range at {
+		MOVL(at[i].As32(), Mem{Base: node, Disp: 4 * i})
+	}
+	ADDQ(U8(4*lanes), node)
+	MOVQ(node, to)
+	Load(Param("stride"), node)
+	ADDQ(node, words)
+	DECQ(left)
+	JNZ(LabelRef("group"))
+	RET()
+}
+
+// stepLanes keeps its walks in memory: they are many, so that the processor
+// waits for the nodes of several at once.
+func stepLanes() {
+	const unrolled = 4
+	TEXT("stepLanes", NOSPLIT, "func(nodes *uint64, words *uint32, shift uint, at *uint32, n int)")
+	Pragma("noescape")
+	Doc("stepLanes takes one step of each of n walks, a multiple of four, at the places at.",
+		"A slot has one word, and the lower half of a node shifted is its slot.")
+	nodes, words, shift, half := load("nodes"), load("words"), load("shift"), constant(32)
+	list, n := load("at"), load("n")
+	at, node := GP64(), GP64()
+	Label("lanes")
+	for i := range unrolled {
+		MOVL(Mem{Base: list, Disp: 4 * i}, at.As32())
+		follow(nodes, words, shift, half, at, node, 0)
+		MOVL(at.As32(), Mem{Base: list, Disp: 4 * i})
+	}
+	ADDQ(U8(4*unrolled), list)
+	SUBQ(U8(unrolled), n)
+	JNZ(LabelRef("lanes"))
+	RET()
+}

@@ -1,0 +1,11 @@
+//go:build !amd64 || purego
+
+package tree
+
+func walkApart(nodes []step, words []uint32, shift uint, root uint32, depth, size int, at []uint32) {
+	walkApartGo(nodes, words, shift, root, depth, size, at)
+}
+
+func stepTogether(nodes []step, words []uint32, shift uint, at []uint32) {
+	stepTogetherGo(nodes, words, shift, at)
+}
