@@ -94,9 +94,8 @@ func (s *svm) target(ctx context.Context, kernels []float32) (float32, error) {
 	if s.linear {
 		return kernels[0] + s.rho[0], nil
 	}
-	var work int
-	sum, err := weigh(ctx, &work, s.coefficients[:s.supports], kernels)
-	return float32(sum + float64(s.rho[0])), err
+	sum, err := s.vectors.Weigh(ctx, s.coefficients[:s.supports], kernels)
+	return sum + s.rho[0], err
 }
 
 func sign(v float32) float32 {

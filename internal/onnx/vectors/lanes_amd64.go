@@ -15,6 +15,11 @@ func distancesAVX(dst *float32, x *float32, blocks *float32, features int, n int
 //go:noescape
 func productsAVX(dst *float32, x *float32, blocks *float32, features int, n int)
 
+// productAVX adds to sum the products of the n elements of x and vector.
+//
+//go:noescape
+func productAVX(sum float32, x *float32, vector *float32, n int) float32
+
 // scaleAVX multiplies n times eight values and adds to them, rounding once.
 //
 //go:noescape

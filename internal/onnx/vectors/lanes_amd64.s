@@ -186,6 +186,27 @@ productsAVX_done_1:
 	VZEROUPPER
 	RET
 
+// func productAVX(sum float32, x *float32, vector *float32, n int) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·productAVX(SB), NOSPLIT, $0-36
+	MOVSS sum+0(FP), X0
+	MOVQ  x+8(FP), AX
+	MOVQ  vector+16(FP), CX
+	MOVQ  n+24(FP), DX
+	XORQ  BX, BX
+
+productAVX_next:
+	CMPQ        BX, DX
+	JGE         productAVX_done
+	VMOVSS      (AX)(BX*4), X1
+	VFMADD231SS (CX)(BX*4), X1, X0
+	INCQ        BX
+	JMP         productAVX_next
+
+productAVX_done:
+	MOVSS X0, ret+32(FP)
+	RET
+
 // func scaleAVX(values *float32, by float32, plus float32, n int)
 // Requires: AVX, AVX2, FMA3, SSE
 TEXT ·scaleAVX(SB), NOSPLIT, $0-24

@@ -43,3 +43,11 @@ func scaleVector(values []float32, by, plus float32) {
 		scaleAVX(&values[0], by, plus, n)
 	}
 }
+
+// productVector is product.
+func productVector(sum float32, x, vector []float32) float32 {
+	if len(x) == 0 {
+		return sum
+	}
+	return productAVX(sum, &x[0], &vector[:len(x)][0], len(x))
+}

@@ -174,3 +174,25 @@ func (s *Set) runPlain(ctx context.Context, dst, x []float32, rows int) error {
 	s.kernel.finish(dst[:rows*s.count])
 	return nil
 }
+
+// Weigh returns the sum of the weights' products with values, of which there
+// are as many or more. It is made in the order of the weights, rounded to
+// float32 after each. It fails with ctx.
+func (s *Set) Weigh(ctx context.Context, weights, values []float32) (float32, error) {
+	sum := float32(0)
+	for len(weights) > 0 {
+		n := min(len(weights), restWork)
+		if n == restWork {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+		}
+		if s.vector {
+			sum = productVector(sum, weights[:n], values)
+		} else {
+			sum = product(sum, weights[:n], values)
+		}
+		weights, values = weights[n:], values[n:]
+	}
+	return sum, nil
+}

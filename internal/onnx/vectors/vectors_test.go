@@ -154,6 +154,24 @@ func near(t *testing.T, what string, x float64, got float32, want float64) {
 	}
 }
 
+func TestWeightsAreTakenInTheirOrder(t *testing.T) {
+	const n = 1000
+	weights, values := numbers(n), numbers(2 * n)[n:]
+	want := product(0, weights, values)
+	for _, vector := range []bool{false, vectorUnit()} {
+		s := &Set{vector: vector}
+		if got, err := s.Weigh(t.Context(), weights, values); err != nil || got != want {
+			t.Errorf("%v, %v; want %v", got, err, want)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	many := make([]float32, restWork)
+	if _, err := (&Set{}).Weigh(ctx, many, many); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
 // Few vectors that are long stand one after the other, for which there is room.
 func TestFewLongVectorsAreNotPadded(t *testing.T) {
 	const features = maxFilled + 1

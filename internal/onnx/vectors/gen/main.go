@@ -30,6 +30,7 @@ func main() {
 	compare("productsAVX", "writes the products of x, of the given number of features, with the vectors of n blocks.", func(x, sum VecVirtual, vectors Mem) {
 		VFMADD231PS(vectors, x, sum)
 	})
+	product()
 	scale()
 	exponentials()
 	Generate()
@@ -117,6 +118,29 @@ func compare(name, does string, step func(x, sum VecVirtual, vectors Mem)) {
 		Label(done)
 	}
 	VZEROUPPER()
+	RET()
+}
+
+// product writes productAVX, which adds one product after the other.
+func product() {
+	TEXT("productAVX", NOSPLIT, "func(sum float32, x, vector *float32, n int) float32")
+	Doc("productAVX adds to sum the products of the n elements of x and vector.")
+	Pragma("noescape")
+	sum := XMM()
+	Load(Param("sum"), sum)
+	x, vector, n := Load(Param("x"), GP64()), Load(Param("vector"), GP64()), Load(Param("n"), GP64())
+	i := GP64()
+	XORQ(i, i)
+	Label("productAVX_next")
+	CMPQ(i, n)
+	JGE(LabelRef("productAVX_done"))
+	v := XMM()
+	VMOVSS(Mem{Base: x, Index: i, Scale: 4}, v)
+	VFMADD231SS(Mem{Base: vector, Index: i, Scale: 4}, v, sum)
+	INCQ(i)
+	JMP(LabelRef("productAVX_next"))
+	Label("productAVX_done")
+	Store(sum, ReturnIndex(0))
 	RET()
 }
 
