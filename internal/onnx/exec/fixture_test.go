@@ -35,9 +35,13 @@ type array struct {
 	Items      []array // of a sequence
 }
 
-// tensor returns the array as a tensor; one of maps is float32.
+// tensor returns the array as a tensor, with keys as a map; one of maps is
+// float32.
 func (a *array) tensor(t *testing.T) *tensor.Tensor {
 	t.Helper()
+	if a.Keys != nil && a.Type != "map" {
+		return entries(t, a)
+	}
 	switch a.Type {
 	case "sequence":
 		items := make([]*tensor.Tensor, len(a.Items))
@@ -74,6 +78,22 @@ func (a *array) tensor(t *testing.T) *tensor.Tensor {
 	}
 	t.Fatalf("fixture of type %q", a.Type)
 	return nil
+}
+
+// entries returns an array with keys as a map.
+func entries(t *testing.T, a *array) *tensor.Tensor {
+	t.Helper()
+	keys := &array{Type: "int64", Shape: tensor.Shape{len(a.Keys)}, Data: a.Keys}
+	if len(a.Keys) > 0 {
+		if _, ok := a.Keys[0].(string); ok {
+			keys.Type = "string"
+		}
+	}
+	m, err := tensor.NewMap(keys.tensor(t), (&array{Type: a.Type, Shape: a.Shape, Data: a.Data}).tensor(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func build[T tensor.Element](t *testing.T, a *array, conv func(any) T) *tensor.Tensor {

@@ -31,10 +31,13 @@ func matrixFault(shape tensor.Shape) error {
 	return shapeFault("rows of features are needed, [N, C] or [C]", shape)
 }
 
-// matrixType fails for an input 0 of a rank that matrix does not take, and
+// matrixType is matrixTypeOf input 0.
+func (n *Node) matrixType() (rows, columns tensor.Dim) { return n.matrixTypeOf(0) }
+
+// matrixTypeOf fails for an input of a rank that matrix does not take, and
 // returns its rows and columns as far as they are known.
-func (n *Node) matrixType() (rows, columns tensor.Dim) {
-	t := &n.In[0].Type
+func (n *Node) matrixTypeOf(i int) (rows, columns tensor.Dim) {
+	t := &n.In[i].Type
 	switch {
 	case !t.Ranked:
 		return free, free
@@ -43,7 +46,7 @@ func (n *Node) matrixType() (rows, columns tensor.Dim) {
 	case len(t.Dims) == 2:
 		return t.Dims[0], t.Dims[1]
 	}
-	n.Failf("input 0 has %d axes; it takes 1 or 2", len(t.Dims))
+	n.Failf("input %d has %d axes; it takes 1 or 2", i, len(t.Dims))
 	return free, free
 }
 
@@ -53,7 +56,12 @@ type reader[C floating] func(f *Frame) ([]C, error)
 // floats returns how input i of n is read as floats of C. Other types are
 // converted, into scratch memory.
 func floats[C floating](n *Node, i int) reader[C] {
-	d := n.Elem(i, mlElem...)
+	return floatsOf[C](n, i, n.Elem(i, mlElem...))
+}
+
+// floatsOf is floats for an input whose type d, of those or half precision, has
+// been checked.
+func floatsOf[C floating](n *Node, i int, d tensor.DType) reader[C] {
 	if d == tensor.DTypeOf[C]() {
 		return func(f *Frame) ([]C, error) { return Input[C](f, i), nil }
 	}
@@ -65,11 +73,17 @@ func floats[C floating](n *Node, i int) reader[C] {
 		return converted[float64, C](i, s)
 	case tensor.Int32:
 		return converted[int32, C](i, s)
+	case tensor.Half:
+		return convertedBy(i, s, func(v tensor.Float16) C { return C(fromHalf(v)) })
 	}
 	return converted[int64, C](i, s)
 }
 
 func converted[S number, C floating](i, s int) reader[C] {
+	return convertedBy(i, s, func(v S) C { return C(v) })
+}
+
+func convertedBy[S tensor.Element, C floating](i, s int, convert func(S) C) reader[C] {
 	return func(f *Frame) ([]C, error) {
 		src := Input[S](f, i)
 		dst, err := Scratch[C](f, s, len(src))
@@ -77,7 +91,7 @@ func converted[S number, C floating](i, s int) reader[C] {
 			return nil, err
 		}
 		for k, v := range src {
-			dst[k] = C(v)
+			dst[k] = convert(v)
 		}
 		return dst, nil
 	}

@@ -243,8 +243,8 @@ func parseEyeLike(n *Node) Kernel {
 	}
 }
 
-// oneHot is an axis of depth elements, of which one has another value.
-type oneHot struct {
+// oneHotFill is an axis of depth elements, of which one has another value.
+type oneHotFill struct {
 	axis           int64
 	indices, depth integers
 	wraps          bool // negative indices count from the end
@@ -256,7 +256,7 @@ func parseOneHot(n *Node) Kernel {
 	for i := range 2 {
 		n.Elem(i, numericElem...)
 	}
-	h := oneHot{
+	h := oneHotFill{
 		axis: n.Int("axis", -1), indices: integersOf(n, 0, numericElem), depth: integersOf(n, 1, numericElem),
 		wraps: n.Version >= 11, places: n.NeedScratch(),
 	}
@@ -281,7 +281,7 @@ func parseOneHot(n *Node) Kernel {
 	return func(ctx context.Context, f *Frame) error { return h.run(ctx, f, m) }
 }
 
-func (h *oneHot) run(ctx context.Context, f *Frame, m mover) error {
+func (h *oneHotFill) run(ctx context.Context, f *Frame, m mover) error {
 	shape, values := f.In(0).Shape(), f.In(2)
 	k := axisIn(h.axis, len(shape)+1)
 	if k < 0 {

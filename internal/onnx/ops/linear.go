@@ -3,9 +3,9 @@ package ops
 import (
 	"context"
 
-	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/tree"
+	"onnxgate/internal/onnx/vectors"
 	"onnxgate/internal/tensor"
 )
 
@@ -15,19 +15,19 @@ var linearOps = []Operator{
 	{ML, "LinearClassifier", 1, one, two, parseLinearClassifier},
 }
 
-// linear is a matrix of coefficients, a row for each output, with intercepts.
+// linear is a row of coefficients for each output, with intercepts.
 type linear struct {
-	coefficients []float32
-	intercepts   []float32
-	outputs      int
-	features     int
-	transform    tree.Transform
+	likeness
+	intercepts []float32
+	outputs    int
+	transform  tree.Transform
 }
 
 // parseLinear reads what LinearRegressor and LinearClassifier share.
 func parseLinear(n *Node, outputs int) *linear {
 	n.Need("coefficients")
-	l := &linear{coefficients: n.Floats("coefficients"), intercepts: n.Floats("intercepts"), outputs: outputs}
+	coefficients := n.Floats("coefficients")
+	l := &linear{intercepts: n.Floats("intercepts"), outputs: outputs}
 	var err error
 	if l.transform, err = tree.ParseTransform(n.String("post_transform", "NONE")); err != nil {
 		n.Failf("%v", err)
@@ -35,42 +35,23 @@ func parseLinear(n *Node, outputs int) *linear {
 	switch {
 	case n.err != nil:
 		return l
-	case outputs < 1 || len(l.coefficients) == 0 || len(l.coefficients)%outputs != 0:
-		n.Failf("its %d coefficients do not make %d rows", len(l.coefficients), outputs)
+	case outputs < 1 || len(coefficients) == 0 || len(coefficients)%outputs != 0:
+		n.Failf("its %d coefficients do not make %d rows", len(coefficients), outputs)
 		return l
 	case len(l.intercepts) != 0 && len(l.intercepts) != outputs:
 		n.Failf("it has %d intercepts for %d outputs", len(l.intercepts), outputs)
 	}
-	l.features = len(l.coefficients) / outputs
 	if len(l.intercepts) == 0 {
 		l.intercepts = make([]float32, outputs)
 	}
-	if _, columns := n.matrixType(); columns.Size >= 0 && columns.Size != l.features {
-		n.Failf("it has coefficients for %d features, but its input has %d", l.features, columns.Size)
-	}
+	l.likeness = newLikeness(n, vectors.Kernel{Kind: vectors.Linear}, coefficients, outputs)
 	return l
 }
 
-// check returns the rows of an input.
-func (l *linear) check(shape tensor.Shape) (int, error) {
-	if len(shape) != 1 && len(shape) != 2 {
-		return 0, matrixFault(shape)
-	}
-	rows, columns := matrix(shape)
-	if columns != l.features {
-		return 0, fault.Newf(fault.Content, "an input of shape %s does not have the %d features of the model", onnx.FormatShape(shape), l.features)
-	}
-	return rows, nil
-}
-
-// row computes one row of outputs, summed in float64.
-func (l *linear) row(dst, x []float32) {
-	for k := range dst {
-		sum := 0.0
-		for i, c := range l.coefficients[k*l.features : (k+1)*l.features] {
-			sum += float64(c) * float64(x[i])
-		}
-		dst[k] = float32(sum + float64(l.intercepts[k]))
+// add writes one row of outputs from the products of the coefficients.
+func (l *linear) add(dst, products []float32) {
+	for k, b := range l.intercepts {
+		dst[k] = products[k] + b
 	}
 }
 
@@ -81,7 +62,6 @@ func parseLinearRegressor(n *Node) Kernel {
 		n.Failf("attribute \"targets\" is %d; it must be 1 or more", targets)
 		targets = 1
 	}
-	read := floats[float32](n, 0)
 	l := parseLinear(n, int(targets))
 	if n.err != nil {
 		return nil
@@ -89,11 +69,7 @@ func parseLinearRegressor(n *Node) Kernel {
 	rows, _ := n.matrixType()
 	n.SetOut(0, onnx.TensorOf(tensor.Float32, rows, tensor.Dim{Size: l.outputs}))
 	return func(ctx context.Context, f *Frame) error {
-		rows, err := l.check(f.In(0).Shape())
-		if err != nil {
-			return err
-		}
-		x, err := read(f)
+		rows, err := l.rows(f.In(0).Shape())
 		if err != nil {
 			return err
 		}
@@ -101,18 +77,15 @@ func parseLinearRegressor(n *Node) Kernel {
 		if err != nil {
 			return err
 		}
-		for r := range rows {
-			if err := poll(ctx, r); err != nil {
-				return err
-			}
+		return l.each(ctx, f, rows, func(r int, products []float32) error {
 			y := dst[r*l.outputs : (r+1)*l.outputs]
-			l.row(y, x[r*l.features:])
+			l.add(y, products)
 			// ONNX Runtime transforms a single target by PROBIT alone.
 			if l.outputs > 1 || l.transform == tree.TransformProbit {
 				l.transform.Apply(y)
 			}
-		}
-		return nil
+			return nil
+		})
 	}
 }
 
@@ -121,8 +94,7 @@ func parseLinearRegressor(n *Node) Kernel {
 // second class. multi_class has no effect on inference.
 func parseLinearClassifier(n *Node) Kernel {
 	n.Ignore("multi_class")
-	labels := classLabels(n, "classlabels_ints", "classlabels_strings")
-	read := floats[float32](n, 0)
+	labels := classLabels(n, "classlabels_ints")
 	if n.err != nil {
 		return nil
 	}
@@ -144,24 +116,19 @@ func parseLinearClassifier(n *Node) Kernel {
 	n.SetClasses(0, labels)
 	n.SetClasses(1, labels)
 	n.Out[1].Decision = l.untransformed()
-	c := &linearClassifier{linear: l, classes: classes, read: read, winners: n.NeedScratch(), label: labeller(labels)}
+	c := &linearClassifier{linear: l, classes: classes, winners: n.NeedScratch(), label: labeller(labels)}
 	return c.run
 }
 
 type linearClassifier struct {
 	*linear
 	classes int
-	read    reader[float32]
 	winners int
 	label   labelFunc
 }
 
 func (c *linearClassifier) run(ctx context.Context, f *Frame) error {
-	rows, err := c.check(f.In(0).Shape())
-	if err != nil {
-		return err
-	}
-	x, err := c.read(f)
+	rows, err := c.rows(f.In(0).Shape())
 	if err != nil {
 		return err
 	}
@@ -173,22 +140,23 @@ func (c *linearClassifier) run(ctx context.Context, f *Frame) error {
 	if err != nil {
 		return err
 	}
-	for r := range rows {
-		if err := poll(ctx, r); err != nil {
-			return err
-		}
-		winners[r] = c.scores(scores[r*c.classes:(r+1)*c.classes], x[r*c.features:])
+	err = c.each(ctx, f, rows, func(r int, products []float32) error {
+		winners[r] = c.scores(scores[r*c.classes:(r+1)*c.classes], products)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return c.label(f, 0, winners)
 }
 
 // scores computes one row and returns the position of the winning class, which
 // is decided before the transform.
-func (c *linearClassifier) scores(dst, x []float32) int32 {
+func (c *linearClassifier) scores(dst, products []float32) int32 {
 	if c.outputs == 1 {
-		return c.binary(dst, x)
+		return c.binary(dst, products)
 	}
-	c.row(dst, x)
+	c.add(dst, products)
 	best := 0
 	for k, v := range dst {
 		if v > dst[best] {
@@ -201,8 +169,8 @@ func (c *linearClassifier) scores(dst, x []float32) int32 {
 
 // binary spreads the one score of a binary model over its classes, as ONNX
 // Runtime does: SOFTMAX and SOFTMAX_ZERO have no effect here.
-func (c *linearClassifier) binary(dst, x []float32) int32 {
-	c.row(dst[:1], x)
+func (c *linearClassifier) binary(dst, products []float32) int32 {
+	c.add(dst[:1], products)
 	s := dst[0]
 	if c.classes == 2 {
 		dst[0], dst[1] = 1-s, s
@@ -248,13 +216,19 @@ func labeller(labels *tensor.Tensor) labelFunc {
 
 func labelAs[T int64 | string](labels []T) labelFunc {
 	return func(f *Frame, i int, winners []int32) error {
-		dst, err := Output[T](f, i, len(winners))
-		if err != nil {
-			return err
-		}
-		for k, w := range winners {
-			dst[k] = labels[w]
-		}
-		return nil
+		f.dims = append(f.dims[:0], len(winners))
+		return pick(f, i, f.dims, labels, winners)
 	}
+}
+
+// pick writes to output i the values that stand at the given positions.
+func pick[T tensor.Element](f *Frame, i int, shape []int, values []T, at []int32) error {
+	dst, err := Output[T](f, i, shape...)
+	if err != nil {
+		return err
+	}
+	for k, p := range at {
+		dst[k] = values[p]
+	}
+	return nil
 }

@@ -121,7 +121,7 @@ func moverOf[T tensor.Element](compare func(a, b T) int) mover {
 			return walkView(ctx, tensor.Of[T](dst), tensor.Of[T](src), v)
 		},
 		pick: func(dst *tensor.Tensor, to int, src *tensor.Tensor, from int, places []int64, block int) {
-			pick(tensor.Of[T](dst)[to:], tensor.Of[T](src)[from:], places, block)
+			gatherBlocks(tensor.Of[T](dst)[to:], tensor.Of[T](src)[from:], places, block)
 		},
 		put: func(dst *tensor.Tensor, places []int64, src *tensor.Tensor, from, step, block int) {
 			d, s := tensor.Of[T](dst), tensor.Of[T](src)
@@ -159,7 +159,7 @@ func nonzero[T comparable](src []T, from int, places []int64) int {
 	return n
 }
 
-func pick[T any](dst, src []T, places []int64, block int) {
+func gatherBlocks[T any](dst, src []T, places []int64, block int) {
 	if block == 1 {
 		for i, p := range places {
 			dst[i] = src[p]

@@ -43,9 +43,9 @@ var newest = map[string]int64{"": 28, ML: 5, Microsoft: 1}
 var table = slices.Concat(
 	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
 	compareOps, variadicOps, unaryOps, softmaxOps, clipOps, dropoutOps, bitOps,
-	featureOps, linearOps, treeOps, textOps, microsoftOps,
 	queryOps, transposeOps, sliceOps, repeatOps, padOps, gatherOps, scatterOps, fillOps, searchOps, sortOps, cumulativeOps,
-	controlOps, sequenceOps,
+	featureOps, linearOps, treeOps, encodeOps, imputeOps, svmOps, mapOps,
+	textOps, microsoftOps, controlOps, sequenceOps,
 	reductionOps, matrixOps, einsumOps, normalizationOps, windowOps,
 )
 

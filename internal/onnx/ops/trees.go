@@ -18,7 +18,7 @@ var treeOps = []Operator{
 // parseTreeClassifier reads TreeEnsembleClassifier (ai.onnx.ml 1, 3). Version
 // 5 deprecates it without a change of meaning.
 func parseTreeClassifier(n *Node) Kernel {
-	labels := classLabels(n, "classlabels_int64s", "classlabels_strings")
+	labels := classLabels(n, "classlabels_int64s")
 	if n.err != nil {
 		return nil
 	}
@@ -34,7 +34,7 @@ func parseTreeClassifier(n *Node) Kernel {
 	n.SetClasses(0, labels)
 	n.SetClasses(1, labels)
 	winners, label := n.NeedScratch(), labeller(labels)
-	scores := treeScores[float32](n, e, 1)
+	scores := treeScores(n, e, 1, tensor.Float32)
 	return func(ctx context.Context, f *Frame) error {
 		rows, err := treeRows(f)
 		if err != nil {
@@ -60,11 +60,11 @@ func parseTreeRegressor(n *Node) Kernel {
 	if a.Aggregate, err = tree.ParseAggregate(n.String("aggregate_function", "SUM")); err != nil {
 		n.Failf("%v", err)
 	}
-	return treeRegressor[float32](n, compileTrees(n, a))
+	return treeRegressor(n, compileTrees(n, a), tensor.Float32)
 }
 
-// parseTreeEnsemble reads TreeEnsemble (ai.onnx.ml 5). Half-precision inputs
-// are not supported.
+// parseTreeEnsemble reads TreeEnsemble (ai.onnx.ml 5). Halves are computed with
+// as float32, and the results rounded.
 func parseTreeEnsemble(n *Node) Kernel {
 	n.Ignore("nodes_hitrates")
 	for _, name := range []string{
@@ -73,7 +73,7 @@ func parseTreeEnsemble(n *Node) Kernel {
 	} {
 		n.Need(name)
 	}
-	d := n.Elem(0, tensor.Float32, tensor.Float64)
+	d := n.Elem(0, floatElem...)
 	aggregate, transform := n.Int("aggregate_function", 1), n.Int("post_transform", 0)
 	if aggregate < 0 || aggregate > 255 || transform < 0 || transform > 255 {
 		n.Failf("aggregate_function %d or post_transform %d is not known", aggregate, transform)
@@ -97,21 +97,18 @@ func parseTreeEnsemble(n *Node) Kernel {
 		n.Failf("%v", err)
 		return nil
 	}
-	if d == tensor.Float64 {
-		return treeRegressor[float64](n, e)
-	}
-	return treeRegressor[float32](n, e)
+	return treeRegressor(n, e, d)
 }
 
 // treeRegressor is the kernel of an ensemble without labels, whose result is
-// of R.
-func treeRegressor[R floating](n *Node, e *tree.Ensemble) Kernel {
+// of type to.
+func treeRegressor(n *Node, e *tree.Ensemble, to tensor.DType) Kernel {
 	if n.err != nil {
 		return nil
 	}
 	rows, _ := n.matrixType()
-	n.SetOut(0, onnx.TensorOf(tensor.DTypeOf[R](), rows, tensor.Dim{Size: e.Outputs()}))
-	scores := treeScores[R](n, e, 0)
+	n.SetOut(0, onnx.TensorOf(to, rows, tensor.Dim{Size: e.Outputs()}))
+	scores := treeScores(n, e, 0, to)
 	return func(ctx context.Context, f *Frame) error {
 		rows, err := treeRows(f)
 		if err != nil {
@@ -133,24 +130,25 @@ func treeRows(f *Frame) (int, error) {
 // scoresFunc runs an ensemble on input 0.
 type scoresFunc func(ctx context.Context, f *Frame, rows int, winners []int32) error
 
-// treeScores returns how an ensemble writes its scores, as R, to output out.
-func treeScores[R floating](n *Node, e *tree.Ensemble, out int) scoresFunc {
+// treeScores returns how an ensemble writes its scores to output out, which is
+// of type to.
+func treeScores(n *Node, e *tree.Ensemble, out int, to tensor.DType) scoresFunc {
+	d := n.In[0].Type.Elem
 	if !e.Double() {
-		return scoresIn(floats[float32](n, 0), e.Run, e.Outputs(), out, n.NeedScratch(), tensor.DTypeOf[R]() == tensor.Float32)
+		return scoresIn(floatsOf[float32](n, 0, d), e.Run, e.Outputs(), out, n.NeedScratch(), to)
 	}
-	return scoresIn(floats[float64](n, 0), e.RunDouble, e.Outputs(), out, n.NeedScratch(), tensor.DTypeOf[R]() == tensor.Float64)
+	return scoresIn(floatsOf[float64](n, 0, d), e.RunDouble, e.Outputs(), out, n.NeedScratch(), to)
 }
 
 // scoresIn runs an ensemble that computes in C. Its scores go straight to the
-// output when that is of C too, else through scratch memory; float32 and
-// float64 are the only two.
-func scoresIn[C floating](read reader[C], run func(context.Context, []C, int, []C, []int32) error, width, out, scratch int, same bool) scoresFunc {
+// output when that is of C too, else through scratch memory.
+func scoresIn[C floating](read reader[C], run func(context.Context, []C, int, []C, []int32) error, width, out, scratch int, to tensor.DType) scoresFunc {
 	return func(ctx context.Context, f *Frame, rows int, winners []int32) error {
 		x, err := read(f)
 		if err != nil {
 			return err
 		}
-		if same {
+		if to == tensor.DTypeOf[C]() {
 			dst, err := Output[C](f, out, rows, width)
 			if err != nil {
 				return err
@@ -164,12 +162,24 @@ func scoresIn[C floating](read reader[C], run func(context.Context, []C, int, []
 		if err := run(ctx, x, rows, tmp, winners); err != nil {
 			return err
 		}
-		dst, err := Output[float32](f, out, rows, width)
+		return putScores(f, out, rows, width, tmp, to)
+	}
+}
+
+// putScores writes scores to output out, of float32 or of halves.
+func putScores[C floating](f *Frame, out, rows, width int, scores []C, to tensor.DType) error {
+	if to == tensor.Half {
+		dst, err := Output[tensor.Float16](f, out, rows, width)
 		for i := range dst {
-			dst[i] = float32(tmp[i])
+			dst[i] = toHalf(float32(scores[i]))
 		}
 		return err
 	}
+	dst, err := Output[float32](f, out, rows, width)
+	for i := range dst {
+		dst[i] = float32(scores[i])
+	}
+	return err
 }
 
 func compileTrees(n *Node, a tree.Attributes) *tree.Ensemble {

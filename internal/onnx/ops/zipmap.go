@@ -11,7 +11,7 @@ import (
 // tensor [N, C] that it was made of, with the keys of its columns beside it; so
 // there is nothing to compute unless the extents have to be checked first.
 func parseZipMap(n *Node) Kernel {
-	keys := classLabels(n, "classlabels_int64s", "classlabels_strings")
+	keys := classLabels(n, "classlabels_int64s")
 	n.Elem(0, tensor.Float32)
 	if n.err != nil {
 		return nil
@@ -79,9 +79,10 @@ func MapList(keys *tensor.Tensor) Kernel {
 	}
 }
 
-// classLabels returns the labels that a node gives in one of two attributes:
-// distinct integers or strings.
-func classLabels(n *Node, ints, strings string) *tensor.Tensor {
+// classLabels returns the labels that a node gives: distinct integers, or
+// strings in the attribute "classlabels_strings".
+func classLabels(n *Node, ints string) *tensor.Tensor {
+	const strings = "classlabels_strings"
 	i, s := n.Ints(ints), n.Strings(strings)
 	if (len(i) > 0) == (len(s) > 0) {
 		n.Failf("it needs one of the attributes %q and %q, and not both", ints, strings)

@@ -1,0 +1,74 @@
+package ops
+
+import (
+	"context"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/vectors"
+	"onnxgate/internal/tensor"
+)
+
+// likeness compares each row of input 0 with vectors that a model holds.
+type likeness struct {
+	vectors *vectors.Set
+	read    reader[float32]
+	values  int // scratch: how some rows compare
+}
+
+// newLikeness returns the likeness to count vectors, which stand one after the
+// other in data.
+func newLikeness(n *Node, kernel vectors.Kernel, data []float32, count int) likeness {
+	c := likeness{read: floats[float32](n, 0)}
+	if n.err != nil {
+		return c
+	}
+	c.vectors = vectors.New(kernel, data, count)
+	if _, columns := n.matrixType(); columns.Size >= 0 && columns.Size != c.vectors.Features() {
+		n.Failf("it has coefficients or vectors for %d features, but its input has %d", c.vectors.Features(), columns.Size)
+	}
+	c.values = n.NeedScratch()
+	return c
+}
+
+// rows returns how many rows an input has.
+func (c *likeness) rows(shape tensor.Shape) (int, error) {
+	if len(shape) != 1 && len(shape) != 2 {
+		return 0, matrixFault(shape)
+	}
+	rows, columns := matrix(shape)
+	if columns != c.vectors.Features() {
+		return 0, fault.Newf(fault.Content, "an input of shape %s does not have the %d features of the model",
+			onnx.FormatShape(shape), c.vectors.Features())
+	}
+	return rows, nil
+}
+
+// each calls row with how every row of input 0 compares: a value for each
+// vector, and some more without a meaning.
+func (c *likeness) each(ctx context.Context, f *Frame, rows int, row func(r int, values []float32) error) error {
+	x, err := c.read(f)
+	if err != nil || rows == 0 {
+		return err
+	}
+	group, width, features := min(c.vectors.Group(), rows), c.vectors.Width(), c.vectors.Features()
+	values, err := Scratch[float32](f, c.values, group*width)
+	if err != nil {
+		return err
+	}
+	for from := 0; from < rows; from += group {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		some := min(group, rows-from)
+		if err := c.vectors.Run(ctx, values, x[from*features:(from+some)*features], some); err != nil {
+			return err
+		}
+		for r := range some {
+			if err := row(from+r, values[r*width:(r+1)*width]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package ops
+
+import (
+	"context"
+
+	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/tree"
+	"onnxgate/internal/onnx/vectors"
+	"onnxgate/internal/tensor"
+)
+
+// svmOps is support vector machines (ai.onnx.ml).
+var svmOps = []Operator{
+	{ML, "SVMRegressor", 1, one, one, parseSVMRegressor},
+	{ML, "SVMClassifier", 1, one, two, parseSVMClassifier},
+}
+
+// svm is what SVMRegressor and SVMClassifier share: vectors that each row is
+// compared with. A model without support vectors is linear, and its vectors
+// are its coefficients.
+type svm struct {
+	likeness
+	coefficients []float32
+	rho          []float32
+	transform    tree.Transform
+	supports     int
+	linear       bool
+}
+
+// parseSVM reads the attributes. supports is the number of support vectors;
+// outputs is the number of rows of coefficients of a model that has none.
+func parseSVM(n *Node, supports, outputs int) *svm {
+	n.Need("rho")
+	n.Need("coefficients")
+	s := &svm{coefficients: n.Floats("coefficients"), rho: n.Floats("rho"), supports: supports, linear: supports == 0}
+	var err error
+	if s.transform, err = tree.ParseTransform(n.String("post_transform", "NONE")); err != nil {
+		n.Failf("%v", err)
+	}
+	kernel := parseVectorKernel(n)
+	data, count := n.Floats("support_vectors"), supports
+	if s.linear {
+		kernel.Kind, data, count = vectors.Linear, s.coefficients, outputs
+	}
+	if len(s.rho) == 0 || len(data) == 0 || len(data)%count != 0 {
+		n.Failf("its %d numbers do not make %d vectors, or rho is empty", len(data), count)
+	}
+	if n.err == nil {
+		s.likeness = newLikeness(n, kernel, data, count)
+	}
+	return s
+}
+
+// parseSVMRegressor reads SVMRegressor (ai.onnx.ml 1). As in ONNX Runtime,
+// post_transform has no effect: there is a single target. With one_class the
+// result is 1 for what the model takes for usual, else -1.
+func parseSVMRegressor(n *Node) Kernel {
+	supports := n.Int("n_supports", 0)
+	if supports < 0 || supports > tensor.MaxElements {
+		n.Failf("attribute \"n_supports\" is %d", supports)
+		supports = 0
+	}
+	oneClass := n.Int("one_class", 0) != 0
+	s := parseSVM(n, int(supports), 1)
+	if len(s.coefficients) < int(supports) {
+		n.Failf("it has %d coefficients for %d support vectors", len(s.coefficients), supports)
+	}
+	if n.err != nil {
+		return nil
+	}
+	rows, _ := n.matrixType()
+	n.SetOut(0, onnx.TensorOf(tensor.Float32, rows, tensor.Dim{Size: 1}))
+	return func(ctx context.Context, f *Frame) error {
+		rows, err := s.rows(f.In(0).Shape())
+		if err != nil {
+			return err
+		}
+		dst, err := Output[float32](f, 0, rows, 1)
+		if err != nil {
+			return err
+		}
+		return s.each(ctx, f, rows, func(r int, kernels []float32) error {
+			var err error
+			if dst[r], err = s.target(ctx, kernels); oneClass {
+				dst[r] = sign(dst[r])
+			}
+			return err
+		})
+	}
+}
+
+// target is the value of a regressor with these kernel values.
+func (s *svm) target(ctx context.Context, kernels []float32) (float32, error) {
+	if s.linear {
+		return kernels[0] + s.rho[0], nil
+	}
+	sum, err := s.vectors.Weigh(ctx, s.coefficients[:s.supports], kernels)
+	return sum + s.rho[0], err
+}
+
+func sign(v float32) float32 {
+	if v > 0 {
+		return 1
+	}
+	return -1
+}
+
+// restWork is how many weights are taken between two looks at the context.
+const restWork = 1 << 21
+
+// weigh returns the sum of the weights' products with values. work is what has
+// been done since the last look at ctx.
+func weigh(ctx context.Context, work *int, weights, values []float32) (sum float64, err error) {
+	*work++
+	for len(weights) > 0 {
+		n := min(len(weights), restWork)
+		if *work += n; *work > restWork {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+			*work = n
+		}
+		sum += weighSome(weights[:n], values)
+		weights, values = weights[n:], values[n:]
+	}
+	return sum, nil
+}
+
+// weighSome rounds the products to float32 and adds them in float64, by four
+// sums side by side.
+func weighSome(weights, values []float32) float64 {
+	var a, b, c, d float64
+	values = values[:len(weights)]
+	for len(values) >= 4 && len(weights) >= 4 {
+		a += float64(weights[0] * values[0])
+		b += float64(weights[1] * values[1])
+		c += float64(weights[2] * values[2])
+		d += float64(weights[3] * values[3])
+		weights, values = weights[4:], values[4:]
+	}
+	for i, w := range weights {
+		a += float64(w * values[i])
+	}
+	return (a + b) + (c + d)
+}
+
+// parseVectorKernel reads kernel_type and kernel_params.
+func parseVectorKernel(n *Node) vectors.Kernel {
+	var k vectors.Kernel
+	switch name := n.String("kernel_type", "LINEAR"); name {
+	case "LINEAR":
+		k.Kind = vectors.Linear
+	case "POLY":
+		k.Kind = vectors.Poly
+	case "RBF":
+		k.Kind = vectors.RBF
+	case "SIGMOID":
+		k.Kind = vectors.Sigmoid
+	default:
+		n.Failf("attribute \"kernel_type\" is %s; it must be LINEAR, POLY, RBF or SIGMOID", onnx.Quote(name))
+	}
+	switch p := n.Floats("kernel_params"); len(p) {
+	case 0: // all zero
+	case 3:
+		k.Gamma, k.Coef0, k.Degree = p[0], p[1], p[2]
+	default:
+		n.Failf("attribute \"kernel_params\" has %d entries; it needs gamma, coef0 and degree", len(p))
+	}
+	return k
+}

@@ -1,0 +1,96 @@
+package vectors
+
+import "math"
+
+// finish makes the values of the kernel from products or squared distances.
+func (k Kernel) finish(values []float32) {
+	switch k.Kind {
+	case Linear:
+	case RBF:
+		exponentials(values, -k.Gamma)
+	case Poly, Sigmoid:
+		scale(values, k.Gamma, k.Coef0)
+		k.bend(values)
+	}
+}
+
+// scale multiplies the values and adds to them, rounding once.
+func scale(values []float32, by, plus float32) {
+	for i, v := range values {
+		values[i] = float32(float64(by)*float64(v) + float64(plus))
+	}
+}
+
+// bend is the last step of the kernels that have one after scale.
+func (k Kernel) bend(values []float32) {
+	if k.Kind == Poly {
+		raise(values, k.Degree)
+	} else {
+		tangents(values)
+	}
+}
+
+// raise raises the values to a degree.
+func raise(values []float32, degree float32) {
+	switch degree {
+	case 1:
+	case 2:
+		for i, v := range values {
+			values[i] = v * v
+		}
+	case 3:
+		for i, v := range values {
+			values[i] = v * v * v
+		}
+	default:
+		for i, v := range values {
+			values[i] = float32(math.Pow(float64(v), float64(degree)))
+		}
+	}
+}
+
+// rounder rounds a small float64 to an integer when it is added: the sum ends
+// with the bits of the integer. Taking it away again gives the integer.
+const rounder = 3 << 51
+
+// exponential returns e^x for an x of moderate size, to nine digits. It is
+// written so that the compiler inlines it, which halves its time.
+func exponential(x float64) float64 {
+	shifted := x*math.Log2E + rounder // of the integer k
+	// e^x is 2^k e^r, and r at most ln2/2.
+	return series(x-(shifted-rounder)*math.Ln2) * math.Float64frombits((math.Float64bits(shifted)+1023)<<52)
+}
+
+// series returns e^r for an r of at most ln2/2, by Taylor's series up to r^8.
+func series(r float64) float64 {
+	q := r * r
+	return 1 + r + q*(1.0/2+r*(1.0/6)+q*(1.0/24+r*(1.0/120)+q*(1.0/720+r*(1.0/5040)+q*(1.0/40320))))
+}
+
+// exponentials replaces each v by e^(by v), rounded to float32 within 0.51
+// units in the last place.
+func exponentials(values []float32, by float32) {
+	for i, v := range values {
+		if x := by * v; x > -100 && x < 88 {
+			values[i] = float32(exponential(float64(x)))
+		} else {
+			values[i] = float32(math.Exp(float64(x)))
+		}
+	}
+}
+
+// tangents replaces each value by its hyperbolic tangent, rounded likewise.
+func tangents(values []float32) {
+	for i, v := range values {
+		x := float64(v)
+		switch size := math.Abs(x); {
+		case size >= 10:
+			values[i] = float32(math.Copysign(1, x))
+		case size > 0x1p-12:
+			e := exponential(2 * x)
+			values[i] = float32((e - 1) / (e + 1))
+		default:
+			values[i] = float32(math.Tanh(x))
+		}
+	}
+}
