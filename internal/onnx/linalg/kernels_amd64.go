@@ -4,9 +4,9 @@ package linalg
 
 import "golang.org/x/sys/cpu"
 
-// vectors says that the processor has what the kernels of kernels_amd64.s
+// vectorUnit says that the processor has what the kernels of kernels_amd64.s
 // need.
-var vectors = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+var vectorUnit = cpu.X86.HasAVX2 && cpu.X86.HasFMA
 
 // The kernels know no bounds: their callers below touch the last element that
 // each will read or write before they call it.
@@ -14,7 +14,7 @@ var vectors = cpu.X86.HasAVX2 && cpu.X86.HasFMA
 // tileFloat32 is tile by vector instructions; it reports false, and does
 // nothing, when the processor lacks them.
 func tileFloat32(c target[float32], a Matrix[float32], b []float32, stride, depth int) bool {
-	if !vectors {
+	if !vectorUnit {
 		return false
 	}
 	touch(c, a, b, stride, depth)
@@ -33,7 +33,7 @@ func tileFloat32(c target[float32], a Matrix[float32], b []float32, stride, dept
 
 // tileFloat64 is tileFloat32 for float64, two rows at a time.
 func tileFloat64(c target[float64], a Matrix[float64], b []float64, stride, depth int) bool {
-	if !vectors {
+	if !vectorUnit {
 		return false
 	}
 	touch(c, a, b, stride, depth)
@@ -57,7 +57,7 @@ func touch[T Float](c target[T], a Matrix[T], b []T, stride, depth int) {
 
 func dotFloat32(a, b []float32) float32 {
 	n := len(a) &^ 7
-	if !vectors || n == 0 {
+	if !vectorUnit || n == 0 {
 		return dotGo(a, b)
 	}
 	_ = b[n-1]
@@ -66,7 +66,7 @@ func dotFloat32(a, b []float32) float32 {
 
 func dotFloat64(a, b []float64) float64 {
 	n := len(a) &^ 3
-	if !vectors || n == 0 {
+	if !vectorUnit || n == 0 {
 		return dotGo(a, b)
 	}
 	_ = b[n-1]
@@ -75,7 +75,7 @@ func dotFloat64(a, b []float64) float64 {
 
 func distanceFloat32(a, b []float32) float32 {
 	n := len(a) &^ 7
-	if !vectors || n == 0 {
+	if !vectorUnit || n == 0 {
 		return distanceGo(a, b)
 	}
 	_ = b[n-1]
@@ -84,9 +84,55 @@ func distanceFloat32(a, b []float32) float32 {
 
 func distanceFloat64(a, b []float64) float64 {
 	n := len(a) &^ 3
-	if !vectors || n == 0 {
+	if !vectorUnit || n == 0 {
 		return distanceGo(a, b)
 	}
 	_ = b[n-1]
 	return distanceDouble(&a[0], &b[0], n) + distanceGo(a[n:], b[n:])
+}
+
+// distances is distancesGo.
+func distances(dst, x []float32, blocks []block) {
+	if n := len(dst) / lanes; vectorUnit && n > 0 && len(x) > 0 {
+		_ = blocks[:n*len(x)]
+		distancesOfBlocks(&dst[0], &x[0], &blocks[0][0], len(x), n)
+		return
+	}
+	distancesGo(dst, x, blocks)
+}
+
+// products is productsGo.
+func products(dst, x []float32, blocks []block) {
+	if n := len(dst) / lanes; vectorUnit && n > 0 && len(x) > 0 {
+		_ = blocks[:n*len(x)]
+		productsOfBlocks(&dst[0], &x[0], &blocks[0][0], len(x), n)
+		return
+	}
+	productsGo(dst, x, blocks)
+}
+
+// product is productGo.
+func product(sum float32, x, vector []float32) float32 {
+	if !vectorUnit || len(x) == 0 {
+		return productGo(sum, x, vector)
+	}
+	return productInOrder(sum, &x[0], &vector[:len(x)][0], len(x))
+}
+
+// exponentials is exponentialsGo; what lanes does not divide is left to it.
+func exponentials(values []float32, by float32) {
+	if n := len(values) / lanes; vectorUnit && n > 0 {
+		exponentialLanes(&values[0], by, n)
+		values = values[n*lanes:]
+	}
+	exponentialsGo(values, by)
+}
+
+// scale is scaleGo; what lanes does not divide is left to it.
+func scale(values []float32, by, plus float32) {
+	if n := len(values) / lanes; vectorUnit && n > 0 {
+		scaleLanes(&values[0], by, plus, n)
+		values = values[n*lanes:]
+	}
+	scaleGo(values, by, plus)
 }

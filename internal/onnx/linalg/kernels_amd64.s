@@ -740,3 +740,361 @@ done:
 	VZEROUPPER
 	MOVSD        X0, ret+24(FP)
 	RET
+
+// func distancesOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
+// Requires: AVX
+TEXT ·distancesOfBlocks(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ blocks+16(FP), DX
+	MOVQ features+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ BX, DI
+	SHLQ $0x05, DI
+
+distancesOfBlocks_4:
+	CMPQ   SI, $0x04
+	JLT    distancesOfBlocks_done_4
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R8
+	ADDQ   DI, DX
+	VXORPS Y1, Y1, Y1
+	MOVQ   DX, R9
+	ADDQ   DI, DX
+	VXORPS Y2, Y2, Y2
+	MOVQ   DX, R10
+	ADDQ   DI, DX
+	VXORPS Y3, Y3, Y3
+	MOVQ   DX, R11
+	ADDQ   DI, DX
+	XORQ   R12, R12
+	XORQ   R13, R13
+
+distancesOfBlocks_4_features:
+	VBROADCASTSS (CX)(R12*4), Y4
+	VSUBPS       (R8)(R13*1), Y4, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y5, Y0, Y0
+	VSUBPS       (R9)(R13*1), Y4, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VSUBPS       (R10)(R13*1), Y4, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y5, Y2, Y2
+	VSUBPS       (R11)(R13*1), Y4, Y4
+	VMULPS       Y4, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	ADDQ         $0x20, R13
+	INCQ         R12
+	CMPQ         R12, BX
+	JLT          distancesOfBlocks_4_features
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x04, SI
+	JMP          distancesOfBlocks_4
+
+distancesOfBlocks_done_4:
+distancesOfBlocks_1:
+	CMPQ   SI, $0x01
+	JLT    distancesOfBlocks_done_1
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R8
+	ADDQ   DI, DX
+	XORQ   R9, R9
+	XORQ   R10, R10
+
+distancesOfBlocks_1_features:
+	VBROADCASTSS (CX)(R9*4), Y1
+	VSUBPS       (R8)(R10*1), Y1, Y1
+	VMULPS       Y1, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	ADDQ         $0x20, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JLT          distancesOfBlocks_1_features
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x01, SI
+	JMP          distancesOfBlocks_1
+
+distancesOfBlocks_done_1:
+	VZEROUPPER
+	RET
+
+// func productsOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
+// Requires: AVX, FMA3
+TEXT ·productsOfBlocks(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ blocks+16(FP), DX
+	MOVQ features+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ BX, DI
+	SHLQ $0x05, DI
+
+productsOfBlocks_4:
+	CMPQ   SI, $0x04
+	JLT    productsOfBlocks_done_4
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R8
+	ADDQ   DI, DX
+	VXORPS Y1, Y1, Y1
+	MOVQ   DX, R9
+	ADDQ   DI, DX
+	VXORPS Y2, Y2, Y2
+	MOVQ   DX, R10
+	ADDQ   DI, DX
+	VXORPS Y3, Y3, Y3
+	MOVQ   DX, R11
+	ADDQ   DI, DX
+	XORQ   R12, R12
+	XORQ   R13, R13
+
+productsOfBlocks_4_features:
+	VBROADCASTSS (CX)(R12*4), Y4
+	VFMADD231PS  (R8)(R13*1), Y4, Y0
+	VFMADD231PS  (R9)(R13*1), Y4, Y1
+	VFMADD231PS  (R10)(R13*1), Y4, Y2
+	VFMADD231PS  (R11)(R13*1), Y4, Y3
+	ADDQ         $0x20, R13
+	INCQ         R12
+	CMPQ         R12, BX
+	JLT          productsOfBlocks_4_features
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x04, SI
+	JMP          productsOfBlocks_4
+
+productsOfBlocks_done_4:
+productsOfBlocks_1:
+	CMPQ   SI, $0x01
+	JLT    productsOfBlocks_done_1
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R8
+	ADDQ   DI, DX
+	XORQ   R9, R9
+	XORQ   R10, R10
+
+productsOfBlocks_1_features:
+	VBROADCASTSS (CX)(R9*4), Y1
+	VFMADD231PS  (R8)(R10*1), Y1, Y0
+	ADDQ         $0x20, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JLT          productsOfBlocks_1_features
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x01, SI
+	JMP          productsOfBlocks_1
+
+productsOfBlocks_done_1:
+	VZEROUPPER
+	RET
+
+// func productInOrder(sum float32, x *float32, vector *float32, n int) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·productInOrder(SB), NOSPLIT, $0-36
+	MOVSS sum+0(FP), X0
+	MOVQ  x+8(FP), AX
+	MOVQ  vector+16(FP), CX
+	MOVQ  n+24(FP), DX
+	XORQ  BX, BX
+
+productInOrder_next:
+	CMPQ        BX, DX
+	JGE         productInOrder_done
+	VMOVSS      (AX)(BX*4), X1
+	VFMADD231SS (CX)(BX*4), X1, X0
+	INCQ        BX
+	JMP         productInOrder_next
+
+productInOrder_done:
+	MOVSS X0, ret+32(FP)
+	RET
+
+// func scaleLanes(values *float32, by float32, plus float32, n int)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·scaleLanes(SB), NOSPLIT, $0-24
+	MOVQ         values+0(FP), AX
+	MOVQ         n+16(FP), CX
+	MOVSS        by+8(FP), X0
+	VBROADCASTSS X0, Y1
+	MOVSS        plus+12(FP), X0
+	VBROADCASTSS X0, Y0
+
+scaleLanes_next:
+	CMPQ        CX, $0x00
+	JE          scaleLanes_done
+	VMOVUPS     (AX), Y2
+	VFMADD213PS Y0, Y1, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $0x20, AX
+	DECQ        CX
+	JMP         scaleLanes_next
+
+scaleLanes_done:
+	VZEROUPPER
+	RET
+
+DATA least<>+0(SB)/8, $0xc05b800000000000
+DATA least<>+8(SB)/8, $0xc05b800000000000
+DATA least<>+16(SB)/8, $0xc05b800000000000
+DATA least<>+24(SB)/8, $0xc05b800000000000
+GLOBL least<>(SB), RODATA|NOPTR, $32
+
+DATA greatest<>+0(SB)/8, $0x4059000000000000
+DATA greatest<>+8(SB)/8, $0x4059000000000000
+DATA greatest<>+16(SB)/8, $0x4059000000000000
+DATA greatest<>+24(SB)/8, $0x4059000000000000
+GLOBL greatest<>(SB), RODATA|NOPTR, $32
+
+DATA log2e<>+0(SB)/8, $0x3ff71547652b82fe
+DATA log2e<>+8(SB)/8, $0x3ff71547652b82fe
+DATA log2e<>+16(SB)/8, $0x3ff71547652b82fe
+DATA log2e<>+24(SB)/8, $0x3ff71547652b82fe
+GLOBL log2e<>(SB), RODATA|NOPTR, $32
+
+DATA ln2<>+0(SB)/8, $0x3fe62e42fefa39ef
+DATA ln2<>+8(SB)/8, $0x3fe62e42fefa39ef
+DATA ln2<>+16(SB)/8, $0x3fe62e42fefa39ef
+DATA ln2<>+24(SB)/8, $0x3fe62e42fefa39ef
+GLOBL ln2<>(SB), RODATA|NOPTR, $32
+
+DATA rounder<>+0(SB)/8, $0x4338000000000000
+DATA rounder<>+8(SB)/8, $0x4338000000000000
+DATA rounder<>+16(SB)/8, $0x4338000000000000
+DATA rounder<>+24(SB)/8, $0x4338000000000000
+GLOBL rounder<>(SB), RODATA|NOPTR, $32
+
+DATA bias<>+0(SB)/8, $0x00000000000003ff
+DATA bias<>+8(SB)/8, $0x00000000000003ff
+DATA bias<>+16(SB)/8, $0x00000000000003ff
+DATA bias<>+24(SB)/8, $0x00000000000003ff
+GLOBL bias<>(SB), RODATA|NOPTR, $32
+
+DATA factor0<>+0(SB)/8, $0x3ff0000000000000
+DATA factor0<>+8(SB)/8, $0x3ff0000000000000
+DATA factor0<>+16(SB)/8, $0x3ff0000000000000
+DATA factor0<>+24(SB)/8, $0x3ff0000000000000
+GLOBL factor0<>(SB), RODATA|NOPTR, $32
+
+DATA factor1<>+0(SB)/8, $0x3ff0000000000000
+DATA factor1<>+8(SB)/8, $0x3ff0000000000000
+DATA factor1<>+16(SB)/8, $0x3ff0000000000000
+DATA factor1<>+24(SB)/8, $0x3ff0000000000000
+GLOBL factor1<>(SB), RODATA|NOPTR, $32
+
+DATA factor2<>+0(SB)/8, $0x3fe0000000000000
+DATA factor2<>+8(SB)/8, $0x3fe0000000000000
+DATA factor2<>+16(SB)/8, $0x3fe0000000000000
+DATA factor2<>+24(SB)/8, $0x3fe0000000000000
+GLOBL factor2<>(SB), RODATA|NOPTR, $32
+
+DATA factor3<>+0(SB)/8, $0x3fc5555555555555
+DATA factor3<>+8(SB)/8, $0x3fc5555555555555
+DATA factor3<>+16(SB)/8, $0x3fc5555555555555
+DATA factor3<>+24(SB)/8, $0x3fc5555555555555
+GLOBL factor3<>(SB), RODATA|NOPTR, $32
+
+DATA factor4<>+0(SB)/8, $0x3fa5555555555555
+DATA factor4<>+8(SB)/8, $0x3fa5555555555555
+DATA factor4<>+16(SB)/8, $0x3fa5555555555555
+DATA factor4<>+24(SB)/8, $0x3fa5555555555555
+GLOBL factor4<>(SB), RODATA|NOPTR, $32
+
+DATA factor5<>+0(SB)/8, $0x3f81111111111111
+DATA factor5<>+8(SB)/8, $0x3f81111111111111
+DATA factor5<>+16(SB)/8, $0x3f81111111111111
+DATA factor5<>+24(SB)/8, $0x3f81111111111111
+GLOBL factor5<>(SB), RODATA|NOPTR, $32
+
+DATA factor6<>+0(SB)/8, $0x3f56c16c16c16c17
+DATA factor6<>+8(SB)/8, $0x3f56c16c16c16c17
+DATA factor6<>+16(SB)/8, $0x3f56c16c16c16c17
+DATA factor6<>+24(SB)/8, $0x3f56c16c16c16c17
+GLOBL factor6<>(SB), RODATA|NOPTR, $32
+
+DATA factor7<>+0(SB)/8, $0x3f2a01a01a01a01a
+DATA factor7<>+8(SB)/8, $0x3f2a01a01a01a01a
+DATA factor7<>+16(SB)/8, $0x3f2a01a01a01a01a
+DATA factor7<>+24(SB)/8, $0x3f2a01a01a01a01a
+GLOBL factor7<>(SB), RODATA|NOPTR, $32
+
+DATA factor8<>+0(SB)/8, $0x3efa01a01a01a01a
+DATA factor8<>+8(SB)/8, $0x3efa01a01a01a01a
+DATA factor8<>+16(SB)/8, $0x3efa01a01a01a01a
+DATA factor8<>+24(SB)/8, $0x3efa01a01a01a01a
+GLOBL factor8<>(SB), RODATA|NOPTR, $32
+
+// func exponentialLanes(values *float32, by float32, n int)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·exponentialLanes(SB), NOSPLIT, $0-24
+	MOVQ         values+0(FP), AX
+	MOVQ         n+16(FP), CX
+	MOVSS        by+8(FP), X0
+	VBROADCASTSS X0, Y0
+
+exponentialLanes_next:
+	CMPQ         CX, $0x00
+	JE           exponentialLanes_done
+	VMULPS       (AX), Y0, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X2, Y2
+	VMOVUPD      greatest<>+0(SB), Y3
+	VMINPD       Y1, Y3, Y1
+	VMOVUPD      least<>+0(SB), Y3
+	VMAXPD       Y1, Y3, Y1
+	VMOVUPD      rounder<>+0(SB), Y3
+	VFMADD231PD  log2e<>+0(SB), Y1, Y3
+	VSUBPD       rounder<>+0(SB), Y3, Y4
+	VFNMADD132PD ln2<>+0(SB), Y1, Y4
+	VMOVUPD      factor8<>+0(SB), Y1
+	VFMADD213PD  factor7<>+0(SB), Y4, Y1
+	VFMADD213PD  factor6<>+0(SB), Y4, Y1
+	VFMADD213PD  factor5<>+0(SB), Y4, Y1
+	VFMADD213PD  factor4<>+0(SB), Y4, Y1
+	VFMADD213PD  factor3<>+0(SB), Y4, Y1
+	VFMADD213PD  factor2<>+0(SB), Y4, Y1
+	VFMADD213PD  factor1<>+0(SB), Y4, Y1
+	VFMADD213PD  factor0<>+0(SB), Y4, Y1
+	VPADDQ       bias<>+0(SB), Y3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y1, Y1
+	VCVTPD2PSY   Y1, X1
+	VMOVUPS      X1, (AX)
+	VMOVUPD      greatest<>+0(SB), Y1
+	VMINPD       Y2, Y1, Y2
+	VMOVUPD      least<>+0(SB), Y1
+	VMAXPD       Y2, Y1, Y2
+	VMOVUPD      rounder<>+0(SB), Y1
+	VFMADD231PD  log2e<>+0(SB), Y2, Y1
+	VSUBPD       rounder<>+0(SB), Y1, Y3
+	VFNMADD132PD ln2<>+0(SB), Y2, Y3
+	VMOVUPD      factor8<>+0(SB), Y2
+	VFMADD213PD  factor7<>+0(SB), Y3, Y2
+	VFMADD213PD  factor6<>+0(SB), Y3, Y2
+	VFMADD213PD  factor5<>+0(SB), Y3, Y2
+	VFMADD213PD  factor4<>+0(SB), Y3, Y2
+	VFMADD213PD  factor3<>+0(SB), Y3, Y2
+	VFMADD213PD  factor2<>+0(SB), Y3, Y2
+	VFMADD213PD  factor1<>+0(SB), Y3, Y2
+	VFMADD213PD  factor0<>+0(SB), Y3, Y2
+	VPADDQ       bias<>+0(SB), Y1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y2, Y2
+	VCVTPD2PSY   Y2, X1
+	VMOVUPS      X1, 16(AX)
+	ADDQ         $0x20, AX
+	DECQ         CX
+	JMP          exponentialLanes_next
+
+exponentialLanes_done:
+	VZEROUPPER
+	RET

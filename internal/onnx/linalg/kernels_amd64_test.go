@@ -5,6 +5,7 @@ package linalg
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -74,7 +75,7 @@ func TestVectorSumsAgreeWithGo(t *testing.T) {
 }
 
 func TestTilesOutsideTheirSlicesPanic(t *testing.T) {
-	if !vectors {
+	if !vectorUnit {
 		t.Skip("the processor has no AVX2 with FMA")
 	}
 	for name, short := range map[string][3]int{"result": {31, 4, 32}, "left": {32, 3, 32}, "right": {32, 4, 31}} {
@@ -87,5 +88,70 @@ func TestTilesOutsideTheirSlicesPanic(t *testing.T) {
 			a := RowMajor(make([]float32, short[1]), 2, 2)
 			tileFloat32(target[float32]{make([]float32, short[0]), 16, 2, 16, false}, a, make([]float32, short[2]), 16, 2)
 		})
+	}
+}
+
+// Where the order of a sum is given, the vector instructions keep to it.
+func TestVectorLanesGiveTheBitsOfGo(t *testing.T) {
+	if !vectorUnit {
+		t.Skip("the processor has no AVX2 with FMA")
+	}
+	for features := 1; features < 20; features++ {
+		for n := 1; n < 11; n++ {
+			x, blocks := numbers(features), make([]block, n*features)
+			for i, v := range numbers(n * features * lanes) {
+				blocks[i/lanes][i%lanes] = v * 1.1
+			}
+			x[features/2] = float32(math.Inf(1 - 2*(n%2)))
+			if n%3 == 0 {
+				x[0] = 1e30
+			}
+			a, b := make([]float32, 2*n*lanes), make([]float32, 2*n*lanes)
+			distancesGo(a[:n*lanes], x, blocks)
+			distances(b[:n*lanes], x, blocks)
+			productsGo(a[n*lanes:], x, blocks)
+			products(b[n*lanes:], x, blocks)
+			scaleGo(a[:lanes+n], 1.7, -0.3)
+			scale(b[:lanes+n], 1.7, -0.3)
+			if !slices.Equal(bits(a), bits(b)) {
+				t.Fatalf("%d features, %d blocks: %v, want %v", features, n, b, a)
+			}
+		}
+	}
+}
+
+func bits(v []float32) []uint32 {
+	out := make([]uint32, len(v))
+	for i, f := range v {
+		if f != f {
+			continue // any NaN is as good as another
+		}
+		out[i] = math.Float32bits(f)
+	}
+	return out
+}
+
+// They fuse products and sums where Go does not, which can show in the last bit.
+func TestVectorExponentialsAreThoseOfMath(t *testing.T) {
+	if !vectorUnit {
+		t.Skip("the processor has no AVX2 with FMA")
+	}
+	v := make([]float32, 2*lanes)
+	for x := -120.0; x < 110; {
+		for i := range v {
+			x += 0.00037
+			v[i] = float32(-2 * x)
+		}
+		arguments := slices.Clone(v)
+		exponentials(v, -0.5)
+		for i, a := range arguments {
+			nearest(t, "exp", float64(a)/-2, v[i], math.Exp(float64(a)/-2))
+		}
+	}
+	inf := float32(math.Inf(1))
+	v = []float32{float32(math.NaN()), inf, -inf, 0, 1e30, -1e30, 1, 0}
+	exponentials(v, 1)
+	if v[0] == v[0] || !slices.Equal(v[1:], []float32{inf, 0, 1, inf, 0, math.E, 1}) {
+		t.Errorf("%v", v)
 	}
 }

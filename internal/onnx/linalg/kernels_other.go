@@ -13,3 +13,13 @@ func dotFloat64(a, b []float64) float64 { return dotGo(a, b) }
 func distanceFloat32(a, b []float32) float32 { return distanceGo(a, b) }
 
 func distanceFloat64(a, b []float64) float64 { return distanceGo(a, b) }
+
+func distances(dst, x []float32, blocks []block) { distancesGo(dst, x, blocks) }
+
+func products(dst, x []float32, blocks []block) { productsGo(dst, x, blocks) }
+
+func product(sum float32, x, vector []float32) float32 { return productGo(sum, x, vector) }
+
+func exponentials(values []float32, by float32) { exponentialsGo(values, by) }
+
+func scale(values []float32, by, plus float32) { scaleGo(values, by, plus) }

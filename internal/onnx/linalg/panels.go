@@ -57,7 +57,7 @@ func GemmPacked[T Number](ctx context.Context, dst []T, a Matrix[T], b Panels[T]
 	if b.rows == 0 {
 		clear(dst)
 	}
-	var w work
+	var w Work
 	for k := 0; k < b.rows; k += blockDepth {
 		depth := min(blockDepth, b.rows-k)
 		for i := 0; i < a.Rows; i += blockRows {

@@ -59,3 +59,28 @@ func dotDouble(a *float64, b *float64, n int) float64
 //
 //go:noescape
 func distanceDouble(a *float64, b *float64, n int) float64
+
+// distancesOfBlocks writes the squared distances of x, of the given number of features, to the vectors of n blocks.
+//
+//go:noescape
+func distancesOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
+
+// productsOfBlocks writes the products of x, of the given number of features, with the vectors of n blocks.
+//
+//go:noescape
+func productsOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
+
+// productInOrder adds to sum the products of the n elements of x and vector.
+//
+//go:noescape
+func productInOrder(sum float32, x *float32, vector *float32, n int) float32
+
+// scaleLanes multiplies n times eight values and adds to them, rounding once.
+//
+//go:noescape
+func scaleLanes(values *float32, by float32, plus float32, n int)
+
+// exponentialLanes replaces each v of n times eight values by the exponential of v times by.
+//
+//go:noescape
+func exponentialLanes(values *float32, by float32, n int)

@@ -26,11 +26,8 @@ func (c *svmClassifier) couple(ctx context.Context, p []float32, b *pairBuffers)
 			break
 		}
 		for i := range p {
-			if work += n; work > restWork {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				work = 0
+			if err := watch(ctx, &work, n); err != nil {
+				return err
 			}
 			value = adjust(q[i*n:(i+1)*n], qp, p, i, value)
 		}

@@ -5,25 +5,25 @@ import (
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
-	"onnxgate/internal/onnx/vectors"
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
 )
 
 // likeness compares each row of input 0 with vectors that a model holds.
 type likeness struct {
-	vectors *vectors.Set
+	vectors *linalg.Vectors
 	read    reader[float32]
 	values  int // scratch: how some rows compare
 }
 
 // newLikeness returns the likeness to count vectors, which stand one after the
 // other in data.
-func newLikeness(n *Node, kernel vectors.Kernel, data []float32, count int) likeness {
+func newLikeness(n *Node, kernel linalg.Kernel, data []float32, count int) likeness {
 	c := likeness{read: floats[float32](n, 0)}
 	if n.err != nil {
 		return c
 	}
-	c.vectors = vectors.New(kernel, data, count)
+	c.vectors = linalg.NewVectors(kernel, data, count)
 	if _, columns := n.matrixType(); columns.Size >= 0 && columns.Size != c.vectors.Features() {
 		n.Failf("it has coefficients or vectors for %d features, but its input has %d", c.vectors.Features(), columns.Size)
 	}

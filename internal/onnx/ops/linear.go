@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/onnx/tree"
-	"onnxgate/internal/onnx/vectors"
 	"onnxgate/internal/tensor"
 )
 
@@ -44,7 +44,7 @@ func parseLinear(n *Node, outputs int) *linear {
 	if len(l.intercepts) == 0 {
 		l.intercepts = make([]float32, outputs)
 	}
-	l.likeness = newLikeness(n, vectors.Kernel{Kind: vectors.Linear}, coefficients, outputs)
+	l.likeness = newLikeness(n, linalg.Kernel{Kind: linalg.Linear}, coefficients, outputs)
 	return l
 }
 

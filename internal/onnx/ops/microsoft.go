@@ -7,6 +7,7 @@ import (
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
 )
 
@@ -193,7 +194,7 @@ func distances[T floating](root bool) Kernel {
 						return ctx.Err()
 					}
 				}
-				dst[k] = squareDistance(a[:width], b[k*width:(k+1)*width])
+				dst[k] = linalg.SquaredDistance(a[:width], b[k*width:(k+1)*width])
 				if root {
 					dst[k] = T(math.Sqrt(float64(dst[k])))
 				}
@@ -201,19 +202,4 @@ func distances[T floating](root bool) Kernel {
 		}
 		return nil
 	}
-}
-
-// squareDistance adds the squares of the differences, four at a time.
-func squareDistance[T floating](a, b []T) T {
-	var s0, s1, s2, s3 T
-	for len(a) >= 4 && len(b) >= 4 {
-		d0, d1, d2, d3 := a[0]-b[0], a[1]-b[1], a[2]-b[2], a[3]-b[3]
-		s0, s1, s2, s3 = s0+d0*d0, s1+d1*d1, s2+d2*d2, s3+d3*d3
-		a, b = a[4:], b[4:]
-	}
-	for i, v := range a {
-		d := v - b[i]
-		s0 += d * d
-	}
-	return (s0 + s1) + (s2 + s3)
 }

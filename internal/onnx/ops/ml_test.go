@@ -118,19 +118,6 @@ func TestKeysAreSortedUntilTheRequestEnds(t *testing.T) {
 	}
 }
 
-// A model of many classes weighs its vectors again and again.
-func TestWeighingEndsWithTheRequest(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	weights, work := make([]float32, 100), 0
-	for range restWork / 50 {
-		if _, err := weigh(ctx, &work, weights, weights); errors.Is(err, context.Canceled) {
-			return
-		}
-	}
-	t.Error("it went on")
-}
-
 func TestWhatDoesNotFitIsRefused(t *testing.T) {
 	row := tensorOf[float32](t, tensor.Shape{1, 2}, 1, 2)
 	numbers := mapOf[int64, float32](t, []int64{4}, 1)

@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/onnx/tree"
-	"onnxgate/internal/onnx/vectors"
 	"onnxgate/internal/tensor"
 )
 
@@ -40,7 +40,7 @@ func parseSVM(n *Node, supports, outputs int) *svm {
 	kernel := parseVectorKernel(n)
 	data, count := n.Floats("support_vectors"), supports
 	if s.linear {
-		kernel.Kind, data, count = vectors.Linear, s.coefficients, outputs
+		kernel.Kind, data, count = linalg.Linear, s.coefficients, outputs
 	}
 	if len(s.rho) == 0 || len(data) == 0 || len(data)%count != 0 {
 		n.Failf("its %d numbers do not make %d vectors, or rho is empty", len(data), count)
@@ -94,7 +94,7 @@ func (s *svm) target(ctx context.Context, kernels []float32) (float32, error) {
 	if s.linear {
 		return kernels[0] + s.rho[0], nil
 	}
-	sum, err := s.vectors.Weigh(ctx, s.coefficients[:s.supports], kernels)
+	sum, err := linalg.Weigh(ctx, s.coefficients[:s.supports], kernels)
 	return sum + s.rho[0], err
 }
 
@@ -105,57 +105,18 @@ func sign(v float32) float32 {
 	return -1
 }
 
-// restWork is how many weights are taken between two looks at the context.
-const restWork = 1 << 21
-
-// weigh returns the sum of the weights' products with values. work is what has
-// been done since the last look at ctx.
-func weigh(ctx context.Context, work *int, weights, values []float32) (sum float64, err error) {
-	*work++
-	for len(weights) > 0 {
-		n := min(len(weights), restWork)
-		if *work += n; *work > restWork {
-			if err := ctx.Err(); err != nil {
-				return 0, err
-			}
-			*work = n
-		}
-		sum += weighSome(weights[:n], values)
-		weights, values = weights[n:], values[n:]
-	}
-	return sum, nil
-}
-
-// weighSome rounds the products to float32 and adds them in float64, by four
-// sums side by side.
-func weighSome(weights, values []float32) float64 {
-	var a, b, c, d float64
-	values = values[:len(weights)]
-	for len(values) >= 4 && len(weights) >= 4 {
-		a += float64(weights[0] * values[0])
-		b += float64(weights[1] * values[1])
-		c += float64(weights[2] * values[2])
-		d += float64(weights[3] * values[3])
-		weights, values = weights[4:], values[4:]
-	}
-	for i, w := range weights {
-		a += float64(w * values[i])
-	}
-	return (a + b) + (c + d)
-}
-
 // parseVectorKernel reads kernel_type and kernel_params.
-func parseVectorKernel(n *Node) vectors.Kernel {
-	var k vectors.Kernel
+func parseVectorKernel(n *Node) linalg.Kernel {
+	var k linalg.Kernel
 	switch name := n.String("kernel_type", "LINEAR"); name {
 	case "LINEAR":
-		k.Kind = vectors.Linear
+		k.Kind = linalg.Linear
 	case "POLY":
-		k.Kind = vectors.Poly
+		k.Kind = linalg.Poly
 	case "RBF":
-		k.Kind = vectors.RBF
+		k.Kind = linalg.RBF
 	case "SIGMOID":
-		k.Kind = vectors.Sigmoid
+		k.Kind = linalg.Sigmoid
 	default:
 		n.Failf("attribute \"kernel_type\" is %s; it must be LINEAR, POLY, RBF or SIGMOID", onnx.Quote(name))
 	}

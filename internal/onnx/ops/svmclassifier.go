@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/onnx/tree"
 	"onnxgate/internal/tensor"
 )
@@ -204,7 +205,8 @@ func (c *svmClassifier) byPairs(ctx context.Context, b *pairBuffers, dst, kernel
 // of class i against class j for i < j, and row i those of class j.
 func (c *svmClassifier) pairScores(ctx context.Context, dst []float32, votes []int32, kernels []float32) (int32, error) {
 	clear(votes)
-	pair, work := 0, 0
+	pair := 0
+	var work linalg.Work
 	for i := range c.classes {
 		for j := i + 1; j < c.classes; j++ {
 			a, err := c.share(ctx, &work, j-1, i, kernels)
@@ -236,9 +238,9 @@ func (c *svmClassifier) pairScores(ctx context.Context, dst []float32, votes []i
 
 // share is what the support vectors of a class add to a score, by a row of the
 // coefficients.
-func (c *svmClassifier) share(ctx context.Context, work *int, row, class int, kernels []float32) (float64, error) {
+func (c *svmClassifier) share(ctx context.Context, work *linalg.Work, row, class int, kernels []float32) (float64, error) {
 	from, to := c.first[class], c.first[class+1]
-	return weigh(ctx, work, c.coefficients[row*c.supports+from:row*c.supports+to], kernels[from:to])
+	return linalg.WeighWide(ctx, work, c.coefficients[row*c.supports+from:row*c.supports+to], kernels[from:to])
 }
 
 // spread makes two scores of the one in dst[0], as ONNX Runtime does: there

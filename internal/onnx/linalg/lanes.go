@@ -1,7 +1,7 @@
-package vectors
+package linalg
 
-// distances writes the squared distances of x to the vectors of the blocks.
-func distances(dst, x []float32, blocks []block) {
+// distancesGo writes the squared distances of x to the vectors of the blocks.
+func distancesGo(dst, x []float32, blocks []block) {
 	for len(dst) >= lanes {
 		var a, b, c, d, e, f, g, h float32
 		of := blocks[:len(x)]
@@ -29,8 +29,8 @@ func distances(dst, x []float32, blocks []block) {
 	}
 }
 
-// products writes the products of x with the vectors of the blocks.
-func products(dst, x []float32, blocks []block) {
+// productsGo writes the products of x with the vectors of the blocks.
+func productsGo(dst, x []float32, blocks []block) {
 	for len(dst) >= lanes {
 		var sums block
 		for i, s := range blocks[:len(x)] {
@@ -54,8 +54,8 @@ func distance(sum float32, x, vector []float32) float32 {
 	return sum
 }
 
-// product adds to sum what products does for one vector.
-func product(sum float32, x, vector []float32) float32 {
+// productGo adds to sum what products does for one vector.
+func productGo(sum float32, x, vector []float32) float32 {
 	vector = vector[:len(x)]
 	for i, v := range x {
 		sum = float32(float64(v)*float64(vector[i]) + float64(sum))

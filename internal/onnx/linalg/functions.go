@@ -1,4 +1,4 @@
-package vectors
+package linalg
 
 import "math"
 
@@ -10,23 +10,11 @@ func (k Kernel) finish(values []float32) {
 		exponentials(values, -k.Gamma)
 	case Poly, Sigmoid:
 		scale(values, k.Gamma, k.Coef0)
-		k.bend(values)
-	}
-}
-
-// scale multiplies the values and adds to them, rounding once.
-func scale(values []float32, by, plus float32) {
-	for i, v := range values {
-		values[i] = float32(float64(by)*float64(v) + float64(plus))
-	}
-}
-
-// bend is the last step of the kernels that have one after scale.
-func (k Kernel) bend(values []float32) {
-	if k.Kind == Poly {
-		raise(values, k.Degree)
-	} else {
-		tangents(values)
+		if k.Kind == Poly {
+			raise(values, k.Degree)
+		} else {
+			tangents(values)
+		}
 	}
 }
 
@@ -67,9 +55,16 @@ func series(r float64) float64 {
 	return 1 + r + q*(1.0/2+r*(1.0/6)+q*(1.0/24+r*(1.0/120)+q*(1.0/720+r*(1.0/5040)+q*(1.0/40320))))
 }
 
-// exponentials replaces each v by e^(by v), rounded to float32 within 0.51
+// scaleGo multiplies the values and adds to them, rounding once.
+func scaleGo(values []float32, by, plus float32) {
+	for i, v := range values {
+		values[i] = float32(float64(by)*float64(v) + float64(plus))
+	}
+}
+
+// exponentialsGo replaces each v by e^(by v), rounded to float32 within 0.51
 // units in the last place.
-func exponentials(values []float32, by float32) {
+func exponentialsGo(values []float32, by float32) {
 	for i, v := range values {
 		if x := by * v; x > -100 && x < 88 {
 			values[i] = float32(exponential(float64(x)))

@@ -1,0 +1,88 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+const (
+	lanes     = 8 // linalg's
+	laneBytes = 4 * lanes
+	abreast   = 4 // blocks whose sums are made side by side
+)
+
+// compareBlocks writes a function that takes x feature by feature into the sums of
+// several blocks, then of those that are left, by the instructions of step.
+func compareBlocks(name, does string, step func(x, sum reg.VecVirtual, vectors Mem)) {
+	TEXT(name, NOSPLIT, "func(dst, x, blocks *float32, features, n int)")
+	Doc(name + " " + does)
+	Pragma("noescape")
+	dst, x, blocks := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("blocks"), GP64())
+	features, n := Load(Param("features"), GP64()), Load(Param("n"), GP64())
+	size := GP64() // of a block, in bytes
+	MOVQ(features, size)
+	SHLQ(U8(5), size)
+
+	for _, count := range []int{abreast, 1} {
+		next, done := name+"_"+string(rune('0'+count)), name+"_done_"+string(rune('0'+count))
+		Label(next)
+		CMPQ(n, U8(count))
+		JLT(LabelRef(done))
+		at := make([]reg.Register, count)
+		sums := make([]reg.VecVirtual, count)
+		for i := range count {
+			sums[i] = YMM()
+			VXORPS(sums[i], sums[i], sums[i])
+			p := GP64()
+			MOVQ(blocks, p)
+			ADDQ(size, blocks)
+			at[i] = p
+		}
+		feature, offset := GP64(), GP64()
+		XORQ(feature, feature)
+		XORQ(offset, offset)
+		Label(next + "_features")
+		value := YMM()
+		VBROADCASTSS(Mem{Base: x, Index: feature, Scale: 4}, value)
+		for i := range count {
+			step(value, sums[i], Mem{Base: at[i], Index: offset, Scale: 1})
+		}
+		ADDQ(U8(laneBytes), offset)
+		INCQ(feature)
+		CMPQ(feature, features)
+		JLT(LabelRef(next + "_features"))
+		for i := range count {
+			VMOVUPS(sums[i], Mem{Base: dst, Disp: i * laneBytes})
+		}
+		ADDQ(U32(count*laneBytes), dst)
+		SUBQ(U8(count), n)
+		JMP(LabelRef(next))
+		Label(done)
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// productInOrder writes a function that adds one product after the other.
+func productInOrder() {
+	TEXT("productInOrder", NOSPLIT, "func(sum float32, x, vector *float32, n int) float32")
+	Doc("productInOrder adds to sum the products of the n elements of x and vector.")
+	Pragma("noescape")
+	sum := XMM()
+	Load(Param("sum"), sum)
+	x, vector, n := Load(Param("x"), GP64()), Load(Param("vector"), GP64()), Load(Param("n"), GP64())
+	i := GP64()
+	XORQ(i, i)
+	Label("productInOrder_next")
+	CMPQ(i, n)
+	JGE(LabelRef("productInOrder_done"))
+	v := XMM()
+	VMOVSS(Mem{Base: x, Index: i, Scale: 4}, v)
+	VFMADD231SS(Mem{Base: vector, Index: i, Scale: 4}, v, sum)
+	INCQ(i)
+	JMP(LabelRef("productInOrder_next"))
+	Label("productInOrder_done")
+	Store(sum, ReturnIndex(0))
+	RET()
+}

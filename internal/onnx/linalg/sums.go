@@ -1,0 +1,128 @@
+package linalg
+
+import "context"
+
+// SquaredDistance returns the sum of the squares of the differences of a and b,
+// which are of one length.
+func SquaredDistance[T Float](a, b []T) T {
+	b = b[:len(a)]
+	switch x := any(a).(type) {
+	case []float32:
+		if y, ok := any(b).([]float32); ok && len(a) >= vectorLen {
+			return T(distanceFloat32(x, y))
+		}
+	case []float64:
+		if y, ok := any(b).([]float64); ok && len(a) >= vectorLen {
+			return T(distanceFloat64(x, y))
+		}
+	}
+	return distanceGo(a, b)
+}
+
+// vectorLen is from where on the vector kernels pay.
+const vectorLen = 16
+
+// dot returns the sum of the products of the elements of a and b, which are of
+// one length.
+func dot[T Number](a, b []T) T {
+	b = b[:len(a)]
+	if len(a) >= vectorLen {
+		switch x := any(a).(type) {
+		case []float32:
+			if y, ok := any(b).([]float32); ok {
+				return T(dotFloat32(x, y))
+			}
+		case []float64:
+			if y, ok := any(b).([]float64); ok {
+				return T(dotFloat64(x, y))
+			}
+		}
+	}
+	return dotGo(a, b)
+}
+
+// dotGo adds in four strands, so that one addition does not wait for the last.
+func dotGo[T Number](a, b []T) T {
+	var s0, s1, s2, s3 T
+	b = b[:len(a)]
+	for len(a) >= 4 && len(b) >= 4 {
+		s0 += a[0] * b[0]
+		s1 += a[1] * b[1]
+		s2 += a[2] * b[2]
+		s3 += a[3] * b[3]
+		a, b = a[4:], b[4:]
+	}
+	for i, v := range a {
+		s0 += v * b[i]
+	}
+	return s0 + s1 + (s2 + s3)
+}
+
+func distanceGo[T Float](a, b []T) T {
+	var s0, s1, s2, s3 T
+	b = b[:len(a)]
+	for len(a) >= 4 && len(b) >= 4 {
+		d0, d1, d2, d3 := a[0]-b[0], a[1]-b[1], a[2]-b[2], a[3]-b[3]
+		s0 += d0 * d0
+		s1 += d1 * d1
+		s2 += d2 * d2
+		s3 += d3 * d3
+		a, b = a[4:], b[4:]
+	}
+	for i, v := range a {
+		d := v - b[i]
+		s0 += d * d
+	}
+	return s0 + s1 + (s2 + s3)
+}
+
+// Weigh returns the sum of the weights' products with values, of which there
+// are as many or more. It is made in the order of the weights, rounded to
+// float32 after each. It fails with ctx.
+func Weigh(ctx context.Context, weights, values []float32) (float32, error) {
+	var w Work
+	sum := float32(0)
+	for len(weights) > 0 {
+		n := min(len(weights), workAtOnce)
+		if err := w.add(ctx, n); err != nil {
+			return 0, err
+		}
+		sum = product(sum, weights[:n], values)
+		weights, values = weights[n:], values[n:]
+	}
+	return sum, nil
+}
+
+// WeighWide is Weigh with the products rounded to float32 and added in float64,
+// in any order. w goes on from call to call, so that many short ones cost no
+// more looks at ctx than a long one.
+func WeighWide(ctx context.Context, w *Work, weights, values []float32) (sum float64, err error) {
+	if err := w.add(ctx, 1); err != nil { // a call without weights costs something too
+		return 0, err
+	}
+	for len(weights) > 0 {
+		n := min(len(weights), workAtOnce)
+		if err := w.add(ctx, n); err != nil {
+			return 0, err
+		}
+		sum += weighSome(weights[:n], values)
+		weights, values = weights[n:], values[n:]
+	}
+	return sum, nil
+}
+
+func weighSome(weights, values []float32) float64 {
+	var a, b, c, d float64
+	values = values[:len(weights)]
+	for len(values) >= 4 && len(weights) >= 4 {
+		a += float64(weights[0] * values[0])
+		b += float64(weights[1] * values[1])
+		c += float64(weights[2] * values[2])
+		d += float64(weights[3] * values[3])
+		weights, values = weights[4:], values[4:]
+	}
+	for i, w := range weights {
+		a += float64(w * values[i])
+	}
+	return (a + b) + (c + d)
+}

@@ -1,0 +1,147 @@
+package linalg
+
+import "context"
+
+// Kind is what is computed of two vectors, from their product p or the square
+// d of their distance.
+type Kind uint8
+
+// The kinds.
+const (
+	Linear  Kind = iota // p
+	Poly                // (gamma p + coef0)^degree
+	RBF                 // exp(-gamma d)
+	Sigmoid             // tanh(gamma p + coef0)
+)
+
+// Kernel is a kind with its parameters.
+type Kernel struct {
+	Kind                 Kind
+	Gamma, Coef0, Degree float32
+}
+
+// lanes is how many vectors are compared with a row side by side. Each has a
+// sum of its own, so that the sums do not wait for each other.
+const lanes = 8
+
+// block is one feature of lanes vectors.
+type block = [lanes]float32
+
+// Vectors is vectors that rows are compared with. It is safe for concurrent use.
+type Vectors struct {
+	kernel          Kernel
+	count, features int
+	// blocks has features blocks for each lanes vectors, the last of them filled
+	// up with zeros. plain has the vectors one after the other where that would
+	// take much more memory than they do.
+	blocks []block
+	plain  []float32
+}
+
+// maxFilled is up to how many features fewer than lanes vectors fill a block.
+const maxFilled = 1 << 14
+
+// NewVectors returns the count vectors that stand one after the other in data.
+// It may keep data.
+func NewVectors(k Kernel, data []float32, count int) *Vectors {
+	s := &Vectors{kernel: k, count: count, features: len(data) / count}
+	if count < lanes && s.features > maxFilled {
+		s.plain = data
+		return s
+	}
+	s.blocks = make([]block, s.Width()/lanes*s.features)
+	for v := range count {
+		column := s.blocks[v/lanes*s.features:]
+		for i, c := range data[v*s.features : (v+1)*s.features] {
+			column[i][v%lanes] = c
+		}
+	}
+	return s
+}
+
+// Features returns how many elements a vector has.
+func (s *Vectors) Features() int { return s.features }
+
+// Width returns how many values Run writes for a row: one for each vector, and
+// some more without a meaning.
+func (s *Vectors) Width() int {
+	if s.plain != nil {
+		return s.count
+	}
+	return (s.count + lanes - 1) / lanes * lanes
+}
+
+const (
+	// groupValues bounds how many values of a group of rows there are.
+	groupValues = 1 << 15
+	maxGroup    = 64
+	// blockBytes is of how many bytes the blocks are that all rows of a group
+	// are compared with, while they are in the processor's cache.
+	blockBytes = 1 << 16
+	// finishing is what a value costs besides its features.
+	finishing = 16
+)
+
+// Group returns how many rows it is best to run at once.
+func (s *Vectors) Group() int { return min(max(groupValues/s.Width(), 1), maxGroup) }
+
+// Run writes to dst, Width() values for each row, how the rows of x compare
+// with the vectors. It fails with ctx.
+func (s *Vectors) Run(ctx context.Context, dst, x []float32, rows int) error {
+	width := s.Width()
+	if s.plain != nil {
+		return s.runPlain(ctx, dst, x, rows)
+	}
+	var w Work
+	all := width / lanes
+	some := max(1, blockBytes/(4*lanes*s.features))
+	for b := 0; b < all; b += some {
+		n := min(some, all-b)
+		for r := range rows {
+			if err := w.add(ctx, n*lanes*(s.features+finishing)); err != nil {
+				return err
+			}
+			values := dst[r*width+b*lanes:][:n*lanes]
+			s.compare(values, x[r*s.features:(r+1)*s.features], s.blocks[b*s.features:(b+n)*s.features])
+			s.kernel.finish(values)
+		}
+	}
+	return nil
+}
+
+// compare writes the products or squared distances of a row and the vectors of
+// some blocks.
+func (s *Vectors) compare(dst, x []float32, blocks []block) {
+	if s.kernel.Kind == RBF {
+		distances(dst, x, blocks)
+	} else {
+		products(dst, x, blocks)
+	}
+}
+
+// runPlain is Run for vectors without blocks, which are few and long.
+func (s *Vectors) runPlain(ctx context.Context, dst, x []float32, rows int) error {
+	var w Work
+	for r := range rows {
+		values := dst[r*s.count:][:s.count]
+		for v := range values {
+			sum := float32(0)
+			row, vector := x[r*s.features:][:s.features], s.plain[v*s.features:][:s.features]
+			for len(row) > 0 {
+				n := min(len(row), workAtOnce)
+				if err := w.add(ctx, n); err != nil {
+					return err
+				}
+				if s.kernel.Kind == RBF {
+					sum = distance(sum, row[:n], vector)
+				} else {
+					sum = product(sum, row[:n], vector)
+				}
+				row, vector = row[n:], vector[n:]
+			}
+			values[v] = sum
+		}
+		s.kernel.finish(values)
+	}
+	return nil
+}
