@@ -111,6 +111,26 @@ func products(dst, x []float32, blocks []block) {
 	productsGo(dst, x, blocks)
 }
 
+// eightDistances is eightGo of distancesGo.
+func eightDistances(dst, x []float32, vectors []block) {
+	if !vectorUnit || len(vectors) == 0 {
+		eightGo(distancesGo, dst, x, vectors)
+		return
+	}
+	_, _ = dst[lanes*lanes-1], x[lanes*len(vectors)-1]
+	distancesOfRows(&dst[0], &x[0], &vectors[0][0], len(vectors))
+}
+
+// eightProducts is eightGo of productsGo.
+func eightProducts(dst, x []float32, vectors []block) {
+	if !vectorUnit || len(vectors) == 0 {
+		eightGo(productsGo, dst, x, vectors)
+		return
+	}
+	_, _ = dst[lanes*lanes-1], x[lanes*len(vectors)-1]
+	productsOfRows(&dst[0], &x[0], &vectors[0][0], len(vectors))
+}
+
 // product is productGo.
 func product(sum float32, x, vector []float32) float32 {
 	if !vectorUnit || len(x) == 0 {

@@ -897,6 +897,130 @@ productsOfBlocks_done_1:
 	VZEROUPPER
 	RET
 
+// func distancesOfRows(dst *float32, x *float32, block *float32, features int)
+// Requires: AVX
+TEXT ·distancesOfRows(SB), NOSPLIT, $0-32
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   block+16(FP), DX
+	MOVQ   features+24(FP), BX
+	MOVQ   BX, SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	LEAQ   (CX)(SI*4), R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+features:
+	VMOVUPS      (DX), Y8
+	VBROADCASTSS (CX), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y0, Y0
+	VBROADCASTSS (CX)(SI*1), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y1, Y1
+	VBROADCASTSS (CX)(SI*2), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y2, Y2
+	VBROADCASTSS (CX)(DI*1), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y3, Y3
+	VBROADCASTSS (R8), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y4, Y4
+	VBROADCASTSS (R8)(SI*1), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y5, Y5
+	VBROADCASTSS (R8)(SI*2), Y9
+	VSUBPS       Y8, Y9, Y9
+	VMULPS       Y9, Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	VBROADCASTSS (R8)(DI*1), Y9
+	VSUBPS       Y8, Y9, Y8
+	VMULPS       Y8, Y8, Y8
+	VADDPS       Y8, Y7, Y7
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, R8
+	ADDQ         $0x20, DX
+	DECQ         BX
+	JNE          features
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	VZEROUPPER
+	RET
+
+// func productsOfRows(dst *float32, x *float32, block *float32, features int)
+// Requires: AVX, FMA3
+TEXT ·productsOfRows(SB), NOSPLIT, $0-32
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   block+16(FP), DX
+	MOVQ   features+24(FP), BX
+	MOVQ   BX, SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	LEAQ   (CX)(SI*4), R8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+features:
+	VMOVUPS      (DX), Y8
+	VBROADCASTSS (CX), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS (CX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS (CX)(SI*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (CX)(DI*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS (R8)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS (R8)(SI*2), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS (R8)(DI*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, R8
+	ADDQ         $0x20, DX
+	DECQ         BX
+	JNE          features
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	VZEROUPPER
+	RET
+
 // func productInOrder(sum float32, x *float32, vector *float32, n int) float32
 // Requires: AVX, FMA3, SSE
 TEXT ·productInOrder(SB), NOSPLIT, $0-36

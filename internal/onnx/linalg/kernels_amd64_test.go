@@ -111,11 +111,32 @@ func TestVectorLanesGiveTheBitsOfGo(t *testing.T) {
 			distances(b[:n*lanes], x, blocks)
 			productsGo(a[n*lanes:], x, blocks)
 			products(b[n*lanes:], x, blocks)
-			scaleGo(a[:lanes+n], 1.7, -0.3)
-			scale(b[:lanes+n], 1.7, -0.3)
 			if !slices.Equal(bits(a), bits(b)) {
 				t.Fatalf("%d features, %d blocks: %v, want %v", features, n, b, a)
 			}
+			scaleGo(a[:lanes+n], 1.7, -0.3)
+			scale(b[:lanes+n], 1.7, -0.3)
+			if !slices.Equal(bits(a), bits(b)) {
+				t.Fatalf("%d scaled: %v, want %v", lanes+n, b, a)
+			}
+		}
+	}
+}
+
+func TestEightRowsGiveTheBitsOfGo(t *testing.T) {
+	for features := 1; features < 20; features++ {
+		x, blocks := numbers(lanes*features), make([]block, features)
+		for i, v := range numbers(lanes * features) {
+			blocks[i/lanes][i%lanes] = v * 1.1
+		}
+		x[features] = float32(math.Inf(1))
+		a, b := make([]float32, 2*lanes*lanes), make([]float32, 2*lanes*lanes)
+		eightGo(distancesGo, a, x, blocks)
+		eightDistances(b, x, blocks)
+		eightGo(productsGo, a[lanes*lanes:], x, blocks)
+		eightProducts(b[lanes*lanes:], x, blocks)
+		if !slices.Equal(bits(a), bits(b)) {
+			t.Errorf("%d features: %v, want %v", features, b, a)
 		}
 	}
 }

@@ -18,6 +18,14 @@ func distances(dst, x []float32, blocks []block) { distancesGo(dst, x, blocks) }
 
 func products(dst, x []float32, blocks []block) { productsGo(dst, x, blocks) }
 
+func eightDistances(dst, x []float32, vectors []block) {
+	eightGo(distancesGo, dst, x, vectors)
+}
+
+func eightProducts(dst, x []float32, vectors []block) {
+	eightGo(productsGo, dst, x, vectors)
+}
+
 func product(sum float32, x, vector []float32) float32 { return productGo(sum, x, vector) }
 
 func exponentials(values []float32, by float32) { exponentialsGo(values, by) }

@@ -44,6 +44,14 @@ func productsGo(dst, x []float32, blocks []block) {
 	}
 }
 
+// eightGo compares lanes rows of x, which stand one after the other, with the
+// vectors of one block.
+func eightGo(compare func(dst, x []float32, blocks []block), dst, x []float32, vectors []block) {
+	for i := range lanes {
+		compare(dst[i*lanes:(i+1)*lanes], x[i*len(vectors):(i+1)*len(vectors)], vectors)
+	}
+}
+
 // distance adds to sum what distances does for one vector.
 func distance(sum float32, x, vector []float32) float32 {
 	vector = vector[:len(x)]

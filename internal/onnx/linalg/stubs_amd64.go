@@ -70,6 +70,16 @@ func distancesOfBlocks(dst *float32, x *float32, blocks *float32, features int, 
 //go:noescape
 func productsOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
 
+// distancesOfRows writes the squared distances of eight rows of x to the vectors of one block.
+//
+//go:noescape
+func distancesOfRows(dst *float32, x *float32, block *float32, features int)
+
+// productsOfRows writes the products of eight rows of x with the vectors of one block.
+//
+//go:noescape
+func productsOfRows(dst *float32, x *float32, block *float32, features int)
+
 // productInOrder adds to sum the products of the n elements of x and vector.
 //
 //go:noescape

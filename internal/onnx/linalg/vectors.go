@@ -94,6 +94,13 @@ func (s *Vectors) Run(ctx context.Context, dst, x []float32, rows int) error {
 	}
 	var w Work
 	all := width / lanes
+	if all == 1 && s.features <= maxFilled {
+		n := rows &^ (lanes - 1)
+		if err := s.runRows(ctx, dst, x, n); err != nil {
+			return err
+		}
+		dst, x, rows = dst[n*lanes:], x[n*s.features:], rows-n
+	}
 	some := max(1, blockBytes/(4*lanes*s.features))
 	for b := 0; b < all; b += some {
 		n := min(some, all-b)
@@ -105,6 +112,25 @@ func (s *Vectors) Run(ctx context.Context, dst, x []float32, rows int) error {
 			s.compare(values, x[r*s.features:(r+1)*s.features], s.blocks[b*s.features:(b+n)*s.features])
 			s.kernel.finish(values)
 		}
+	}
+	return nil
+}
+
+// runRows is Run for the vectors of a single block and a number of rows that
+// lanes divides, of which it takes lanes side by side.
+func (s *Vectors) runRows(ctx context.Context, dst, x []float32, rows int) error {
+	var w Work
+	for at := 0; at < rows; at += lanes {
+		if err := w.add(ctx, lanes*lanes*(s.features+finishing)); err != nil {
+			return err
+		}
+		values, some := dst[at*lanes:(at+lanes)*lanes], x[at*s.features:(at+lanes)*s.features]
+		if s.kernel.Kind == RBF {
+			eightDistances(values, some, s.blocks)
+		} else {
+			eightProducts(values, some, s.blocks)
+		}
+		s.kernel.finish(values)
 	}
 	return nil
 }

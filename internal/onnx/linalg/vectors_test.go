@@ -18,7 +18,7 @@ func numbers(n int) []float32 {
 
 // Each vector is compared as if it were the only one, beside whatever others.
 func TestVectorsAreComparedOneByOne(t *testing.T) {
-	const features, most, rows = 5, 75, 2
+	const features, most, rows = 5, 75, 2*lanes + 1
 	data, x := numbers(most*features), numbers(1000)[1000-rows*features:]
 	for _, kind := range []Kind{Linear, RBF} {
 		for count := 1; count <= most; count++ {
@@ -27,14 +27,16 @@ func TestVectorsAreComparedOneByOne(t *testing.T) {
 			if err := s.Run(t.Context(), got, x, rows); err != nil {
 				t.Fatal(err)
 			}
-			for v := range count {
-				want := []float32{productGo(0, x[features:], data[v*features:][:features])}
+			for i := range rows * count {
+				r, v := i/count, i%count
+				row := x[r*features:][:features]
+				want := []float32{productGo(0, row, data[v*features:][:features])}
 				if kind == RBF {
-					want[0] = distance(0, x[features:], data[v*features:][:features])
+					want[0] = distance(0, row, data[v*features:][:features])
 					exponentialsGo(want, -0.1)
 				}
-				if g := got[s.Width()+v]; g != want[0] && math.Nextafter32(g, want[0]) != want[0] {
-					t.Fatalf("kernel %d, vector %d of %d: %v, want %v", kind, v, count, g, want[0])
+				if g := got[r*s.Width()+v]; g != want[0] && math.Nextafter32(g, want[0]) != want[0] {
+					t.Fatalf("kernel %d, row %d, vector %d of %d: %v, want %v", kind, r, v, count, g, want[0])
 				}
 			}
 		}

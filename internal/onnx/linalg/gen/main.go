@@ -59,15 +59,17 @@ func main() {
 		e.reduce("dot", false)
 		e.reduce("distance", true)
 	}
-	compareBlocks("distancesOfBlocks", "writes the squared distances of x, of the given number of features, to the vectors of n blocks.",
-		func(x, sum reg.VecVirtual, vectors Mem) {
-			d := YMM()
-			VSUBPS(vectors, x, d)
-			VMULPS(d, d, d)
-			VADDPS(d, sum, sum)
-		})
-	compareBlocks("productsOfBlocks", "writes the products of x, of the given number of features, with the vectors of n blocks.",
-		func(x, sum reg.VecVirtual, vectors Mem) { VFMADD231PS(vectors, x, sum) })
+	distance := func(x, sum reg.VecVirtual, vectors Op) {
+		d := YMM()
+		VSUBPS(vectors, x, d)
+		VMULPS(d, d, d)
+		VADDPS(d, sum, sum)
+	}
+	product := func(x, sum reg.VecVirtual, vectors Op) { VFMADD231PS(vectors, x, sum) }
+	compareBlocks("distancesOfBlocks", "writes the squared distances of x, of the given number of features, to the vectors of n blocks.", distance)
+	compareBlocks("productsOfBlocks", "writes the products of x, of the given number of features, with the vectors of n blocks.", product)
+	compareRows("distancesOfRows", "writes the squared distances of eight rows of x to the vectors of one block.", distance)
+	compareRows("productsOfRows", "writes the products of eight rows of x with the vectors of one block.", product)
 	productInOrder()
 	scaleLanes()
 	exponentialLanes()

@@ -14,7 +14,7 @@ const (
 
 // compareBlocks writes a function that takes x feature by feature into the sums of
 // several blocks, then of those that are left, by the instructions of step.
-func compareBlocks(name, does string, step func(x, sum reg.VecVirtual, vectors Mem)) {
+func compareBlocks(name, does string, step func(x, sum reg.VecVirtual, vectors Op)) {
 	TEXT(name, NOSPLIT, "func(dst, x, blocks *float32, features, n int)")
 	Doc(name + " " + does)
 	Pragma("noescape")
@@ -59,6 +59,56 @@ func compareBlocks(name, does string, step func(x, sum reg.VecVirtual, vectors M
 		SUBQ(U8(count), n)
 		JMP(LabelRef(next))
 		Label(done)
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// compareRows writes a function that takes eight rows of x, feature by feature,
+// into their sums with the vectors of a block.
+func compareRows(name, does string, step func(x, sum reg.VecVirtual, vectors Op)) {
+	TEXT(name, NOSPLIT, "func(dst, x, block *float32, features int)")
+	Doc(name + " " + does)
+	Pragma("noescape")
+	dst, x, block := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("block"), GP64())
+	features := Load(Param("features"), GP64())
+	stride, stride3, upper := GP64(), GP64(), GP64()
+	MOVQ(features, stride)
+	SHLQ(U8(2), stride)
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
+	LEAQ(Mem{Base: x, Index: stride, Scale: 4}, upper)
+	sums := make([]reg.VecVirtual, lanes)
+	for i := range sums {
+		sums[i] = YMM()
+		VXORPS(sums[i], sums[i], sums[i])
+	}
+	Label("features")
+	vectors := YMM()
+	VMOVUPS(Mem{Base: block}, vectors)
+	for i, sum := range sums {
+		from := Mem{Base: x}
+		if i >= 4 {
+			from.Base = upper
+		}
+		switch i % 4 {
+		case 1:
+			from.Index, from.Scale = stride, 1
+		case 2:
+			from.Index, from.Scale = stride, 2
+		case 3:
+			from.Index, from.Scale = stride3, 1
+		}
+		value := YMM()
+		VBROADCASTSS(from, value)
+		step(value, sum, vectors)
+	}
+	ADDQ(U8(4), x)
+	ADDQ(U8(4), upper)
+	ADDQ(U8(laneBytes), block)
+	DECQ(features)
+	JNE(LabelRef("features"))
+	for i, sum := range sums {
+		VMOVUPS(sum, Mem{Base: dst, Disp: i * laneBytes})
 	}
 	VZEROUPPER()
 	RET()
