@@ -2,13 +2,8 @@ package linalg
 
 import "context"
 
-const (
-	// fewRows is up to how many rows of A it does not pay to pack B.
-	fewRows = 4
-	// Narrow is below how many columns of B it never does, when its columns
-	// are of adjacent elements.
-	Narrow = 8
-)
+// fewRows is up to how many rows of A it does not pay to pack B.
+const fewRows = 4
 
 // way is how a product is computed.
 type way uint8
@@ -27,7 +22,7 @@ func wayOf[T Number](a, b Matrix[T]) way {
 		return byDots
 	case few && b.ColStride == 1:
 		return byRows
-	case a.ColStride == 1 && b.RowStride == 1 && (few || b.Cols < Narrow):
+	case few && a.ColStride == 1 && b.RowStride == 1:
 		return byDots
 	}
 	return byPanels

@@ -84,35 +84,20 @@ func matMulType(n *Node, d tensor.DType) onnx.Type {
 	return onnx.TensorOf(d, batch...)
 }
 
-// packed is a constant right operand in the order in which it is read: panels,
-// or the columns of a narrow one.
-type packed[T number] struct {
-	panels  linalg.Panels[T]
-	columns linalg.Matrix[T]
-}
+// packed is a constant right operand in the order in which it is read.
+type packed[T number] struct{ panels linalg.Panels[T] }
 
 // packConstant packs the constant matrix b, as long as the model's budget for
-// that lasts: many nodes may share one constant.
+// that lasts: many nodes may share one constant. A single column is read as it
+// is.
 func packConstant[T number](n *Node, b linalg.Matrix[T]) packed[T] {
 	size := linalg.PanelLen(b.Rows, b.Cols)
-	if b.Cols < linalg.Narrow {
-		size = b.Rows * b.Cols
-	}
 	bytes := size * elementBytes[tensor.DTypeOf[T]()]
-	if n.Packing == nil || n.Packing.Left < bytes || size == 0 {
+	if n.Packing == nil || n.Packing.Left < bytes || size == 0 || b.Cols == 1 {
 		return packed[T]{}
 	}
 	n.Packing.Left -= bytes
-	if b.Cols >= linalg.Narrow {
-		return packed[T]{panels: linalg.Pack(make([]T, size), b)}
-	}
-	columns := make([]T, 0, size)
-	for j := range b.Cols {
-		for k := range b.Rows {
-			columns = append(columns, b.Data[k*b.RowStride+j*b.ColStride])
-		}
-	}
-	return packed[T]{columns: linalg.RowMajor(columns, b.Cols, b.Rows).T()}
+	return packed[T]{linalg.Pack(make([]T, size), b)}
 }
 
 // multiply sets dst to the product of a and b, which is the packed matrix when
@@ -120,9 +105,6 @@ func packConstant[T number](n *Node, b linalg.Matrix[T]) packed[T] {
 func (p *packed[T]) multiply(ctx context.Context, f *Frame, scratch int, dst []T, a, b linalg.Matrix[T]) error {
 	if p.panels.Len() > 0 {
 		return linalg.GemmPacked(ctx, dst, a, p.panels)
-	}
-	if p.columns.Data != nil {
-		b = p.columns
 	}
 	pack, err := Scratch[T](f, scratch, linalg.PackLen(a, b))
 	if err != nil {
