@@ -1222,3 +1222,170 @@ exponentialLanes_next:
 exponentialLanes_done:
 	VZEROUPPER
 	RET
+
+// func sumLaneSingle(acc *float64, x *float32, n int)
+// Requires: AVX
+TEXT ·sumLaneSingle(SB), NOSPLIT, $0-24
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+next:
+	VCVTPS2PD (CX), Y4
+	VADDPD    Y4, Y0, Y0
+	VCVTPS2PD 16(CX), Y4
+	VADDPD    Y4, Y1, Y1
+	VCVTPS2PD 32(CX), Y4
+	VADDPD    Y4, Y2, Y2
+	VCVTPS2PD 48(CX), Y4
+	VADDPD    Y4, Y3, Y3
+	ADDQ      $0x00000040, CX
+	DECQ      DX
+	JNE       next
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y1, 32(AX)
+	VMOVUPS   Y2, 64(AX)
+	VMOVUPS   Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func sumRowSingle(acc *float64, x *float32, n int)
+// Requires: AVX
+TEXT ·sumRowSingle(SB), NOSPLIT, $0-24
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VMOVUPS   (AX), Y0
+	VCVTPS2PD (CX), Y1
+	VADDPD    Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x10, CX
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func maxLaneSingle(acc *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·maxLaneSingle(SB), NOSPLIT, $0-24
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+next:
+	VMOVUPS (CX), Y4
+	VCMPPS  $0x03, Y4, Y4, Y5
+	VMAXPS  Y0, Y4, Y0
+	VORPS   Y5, Y0, Y0
+	VMOVUPS 32(CX), Y4
+	VCMPPS  $0x03, Y4, Y4, Y5
+	VMAXPS  Y1, Y4, Y1
+	VORPS   Y5, Y1, Y1
+	VMOVUPS 64(CX), Y4
+	VCMPPS  $0x03, Y4, Y4, Y5
+	VMAXPS  Y2, Y4, Y2
+	VORPS   Y5, Y2, Y2
+	VMOVUPS 96(CX), Y4
+	VCMPPS  $0x03, Y4, Y4, Y5
+	VMAXPS  Y3, Y4, Y3
+	VORPS   Y5, Y3, Y3
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     next
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func maxRowSingle(acc *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·maxRowSingle(SB), NOSPLIT, $0-24
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VMOVUPS (AX), Y0
+	VMOVUPS (CX), Y1
+	VCMPPS  $0x03, Y1, Y1, Y2
+	VMAXPS  Y0, Y1, Y0
+	VORPS   Y2, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func minLaneSingle(acc *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·minLaneSingle(SB), NOSPLIT, $0-24
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+next:
+	VMOVUPS (CX), Y4
+	VCMPPS  $0x03, Y4, Y4, Y5
+	VMINPS  Y0, Y4, Y0
+	VORPS   Y5, Y0, Y0
+	VMOVUPS 32(CX), Y4
+	VCMPPS  $0x03, Y4, Y4, Y5
+	VMINPS  Y1, Y4, Y1
+	VORPS   Y5, Y1, Y1
+	VMOVUPS 64(CX), Y4
+	VCMPPS  $0x03, Y4, Y4, Y5
+	VMINPS  Y2, Y4, Y2
+	VORPS   Y5, Y2, Y2
+	VMOVUPS 96(CX), Y4
+	VCMPPS  $0x03, Y4, Y4, Y5
+	VMINPS  Y3, Y4, Y3
+	VORPS   Y5, Y3, Y3
+	ADDQ    $0x00000080, CX
+	DECQ    DX
+	JNE     next
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func minRowSingle(acc *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·minRowSingle(SB), NOSPLIT, $0-24
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VMOVUPS (AX), Y0
+	VMOVUPS (CX), Y1
+	VCMPPS  $0x03, Y1, Y1, Y2
+	VMINPS  Y0, Y1, Y0
+	VORPS   Y2, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNE     next
+	VZEROUPPER
+	RET

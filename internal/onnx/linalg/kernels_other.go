@@ -31,3 +31,15 @@ func product(sum float32, x, vector []float32) float32 { return productGo(sum, x
 func exponentials(values []float32, by float32) { exponentialsGo(values, by) }
 
 func scale(values []float32, by, plus float32) { scaleGo(values, by, plus) }
+
+func sumLane(*[wide / 2]float64, []float32) int { return 0 }
+
+func sumRow([]float64, []float32) int { return 0 }
+
+func maxLane(*[wide]float32, []float32) int { return 0 }
+
+func maxRow([]float32, []float32) int { return 0 }
+
+func minLane(*[wide]float32, []float32) int { return 0 }
+
+func minRow([]float32, []float32) int { return 0 }

@@ -12,6 +12,9 @@
 //	SVMRegressor           Vectors, Weigh     likewise; squared differences are rounded first
 //	SVMClassifier          Vectors            likewise
 //	                       WeighWide          products rounded to float32, added in float64
+//	ReduceSum, ReduceMean,
+//	ReduceLogSum           Sum, AddTo         in any order, float32 in float64
+//	ReduceMax, ReduceMin   Max, MaxTo, Min, MinTo
 //
 // The orders and roundings of the models are ONNX Runtime's on x86: where large
 // numbers cancel out, no others would agree with it.

@@ -94,3 +94,33 @@ func scaleLanes(values *float32, by float32, plus float32, n int)
 //
 //go:noescape
 func exponentialLanes(values *float32, by float32, n int)
+
+// sumLaneSingle adds up n times as many elements of x as four registers hold.
+//
+//go:noescape
+func sumLaneSingle(acc *float64, x *float32, n int)
+
+// sumRowSingle adds up n times as many elements of x as a register holds, each into its own.
+//
+//go:noescape
+func sumRowSingle(acc *float64, x *float32, n int)
+
+// maxLaneSingle keeps the greatest of n times as many elements of x as four registers hold.
+//
+//go:noescape
+func maxLaneSingle(acc *float32, x *float32, n int)
+
+// maxRowSingle keeps the greatest of n times as many elements of x as a register holds, each into its own.
+//
+//go:noescape
+func maxRowSingle(acc *float32, x *float32, n int)
+
+// minLaneSingle keeps the least of n times as many elements of x as four registers hold.
+//
+//go:noescape
+func minLaneSingle(acc *float32, x *float32, n int)
+
+// minRowSingle keeps the least of n times as many elements of x as a register holds, each into its own.
+//
+//go:noescape
+func minRowSingle(acc *float32, x *float32, n int)

@@ -3,6 +3,7 @@ package ops
 import (
 	"math"
 
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
 )
 
@@ -144,28 +145,9 @@ func integerMean[T, W integer](dst []T, acc []W, count int) {
 	}
 }
 
-// sumLane adds in four strands, so that one addition does not wait for the
-// last.
-func sumLane[T, A number](acc []A, x []T) {
-	var a, b, c, d A
-	for ; len(x) >= 4; x = x[4:] {
-		a += A(x[0])
-		b += A(x[1])
-		c += A(x[2])
-		d += A(x[3])
-	}
-	for _, v := range x {
-		a += A(v)
-	}
-	acc[0] += a + b + (c + d)
-}
+func sumLane[T, A number](acc []A, x []T) { acc[0] += linalg.Sum[A](x) }
 
-func sumRow[T, A number](acc []A, x []T) {
-	acc = acc[:len(x)]
-	for i, v := range x {
-		acc[i] += A(v)
-	}
-}
+func sumRow[T, A number](acc []A, x []T) { linalg.AddTo(acc[:len(x)], x) }
 
 func squareLane[T, A number](acc []A, x []T) {
 	var a, b A
@@ -233,26 +215,8 @@ func prodFold[T number]() fold[T, T] {
 func maxFold[T number](least T) fold[T, T] {
 	return fold[T, T]{
 		width: 1, start: startAt(least), done: copied[T],
-		lane: func(acc, x []T) {
-			m := acc[0]
-			for _, v := range x {
-				if !(v <= m) { //nolint:staticcheck // greater, or one of them is NaN
-					if m != m { // NaN stays
-						break
-					}
-					m = v
-				}
-			}
-			acc[0] = m
-		},
-		row: func(acc, x []T) {
-			acc = acc[:len(x)]
-			for i, v := range x {
-				if v > acc[i] || v != v { // v != v is NaN
-					acc[i] = v
-				}
-			}
-		},
+		lane: func(acc, x []T) { acc[0] = linalg.Max(acc[0], x) },
+		row:  func(acc, x []T) { linalg.MaxTo(acc[:len(x)], x) },
 	}
 }
 
@@ -260,26 +224,8 @@ func maxFold[T number](least T) fold[T, T] {
 func minFold[T number](greatest T) fold[T, T] {
 	return fold[T, T]{
 		width: 1, start: startAt(greatest), done: copied[T],
-		lane: func(acc, x []T) {
-			m := acc[0]
-			for _, v := range x {
-				if !(v >= m) { //nolint:staticcheck // less, or one of them is NaN
-					if m != m { // NaN stays
-						break
-					}
-					m = v
-				}
-			}
-			acc[0] = m
-		},
-		row: func(acc, x []T) {
-			acc = acc[:len(x)]
-			for i, v := range x {
-				if v < acc[i] || v != v { // v != v is NaN
-					acc[i] = v
-				}
-			}
-		},
+		lane: func(acc, x []T) { acc[0] = linalg.Min(acc[0], x) },
+		row:  func(acc, x []T) { linalg.MinTo(acc[:len(x)], x) },
 	}
 }
 

@@ -73,5 +73,8 @@ func main() {
 	productInOrder()
 	scaleLanes()
 	exponentialLanes()
+	fold("sum", "float64", "adds up", 16, sum)
+	fold("max", "float32", "keeps the greatest of", 32, extreme(func(o ...Op) { VMAXPS(o[0], o[1], o[2]) }))
+	fold("min", "float32", "keeps the least of", 32, extreme(func(o ...Op) { VMINPS(o[0], o[1], o[2]) }))
 	Generate()
 }
