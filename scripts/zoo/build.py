@@ -1,0 +1,106 @@
+"""Build the zoo: exported models of every kind, with ONNX Runtime's answers.
+
+    python build.py DIR [--share 10] [--seed 1] [--only NAME…] [--jobs 2]
+
+writes NAME.onnx and NAME.json into DIR, and zoo.json, which says of each model
+how its export agrees with the library that trained it. --share 10 builds a tenth,
+chosen by the seed; a model in it does not depend on the others.
+"""
+
+import argparse
+import concurrent.futures
+import hashlib
+import importlib
+import json
+import os
+import pathlib
+import sys
+import time
+import traceback
+
+# Models are small and several are trained at once; and sums do not depend on
+# how many processors there are.
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ[f"{library}_NUM_THREADS"] = "1"
+
+FAMILIES = ("plain", "options", "pipelines", "boosters")
+
+
+def registry():
+    for family in FAMILIES:
+        importlib.import_module(family)
+    import entry
+
+    return entry.ZOO
+
+
+def chosen(names, share, seed):
+    def lot(name):
+        return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8])
+
+    return [n for n in names if lot(n) % share == 0]
+
+
+def build(name, folder):
+    """Build one model and return its line of zoo.json."""
+    import agreement
+    import record
+    import thresholds
+
+    start = time.monotonic()
+    entry = registry()[name]
+    made = entry.make()
+    if not isinstance(made.model, bytes):
+        made.model.graph.name = name  # exporters make one at random
+    data = made.model if isinstance(made.model, bytes) else made.model.SerializeToString(deterministic=True)
+    feeds = thresholds.add(made.model, made.feeds)
+    outputs = record.answers(data, feeds)
+    recording = {
+        "inputs": [record.array(k, v) for k, v in feeds.items()],
+        "outputs": [record.array(k, v) for k, v in outputs.items()],
+    }
+    (folder / f"{name}.onnx").write_bytes(data)
+    (folder / f"{name}.json").write_text(json.dumps(recording, separators=(",", ":"), ensure_ascii=False) + "\n")
+    rows = len(next(iter(made.feeds.values())))
+    return {
+        "name": name, "group": entry.group, "rows": rows, "on_thresholds": len(next(iter(feeds.values()))) - rows,
+        "library": agreement.compare(made.library, list(outputs.values()), rows), "seconds": round(time.monotonic() - start, 2),
+    }
+
+
+def attempt(name, folder):
+    """Build one model; one that cannot be had must be known for it."""
+    refused = registry()[name].refused
+    try:
+        line = build(name, folder)
+    except Exception as e:
+        said = f"{type(e).__name__}: {e}"
+        if refused and refused in said:
+            return {"name": name, "group": registry()[name].group, "refused": refused}
+        return {"name": name, "error": said, "trace": traceback.format_exc()}
+    return line if not refused else {"name": name, "error": f"it can be had now, and was refused with {refused}", "trace": ""}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--share", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--only", nargs="*")
+    args = parser.parse_args()
+    names = args.only or chosen(registry(), args.share, args.seed)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    with concurrent.futures.ProcessPoolExecutor(args.jobs) as pool:
+        lines = list(pool.map(attempt, names, [args.folder] * len(names), chunksize=1))
+    (args.folder / "zoo.json").write_text(json.dumps(lines, indent=1, ensure_ascii=False) + "\n")
+    failed = [line for line in lines if "error" in line]
+    for line in failed:
+        print(f"{line['name']}: {line['error'].splitlines()[0][:200]}", file=sys.stderr)
+    refused = sum("refused" in line for line in lines)
+    print(f"{len(lines) - len(failed) - refused} models; {refused} cannot be had, as is known; {len(failed)} failed")
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
