@@ -5,6 +5,7 @@ how many nodes, types of inputs and outputs, and combinations of attributes.
 """
 
 import collections
+import concurrent.futures
 import pathlib
 import sys
 
@@ -16,9 +17,16 @@ NAMED = {"to", "axis", "keepdims", "mode", "post_transform", "aggregate_function
          "allowzero", "select_last_index", "batch_dims", "reduction", "positive", "seed", "dtype", "n_targets", "cats_int64s", "zeros"}
 
 
+def inferred(data):
+    return onnx.shape_inference.infer_shapes(data)
+
+
 def value_types(model):
+    """Return the types of values, as far as onnx finds them: in a process of its
+    own, for it ends with a segmentation fault on some models."""
     try:
-        model = onnx.shape_inference.infer_shapes(model)
+        with concurrent.futures.ProcessPoolExecutor(1) as pool:
+            model = onnx.load_from_string(pool.submit(inferred, model.SerializeToString()).result())
     except Exception:
         pass
     types = {}
@@ -71,4 +79,5 @@ def main():
             print(f"    {count:5} {text}")
 
 
-main()
+if __name__ == "__main__":
+    main()
