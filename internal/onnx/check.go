@@ -16,11 +16,12 @@ const (
 // Check proves what holds for every model whatever its operators mean: the
 // format version is known; operator sets are named once; the graph is acyclic
 // and in topological order; every value has one maker and every input a value;
-// attributes are named once; functions do not recurse. It returns warnings
-// about what is odd but harmless. Its errors are fault.Content.
-func Check(m *Model) (warnings []string, err error) {
-	c := checker{}
-	for _, step := range []func(*Model) error{checkIR, c.checkOpsets, checkFunctions, c.checkMain} {
+// attributes are named once; functions do not recurse, and what their calls
+// stand for keeps the limits. It returns warnings about what is odd but
+// harmless. Its errors are fault.Content.
+func Check(m *Model, limits Limits) (warnings []string, err error) {
+	c := checker{limits: limits.WithDefaults()}
+	for _, step := range []func(*Model) error{checkIR, c.checkOpsets, c.checkFunctions, c.checkMain} {
 		if err := step(m); err != nil {
 			return nil, fault.Newf(fault.Content, "the ONNX model is not valid: %v", err)
 		}
@@ -29,6 +30,7 @@ func Check(m *Model) (warnings []string, err error) {
 }
 
 type checker struct {
+	limits   Limits
 	warnings []string
 }
 

@@ -15,7 +15,7 @@ func TestCheckAcceptsWhatIsOddButHarmless(t *testing.T) {
 	n := onnxtest.Names
 	m := onnxtest.Model(onnxtest.Node("A", n("x", ""), n("a", "")), onnxtest.Node("A", n("a"), n("y")))
 	m.Opsets = append(m.Opsets, m.Opsets[0]) // twice with one version
-	warnings, err := onnx.Check(m)
+	warnings, err := onnx.Check(m, onnx.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,11 +32,11 @@ func TestCheckSeesTheValuesAroundASubgraph(t *testing.T) {
 		Outputs: []*onnx.ValueInfo{{Name: "b"}},
 	}
 	m := onnxtest.Model(onnxtest.Node("A", n("x"), n("a")), onnxtest.Node("If", n("a"), n("y"), onnxtest.Graph("then_branch", branch)))
-	if _, err := onnx.Check(m); err != nil {
+	if _, err := onnx.Check(m, onnx.Limits{}); err != nil {
 		t.Errorf("a subgraph that reads outer values: %v", err)
 	}
 	branch.Nodes[0].Outputs = n("a")
-	if _, err := onnx.Check(m); err == nil || !strings.Contains(err.Error(), "already taken") {
+	if _, err := onnx.Check(m, onnx.Limits{}); err == nil || !strings.Contains(err.Error(), "already taken") {
 		t.Errorf("a subgraph that hides an outer value: %v", err)
 	}
 }
@@ -45,7 +45,7 @@ func TestInitializersMustBeWhatTheirInputDeclares(t *testing.T) {
 	m := onnxtest.Model(onnxtest.Node("A", onnxtest.Names("x"), onnxtest.Names("y")))
 	m.Graph.Initializers = []onnx.Initializer{onnxtest.Tensor64("x", tensor.Shape{1}, 1)}
 	want := `initializer "x" is a tensor(int64)[1], but declared tensor(float32)[N,2]`
-	if _, err := onnx.Check(m); err == nil || !strings.Contains(err.Error(), want) {
+	if _, err := onnx.Check(m, onnx.Limits{}); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v does not say %q", err, want)
 	}
 }

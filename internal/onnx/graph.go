@@ -13,6 +13,8 @@
 package onnx
 
 import (
+	"slices"
+
 	"onnxgate/internal/tensor"
 )
 
@@ -50,6 +52,16 @@ type Graph struct {
 	Initializers []Initializer
 }
 
+// Parameters returns the inputs that whoever runs the graph gives: those that
+// no initializer makes constant.
+func (g *Graph) Parameters() []*ValueInfo {
+	constant := make(map[string]bool, len(g.Initializers))
+	for _, i := range g.Initializers {
+		constant[i.Name] = true
+	}
+	return slices.DeleteFunc(slices.Clone(g.Inputs), func(v *ValueInfo) bool { return constant[v.Name] })
+}
+
 // Initializer is a constant that the file carries.
 type Initializer struct {
 	Name   string
@@ -78,12 +90,15 @@ type Node struct {
 // Function is an operator that the model defines by a graph of others
 // (FunctionProto).
 type Function struct {
-	Name       string
-	Domain     string
-	Overload   string
-	Inputs     []string
-	Outputs    []string
+	Name     string
+	Domain   string
+	Overload string
+	Inputs   []string
+	Outputs  []string
+	// Attributes are those that a call may give, Defaults the values of those
+	// among them that have one.
 	Attributes []string
+	Defaults   []Attribute
 	Nodes      []*Node
 	Opsets     []Opset
 }

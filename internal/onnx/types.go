@@ -50,11 +50,22 @@ func UnrankedTensor(elem tensor.DType) Type {
 	return Type{Of: TensorType, Elem: elem}
 }
 
+// SequenceOf returns the type of a sequence.
+func SequenceOf(elem Type) Type { return Type{Of: SequenceType, Inner: &elem} }
+
+// OptionalOf returns the type of an optional.
+func OptionalOf(elem Type) Type { return Type{Of: OptionalType, Inner: &elem} }
+
+// MapOf returns map(key, tensor(value)).
+func MapOf(key, value tensor.DType) Type {
+	v := UnrankedTensor(value)
+	return Type{Of: MapType, Elem: key, Inner: &v}
+}
+
 // MapSequence returns seq(map(key, tensor(float))), the type of what ZipMap
 // makes.
 func MapSequence(key tensor.DType) Type {
-	value := UnrankedTensor(tensor.Float32)
-	return Type{Of: SequenceType, Inner: &Type{Of: MapType, Elem: key, Inner: &value}}
+	return SequenceOf(MapOf(key, tensor.Float32))
 }
 
 // IsMapSequence reports whether t is what ZipMap makes, and its key type.

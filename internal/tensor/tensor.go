@@ -1,6 +1,6 @@
-// Package tensor holds typed, dense, row-major arrays: what goes into a model
-// and what comes out. Construction checks every bound; after it, an element
-// count never disagrees with a shape.
+// Package tensor holds typed, dense, row-major arrays, and lists of them: what
+// goes into a model and what comes out. Construction checks every bound; after
+// it, an element count never disagrees with a shape.
 package tensor
 
 import (
@@ -126,8 +126,9 @@ func (s Shape) Elements() (int, error) {
 // tensor of no type, ready for Reset.
 type Tensor struct {
 	dtype DType
+	kind  Kind
 	shape Shape
-	data  any // a *[]T with T matching dtype
+	data  any // a *[]T with T matching dtype, or a *[]*Tensor for a list
 }
 
 // New returns a tensor over data, which it keeps. The length of data must be
@@ -157,7 +158,7 @@ func Reset[T Element](t *Tensor, shape ...int) []T {
 	p, ok := t.data.(*[]T)
 	if !ok {
 		p = new([]T)
-		t.dtype, t.data = DTypeOf[T](), p
+		t.dtype, t.kind, t.data = DTypeOf[T](), KindTensor, p
 	}
 	if cap(*p) < n {
 		*p = make([]T, n)
@@ -181,7 +182,7 @@ func (t *Tensor) DType() DType { return t.dtype }
 // Shape returns the extents. The caller must not change them.
 func (t *Tensor) Shape() Shape { return t.shape }
 
-// Len returns the number of elements.
+// Len returns the number of elements, of a list too, or of a map's entries.
 func (t *Tensor) Len() int {
 	n, err := t.shape.Elements()
 	if err != nil || t.data == nil {
@@ -200,7 +201,24 @@ const (
 	// KindMapSequence is seq(map(K, float)), what ZipMap makes. It travels as
 	// a float32 tensor [N, C]; Spec.Keys names the columns.
 	KindMapSequence
+	// KindSequence is seq(E): Spec.Elem describes an element.
+	KindSequence
+	// KindOptional is optional(E): Spec.Elem describes the value.
+	KindOptional
+	// KindMap is map(K, V): Spec.Key is the type of the keys, Spec.DType that of
+	// the values.
+	KindMap
 )
+
+var kindNames = [...]string{"tensor", "sequence of maps", "sequence", "optional", "map"}
+
+// String returns the kind in words, such as "sequence".
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("Kind(%d)", uint8(k))
+}
 
 // Dim is one declared extent.
 type Dim struct {
@@ -212,9 +230,14 @@ type Dim struct {
 
 // Spec describes one input or output of a model.
 type Spec struct {
-	Name  string
-	Kind  Kind
+	Name string
+	Kind Kind
+	// DType is Undefined for a sequence and an optional.
 	DType DType
+	// Key is the type of a map's keys, int64 or string.
+	Key DType
+	// Elem describes what a sequence or an optional holds, without a name.
+	Elem *Spec
 	// Dims are the declared extents; nil with Ranked false means any rank.
 	Dims   []Dim
 	Ranked bool

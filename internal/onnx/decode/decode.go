@@ -254,7 +254,7 @@ func (d *decoder) function(b []byte, dst *[]*onnx.Function) error {
 		case 11:
 			return element(f, "attribute_proto", len(fn.Attributes), func(b []byte) error {
 				a, err := d.attribute(b, 1)
-				fn.Attributes = append(fn.Attributes, a.Name)
+				fn.Attributes, fn.Defaults = append(fn.Attributes, a.Name), append(fn.Defaults, a)
 				return err
 			})
 		case 13:

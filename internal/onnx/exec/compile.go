@@ -15,22 +15,42 @@ import (
 // Compile checks a model and returns its program. Its errors are
 // fault.Content.
 func Compile(m *onnx.Model, limits onnx.Limits) (*Program, error) {
-	warnings, err := onnx.Check(m)
+	warnings, err := onnx.Check(m, limits)
 	if err != nil {
 		return nil, err
 	}
-	operators, err := resolve(m)
-	if err != nil {
+	s := &shared{limits: limits.WithDefaults(), index: ops.NewIndex(), functions: functionsOf(m), warnings: warnings}
+	if err := resolve(m, s.functions, s.index); err != nil {
 		return nil, err
 	}
-	c := &compiler{
-		limits: limits.WithDefaults(), graph: m.Graph, byName: map[string]int{},
-		declared: map[string]*onnx.Type{}, leaving: map[string]bool{}, warnings: warnings,
-	}
-	if err := c.compile(operators); err != nil {
+	c := newCompiler(s, m.Graph, versions(m.Opsets))
+	p := &Program{memory: s.limits.RunMemory, maxRank: s.limits.Depth}
+	if err := c.main(p); err != nil {
 		return nil, fault.Newf(fault.Content, "the ONNX model cannot be served: %v", err)
 	}
-	return c.program(), nil
+	p.code, p.warnings = c.code(), s.warnings
+	p.pool.New = func() any { return newState(p.code, &ops.Budget{}) }
+	return p, nil
+}
+
+// shared is what the graphs of a model have in common while they are compiled.
+type shared struct {
+	limits    onnx.Limits
+	index     ops.Index
+	functions map[onnx.FunctionID]*onnx.Function
+	warnings  []string
+	folded    int // bytes of folded constants
+	trees     tree.Budget
+}
+
+// maxWarnings keeps a file from making a log of its own.
+const maxWarnings = 50
+
+func (s *shared) warn(format string, args ...any) {
+	if len(s.warnings) >= maxWarnings {
+		return
+	}
+	s.warnings = append(s.warnings, fmt.Sprintf(format, args...))
 }
 
 // value is one edge of the graph.
@@ -39,8 +59,16 @@ type value struct {
 	name string
 	// alias is the value that this one is under another name, or -1.
 	alias int
-	// input is the place among the program's inputs, or -1.
+	// input is the place among the graph's inputs, captured values behind the
+	// others, or -1.
 	input int
+}
+
+// columnar reports whether v is what ZipMap makes: maps that travel as a
+// tensor.
+func (v *value) columnar() bool {
+	_, maps := v.Type.IsMapSequence()
+	return maps && v.Keys != nil
 }
 
 // step is a node that has something to compute.
@@ -50,109 +78,191 @@ type step struct {
 	in      []int // values, -1 for an input that is left out
 	out     []int
 	scratch int
+	bodies  []*body
 }
 
+// body is a compiled subgraph of a step.
+type body struct {
+	code     *code
+	captured []int // values of the graph around it
+}
+
+// compiler compiles one graph, and the functions that it calls as a part of
+// it.
 type compiler struct {
-	limits   onnx.Limits
+	*shared
 	graph    *onnx.Graph
+	scope    *scope
 	values   []value
-	byName   map[string]int
+	steps    []step
+	ports    int   // inputs, without captured values
+	captured []int // values of the graph around this one
+	results  []int // values of the outputs
+}
+
+// scope is what names mean: in a graph, or in one call of a function.
+type scope struct {
+	names  map[string]int // values, -1 for an input that a call leaves out
+	opsets map[string]int64
+	// bound are the attributes of a call.
+	bound map[string]*onnx.Attribute
+	// around compiles the graph around this one; nil for the main graph and in
+	// a function.
+	around   *compiler
 	declared map[string]*onnx.Type
 	leaving  map[string]bool // names of the graph's outputs
-	steps    []step
-	inputs   []tensor.Spec
-	outputs  []tensor.Spec
-	results  []int // values of the outputs
-	warnings []string
-	folded   int // bytes of folded constants
-	trees    tree.Budget
 }
 
-func (c *compiler) compile(operators []resolved) error {
-	c.declare()
-	c.values = make([]value, 0, len(c.graph.Initializers)+len(c.graph.Inputs)+len(c.graph.Nodes))
-	c.steps = make([]step, 0, len(c.graph.Nodes))
-	if err := c.enter(); err != nil {
-		return err
+func newCompiler(s *shared, g *onnx.Graph, opsets map[string]int64) *compiler {
+	c := &compiler{shared: s, graph: g, scope: &scope{
+		names: make(map[string]int, len(g.Nodes)), opsets: opsets,
+		declared: map[string]*onnx.Type{}, leaving: make(map[string]bool, len(g.Outputs)),
+	}}
+	c.values = make([]value, 0, len(g.Initializers)+len(g.Inputs)+len(g.Nodes))
+	c.steps = make([]step, 0, len(g.Nodes))
+	for _, v := range g.Outputs {
+		c.scope.leaving[v.Name] = true
 	}
-	for i, n := range c.graph.Nodes {
-		if err := c.node(n, operators[i]); err != nil {
-			return fmt.Errorf("%s: %w", n.Label(i), err)
-		}
-	}
-	return c.leave()
-}
-
-// declare collects the declared types of what nodes make.
-func (c *compiler) declare() {
-	for _, v := range c.graph.Outputs {
-		c.leaving[v.Name] = true
-	}
-	for _, list := range [][]*onnx.ValueInfo{c.graph.Values, c.graph.Outputs} {
+	for _, list := range [][]*onnx.ValueInfo{g.Values, g.Outputs} {
 		for _, v := range list {
 			if v.Type != nil && v.Type.Of != onnx.NoType {
-				c.declared[v.Name] = v.Type
+				c.scope.declared[v.Name] = v.Type
 			}
 		}
 	}
+	for _, i := range g.Initializers {
+		c.add(value{Value: ops.Value{Type: onnx.TypeOf(i.Tensor), Const: i.Tensor}, name: i.Name, alias: -1, input: -1})
+	}
+	return c
 }
 
 func (c *compiler) add(v value) int {
 	c.values = append(c.values, v)
 	if v.name != "" {
-		c.byName[v.name] = len(c.values) - 1
+		c.scope.names[v.name] = len(c.values) - 1
 	}
 	return len(c.values) - 1
 }
 
-// enter adds initializers and inputs.
-func (c *compiler) enter() error {
-	for _, i := range c.graph.Initializers {
-		c.add(value{
-			Value: ops.Value{Type: onnx.TypeOf(i.Tensor), Const: i.Tensor},
-			name:  i.Name, alias: -1, input: -1,
-		})
+// root returns the value that v is in the end.
+func (c *compiler) root(v int) int {
+	if a := c.values[v].alias; a >= 0 {
+		return a // aliases are made of roots
 	}
-	for _, v := range c.graph.Inputs {
-		if _, constant := c.byName[v.Name]; constant {
-			continue
+	return v
+}
+
+// lookup returns the value of a name, -1 when it is left out. One of the
+// graphs around this one is captured: it becomes an input of this one.
+func (c *compiler) lookup(name string) int {
+	if name == "" {
+		return -1
+	}
+	if v, ok := c.scope.names[name]; ok || c.scope.around == nil {
+		return v
+	}
+	outer := c.scope.around.lookup(name)
+	if outer < 0 {
+		return outer
+	}
+	captured := value{Value: c.scope.around.values[outer].Value, name: name, alias: -1, input: -1}
+	if captured.Const == nil {
+		captured.input = c.ports + len(c.captured)
+		c.captured = append(c.captured, outer)
+	}
+	return c.add(captured)
+}
+
+// nodes compiles nodes in the scope.
+func (c *compiler) nodes(list []*onnx.Node) error {
+	for i, n := range list {
+		compile := c.node
+		if c.functions[n.Callee()] != nil {
+			compile = c.call
 		}
-		if v.Type.Of != onnx.TensorType {
-			return fmt.Errorf("input %s is a %v; only tensors can be given", onnx.Quote(v.Name), v.Type)
+		if err := compile(n); err != nil {
+			return fmt.Errorf("%s: %w", n.Label(i), err)
 		}
-		if len(v.Type.Dims) > c.limits.Depth {
-			return fmt.Errorf("input %s has %d axes; at most %d are allowed", onnx.Quote(v.Name), len(v.Type.Dims), c.limits.Depth)
-		}
-		c.add(value{Value: ops.Value{Type: *v.Type}, name: v.Name, alias: -1, input: len(c.inputs)})
-		c.inputs = append(c.inputs, tensor.Spec{
-			Name: v.Name, DType: v.Type.Elem, Dims: slices.Clone(v.Type.Dims), Ranked: v.Type.Ranked,
-		})
 	}
 	return nil
 }
 
-// node parses one node and adds what it makes.
-func (c *compiler) node(n *onnx.Node, r resolved) error {
-	s := step{label: operatorName(n), in: make([]int, len(n.Inputs))}
-	in := make([]ops.Value, len(n.Inputs))
-	constant := true
-	for i, name := range n.Inputs {
-		s.in[i] = -1
-		if name == "" {
-			continue
-		}
-		s.in[i] = c.byName[name]
-		in[i] = c.values[s.in[i]].Value
-		constant = constant && in[i].Const != nil
+// call compiles what a function does in place of the node that calls it.
+func (c *compiler) call(n *onnx.Node) error {
+	f := c.functions[n.Callee()]
+	if len(n.Inputs) > len(f.Inputs) || len(n.Outputs) > len(f.Outputs) {
+		return fmt.Errorf("it has %d inputs and %d outputs; the function takes %d and makes %d",
+			len(n.Inputs), len(n.Outputs), len(f.Inputs), len(f.Outputs))
 	}
-	parsed := ops.NewNode(n, r.version, in)
-	parsed.Trees = &c.trees
-	var err error
-	if s.kernel, err = r.op.Parse(parsed, len(n.Outputs)); err != nil {
+	bound, err := c.bind(n, f)
+	if err != nil {
 		return err
 	}
-	s.scratch = parsed.Scratches()
-	folds := constant && s.kernel != nil && !parsed.IsAlias()
+	inside := &scope{names: make(map[string]int, len(f.Nodes)), opsets: versions(f.Opsets), bound: bound}
+	for i, name := range f.Inputs {
+		inside.names[name] = -1
+		if i < len(n.Inputs) {
+			inside.names[name] = c.lookup(n.Inputs[i])
+		}
+	}
+	outside := c.scope
+	c.scope = inside
+	err = c.nodes(f.Nodes)
+	c.scope = outside
+	if err != nil {
+		return err
+	}
+	for i, name := range n.Outputs {
+		v := inside.names[f.Outputs[i]]
+		if v < 0 {
+			return fmt.Errorf("output %d is an input that is left out", i)
+		}
+		out := value{Value: c.values[v].Value, name: name, alias: c.root(v), input: -1}
+		if err := c.reconcile(&out); err != nil {
+			return err
+		}
+		c.add(out)
+	}
+	return nil
+}
+
+// bind returns the attributes of a call: those that it gives and the defaults
+// of the others.
+func (c *compiler) bind(n *onnx.Node, f *onnx.Function) (map[string]*onnx.Attribute, error) {
+	given, err := onnx.Bind(n.Attributes, c.scope.bound)
+	if err != nil {
+		return nil, err
+	}
+	bound := make(map[string]*onnx.Attribute, len(f.Attributes))
+	for _, name := range f.Attributes {
+		bound[name] = nil
+	}
+	for i := range f.Defaults {
+		bound[f.Defaults[i].Name] = &f.Defaults[i]
+	}
+	for i := range given {
+		if _, defined := bound[given[i].Name]; !defined {
+			return nil, fmt.Errorf("attribute %s is not defined for this function", onnx.Quote(given[i].Name))
+		}
+		bound[given[i].Name] = &given[i]
+	}
+	return bound, nil
+}
+
+// node parses one node and adds what it makes.
+func (c *compiler) node(n *onnx.Node) error {
+	s := step{label: operatorName(n), in: make([]int, len(n.Inputs))}
+	in := make([]ops.Value, len(n.Inputs))
+	for i, name := range n.Inputs {
+		if s.in[i] = c.lookup(name); s.in[i] >= 0 {
+			in[i] = c.values[s.in[i]].Value
+		}
+	}
+	parsed, err := c.parse(n, &s, in)
+	if err != nil {
+		return err
+	}
+	folds := s.kernel != nil && !parsed.IsAlias() && len(s.bodies) == 0 && c.constant(s.in)
 	if folds {
 		if err := c.fold(&s, parsed); err != nil {
 			return err
@@ -177,12 +287,75 @@ func (c *compiler) node(n *onnx.Node, r resolved) error {
 	return nil
 }
 
-// root returns the value that v is in the end.
-func (c *compiler) root(v int) int {
-	if a := c.values[v].alias; a >= 0 {
-		return a // aliases are made of roots
+// parse runs the operator's parse function on a node, which compiles the
+// subgraphs that it has.
+func (c *compiler) parse(n *onnx.Node, s *step, in []ops.Value) (*ops.Node, error) {
+	bound := *n
+	var err error
+	if bound.Attributes, err = onnx.Bind(n.Attributes, c.scope.bound); err != nil {
+		return nil, err
 	}
-	return v
+	version := c.scope.opsets[n.Domain]
+	parsed := ops.NewNode(&bound, version, in)
+	parsed.Trees = &c.trees
+	parsed.Compile = func(g *onnx.Graph, in []ops.Value) (*ops.Body, error) {
+		made, compiled, err := c.subgraph(g, in)
+		if err == nil {
+			made.Index = len(s.bodies)
+			s.bodies = append(s.bodies, compiled)
+		}
+		return made, err
+	}
+	op := c.index.Find(n.Domain, n.Op, version) // resolve has found them all
+	if s.kernel, err = op.Parse(parsed, len(n.Outputs)); err != nil {
+		return nil, err
+	}
+	if len(n.Outputs) > len(parsed.Out) {
+		return nil, fmt.Errorf("it has %d outputs; it makes %d", len(n.Outputs), len(parsed.Out))
+	}
+	s.scratch = parsed.Scratches()
+	for _, i := range parsed.Lists() {
+		s.in[i] = c.list(s.in[i])
+	}
+	return parsed, nil
+}
+
+// subgraph compiles a graph inside this one.
+func (c *compiler) subgraph(g *onnx.Graph, in []ops.Value) (*ops.Body, *body, error) {
+	inner := newCompiler(c.shared, g, c.scope.opsets)
+	inner.scope.around, inner.scope.bound = c, c.scope.bound
+	parameters := g.Parameters()
+	if len(parameters) != len(in) {
+		return nil, nil, fmt.Errorf("the graph has %d inputs; it is given %d", len(parameters), len(in))
+	}
+	inner.ports = len(in)
+	for i, v := range parameters {
+		inner.add(value{Value: in[i], name: v.Name, alias: -1, input: i})
+	}
+	if err := inner.nodes(g.Nodes); err != nil {
+		return nil, nil, err
+	}
+	made := &ops.Body{In: in}
+	for _, v := range inner.leave(ops.Copy) {
+		made.Out = append(made.Out, inner.values[v].Value)
+	}
+	return made, &body{code: inner.code(), captured: inner.captured}, nil
+}
+
+// constant reports whether all of values are.
+func (c *compiler) constant(values []int) bool {
+	return !slices.ContainsFunc(values, func(v int) bool { return v >= 0 && c.values[v].Const == nil })
+}
+
+// list returns v as a list of maps when it is what ZipMap makes, else v.
+func (c *compiler) list(v int) int {
+	if v < 0 || !c.values[v].columnar() {
+		return v
+	}
+	key, _ := c.values[v].Type.IsMapSequence()
+	out := c.add(value{Value: ops.Value{Type: onnx.MapSequence(key)}, alias: -1, input: -1})
+	c.steps = append(c.steps, step{label: "list of maps", kernel: ops.MapList(c.values[v].Keys), in: []int{v}, out: []int{out}})
+	return out
 }
 
 // fold computes a node whose inputs are all constant.
@@ -208,113 +381,4 @@ func (c *compiler) fold(s *step, n *ops.Node) error {
 		}
 	}
 	return nil
-}
-
-// reconcile compares what a node makes with what the file declares of it. The
-// type must be the one declared. Declared extents of a graph output are hints,
-// which exporters are known to get wrong; those of other values must fit.
-func (c *compiler) reconcile(v *value) error {
-	d := c.declared[v.name]
-	if d == nil || v.name == "" {
-		return nil
-	}
-	if !d.SameKind(&v.Type) {
-		return fmt.Errorf("it makes %s a %v, but the model declares %v%s", onnx.Quote(v.name), &v.Type, d, advice(d, &v.Type))
-	}
-	if !d.SameShape(&v.Type) {
-		if !c.leaving[v.name] {
-			return fmt.Errorf("it makes %s a %v, but the model declares %v", onnx.Quote(v.name), &v.Type, d)
-		}
-		if d.Of == onnx.TensorType {
-			c.warn("output %s is declared %v, but is %v", onnx.Quote(v.name), d, &v.Type)
-		}
-		return nil
-	}
-	nameDims(&v.Type, d)
-	return nil
-}
-
-// advice says how an export goes right that was given columns of float64, of
-// which the operators of ai.onnx.ml make float32.
-func advice(declared, made *onnx.Type) string {
-	if declared.Elem != tensor.Float64 || made.Elem != tensor.Float32 {
-		return ""
-	}
-	return "; export the model with columns of float32, in Python X.astype(np.float32)"
-}
-
-// maxWarnings keeps a file from making a log of its own.
-const maxWarnings = 50
-
-func (c *compiler) warn(format string, args ...any) {
-	if len(c.warnings) >= maxWarnings {
-		return
-	}
-	c.warnings = append(c.warnings, fmt.Sprintf(format, args...))
-}
-
-// nameDims gives the free extents of t the names that d has for them.
-func nameDims(t, d *onnx.Type) {
-	if !t.Ranked || !d.Ranked {
-		return
-	}
-	t.Dims = slices.Clone(t.Dims)
-	for i := range t.Dims {
-		if t.Dims[i].Size < 0 && d.Dims[i].Name != "" {
-			t.Dims[i].Name = d.Dims[i].Name
-		}
-	}
-}
-
-// leave finds the graph's outputs, and adds copies of those that no step
-// writes of its own: an input, a constant, or another output's value.
-func (c *compiler) leave() error {
-	written := map[int]bool{}
-	for _, s := range c.steps {
-		for _, v := range s.out {
-			written[v] = true
-		}
-	}
-	for _, o := range c.graph.Outputs {
-		v := c.byName[o.Name]
-		spec, err := c.spec(o, &c.values[v])
-		if err != nil {
-			return err
-		}
-		c.outputs = append(c.outputs, spec)
-		root := c.root(v)
-		if !written[root] {
-			root = c.copyOf(root)
-		}
-		delete(written, root)
-		c.results = append(c.results, root)
-	}
-	return nil
-}
-
-func (c *compiler) copyOf(v int) int {
-	source := c.values[v].Value
-	source.Const = nil
-	out := c.add(value{Value: source, alias: -1, input: -1})
-	c.steps = append(c.steps, step{
-		label: "copy of an output", kernel: ops.Copy(bufferType(&source.Type)), in: []int{v}, out: []int{out},
-	})
-	return out
-}
-
-// spec describes an output.
-func (c *compiler) spec(o *onnx.ValueInfo, v *value) (tensor.Spec, error) {
-	t := v.Type
-	s := tensor.Spec{Name: o.Name, Kind: tensor.KindTensor, DType: t.Elem, Dims: t.Dims, Ranked: t.Ranked, Keys: v.Keys, Decision: v.Decision}
-	if _, ok := t.IsMapSequence(); ok {
-		s.Kind, s.DType = tensor.KindMapSequence, tensor.Float32
-		return s, nil
-	}
-	if t.Of != onnx.TensorType {
-		return s, fmt.Errorf("output %s is a %v, which cannot be returned", onnx.Quote(o.Name), &t)
-	}
-	if d := o.Type; !t.Ranked && d != nil && d.Ranked {
-		s.Dims, s.Ranked = d.Dims, true
-	}
-	return s, nil
 }

@@ -150,7 +150,11 @@ func hostile() []struct {
 		{"an output that nothing makes", spoiled(func(m *onnx.Model) { m.Graph.Outputs[0].Name = "z" }), `output "z" is made by no node`},
 		{"an output twice", spoiled(func(m *onnx.Model) { m.Graph.Outputs = append(m.Graph.Outputs, m.Graph.Outputs[0]) }), `output "y" is listed twice`},
 		{"an input without a type", spoiled(func(m *onnx.Model) { m.Graph.Inputs[0].Type = nil }), `input "x" has no type`},
-		{"an input that is a sequence", spoiled(func(m *onnx.Model) { *m.Graph.Inputs[0].Type = onnx.MapSequence(tensor.Int64) }), "only tensors"},
+		{"an input that is a map of maps", spoiled(func(m *onnx.Model) {
+			inner := onnx.MapOf(tensor.Int64, tensor.Float32)
+			*m.Graph.Inputs[0].Type = onnx.Type{Of: onnx.MapType, Elem: tensor.Int64, Inner: &inner}
+		}), "cannot be given"},
+		{"an input that is a sequence of nothing", spoiled(func(m *onnx.Model) { *m.Graph.Inputs[0].Type = onnx.Type{Of: onnx.SequenceType} }), "cannot be given"},
 		{"a missing input", nodes(Node("Identity", Names("gone"), Names("y"))), `input "gone" is not made by any`},
 		{"a node that reads itself", nodes(Node("Identity", Names("y"), Names("y"))), "closes a cycle"},
 		{"a cycle of two", nodes(Node("Identity", Names("b"), Names("a")), Node("Identity", Names("a"), Names("b"), Int("z", 1))), "closes a cycle"},
@@ -164,11 +168,11 @@ func hostile() []struct {
 		{"a function that calls itself", spoiled(callers("FF")), `function "F" calls itself`},
 		{"functions that call each other", spoiled(callers("FG", "GH", "HF")), "calls itself"},
 		{"a function twice", spoiled(callers("Fx", "Fx")), `function "F" is unnamed or there twice`},
-		{"a call of a function", spoiled(func(m *onnx.Model) {
+		{"a function of an operator that is not known", spoiled(func(m *onnx.Model) {
 			callers("Fx")(m)
-			m.Opsets = append(m.Opsets, onnx.Opset{Domain: "own", Version: 1})
+			m.Functions[0].Opsets = []onnx.Opset{{Domain: "own", Version: 1}}
 			m.Graph.Nodes[0].Op, m.Graph.Nodes[0].Domain = "F", "own"
-		}), "own.F (a function of the model)"},
+		}), `own.x (operator domain "own" is not supported)`},
 		{"operators that are not known", nodes(Node("Foo", Names("x"), Names("a")), ML("Bar", Names("a"), Names("y"))), "not supported: ai.onnx.Foo (version 21), ai.onnx.ml.Bar (version 3)"},
 		{"an operator older than its meaning", spoiled(func(m *onnx.Model) {
 			m.Opsets[0].Version = 6

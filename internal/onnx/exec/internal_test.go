@@ -30,8 +30,8 @@ func adder(t *testing.T) *Program {
 
 func TestAPanicInAKernelIsAnError(t *testing.T) {
 	p := adder(t)
-	sound := p.steps[0].kernel
-	p.steps[0].kernel = func(context.Context, *ops.Frame) error { panic("index out of range") }
+	sound := p.code.steps[0].kernel
+	p.code.steps[0].kernel = func(context.Context, *ops.Frame) error { panic("index out of range") }
 	x, err := tensor.New(tensor.Shape{1, 2}, []float32{1, 2})
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestAPanicInAKernelIsAnError(t *testing.T) {
 			t.Errorf("the cause %v does not say %q", cause, want)
 		}
 	}
-	p.steps[0].kernel = sound
+	p.code.steps[0].kernel = sound
 	if err := p.Run(t.Context(), in, out); err != nil {
 		t.Errorf("after the panic: %v", err)
 	}
@@ -66,7 +66,7 @@ func TestAShapeOfManyAxesIsNotEchoed(t *testing.T) {
 
 func TestAnUnclassifiedErrorOfAKernelIsInternal(t *testing.T) {
 	p := adder(t)
-	p.steps[0].kernel = func(context.Context, *ops.Frame) error { return errors.New("secret") }
+	p.code.steps[0].kernel = func(context.Context, *ops.Frame) error { return errors.New("secret") }
 	x, err := tensor.New(tensor.Shape{1, 2}, []float32{1, 2})
 	if err != nil {
 		t.Fatal(err)
@@ -87,8 +87,8 @@ func TestAliasesComputeNothing(t *testing.T) {
 		onnxtest.Node("Identity", n("b"), n("c")),
 		onnxtest.ML("ZipMap", n("c"), n("y"), onnxtest.Ints("classlabels_int64s", 0, 1)),
 	))
-	if len(p.steps) != 1 || p.buffers != 0 {
-		t.Errorf("%d steps and %d buffers; want 1 and 0", len(p.steps), p.buffers)
+	if len(p.code.steps) != 1 || p.code.buffers != 0 {
+		t.Errorf("%d steps and %d buffers; want 1 and 0", len(p.code.steps), p.code.buffers)
 	}
 }
 
@@ -100,8 +100,8 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 		onnxtest.Node("Add", n("b", "b"), n("c")), onnxtest.Node("Add", n("c", "c"), n("d")),
 		onnxtest.Node("Add", n("d", "d"), n("y")),
 	))
-	if p.buffers != 2 {
-		t.Errorf("%d buffers; want 2", p.buffers)
+	if p.code.buffers != 2 {
+		t.Errorf("%d buffers; want 2", p.code.buffers)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestConstantsAreFolded(t *testing.T) {
 		onnxtest.Node("Mul", n("c", "c"), n("d")),
 		onnxtest.Node("Add", n("x", "d"), n("y")),
 	)
-	if p := compiled(t, m); len(p.steps) != 1 {
-		t.Errorf("%d steps; want 1", len(p.steps))
+	if p := compiled(t, m); len(p.code.steps) != 1 {
+		t.Errorf("%d steps; want 1", len(p.code.steps))
 	}
 }

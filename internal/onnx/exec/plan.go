@@ -2,8 +2,42 @@ package exec
 
 import (
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/ops"
 	"onnxgate/internal/tensor"
 )
+
+// code is a compiled graph: the main one of a program, or one inside another.
+// It does not change.
+type code struct {
+	steps   []instruction
+	args    []arg // of all steps, one after the other
+	patches []patch
+	buffers int
+	ports   int // inputs, without captured values
+}
+
+// instruction is a compiled step: its inputs are args[from:mid], its outputs
+// args[mid:to], and what its subgraphs capture is behind these.
+type instruction struct {
+	label         string
+	kernel        ops.Kernel
+	from, mid, to int
+	scratch       int
+	bodies        []nested
+}
+
+// nested is a subgraph of an instruction, which captures args[from:to] of the
+// graph around it.
+type nested struct {
+	code     *code
+	from, to int
+}
+
+// patch is an argument that whoever runs the code provides.
+type patch struct {
+	arg, port int
+	out       bool
+}
 
 // where says which memory holds a value during a run.
 type where struct {
@@ -27,26 +61,29 @@ type arg struct {
 	constant *tensor.Tensor
 }
 
-// program plans the memory of the compiled steps. A value that leaves the
-// graph is written to the caller's tensor; the others share buffers: one is
-// used again for the next value of its element type when no later step reads
-// the value in it.
-func (c *compiler) program() *Program {
-	p := &Program{
-		inputs: c.inputs, outputs: c.outputs, warnings: c.warnings,
-		memory: c.limits.RunMemory, maxRank: c.limits.Depth,
-	}
+// code plans the memory of the compiled steps. A value that leaves the graph
+// is written to the caller's tensor; the others share buffers: one is used
+// again for the next value of its element type when no later step reads the
+// value in it.
+func (c *compiler) code() *code {
+	p := &code{ports: c.ports}
 	places := c.places(p)
+	add := func(values []int) {
+		for _, v := range values {
+			p.args = append(p.args, c.arg(v, places))
+		}
+	}
 	for _, s := range c.steps {
 		compiled := instruction{label: s.label, kernel: s.kernel, scratch: s.scratch, from: len(p.args)}
-		for _, v := range s.in {
-			p.args = append(p.args, c.arg(v, places))
-		}
+		add(s.in)
 		compiled.mid = len(p.args)
-		for _, v := range s.out {
-			p.args = append(p.args, c.arg(v, places))
-		}
+		add(s.out)
 		compiled.to = len(p.args)
+		for _, b := range s.bodies {
+			from := len(p.args)
+			add(b.captured)
+			compiled.bodies = append(compiled.bodies, nested{code: b.code, from: from, to: len(p.args)})
+		}
 		p.steps = append(p.steps, compiled)
 	}
 	for i, a := range p.args {
@@ -58,7 +95,6 @@ func (c *compiler) program() *Program {
 		case nowhere, inConstant, inBuffer:
 		}
 	}
-	p.pool.New = func() any { return newState(p) }
 	return p
 }
 
@@ -71,7 +107,7 @@ func (c *compiler) arg(v int, places []where) arg {
 }
 
 // places decides where every value is. Buffers are counted in p.
-func (c *compiler) places(p *Program) []where {
+func (c *compiler) places(p *code) []where {
 	places := make([]where, len(c.values))
 	for v := range c.values {
 		switch val := &c.values[v]; {
@@ -92,39 +128,47 @@ func (c *compiler) places(p *Program) []where {
 				places[v] = where{inBuffer, c.takeBuffer(p, free, v)}
 			}
 		}
-		for _, v := range append(append([]int(nil), s.in...), s.out...) {
-			if v < 0 {
-				continue
-			}
+		s.each(func(v int) {
 			if v = c.root(v); places[v].kind == inBuffer && last[v] == k {
-				d := bufferType(&c.values[v].Type)
+				d := bufferType(&c.values[v])
 				free[d] = append(free[d], places[v].index)
 				last[v] = -1 // freed once, also when a step reads it twice
 			}
-		}
+		})
 	}
 	return places
+}
+
+// each calls do for every value that a step reads, its subgraphs too, and that
+// it makes.
+func (s *step) each(do func(v int)) {
+	for _, v := range s.in {
+		if v >= 0 {
+			do(v)
+		}
+	}
+	for _, b := range s.bodies {
+		for _, v := range b.captured {
+			do(v)
+		}
+	}
+	for _, v := range s.out {
+		do(v)
+	}
 }
 
 // lastUses returns for each value the last step that reads it, or makes it
 // when none does.
 func (c *compiler) lastUses() []int {
 	last := make([]int, len(c.values))
-	for k, s := range c.steps {
-		for _, v := range s.out {
-			last[v] = k
-		}
-		for _, v := range s.in {
-			if v >= 0 {
-				last[c.root(v)] = k
-			}
-		}
+	for k := range c.steps {
+		c.steps[k].each(func(v int) { last[c.root(v)] = k })
 	}
 	return last
 }
 
-func (c *compiler) takeBuffer(p *Program, free map[tensor.DType][]int, v int) int {
-	d := bufferType(&c.values[v].Type)
+func (c *compiler) takeBuffer(p *code, free map[tensor.DType][]int, v int) int {
+	d := bufferType(&c.values[v])
 	if n := len(free[d]); n > 0 {
 		index := free[d][n-1]
 		free[d] = free[d][:n-1]
@@ -134,10 +178,14 @@ func (c *compiler) takeBuffer(p *Program, free map[tensor.DType][]int, v int) in
 	return p.buffers - 1
 }
 
-// bufferType is the element type of the tensor that carries a value.
-func bufferType(t *onnx.Type) tensor.DType {
-	if _, ok := t.IsMapSequence(); ok {
+// bufferType is the element type of the tensor that carries a value, Undefined
+// for a list.
+func bufferType(v *value) tensor.DType {
+	switch {
+	case v.columnar():
 		return tensor.Float32
+	case v.Type.Of == onnx.TensorType:
+		return v.Type.Elem
 	}
-	return t.Elem
+	return tensor.Undefined
 }

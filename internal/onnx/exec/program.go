@@ -2,44 +2,24 @@ package exec
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
-	"onnxgate/internal/onnx/ops"
 	"onnxgate/internal/tensor"
 )
 
 // Program is a compiled model. It does not change, and is safe for concurrent
 // use.
 type Program struct {
+	code            *code
 	inputs, outputs []tensor.Spec
 	warnings        []string
-	steps           []instruction
-	args            []arg // of all steps, one after the other
-	patches         []patch
-	buffers         int
 	memory          int
 	maxRank         int
 	pool            sync.Pool // of *state
-}
-
-// instruction is a compiled step: its inputs are args[from:mid], its outputs
-// args[mid:to].
-type instruction struct {
-	label         string
-	kernel        ops.Kernel
-	from, mid, to int
-	scratch       int
-}
-
-// patch is an argument that the caller provides.
-type patch struct {
-	arg, port int
-	out       bool
 }
 
 // Inputs describes what a run needs, in order. Initializers that double as
@@ -53,55 +33,11 @@ func (p *Program) Outputs() []tensor.Spec { return p.outputs }
 // Warnings says what is odd about the model without being wrong.
 func (p *Program) Warnings() []string { return p.warnings }
 
-// state is the memory of one run.
-type state struct {
-	args    []*tensor.Tensor
-	frames  []ops.Frame
-	buffers []tensor.Tensor
-	budget  ops.Budget
-}
-
-func newState(p *Program) *state {
-	s := &state{
-		args: make([]*tensor.Tensor, len(p.args)), frames: make([]ops.Frame, len(p.steps)),
-		buffers: make([]tensor.Tensor, p.buffers),
-	}
-	for i, a := range p.args {
-		switch a.kind {
-		case inConstant:
-			s.args[i] = a.constant
-		case inBuffer:
-			s.args[i] = &s.buffers[a.index]
-		case nowhere, inInput, inOutput: // left out, or given by the caller
-		}
-	}
-	for i, step := range p.steps {
-		s.frames[i] = ops.NewFrame(s.args[step.from:step.mid], s.args[step.mid:step.to], step.scratch, &s.budget)
-	}
-	return s
-}
-
-func (s *state) patch(patches []patch, in, out []*tensor.Tensor) {
-	for _, p := range patches {
-		if p.out {
-			s.args[p.arg] = out[p.port]
-		} else {
-			s.args[p.arg] = in[p.port]
-		}
-	}
-}
-
-// forget drops what the caller provided, so that the pool does not keep it.
-func (s *state) forget(patches []patch) {
-	for _, p := range patches {
-		s.args[p.arg] = nil
-	}
-}
-
 // Run computes the outputs of one call. in holds a tensor for each of Inputs,
 // and out one for each of Outputs, which it resets and fills; their memory is
 // used again when it is large enough. No tensor may be in both or twice in
-// out.
+// out. A sequence, an optional and a map travel as lists; see package tensor.
+// What a list among out holds is the caller's own.
 //
 // An input that does not fit its specification is a fault.Content that names
 // it; so is one whose extents do not fit the model or whose results are larger
@@ -121,40 +57,10 @@ func (p *Program) Run(ctx context.Context, in, out []*tensor.Tensor) (err error)
 			err = fault.Wrap(fault.Internal, "the prediction failed", recovered(r))
 		}
 	}()
-	s.budget.Left = p.memory
-	s.patch(p.patches, in, out)
-	err = p.run(ctx, s)
-	s.forget(p.patches)
+	s.budget.Start(p.memory)
+	err = s.Run(ctx, in, out)
 	p.pool.Put(s)
 	return err
-}
-
-func (p *Program) run(ctx context.Context, s *state) error {
-	for i := range p.steps {
-		err := p.steps[i].kernel(ctx, &s.frames[i])
-		if err == nil && i+1 < len(p.steps) { // what is done is given, however late
-			err = ctx.Err()
-		}
-		if err != nil {
-			return p.failed(i, err)
-		}
-	}
-	return nil
-}
-
-// failed classifies the error of a step.
-func (p *Program) failed(i int, err error) error {
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return fault.Wrap(fault.Timeout, "the prediction did not finish in time", err)
-	case errors.Is(err, context.Canceled):
-		return fault.Wrap(fault.Canceled, "the prediction was canceled", err)
-	}
-	f := fault.As(err)
-	if f.Kind != fault.Content {
-		return fault.Wrap(f.Kind, "the prediction failed", fmt.Errorf("%s: %w", p.steps[i].label, err))
-	}
-	return fault.Newf(fault.Content, "%s: %s", p.steps[i].label, f.Msg)
 }
 
 // check compares the tensors of a call with the specifications.
@@ -177,13 +83,39 @@ func (p *Program) check(in, out []*tensor.Tensor) error {
 }
 
 func (p *Program) checkInput(s *tensor.Spec, t *tensor.Tensor) error {
-	switch {
-	case t == nil:
+	if t == nil {
 		return fault.Newf(fault.Content, "input %s is missing", onnx.Quote(s.Name))
-	case t.DType() != s.DType:
-		return fault.Newf(fault.Content, "input %s must be of type %v, not %v", onnx.Quote(s.Name), s.DType, t.DType())
-	case s.Ranked && !fits(s.Dims, t.Shape()) || len(t.Shape()) > p.maxRank:
-		return p.shapeError(s, t.Shape())
+	}
+	return p.checkValue(s.Name, s, t)
+}
+
+// checkValue compares a value with its specification. name is that of the
+// input that it is, or is in.
+func (p *Program) checkValue(name string, s *tensor.Spec, t *tensor.Tensor) error {
+	if t == nil || t.Kind() != s.Kind {
+		return fault.Newf(fault.Content, "input %s must be a %v", onnx.Quote(name), s.Kind)
+	}
+	switch s.Kind {
+	case tensor.KindTensor, tensor.KindMapSequence:
+		switch {
+		case t.DType() != s.DType:
+			return fault.Newf(fault.Content, "input %s must be of type %v, not %v", onnx.Quote(name), s.DType, t.DType())
+		case s.Ranked && !fits(s.Dims, t.Shape()) || len(t.Shape()) > p.maxRank:
+			return p.shapeError(name, s, t.Shape())
+		}
+	case tensor.KindSequence, tensor.KindOptional:
+		if s.Kind == tensor.KindOptional && t.Len() > 1 {
+			return fault.Newf(fault.Content, "input %s must have one value or none", onnx.Quote(name))
+		}
+		for _, item := range t.Items() {
+			if err := p.checkValue(name, s.Elem, item); err != nil {
+				return err
+			}
+		}
+	case tensor.KindMap:
+		if items := t.Items(); len(items) != 2 || items[0].DType() != s.Key || items[1].DType() != s.DType || items[0].Len() != items[1].Len() {
+			return fault.Newf(fault.Content, "input %s must be a map of %v to %v", onnx.Quote(name), s.Key, s.DType)
+		}
 	}
 	return nil
 }
@@ -200,10 +132,10 @@ func fits(dims []tensor.Dim, shape tensor.Shape) bool {
 	return true
 }
 
-func (p *Program) shapeError(s *tensor.Spec, shape tensor.Shape) error {
+func (p *Program) shapeError(name string, s *tensor.Spec, shape tensor.Shape) error {
 	want := fmt.Sprintf("any of at most %d axes", p.maxRank)
 	if s.Ranked {
 		want = onnx.FormatDims(s.Dims)
 	}
-	return fault.Newf(fault.Content, "input %s must have shape %s, not %s", onnx.Quote(s.Name), want, onnx.FormatShape(shape))
+	return fault.Newf(fault.Content, "input %s must have shape %s, not %s", onnx.Quote(name), want, onnx.FormatShape(shape))
 }

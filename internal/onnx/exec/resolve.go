@@ -11,47 +11,75 @@ import (
 	"onnxgate/internal/onnx/ops"
 )
 
-// resolved is the operator of a node, and the version that the model imports
-// for its domain.
-type resolved struct {
-	op      *ops.Operator
-	version int64
+// versions returns the version that is imported of each domain.
+func versions(opsets []onnx.Opset) map[string]int64 {
+	all := make(map[string]int64, len(opsets))
+	for _, o := range opsets {
+		all[o.Domain] = o.Version
+	}
+	return all
 }
 
-// resolve finds the operator of every node. All that are missing are one
-// error.
-func resolve(m *onnx.Model) ([]resolved, error) {
-	versions := make(map[string]int64, len(m.Opsets))
-	for _, o := range m.Opsets {
-		versions[o.Domain] = o.Version
-	}
-	functions := make(map[onnx.FunctionID]bool, len(m.Functions))
+func functionsOf(m *onnx.Model) map[onnx.FunctionID]*onnx.Function {
+	all := make(map[onnx.FunctionID]*onnx.Function, len(m.Functions))
 	for _, f := range m.Functions {
-		functions[f.ID()] = true
+		all[f.ID()] = f
 	}
-	index := ops.NewIndex()
-	out := make([]resolved, len(m.Graph.Nodes))
+	return all
+}
+
+// visitor is called with a node that applies an operator and the versions that
+// hold where it stands.
+type visitor func(n *onnx.Node, opsets map[string]int64)
+
+// walk visits the nodes of a model, of its subgraphs, and of the functions
+// that it calls, each function once.
+func walk(m *onnx.Model, functions map[onnx.FunctionID]*onnx.Function, visit visitor) {
+	called := map[*onnx.Function]bool{}
+	var todo []*onnx.Function
+	var nodes func(list []*onnx.Node, opsets map[string]int64)
+	nodes = func(list []*onnx.Node, opsets map[string]int64) {
+		for _, n := range list {
+			if f := functions[n.Callee()]; f == nil {
+				visit(n, opsets)
+			} else if !called[f] {
+				called[f] = true
+				todo = append(todo, f)
+			}
+			for k := range n.Attributes {
+				for _, g := range n.Attributes[k].Subgraphs() {
+					nodes(g.Nodes, opsets)
+				}
+			}
+		}
+	}
+	nodes(m.Graph.Nodes, versions(m.Opsets))
+	for len(todo) > 0 {
+		f := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		nodes(f.Nodes, versions(f.Opsets))
+	}
+}
+
+// resolve proves that every operator is known in the version that is imported.
+// All that are missing are one error.
+func resolve(m *onnx.Model, functions map[onnx.FunctionID]*onnx.Function, index ops.Index) error {
 	missing := map[string]bool{}
-	for i, n := range m.Graph.Nodes {
-		version, imported := versions[n.Domain]
+	walk(m, functions, func(n *onnx.Node, opsets map[string]int64) {
+		version, imported := opsets[n.Domain]
 		switch tooNew := ops.CheckVersion(n.Domain, version); {
-		case functions[n.Callee()]:
-			missing[fmt.Sprintf("%s (a function of the model)", operatorName(n))] = true
 		case !imported:
 			missing[fmt.Sprintf("%s (the model imports no operator set of its domain)", operatorName(n))] = true
 		case tooNew != nil:
 			missing[fmt.Sprintf("%s (%v)", operatorName(n), tooNew)] = true
-		default:
-			out[i] = resolved{op: index.Find(n.Domain, n.Op, version), version: version}
-			if out[i].op == nil {
-				missing[fmt.Sprintf("%s (version %d)", operatorName(n), version)] = true
-			}
+		case index.Find(n.Domain, n.Op, version) == nil:
+			missing[fmt.Sprintf("%s (version %d)", operatorName(n), version)] = true
 		}
-	}
+	})
 	if len(missing) > 0 {
-		return nil, unsupported(missing)
+		return unsupported(missing)
 	}
-	return out, nil
+	return nil
 }
 
 // maxNamed is how many missing operators one message names.

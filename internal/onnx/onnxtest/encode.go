@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -79,7 +80,14 @@ func function(f *onnx.Function) message {
 	b.text(1, f.Name)
 	b.texts(4, f.Inputs)
 	b.texts(5, f.Outputs)
-	b.texts(6, f.Attributes)
+	for _, name := range f.Attributes {
+		if !slices.ContainsFunc(f.Defaults, func(a onnx.Attribute) bool { return a.Name == name }) {
+			b.texts(6, []string{name})
+		}
+	}
+	for i := range f.Defaults {
+		b.bytes(11, attribute(&f.Defaults[i]))
+	}
 	for _, n := range f.Nodes {
 		b.bytes(7, node(n))
 	}

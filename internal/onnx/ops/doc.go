@@ -17,6 +17,25 @@
 //     new family is also named in registry.go.
 //  4. Add cases with ONNX Runtime's answers to scripts/fixtures.
 //
+// # Sequences, maps and optionals
+//
+// A value that is no tensor travels in a *tensor.Tensor as a list; see package
+// tensor. In the parse function Node.Sequence and Node.Map give the types of
+// such an input, and onnx.SequenceOf, onnx.MapOf and onnx.OptionalOf make types
+// for SetOut. In the kernel:
+//
+//   - Entries[K, V](f, i) gives the keys and the values of input i, a map;
+//   - f.Items(i) gives the elements of input i, a sequence, or what is in an
+//     optional;
+//   - f.OutputList(i, kind, n) makes output i a sequence or an optional, whose n
+//     elements the kernel sets: to elements of its inputs, which may be shared,
+//     to what Item makes, or to copies of tensors by f.Keep.
+//
+// What is in a list is never written again in the same run, so that lists can
+// share it. The one exception to lists is what ZipMap makes, a tensor with the
+// names of its columns; an operator that takes a sequence of maps is given a
+// list in its place.
+//
 // The parse function refuses what does not fit; what depends on the extents of
 // a run is refused by the kernel, as fault.Content. Sticky errors keep parse
 // functions straight: Node's accessors remember the first thing that is wrong,

@@ -12,15 +12,15 @@ import (
 // called from many goroutines at once, each with a frame of its own.
 type Kernel func(ctx context.Context, f *Frame) error
 
-// Budget is how many bytes the results of a run may still take.
-type Budget struct{ Left int }
-
 // Frame is the memory of one node in one run.
 type Frame struct {
 	in, out []*tensor.Tensor
 	scratch []tensor.Tensor
 	budget  *Budget
 	dims    []int
+
+	bodies    []Runner
+	bodyPorts []*tensor.Tensor
 }
 
 // NewFrame returns a frame. in and out are kept, and their entries may be
@@ -83,11 +83,15 @@ func (f *Frame) charge(d tensor.DType, shape tensor.Shape) error {
 	}
 	n, err := shape.Elements()
 	if err != nil || n > f.budget.Left/elementBytes[d] {
-		return fault.Newf(fault.Content, "the result of shape %s needs more memory than one prediction may take; send fewer rows",
-			onnx.FormatShape(shape))
+		return tooLarge(shape)
 	}
 	f.budget.Left -= n * elementBytes[d]
 	return nil
+}
+
+func tooLarge(shape tensor.Shape) error {
+	return fault.Newf(fault.Content, "the result of shape %s needs more memory than one prediction may take; send fewer rows",
+		onnx.FormatShape(shape))
 }
 
 // pollRows is how many rows a kernel computes between two looks at ctx.

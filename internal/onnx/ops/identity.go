@@ -23,18 +23,12 @@ func parseIdentity(n *Node) Kernel {
 	return nil
 }
 
-// Copy returns the kernel that copies a tensor of type d.
-func Copy(d tensor.DType) Kernel {
-	m := movers[d]
-	return func(_ context.Context, f *Frame) error {
-		x := f.In(0)
-		if err := m.output(f, 0, x.Shape()); err != nil {
-			return err
-		}
-		m.copy(f.out[0], 0, x, 0, x.Len())
-		return nil
-	}
-}
+// Copy is the kernel that copies a value. What a list holds is shared.
+func Copy(_ context.Context, f *Frame) error { return f.assign(f.out[0], f.In(0)) }
+
+// Export is the kernel that copies a value to the caller of a run, who shares
+// nothing with it.
+func Export(_ context.Context, f *Frame) error { return f.assignDeep(f.out[0], f.In(0)) }
 
 // constantForms are the attributes of Constant, one of which is given.
 var constantForms = []string{

@@ -9,6 +9,8 @@ import (
 type mover struct {
 	// output gives output i of the frame a shape.
 	output func(f *Frame, i int, shape []int) error
+	// reset charges for a tensor outside the frame and gives it a shape.
+	reset func(f *Frame, t *tensor.Tensor, shape []int) error
 	// copy copies n elements between tensors of the type.
 	copy func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int)
 }
@@ -24,6 +26,13 @@ func moverOf[T tensor.Element]() mover {
 	return mover{
 		output: func(f *Frame, i int, shape []int) error {
 			_, err := Output[T](f, i, shape...)
+			return err
+		},
+		reset: func(f *Frame, t *tensor.Tensor, shape []int) error {
+			err := f.charge(tensor.DTypeOf[T](), shape)
+			if err == nil {
+				tensor.Reset[T](t, shape...)
+			}
 			return err
 		},
 		copy: func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int) {

@@ -32,11 +32,14 @@ type Node struct {
 	Out []Value
 	// Trees is what the tree ensembles of the model share, or nil.
 	Trees *tree.Budget
+	// Compile compiles a subgraph of the node; see Body.
+	Compile func(g *onnx.Graph, in []Value) (*Body, error)
 
 	attributes []onnx.Attribute
 	read       []bool
 	scratch    int
 	alias      bool
+	lists      []int
 	err        error
 }
 
@@ -47,6 +50,10 @@ func NewNode(n *onnx.Node, version int64, in []Value) *Node {
 
 // Scratches returns how many scratch tensors the kernel's Frame needs.
 func (n *Node) Scratches() int { return n.scratch }
+
+// Lists returns the inputs that were read as sequences: those that are the maps
+// of a ZipMap have to be made lists first.
+func (n *Node) Lists() []int { return n.lists }
 
 // IsAlias reports whether output 0 is input 0 under another name or type, and
 // nothing has to be computed.
@@ -78,6 +85,42 @@ func (n *Node) Elem(i int, allowed ...tensor.DType) tensor.DType {
 		n.Failf("input %d has elements of type %v; allowed are %v", i, t.Elem, allowed)
 	}
 	return t.Elem
+}
+
+// Map returns the types of the keys and of the values of input i, which must
+// be a map whose values are numbers or strings.
+func (n *Node) Map(i int) (key, value tensor.DType) {
+	t := n.input(i, onnx.MapType, "a map")
+	if t == nil || t.Inner == nil || t.Inner.Of != onnx.TensorType {
+		n.Failf("input %d is not a map of numbers or strings", i)
+		return tensor.Undefined, tensor.Undefined
+	}
+	return t.Elem, t.Inner.Elem
+}
+
+// Sequence returns the type of the elements of input i, which must be a
+// sequence.
+func (n *Node) Sequence(i int) onnx.Type {
+	n.lists = append(n.lists, i)
+	t := n.input(i, onnx.SequenceType, "a sequence")
+	if t == nil || t.Inner == nil {
+		n.Failf("input %d is a sequence of nothing", i)
+		return onnx.Type{}
+	}
+	return *t.Inner
+}
+
+// input returns the type of input i when it is of the constructor, else nil.
+func (n *Node) input(i int, of onnx.Constructor, what string) *onnx.Type {
+	if !n.Has(i) {
+		n.Failf("input %d is missing", i)
+		return nil
+	}
+	if t := &n.In[i].Type; t.Of == of {
+		return t
+	}
+	n.Failf("input %d is a %v; it must be %s", i, &n.In[i].Type, what)
+	return nil
 }
 
 // Ints64 returns the value of input i, which must be a tensor of int64, when

@@ -51,6 +51,34 @@ func parseZipMap(n *Node) Kernel {
 	}
 }
 
+// MapList returns the kernel that makes a list of what ZipMap makes: a map of
+// the keys for each row.
+func MapList(keys *tensor.Tensor) Kernel {
+	return func(ctx context.Context, f *Frame) error {
+		x, columns := Input[float32](f, 0), keys.Len()
+		rows := len(x) / max(1, columns)
+		items, err := f.OutputList(0, tensor.KindSequence, rows)
+		if err != nil {
+			return err
+		}
+		for r := range items {
+			if err := poll(ctx, r); err != nil {
+				return err
+			}
+			values, dst, err := Item[float32](f, columns)
+			if err != nil {
+				return err
+			}
+			copy(dst, x[r*columns:])
+			if items[r], err = f.blank(); err != nil {
+				return err
+			}
+			tensor.ResetMap(items[r], keys, values)
+		}
+		return nil
+	}
+}
+
 // classLabels returns the labels that a node gives in one of two attributes:
 // distinct integers or strings.
 func classLabels(n *Node, ints, strings string) *tensor.Tensor {
