@@ -15,41 +15,47 @@ def flat(output):
     return output
 
 
-def numeric(a):
-    return a.dtype.kind in "fiub"
-
 
 def matches(want, got):
     """Report whether an output can hold a library's answer."""
-    if want.dtype.kind in "OU" or got.dtype.kind in "OU":
-        return want.dtype.kind in "OU" and got.dtype.kind in "OU" and want.size == got.size
-    labels = want.dtype.kind in "iub", got.dtype.kind in "iub"
-    return want.size == got.size and labels[0] == labels[1]
+    text = want.dtype.kind in "OU", got.dtype.kind in "OU"
+    return want.size == got.size and text[0] == text[1]
 
 
 def difference(want, got):
-    """Return how many labels differ, or the largest difference of numbers in
-    units of 1e-5 absolute plus 1e-5 relative."""
-    if want.dtype.kind in "OUb" or got.dtype.kind in "OU":
-        kind = str if want.dtype.kind in "OU" else int
-        pairs = zip(want.ravel(), got.ravel(), strict=True)
-        return {"labels": int(want.size), "differ": int(sum(kind(a) != kind(b) for a, b in pairs))}
+    """Return how many labels differ; or how many numbers by more than 1e-5, and
+    how many by more than 1e-3, each absolute and relative."""
+    if want.dtype.kind in "OU":
+        return {"labels": int(want.size), "differ": int(sum(str(a) != str(b) for a, b in zip(want.ravel(), got.ravel(), strict=True)))}
     w, g = want.ravel().astype(np.float64), got.ravel().astype(np.float64)
-    if want.dtype.kind in "iu":
+    if want.dtype.kind in "iub" and got.dtype.kind in "iub":
         return {"labels": int(w.size), "differ": int((w != g).sum())}
-    both = np.isnan(w) & np.isnan(g) | (w == g)
-    gap = np.where(both, 0, np.abs(w - g))
+    gap = np.where(np.isnan(w) & np.isnan(g) | (w == g), 0, np.abs(w - g))
     gap = np.where(np.isnan(gap), np.inf, gap)
-    far = gap > 1e-5 + 1e-5 * np.abs(np.where(np.isfinite(w), w, 0))
-    return {"values": int(w.size), "differ": int(far.sum()), "most": float(min(gap.max(initial=0), 1e30))}
+    size = np.abs(np.where(np.isfinite(w), w, 0))
+    beyond = [int((gap > t + t * size).sum()) for t in (1e-5, 1e-3)]
+    return {"values": int(w.size), "differ": beyond[0], "far": beyond[1], "most": float(min(gap.max(initial=0), 1e30))}
+
+
+def distance(line):
+    """Return how far an answer is from an output, to find the pairs."""
+    return line["differ"] / max(1, line.get("labels", line.get("values"))), line.get("most", 0)
 
 
 def compare(library, outputs, rows):
-    """Compare each answer of the library with the output that can hold it and
-    is nearest."""
-    out, free = [], [a[:rows] if getattr(a, "ndim", 0) and len(a) > rows else a for a in map(flat, outputs) if a is not None]
-    for want in library:
-        found = [(difference(want, got)["differ"], i) for i, got in enumerate(free) if matches(want, got)]
-        if found:
-            out.append(difference(want, free.pop(min(found)[1])))
-    return out
+    """Compare each answer of the library with the output that holds it: of all
+    that can, the nearest. The first, what it predicts, must have one."""
+    outputs = [a[:rows] if getattr(a, "ndim", 0) and len(a) > rows else a for a in map(flat, outputs) if a is not None]
+    pairs = [
+        (distance(line), i, k, line)
+        for i, want in enumerate(library) for k, got in enumerate(outputs)
+        if matches(want, got) for line in [difference(want, got)]
+    ]
+    found, taken = {}, set()
+    for _, i, k, line in sorted(pairs, key=lambda p: p[:3]):
+        if i not in found and k not in taken:
+            found[i] = line
+            taken.add(k)
+    if library and 0 not in found:
+        return [{"labels": int(library[0].size), "differ": int(library[0].size), "absent": True}, *found.values()]
+    return [found[i] for i in sorted(found)]

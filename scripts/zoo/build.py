@@ -15,7 +15,6 @@ import json
 import os
 import pathlib
 import sys
-import time
 import traceback
 
 # Models are small and several are trained at once; and sums do not depend on
@@ -41,18 +40,28 @@ def chosen(names, share, seed):
     return [n for n in names if lot(n) % share == 0]
 
 
+def settle_names(model, name):
+    """Replace what exporters make at random, or of the time."""
+    graphs = [model.graph]
+    while graphs:
+        graph = graphs.pop()
+        graph.name = name
+        graphs += [g for n in graph.node for a in n.attribute for g in [*([a.g] if a.HasField("g") else []), *a.graphs]]
+    for entry in model.metadata_props:
+        if entry.key in ("model_guid", "train_finish_time", "catboost_version_info", "params"):
+            entry.value = "fixed"
+
+
 def build(name, folder):
     """Build one model and return its line of zoo.json."""
     import agreement
     import record
     import thresholds
 
-    start = time.monotonic()
     entry = registry()[name]
     made = entry.make()
-    if not isinstance(made.model, bytes):
-        made.model.graph.name = name  # exporters make one at random
-    data = made.model if isinstance(made.model, bytes) else made.model.SerializeToString(deterministic=True)
+    settle_names(made.model, name)
+    data = made.model.SerializeToString(deterministic=True)
     feeds = thresholds.add(made.model, made.feeds)
     outputs = record.answers(data, feeds)
     recording = {
@@ -64,7 +73,7 @@ def build(name, folder):
     rows = len(next(iter(made.feeds.values())))
     return {
         "name": name, "group": entry.group, "rows": rows, "on_thresholds": len(next(iter(feeds.values()))) - rows,
-        "library": agreement.compare(made.library, list(outputs.values()), rows), "seconds": round(time.monotonic() - start, 2),
+        "library": agreement.compare(made.library, list(outputs.values()), rows),
     }
 
 
@@ -81,7 +90,15 @@ def attempt(name, folder):
     return line if not refused else {"name": name, "error": f"it can be had now, and was refused with {refused}", "trace": ""}
 
 
+def settle():
+    """Start again with a fixed order of sets, which exporters write out."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, *(f"-W{w}" for w in sys.warnoptions), *sys.argv])
+
+
 def main():
+    settle()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--share", type=int, default=1)

@@ -48,18 +48,20 @@ def quietly(call, *args, **kwargs):
 
 
 def answers(model, x):
-    """Return what a scikit-learn model says of x, in the order of the exports."""
+    """Return what a scikit-learn model says of x; what it predicts comes first.
+    The one decision value of two classes is also given as exports write it."""
+    names = ["predict", "predict_proba", "decision_function", "score_samples"]
+    if not (sklearn.base.is_classifier(model) or sklearn.base.is_regressor(model)):
+        names.insert(1, "transform")
     out = []
-    if hasattr(model, "predict"):
-        out.append(model.predict(x))
-    for name in ("predict_proba", "decision_function", "score_samples", "transform"):
-        if name == "transform" and out:
-            break
+    for name in names:
         try:
-            out.append(getattr(model, name)(x))
+            out.append(dense(getattr(model, name)(x)))
         except (AttributeError, NotImplementedError, ValueError):
             continue
-    return [dense(a) for a in out]
+        if name == "decision_function" and out[-1].ndim == 1:
+            out.append(np.stack([-out[-1], out[-1]], axis=1))
+    return out
 
 
 def dense(a):
