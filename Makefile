@@ -12,13 +12,16 @@ FUZZTIME ?= 30s
 # Where development tools are kept.
 export TOOLS := $(CURDIR)/.cache/bin
 
-.PHONY: run build test lint bench fuzz proof image model help
+.PHONY: run build build-ort test lint bench fuzz proof image model help
 
 run: build ## Serve on https://127.0.0.1:8443 with the documentation on, and print lines to paste
 	@ONNXGATE_DOCS=$${ONNXGATE_DOCS:-on} exec bin/onnxgate serve --print-examples
 
 build: ## Build bin/onnxgate, static and reproducible
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/onnxgate ./cmd/onnxgate
+
+build-ort: ## Build bin/onnxgate-ort, which has ONNX Runtime as its second engine
+	@VERSION=$(VERSION) scripts/build_ort.sh
 
 test: ## Run every test, after setting up what they need
 	@scripts/test.sh $(ARGS)

@@ -1,6 +1,7 @@
 package internal_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -15,8 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"onnxgate/internal/cli"
 	"onnxgate/internal/config"
-	"onnxgate/internal/onnx/ops"
 	"onnxgate/internal/schema"
 )
 
@@ -187,31 +188,23 @@ func arrows(t *testing.T) [][2]string {
 	return all
 }
 
-// operatorRow is a row of the table of operators.
-var operatorRow = regexp.MustCompile("(?m)^\\| `(ai\\.onnx(?:\\.ml)?)` \\| (.+) \\|$")
-
-func TestServingPageNamesEveryOperator(t *testing.T) {
-	want := map[string][]string{}
-	for _, op := range ops.Operators() {
-		domain := op.Domain
-		if domain == "" {
-			domain = "ai.onnx"
-		}
-		if !slices.Contains(want[domain], op.Name) {
-			want[domain] = append(want[domain], op.Name)
-		}
+func TestOperatorsPageIsWhatTheCommandPrints(t *testing.T) {
+	var page bytes.Buffer
+	code := cli.Run(t.Context(), &cli.Process{
+		Args: []string{"onnxgate", "model", "ops", "--markdown"}, Stdout: &page, Stderr: t.Output(),
+		Lookup: func(string) (string, bool) { return "", false }, Environ: func() []string { return nil },
+	})
+	if code != 0 {
+		t.Fatalf("exit code %d", code)
 	}
-	named := map[string][]string{}
-	for _, row := range operatorRow.FindAllStringSubmatch(readPage(t, "../docs/serve-your-own-model.md"), -1) {
-		named[row[1]] = strings.Split(row[2], ", ")
-	}
-	for _, m := range []map[string][]string{want, named} {
-		for _, names := range m {
-			slices.Sort(names)
+	const file = "../docs/operators.md"
+	if *update {
+		if err := os.WriteFile(file, page.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(want, named); diff != "" {
-		t.Errorf("docs/serve-your-own-model.md (-registered +named):\n%s", diff)
+	if diff := cmp.Diff(page.String(), readPage(t, file)); diff != "" {
+		t.Errorf("run go test ./internal -run OperatorsPage -update (-printed +page):\n%s", diff)
 	}
 }
 

@@ -82,8 +82,22 @@ setup_zoo() {
 	touch "$dir/$stamp"
 }
 
+# setup_ort: the second engine. Its library is taken out of the wheel.
+setup_ort() {
+	debian gcc=gcc
+	venv onnxruntime scripts/ort/requirements.txt
+	local library
+	library=$(find .cache/onnxruntime -path '*/onnxruntime/capi/libonnxruntime.*' | head -n 1)
+	mkdir -p bin
+	case $library in
+	*.dylib) cp -u "$library" bin/libonnxruntime.dylib ;;
+	?*) cp -u "$library" bin/libonnxruntime.so ;;
+	esac
+}
+
 # setup_tests meets every need.
 setup_tests() {
 	setup_e2e
+	setup_ort
 	setup_zoo
 }

@@ -6,3 +6,10 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 setup_tests
 go test "$@" ./...
+# The second engine, when its library and a C compiler are there.
+if [[ -e bin/libonnxruntime.so || -e bin/libonnxruntime.dylib ]] && command -v gcc >/dev/null; then
+	CGO_ENABLED=1 go test -tags ort "$@" ./internal/onnx/ort ./internal/app
+elif [[ ${CI:-} == true ]]; then
+	echo "the second engine cannot be tested: its library or gcc is missing" >&2
+	exit 1
+fi

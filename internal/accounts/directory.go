@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/reqctx"
 )
 
 const (
@@ -53,7 +54,7 @@ func newDirectory(cfg *Config) *directory {
 }
 
 func (d *directory) current(ctx context.Context, name, stamp string) (bool, error) {
-	now := d.now()
+	now := reqctx.Now(ctx, d.now)
 	known := d.known.Load()
 	if known == nil {
 		if err := d.look(ctx, now); err != nil {

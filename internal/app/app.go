@@ -283,7 +283,7 @@ func newCatalog(cfg *config.Config, observer func(model, version string) inferen
 		fsys = os.DirFS(cfg.ModelsDir)
 	}
 	return inference.New(inference.Config{
-		FS: fsys, Compile: Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
+		FS: fsys, Compile: NewEngines(cfg.ORTLibrary).Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
 		Observer: observer, Now: time.Now,
 	})
 }

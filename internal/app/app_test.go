@@ -24,6 +24,7 @@ import (
 
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
+	"onnxgate/internal/schema"
 	"onnxgate/internal/testkit"
 	"onnxgate/models"
 )
@@ -528,7 +529,7 @@ func TestAModelThatIsNoRegularFileIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{"/dev/zero", pipe} {
-		if _, err := app.LoadModel(file); err == nil || !strings.Contains(err.Error(), file+": not a regular file") {
+		if _, err := app.NewEngines("").LoadModel(file); err == nil || !strings.Contains(err.Error(), file+": not a regular file") {
 			t.Errorf("LoadModel = %v, want a refusal", err)
 		}
 	}
@@ -537,7 +538,7 @@ func TestAModelThatIsNoRegularFileIsRefused(t *testing.T) {
 	if err := syscall.Mkfifo(manifest, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.LoadModel(model); err == nil || !strings.Contains(err.Error(), manifest+": not a regular file") {
+	if _, err := app.NewEngines("").LoadModel(model); err == nil || !strings.Contains(err.Error(), manifest+": not a regular file") {
 		t.Errorf("LoadModel = %v, want a refusal of its manifest", err)
 	}
 }
@@ -666,5 +667,24 @@ func TestExposureSaysWhoMayDoWhatFromWhere(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestAnEngineThatIsNotThereIsRefused(t *testing.T) {
+	model, err := os.ReadFile("../../models/iris/1/model.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engines, want := app.NewEngines("/no/such/library"), "make build-ort"
+	if app.HasORT {
+		want = "ONNXGATE_ORT_LIBRARY"
+	}
+	if _, _, err := engines.Compile(model, schema.EngineORT); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("ort: %v", err)
+	}
+	for _, engine := range []schema.Engine{"", schema.EngineAuto, schema.EngineNative} {
+		if _, _, err := engines.Compile(model, engine); err != nil {
+			t.Errorf("%q: %v", engine, err)
+		}
 	}
 }

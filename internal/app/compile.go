@@ -1,14 +1,82 @@
 package app
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
 	"onnxgate/internal/inference"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/exec"
+	"onnxgate/internal/onnx/ort"
+	"onnxgate/internal/schema"
 )
 
-// Compile makes a program of an ONNX file with the engine of this build.
-func Compile(data []byte) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
+// HasORT says whether ONNX Runtime is in this build.
+const HasORT = ort.Built
+
+// Engines make programs of ONNX files. The native one is always there; ONNX
+// Runtime is loaded when the first model needs it, in a build that has it.
+type Engines struct {
+	library string
+	runtime func() (*ort.Engine, error)
+}
+
+// NewEngines returns the engines. library is the path of ONNX Runtime's shared
+// library; empty means the one beside the binary.
+func NewEngines(library string) *Engines {
+	e := &Engines{library: library}
+	e.runtime = sync.OnceValues(func() (*ort.Engine, error) {
+		if e.library == "" {
+			e.library = besideBinary()
+		}
+		return ort.Open(ort.Config{Library: e.library})
+	})
+	return e
+}
+
+// besideBinary is where `make build-ort` puts the library.
+func besideBinary() string {
+	name := "libonnxruntime.so"
+	if runtime.GOOS == "darwin" {
+		name = "libonnxruntime.dylib"
+	}
+	if self, err := os.Executable(); err == nil {
+		return filepath.Join(filepath.Dir(self), name)
+	}
+	return name
+}
+
+// Compile makes a program of an ONNX file. EngineAuto, the zero value, is the
+// native engine, and ONNX Runtime for a model whose operators that lacks; a
+// warning says so.
+func (e *Engines) Compile(data []byte, engine schema.Engine) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
+	if engine == schema.EngineORT {
+		return e.compileORT(data)
+	}
 	program, err := exec.Load(data, onnx.Limits{})
+	switch {
+	case err == nil:
+		return program, program.Warnings(), nil
+	case engine == schema.EngineNative || !HasORT || !errors.Is(err, exec.ErrUnsupported):
+		return nil, nil, err
+	}
+	other, warnings, ortErr := e.compileORT(data)
+	if ortErr != nil {
+		return nil, nil, fmt.Errorf("%w; and %w", err, ortErr)
+	}
+	return other, append(warnings, fmt.Sprintf("ONNX Runtime runs it: %v", err)), nil
+}
+
+func (e *Engines) compileORT(data []byte) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
+	engine, err := e.runtime()
+	if err != nil {
+		return nil, nil, err
+	}
+	program, err := engine.Load(data, onnx.Limits{})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -28,23 +28,26 @@ type Model struct {
 }
 
 // LoadModel loads a model file, with the model.yaml that a server would use.
-func LoadModel(file string) (*Model, error) {
-	program, warnings, err := LoadProgram(file)
-	if err != nil {
-		return nil, err
-	}
-	m := &Model{Program: program, Warnings: warnings}
+func (e *Engines) LoadModel(file string) (*Model, error) {
+	m := &Model{}
 	m.Name, m.Version = ModelName(file)
 	manifest, err := m.findManifest(file)
 	if err != nil {
 		return nil, err
 	}
-	m.Schema, err = schema.Compile(manifest, m.Name, program.Inputs(), program.Outputs())
+	var engine schema.Engine
+	if manifest != nil {
+		engine = manifest.Engine
+	}
+	if m.Program, m.Warnings, err = e.LoadProgram(file, engine); err != nil {
+		return nil, err
+	}
+	m.Schema, err = schema.Compile(manifest, m.Name, m.Program.Inputs(), m.Program.Outputs())
 	return m, err
 }
 
 // LoadProgram loads a model file by its graph alone.
-func LoadProgram(file string) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
+func (e *Engines) LoadProgram(file string, engine schema.Engine) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
 		return nil, nil, isFolder(file)
 	}
@@ -52,7 +55,7 @@ func LoadProgram(file string) (inference.Program, []string, error) { //nolint:ir
 	if err != nil {
 		return nil, nil, err
 	}
-	program, warnings, err := Compile(data)
+	program, warnings, err := e.Compile(data, engine)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
 )
 
 // The media type of an access token, as a header's typ says it. RFC 9068
@@ -104,7 +105,7 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 			return nil, err
 		}
 		b.cache.put(c.Bearer, v)
-	} else if !b.now().Before(v.until) {
+	} else if !reqctx.Now(ctx, b.now).Before(v.until) {
 		b.cache.remove(c.Bearer)
 		return nil, refuse(msgExpired, jwt.ErrTokenExpired)
 	}

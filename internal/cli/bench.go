@@ -15,9 +15,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"onnxgate/internal/app"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/oip"
+	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
 
@@ -34,14 +34,15 @@ type measurement struct {
 
 func modelBench(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "bench FILE", Short: "Measure how fast the model runs", Args: exactly("FILE")}
-	checkEngine := addEngine(cmd, "native", "ort", "both")
+	chosen := addEngine(cmd, schema.EngineNative, schema.EngineORT, engineBoth)
 	rows := cmd.Flags().String("rows", "1,16,1000", "rows of a call, several separated by commas")
 	threads := cmd.Flags().Int("threads", 1, "threads that call at the same time")
 	input := cmd.Flags().String("input", "", "file with an Open Inference Protocol request (default: random input)")
 	length := cmd.Flags().Duration("time", time.Second, "how long to measure each number of rows")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkEngine(); err != nil {
+		engine, err := chosen()
+		if err != nil {
 			return err
 		}
 		counts, err := rowList(*rows)
@@ -52,11 +53,11 @@ func modelBench(p *Process) *cobra.Command {
 			return usagef("--threads and --time must be more than 0")
 		}
 		b := &bench{now: p.Now, threads: *threads, length: *length}
-		if b.program, _, err = app.LoadProgram(args[0]); err != nil {
+		if b.contestants, err = p.contestants(args[0], engine); err != nil {
 			return err
 		}
 		if *input != "" {
-			if b.sample, err = readInput(*input, b.program); err != nil {
+			if b.sample, err = readInput(*input, b.contestants[0].program); err != nil {
 				return err
 			}
 			if !cmd.Flags().Changed("rows") {
@@ -72,6 +73,29 @@ func modelBench(p *Process) *cobra.Command {
 	return cmd
 }
 
+// contestant is an engine with the model loaded.
+type contestant struct {
+	engine  schema.Engine
+	program inference.Program
+}
+
+func (p *Process) contestants(file string, engine schema.Engine) ([]contestant, error) {
+	wanted := []schema.Engine{engine}
+	if engine == engineBoth {
+		wanted = []schema.Engine{schema.EngineNative, schema.EngineORT}
+	}
+	engines := p.engines()
+	var all []contestant
+	for _, engine := range wanted {
+		program, _, err := engines.LoadProgram(file, engine)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, contestant{engine, program})
+	}
+	return all, nil
+}
+
 func (p *Process) printMeasurements(asJSON bool, results []measurement) error {
 	if asJSON {
 		return p.printJSON(struct {
@@ -84,7 +108,17 @@ func (p *Process) printMeasurements(asJSON bool, results []measurement) error {
 		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%.1f\t%.1f\t%.0f\t%g\t\n",
 			m.Engine, m.Rows, m.Threads, m.NsPerCall, m.NsPerRow, m.RowsPerSecond, m.AllocsPerCall)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for i := 1; i < len(results); i++ {
+		if a, b := &results[i-1], &results[i]; a.Rows == b.Rows && a.Engine != b.Engine {
+			if err := p.printf("rows %d: %s is %.2f times as fast as %s\n", a.Rows, a.Engine, b.NsPerCall/a.NsPerCall, b.Engine); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func readInput(file string, program inference.Program) ([]*tensor.Tensor, error) {
@@ -113,13 +147,13 @@ func sampleRows(sample []*tensor.Tensor) int {
 	return 1
 }
 
-// bench measures one program.
+// bench measures one model, on one engine or on several in turn.
 type bench struct {
-	program inference.Program
-	sample  []*tensor.Tensor // nil: random input
-	threads int
-	length  time.Duration
-	now     func() time.Time
+	contestants []contestant
+	sample      []*tensor.Tensor // nil: random input
+	threads     int
+	length      time.Duration
+	now         func() time.Time
 }
 
 func (b *bench) all(ctx context.Context, counts []int) ([]measurement, error) {
@@ -129,20 +163,21 @@ func (b *bench) all(ctx context.Context, counts []int) ([]measurement, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%d rows: %w", rows, err)
 		}
-		results = append(results, m)
+		results = append(results, m...)
 	}
 	return results, nil
 }
 
 // worker is one thread with memory of its own.
 type worker struct {
+	program inference.Program
 	in, out []*tensor.Tensor
 }
 
-func (b *bench) worker(rows int, seed uint64) (*worker, error) {
-	w := &worker{out: emptyOutputs(b.program)}
+func (b *bench) worker(program inference.Program, rows int, seed uint64) (*worker, error) {
+	w := &worker{program: program, out: emptyOutputs(program)}
 	source := rand.New(rand.NewPCG(seed, uint64(rows))) //nolint:gosec // G404, G115: input for a measurement
-	for i, spec := range b.program.Inputs() {
+	for i, spec := range program.Inputs() {
 		var t *tensor.Tensor
 		var err error
 		if b.sample != nil {
@@ -158,45 +193,85 @@ func (b *bench) worker(rows int, seed uint64) (*worker, error) {
 	return w, nil
 }
 
-func (b *bench) measure(ctx context.Context, rows int) (measurement, error) {
-	workers := make([]*worker, b.threads)
-	for i := range workers {
+// series is what is measured of one engine.
+type series struct {
+	engine  schema.Engine
+	workers []*worker
+	plan    plan
+	allocs  float64
+	times   []float64 // nanoseconds of a call, in each slice and thread
+}
+
+// measure takes slices of all engines in turn, so that what else happens on the
+// machine meets all of them.
+func (b *bench) measure(ctx context.Context, rows int) ([]measurement, error) {
+	all := make([]*series, len(b.contestants))
+	for i, c := range b.contestants {
 		var err error
-		if workers[i], err = b.worker(rows, uint64(i)); err != nil {
-			return measurement{}, err
+		if all[i], err = b.prepare(ctx, c, rows); err != nil {
+			return nil, fmt.Errorf("engine %s: %w", c.engine, err)
 		}
 	}
-	plan, err := b.calibrate(ctx, workers[0])
-	if err != nil {
-		return measurement{}, err
+	for left := true; left; {
+		left = false
+		for _, s := range all {
+			if len(s.times) >= s.plan.slices*b.threads {
+				continue
+			}
+			if err := b.slice(ctx, s); err != nil {
+				return nil, err
+			}
+			left = true
+		}
 	}
-	allocs, err := b.allocations(ctx, workers[0], plan)
-	if err != nil {
-		return measurement{}, err
+	results := make([]measurement, len(all))
+	for i, s := range all {
+		perCall := median(s.times)
+		results[i] = measurement{
+			Engine: string(s.engine), Rows: rows, Threads: b.threads,
+			NsPerCall: perCall, NsPerRow: perCall / float64(rows),
+			RowsPerSecond: float64(rows*b.threads) / perCall * 1e9, AllocsPerCall: s.allocs,
+		}
 	}
-	times := make([][]float64, b.threads)
-	errs := make([]error, b.threads)
+	return results, nil
+}
+
+func (b *bench) prepare(ctx context.Context, c contestant, rows int) (*series, error) {
+	s := &series{engine: c.engine, workers: make([]*worker, b.threads)}
+	var err error
+	for i := range s.workers {
+		if s.workers[i], err = b.worker(c.program, rows, uint64(i)); err != nil {
+			return nil, err
+		}
+	}
+	if s.plan, err = b.calibrate(ctx, s.workers[0]); err != nil {
+		return nil, err
+	}
+	s.allocs, err = b.allocations(ctx, s.workers[0], s.plan)
+	return s, err
+}
+
+// slice measures one slice of calls on every thread.
+func (b *bench) slice(ctx context.Context, s *series) error {
+	times, errs := make([]float64, b.threads), make([]error, b.threads)
 	var wg sync.WaitGroup
-	for i, w := range workers {
-		wg.Go(func() { times[i], errs[i] = b.repeat(ctx, w, plan) })
+	for i, w := range s.workers {
+		wg.Go(func() {
+			var took time.Duration
+			took, errs[i] = b.run(ctx, w, s.plan.calls)
+			times[i] = float64(took) / float64(s.plan.calls)
+		})
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return measurement{}, err
-	}
-	perCall := median(slices.Concat(times...))
-	return measurement{
-		Engine: "native", Rows: rows, Threads: b.threads,
-		NsPerCall: perCall, NsPerRow: perCall / float64(rows),
-		RowsPerSecond: float64(rows*b.threads) / perCall * 1e9, AllocsPerCall: allocs,
-	}, nil
+	s.times = append(s.times, times...)
+	return errors.Join(errs...)
 }
 
 // run calls n times and returns how long all took.
 func (b *bench) run(ctx context.Context, w *worker, n int) (time.Duration, error) {
 	start := b.now()
 	for range n {
-		if err := b.program.Run(ctx, w.in, w.out); err != nil {
+		if err := w.program.Run(ctx, w.in, w.out); err != nil {
 			return 0, err
 		}
 	}
@@ -220,20 +295,6 @@ func (b *bench) calibrate(ctx context.Context, w *worker) (plan, error) {
 			return plan{slices: fit, calls: n}, nil
 		}
 	}
-}
-
-// repeat measures slices of calls and returns the nanoseconds of one call in
-// each.
-func (b *bench) repeat(ctx context.Context, w *worker, p plan) ([]float64, error) {
-	times := make([]float64, p.slices)
-	for i := range times {
-		took, err := b.run(ctx, w, p.calls)
-		if err != nil {
-			return nil, err
-		}
-		times[i] = float64(took) / float64(p.calls)
-	}
-	return times, nil
 }
 
 // allocations counts those of one warm call.

@@ -12,6 +12,9 @@ import (
 // random makes an input of the declared shape with the given rows: the first
 // extent when it is free, other free extents are 1.
 func random(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
+	if spec.Kind != tensor.KindTensor {
+		return nil, fmt.Errorf("no input can be made of kind %v", spec.Kind)
+	}
 	if !spec.Ranked {
 		return nil, errors.New("the model does not declare its shape; name a request with --input")
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -18,14 +19,14 @@ import (
 
 func modelCommand(p *Process) *cobra.Command {
 	return group("model", "Look at a model file, run it and measure it, without a server",
-		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p))
+		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p), modelInit(p), modelOps(p))
 }
 
 func modelCheck(p *Process) *cobra.Command {
 	return &cobra.Command{
 		Use: "check FILE", Short: "Say whether a server could serve the model, and why not", Args: exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			m, err := app.LoadModel(args[0])
+			m, err := p.engines().LoadModel(args[0])
 			if err != nil {
 				return err
 			}
@@ -85,7 +86,7 @@ func modelInspect(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "inspect FILE", Short: "Print the inputs, outputs and contract of the model", Args: exactly("FILE")}
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		m, err := app.LoadModel(args[0])
+		m, err := p.engines().LoadModel(args[0])
 		if err != nil {
 			return err
 		}
@@ -134,20 +135,29 @@ func orElse(s, other string) string {
 	return s
 }
 
-// addEngine adds the flag that chooses the engine, and returns its check.
-func addEngine(cmd *cobra.Command, words ...string) func() error {
+// engines are those of this build, with the library that the environment names.
+func (p *Process) engines() *app.Engines {
+	library, _ := p.Lookup("ONNXGATE_ORT_LIBRARY")
+	return app.NewEngines(library)
+}
+
+// engineBoth measures both engines in turn.
+const engineBoth schema.Engine = "both"
+
+// addEngine adds the flag that chooses the engine, and returns what reads it.
+func addEngine(cmd *cobra.Command, choices ...schema.Engine) func() (schema.Engine, error) {
+	words := make([]string, len(choices))
+	for i, c := range choices {
+		words[i] = string(c)
+	}
 	engine := cmd.Flags().String("engine", words[0], "engine: "+strings.Join(words, ", "))
 	complete := cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 	_ = cmd.RegisterFlagCompletionFunc("engine", complete) // fails only without such a flag
-	return func() error {
-		switch *engine {
-		case "auto", "native":
-			return nil
-		case "ort", "both":
-			return fmt.Errorf("ONNX Runtime is not in this build; use --engine native")
-		default:
-			return usagef("there is no engine %q; there is %s", *engine, strings.Join(words, ", "))
+	return func() (schema.Engine, error) {
+		if !slices.Contains(words, *engine) {
+			return "", usagef("there is no engine %q; there is %s", *engine, strings.Join(words, ", "))
 		}
+		return schema.Engine(*engine), nil
 	}
 }
 
@@ -159,12 +169,13 @@ func modelRun(p *Process) *cobra.Command {
 		Use: "run FILE", Args: exactly("FILE"),
 		Short: "Answer one Open Inference Protocol request (JSON, on standard input)",
 	}
-	checkEngine := addEngine(cmd, "auto", "native", "ort")
+	chosen := addEngine(cmd, schema.EngineAuto, schema.EngineNative, schema.EngineORT)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkEngine(); err != nil {
+		engine, err := chosen()
+		if err != nil {
 			return err
 		}
-		program, _, err := app.LoadProgram(args[0])
+		program, _, err := p.engines().LoadProgram(args[0], engine)
 		if err != nil {
 			return err
 		}

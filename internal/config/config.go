@@ -25,8 +25,10 @@ type Config struct {
 	AdminAddr string
 	DataDir   string `setting:"ONNXGATE_DATA_DIR" validate:"required"`
 	// ModelsDir is empty for the models in the binary.
-	ModelsDir     string `setting:"ONNXGATE_MODELS_DIR" validate:"omitempty,dir"`
-	DefaultModel  string `setting:"ONNXGATE_DEFAULT_MODEL" validate:"excludesall=/\\"`
+	ModelsDir    string `setting:"ONNXGATE_MODELS_DIR" validate:"omitempty,dir"`
+	DefaultModel string `setting:"ONNXGATE_DEFAULT_MODEL" validate:"excludesall=/\\"`
+	// ORTLibrary is empty for the library beside the binary.
+	ORTLibrary    string `setting:"ONNXGATE_ORT_LIBRARY" validate:"omitempty,file"`
 	SkipBadModels bool
 
 	TLS bool

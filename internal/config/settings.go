@@ -133,6 +133,12 @@ func modelSettings() []Setting {
 			Want:    "true or false",
 			binding: bind(func(c *Config) *bool { return &c.SkipBadModels }, parseSwitch, strconv.FormatBool),
 		},
+		{
+			Name:    "ONNXGATE_ORT_LIBRARY",
+			Doc:     "ONNX Runtime's shared library, for a build that has that engine; empty: libonnxruntime beside the binary.",
+			Want:    "a file that exists, or nothing",
+			binding: text(func(c *Config) *string { return &c.ORTLibrary }),
+		},
 	}
 }
 

@@ -51,6 +51,8 @@ func outOfRangeText(f validator.FieldError) string {
 	switch f.Tag() {
 	case "dir":
 		return shownPath(value) + " is no folder"
+	case "file":
+		return shownPath(value) + " is no file"
 	case "oneof":
 		return shown(value) + " is not one of the choices"
 	case "excludesall":

@@ -22,6 +22,7 @@ import (
 	"onnxgate/api"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/inference"
+	"onnxgate/internal/schema"
 )
 
 type operation struct {
@@ -425,7 +426,7 @@ func TestServedContractFollowsAReload(t *testing.T) {
 	files := fstest.MapFS{"one/1/model.onnx": {Data: []byte("one")}}
 	catalog, err := inference.New(inference.Config{
 		FS: files, Now: time.Now,
-		Compile: func([]byte) (inference.Program, []string, error) { return flower{}, nil, nil },
+		Compile: func([]byte, schema.Engine) (inference.Program, []string, error) { return flower{}, nil, nil },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -71,7 +71,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // within returns the request's own context in that of the connection.
 func (x *exchange) within(parent context.Context) context.Context {
-	x.ctx.now = x.listener.api.cfg.Now
+	x.ctx.now, x.info.Received = x.listener.api.cfg.Now, x.start
 	x.ctx.Context = reqctx.With(parent, &x.info) //nolint:fatcontext // set once, for the life of the request
 	return &x.ctx
 }

@@ -29,6 +29,7 @@ import (
 	"onnxgate/internal/inference"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/schema"
 	"onnxgate/internal/telemetry"
 	"onnxgate/internal/tensor"
 )
@@ -185,7 +186,7 @@ func irisCatalog(tb testing.TB, program inference.Program) *inference.Catalog {
 			"iris/1/model.onnx": {Data: []byte("one")},
 			"iris/2/model.onnx": {Data: []byte("two")},
 		},
-		Compile: func([]byte) (inference.Program, []string, error) { return program, nil, nil },
+		Compile: func([]byte, schema.Engine) (inference.Program, []string, error) { return program, nil, nil },
 		Now:     time.Now,
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
+	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
 
@@ -50,7 +51,7 @@ func (doubler) Run(ctx context.Context, in, out []*tensor.Tensor) error {
 // compiled counts what it compiles and refuses files that say "bad".
 type compiled struct{ sources []string }
 
-func (c *compiled) compile(data []byte) (inference.Program, []string, error) {
+func (c *compiled) compile(data []byte, _ schema.Engine) (inference.Program, []string, error) {
 	if strings.HasPrefix(string(data), "bad") {
 		return nil, nil, fault.New(fault.Content, "unsupported operators: "+string(data))
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"onnxgate/internal/audit"
+	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
 
@@ -26,10 +27,10 @@ type Program interface {
 	Run(ctx context.Context, inputs, outputs []*tensor.Tensor) error
 }
 
-// Compile makes a program of the bytes of an ONNX file, with warnings about
-// what it found odd and could accept. Faults: Content, which says why the model
-// cannot be served.
-type Compile func(data []byte) (program Program, warnings []string, err error)
+// Compile makes a program of the bytes of an ONNX file by the engine that its
+// owner chose, with warnings about what it found odd and could accept. Faults:
+// Content, which says why the model cannot be served.
+type Compile func(data []byte, engine schema.Engine) (program Program, warnings []string, err error)
 
 // Observe is told of one finished prediction.
 type Observe func(rows int, latency time.Duration, err error)

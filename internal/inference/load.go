@@ -228,13 +228,15 @@ func (l *loader) loadVersion(name, id string) (*version, error) {
 // manifest.
 func (v *version) compile(cfg *Config, data []byte, source string, manifest []byte) error {
 	var parsed *schema.Manifest
+	var engine schema.Engine
 	if source != "" {
 		var err error
 		if parsed, err = schema.Parse(source, manifest); err != nil {
 			return err
 		}
+		engine = parsed.Engine
 	}
-	program, warnings, err := cfg.Compile(data)
+	program, warnings, err := cfg.Compile(data, engine)
 	if err != nil {
 		return err
 	}

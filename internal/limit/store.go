@@ -9,6 +9,8 @@ import (
 	"time"
 
 	limiter "github.com/ulule/limiter/v3"
+
+	"onnxgate/internal/reqctx"
 )
 
 // DefaultClients is how many clients of IPv4 a limiter remembers unless told
@@ -67,8 +69,8 @@ func (s *store) Get(ctx context.Context, key string, rate limiter.Rate) (limiter
 }
 
 // Increment counts n requests of key.
-func (s *store) Increment(_ context.Context, key string, n int64, rate limiter.Rate) (limiter.Context, error) {
-	sh, now := s.lock(key)
+func (s *store) Increment(ctx context.Context, key string, n int64, rate limiter.Rate) (limiter.Context, error) {
+	sh, now := s.lock(ctx, key)
 	defer sh.mu.Unlock()
 	i, known := sh.index[key]
 	if !known {
@@ -87,8 +89,8 @@ func (s *store) Increment(_ context.Context, key string, n int64, rate limiter.R
 }
 
 // Peek returns the state of key without counting.
-func (s *store) Peek(_ context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
-	sh, now := s.lock(key)
+func (s *store) Peek(ctx context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
+	sh, now := s.lock(ctx, key)
 	defer sh.mu.Unlock()
 	i, known := sh.index[key]
 	if !known || now-sh.entries[i].start >= rate.Period {
@@ -99,8 +101,8 @@ func (s *store) Peek(_ context.Context, key string, rate limiter.Rate) (limiter.
 }
 
 // Reset forgets key.
-func (s *store) Reset(_ context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
-	sh, _ := s.lock(key)
+func (s *store) Reset(ctx context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
+	sh, _ := s.lock(ctx, key)
 	defer sh.mu.Unlock()
 	if i, known := sh.index[key]; known {
 		sh.remove(i)
@@ -108,12 +110,12 @@ func (s *store) Reset(_ context.Context, key string, rate limiter.Rate) (limiter
 	return state(rate, 0, rate.Period), nil
 }
 
-// lock returns key's shard, locked, and the time. It reads the clock under the
-// lock, so that time in a shard never runs backward.
-func (s *store) lock(key string) (*shard, time.Duration) {
+// lock returns key's shard, locked, and the time, which never runs backward in
+// a shard.
+func (s *store) lock(ctx context.Context, key string) (*shard, time.Duration) {
 	sh := &s.shard[maphash.String(s.seed, key)%shards]
 	sh.mu.Lock()
-	sh.last = max(sh.last, s.now().Sub(s.epoch))
+	sh.last = max(sh.last, reqctx.Now(ctx, s.now).Sub(s.epoch))
 	return sh, sh.last
 }
 

@@ -54,6 +54,12 @@ func Parse(body []byte, inputs, outputs []tensor.Spec) (*Request, error) {
 			req.Outputs = append(req.Outputs, i)
 		}
 	}
+	for _, i := range req.Outputs {
+		if k := outputs[i].Kind; k != tensor.KindTensor && k != tensor.KindMapSequence {
+			return nil, fault.Newf(fault.Content, "output %q is of kind %v; responses carry tensors alone: name the outputs that you want under \"outputs\"",
+				outputs[i].Name, k)
+		}
+	}
 	for i := range p.entries {
 		if err := take(req, &p.entries[i], inputs); err != nil {
 			return nil, err
@@ -75,6 +81,8 @@ func take(req *Request, e *entry, inputs []tensor.Spec) error {
 		return fault.Newf(fault.Content, "there is no input %q; there is %s", e.name, list(inputs))
 	case req.Inputs[i] != nil:
 		return fault.Newf(fault.Content, "input %q is given twice", e.name)
+	case inputs[i].Kind != tensor.KindTensor:
+		return fault.Newf(fault.Content, "input %q is of kind %v; requests carry tensors alone", e.name, inputs[i].Kind)
 	case e.datatype != Datatype(inputs[i].DType):
 		return fault.Newf(fault.Content, "input %q is %s, not %q", e.name, Datatype(inputs[i].DType), e.datatype)
 	}

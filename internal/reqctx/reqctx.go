@@ -5,6 +5,7 @@ package reqctx
 import (
 	"context"
 	"net/netip"
+	"time"
 )
 
 // Info describes the request that a context belongs to.
@@ -13,6 +14,8 @@ type Info struct {
 	RequestID string
 	// ClientRequestID is what the client sent in X-Request-Id, if it was valid.
 	ClientRequestID string
+	// Received is when the request arrived, with a monotonic reading.
+	Received time.Time
 	// ClientAddr is the address of the client, behind trusted proxies.
 	ClientAddr netip.Addr
 }
@@ -31,6 +34,15 @@ func From(ctx context.Context) *Info {
 		return info
 	}
 	return &none
+}
+
+// Now returns when the request arrived, which is soon enough for whatever is
+// decided once at its beginning, or what clock says when there is no request.
+func Now(ctx context.Context, clock func() time.Time) time.Time {
+	if at := From(ctx).Received; !at.IsZero() {
+		return at
+	}
+	return clock()
 }
 
 var none Info

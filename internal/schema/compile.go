@@ -99,10 +99,25 @@ func at(lists [][]int, i int) []int {
 	return nil
 }
 
+// unserved reports whether values of a kind have no form in a request or a
+// response.
+func unserved(k tensor.Kind) bool {
+	switch k {
+	case tensor.KindTensor, tensor.KindMapSequence:
+		return false
+	case tensor.KindSequence, tensor.KindOptional, tensor.KindMap:
+	}
+	return true
+}
+
 // input classifies a graph input. declared is the number of features that the
 // manifest has for it, which decides the width where the graph leaves it open.
 func (c *compiler) input(spec tensor.Spec, declared int) (input, bool) {
 	in := input{name: spec.Name, dtype: spec.DType, width: 1}
+	if unserved(spec.Kind) {
+		c.report(0, "input %q is of kind %v, which cannot be served as JSON yet", spec.Name, spec.Kind)
+		return in, false
+	}
 	if _, known := typeOf(spec.DType); !known || spec.Kind != tensor.KindTensor {
 		c.report(0, "input %q: a request cannot carry its type", spec.Name)
 		return in, false

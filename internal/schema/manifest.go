@@ -31,11 +31,25 @@ type Manifest struct {
 	Features    []Feature `validate:"max=65536,dive"`
 	Labels      []Label   `validate:"max=65536,dive"`
 	Outputs     OutputNames
+	Engine      Engine `validate:"omitempty,oneof=auto native ort"`
 	Access      *Access
 
 	file  string
 	lines map[string]int // line of each part, by its Go path, such as "Features[0].Min"
 }
+
+// Engine is what runs a model.
+type Engine string
+
+// The engines. The zero value is EngineAuto.
+const (
+	// EngineAuto is the native engine unless it lacks an operator of the model.
+	EngineAuto Engine = "auto"
+	// EngineNative is the engine of this project.
+	EngineNative Engine = "native"
+	// EngineORT is ONNX Runtime.
+	EngineORT Engine = "ort"
+)
 
 // Label names one class.
 type Label struct {
@@ -95,6 +109,7 @@ func (p *parser) manifest(root *yaml.Node, m *Manifest) {
 				{"scores", p.text("Outputs.Scores", &m.Outputs.Scores)},
 			})
 		}},
+		{"engine", p.text("Engine", (*string)(&m.Engine))},
 		{"access", func(n *yaml.Node) { p.access(n, m) }},
 	})
 }

@@ -126,6 +126,11 @@ func TestManifestThatDoesNotFitTheGraphIsRefused(t *testing.T) {
 		{"extent zero", "access: {roles: [user]}\n", []tensor.Spec{spec("x", tensor.Float32, -1, 0)}, number},
 		{"names that collide", "access: {roles: [user]}\n", []tensor.Spec{spec("x", tensor.Float32, -1, 2), spec("x_1", tensor.Int64, -1, 1)}, number},
 		{"sequence as input", "access: {roles: [user]}\n", []tensor.Spec{maps[int64](t, "x", 1)}, number},
+		{
+			"lists", "access: {roles: [user]}\n",
+			[]tensor.Spec{{Name: "x", Kind: tensor.KindMap, Key: tensor.String, DType: tensor.Float32}, {Name: "o", Kind: tensor.KindOptional, Elem: &matrix[0]}},
+			[]tensor.Spec{number[0], {Name: "s", Kind: tensor.KindSequence, Elem: &number[0]}},
+		},
 		{"unknown element type", "access: {roles: [user]}\n", []tensor.Spec{spec("x", tensor.Undefined, -1, 2)}, number},
 	} {
 		s, err := schema.Compile(parse(t, tc.text), "pond", tc.in, tc.out)

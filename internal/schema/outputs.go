@@ -63,10 +63,16 @@ func (c *compiler) compileOutputs(out []tensor.Spec) {
 		c.report(0, "the graph has no output")
 		return
 	}
+	before := len(c.problems)
 	for _, s := range out {
+		if unserved(s.Kind) {
+			c.report(0, "output %q is of kind %v, which cannot be served as JSON yet", s.Name, s.Kind)
+		}
 		r.outputs = append(r.outputs, Output{Name: s.Name, Type: s.DType.String(), Role: RoleValue})
 	}
-	before := len(c.problems)
+	if len(c.problems) > before {
+		return
+	}
 	if c.manifest != nil && (c.manifest.Outputs.Label != "" || c.manifest.Outputs.Scores != "") {
 		r.label = c.namedOutput("Outputs.Label", c.manifest.Outputs.Label)
 		r.scores = c.namedOutput("Outputs.Scores", c.manifest.Outputs.Scores)

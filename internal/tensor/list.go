@@ -37,24 +37,16 @@ func NewMap(keys, values *Tensor) (*Tensor, error) {
 	if len(keys.shape) != 1 || len(values.shape) != 1 || keys.shape[0] != values.shape[0] || values.kind != KindTensor {
 		return nil, fmt.Errorf("tensor: a map of keys of shape %v and values of shape %v", keys.shape, values.shape)
 	}
-	switch keys.dtype {
-	case Int64:
-		if !distinct(Of[int64](keys)) {
-			return nil, errDuplicateKey
-		}
-	case String:
-		if !distinct(Of[string](keys)) {
-			return nil, errDuplicateKey
-		}
-	default:
+	if keys.dtype != Int64 && keys.dtype != String {
 		return nil, fmt.Errorf("tensor: a map with keys of %v", keys.dtype)
+	}
+	if !distinct(Of[int64](keys)) || !distinct(Of[string](keys)) { // one of them is nil
+		return nil, errors.New("tensor: a key of a map is there twice")
 	}
 	t := &Tensor{}
 	ResetMap(t, keys, values)
 	return t, nil
 }
-
-var errDuplicateKey = errors.New("tensor: a key of a map is there twice")
 
 func distinct[K comparable](keys []K) bool {
 	seen := make(map[K]struct{}, len(keys))

@@ -167,6 +167,23 @@ func Reset[T Element](t *Tensor, shape ...int) []T {
 	return *p
 }
 
+// Extend puts another element behind the last of t's first axis: a tensor of
+// the extents of t without that axis. Memory grows ahead of the need, so that
+// many calls cost little more than one of Reset.
+func Extend[T Element](t *Tensor, element []T) error {
+	p, ok := t.data.(*[]T)
+	if !ok || len(t.shape) == 0 {
+		return fmt.Errorf("tensor: a tensor of %v and shape %v is not extended by %v", t.dtype, t.shape, DTypeOf[T]())
+	}
+	n, err := t.shape[1:].Elements()
+	if err != nil || n != len(element) || t.shape[0] >= MaxElements || len(*p)+n > MaxElements {
+		return fmt.Errorf("tensor: shape %v is not extended by %d elements", t.shape, len(element))
+	}
+	*p = append(*p, element...)
+	t.shape[0]++
+	return nil
+}
+
 // Of returns the elements of t, or nil when t is not of type T. The slice is
 // t's own memory.
 func Of[T Element](t *Tensor) []T {

@@ -32,12 +32,19 @@ type array struct {
 	Shape      tensor.Shape
 	Keys       []any
 	Data       []any
+	Items      []array // of a sequence
 }
 
 // tensor returns the array as a tensor; one of maps is float32.
 func (a *array) tensor(t *testing.T) *tensor.Tensor {
 	t.Helper()
 	switch a.Type {
+	case "sequence":
+		items := make([]*tensor.Tensor, len(a.Items))
+		for i := range items {
+			items[i] = a.Items[i].tensor(t)
+		}
+		return tensor.NewSequence(items...)
 	case "float32", "map":
 		return build(t, a, func(v any) float32 { return float32(number(t, v)) })
 	case "float64":
@@ -219,6 +226,10 @@ func compare(t *testing.T, spec tensor.Spec, got *tensor.Tensor, want *array) {
 	if want.Name != spec.Name {
 		t.Errorf("output %q, want %q", spec.Name, want.Name)
 	}
+	if want.Type == "sequence" {
+		compareItems(t, spec, got, want)
+		return
+	}
 	if (want.Type == "map") != (spec.Kind == tensor.KindMapSequence) || spec.DType != got.DType() {
 		t.Errorf("%s: kind %v of %v carried by %v, want %s", spec.Name, spec.Kind, spec.DType, got.DType(), want.Type)
 	}
@@ -236,6 +247,16 @@ func compare(t *testing.T, spec tensor.Spec, got *tensor.Tensor, want *array) {
 	}
 	if diff := differences(w, got); diff != "" {
 		t.Errorf("%s: %s", spec.Name, diff)
+	}
+}
+
+func compareItems(t *testing.T, spec tensor.Spec, got *tensor.Tensor, want *array) {
+	t.Helper()
+	if spec.Kind != tensor.KindSequence || got.Kind() != tensor.KindSequence || len(got.Items()) != len(want.Items) {
+		t.Fatalf("%s: a %v carried by a %v of %d, want %d", spec.Name, spec.Kind, got.Kind(), got.Len(), len(want.Items))
+	}
+	for i, item := range got.Items() {
+		compare(t, *spec.Elem, item, &want.Items[i])
 	}
 }
 

@@ -93,7 +93,7 @@ func (p *Program) checkInput(s *tensor.Spec, t *tensor.Tensor) error {
 // input that it is, or is in.
 func (p *Program) checkValue(name string, s *tensor.Spec, t *tensor.Tensor) error {
 	if t == nil || t.Kind() != s.Kind {
-		return fault.Newf(fault.Content, "input %s must be a %v", onnx.Quote(name), s.Kind)
+		return fault.Newf(fault.Content, "input %s must be of kind %v", onnx.Quote(name), s.Kind)
 	}
 	switch s.Kind {
 	case tensor.KindTensor, tensor.KindMapSequence:

@@ -59,34 +59,8 @@ func checkRows(t *testing.T, cases []testkit.Case, labels, scores *tensor.Tensor
 	}
 }
 
-func TestExportsOfManyKindsAnswerAsONNXRuntime(t *testing.T) {
-	for _, model := range testkit.ExportedModels(t) {
-		t.Run(model.Name, func(t *testing.T) {
-			program := load(t, model.ONNX)
-			in := make([]*tensor.Tensor, len(model.Inputs))
-			for i, input := range model.Inputs {
-				if got := program.Inputs()[i].Name; got != input.Name {
-					t.Errorf("input %d is %q, want %q", i, got, input.Name)
-				}
-				in[i] = input.Tensor
-			}
-			out := make([]*tensor.Tensor, len(program.Outputs()))
-			for i := range out {
-				out[i] = new(tensor.Tensor)
-			}
-			if err := program.Run(t.Context(), in, out); err != nil {
-				t.Fatal(err)
-			}
-			for i, want := range model.Outputs {
-				if got := program.Outputs()[i].Name; got != want.Name {
-					t.Errorf("output %d is %q, want %q", i, got, want.Name)
-				}
-				if err := testkit.Compare(out[i], want.Tensor); err != nil {
-					t.Errorf("%s: %v", want.Name, err)
-				}
-			}
-		})
-	}
+func TestTheEngineConforms(t *testing.T) {
+	testkit.Conformance(t, func(model []byte) (testkit.Program, error) { return exec.Load(model, onnx.Limits{}) })
 }
 
 func load(t *testing.T, model []byte) *exec.Program {

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,6 +83,10 @@ func resolve(m *onnx.Model, functions map[onnx.FunctionID]*onnx.Function, index 
 	return nil
 }
 
+// ErrUnsupported is in the error of Load when operators are missing that another
+// engine may have.
+var ErrUnsupported = errors.New("operators are missing")
+
 // maxNamed is how many missing operators one message names.
 const maxNamed = 50
 
@@ -96,7 +101,7 @@ func unsupported(missing map[string]bool) error {
 		more = fmt.Sprintf(" and %d more", len(names)-maxNamed)
 		names = names[:maxNamed]
 	}
-	return fault.Newf(fault.Content, "the model uses operators that are not supported: %s%s", strings.Join(names, ", "), more)
+	return fault.Wrap(fault.Content, "the model uses operators that are not supported: "+strings.Join(names, ", ")+more, ErrUnsupported)
 }
 
 // operatorName is how messages call an operator, such as

@@ -2,6 +2,7 @@ package exec_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -162,7 +163,13 @@ func TestResultsBeyondTheMemoryOfARunAreRefused(t *testing.T) {
 
 func TestAnEndedContextStopsTheRun(t *testing.T) {
 	m := Model(chain(3, false)...)
-	m.Graph.Nodes = []*onnx.Node{Node("Add", Names("x", "x"), Names("a")), Node("Mul", Names("a", "a"), Names("y"))}
+	m.Graph.Nodes = nil // short ones, that do not look at the context
+	from := "x"
+	for i := range 20 {
+		to := fmt.Sprint("v", i)
+		m.Graph.Nodes, from = append(m.Graph.Nodes, Node("Add", Names(from, from), Names(to))), to
+	}
+	m.Graph.Nodes = append(m.Graph.Nodes, Node("Add", Names(from, from), Names("y")))
 	p := loadModel(t, m, onnx.Limits{})
 	in := []*tensor.Tensor{floats(t, tensor.Shape{1, 2}, 1, 2)}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -44,7 +44,7 @@ func newState(p *code, budget *ops.Budget) *state {
 			inner.captured = s.args[b.from:b.to]
 			bodies = append(bodies, inner)
 		}
-		s.frames[i] = f.WithBodies(bodies)
+		s.frames[i] = ops.WithBodies(f, bodies)
 	}
 	return s
 }
@@ -77,11 +77,15 @@ func (s *state) forget() {
 	}
 }
 
+// pollSteps is how many steps are run between two looks at the context: long
+// ones look by themselves, and a look takes as long as a short one.
+const pollSteps = 8
+
 func (s *state) steps(ctx context.Context) error {
 	steps := s.code.steps
 	for i := range steps {
 		err := steps[i].kernel(ctx, &s.frames[i])
-		if err == nil && i+1 < len(steps) { // what is done is given, however late
+		if err == nil && i%pollSteps == pollSteps-1 && i+1 < len(steps) { // what is done is given, however late
 			err = ctx.Err()
 		}
 		if err != nil {

@@ -21,8 +21,8 @@ type Runner interface {
 	Run(ctx context.Context, in, out []*tensor.Tensor) error
 }
 
-// WithBodies returns f with what its node's subgraphs run on.
-func (f Frame) WithBodies(bodies []Runner) Frame {
+// WithBodies returns a frame with what its node's subgraphs run on.
+func WithBodies(f Frame, bodies []Runner) Frame {
 	f.bodies = bodies
 	return f
 }

@@ -30,10 +30,10 @@ func (b *Budget) item() *tensor.Tensor {
 	return b.items[b.used-1]
 }
 
-// holding accounts for what make takes as memory for the rest of the run.
-func (b *Budget) holding(make func() error) error {
+// holding accounts for what take takes as memory for the rest of the run.
+func (b *Budget) holding(take func() error) error {
 	before := b.Left
-	err := make()
+	err := take()
 	b.held += before - b.Left
 	return err
 }
@@ -117,6 +117,16 @@ func (f *Frame) blank() (*tensor.Tensor, error) {
 	f.budget.Left -= itemBytes
 	f.budget.held += itemBytes
 	return f.budget.item(), nil
+}
+
+// hold accounts for a tensor that is made already as memory for the rest of the
+// run.
+func (f *Frame) hold(t *tensor.Tensor) {
+	if t.Kind() == tensor.KindTensor {
+		f.budget.held += t.Len() * elementBytes[t.DType()]
+	} else {
+		f.budget.held += len(t.Items()) * listBytes
+	}
 }
 
 // Keep returns a copy of t for a list: t may be written again by a later step,

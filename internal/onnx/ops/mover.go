@@ -11,6 +11,11 @@ type mover struct {
 	output func(f *Frame, i int, shape []int) error
 	// reset charges for a tensor outside the frame and gives it a shape.
 	reset func(f *Frame, t *tensor.Tensor, shape []int) error
+	// extend charges for src and puts it behind the last element of dst's first
+	// axis.
+	extend func(f *Frame, dst, src *tensor.Tensor) error
+	// clear sets n elements to the zero of the type.
+	clear func(dst *tensor.Tensor, from, n int)
 	// copy copies n elements between tensors of the type.
 	copy func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int)
 }
@@ -35,6 +40,13 @@ func moverOf[T tensor.Element]() mover {
 			}
 			return err
 		},
+		extend: func(f *Frame, dst, src *tensor.Tensor) error {
+			if err := f.charge(tensor.DTypeOf[T](), src.Shape()); err != nil {
+				return err
+			}
+			return tensor.Extend(dst, tensor.Of[T](src))
+		},
+		clear: func(dst *tensor.Tensor, from, n int) { clear(tensor.Of[T](dst)[from : from+n]) },
 		copy: func(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int) {
 			copy(tensor.Of[T](dst)[to:to+n], tensor.Of[T](src)[from:from+n])
 		},

@@ -38,7 +38,7 @@ var newest = map[string]int64{"": 28, ML: 5}
 // table is the operators. Each family has its rows in its own file.
 var table = slices.Concat(
 	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
-	featureOps, linearOps, treeOps,
+	featureOps, linearOps, treeOps, controlOps, sequenceOps,
 )
 
 // Operators returns every operator, by domain, name and version.
@@ -62,6 +62,15 @@ func CheckVersion(domain string, version int64) error {
 			version, cmp.Or(domain, "ai.onnx"), last)
 	}
 	return nil
+}
+
+// Newest returns the newest version of a domain whose operators are known, 0 for
+// a domain that is not. The name of the default domain is "" or "ai.onnx".
+func Newest(domain string) int64 {
+	if domain == "ai.onnx" {
+		domain = ""
+	}
+	return newest[domain]
 }
 
 // Index finds operators by name. The zero value is not usable; see NewIndex.

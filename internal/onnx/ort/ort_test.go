@@ -1,0 +1,100 @@
+//go:build ort && cgo
+
+package ort_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx"
+	. "onnxgate/internal/onnx/onnxtest" //nolint:revive // the models below read as what they are
+	"onnxgate/internal/onnx/ort"
+	"onnxgate/internal/tensor"
+	"onnxgate/internal/testkit"
+	"onnxgate/models"
+)
+
+// engine opens the library that ONNXGATE_ORT_LIBRARY names, or the one that
+// `make build-ort` puts beside the binary.
+func engine(t *testing.T) *ort.Engine {
+	t.Helper()
+	library := os.Getenv("ONNXGATE_ORT_LIBRARY")
+	if library == "" {
+		library = "../../../bin/libonnxruntime.so"
+	}
+	e, err := ort.Open(ort.Config{Library: library})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestTheEngineConforms(t *testing.T) {
+	e := engine(t)
+	testkit.Conformance(t, func(model []byte) (testkit.Program, error) { return e.Load(model, onnx.Limits{}) })
+}
+
+func TestTheShippedModelAnswersAsRecorded(t *testing.T) {
+	model, err := models.FS.ReadFile("iris/1/model.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := engine(t).Load(model, onnx.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []float32
+	cases := testkit.Iris(t)
+	for _, c := range cases {
+		rows = append(rows, c.Row...)
+	}
+	x, err := tensor.New(tensor.Shape{len(cases), 4}, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var labels, scores tensor.Tensor
+	if err := p.Run(t.Context(), []*tensor.Tensor{x}, []*tensor.Tensor{&labels, &scores}); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range cases {
+		if err := c.Check(tensor.Of[int64](&labels)[i], tensor.Of[float32](&scores)[i*3:i*3+3]); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestWhatTheLibraryMustNotSeeIsRefused(t *testing.T) {
+	e := engine(t)
+	for name, model := range map[string][]byte{
+		"no model":            []byte("PK\x03\x04 a zip file"),
+		"a cycle":             Encode(Model(Node("Add", Names("x", "b"), Names("a")), Node("Add", Names("a", "x"), Names("b")))),
+		"an unknown operator": Encode(Model(Node("NoSuchOperator", Names("x"), Names("y")))),
+	} {
+		if _, err := e.Load(model, onnx.Limits{}); fault.KindOf(err) != fault.Content {
+			t.Errorf("%s: %v: %v", name, fault.KindOf(err), err)
+		}
+	}
+}
+
+func TestAnEndedContextStopsTheRun(t *testing.T) {
+	m := Model(Node("Add", Names("x", "x"), Names("y")))
+	declared := onnx.UnrankedTensor(tensor.Float32)
+	m.Graph.Outputs[0].Type = &declared
+	p, err := engine(t).Load(Encode(m), onnx.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	x, err := tensor.New(tensor.Shape{1, 2}, []float32{1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The run may have been over before it was told to stop.
+	err = p.Run(ctx, []*tensor.Tensor{x}, []*tensor.Tensor{new(tensor.Tensor)})
+	if err != nil && fault.KindOf(err) != fault.Canceled {
+		t.Errorf("%v: %v", fault.KindOf(err), err)
+	}
+}

@@ -1,0 +1,211 @@
+package schema
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"onnxgate/internal/fault"
+)
+
+// maxEnum is up to how many different texts of a sample a draft lists as all
+// that are allowed.
+const maxEnum = 20
+
+// Draft writes a model.yaml for a model that is served by its graph alone, as a
+// beginning: s is the schema of that graph. A sample, which may be nil, gives
+// names, ranges, enumerations and examples; target is the column that the model
+// was trained to say, or empty. Whatever is guessed is marked with a comment. A
+// sample that does not fit the graph is a fault.Content.
+func Draft(s *Schema, sample *Sample, target string) ([]byte, error) {
+	d := &drafter{schema: s, sample: sample, target: -1, root: &yaml.Node{Kind: yaml.MappingNode}}
+	features := s.Features()
+	columns := make([]int, len(features))
+	if sample != nil {
+		var err error
+		if columns, d.target, d.guessed, err = sample.assign(features, target); err != nil {
+			return nil, err
+		}
+	}
+	put(d.root, "name", text(s.Name()), "")
+	put(d.root, "description", text(""), "say here what the model tells, and from what")
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for i := range features {
+		n, err := d.feature(&features[i], columns[i])
+		if err != nil {
+			return nil, err
+		}
+		list.Content = append(list.Content, n)
+	}
+	if len(list.Content) > 0 {
+		put(d.root, "features", list, "")
+	}
+	d.labels()
+	d.outputs()
+	d.access()
+	return d.bytes()
+}
+
+type drafter struct {
+	schema  *Schema
+	sample  *Sample
+	target  int // the target's column, or -1
+	guessed bool
+	root    *yaml.Node
+}
+
+func (d *drafter) bytes() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteString("# A draft. What is marked \"guess\" was guessed: check it, and take the mark away.\n")
+	if d.guessed {
+		fmt.Fprintf(&b, "# guess: the column %q of the sample is what the model was trained to say.\n", d.sample.Columns[d.target].Name)
+	}
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := e.Encode(d.root); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), e.Close()
+}
+
+// feature describes one feature, after its column of the sample if there is one.
+func (d *drafter) feature(f *Feature, column int) (*yaml.Node, error) {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	if d.sample == nil {
+		put(n, "name", text(f.Name), "guess: the graph has no better name")
+	} else {
+		put(n, "name", text(d.sample.Columns[column].Name), "")
+	}
+	put(n, "type", text(f.Type), "")
+	if f.Input != "" {
+		put(n, "input", text(f.Input), "")
+	}
+	if d.sample == nil || f.Array {
+		return n, nil
+	}
+	c := &d.sample.Columns[column]
+	switch types[dtypeNamed(f.Type)].class {
+	case classFloat, classInt, classUint:
+		return n, d.number(n, f, c)
+	case classString:
+		d.words(n, c)
+	case classBool:
+	}
+	return n, nil
+}
+
+func (d *drafter) number(n *yaml.Node, f *Feature, c *SampleColumn) error {
+	class := types[dtypeNamed(f.Type)].class
+	switch {
+	case c.word != "":
+		return fault.Newf(fault.Content, "the column %q has the value %q, but the model takes numbers there (%s)", c.Name, c.word, f.Type)
+	case c.fraction != "" && class != classFloat:
+		return fault.Newf(fault.Content, "the column %q has the value %s, but the model takes integers there (%s)", c.Name, c.fraction, f.Type)
+	}
+	if first, err := strconv.ParseFloat(c.First, 64); err == nil {
+		put(n, "example", plain(number(first)), "")
+		put(n, "min", plain(number(c.min)), "guess: the least of the sample")
+		put(n, "max", plain(number(c.max)), "guess: the greatest of the sample")
+	}
+	if c.Missing > 0 && class == classFloat {
+		put(n, "nullable", plain("true"), "guess: the sample lacks it in "+count(c.Missing, "row", "rows"))
+	}
+	return nil
+}
+
+func (d *drafter) words(n *yaml.Node, c *SampleColumn) {
+	if c.First == "" {
+		return
+	}
+	put(n, "example", text(c.First), "")
+	// A column in which nearly every value is another one is no enumeration.
+	if !c.many && len(c.distinct) <= maxEnum && 2*len(c.distinct) <= d.sample.Rows {
+		put(n, "enum", flow(c.distinct), "guess: all values of the sample")
+		return
+	}
+	put(n, "max_length", plain(strconv.Itoa(2*c.longest)), "guess: twice the longest of the sample")
+}
+
+func (d *drafter) labels() {
+	labels := d.schema.Labels()
+	if len(labels) == 0 {
+		return
+	}
+	comment := "guess: the model's own labels; write here what people call them"
+	if words := d.targetWords(); len(words) == len(labels) && !slices.ContainsFunc(labels, notNumber) {
+		labels, comment = words, "guess: the target's values in the order of the alphabet stand for 0, 1, …"
+	}
+	put(d.root, "labels", flow(labels), comment)
+}
+
+// targetWords returns the values of the target, when they are words.
+func (d *drafter) targetWords() []string {
+	if d.target < 0 {
+		return nil
+	}
+	if c := &d.sample.Columns[d.target]; c.word != "" {
+		return c.distinct
+	}
+	return nil
+}
+
+func notNumber(s string) bool {
+	_, err := strconv.ParseInt(s, 10, 64)
+	return err != nil
+}
+
+func (d *drafter) outputs() {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	for _, o := range d.schema.Outputs() {
+		if o.Role == RoleLabel || o.Role == RoleScores {
+			put(n, string(o.Role), text(o.Name), "")
+		}
+	}
+	if len(n.Content) > 0 {
+		put(d.root, "outputs", n, "")
+	}
+}
+
+func (d *drafter) access() {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	put(n, "roles", flow([]string{AdminRole}), "who may predict; nobody else may")
+	put(d.root, "access", n, "")
+}
+
+// put adds a key and its value to a mapping.
+func put(m *yaml.Node, key string, value *yaml.Node, comment string) {
+	value.LineComment = comment
+	m.Content = append(m.Content, text(key), value)
+}
+
+// text is a scalar that is a string, quoted if it would be read as another
+// thing.
+func text(s string) *yaml.Node {
+	n := &yaml.Node{}
+	n.SetString(strings.ToValidUTF8(s, "\ufffd"))
+	return n
+}
+
+// plain is a scalar as it is written.
+func plain(s string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: s} }
+
+// number writes a number as YAML and JSON read it, integers without exponent.
+func number(v float64) string {
+	if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}
+
+func flow(values []string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	for _, v := range values {
+		n.Content = append(n.Content, text(v))
+	}
+	return n
+}

@@ -1,0 +1,179 @@
+package schema
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"onnxgate/internal/fault"
+)
+
+// maxDistinct is how many different values of a column are remembered.
+const maxDistinct = 50
+
+// Sample is what a table of training data shows of its columns.
+type Sample struct {
+	Columns []SampleColumn
+	Rows    int
+}
+
+// SampleColumn is what the sample shows of one column.
+type SampleColumn struct {
+	Name string
+	// First is the first value that is not missing; empty when all are.
+	First string
+	// Missing counts the values that are not there.
+	Missing int
+
+	word     string // the first value that is no number
+	fraction string // the first value that is no integer
+	min, max float64
+	longest  int      // in code points
+	distinct []string // sorted; nil when there are more than maxDistinct
+	many     bool
+}
+
+// missing are the words for a value that is not there, as pandas reads them.
+var missing = []string{"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"}
+
+// ReadSample reads a CSV table (RFC 4180) with a header. The error is a
+// fault.Content with the line.
+func ReadSample(r io.Reader) (*Sample, error) {
+	table := csv.NewReader(r)
+	table.ReuseRecord = true
+	header, err := table.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, fault.New(fault.Content, "the sample is empty; its first line must name the columns")
+	}
+	if err != nil {
+		return nil, fault.Newf(fault.Content, "the sample is no CSV table: %v", err)
+	}
+	s := &Sample{Columns: make([]SampleColumn, len(header))}
+	for i, name := range header {
+		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff"))
+		if name == "" {
+			return nil, fault.Newf(fault.Content, "column %d of the sample has no name; leave an index out (in pandas: index=False)", i+1)
+		}
+		if slices.ContainsFunc(s.Columns[:i], func(c SampleColumn) bool { return c.Name == name }) {
+			return nil, fault.Newf(fault.Content, "the sample has two columns named %q; its first line must name each once", name)
+		}
+		s.Columns[i] = SampleColumn{Name: strings.Clone(name), min: math.Inf(1), max: math.Inf(-1)}
+	}
+	for {
+		record, err := table.Read()
+		if errors.Is(err, io.EOF) {
+			return s, nil
+		}
+		if err != nil {
+			return nil, fault.Newf(fault.Content, "the sample is no CSV table: %v", err)
+		}
+		s.Rows++
+		for i, text := range record {
+			s.Columns[i].add(strings.TrimSpace(text))
+		}
+	}
+}
+
+func (c *SampleColumn) add(text string) {
+	if slices.Contains(missing, text) {
+		c.Missing++
+		return
+	}
+	if c.First == "" {
+		c.First = strings.Clone(text)
+	}
+	c.longest = max(c.longest, utf8.RuneCountInString(text))
+	v, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil || math.IsInf(v, 0):
+		if c.word == "" {
+			c.word = strings.Clone(text)
+		}
+	default:
+		c.min, c.max = min(c.min, v), max(c.max, v)
+		if v != math.Trunc(v) && c.fraction == "" {
+			c.fraction = strings.Clone(text)
+		}
+	}
+	if c.many {
+		return
+	}
+	at, found := slices.BinarySearch(c.distinct, text)
+	switch {
+	case found:
+	case len(c.distinct) == maxDistinct:
+		c.many, c.distinct = true, nil
+	default:
+		c.distinct = slices.Insert(c.distinct, at, strings.Clone(text))
+	}
+}
+
+// targets are the usual names of the column that a model was trained to say.
+var targets = []string{"target", "label", "class", "y", "species", "outcome"}
+
+// assign gives each feature of the graph its column: by name where the graph
+// has names of its own, else in order. target may be empty. It returns the
+// target's column, or -1, and whether that is a guess.
+func (s *Sample) assign(features []Feature, target string) (columns []int, at int, guessed bool, err error) {
+	at = -1
+	if target != "" {
+		at = slices.IndexFunc(s.Columns, func(c SampleColumn) bool { return c.Name == target })
+	}
+	if target != "" && at < 0 {
+		return nil, 0, false, fault.Newf(fault.Content, "the sample has no column %q; it has %s", target, s.names())
+	}
+	if columns := s.named(features); columns != nil {
+		return columns, at, false, nil
+	}
+	if target == "" && len(s.Columns) == len(features)+1 {
+		at, guessed = s.likelyTarget(), true
+	}
+	for i := range s.Columns {
+		if i != at {
+			columns = append(columns, i)
+		}
+	}
+	if len(columns) != len(features) {
+		return nil, 0, false, fault.Newf(fault.Content, "the model takes %s, the sample has %s besides the target; "+
+			"name the target with --target, and leave out the columns that the model does not see",
+			count(len(features), "feature", "features"), count(len(columns), "column", "columns"))
+	}
+	return columns, at, guessed, nil
+}
+
+// named returns the columns that have the features' own names, nil unless all
+// do.
+func (s *Sample) named(features []Feature) []int {
+	columns := make([]int, len(features))
+	for i := range features {
+		columns[i] = slices.IndexFunc(s.Columns, func(c SampleColumn) bool { return c.Name == features[i].Name })
+		if columns[i] < 0 {
+			return nil
+		}
+	}
+	return columns
+}
+
+// likelyTarget is a column with a usual name, else the last.
+func (s *Sample) likelyTarget() int {
+	for i, c := range s.Columns {
+		if slices.Contains(targets, strings.ToLower(c.Name)) {
+			return i
+		}
+	}
+	return len(s.Columns) - 1
+}
+
+func (s *Sample) names() string {
+	names := make([]string, len(s.Columns))
+	for i, c := range s.Columns {
+		names[i] = fmt.Sprintf("%q", c.Name)
+	}
+	return strings.Join(names, ", ")
+}
