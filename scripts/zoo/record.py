@@ -3,7 +3,8 @@
 A recording is JSON: "inputs" and "outputs" are lists of {"name", "kind", "type",
 "shape"} with "raw", the base64 of little-endian elements, or "data" for strings.
 Kinds: "tensor"; "maps", a sequence of maps, of which the columns stand under
-"keys"; "map", one map; "sequence", whose tensors stand under "items".
+"keys"; "map", one map; "sequence", whose tensors stand under "items". "slack" is
+how far rounding alone may move an output, where that is more than usual.
 """
 
 import base64
@@ -59,10 +60,35 @@ def columns(rows):
 def array(name, value):
     if isinstance(value, dict):
         keys = list(value)
-        return {**tensor(name, np.array([value[k] for k in keys])), "kind": "map", "keys": tensor("", np.array(keys))}
+        return {**tensor(name, np.array([value[k] for k in keys], np.float32)), "kind": "map", "keys": tensor("", np.array(keys))}
     if not isinstance(value, list):
         return tensor(name, value)
     if value and isinstance(value[0], dict):
         keys, table = columns(value)
         return {**tensor(name, table), "kind": "maps", "keys": tensor("", np.array(keys))}
     return {"name": name, "kind": "sequence", "items": [array("", v) for v in value]}
+
+
+def nudged(a, g):
+    """Return numbers of which each is moved by a bit of float32, or not."""
+    return (a * (1 + 2.0**-23 * g.choice([-1, 0, 1], a.shape))).astype(a.dtype)
+
+
+def slack(data, feeds, outputs):
+    """Return how far answers move when inputs and constants do by a bit: what
+    rounding alone may do to them."""
+    g, worst = np.random.default_rng(1), dict.fromkeys(outputs, 0.0)
+
+    def note(moved):
+        for name, v in outputs.items():
+            if getattr(v, "dtype", np.dtype(int)).kind == "f":
+                worst[name] = max(worst[name], float(np.nanmax(np.abs(moved[name] - v))))
+
+    for _ in range(8):
+        note(answers(data, {k: nudged(v, g) for k, v in feeds.items()}))
+        model = onnx.load_from_string(data)
+        for t in model.graph.initializer:
+            if t.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+                t.CopyFrom(onnx.numpy_helper.from_array(nudged(onnx.numpy_helper.to_array(t), g), t.name))
+        note(answers(model.SerializeToString(), feeds))
+    return {name: 2 * v for name, v in worst.items()}
