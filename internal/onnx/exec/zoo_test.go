@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/exec"
 	"onnxgate/internal/tensor"
@@ -54,7 +55,7 @@ func TestTheZooAnswersAsONNXRuntime(t *testing.T) {
 			for _, model := range models {
 				t.Run(model, func(t *testing.T) {
 					data, r := readZoo(t, folder, model)
-					if err := zooReplay(t.Context(), data, &r); err != nil {
+					if err := zooReplay(t.Context(), model, data, &r); err != nil {
 						t.Error(err)
 						for _, reason := range reasons(err) {
 							failures[reason] = append(failures[reason], model)
@@ -102,8 +103,12 @@ func zooSummary(failures map[string][]string) string {
 	return b.String()
 }
 
+// needRows are models that give no rows a shape of their own into which they do
+// not go; ONNX Runtime refuses them, too.
+var needRows = map[string]bool{"quantile": true, "quantile_double": true, "table_quantile": true}
+
 // zooReplay runs what was recorded, and compares.
-func zooReplay(ctx context.Context, model []byte, r *recording) error {
+func zooReplay(ctx context.Context, name string, model []byte, r *recording) error {
 	p, err := exec.Load(model, onnx.Limits{})
 	if err != nil {
 		return err
@@ -118,10 +123,17 @@ func zooReplay(ctx context.Context, model []byte, r *recording) error {
 			return fmt.Errorf("row %d alone: %w", i, err)
 		}
 	}
-	if n > 0 {
-		if err := zooRun(ctx, p, &recording{}, part(r.Inputs, 0, 0), part(r.Outputs, 0, 0)); err != nil {
-			return fmt.Errorf("no rows: %w", err)
+	if n == 0 {
+		return nil
+	}
+	err = zooRun(ctx, p, &recording{}, part(r.Inputs, 0, 0), part(r.Outputs, 0, 0))
+	switch {
+	case needRows[name]:
+		if fault.KindOf(err) != fault.Content {
+			return fmt.Errorf("no rows, which the model has no room for: %w", err)
 		}
+	case err != nil:
+		return fmt.Errorf("no rows: %w", err)
 	}
 	return nil
 }
