@@ -19,7 +19,7 @@ TREE = {"max_depth": DEPTHS, "max_leaf_nodes": LEAVES, "min_samples_leaf": [1, 1
 FOREST = {**TREE, "n_estimators": [1, 2, 7, 25, 60], "bootstrap": [True, False]}
 BOOSTING = {"n_estimators": [1, 5, 20, 60], "max_depth": [1, 2, 3, 6], "learning_rate": [0.05, 0.3, 1.0], "subsample": [1.0, 0.6], "random_state": [0, 1]}
 HIST = {"max_iter": [1, 5, 20], "max_leaf_nodes": [2, 8, 31, None], "min_samples_leaf": [2, 20], "random_state": [0]}
-SVM = {"kernel": ["rbf", "linear", "poly", "sigmoid"], "C": [0.1, 1, 20], "gamma": ["scale", "auto", 0.05], "degree": [2, 3, 4], "coef0": [0, 0.5]}
+SVM = {"kernel": ["rbf", "linear", "poly", "sigmoid"], "C": [0.1, 1, 20], "gamma": ["scale", "auto", 0.05], "degree": [2, 3, 4], "coef0": [0, 0.5], "max_iter": [3000]}
 MLP = {"hidden_layer_sizes": [(3,), (8, 5), (20, 10, 5)], "activation": ["relu", "tanh", "logistic", "identity"], "max_iter": [60], "random_state": [0, 1]}
 NEAR = {"n_neighbors": [1, 2, 5, 11], "metric": ["euclidean", "manhattan", "minkowski"], "p": [2, 3]}
 GB = {"n_estimators": [1, 5, 20, 60], "max_depth": [1, 3, 6, 10], "learning_rate": [0.05, 0.3, 1.0], "subsample": [1.0, 0.6]}
@@ -56,7 +56,7 @@ TRANSFORMERS = {
     "polynomial": (preprocessing.PolynomialFeatures, {"degree": [2, 3], "interaction_only": [True, False], "include_bias": [True, False]}),
     "mixture": (mixture.GaussianMixture, {"n_components": [1, 2, 4], "covariance_type": ["full", "tied", "diag", "spherical"], "random_state": [0]}),
     "power": (preprocessing.PowerTransformer, {"standardize": [True, False]}), "robust": (preprocessing.RobustScaler, {"with_centering": [True, False], "with_scaling": [True, False]}),
-    "one_class": (svm.OneClassSVM, {"kernel": ["rbf", "linear", "sigmoid"], "nu": [0.05, 0.4]}),
+    "one_class": (svm.OneClassSVM, {"kernel": ["rbf", "linear", "sigmoid"], "nu": [0.05, 0.4], "max_iter": [3000]}),
     "embedding": (ensemble.RandomTreesEmbedding, {"n_estimators": [1, 6], "max_depth": [2, 5], "sparse_output": [False], "random_state": [0]}),
 }
 BOOSTERS = {

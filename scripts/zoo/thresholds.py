@@ -21,14 +21,17 @@ def attributes(node):
     return out
 
 
+def trees(model):
+    """Yield the nodes that are ensembles of trees."""
+    return (n for n in model.graph.node if n.op_type in TREES)
+
+
 def ensembles(model):
     """Yield (attributes, graph input) for each ensemble of trees that reads a
     graph's input as it is."""
     makers = {o: n for n in model.graph.node for o in n.output}
     inputs = {i.name for i in model.graph.input}
-    for node in model.graph.node:
-        if node.op_type not in TREES:
-            continue
+    for node in trees(model):
         source = node.input[0]
         while source in makers and makers[source].op_type in ("Identity", "Cast"):
             source = makers[source].input[0]
