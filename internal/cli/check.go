@@ -15,28 +15,31 @@ import (
 )
 
 func modelCheck(p *Process) *cobra.Command {
-	return &cobra.Command{
-		Use: "check FILE", Short: "Say whether a server could serve the model, and why not", Args: exactly("FILE"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			m, err := p.engines().LoadModel(args[0])
-			if info, failed := app.Inspect(args[0]); err != nil && failed == nil {
+	cmd := &cobra.Command{Use: "check FILE", Short: "Say whether a server could serve the model, and why not", Args: exactly("FILE")}
+	goldenFile := cmd.Flags().String("golden", "", "`FILE` of rows with the training library's answers as \"prediction\" (CSV or JSON), to compare with")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		m, err := p.engines().LoadModel(args[0])
+		info, unreadable := app.Inspect(args[0])
+		if err != nil {
+			if unreadable == nil {
 				p.explain(info)
-			} else if err == nil {
-				err = p.printCheck(m, info)
 			}
-			if err != nil {
+			return err
+		}
+		if err := p.printCheck(m, info); err != nil {
+			return err
+		}
+		for _, w := range m.Warnings {
+			p.complain("warning: " + w)
+		}
+		if *goldenFile != "" {
+			if err := p.checkGolden(cmd.Context(), m, *goldenFile); err != nil {
 				return err
 			}
-			for _, w := range m.Warnings {
-				p.complain("warning: " + w)
-			}
-			contract := m.Manifest
-			if contract == "" {
-				contract = "the graph alone, for the role admin"
-			}
-			return p.printf("%s can be served (contract: %s)\n", args[0], contract)
-		},
+		}
+		return p.printf("%s can be served (contract: %s)\n", args[0], orElse(m.Manifest, "the graph alone, for the role admin"))
 	}
+	return cmd
 }
 
 // printCheck prints what runs the model, what it is made of, and what the API
