@@ -22,26 +22,6 @@ func modelCommand(p *Process) *cobra.Command {
 		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p), modelInit(p), modelOps(p))
 }
 
-func modelCheck(p *Process) *cobra.Command {
-	return &cobra.Command{
-		Use: "check FILE", Short: "Say whether a server could serve the model, and why not", Args: exactly("FILE"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			m, err := p.engines().LoadModel(args[0])
-			if err != nil {
-				return err
-			}
-			for _, w := range m.Warnings {
-				p.complain("warning: " + w)
-			}
-			contract := m.Manifest
-			if contract == "" {
-				contract = "the graph alone, for the role admin"
-			}
-			return p.printf("%s can be served (contract: %s)\n", args[0], contract)
-		},
-	}
-}
-
 // report is what `model inspect` prints.
 type report struct {
 	Name     string           `json:"name"`
