@@ -57,6 +57,21 @@ func Inspect(file string) (*exec.Info, error) {
 	return exec.Inspect(data, onnx.Limits{})
 }
 
+// DrawTree returns one tree of a model file as text, with the names of its
+// contract.
+func (m *Model) DrawTree(file string, tree int) (string, error) {
+	data, _, err := regular.ReadFile(file, inference.DefaultMaxBytes)
+	if err != nil {
+		return "", err
+	}
+	features := m.Schema.Features()
+	names := make([]string, len(features))
+	for i := range features {
+		names[i] = features[i].Name
+	}
+	return exec.DrawTree(data, onnx.Limits{}, tree, names, m.Schema.Labels())
+}
+
 // LoadProgram loads a model file by its graph alone.
 func (e *Engines) LoadProgram(file string, engine schema.Engine) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
 	if info, err := os.Stat(file); err == nil && info.IsDir() {
