@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 	"sync"
@@ -18,8 +19,8 @@ type steps[T float] struct {
 	slots  []slot
 	shift  uint // the lower half of nodes[i]>>shift is the slot that node i asks for
 	nodes  []step
-	leaf   []uint32 // of each node that is a leaf: its number
-	votes  []T      // of each node that is a leaf: its vote, when there is one target
+	leaf   []uint32 // of each node: its number when it is a leaf, else noLeaf
+	votes  []T      // of each node: its vote when it is a leaf, else NaN; when there is one target
 	trees  []stepTree
 	parts  []int // ends of runs of trees that fit into a cache together
 	tally  *tally[T]
@@ -43,6 +44,9 @@ type stepTree struct {
 type step = uint64
 
 const gap = 3 // log2 of lanes
+
+// noLeaf is the number of what is no leaf.
+const noLeaf = math.MaxUint32
 
 // slot is one feature's cells as steps see them: NaN's last, or first.
 type slot struct {
@@ -120,9 +124,10 @@ func (s *steps[T]) singleVotes() []T {
 		return nil
 	}
 	votes := make([]T, len(s.nodes))
-	for at, n := range s.nodes {
-		if uint32(n>>32) == place(at) {
-			votes[at] = s.tally.dense[s.leaf[at]]
+	for at, l := range s.leaf {
+		votes[at] = T(math.NaN())
+		if l != noLeaf {
+			votes[at] = s.tally.dense[l]
 		}
 	}
 	return votes
@@ -250,27 +255,32 @@ func (s *steps[T]) chunk(trees []stepTree, words []uint32, size int, leaves []ui
 	for i := range trees {
 		t := &trees[i]
 		walkApart(s.nodes, words, s.shift-gap, t.root, int(t.usual), size, leaves)
-		if t.depth > t.usual {
-			for r, a := range leaves {
-				leaves[r] = s.finish(a, words[r/lanes*size:], lanes, r%lanes)
-			}
-		}
 		if s.votes != nil {
-			addVotes(s.votes, leaves, sums)
+			s.addVotes(leaves, words, size, sums)
 			continue
 		}
 		for r, a := range leaves {
-			leaves[r] = s.leaf[a]
+			l := s.leaf[a]
+			if l == noLeaf {
+				l = s.leaf[s.finish(a, words[r/lanes*size:], lanes, r%lanes)]
+			}
+			leaves[r] = l
 		}
 		s.tally.add(leaves, sums)
 	}
 }
 
-// addVotes adds to each row's sum the vote at its place.
-func addVotes[T float](votes []T, at []uint32, sums []T) {
+// addVotes adds to each row's sum the vote of the leaf that its walk comes to;
+// it is at a place on the way.
+func (s *steps[T]) addVotes(at, words []uint32, size int, sums []T) {
+	votes := s.votes
 	sums = sums[:len(at)]
 	for r, a := range at {
-		sums[r] += votes[a]
+		v := votes[a]
+		if v != v {
+			v = votes[s.finish(a, words[r/lanes*size:], lanes, r%lanes)]
+		}
+		sums[r] += v
 	}
 }
 
