@@ -67,9 +67,12 @@ func (s *slot) cell(x float64) int {
 }
 
 const (
-	lanes      = 8  // rows that walk side by side
-	chunkRows  = 8  // groups of them that walk one tree after the other
-	stepTrees  = 32 // trees that one row walks side by side
+	lanes     = 8  // rows that walk side by side
+	chunkRows = 8  // groups of them that walk one tree after the other
+	stepTrees = 32 // trees that one row walks side by side
+	// moreSteps is how far beyond the depth of a balanced tree all walks go
+	// together: one that goes on alone takes as long as several of them.
+	moreSteps  = 8
 	partNodes  = 1 << 15
 	blockWords = 1 << 17 // of one call
 	maxBlocks  = maxBlock / lanes
@@ -97,7 +100,7 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	for i, root := range f.roots {
 		from := len(s.nodes)
 		tree := stepTree{root: w.tree(root), depth: f.height[i] * w.most}
-		tree.usual = min(tree.depth, index(bits.Len(uint(len(s.nodes)-from)))+4)
+		tree.usual = min(tree.depth, index(bits.Len(uint(len(s.nodes)-from)))+moreSteps)
 		s.trees = append(s.trees, tree)
 		if begin := s.part(len(s.parts) - 1); len(s.nodes)-int(s.trees[begin].root) > partNodes && begin < i {
 			s.parts = append(s.parts, i)
