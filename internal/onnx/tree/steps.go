@@ -73,9 +73,9 @@ const (
 	// moreSteps is how far beyond the depth of a balanced tree all walks go
 	// together: one that goes on alone takes as long as several of them.
 	moreSteps  = 8
-	partNodes  = 1 << 15
-	blockWords = 1 << 17 // of one call
-	maxBlocks  = maxBlock / lanes
+	partNodes  = 1 << 15          // of a part: 256 KiB
+	blockWords = 1 << 17          // of one call
+	maxBlocks  = maxBlock / lanes // groups of rows of one call
 )
 
 // stepScratch is the working memory of one call.
