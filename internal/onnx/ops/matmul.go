@@ -84,26 +84,49 @@ func matMulType(n *Node, d tensor.DType) onnx.Type {
 	return onnx.TensorOf(d, batch...)
 }
 
-// packed is a constant right operand in the order in which it is read.
-type packed[T number] struct{ panels linalg.Panels[T] }
+// packed is a constant right operand in the order in which it is read: by
+// panels, and where it is narrow by columns for a few rows.
+type packed[T number] struct {
+	panels  linalg.Panels[T]
+	columns linalg.Matrix[T]
+}
+
+// narrow is below how many columns a matrix is packed as columns too.
+const narrow = 8
 
 // packConstant packs the constant matrix b, as long as the model's budget for
 // that lasts: many nodes may share one constant. A single column is read as it
 // is.
 func packConstant[T number](n *Node, b linalg.Matrix[T]) packed[T] {
-	size := linalg.PanelLen(b.Rows, b.Cols)
-	bytes := size * elementBytes[tensor.DTypeOf[T]()]
+	size, whole := linalg.PanelLen(b.Rows, b.Cols), 0
+	if b.Cols < narrow {
+		whole = b.Rows * b.Cols
+	}
+	bytes := (size + whole) * elementBytes[tensor.DTypeOf[T]()]
 	if n.Packing == nil || n.Packing.Left < bytes || size == 0 || b.Cols == 1 {
 		return packed[T]{}
 	}
 	n.Packing.Left -= bytes
-	return packed[T]{linalg.Pack(make([]T, size), b)}
+	p := packed[T]{panels: linalg.Pack(make([]T, size), b)}
+	if b.Cols < narrow {
+		columns := make([]T, 0, whole)
+		for j := range b.Cols {
+			for k := range b.Rows {
+				columns = append(columns, b.Data[k*b.RowStride+j*b.ColStride])
+			}
+		}
+		p.columns = linalg.RowMajor(columns, b.Cols, b.Rows).T()
+	}
+	return p
 }
 
 // multiply sets dst to the product of a and b, which is the packed matrix when
 // there is one.
 func (p *packed[T]) multiply(ctx context.Context, f *Frame, scratch int, dst []T, a, b linalg.Matrix[T]) error {
-	if p.panels.Len() > 0 {
+	switch {
+	case p.columns.Data != nil && linalg.PackLen(a, p.columns) == 0:
+		return linalg.Gemm(ctx, dst, a, p.columns, nil)
+	case p.panels.Len() > 0:
 		return linalg.GemmPacked(ctx, dst, a, p.panels)
 	}
 	pack, err := Scratch[T](f, scratch, linalg.PackLen(a, b))
