@@ -103,3 +103,35 @@ func TestConstantsThatAreNotKeptAreMadeInTheRun(t *testing.T) {
 		}
 	}
 }
+
+// A constant that many nodes read is looked at by each in a time that does not
+// depend on its length.
+func TestSharedConstantsLoadSoon(t *testing.T) {
+	const nodes, length = 20_000, 1 << 20
+	for name, node := range map[string]func(out string) *onnx.Node{
+		"Gather":                func(out string) *onnx.Node { return Node("Gather", Names("x", "s"), Names(out), Int("axis", 1)) },
+		"ArrayFeatureExtractor": func(out string) *onnx.Node { return ML("ArrayFeatureExtractor", Names("x", "s"), Names(out)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := Model()
+			for i := range nodes {
+				n := node(fmt.Sprint("v", i))
+				n.Name = ""
+				m.Graph.Nodes = append(m.Graph.Nodes, n)
+			}
+			m.Graph.Outputs[0].Name = "v0"
+			m.Graph.Initializers = []onnx.Initializer{Tensor64("s", tensor.Shape{length}, make([]int64, length)...)}
+			data := Encode(m)
+			start, before := time.Now(), allocated()
+			if _, err := exec.Load(data, onnx.Limits{}); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("the load took %v", took)
+			}
+			if bytes := allocated() - before; bytes > 64<<20+4*uint64(len(data)) {
+				t.Errorf("the load took %d MiB for a file of %d MiB", bytes>>20, len(data)>>20)
+			}
+		})
+	}
+}
