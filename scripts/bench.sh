@@ -19,6 +19,9 @@ if scripts/build_ort.sh; then
 		echo "== $model, beside ONNX Runtime in the same process, one thread each"
 		bin/onnxgate-ort model bench "$model" --engine both --rows "${ROWS:-1,16,1000}" --time "${ENGINETIME:-1s}"
 	done
+	setup_zoo
+	echo "== the models of the zoo, beside ONNX Runtime in the same process, one thread each"
+	python3 scripts/bench/zoo.py bin/onnxgate-ort "${ZOO_DIR:-.cache/zoo}"
 else
 	echo "== ONNX Runtime is not there to compare with: make build-ort says why"
 fi

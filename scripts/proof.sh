@@ -6,6 +6,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 . scripts/tools.sh
 . scripts/setup.sh
+export ZOO_SHARE=1 # all of it
 setup_tests
 
 fuzztime=${FUZZTIME:-10m}
@@ -34,6 +35,9 @@ tests_in() { grep -c '"Action":"pass".*"Test"' "$1"; }
 execs_in() { { echo 0; sed -n 's/.*execs: \([0-9]*\).*/\1/p' "$1"; } | tail -n 1; }
 
 export CI=true
+prove "the zoo of exported models" '$(tests_in $out) tests' go test -count=1 -run TestTheZoo -json ./internal/onnx/exec
+prove "what docs/exporting.md says of exports" '"as the zoo measured"' \
+	.cache/zoo-venv/bin/python scripts/zoo/report.py "${ZOO_DIR:-.cache/zoo}" docs/exporting.md --check
 prove "every test" '$(tests_in $out) tests' go test -count=1 -json ./...
 prove "every test under the race detector" '$(tests_in $out) tests in $races rounds' go test -race -skip Allocat -count="$races" -json ./...
 while read -r package target; do

@@ -83,6 +83,22 @@ setup_nodetests() {
 	fi
 }
 
+# setup_zoo: exported models that the engine is compared with, one in ZOO_SHARE
+# of them, drawn by ZOO_SEED; built again only when what builds them has changed.
+setup_zoo() {
+	local dir=${ZOO_DIR:-$CACHE/zoo} share=${ZOO_SHARE:-10} seed=${ZOO_SEED:-1} sources stamp
+	sources=$(cat scripts/zoo/*.py scripts/zoo/requirements.txt | sha256sum | cut -d' ' -f1)
+	stamp=$share-$seed-$sources
+	# The whole zoo serves for any part of it.
+	[[ -e $dir/$stamp ]] || compgen -G "$dir/1-*-$sources" >/dev/null && return 0
+	venv zoo-venv scripts/zoo/requirements.txt
+	[[ -x $CACHE/zoo-venv/bin/python ]] || return 0
+	mkdir -p "$dir"
+	rm -f "$dir"/*.onnx "$dir"/*.json "$dir"/*-*-*
+	"$CACHE/zoo-venv/bin/python" -W ignore scripts/zoo/build.py "$dir" --share "$share" --seed "$seed" || return 1
+	touch "$dir/$stamp"
+}
+
 # setup_ort: the second engine. Its library is taken out of the wheel.
 setup_ort() {
 	debian gcc=gcc
@@ -101,4 +117,5 @@ setup_tests() {
 	setup_e2e
 	setup_nodetests
 	setup_ort
+	setup_zoo
 }

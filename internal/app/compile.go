@@ -1,13 +1,13 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/exec"
@@ -61,7 +61,7 @@ func (e *Engines) Compile(data []byte, engine schema.Engine) (inference.Program,
 	switch {
 	case err == nil:
 		return program, program.Warnings(), nil
-	case engine == schema.EngineNative || !HasORT || !errors.Is(err, exec.ErrUnsupported):
+	case engine == schema.EngineNative || !HasORT || fault.As(err).Code != exec.CodeUnsupported:
 		return nil, nil, err
 	}
 	other, warnings, ortErr := e.compileORT(data)
@@ -69,6 +69,14 @@ func (e *Engines) Compile(data []byte, engine schema.Engine) (inference.Program,
 		return nil, nil, fmt.Errorf("%w; and %w", err, ortErr)
 	}
 	return other, append(warnings, fmt.Sprintf("ONNX Runtime runs it: %v", err)), nil
+}
+
+// EngineOf returns the engine that runs a program.
+func EngineOf(p inference.Program) schema.Engine {
+	if _, native := p.(*exec.Program); native {
+		return schema.EngineNative
+	}
+	return schema.EngineORT
 }
 
 func (e *Engines) compileORT(data []byte) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines

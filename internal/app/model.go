@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"onnxgate/internal/inference"
+	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/exec"
 	"onnxgate/internal/regular"
 	"onnxgate/internal/schema"
 )
@@ -44,6 +46,30 @@ func (e *Engines) LoadModel(file string) (*Model, error) {
 	}
 	m.Schema, err = schema.Compile(manifest, m.Name, m.Program.Inputs(), m.Program.Outputs())
 	return m, err
+}
+
+// Inspect says what a model file is made of, also one that cannot be served.
+func Inspect(file string) (*exec.Info, error) {
+	data, _, err := regular.ReadFile(file, inference.DefaultMaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	return exec.Inspect(data, onnx.Limits{})
+}
+
+// DrawTree returns one tree of a model file as text, with the names of its
+// contract.
+func (m *Model) DrawTree(file string, tree int) (string, error) {
+	data, _, err := regular.ReadFile(file, inference.DefaultMaxBytes)
+	if err != nil {
+		return "", err
+	}
+	features := m.Schema.Features()
+	names := make([]string, len(features))
+	for i := range features {
+		names[i] = features[i].Name
+	}
+	return exec.DrawTree(data, onnx.Limits{}, tree, names, m.Schema.Labels())
 }
 
 // LoadProgram loads a model file by its graph alone.

@@ -22,26 +22,6 @@ func modelCommand(p *Process) *cobra.Command {
 		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p), modelInit(p), modelOps(p))
 }
 
-func modelCheck(p *Process) *cobra.Command {
-	return &cobra.Command{
-		Use: "check FILE", Short: "Say whether a server could serve the model, and why not", Args: exactly("FILE"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			m, err := p.engines().LoadModel(args[0])
-			if err != nil {
-				return err
-			}
-			for _, w := range m.Warnings {
-				p.complain("warning: " + w)
-			}
-			contract := m.Manifest
-			if contract == "" {
-				contract = "the graph alone, for the role admin"
-			}
-			return p.printf("%s can be served (contract: %s)\n", args[0], contract)
-		},
-	}
-}
-
 // report is what `model inspect` prints.
 type report struct {
 	Name     string           `json:"name"`
@@ -85,10 +65,18 @@ func shapeOf(s *tensor.Spec) []int {
 func modelInspect(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "inspect FILE", Short: "Print the inputs, outputs and contract of the model", Args: exactly("FILE")}
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	tree := cmd.Flags().Int("tree", 0, "draw the tree of this `NUMBER`, from 0, instead")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		m, err := p.engines().LoadModel(args[0])
 		if err != nil {
 			return err
+		}
+		if cmd.Flags().Changed("tree") {
+			drawing, err := m.DrawTree(args[0], *tree)
+			if err != nil {
+				return err
+			}
+			return p.printf("%s", drawing)
 		}
 		r := &report{
 			Name: m.Name, Version: m.Version, Manifest: m.Manifest, Roles: m.Schema.Roles(),

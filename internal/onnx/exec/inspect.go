@@ -41,8 +41,10 @@ type OperatorUse struct {
 	Name   string
 	// Version is what the model imports of the domain, 0 when it does not.
 	Version int64
-	// Nodes is how many nodes apply it.
+	// Nodes is how many nodes apply it, and Node the name of the first that has
+	// one.
 	Nodes int
+	Node  string
 	// Supported reports whether the engine has it in that version.
 	Supported bool
 }
@@ -100,6 +102,7 @@ func operatorUses(m *onnx.Model) []OperatorUse {
 			}
 		}
 		uses[k].Nodes++
+		uses[k].Node = cmp.Or(uses[k].Node, n.Name)
 	})
 	list := make([]OperatorUse, 0, len(uses))
 	for _, u := range uses {

@@ -22,6 +22,12 @@ func TestInspectDescribesAnExport(t *testing.T) {
 		t.Errorf("producer %s %s, %d parameters", got.Producer, got.ProducerVersion, got.Parameters)
 	}
 	got.ProducerVersion, got.Parameters = "", 0
+	if got.Operators[2].Node != "ZipMap" {
+		t.Errorf("the first ZipMap is %q", got.Operators[2].Node)
+	}
+	for i := range got.Operators {
+		got.Operators[i].Node = ""
+	}
 	want := &exec.Info{
 		IRVersion: 10, Producer: "skl2onnx", Domain: "ai.onnx", Graph: "forest",
 		Opsets:  []onnx.Opset{{Domain: "ai.onnx.ml", Version: 1}, {Version: 9}},
@@ -45,7 +51,7 @@ func TestInspectMarksWhatIsNotSupported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []exec.OperatorUse{{Domain: "ai.onnx", Name: "Foo", Version: 21, Nodes: 1}}
+	want := []exec.OperatorUse{{Domain: "ai.onnx", Name: "Foo", Version: 21, Nodes: 1, Node: "Foo"}}
 	if diff := cmp.Diff(want, got.Operators); diff != "" || got.Parameters != 2 {
 		t.Errorf("%d parameters, operators (-want +got):\n%s", got.Parameters, diff)
 	}

@@ -2,7 +2,6 @@ package exec
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,9 +82,9 @@ func resolve(m *onnx.Model, functions map[onnx.FunctionID]*onnx.Function, index 
 	return nil
 }
 
-// ErrUnsupported is in the error of Load when operators are missing that another
-// engine may have.
-var ErrUnsupported = errors.New("operators are missing")
+// CodeUnsupported is the code of Load's fault when operators are missing, which
+// another engine may have.
+const CodeUnsupported = "unsupported_operator"
 
 // maxNamed is how many missing operators one message names.
 const maxNamed = 50
@@ -101,7 +100,10 @@ func unsupported(missing map[string]bool) error {
 		more = fmt.Sprintf(" and %d more", len(names)-maxNamed)
 		names = names[:maxNamed]
 	}
-	return fault.Wrap(fault.Content, "the model uses operators that are not supported: "+strings.Join(names, ", ")+more, ErrUnsupported)
+	return &fault.Error{
+		Kind: fault.Content, Code: CodeUnsupported,
+		Msg: "the model uses operators that are not supported: " + strings.Join(names, ", ") + more,
+	}
 }
 
 // operatorName is how messages call an operator, such as

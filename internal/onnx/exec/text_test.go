@@ -196,7 +196,7 @@ func TestALongSearchStopsWithItsRequest(t *testing.T) {
 
 // Words that stand in the text as they are in the pool cost a warm run nothing,
 // and no rows are as good as any.
-func TestAWarmRunOnTextTakesNoMemory(t *testing.T) {
+func TestAWarmRunOnTextAllocatesNothing(t *testing.T) {
 	p := loadModel(t, onText(
 		Node("StringNormalizer", Names("x"), Names("n"), String("case_change_action", "LOWER"), Strings("stopwords", "none")),
 		&onnx.Node{

@@ -8,10 +8,10 @@
 //     parse function. It gets a Node: attributes, operator-set version, types
 //     of the inputs, and the values of those that are constant. It sets the
 //     type of each output as exactly as it can and returns a Kernel.
-//  2. Write the kernel next to it. It gets a Frame: Of its inputs, Output for
-//     its results, Scratch for memory in between. It writes every element of
-//     every output, allocates nothing when the Frame's tensors are large
-//     enough, and calls Frame.Poll now and then in long loops.
+//  2. Write the kernel next to it. It gets a Frame: Input for what it reads,
+//     Output for its results, Scratch for memory in between. It writes every
+//     element of every output, allocates nothing when the Frame's tensors are
+//     large enough, and calls poll in long loops.
 //  3. Add a row to the table of the family, at the head of its file: domain,
 //     name, the first version with this meaning, how many inputs and outputs. A
 //     new family is also named in registry.go.

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 
 	"onnxgate/internal/onnx"
@@ -66,6 +67,19 @@ func parseTreeRegressor(n *Node) Kernel {
 // parseTreeEnsemble reads TreeEnsemble (ai.onnx.ml 5). Halves are computed with
 // as float32, and the results rounded.
 func parseTreeEnsemble(n *Node) Kernel {
+	a := treeAttributesV5(n)
+	if n.err != nil {
+		return nil
+	}
+	e, err := tree.CompileV5(a)
+	if err != nil {
+		n.Failf("%v", err)
+		return nil
+	}
+	return treeRegressor(n, e, n.In[0].Type.Elem)
+}
+
+func treeAttributesV5(n *Node) tree.AttributesV5 {
 	n.Ignore("nodes_hitrates")
 	for _, name := range []string{
 		"tree_roots", "nodes_featureids", "nodes_modes", "nodes_splits", "nodes_truenodeids",
@@ -73,13 +87,12 @@ func parseTreeEnsemble(n *Node) Kernel {
 	} {
 		n.Need(name)
 	}
-	d := n.Elem(0, floatElem...)
 	aggregate, transform := n.Int("aggregate_function", 1), n.Int("post_transform", 0)
 	if aggregate < 0 || aggregate > 255 || transform < 0 || transform > 255 {
 		n.Failf("aggregate_function %d or post_transform %d is not known", aggregate, transform)
 	}
-	a := tree.AttributesV5{
-		Targets: int(n.Int("n_targets", 1)), Double: d == tensor.Float64, Columns: treeColumns(n), Budget: n.Trees,
+	return tree.AttributesV5{
+		Targets: int(n.Int("n_targets", 1)), Double: n.Elem(0, floatElem...) == tensor.Float64, Columns: treeColumns(n), Budget: n.Trees,
 		Aggregate: tree.Aggregate(aggregate), Transform: tree.Transform(transform), //nolint:gosec // within a byte by the check above
 		Roots: n.Ints("tree_roots"), FeatureIDs: n.Ints("nodes_featureids"),
 		Modes: modesOf(n, n.Tensor("nodes_modes")), Splits: n.tensorFloats("nodes_splits"),
@@ -89,15 +102,34 @@ func parseTreeEnsemble(n *Node) Kernel {
 		LeafTargets: n.Ints("leaf_targetids"), LeafWeights: n.tensorFloats("leaf_weights"),
 		Members: n.tensorFloats("membership_values"),
 	}
-	if n.err != nil {
-		return nil
+}
+
+// ReadTrees returns the trees of a node for people to look at, nil when the node
+// is no tree ensemble. targets names what its leaves vote for, by number; it is
+// nil where they have no names.
+func ReadTrees(node *onnx.Node, version int64) (forest *tree.Forest, targets *tensor.Tensor, err error) {
+	if node.Domain != ML {
+		return nil, nil, nil
 	}
-	e, err := tree.CompileV5(a)
-	if err != nil {
-		n.Failf("%v", err)
-		return nil
+	n := NewNode(node, version, []Value{{Type: onnx.UnrankedTensor(tensor.Float32)}})
+	switch node.Op {
+	case "TreeEnsembleClassifier":
+		if targets = classLabels(n, "classlabels_int64s"); n.err != nil {
+			return nil, nil, n.err
+		}
+		a := treeAttributes(n, "class")
+		a.Classifier, a.Targets = true, targets.Len()
+		forest, err = tree.Read(a)
+	case "TreeEnsembleRegressor":
+		a := treeAttributes(n, "target")
+		a.Targets = int(n.Int("n_targets", 1))
+		forest, err = tree.Read(a)
+	case "TreeEnsemble":
+		forest, err = tree.ReadV5(treeAttributesV5(n))
+	default:
+		return nil, nil, nil
 	}
-	return treeRegressor(n, e, d)
+	return forest, targets, cmp.Or(n.err, err)
 }
 
 // treeRegressor is the kernel of an ensemble without labels, whose result is

@@ -29,7 +29,7 @@ func inspect(data []byte, limits onnx.Limits) (*contract, error) {
 		return nil, err
 	}
 	c := &contract{}
-	if c.warnings, err = onnx.Check(m); err != nil {
+	if c.warnings, err = onnx.Check(m, limits); err != nil {
 		return nil, err
 	}
 	constant := map[string]bool{}

@@ -207,15 +207,14 @@ func clamp(k, lo, width uint64) uint64 {
 }
 
 // halve returns the first position in bounds[lo:hi] whose bound is not below
-// k, or hi.
+// k, or hi. What it finds on its way decides no branch: there is none to
+// mispredict.
 func halve(bounds []uint64, lo, hi int, k uint64) int {
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if bounds[mid] < k {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
+	for n := hi - lo; n > 0; {
+		half := (n + 1) >> 1
+		_, below := bits.Sub64(bounds[lo+half-1], k, 0)
+		lo += half & -int(place(below))
+		n -= half
 	}
 	return lo
 }

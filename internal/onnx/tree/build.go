@@ -210,7 +210,9 @@ func (b *builder) checkRoots() error {
 	return nil
 }
 
-// linkVotes gives each leaf its votes, in the order of the arrays.
+// linkVotes gives each leaf its votes, in the order of the arrays. Where there
+// is one target a leaf has one vote, the first: exporters make a regressor of a
+// classifier's arrays, with a vote of the leaf's number for each class.
 func (b *builder) linkVotes() error {
 	a, f := b.a, b.f
 	leaf := make([]int32, len(a.VoteTargets))
@@ -224,7 +226,9 @@ func (b *builder) linkVotes() error {
 			return refuse("tree %d, node %d: a weight is for class or target %d, and there are %d", tree, id, target, a.Targets)
 		}
 		leaf[i] = n
-		if f.nodes[n].mode == Leaf {
+		if f.nodes[n].mode == Leaf && a.Targets == 1 && f.nodes[n].last > 0 {
+			leaf[i] = -1
+		} else if f.nodes[n].mode == Leaf {
 			f.nodes[n].last++
 		} else if b.weight(i) == 0 {
 			leaf[i] = -1 // some exporters list branches with no weight

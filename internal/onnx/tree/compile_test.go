@@ -32,3 +32,23 @@ func TestStumpSplitsAtItsThreshold(t *testing.T) {
 		t.Errorf("labels %v, scores %v", labels, scores)
 	}
 }
+
+// skl2onnx makes a regressor of a classifier's arrays to name the leaf of a
+// row; ONNX Runtime reads the first of its votes.
+func TestALeafHasOneVoteForOneTarget(t *testing.T) {
+	a := stump()
+	a.Classifier, a.Targets = false, 1
+	a.VoteTreeIDs, a.VoteNodeIDs = []int64{0, 0, 0, 0}, []int64{1, 2, 1, 2}
+	a.VoteTargets, a.VoteWeights = []int64{0, 0, 0, 0}, []float32{5, 7, 50, 70}
+	e, err := tree.Compile(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scores := make([]float32, 2)
+	if err := e.Run(t.Context(), []float32{0.5, 0.6}, 2, scores, nil); err != nil {
+		t.Fatal(err)
+	}
+	if scores[0] != 5 || scores[1] != 7 {
+		t.Errorf("scores %v", scores)
+	}
+}

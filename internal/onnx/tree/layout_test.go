@@ -67,7 +67,11 @@ func sums[T float](p *plain, row []float64) []float64 {
 		if i > 0 && a.TreeIDs[i] == a.TreeIDs[i-1] {
 			continue
 		}
-		for _, v := range p.votes[p.leaf(i, row)] {
+		votes := p.votes[p.leaf(i, row)]
+		if a.Targets == 1 {
+			votes = votes[:min(len(votes), 1)]
+		}
+		for _, v := range votes {
 			t, w := a.VoteTargets[v], T(a.VoteWeightsDouble[v])
 			switch {
 			case a.Aggregate == Sum || a.Aggregate == Average:

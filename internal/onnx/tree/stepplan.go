@@ -126,7 +126,7 @@ func (w *stepWriter[T]) grow(n int) uint32 {
 	at := place(len(w.s.nodes))
 	for range n {
 		w.s.nodes = append(w.s.nodes, 0)
-		w.s.leaf = append(w.s.leaf, 0)
+		w.s.leaf = append(w.s.leaf, noLeaf)
 	}
 	return at
 }

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 	"sync"
@@ -18,8 +19,8 @@ type steps[T float] struct {
 	slots  []slot
 	shift  uint // the lower half of nodes[i]>>shift is the slot that node i asks for
 	nodes  []step
-	leaf   []uint32 // of each node that is a leaf: its number
-	votes  []T      // of each node that is a leaf: its vote, when there is one target
+	leaf   []uint32 // of each node: its number when it is a leaf, else noLeaf
+	votes  []T      // of each node: its vote when it is a leaf, else NaN; when there is one target
 	trees  []stepTree
 	parts  []int // ends of runs of trees that fit into a cache together
 	tally  *tally[T]
@@ -44,6 +45,9 @@ type step = uint64
 
 const gap = 3 // log2 of lanes
 
+// noLeaf is the number of what is no leaf.
+const noLeaf = math.MaxUint32
+
 // slot is one feature's cells as steps see them: NaN's last, or first.
 type slot struct {
 	axis     axis
@@ -63,12 +67,15 @@ func (s *slot) cell(x float64) int {
 }
 
 const (
-	lanes      = 8  // rows that walk side by side
-	chunkRows  = 8  // groups of them that walk one tree after the other
-	stepTrees  = 32 // trees that one row walks side by side
-	partNodes  = 1 << 15
-	blockWords = 1 << 17 // of one call
-	maxBlocks  = maxBlock / lanes
+	lanes     = 8  // rows that walk side by side
+	chunkRows = 8  // groups of them that walk one tree after the other
+	stepTrees = 32 // trees that one row walks side by side
+	// moreSteps is how far beyond the depth of a balanced tree all walks go
+	// together: one that goes on alone takes as long as several of them.
+	moreSteps  = 8
+	partNodes  = 1 << 15          // of a part: 256 KiB
+	blockWords = 1 << 17          // of one call
+	maxBlocks  = maxBlock / lanes // groups of rows of one call
 )
 
 // stepScratch is the working memory of one call.
@@ -93,7 +100,7 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	for i, root := range f.roots {
 		from := len(s.nodes)
 		tree := stepTree{root: w.tree(root), depth: f.height[i] * w.most}
-		tree.usual = min(tree.depth, index(bits.Len(uint(len(s.nodes)-from)))+4)
+		tree.usual = min(tree.depth, index(bits.Len(uint(len(s.nodes)-from)))+moreSteps)
 		s.trees = append(s.trees, tree)
 		if begin := s.part(len(s.parts) - 1); len(s.nodes)-int(s.trees[begin].root) > partNodes && begin < i {
 			s.parts = append(s.parts, i)
@@ -120,9 +127,10 @@ func (s *steps[T]) singleVotes() []T {
 		return nil
 	}
 	votes := make([]T, len(s.nodes))
-	for at, n := range s.nodes {
-		if uint32(n>>32) == place(at) {
-			votes[at] = s.tally.dense[s.leaf[at]]
+	for at, l := range s.leaf {
+		votes[at] = T(math.NaN())
+		if l != noLeaf {
+			votes[at] = s.tally.dense[l]
 		}
 	}
 	return votes
@@ -250,27 +258,32 @@ func (s *steps[T]) chunk(trees []stepTree, words []uint32, size int, leaves []ui
 	for i := range trees {
 		t := &trees[i]
 		walkApart(s.nodes, words, s.shift-gap, t.root, int(t.usual), size, leaves)
-		if t.depth > t.usual {
-			for r, a := range leaves {
-				leaves[r] = s.finish(a, words[r/lanes*size:], lanes, r%lanes)
-			}
-		}
 		if s.votes != nil {
-			addVotes(s.votes, leaves, sums)
+			s.addVotes(leaves, words, size, sums)
 			continue
 		}
 		for r, a := range leaves {
-			leaves[r] = s.leaf[a]
+			l := s.leaf[a]
+			if l == noLeaf {
+				l = s.leaf[s.finish(a, words[r/lanes*size:], lanes, r%lanes)]
+			}
+			leaves[r] = l
 		}
 		s.tally.add(leaves, sums)
 	}
 }
 
-// addVotes adds to each row's sum the vote at its place.
-func addVotes[T float](votes []T, at []uint32, sums []T) {
+// addVotes adds to each row's sum the vote of the leaf that its walk comes to;
+// it is at a place on the way.
+func (s *steps[T]) addVotes(at, words []uint32, size int, sums []T) {
+	votes := s.votes
 	sums = sums[:len(at)]
 	for r, a := range at {
-		sums[r] += votes[a]
+		v := votes[a]
+		if v != v {
+			v = votes[s.finish(a, words[r/lanes*size:], lanes, r%lanes)]
+		}
+		sums[r] += v
 	}
 }
 

@@ -13,7 +13,13 @@ var shiftsAnywhere = cpu.X86.HasBMI2
 
 // walkApart is walkApartGo for whole groups of rows.
 func walkApart(nodes []step, words []uint32, shift uint, root uint32, depth, size int, at []uint32) {
-	if !shiftsAnywhere || depth <= 0 || len(at) < lanes || len(at)%lanes != 0 {
+	if depth == 0 { // a tree that is one leaf
+		for r := range at {
+			at[r] = root
+		}
+		return
+	}
+	if !shiftsAnywhere || len(at) < lanes || len(at)%lanes != 0 {
 		walkApartGo(nodes, words, shift, root, depth, size, at)
 		return
 	}

@@ -1,0 +1,14 @@
+"""The part of the zoo that is committed, so that `go test ./...` alone has some
+of each kind."""
+
+NAMES = """
+multi_output_of_marks tree_of_three decision_tree_booleans decision_tree_decision_leaf random_forest_classifier random_forest_opset_9
+gradient_boosting_classifier_two hist_gradient_boosting_missing stacking_classifier logistic_strings logistic_ml_5 logistic_of_integers
+xgboost_classifier_missing xgboost_random_forest_regressor lightgbm_classifier_categories lightgbm_classifier_two_missing
+lightgbm_regressor_dart lightgbm_ranker piped_lightgbm catboost_classifier catboost_regressor_missing
+ada_boost_regressor bagging_classifier calibrated_isotonic_classifier decision_tree_zipmap_columns isolation_forest_scores
+gaussian_naive_bayes_classifier nearest_neighbours_classifier neighbours_cdist mlp_opset_9 svc_classifier one_class_svm
+voting_soft_classifier xgboost_regressor_count_poisson k_means_double power_yeo_johnson polynomial quantile knn_imputer
+one_hot_strings label_binarizer_strings table_imputed table_of_every_type table_target_encoded text_tfidf_logistic
+text_counts_character_pairs feature_hasher dict_vectorizer
+""".split()
