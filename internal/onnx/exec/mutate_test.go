@@ -57,8 +57,8 @@ func TestMutatedModelsDoNoHarm(t *testing.T) {
 			t.Errorf("mutant %d (%d bytes): %s", i, len(data), report)
 		}
 	}
-	t.Logf("%d models, %d mutants: %d loaded, %d gave a result, %d met the deadline; the slowest load took %v, the largest %d MiB",
-		len(seeds), count, sum.loaded, sum.ran, sum.late, sum.slowest, sum.largest>>20)
+	t.Logf("%d models, %d mutants: %d loaded, %d gave a result, %d met the deadline; the slowest load (%d) took %v, the largest %d MiB",
+		len(seeds), count, sum.loaded, sum.ran, sum.late, sum.slow, sum.slowest, sum.largest>>20)
 	if sum.ran < count/20 {
 		t.Errorf("only %d of %d mutants ran: they are broken too much to say anything", sum.ran, count)
 	}
@@ -110,8 +110,9 @@ func mutationSeeds(t *testing.T) [][]byte {
 
 type tallyOfMutants struct {
 	loaded, ran, late, failed uint64
-	slowest                   time.Duration
-	largest                   uint64
+	slowest                   time.Duration // load
+	slow                      uint64        // its mutant
+	largest                   uint64        // bytes of a load
 }
 
 // try loads and runs one mutant and returns what is wrong.
@@ -122,7 +123,9 @@ func (s *tallyOfMutants) try(t *testing.T, i uint64, data []byte) string {
 	start, before := time.Now(), allocated()
 	p, err := exec.Load(data, onnx.Limits{})
 	took, bytes := time.Since(start), allocated()-before
-	s.slowest, s.largest = max(s.slowest, took), max(s.largest, bytes)
+	if s.largest = max(s.largest, bytes); took > s.slowest {
+		s.slowest, s.slow = took, i
+	}
 	switch {
 	case err != nil && (fault.KindOf(err) != fault.Content || fault.As(err).Msg == ""):
 		return fmt.Sprintf("load: %v: %v", err, fault.As(err).Err)
