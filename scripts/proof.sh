@@ -40,6 +40,8 @@ prove "what docs/exporting.md says of exports" '"as the zoo measured"' \
 	.cache/zoo-venv/bin/python scripts/zoo/report.py "${ZOO_DIR:-.cache/zoo}" docs/exporting.md --check
 prove "every test" '$(tests_in $out) tests' go test -count=1 -json ./...
 prove "every test under the race detector" '$(tests_in $out) tests in $races rounds' go test -race -skip Allocat -count="$races" -json ./...
+prove "mutated models load and run without harm" '"1,000,000 models"' \
+	env MUTANTS=1000000 go test -count=1 -timeout 1h -run TestMutatedModelsDoNoHarm ./internal/onnx/exec
 while read -r package target; do
 	prove "fuzzing $target (${package#onnxgate/})" '$(execs_in $out) inputs in $fuzztime' \
 		fuzz_one "$package" "$target" "$fuzztime"

@@ -212,9 +212,16 @@ func TypeOf(t *tensor.Tensor) Type {
 	return TensorOf(t.DType(), dims...)
 }
 
+// maxPorts bounds the inputs and the outputs of one node: a name of one is a few
+// bytes of the file, what is known of it a hundred.
+const maxPorts = 1 << 17
+
 func (c *checker) checkNode(g *Graph, i int, n *Node, s *scope) error {
 	if n.Op == "" {
 		return fmt.Errorf("%s names no operator", n.Label(i))
+	}
+	if len(n.Inputs) > maxPorts || len(n.Outputs) > maxPorts {
+		return fmt.Errorf("%s: it has %d inputs and %d outputs; at most %d of each are allowed", n.Label(i), len(n.Inputs), len(n.Outputs), maxPorts)
 	}
 	for _, name := range n.Inputs {
 		if name != "" && !s.has(name) {

@@ -95,6 +95,7 @@ type callWalk struct {
 	byID  map[FunctionID]int
 	state []walkState
 	order []int // functions behind all that they call
+	bound int   // the size of the largest attribute that a call can hand on
 }
 
 type callFrame struct {
@@ -177,13 +178,17 @@ const (
 // checkExpansion computes the size of the model with its calls replaced,
 // without replacing them: each function is looked at once.
 func (c *checker) checkExpansion(m *Model, w *callWalk) error {
-	functions := make([]size, len(m.Functions))
-	plain := size{}
-	for _, i := range w.order {
-		functions[i] = w.size(m.Functions[i].Nodes, functions)
-		plain.add(w.size(m.Functions[i].Nodes, nil))
+	plain := w.size(m.Graph.Nodes, nil)
+	for _, f := range m.Functions {
+		plain.add(w.size(f.Nodes, nil))
+		for k := range f.Defaults {
+			w.bound = max(w.bound, f.Defaults[k].bytes())
+		}
 	}
-	plain.add(w.size(m.Graph.Nodes, nil))
+	functions := make([]size, len(m.Functions))
+	for _, i := range w.order { // when w.bound is known
+		functions[i] = w.size(m.Functions[i].Nodes, functions)
+	}
 	total := w.size(m.Graph.Nodes, functions)
 	switch {
 	case total.nodes > c.limits.Nodes:
@@ -196,17 +201,25 @@ func (c *checker) checkExpansion(m *Model, w *callWalk) error {
 	return nil
 }
 
-// size adds up nodes. Calls of functions count as one node when functions is
-// nil.
+// size adds up nodes. Without functions it is what the file holds: a call of one
+// is one node, and a reference nothing.
 func (w *callWalk) size(nodes []*Node, functions []size) size {
 	var sum size
 	for _, n := range nodes {
 		sum.add(size{1, nodeBytes + entryBytes*(len(n.Inputs)+len(n.Outputs)+len(n.Attributes)), 0})
-		if i, ok := w.byID[n.Callee()]; ok && functions != nil {
+		i, called := w.byID[n.Callee()]
+		if called && functions != nil {
 			sum.add(functions[i])
 		}
 		for k := range n.Attributes {
-			for _, g := range n.Attributes[k].Subgraphs() {
+			a := &n.Attributes[k]
+			sum.add(size{0, a.bytes(), 0})
+			if called {
+				w.bound = max(w.bound, a.bytes())
+			} else if a.Ref != "" && functions != nil {
+				sum.add(size{0, w.bound, 0})
+			}
+			for _, g := range a.Subgraphs() {
 				sum.add(size{0, entryBytes * (len(g.Inputs) + len(g.Outputs) + len(g.Initializers)), 0})
 				sum.add(w.size(g.Nodes, functions))
 			}
@@ -214,6 +227,20 @@ func (w *callWalk) size(nodes []*Node, functions []size) size {
 	}
 	sum.depth++
 	return sum
+}
+
+// bytes is about what the values of a take: an operator reads them all wherever
+// it is applied.
+func (a *Attribute) bytes() int {
+	const number, text = 8, 32
+	n := number*(len(a.Ints)+len(a.Floats)) + text*len(a.Strings) + len(a.String)
+	for _, t := range a.Tensors {
+		n += number * t.Len()
+	}
+	if a.Tensor != nil {
+		n += number * a.Tensor.Len()
+	}
+	return n
 }
 
 // Bind returns the attributes of a node in a call of a function: references are

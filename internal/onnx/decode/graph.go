@@ -55,6 +55,10 @@ func (d *decoder) initializer(b []byte, dst *[]onnx.Initializer) error {
 	return err
 }
 
+// maxAttributes bounds the attributes of one node. Operators have twenty or
+// so.
+const maxAttributes = 1 << 10
+
 func (d *decoder) node(b []byte, depth int, dst *[]*onnx.Node) error {
 	if d.nodes++; d.nodes > d.limits.Nodes {
 		return fmt.Errorf("the model has more than %d nodes", d.limits.Nodes)
@@ -74,6 +78,9 @@ func (d *decoder) node(b []byte, depth int, dst *[]*onnx.Node) error {
 		case 4:
 			return d.text(f, &n.Op)
 		case 5:
+			if len(n.Attributes) == maxAttributes {
+				return fmt.Errorf("a node has more than %d attributes", maxAttributes)
+			}
 			return element(f, "attribute", len(n.Attributes), func(b []byte) error {
 				a, err := d.attribute(b, depth)
 				n.Attributes = append(n.Attributes, a)

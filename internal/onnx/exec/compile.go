@@ -2,8 +2,10 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
@@ -12,10 +14,15 @@ import (
 	"onnxgate/internal/tensor"
 )
 
-// packedMemory is how many bytes a model's constant matrices take beside their
-// initializers, so that they are in the order in which they are read. Those
-// that find no more are put in order in each run.
-const packedMemory = 32 << 20
+// constantMemory is how many bytes a model's constants take beside what the file
+// holds of them: results of nodes that are the same for every run, and matrices
+// in the order in which they are read. foldTime is how long the making of the
+// former takes, together. What finds no more of either is made in each run,
+// under the bounds of a run, so that no file makes a load large or long.
+const (
+	constantMemory = 32 << 20
+	foldTime       = 250 * time.Millisecond
+)
 
 // Compile checks a model and returns its program. Its errors are
 // fault.Content.
@@ -26,11 +33,14 @@ func Compile(m *onnx.Model, limits onnx.Limits) (*Program, error) {
 	}
 	s := &shared{
 		limits: limits.WithDefaults(), index: ops.NewIndex(), functions: functionsOf(m), warnings: warnings,
-		packing: ops.Budget{Left: packedMemory},
+		constants: ops.Budget{Left: min(constantMemory, limits.WithDefaults().RunMemory)},
 	}
 	if err := resolve(m, s.functions, s.index); err != nil {
 		return nil, err
 	}
+	var done context.CancelFunc
+	s.folding, done = context.WithTimeout(context.Background(), foldTime)
+	defer done()
 	c := newCompiler(s, m.Graph, versions(m.Opsets))
 	p := &Program{memory: s.limits.RunMemory, maxRank: s.limits.Depth}
 	if err := c.main(p); err != nil {
@@ -47,9 +57,9 @@ type shared struct {
 	index     ops.Index
 	functions map[onnx.FunctionID]*onnx.Function
 	warnings  []string
-	folded    int // bytes of folded constants
+	constants ops.Budget      // what constantMemory leaves
+	folding   context.Context //nolint:containedctx // ends with the one call of Compile that shared lives for
 	trees     tree.Budget
-	packing   ops.Budget
 	patterns  ops.Patterns
 }
 
@@ -274,7 +284,7 @@ func (c *compiler) node(n *onnx.Node) error {
 	}
 	folds := s.kernel != nil && !parsed.IsAlias() && len(s.bodies) == 0 && c.constant(s.in)
 	if folds {
-		if err := c.fold(&s, parsed); err != nil {
+		if folds, err = c.fold(&s, parsed); err != nil {
 			return err
 		}
 	}
@@ -307,7 +317,7 @@ func (c *compiler) parse(n *onnx.Node, s *step, in []ops.Value) (*ops.Node, erro
 	}
 	version := c.scope.opsets[n.Domain]
 	parsed := ops.NewNode(&bound, version, in)
-	parsed.Trees, parsed.Packing, parsed.Patterns = &c.trees, &c.packing, &c.patterns
+	parsed.Trees, parsed.Packing, parsed.Patterns = &c.trees, &c.constants, &c.patterns
 	parsed.Compile = func(g *onnx.Graph, in []ops.Value) (*ops.Body, error) {
 		made, compiled, err := c.subgraph(g, in)
 		if err == nil {
@@ -372,8 +382,10 @@ func (c *compiler) list(v int) int {
 	return out
 }
 
-// fold computes a node whose inputs are all constant.
-func (c *compiler) fold(s *step, n *ops.Node) error {
+// fold computes a node whose inputs are all constant, and reports whether it
+// did: a node that takes more than there is for constants is left to the run. It
+// fails when every run would.
+func (c *compiler) fold(s *step, n *ops.Node) (bool, error) {
 	in := make([]*tensor.Tensor, len(s.in))
 	for i := range n.In {
 		in[i] = n.In[i].Const
@@ -382,17 +394,25 @@ func (c *compiler) fold(s *step, n *ops.Node) error {
 	for i := range out {
 		out[i] = &tensor.Tensor{}
 	}
-	budget := ops.Budget{Left: c.limits.RunMemory - c.folded}
+	budget := ops.Budget{Left: c.constants.Left}
 	f := ops.NewFrame(in, out, s.scratch, &budget)
-	if err := s.kernel(context.Background(), &f); err != nil {
-		return err
+	err := c.folding.Err()
+	if err == nil {
+		err = s.kernel(c.folding, &f)
+		c.constants.Left = budget.Left // also when it failed: memory that was taken is not back yet
 	}
-	c.folded = c.limits.RunMemory - budget.Left
+	switch {
+	case err == nil:
+	case errors.Is(err, context.DeadlineExceeded), 0 < budget.Refused && budget.Refused <= c.limits.RunMemory:
+		return false, nil
+	default:
+		return false, err
+	}
 	for i := range out {
 		n.Out[i].Const = out[i]
 		if n.Out[i].Type.Of == onnx.TensorType {
 			n.Out[i].Type = onnx.TypeOf(out[i])
 		}
 	}
-	return nil
+	return true, nil
 }

@@ -246,6 +246,22 @@ func hostile() []hostileCase {
 			m.Graph.Initializers = []onnx.Initializer{Tensor64("a", tensor.Shape{1}, 0)}
 			m.Graph.Nodes[0] = Node("Div", Names("a", "a"), Names("y"))
 		}), "divided by zero"},
+		{"a constant without the element that is asked for", spoiled(func(m *onnx.Model) {
+			m.Graph.Initializers = []onnx.Initializer{{Name: "r", Tensor: blankTensor(tensor.Float32, nil)}, {Name: "t", Tensor: blankTensor(tensor.Float32, tensor.Shape{1})}}
+			m.Graph.Nodes[0] = Node("Dropout", Names("x", "r", "t"), Names("y"))
+		}), "input 2 has elements of type float32"},
+		{"axes by the thousand", spoiled(func(m *onnx.Model) {
+			m.Graph.Initializers = []onnx.Initializer{Tensor64("a", tensor.Shape{5000}, make([]int64, 5000)...)}
+			m.Graph.Nodes[0] = Node("ReduceSum", Names("x", "a"), Names("y"))
+		}), "out of range for 2 axes"},
+		{"attributes by the thousand", func() []byte {
+			n := Node("Identity", Names("x"), Names("y"))
+			for i := range 1025 {
+				n.Attributes = append(n.Attributes, Int(fmt.Sprint("a", i), 1))
+			}
+			return nodes(n)
+		}(), "more than 1024 attributes"},
+		{"inputs by the hundred thousand", nodes(Node("Concat", slices.Repeat(Names("x"), 150_000), Names("y"), Int("axis", 0))), "at most 131072 of each"},
 		{"a name of a megabyte", nodes(Node("Identity", Names(strings.Repeat("x", 1<<20)), Names("y"))), "…"},
 	})
 }

@@ -73,6 +73,45 @@ func wide() []byte {
 	return modelOf(outer, inner)
 }
 
+// encoders is a function that applies a LabelEncoder of many keys, called by
+// another one many times. The keys stand in the function or, when handed is set,
+// are handed from call to call.
+func encoders(handed bool) []byte {
+	const calls, keys = 5000, 20_000
+	list := make([]int64, keys)
+	for i := range list {
+		list[i] = int64(i)
+	}
+	attribute := func(name string) onnx.Attribute {
+		if handed {
+			return onnx.Attribute{Name: name, Type: onnx.IntsAttribute, Ref: "k"}
+		}
+		return Ints(name, list...)
+	}
+	encoder := ML("LabelEncoder", Names("i"), Names("j"), attribute("keys_int64s"), attribute("values_int64s"))
+	inner := function("inner", anonymous("Cast", Names("a"), Names("i"), Int("to", 7)), encoder, anonymous("Cast", Names("j"), Names("b"), Int("to", 1)))
+	inner.Opsets = append(inner.Opsets, onnx.Opset{Domain: "ai.onnx.ml", Version: 3})
+	outer := function("outer")
+	at := "a"
+	for k := range calls {
+		next := fmt.Sprint("v", k)
+		call := own("inner", Names(at), Names(next))
+		if handed {
+			call.Attributes = []onnx.Attribute{attribute("k")}
+		}
+		outer.Nodes = append(outer.Nodes, call)
+		at = next
+	}
+	outer.Nodes = append(outer.Nodes, anonymous("Identity", Names(at), Names("b")))
+	m := Model(own("outer", Names("x"), Names("y")))
+	m.Functions = []*onnx.Function{outer, inner}
+	if handed {
+		inner.Attributes, outer.Attributes = Names("k"), Names("k")
+		m.Graph.Nodes[0].Attributes = []onnx.Attribute{Ints("k", list...)}
+	}
+	return Encode(m)
+}
+
 func hostileFunctions() []hostileCase {
 	spoil := func(f *onnx.Function, change func(*onnx.Function)) []byte {
 		change(f)
@@ -90,6 +129,8 @@ func hostileFunctions() []hostileCase {
 		{"functions whose sizes overflow", modelOf(tower(31, 1000)...), "with its functions it has more than 1000000 nodes"},
 		{"functions that call each other 30,000 deep", modelOf(tower(30_000, 1)...), "with its functions it nests more than 32 deep"},
 		{"a long node called 1,000 times", wide(), "with its functions it is more than 4 times its size"},
+		{"a long attribute of a node called 5,000 times", encoders(false), "with its functions it is more than 4 times its size"},
+		{"a long attribute handed on 5,000 times", encoders(true), "with its functions it is more than 4 times its size"},
 		{"a function of an input that is not there", spoil(sum(), func(f *onnx.Function) { f.Nodes[0].Inputs[1] = "x" }), `function "F": node 0 (Add): input "x" is not made by any`},
 		{"a function of an output that is not there", spoil(sum(), func(f *onnx.Function) { f.Outputs[0] = "c" }), `function "F": output "c" is made by no node`},
 		{"a function that makes its input", spoil(sum(), func(f *onnx.Function) { f.Nodes[0].Outputs[0] = "a" }), "already taken"},

@@ -33,7 +33,7 @@ func parseDropoutInputs(n *Node) Kernel {
 	}
 	if n.Has(2) {
 		n.Elem(2, tensor.Bool)
-		if c := n.In[2].Const; c == nil || c.Len() != 1 || tensor.Of[bool](c)[0] {
+		if c := n.In[2].Const; n.err == nil && (c == nil || c.Len() != 1 || tensor.Of[bool](c)[0]) {
 			n.Failf("input 2 (training_mode) must be the constant false; export the model for inference")
 		}
 	}

@@ -197,7 +197,7 @@ func parseArrayFeatureExtractor(n *Node) Kernel {
 	n.Out[0].Decision = n.In[0].Decision // columns of what they were
 	if in.Ranked && len(in.Dims) > 0 && known {
 		if last := in.Dims[len(in.Dims)-1].Size; last >= 0 {
-			for _, c := range columns {
+			for _, c := range columns[:min(len(columns), checkedEarly)] {
 				if c < 0 || c >= int64(last) {
 					n.Failf("it takes column %d of %d", c, last)
 				}
@@ -207,6 +207,18 @@ func parseArrayFeatureExtractor(n *Node) Kernel {
 	return extract(movers[d])
 }
 
+func checkColumns(ctx context.Context, columns []int64, width int) error {
+	for k, c := range columns {
+		if err := poll(ctx, k); err != nil {
+			return err
+		}
+		if c < 0 || c >= int64(width) {
+			return fault.Newf(fault.Content, "column %d is out of range for %d columns", c, width)
+		}
+	}
+	return nil
+}
+
 func extract(m mover) Kernel {
 	return func(ctx context.Context, f *Frame) error {
 		shape, columns := f.In(0).Shape(), Input[int64](f, 1)
@@ -214,10 +226,8 @@ func extract(m mover) Kernel {
 			return shapeFault("ArrayFeatureExtractor needs columns", shape)
 		}
 		width := shape[len(shape)-1]
-		for _, c := range columns {
-			if c < 0 || c >= int64(width) {
-				return fault.Newf(fault.Content, "column %d is out of range for %d columns", c, width)
-			}
+		if err := checkColumns(ctx, columns, width); err != nil {
+			return err
 		}
 		if len(shape) == 1 {
 			f.dims = append(f.dims[:0], 1, len(columns))
@@ -232,6 +242,9 @@ func extract(m mover) Kernel {
 				return err
 			}
 			for k, c := range columns {
+				if err := poll(ctx, k); err != nil {
+					return err
+				}
 				m.copy(f.out[0], row*len(columns)+k, f.In(0), row*width+int(c), 1)
 			}
 		}

@@ -85,10 +85,12 @@ func (f *Frame) charge(d tensor.DType, shape tensor.Shape) error {
 		}
 	}
 	n, err := shape.Elements()
-	if err != nil || n > f.budget.Left/elementBytes[d] {
+	if err != nil {
+		n = tensor.MaxElements
+	}
+	if !f.budget.take(n*elementBytes[d]) || err != nil {
 		return tooLarge(shape)
 	}
-	f.budget.Left -= n * elementBytes[d]
 	return nil
 }
 

@@ -40,7 +40,7 @@ func parseGather(n *Node) Kernel {
 		moved(n, nil, false)
 	}
 	if k >= 0 && x.known && t.Dims[k].Size >= 0 {
-		for _, i := range x.fixed {
+		for _, i := range x.fixed[:min(len(x.fixed), checkedEarly)] {
 			if axisIn(i, t.Dims[k].Size) < 0 {
 				n.Failf("%v", indexFault(i, t.Dims[k].Size))
 				return nil
@@ -69,8 +69,12 @@ func parseGather(n *Node) Kernel {
 	}
 }
 
-// pickedExtents returns what is known of the extents that the indices name.
+// pickedExtents returns what is known of the extents that the indices name, nil
+// when there are more than a shape has.
 func pickedExtents(e []Extent, indices []int64) []Extent {
+	if len(indices) > maxRank {
+		return nil
+	}
 	out := make([]Extent, 0, len(indices))
 	for _, i := range indices {
 		k := axisIn(i, len(e))

@@ -216,3 +216,7 @@ func rankFault(rank int) error {
 	}
 	return fault.Newf(fault.Content, "the result has %d axes; at most %d are allowed", rank, maxRank)
 }
+
+// checkedEarly is how many constant indices of a node are checked when the model
+// is loaded: many nodes may share one list. A run checks them all.
+const checkedEarly = 1 << 10

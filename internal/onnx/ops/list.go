@@ -10,6 +10,8 @@ import (
 type Budget struct {
 	// Left is how many bytes the results may still take.
 	Left int
+	// Refused is the most that was asked for at once and not there, in bytes.
+	Refused int
 
 	held  int // of what is taken, that which outlives the pass of a loop
 	items []*tensor.Tensor
@@ -18,7 +20,17 @@ type Budget struct {
 
 // Start readies the budget for a run, which may take the tensors of the one
 // before.
-func (b *Budget) Start(bytes int) { b.Left, b.held, b.used = bytes, 0, 0 }
+func (b *Budget) Start(bytes int) { b.Left, b.Refused, b.held, b.used = bytes, 0, 0, 0 }
+
+// take takes bytes, and reports whether they are there.
+func (b *Budget) take(bytes int) bool {
+	if bytes > b.Left {
+		b.Refused = max(b.Refused, bytes)
+		return false
+	}
+	b.Left -= bytes
+	return true
+}
 
 // item returns a tensor that is not in use. Runs of the same course are given
 // the same ones, with memory of the size they need.
@@ -88,10 +100,9 @@ func (f *Frame) OutputList(i int, kind tensor.Kind, n int) ([]*tensor.Tensor, er
 }
 
 func (f *Frame) resetList(t *tensor.Tensor, kind tensor.Kind, n int) ([]*tensor.Tensor, error) {
-	if n < 0 || n > f.budget.Left/listBytes {
+	if n < 0 || n > tensor.MaxElements || !f.budget.take(n*listBytes) {
 		return nil, fault.Newf(fault.Content, "a list of %d elements needs more memory than one prediction may take; send fewer rows", n)
 	}
-	f.budget.Left -= n * listBytes
 	return tensor.ResetList(t, kind, n), nil
 }
 
@@ -111,10 +122,9 @@ func Item[T tensor.Element](f *Frame, shape ...int) (*tensor.Tensor, []T, error)
 
 // blank returns a new tensor for a list.
 func (f *Frame) blank() (*tensor.Tensor, error) {
-	if f.budget.Left < itemBytes {
+	if !f.budget.take(itemBytes) {
 		return nil, tooLarge(nil)
 	}
-	f.budget.Left -= itemBytes
 	f.budget.held += itemBytes
 	return f.budget.item(), nil
 }

@@ -104,10 +104,11 @@ type reducer struct {
 }
 
 // mask returns a bit for each axis that axes reduces, of a tensor of the given
-// rank. It reports false when one is out of range.
+// rank. It reports false when one is out of range, or there are more than any
+// tensor has.
 func (r *reducer) mask(axes []int64, rank int) (uint32, bool) {
 	switch {
-	case rank > maxRank:
+	case rank > maxRank || len(axes) > maxRank:
 		return 0, false
 	case len(axes) == 0 && r.noop:
 		return 0, true

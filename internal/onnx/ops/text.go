@@ -55,10 +55,9 @@ func (p *poller) text(ctx context.Context, text string) error {
 // themselves, 16 bytes each, are charged with the tensor that holds them. What
 // is a part of an input string costs nothing more.
 func (f *Frame) chargeText(n int) error {
-	if n > f.budget.Left {
+	if !f.budget.take(n) {
 		return fault.New(fault.Content, "the result is more text than one prediction may make; send fewer rows or shorter strings")
 	}
-	f.budget.Left -= n
 	return nil
 }
 

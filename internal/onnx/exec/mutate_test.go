@@ -1,0 +1,177 @@
+package exec_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime/metrics"
+	"strconv"
+	"testing"
+	"time"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/exec"
+	"onnxgate/internal/tensor"
+)
+
+// What a mutated model may do: load and run within mutantTime, take loadSlack
+// and loadGrowth times its file to load, run in its budget with as much again
+// for memory that grows ahead, and stop mutantGrace after its deadline.
+const (
+	mutantTime     = time.Second
+	mutantDeadline = 200 * time.Millisecond
+	mutantGrace    = 50 * time.Millisecond
+	loadSlack      = 64 << 20
+	loadGrowth     = 4
+	runMemory      = 2 * 256 << 20
+	fewMutants     = 1500
+)
+
+// Whatever is changed in a model, in its bytes or in its structure, loading and
+// running it with the limits of a service ends soon, in a result or a
+// classified error, and in bounded memory. The models are the fixtures and, where
+// they are built, ONNX's node tests.
+//
+// MUTANTS is how many are tried (1,500), SEED the number of the first: a
+// failure names the number of its mutant, which SEED=n MUTANTS=1 tries again.
+func TestMutatedModelsDoNoHarm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	seeds := mutationSeeds(t)
+	first, count := countOf(t, "SEED", 1), countOf(t, "MUTANTS", fewMutants)
+	var sum tallyOfMutants
+	for i := first; i < first+count && sum.failed < 50; i++ {
+		data := mutant(rand.New(rand.NewPCG(i, 4)), seeds)
+		report := sum.try(t, i, data)
+		// A machine that is busy with other work is slow once, not always.
+		for again := 0; report != "" && again < 3; again++ {
+			report = sum.try(t, i, data)
+		}
+		if report != "" {
+			sum.failed++
+			t.Errorf("mutant %d (%d bytes): %s", i, len(data), report)
+		}
+	}
+	t.Logf("%d models, %d mutants: %d loaded, %d gave a result, %d met the deadline; the slowest load (%d) took %v, the largest %d MiB",
+		len(seeds), count, sum.loaded, sum.ran, sum.late, sum.slow, sum.slowest, sum.largest>>20)
+	if sum.ran < count/20 {
+		t.Errorf("only %d of %d mutants ran: they are broken too much to say anything", sum.ran, count)
+	}
+}
+
+func countOf(t *testing.T, name string, fallback uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return fallback
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// mutationSeeds are the models that are mutated.
+func mutationSeeds(t *testing.T) [][]byte {
+	t.Helper()
+	var seeds [][]byte
+	for _, name := range modelNames(t) {
+		data, _ := readModel(t, name)
+		seeds = append(seeds, data)
+	}
+	for _, c := range operatorCases(t) {
+		seeds = append(seeds, c.Model)
+	}
+	folder := os.Getenv("NODETESTS")
+	if folder == "" {
+		folder = filepath.Join("..", "..", "..", ".cache", "nodetests", "cases")
+	}
+	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".onnx" {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if len(data) < 64<<10 { // the time goes with the size
+			seeds = append(seeds, data)
+		}
+		return err
+	})
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return seeds
+}
+
+type tallyOfMutants struct {
+	loaded, ran, late, failed uint64
+	slowest                   time.Duration // load
+	slow                      uint64        // its mutant
+	largest                   uint64        // bytes of a load
+}
+
+// try loads and runs one mutant and returns what is wrong.
+func (s *tallyOfMutants) try(t *testing.T, i uint64, data []byte) string {
+	t.Helper()
+	watchdog := time.AfterFunc(30*mutantTime, func() { panic(fmt.Sprintf("mutant %d does not end", i)) })
+	defer watchdog.Stop()
+	start, before := time.Now(), allocated()
+	p, err := exec.Load(data, onnx.Limits{})
+	took, bytes := time.Since(start), allocated()-before
+	if s.largest = max(s.largest, bytes); took > s.slowest {
+		s.slowest, s.slow = took, i
+	}
+	switch {
+	case err != nil && (fault.KindOf(err) != fault.Content || fault.As(err).Msg == ""):
+		return fmt.Sprintf("load: %v: %v", err, fault.As(err).Err)
+	case took > mutantTime:
+		return fmt.Sprintf("the load took %v", took)
+	case bytes > loadSlack+loadGrowth*uint64(len(data)):
+		return fmt.Sprintf("the load took %d MiB", bytes>>20)
+	case err != nil:
+		return ""
+	}
+	s.loaded++
+	return s.run(t, p, rand.New(rand.NewPCG(i, 5)))
+}
+
+func (s *tallyOfMutants) run(t *testing.T, p *exec.Program, r *rand.Rand) string {
+	t.Helper()
+	in := make([]*tensor.Tensor, len(p.Inputs()))
+	for i := range in {
+		if in[i] = randomValue(t, r, &p.Inputs()[i]); in[i] == nil {
+			return ""
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), mutantDeadline)
+	defer cancel()
+	start, before := time.Now(), allocated()
+	err := p.Run(ctx, in, results(len(p.Outputs())))
+	took, bytes := time.Since(start), allocated()-before
+	kind := fault.KindOf(err)
+	switch {
+	case err != nil && kind != fault.Content && kind != fault.Timeout:
+		return fmt.Sprintf("run: %v: %v", err, fault.As(err).Err)
+	case took > mutantDeadline+mutantGrace:
+		return fmt.Sprintf("the run took %v and ended so: %v", took, err)
+	case bytes > runMemory:
+		return fmt.Sprintf("the run took %d MiB", bytes>>20)
+	case err == nil:
+		s.ran++
+	case kind == fault.Timeout:
+		s.late++
+	}
+	return ""
+}
+
+// allocated returns the bytes that were allocated so far.
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
