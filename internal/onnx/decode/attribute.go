@@ -22,6 +22,9 @@ var valueFields = [...]number{
 // attributeValues are all value fields, sparse tensors (22, 23) among them.
 var attributeValues = fields(2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 22, 23)
 
+// lists are the fields whose entries are read all at once: floats and ints.
+var lists = fields(7, 8)
+
 // attribute decodes an AttributeProto of a node that stands depth graphs deep.
 func (d *decoder) attribute(b []byte, depth int) (onnx.Attribute, error) {
 	a := onnx.Attribute{}
@@ -44,7 +47,7 @@ func (d *decoder) attributeHead(b []byte, a *onnx.Attribute) (set, error) {
 	var present set
 	var typ int64
 	entries := 0
-	err := message(b, fields(1, 2, 3, 4, 5, 6, 13, 14, 20, 21, 22), func(f field) error {
+	err := messageRuns(b, fields(1, 2, 3, 4, 5, 6, 13, 14, 20, 21, 22), lists, func(f field) error {
 		if attributeValues.has(f.num) {
 			present |= 1 << f.num
 		}
@@ -127,7 +130,7 @@ func (d *decoder) attributeValue(b []byte, a *onnx.Attribute, present set, depth
 	if present == 0 && !scalar.has(want) {
 		return fmt.Errorf("it has no value")
 	}
-	return message(b, 0, func(f field) error {
+	return messageRuns(b, 0, lists, func(f field) error {
 		if f.num != want {
 			return nil
 		}

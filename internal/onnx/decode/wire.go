@@ -19,6 +19,9 @@ type field struct {
 	typ  protowire.Type
 	bits uint64
 	body []byte
+	// run is what follows, byte for byte, where a reader takes the entries of a
+	// list all at once: fields like this one, tags included.
+	run []byte
 }
 
 // set is a set of field numbers below 64.
@@ -38,11 +41,22 @@ func (s set) has(num number) bool { return num < 64 && s&(1<<num) != 0 }
 // is an error: protobuf would merge or replace silently, and two readers that
 // differ in which one wins see two models in one file.
 func message(b []byte, singular set, read func(f field) error) error {
+	return messageRuns(b, singular, 0, read)
+}
+
+// messageRuns is message where read takes the entries of the lists among runs
+// all at once, as far as they stand one behind the other. Exporters write lists
+// of millions of numbers with a tag before each.
+func messageRuns(b []byte, singular, runs set, read func(f field) error) error {
 	var seen set
 	for len(b) > 0 {
 		f, n, err := next(b)
 		if err != nil {
 			return err
+		}
+		if runs.has(f.num) {
+			f.run = sameFields(b[n:], b[0], f.typ)
+			n += len(f.run)
 		}
 		b = b[n:]
 		if singular.has(f.num) {
@@ -88,6 +102,39 @@ func next(b []byte) (field, int, error) {
 	return f, head + n, nil
 }
 
+// sameFields returns the fields at the beginning of b that have the given tag of
+// one byte and are well formed: varints and numbers of four bytes alone.
+func sameFields(b []byte, tag byte, typ protowire.Type) []byte {
+	end := 0
+	switch {
+	case tag >= 0x80:
+	case typ == protowire.Fixed32Type:
+		for len(b)-end >= 5 && b[end] == tag {
+			end += 5
+		}
+	case typ == protowire.VarintType:
+		for len(b)-end >= 2 && b[end] == tag {
+			n := varintLength(b[end+1:])
+			if n == 0 {
+				break
+			}
+			end += 1 + n
+		}
+	}
+	return b[:end]
+}
+
+// varintLength returns how long the varint at the beginning of b is, 0 when it is
+// cut off or may be too large.
+func varintLength(b []byte) int {
+	for i, c := range b[:min(len(b), protowire.SizeVarint(math.MaxUint64)-1)] {
+		if c < 0x80 {
+			return i + 1
+		}
+	}
+	return 0
+}
+
 func (f field) want(typ protowire.Type) error {
 	if f.typ != typ {
 		return fmt.Errorf("field %d has wire type %d, not %d", f.num, f.typ, typ)
@@ -123,26 +170,31 @@ func (f field) string(dst *string) error {
 // width is their size on the wire in bytes, 0 for varints.
 func (f field) scalars(width int) (int, error) {
 	switch {
+	case f.typ == protowire.Fixed32Type:
+		return 1 + len(f.run)/5, nil
 	case f.typ != protowire.BytesType:
-		return 1, nil
+		return 1 + ends(f.run)/2, nil // of each entry the tag and the last byte
 	case width > 0 && len(f.body)%width != 0:
 		return 0, fmt.Errorf("field %d: %d bytes do not hold entries of %d", f.num, len(f.body), width)
 	case width > 0:
 		return len(f.body) / width, nil
 	}
+	return ends(f.body), nil
+}
+
+// ends counts the bytes that end a varint: their top bit is clear.
+func ends(b []byte) int {
 	n := 0
-	for _, c := range f.body { // the last byte of a varint has its top bit clear
-		if c < 0x80 {
-			n++
-		}
+	for _, c := range b {
+		n += int(^c >> 7)
 	}
-	return n, nil
+	return n
 }
 
 // eachVarint calls do for each entry of a repeated varint field, packed or not.
 func eachVarint(f field, do func(bits uint64) error) error {
 	if f.typ == protowire.VarintType {
-		return do(f.bits)
+		return f.eachInRun(do)
 	}
 	if err := f.want(protowire.BytesType); err != nil {
 		return err
@@ -160,6 +212,24 @@ func eachVarint(f field, do func(bits uint64) error) error {
 	return nil
 }
 
+// eachInRun calls do for the field and the run behind it.
+func (f field) eachInRun(do func(bits uint64) error) error {
+	if err := do(f.bits); err != nil {
+		return err
+	}
+	for b := f.run; len(b) > 0; {
+		v, n := uint64(b[1]), 1
+		if v >= 0x80 {
+			v, n = protowire.ConsumeVarint(b[1:])
+		}
+		if err := do(v); err != nil {
+			return err
+		}
+		b = b[1+n:]
+	}
+	return nil
+}
+
 // varints appends a repeated varint field, packed or not.
 func varints[T int64 | uint64](dst []T, f field) ([]T, error) {
 	err := eachVarint(f, func(bits uint64) error {
@@ -172,7 +242,12 @@ func varints[T int64 | uint64](dst []T, f field) ([]T, error) {
 // float32s appends a repeated float field, packed or not.
 func float32s(dst []float32, f field) ([]float32, error) {
 	if f.typ == protowire.Fixed32Type {
-		return append(dst, math.Float32frombits(uint32(f.bits))), nil //nolint:gosec // 32 bits by its wire type
+		dst = append(dst, math.Float32frombits(uint32(f.bits))) //nolint:gosec // 32 bits by its wire type
+		for b := f.run; len(b) >= 5; b = b[5:] {
+			v, _ := protowire.ConsumeFixed32(b[1:])
+			dst = append(dst, math.Float32frombits(v))
+		}
+		return dst, nil
 	}
 	if err := f.want(protowire.BytesType); err != nil {
 		return nil, err

@@ -46,6 +46,10 @@ func series(count int, op string, again bool) []*onnx.Node {
 	return list
 }
 
+// soon is what a load or a stopped run takes at the very most, on a machine that
+// is slow and busy: what takes longer has no bound.
+const soon = 20 * time.Second
+
 // What a small file makes of constants takes neither long nor much memory when
 // the model is loaded; what is too much for that is left to the runs, which have
 // a deadline.
@@ -70,7 +74,7 @@ func TestConstantsOfSmallFilesLoadSoon(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if took > time.Second {
+			if took > soon {
 				t.Errorf("the load took %v", took)
 			}
 			if bytes > 64<<20+4*uint64(len(data)) {
@@ -83,7 +87,7 @@ func TestConstantsOfSmallFilesLoadSoon(t *testing.T) {
 			if kind := fault.KindOf(err); err != nil && kind != fault.Timeout && kind != fault.Content {
 				t.Error(err)
 			}
-			if took := time.Since(start); took > time.Second {
+			if took := time.Since(start); took > soon {
 				t.Errorf("a run of %v with a deadline of 100 ms", took)
 			}
 		})
@@ -126,7 +130,7 @@ func TestSharedConstantsLoadSoon(t *testing.T) {
 			if _, err := exec.Load(data, onnx.Limits{}); err != nil {
 				t.Fatal(err)
 			}
-			if took := time.Since(start); took > time.Second {
+			if took := time.Since(start); took > soon {
 				t.Errorf("the load took %v", took)
 			}
 			if bytes := allocated() - before; bytes > 64<<20+4*uint64(len(data)) {
