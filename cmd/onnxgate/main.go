@@ -19,8 +19,8 @@ var version string
 func main() { os.Exit(run()) }
 
 // gcPercent lets the heap, which is small, grow further between two
-// collections than Go's 100 does: a third of the collections for 7 MiB.
-const gcPercent = 350
+// collections than Go's 100 does: a third of the collections for 5 MiB.
+const gcPercent = 300
 
 func run() int {
 	if _, chosen := os.LookupEnv("GOGC"); !chosen {
