@@ -267,3 +267,8 @@ type Spec struct {
 	// classifier, known not to be probabilities.
 	Decision bool
 }
+
+// Fits reports whether a tensor of the shape may stand where s describes it.
+func (s *Spec) Fits(shape Shape) bool {
+	return !s.Ranked || slices.EqualFunc(s.Dims, shape, func(d Dim, n int) bool { return d.Size < 0 || d.Size == n })
+}

@@ -100,7 +100,7 @@ func (p *Program) checkValue(name string, s *tensor.Spec, t *tensor.Tensor) erro
 		switch {
 		case t.DType() != s.DType:
 			return fault.Newf(fault.Content, "input %s must be of type %v, not %v", onnx.Quote(name), s.DType, t.DType())
-		case s.Ranked && !fits(s.Dims, t.Shape()) || len(t.Shape()) > p.maxRank:
+		case !s.Fits(t.Shape()) || len(t.Shape()) > p.maxRank:
 			return p.shapeError(name, s, t.Shape())
 		}
 	case tensor.KindSequence, tensor.KindOptional:
@@ -118,18 +118,6 @@ func (p *Program) checkValue(name string, s *tensor.Spec, t *tensor.Tensor) erro
 		}
 	}
 	return nil
-}
-
-func fits(dims []tensor.Dim, shape tensor.Shape) bool {
-	if len(dims) != len(shape) {
-		return false
-	}
-	for i, d := range dims {
-		if d.Size >= 0 && d.Size != shape[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func (p *Program) shapeError(name string, s *tensor.Spec, shape tensor.Shape) error {

@@ -14,7 +14,7 @@ import (
 
 // give returns a tensor as a value of the library, over the tensor's memory.
 func give(s *tensor.Spec, t *tensor.Tensor) (runtimelib.Value, error) { //nolint:ireturn // the library's own interface
-	if t == nil || t.DType() != s.DType || s.Ranked && !fits(s.Dims, t.Shape()) {
+	if t == nil || t.DType() != s.DType || !s.Fits(t.Shape()) {
 		return nil, fault.Newf(fault.Content, "input %s must be of type %v and shape %s", onnx.Quote(s.Name), s.DType, onnx.FormatDims(s.Dims))
 	}
 	shape := make(runtimelib.Shape, len(t.Shape()))
@@ -26,18 +26,6 @@ func give(s *tensor.Spec, t *tensor.Tensor) (runtimelib.Value, error) { //nolint
 		return nil, fault.Wrap(fault.Content, fmt.Sprintf("ONNX Runtime does not take input %s of shape %s", onnx.Quote(s.Name), onnx.FormatShape(t.Shape())), err)
 	}
 	return v, nil
-}
-
-func fits(dims []tensor.Dim, shape tensor.Shape) bool {
-	if len(dims) != len(shape) {
-		return false
-	}
-	for i, d := range dims {
-		if d.Size >= 0 && d.Size != shape[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func wrap(t *tensor.Tensor, shape runtimelib.Shape) (runtimelib.Value, error) { //nolint:ireturn // the library's own interface
