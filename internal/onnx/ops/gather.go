@@ -333,15 +333,7 @@ func parseCompress(n *Node) Kernel {
 	if n.err != nil {
 		return nil
 	}
-	switch {
-	case whole:
-		moved(n, freeDims(1), true)
-	case k >= 0:
-		moved(n, t.Dims, true)
-		n.Out[0].Type.Dims[k] = free
-	default:
-		moved(n, nil, false)
-	}
+	movedAlong(n, k, whole)
 	m, scratch := movers[d], n.NeedScratch()
 	return func(ctx context.Context, f *Frame) error {
 		places, err := chosen(ctx, f, scratch)

@@ -78,15 +78,7 @@ func parseUnique(n *Node) Kernel {
 	if n.err != nil {
 		return nil
 	}
-	switch {
-	case u.whole:
-		moved(n, freeDims(1), true)
-	case k >= 0:
-		moved(n, t.Dims, true)
-		n.Out[0].Type.Dims[k] = free
-	default:
-		moved(n, nil, false)
-	}
+	movedAlong(n, k, u.whole)
 	for i := 1; i < 4; i++ {
 		n.SetOut(i, onnx.TensorOf(tensor.Int64, free))
 	}

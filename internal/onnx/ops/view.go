@@ -275,3 +275,17 @@ func moved(n *Node, dims []tensor.Dim, ranked bool) {
 	n.SetOut(0, t)
 	n.Out[0].Decision = n.In[0].Decision
 }
+
+// movedAlong says that output 0 has some of the elements of input 0: as a list
+// when whole, else along axis k, which is negative when the rank is not known.
+func movedAlong(n *Node, k int, whole bool) {
+	switch {
+	case whole:
+		moved(n, freeDims(1), true)
+	case k >= 0:
+		moved(n, n.In[0].Type.Dims, true)
+		n.Out[0].Type.Dims[k] = free
+	default:
+		moved(n, nil, false)
+	}
+}
