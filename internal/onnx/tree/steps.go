@@ -108,7 +108,9 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	}
 	s.parts = append(s.parts, len(s.trees))
 	s.nodes, s.leaf = slices.Clip(s.nodes), slices.Clip(s.leaf)
-	s.votes = s.singleVotes()
+	if s.votes = s.singleVotes(); s.votes != nil {
+		s.leaf, s.tally.dense = nil, nil // the votes say all that they do
+	}
 	trees, slots := len(s.trees), max(len(s.slots), 1)
 	s.blocks = min(max(blockWords/(slots*lanes), 1), maxBlocks)
 	s.pool.New = func() any {
