@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"strings"
 	"text/tabwriter"
 
@@ -95,13 +94,13 @@ func (p *Process) explain(info *exec.Info) {
 		if o.Node != "" {
 			where += ", the first is " + onnx.Quote(o.Node)
 		}
-		_, _ = io.WriteString(p.Stderr, fmt.Sprintf("%s.%s, version %d (%s): not in the native engine; %s\n",
-			o.Domain, o.Name, o.Version, where, p.remedy(o.Domain)))
+		_, _ = fmt.Fprintf(p.Stderr, "%s.%s, version %d (%s): not in the native engine; %s\n",
+			o.Domain, o.Name, o.Version, where, remedy(o.Domain))
 	}
 }
 
 // remedy says how a model with an operator of the domain can run all the same.
-func (p *Process) remedy(domain string) string {
+func remedy(domain string) string {
 	switch domain {
 	case "ai.onnx", "ai.onnx.ml", "com.microsoft":
 		return "see onnxgate model ops for what is, or run the model by ONNX Runtime: make build-ort"

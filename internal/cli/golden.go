@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -131,7 +132,7 @@ func (g *golden) compare(ctx context.Context, m *app.Model) ([]string, error) {
 			Label      string `json:"label"`
 		} `json:"predictions"`
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(answer)))
+	decoder := json.NewDecoder(bytes.NewReader(answer))
 	decoder.UseNumber()
 	if err := decoder.Decode(&response); err != nil {
 		return nil, err
