@@ -37,7 +37,7 @@ func modelBench(p *Process) *cobra.Command {
 	chosen := addEngine(cmd, schema.EngineNative, schema.EngineORT, engineBoth)
 	rows := cmd.Flags().String("rows", "1,16,1000", "rows of a call, several separated by commas")
 	threads := cmd.Flags().Int("threads", 1, "threads that call at the same time")
-	input := cmd.Flags().String("input", "", "file with an Open Inference Protocol request (default: random input)")
+	input := cmd.Flags().String("input", "", "file with an Open Inference Protocol request, whose rows take turns (default: random input)")
 	length := cmd.Flags().Duration("time", time.Second, "how long to measure each number of rows")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
