@@ -36,6 +36,9 @@ func ParseMode[S string | []byte](name S) (Mode, error) {
 	return 0, fault.Newf(fault.Content, "the tree node mode %.32q is not known", string(name))
 }
 
+// ordered reports whether the branch asks on which side of one bound a number is.
+func (m Mode) ordered() bool { return m <= BranchGT }
+
 // String returns the mode's ONNX name.
 func (m Mode) String() string {
 	if int(m) < len(modeNames) {
