@@ -17,7 +17,8 @@ import (
 // several trees or rows can go on together until the longest has ended.
 type steps[T float] struct {
 	slots  []slot
-	shift  uint // the lower half of nodes[i]>>shift is the slot that node i asks for
+	find   []finder[T] // of each slot
+	shift  uint        // the lower half of nodes[i]>>shift is the slot that node i asks for
 	nodes  []step
 	leaf   []uint32 // of each node: its number when it is a leaf, else noLeaf
 	votes  []T      // of each node: its vote when it is a leaf, else NaN; when there is one target
@@ -54,18 +55,6 @@ type slot struct {
 	nanFirst bool
 }
 
-// cell returns the slot's cell of x.
-func (s *slot) cell(x float64) int {
-	c := s.axis.cell(x)
-	if s.nanFirst {
-		if c == s.axis.nan {
-			return 0
-		}
-		return c + 1
-	}
-	return c
-}
-
 const (
 	lanes     = 8  // rows that walk side by side
 	chunkRows = 8  // groups of them that walk one tree after the other
@@ -94,6 +83,10 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	}
 	leaves, number := f.leafNumbers()
 	s := &steps[T]{slots: p.slots, shift: uint(p.bits) + gap, tally: newTally[T](f, o, leaves), final: finish}
+	s.find = make([]finder[T], len(p.slots))
+	for i := range p.slots {
+		s.find[i] = newFinder[T](&p.slots[i])
+	}
 	w := stepWriter[T]{f: f, plan: p, s: s, number: number, first: make([]step, len(f.nodes)), known: make([]bool, len(f.nodes))}
 	places := len(f.nodes) // when every branch is one step
 	s.nodes, s.leaf = make([]step, 0, places), make([]uint32, 0, places)
@@ -174,7 +167,7 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 
 // word returns a row's word of slot i.
 func (s *steps[T]) word(i int, x T) uint32 {
-	return place(i)<<(s.shift&31) | place(s.slots[i].cell(float64(x)))
+	return place(i)<<(s.shift&31) | s.find[i].cell(x)
 }
 
 // row sums one row, walking several trees side by side.
