@@ -114,6 +114,10 @@ func sameFields(b []byte, tag byte, typ protowire.Type) []byte {
 		}
 	case typ == protowire.VarintType:
 		for len(b)-end >= 2 && b[end] == tag {
+			if b[end+1] < 0x80 {
+				end += 2
+				continue
+			}
 			n := varintLength(b[end+1:])
 			if n == 0 {
 				break
@@ -218,10 +222,7 @@ func (f field) eachInRun(do func(bits uint64) error) error {
 		return err
 	}
 	for b := f.run; len(b) > 0; {
-		v, n := uint64(b[1]), 1
-		if v >= 0x80 {
-			v, n = protowire.ConsumeVarint(b[1:])
-		}
+		v, n := protowire.ConsumeVarint(b[1:])
 		if err := do(v); err != nil {
 			return err
 		}
@@ -232,11 +233,32 @@ func (f field) eachInRun(do func(bits uint64) error) error {
 
 // varints appends a repeated varint field, packed or not.
 func varints[T int64 | uint64](dst []T, f field) ([]T, error) {
+	if f.typ == protowire.VarintType {
+		return run(append(dst, T(f.bits)), f.run), nil
+	}
 	err := eachVarint(f, func(bits uint64) error {
 		dst = append(dst, T(bits))
 		return nil
 	})
 	return dst, err
+}
+
+// run appends the varints of fields that sameFields has found. Most are of one
+// or two bytes.
+func run[T int64 | uint64](dst []T, b []byte) []T {
+	for len(b) > 0 {
+		v, n := uint64(b[1]), 1
+		switch {
+		case v < 0x80:
+		case b[2] < 0x80:
+			v, n = v&0x7f|uint64(b[2])<<7, 2
+		default:
+			v, n = protowire.ConsumeVarint(b[1:])
+		}
+		dst = append(dst, T(v))
+		b = b[1+n:]
+	}
+	return dst
 }
 
 // float32s appends a repeated float field, packed or not.

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -12,6 +13,7 @@ type stepPlan struct {
 	// slotOf has, by feature, the slot with NaN last and the one with NaN
 	// first; the latter is made when a branch asks for it.
 	slotOf [][2]int
+	places []uint32 // of each bounded branch: the bound's place on the axis
 	orders []uint64 // scratch
 	at     []int
 	found  []int
@@ -39,8 +41,41 @@ func newStepPlan(f *forest, all []axis) *stepPlan {
 		}
 	}
 	p.bits = bits.Len(uint(cells))
+	p.findPlaces(f, axisOf)
 	return p
 }
+
+// findPlaces takes the branches by feature, so that the bounds of one axis at a
+// time are in the cache.
+func (p *stepPlan) findPlaces(f *forest, axisOf []*axis) {
+	next := make([]int, f.features+1) // of each feature: its next place in the lists
+	for i := range f.nodes {
+		if n := &f.nodes[i]; n.bounded() {
+			next[n.feature+1]++
+		}
+	}
+	for i := 1; i < len(next); i++ {
+		next[i] += next[i-1]
+	}
+	branches, orders := make([]int32, next[f.features]), make([]uint64, next[f.features])
+	for i := range f.nodes {
+		if n := &f.nodes[i]; n.bounded() {
+			p.orders = f.appendBounds(p.orders[:0], n)
+			branches[next[n.feature]], orders[next[n.feature]] = index(i), p.orders[0]
+			next[n.feature]++
+		}
+	}
+	p.places = make([]uint32, len(f.nodes))
+	from := 0
+	for feature, to := range next[:f.features] { // which is behind the last of each by now
+		for ; from < to; from++ {
+			p.places[branches[from]] = place(axisOf[feature].position(orders[from]))
+		}
+	}
+}
+
+// bounded reports whether a branch has one bound, and its axis has it.
+func (n *node) bounded() bool { return n.mode.ordered() && !math.IsInf(n.value, 0) }
 
 // nanFirst returns 1 when a branch needs fewer steps with NaN below all
 // numbers than above them, and 0 otherwise.
@@ -57,27 +92,55 @@ func nanFirst(f *forest, n *node, a *axis) int {
 // turns returns the slot of a branch, its answer in the slot's first cell, and
 // the cells from which on the answer is the opposite, which the next call
 // overwrites.
-func (p *stepPlan) turns(f *forest, n *node) (number int, first bool, turns []int) {
+func (p *stepPlan) turns(f *forest, i int32) (number int, first bool, turns []int) {
+	n := &f.nodes[i]
 	both := &p.slotOf[n.feature]
 	number = both[0]
 	if number < 0 || both[1] >= 0 && nanFirst(f, n, &p.slots[number].axis) == 1 {
 		number = both[1]
 	}
 	s := &p.slots[number]
+	if n.bounded() {
+		first, p.found = s.turnsAt(int(p.places[i])+1, n.mode == BranchLEQ || n.mode == BranchLT, f.test(n, math.NaN()), p.found[:0])
+	} else {
+		first = f.test(n, s.value(0))
+		p.found = p.search(f, n, s, p.found[:0])
+	}
+	return number, first, p.found
+}
+
+// turnsAt is what turns returns of a branch that has one answer in the cells
+// below one, and the opposite in those of other numbers.
+func (s *slot) turnsAt(cell int, below, nan bool, turns []int) (first bool, all []int) {
 	a := &s.axis
-	at, after := append(p.at[:0], a.nan), 1 // cells where the answer may turn
+	switch {
+	case !s.nanFirst:
+		turns = append(turns, cell)
+		if a.nan > a.n && nan == below {
+			turns = append(turns, a.nan)
+		}
+		return below, turns
+	case nan != below:
+		turns = append(turns, 1)
+	}
+	return nan, append(turns, cell+1)
+}
+
+// search appends the turns of any branch: it tries the cells that may be some.
+func (p *stepPlan) search(f *forest, n *node, s *slot, turns []int) []int {
+	a := &s.axis
+	at, after := append(p.at[:0], a.nan), 1
 	if s.nanFirst {
 		at[0], after = 1, 2
 	}
 	p.orders = f.appendBounds(p.orders[:0], n)
 	at = slices.Grow(at, len(p.orders))
 	for _, k := range p.orders {
-		at = append(at, halve(a.bounds, 0, a.n, k)+after)
+		at = append(at, a.position(k)+after)
 	}
 	slices.Sort(at)
-	first = f.test(n, s.value(0))
-	answer := first
-	turns = slices.Grow(p.found[:0], len(at))
+	answer := f.test(n, s.value(0))
+	turns = slices.Grow(turns, len(at))
 	for _, c := range slices.Compact(at) {
 		if c >= a.cells() {
 			break
@@ -86,8 +149,8 @@ func (p *stepPlan) turns(f *forest, n *node) (number int, first bool, turns []in
 			turns, answer = append(turns, c), now
 		}
 	}
-	p.at, p.found = at, turns
-	return number, first, turns
+	p.at = at
+	return turns
 }
 
 // value returns a value of the slot's cell.
@@ -165,7 +228,7 @@ func (w *stepWriter[T]) put(at uint32, to int32) {
 			w.s.nodes[at] = w.first[to]
 			return
 		}
-		slot, answer, turns := w.plan.turns(w.f, n)
+		slot, answer, turns := w.plan.turns(w.f, to)
 		if len(turns) > 0 {
 			w.most = max(w.most, index(bits.Len(uint(len(turns)))))
 			w.s.nodes[at] = w.search(n, step(place(slot)<<(w.s.shift&31)), answer, turns)
