@@ -166,16 +166,27 @@ func (s *slot) value(cell int) float64 {
 }
 
 // stepWriter writes the steps of a forest.
-type stepWriter[T float] struct {
+type stepWriter struct {
 	f      *forest
 	plan   *stepPlan
-	s      *steps[T]
+	shift  uint // the lower half of a node shifted by it is its slot
+	nodes  []step
+	leaf   []uint32 // of each place: the number of its leaf, else noLeaf
 	number []uint32 // of each leaf
 	first  []step   // the first step of each branch, once it is written
 	known  []bool
 	most   int32 // steps that one branch takes
 	stack  []stepJob
 	next   []stepJob
+}
+
+func newStepWriter(f *forest, p *stepPlan, number []uint32) *stepWriter {
+	places := len(f.nodes) // when every branch is one step
+	return &stepWriter{
+		f: f, plan: p, number: number, shift: uint(p.bits) + gap, //nolint:gosec // at most 31
+		nodes: make([]step, 0, places), leaf: make([]uint32, 0, places),
+		first: make([]step, len(f.nodes)), known: make([]bool, len(f.nodes)),
+	}
 }
 
 // stepJob is a place that is to lead to a node of the forest.
@@ -185,17 +196,17 @@ type stepJob struct {
 }
 
 // grow returns the first of n new places.
-func (w *stepWriter[T]) grow(n int) uint32 {
-	at := place(len(w.s.nodes))
+func (w *stepWriter) grow(n int) uint32 {
+	at := place(len(w.nodes))
 	for range n {
-		w.s.nodes = append(w.s.nodes, 0)
-		w.s.leaf = append(w.s.leaf, noLeaf)
+		w.nodes = append(w.nodes, 0)
+		w.leaf = append(w.leaf, noLeaf)
 	}
 	return at
 }
 
 // tree writes the tree of a root and returns its place.
-func (w *stepWriter[T]) tree(root int32) uint32 {
+func (w *stepWriter) tree(root int32) uint32 {
 	at := w.grow(1)
 	w.stack = append(w.stack, stepJob{at, root})
 	for len(w.stack) > 0 {
@@ -215,24 +226,24 @@ func (w *stepWriter[T]) tree(root int32) uint32 {
 }
 
 // put makes a place lead to a node.
-func (w *stepWriter[T]) put(at uint32, to int32) {
+func (w *stepWriter) put(at uint32, to int32) {
 	for {
 		n := &w.f.nodes[to]
 		if n.mode == Leaf {
 			// No cell is above the highest, so the walk stays here.
-			w.s.nodes[at] = step(at)<<32 | 1<<(w.s.shift-gap) - 1
-			w.s.leaf[at] = w.number[to]
+			w.nodes[at] = step(at)<<32 | 1<<(w.shift-gap) - 1
+			w.leaf[at] = w.number[to]
 			return
 		}
 		if w.known[to] {
-			w.s.nodes[at] = w.first[to]
+			w.nodes[at] = w.first[to]
 			return
 		}
 		slot, answer, turns := w.plan.turns(w.f, to)
 		if len(turns) > 0 {
 			w.most = max(w.most, index(bits.Len(uint(len(turns)))))
-			w.s.nodes[at] = w.search(n, step(place(slot)<<(w.s.shift&31)), answer, turns)
-			w.first[to], w.known[to] = w.s.nodes[at], true
+			w.nodes[at] = w.search(n, step(place(slot)<<(w.shift&31)), answer, turns)
+			w.first[to], w.known[to] = w.nodes[at], true
 			return
 		}
 		if to = n.no; answer { // the answer is always the same
@@ -243,7 +254,7 @@ func (w *stepWriter[T]) put(at uint32, to int32) {
 
 // search writes the steps that find which of the stretches between turns a
 // cell is in, and returns the first. answer is that of the first stretch.
-func (w *stepWriter[T]) search(n *node, slot step, answer bool, turns []int) step {
+func (w *stepWriter) search(n *node, slot step, answer bool, turns []int) step {
 	mid := len(turns) / 2
 	pair := w.grow(2)
 	w.side(pair+1, n, slot, answer != (mid%2 == 0), turns[mid+1:])
@@ -251,10 +262,10 @@ func (w *stepWriter[T]) search(n *node, slot step, answer bool, turns []int) ste
 	return step(pair)<<32 | slot | step(place(turns[mid]-1))
 }
 
-func (w *stepWriter[T]) side(at uint32, n *node, slot step, answer bool, turns []int) {
+func (w *stepWriter) side(at uint32, n *node, slot step, answer bool, turns []int) {
 	switch {
 	case len(turns) > 0:
-		w.s.nodes[at] = w.search(n, slot, answer, turns)
+		w.nodes[at] = w.search(n, slot, answer, turns)
 	case answer:
 		w.stack = append(w.stack, stepJob{at, n.yes})
 	default:

@@ -13,17 +13,17 @@ import (
 // A row is first turned into cells, one slot a feature. A step asks whether a
 // slot's cell is above a bound, and goes to the second of two neighbours if it
 // is and to the first if not. Every mode becomes such steps: one for an order,
-// two for an equality, a search for a set. A leaf leads to itself, so walks of
-// several trees or rows can go on together until the longest has ended.
+// two for an equality, a search for a set.
 type steps[T float] struct {
-	slots  []slot
 	find   *finder[T]
-	shift  uint // the lower half of nodes[i]>>shift is the slot that node i asks for
-	nodes  []step
-	small  *smallNodes // or nil
-	leaf   []uint32    // of each node: its number when it is a leaf, else noLeaf
-	votes  []T         // of each node: its vote when it is a leaf, else NaN; when there is one target
+	nodes  nodes
+	places int
+	leaf   []uint32 // of each place: the number of its leaf, else noLeaf
+	// votes has, of each place, a leaf's votes, or NaN. It says all that leaf
+	// does, and is nil when there are many targets.
+	votes  []T
 	trees  []stepTree
+	groups []treeGroup
 	parts  []int // ends of runs of trees that fit into a cache together
 	tally  *tally[T]
 	final  *finisher[T]
@@ -38,14 +38,12 @@ type stepTree struct {
 	depth, usual int32
 }
 
-// step has the place of the first neighbour in its upper half and, in the lower
-// from its highest bit down, a zero, a slot, a gap of zeros, and a cell of the
-// slot. A word of a row is like the lower half, so it exceeds that of a step
-// exactly when its cell is above the step's. The gap lets a slot be found among
-// groups of lanes words by a shift alone.
-type step = uint64
-
-const gap = 3 // log2 of lanes
+// treeGroup is trees that one row walks side by side, the last one repeated
+// where there are fewer.
+type treeGroup struct {
+	roots        [groupTrees]uint32
+	depth, usual int32 // as of stepTree, for all of them
+}
 
 // noLeaf is the number of what is no leaf.
 const noLeaf = math.MaxUint32
@@ -57,20 +55,21 @@ type slot struct {
 }
 
 const (
-	lanes     = 8  // rows that walk side by side
-	chunkRows = 8  // groups of them that walk one tree after the other
-	stepTrees = 32 // trees that one row walks side by side
+	lanes      = 8  // rows that walk side by side
+	chunkRows  = 8  // groups of them that walk one tree after the other
+	groupTrees = 32 // trees that one row walks side by side
 	// moreSteps is how far beyond the depth of a balanced tree all walks go
 	// together: one that goes on alone takes as long as several of them.
 	moreSteps  = 8
-	partNodes  = 1 << 15          // of a part: 256 KiB
+	partBytes  = 1 << 18          // of the nodes of a part
 	blockWords = 1 << 17          // of one call
 	maxBlocks  = maxBlock / lanes // groups of rows of one call
+	maxPlaced  = 4                // targets that have votes at the places
 )
 
 // stepScratch is the working memory of one call.
 type stepScratch struct {
-	row    []uint32 // one row's words by slot
+	row    []uint32 // words by row, of fewer than lanes, and slot
 	rows   []uint32 // words by group of rows, slot and lane
 	leaves []uint32
 }
@@ -83,48 +82,72 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 		return nil
 	}
 	leaves, number := f.leafNumbers()
-	s := &steps[T]{slots: p.slots, shift: uint(p.bits) + gap, tally: newTally[T](f, o, leaves), final: finish}
-	s.find = newFinder[T](p.slots)
-	w := stepWriter[T]{f: f, plan: p, s: s, number: number, first: make([]step, len(f.nodes)), known: make([]bool, len(f.nodes))}
-	places := len(f.nodes) // when every branch is one step
-	s.nodes, s.leaf = make([]step, 0, places), make([]uint32, 0, places)
+	w := newStepWriter(f, p, number)
+	s := &steps[T]{find: newFinder[T](p.slots), tally: newTally[T](f, o, leaves), final: finish}
 	for i, root := range f.roots {
-		from := len(s.nodes)
+		from := len(w.nodes)
 		tree := stepTree{root: w.tree(root), depth: f.height[i] * w.most}
-		tree.usual = min(tree.depth, index(bits.Len(uint(len(s.nodes)-from)))+moreSteps)
+		tree.usual = min(tree.depth, index(bits.Len(uint(len(w.nodes)-from)))+moreSteps)
 		s.trees = append(s.trees, tree)
-		if begin := s.part(len(s.parts) - 1); len(s.nodes)-int(s.trees[begin].root) > partNodes && begin < i {
-			s.parts = append(s.parts, i)
-		}
 	}
-	s.parts = append(s.parts, len(s.trees))
-	s.nodes, s.leaf = slices.Clip(s.nodes), slices.Clip(s.leaf)
-	if s.votes = s.singleVotes(); s.votes != nil {
-		s.leaf, s.tally.dense = nil, nil // the votes say all that they do
+	s.places, s.leaf = len(w.nodes), slices.Clip(w.leaf)
+	if small, fits := newSmallNodes(w.nodes, s.trees, len(p.slots), p.bits, w.shift); fits {
+		s.nodes = small
+		s.divide(partBytes / 4)
+	} else {
+		s.nodes = &wideNodes{slices.Clip(w.nodes), w.shift}
+		s.divide(partBytes / 8)
 	}
-	trees, slots := len(s.trees), max(len(s.slots), 1)
-	s.small = newSmallNodes(s.nodes, s.trees, len(s.slots), p.bits, s.shift)
+	if s.votes = s.placeVotes(); s.votes != nil {
+		s.leaf, s.tally.dense = nil, nil
+	}
+	slots := max(len(p.slots), 1)
 	s.blocks = min(max(blockWords/(slots*lanes), 1), maxBlocks)
 	s.pool.New = func() any {
 		return &stepScratch{
-			row: make([]uint32, slots*fewRows), rows: make([]uint32, slots*lanes*s.blocks),
-			leaves: make([]uint32, max((trees+stepTrees-1)/stepTrees*stepTrees, chunkRows*lanes)),
+			row: make([]uint32, slots*lanes), rows: make([]uint32, slots*lanes*s.blocks),
+			leaves: make([]uint32, max(len(s.groups)*groupTrees, chunkRows*lanes)),
 		}
 	}
 	return s
 }
 
-// singleVotes puts the votes of the leaves where the walks end, when each is one
-// number.
-func (s *steps[T]) singleVotes() []T {
-	if s.tally.dense == nil || s.tally.targets != 1 {
+// divide makes groups of the trees, and of these parts of at most so many
+// places, where that is several groups.
+func (s *steps[T]) divide(places int) {
+	begin := uint32(0)
+	for first := 0; first < len(s.trees); first += groupTrees {
+		end := place(s.places)
+		if next := first + groupTrees; next < len(s.trees) {
+			end = s.trees[next].root
+		}
+		if root := s.trees[first].root; root > begin && int(end-begin) > places {
+			s.parts, begin = append(s.parts, first), root
+		}
+		var g treeGroup
+		for i := range g.roots {
+			t := &s.trees[min(first+i, len(s.trees)-1)]
+			g.roots[i], g.depth, g.usual = t.root, max(g.depth, t.depth), max(g.usual, t.usual)
+		}
+		s.groups = append(s.groups, g)
+	}
+	s.parts = append(s.parts, len(s.trees))
+}
+
+// placeVotes puts the votes of the leaves where the walks end.
+func (s *steps[T]) placeVotes() []T {
+	k := s.tally.targets
+	if s.tally.dense == nil || k > maxPlaced {
 		return nil
 	}
-	votes := make([]T, len(s.nodes))
+	votes := make([]T, s.places*k)
 	for at, l := range s.leaf {
-		votes[at] = T(math.NaN())
+		own := votes[at*k : (at+1)*k]
+		for i := range own {
+			own[i] = T(math.NaN())
+		}
 		if l != noLeaf {
-			votes[at] = s.tally.dense[l]
+			copy(own, s.tally.dense[int(l)*k:])
 		}
 	}
 	return votes
@@ -145,15 +168,16 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 		return // the pool holds nothing else
 	}
 	defer s.pool.Put(b)
+	for i := range scores {
+		scores[i] = unvoted[T]()
+	}
 	k := s.tally.targets
 	for first, rows := 0, len(scores)/k; first < rows; {
 		groups := min((rows-first)/lanes, s.blocks)
-		n := max(groups*lanes, 1)
-		if s.small != nil && rows-first <= fewRows {
+		n := groups * lanes
+		if groups == 0 {
 			n = rows - first
-			s.few(x[first*cols:rows*cols], cols, n, b, scores[first*k:rows*k])
-		} else if groups == 0 {
-			s.row(x[first*cols:(first+1)*cols], b, scores[first*k:(first+1)*k])
+			s.few(x[first*cols:], cols, b, scores[first*k:])
 		} else {
 			s.block(x[first*cols:(first+n)*cols], cols, groups, b, scores[first*k:(first+n)*k])
 		}
@@ -170,78 +194,68 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 // words sets a row's words by slot.
 func (s *steps[T]) words(x []T, words []uint32) {
 	s.find.cells(x, words)
-	for i := range words {
-		words[i] |= place(i) << (s.shift & 31)
+	s.nodes.words(words)
+}
+
+// few sums fewer than lanes rows, each of which walks several trees side by
+// side.
+func (s *steps[T]) few(x []T, cols int, b *stepScratch, sums []T) {
+	width, k := len(s.find.columns), s.tally.targets
+	rows := len(sums) / k
+	for r := range rows {
+		s.words(x[r*cols:(r+1)*cols], b.row[r*width:(r+1)*width])
+	}
+	for p := range s.parts {
+		first, last := s.part(p-1), s.parts[p]
+		groups := s.groups[first/groupTrees : (last+groupTrees-1)/groupTrees]
+		for r := range rows {
+			s.walkGroups(groups, b.row[r*width:(r+1)*width], b.leaves)
+			s.addTrees(b.leaves[:last-first], sums[r*k:(r+1)*k])
+		}
 	}
 }
 
-// row sums one row, walking several trees side by side.
-func (s *steps[T]) row(x []T, b *stepScratch, sums []T) {
-	s.words(x, b.row[:len(s.slots)])
-	leaves := b.leaves[:len(s.trees)]
-	for t := 0; t < len(leaves); t += stepTrees {
-		trees := s.trees[t:min(t+stepTrees, len(s.trees))]
-		at := b.leaves[t : t+stepTrees] // the last places may be of no tree
-		for i := range at {
-			at[i] = trees[min(i, len(trees)-1)].root
-		}
-		s.walkTrees(trees, at, b.row)
-		if s.votes == nil {
-			for i, a := range at {
-				at[i] = s.leaf[a]
+// walkGroups takes the walks of a row through groups of trees to their leaves.
+func (s *steps[T]) walkGroups(groups []treeGroup, words, at []uint32) {
+	for i := range groups {
+		g := &groups[i]
+		own := at[i*groupTrees:][:groupTrees]
+		copy(own, g.roots[:])
+		s.nodes.together(words, g.roots[:], own, int(g.usual))
+		if g.depth > g.usual {
+			for i, a := range own {
+				own[i] = s.nodes.end(g.roots[i], a, words, 1, 0)
 			}
 		}
 	}
+}
+
+// addTrees adds the votes of the places where the walks of a row have ended, a
+// tree each.
+func (s *steps[T]) addTrees(at []uint32, sums []T) {
 	if s.votes != nil {
-		sums[0] = sum1(s.votes, leaves, unvoted[T]())
+		addDense(s.votes, at, sums)
 		return
 	}
-	s.tally.sum(leaves, sums)
-}
-
-// walkTrees takes the walks through some trees to their leaves.
-func (s *steps[T]) walkTrees(trees []stepTree, at, words []uint32) {
-	var depth, usual int32
-	for i := range trees {
-		depth, usual = max(depth, trees[i].depth), max(usual, trees[i].usual)
+	for i, a := range at {
+		at[i] = s.leaf[a]
 	}
-	for range usual {
-		stepTogether(s.nodes, words, s.shift, at)
-	}
-	if depth > usual {
-		for i, a := range at {
-			at[i] = s.finish(a, words, 1, 0)
-		}
-	}
-}
-
-// finish takes a walk to its leaf. The words of a slot are as many as width,
-// that of the walk is at lane.
-func (s *steps[T]) finish(at uint32, words []uint32, width, lane int) uint32 {
-	for {
-		n := s.nodes[at]
-		if leads := uint32(n >> 32); leads == at {
-			return at
-		}
-		at = follow(n, words[int(uint32(n)>>(s.shift&31))*width+lane]) //nolint:gosec // the lower half
-	}
+	s.tally.addAll(at, sums)
 }
 
 // block sums groups of rows. Trees are taken a part at a time, whose nodes stay
 // in the cache for all the rows, and rows a chunk at a time, whose words do for
 // all the trees of the part. Each row meets the trees in their order.
 func (s *steps[T]) block(x []T, cols, groups int, b *stepScratch, sums []T) {
-	size := max(len(s.slots), 1) * lanes // words of a group
-	row := b.row[:len(s.slots)]
+	slots := len(s.find.columns)
+	size := max(slots, 1) * lanes // words of a group
+	row := b.row[:slots]
 	for r := range groups * lanes {
 		s.words(x[r*cols:(r+1)*cols], row)
 		own := b.rows[r/lanes*size+r%lanes:]
 		for i, w := range row {
 			own[i*lanes] = w
 		}
-	}
-	for i := range sums {
-		sums[i] = unvoted[T]()
 	}
 	k := s.tally.targets
 	for p := range s.parts {
@@ -254,66 +268,63 @@ func (s *steps[T]) block(x []T, cols, groups int, b *stepScratch, sums []T) {
 }
 
 // chunk adds the votes of some trees to the sums of some groups of rows.
-func (s *steps[T]) chunk(trees []stepTree, words []uint32, size int, leaves []uint32, sums []T) {
+func (s *steps[T]) chunk(trees []stepTree, words []uint32, size int, at []uint32, sums []T) {
 	for i := range trees {
 		t := &trees[i]
-		walkApart(s.nodes, words, s.shift-gap, t.root, int(t.usual), size, leaves)
-		if s.votes != nil {
-			s.addVotes(leaves, words, size, sums)
-			continue
+		s.nodes.apart(t, words, size, at)
+		switch {
+		case s.votes == nil:
+			s.addLeaves(t, words, size, at, sums)
+		case s.tally.targets == 1:
+			s.addVote(t, words, size, at, sums)
+		default:
+			s.addVotes(t, words, size, at, sums)
 		}
-		for r, a := range leaves {
-			l := s.leaf[a]
-			if l == noLeaf {
-				l = s.leaf[s.finish(a, words[r/lanes*size:], lanes, r%lanes)]
-			}
-			leaves[r] = l
-		}
-		s.tally.add(leaves, sums)
 	}
 }
 
-// addVotes adds to each row's sum the vote of the leaf that its walk comes to;
-// it is at a place on the way.
-func (s *steps[T]) addVotes(at, words []uint32, size int, sums []T) {
+// addLeaves adds to each row's sums the votes of the leaf that its walk comes
+// to; it is at a place on the way.
+func (s *steps[T]) addLeaves(t *stepTree, words []uint32, size int, at []uint32, sums []T) {
+	for r, a := range at {
+		l := s.leaf[a]
+		if l == noLeaf {
+			l = s.leaf[s.end(t, a, words, size, r)]
+		}
+		at[r] = l
+	}
+	s.tally.add(at, sums)
+}
+
+// addVotes is addLeaves for votes at the places.
+func (s *steps[T]) addVotes(t *stepTree, words []uint32, size int, at []uint32, sums []T) {
+	k := s.tally.targets
+	for r, a := range at {
+		own := s.votes[int(a)*k:][:k]
+		if v := own[0]; v != v {
+			own = s.votes[int(s.end(t, a, words, size, r))*k:][:k]
+		}
+		to := sums[r*k:][:len(own)]
+		for i, v := range own {
+			to[i] += v
+		}
+	}
+}
+
+// addVote is addVotes for one target.
+func (s *steps[T]) addVote(t *stepTree, words []uint32, size int, at []uint32, sums []T) {
 	votes := s.votes
 	sums = sums[:len(at)]
 	for r, a := range at {
 		v := votes[a]
 		if v != v {
-			v = votes[s.finish(a, words[r/lanes*size:], lanes, r%lanes)]
+			v = votes[s.end(t, a, words, size, r)]
 		}
 		sums[r] += v
 	}
 }
 
-// follow returns the place after a step. The difference is negative exactly
-// when the word exceeds the step: both are below 2^31.
-func follow(n step, word uint32) uint32 {
-	return uint32(n>>32) + (uint32(n)-word)>>31 //nolint:gosec // the lower half
-}
-
-// walkApartGo takes a walk for each row from root depth steps far. The words of
-// a slot are lanes many, one for each row of a group, and the lower half of a
-// node shifted is lanes times its slot. A group has size words.
-func walkApartGo(nodes []step, words []uint32, shift uint, root uint32, depth, size int, at []uint32) {
-	shift &= 31
-	for r := range at {
-		own, a := words[r/lanes*size+r%lanes:], root
-		for range depth {
-			n := nodes[a]
-			a = follow(n, own[uint32(n)>>shift]) //nolint:gosec // the lower half
-		}
-		at[r] = a
-	}
-}
-
-// stepTogetherGo takes one step of each walk of one row. A slot has one word, and
-// the lower half of a node shifted is its slot.
-func stepTogetherGo(nodes []step, words []uint32, shift uint, at []uint32) {
-	shift &= 31
-	for i, a := range at {
-		n := nodes[a]
-		at[i] = follow(n, words[uint32(n)>>shift]) //nolint:gosec // the lower half
-	}
+// end takes the walk of row r of some groups to its leaf.
+func (s *steps[T]) end(t *stepTree, at uint32, words []uint32, size, r int) uint32 {
+	return s.nodes.end(t.root, at, words[r/lanes*size:], lanes, r%lanes)
 }

@@ -83,19 +83,31 @@ func (t *tally[T]) sum(leaves []uint32, sums []T) {
 
 // addAll adds the votes of a row's leaves, one leaf a tree, in order.
 func (t *tally[T]) addAll(leaves []uint32, sums []T) {
-	switch {
-	case t.dense == nil:
-		for _, l := range leaves {
-			t.addSparse(l, sums)
-		}
-	case len(sums) == 1:
-		sums[0] = sum1(t.dense, leaves, sums[0])
-	case len(sums) == 2:
-		sums[0], sums[1] = sum2(t.dense, leaves, sums[0], sums[1])
-	case len(sums) == 3:
-		sums[0], sums[1], sums[2] = sum3(t.dense, leaves, sums[0], sums[1], sums[2])
+	if t.dense != nil {
+		addDense(t.dense, leaves, sums)
+		return
+	}
+	for _, l := range leaves {
+		t.addSparse(l, sums)
+	}
+}
+
+// addDense adds rows of weights, as many as sums.
+func addDense[T float](dense []T, rows []uint32, sums []T) {
+	switch len(sums) {
+	case 1:
+		sums[0] = sum1(dense, rows, sums[0])
+	case 2:
+		sums[0], sums[1] = sum2(dense, rows, sums[0], sums[1])
+	case 3:
+		sums[0], sums[1], sums[2] = sum3(dense, rows, sums[0], sums[1], sums[2])
 	default:
-		t.addDense(leaves, sums)
+		k := len(sums)
+		for _, r := range rows {
+			for i, w := range dense[int(r)*k:][:k] {
+				sums[i] += w
+			}
+		}
 	}
 }
 
@@ -108,7 +120,7 @@ func sum1[T float](dense []T, leaves []uint32, a T) T {
 
 func sum2[T float](dense []T, leaves []uint32, a, b T) (T, T) {
 	for _, l := range leaves {
-		w := dense[2*l : 2*l+2]
+		w := dense[2*int(l):][:2]
 		a += w[0]
 		b += w[1]
 	}
@@ -117,23 +129,12 @@ func sum2[T float](dense []T, leaves []uint32, a, b T) (T, T) {
 
 func sum3[T float](dense []T, leaves []uint32, a, b, c T) (T, T, T) {
 	for _, l := range leaves {
-		w := dense[3*l : 3*l+3]
+		w := dense[3*int(l):][:3]
 		a += w[0]
 		b += w[1]
 		c += w[2]
 	}
 	return a, b, c
-}
-
-func (t *tally[T]) addDense(leaves []uint32, sums []T) {
-	k := len(sums)
-	for _, l := range leaves {
-		row := t.dense[int(l)*k:]
-		row = row[:len(sums)]
-		for i, w := range row {
-			sums[i] += w
-		}
-	}
 }
 
 func (t *tally[T]) addSparse(leaf uint32, sums []T) {

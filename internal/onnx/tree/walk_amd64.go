@@ -16,10 +16,8 @@ var comparesEight = cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT
 
 // walkApart is walkApartGo for whole groups of rows.
 func walkApart(nodes []step, words []uint32, shift uint, root uint32, depth, size int, at []uint32) {
-	if depth == 0 { // a tree that is one leaf
-		for r := range at {
-			at[r] = root
-		}
+	if depth == 0 {
+		fill(at, root)
 		return
 	}
 	if !shiftsAnywhere || len(at) < lanes || len(at)%lanes != 0 {
@@ -39,13 +37,34 @@ func stepTogether(nodes []step, words []uint32, shift uint, at []uint32) {
 	stepLanes(&nodes[0], &words[0], shift, &at[0], len(at))
 }
 
-// walkTrees is walkTreesGo. The walks are a multiple of eight.
-func walkTrees(s *smallNodes, words, roots, at []uint32, depth int) {
-	if !shiftsAnywhere || len(at)%8 != 0 || len(at) == 0 || depth == 0 {
-		walkTreesGo(s, words, roots, at, depth)
+// fill ends the walks through a tree that is one leaf.
+func fill(at []uint32, root uint32) {
+	for i := range at {
+		at[i] = root
+	}
+}
+
+// walkSmallApart is walkSmallApartGo for whole groups of rows.
+func walkSmallApart(s *smallNodes, words []uint32, root uint32, depth, size int, at []uint32) {
+	if depth == 0 {
+		fill(at, root)
 		return
 	}
-	walkLanes(&s.nodes[0], &words[0], s.slot, s.child, &roots[0], &at[0], len(at), depth)
+	if !shiftsAnywhere || len(at) < lanes || len(at)%lanes != 0 {
+		walkSmallApartGo(s, words, root, depth, size, at)
+		return
+	}
+	const wordBytes = 4
+	walkSmallGroups(&s.nodes[0], &words[0], s.slot-gap, s.child, root, depth, len(at)/lanes, size*wordBytes, &at[0])
+}
+
+// walkSmallTogether is walkSmallTogetherGo. The walks are a multiple of eight.
+func walkSmallTogether(s *smallNodes, words, roots, at []uint32, steps int) {
+	if !shiftsAnywhere || len(at)%8 != 0 || len(at) == 0 || steps == 0 {
+		walkSmallTogetherGo(s, words, roots, at, steps)
+		return
+	}
+	walkSmallLanes(&s.nodes[0], &words[0], s.slot, s.child, &roots[0], &at[0], len(at), steps)
 }
 
 // useVectors lets a finder of float32 compare several bounds at once.

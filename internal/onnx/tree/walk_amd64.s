@@ -17,7 +17,6 @@ TEXT ·walkGroups(SB), NOSPLIT, $16-64
 	MOVQ SI, 8(SP)
 
 group:
-	MOVL root+24(FP), DI
 	MOVL root+24(FP), R8
 	MOVL root+24(FP), R9
 	MOVL root+24(FP), R10
@@ -25,60 +24,61 @@ group:
 	MOVL root+24(FP), R12
 	MOVL root+24(FP), R13
 	MOVL root+24(FP), R14
-	MOVQ depth+32(FP), R15
+	MOVL root+24(FP), R15
+	MOVQ depth+32(FP), DI
 
 step:
-	MOVQ  (AX)(DI*8), SI
-	SHRXL DX, SI, DI
-	CMPL  SI, (CX)(DI*4)
-	SHRXQ BX, SI, DI
-	ADCL  $0x00, DI
 	MOVQ  (AX)(R8*8), SI
 	SHRXL DX, SI, R8
-	CMPL  SI, 4(CX)(R8*4)
+	CMPL  SI, (CX)(R8*4)
 	SHRXQ BX, SI, R8
 	ADCL  $0x00, R8
 	MOVQ  (AX)(R9*8), SI
 	SHRXL DX, SI, R9
-	CMPL  SI, 8(CX)(R9*4)
+	CMPL  SI, 4(CX)(R9*4)
 	SHRXQ BX, SI, R9
 	ADCL  $0x00, R9
 	MOVQ  (AX)(R10*8), SI
 	SHRXL DX, SI, R10
-	CMPL  SI, 12(CX)(R10*4)
+	CMPL  SI, 8(CX)(R10*4)
 	SHRXQ BX, SI, R10
 	ADCL  $0x00, R10
 	MOVQ  (AX)(R11*8), SI
 	SHRXL DX, SI, R11
-	CMPL  SI, 16(CX)(R11*4)
+	CMPL  SI, 12(CX)(R11*4)
 	SHRXQ BX, SI, R11
 	ADCL  $0x00, R11
 	MOVQ  (AX)(R12*8), SI
 	SHRXL DX, SI, R12
-	CMPL  SI, 20(CX)(R12*4)
+	CMPL  SI, 16(CX)(R12*4)
 	SHRXQ BX, SI, R12
 	ADCL  $0x00, R12
 	MOVQ  (AX)(R13*8), SI
 	SHRXL DX, SI, R13
-	CMPL  SI, 24(CX)(R13*4)
+	CMPL  SI, 20(CX)(R13*4)
 	SHRXQ BX, SI, R13
 	ADCL  $0x00, R13
 	MOVQ  (AX)(R14*8), SI
 	SHRXL DX, SI, R14
-	CMPL  SI, 28(CX)(R14*4)
+	CMPL  SI, 24(CX)(R14*4)
 	SHRXQ BX, SI, R14
 	ADCL  $0x00, R14
-	DECQ  R15
+	MOVQ  (AX)(R15*8), SI
+	SHRXL DX, SI, R15
+	CMPL  SI, 28(CX)(R15*4)
+	SHRXQ BX, SI, R15
+	ADCL  $0x00, R15
+	DECQ  DI
 	JNZ   step
 	MOVQ  8(SP), SI
-	MOVL  DI, (SI)
-	MOVL  R8, 4(SI)
-	MOVL  R9, 8(SI)
-	MOVL  R10, 12(SI)
-	MOVL  R11, 16(SI)
-	MOVL  R12, 20(SI)
-	MOVL  R13, 24(SI)
-	MOVL  R14, 28(SI)
+	MOVL  R8, (SI)
+	MOVL  R9, 4(SI)
+	MOVL  R10, 8(SI)
+	MOVL  R11, 12(SI)
+	MOVL  R12, 16(SI)
+	MOVL  R13, 20(SI)
+	MOVL  R14, 24(SI)
+	MOVL  R15, 28(SI)
 	ADDQ  $0x20, SI
 	MOVQ  SI, 8(SP)
 	MOVQ  stride+48(FP), SI
@@ -131,9 +131,102 @@ lanes:
 	JNZ   lanes
 	RET
 
-// func walkLanes(nodes *uint32, words *uint32, slot uint, child uint, roots *uint32, at *uint32, n int, depth int)
+// func walkSmallGroups(nodes *uint32, words *uint32, slot uint, child uint, root uint32, depth int, groups int, stride int, at *uint32)
 // Requires: BMI2
-TEXT ·walkLanes(SB), NOSPLIT, $0-64
+TEXT ·walkSmallGroups(SB), NOSPLIT, $24-72
+	MOVQ    nodes+0(FP), AX
+	MOVQ    words+8(FP), CX
+	MOVQ    slot+16(FP), DX
+	MOVQ    child+24(FP), BX
+	MOVLQZX root+32(FP), R8
+	MOVQ    groups+48(FP), SI
+	MOVQ    SI, 8(SP)
+	MOVQ    at+64(FP), SI
+	MOVQ    SI, 16(SP)
+
+group:
+	MOVL R8, R9
+	MOVL R8, R10
+	MOVL R8, R11
+	MOVL R8, R12
+	MOVL R8, R13
+	MOVL R8, R14
+	MOVL R8, R15
+	MOVL R8, BP
+	MOVQ depth+40(FP), SI
+	MOVQ SI, (SP)
+
+step:
+	MOVL  (AX)(R9*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R9
+	ANDL  $-8, DI
+	CMPL  SI, (CX)(DI*4)
+	ADCL  R8, R9
+	MOVL  (AX)(R10*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R10
+	ANDL  $-8, DI
+	CMPL  SI, 4(CX)(DI*4)
+	ADCL  R8, R10
+	MOVL  (AX)(R11*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R11
+	ANDL  $-8, DI
+	CMPL  SI, 8(CX)(DI*4)
+	ADCL  R8, R11
+	MOVL  (AX)(R12*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R12
+	ANDL  $-8, DI
+	CMPL  SI, 12(CX)(DI*4)
+	ADCL  R8, R12
+	MOVL  (AX)(R13*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R13
+	ANDL  $-8, DI
+	CMPL  SI, 16(CX)(DI*4)
+	ADCL  R8, R13
+	MOVL  (AX)(R14*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R14
+	ANDL  $-8, DI
+	CMPL  SI, 20(CX)(DI*4)
+	ADCL  R8, R14
+	MOVL  (AX)(R15*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R15
+	ANDL  $-8, DI
+	CMPL  SI, 24(CX)(DI*4)
+	ADCL  R8, R15
+	MOVL  (AX)(BP*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, BP
+	ANDL  $-8, DI
+	CMPL  SI, 28(CX)(DI*4)
+	ADCL  R8, BP
+	DECQ  (SP)
+	JNZ   step
+	MOVQ  16(SP), SI
+	MOVL  R9, (SI)
+	MOVL  R10, 4(SI)
+	MOVL  R11, 8(SI)
+	MOVL  R12, 12(SI)
+	MOVL  R13, 16(SI)
+	MOVL  R14, 20(SI)
+	MOVL  R15, 24(SI)
+	MOVL  BP, 28(SI)
+	ADDQ  $0x20, SI
+	MOVQ  SI, 16(SP)
+	MOVQ  stride+56(FP), SI
+	ADDQ  SI, CX
+	DECQ  8(SP)
+	JNZ   group
+	RET
+
+// func walkSmallLanes(nodes *uint32, words *uint32, slot uint, child uint, roots *uint32, at *uint32, n int, depth int)
+// Requires: BMI2
+TEXT ·walkSmallLanes(SB), NOSPLIT, $0-64
 	MOVQ nodes+0(FP), AX
 	MOVQ words+8(FP), CX
 	MOVQ slot+16(FP), DX

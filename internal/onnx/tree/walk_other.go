@@ -10,8 +10,12 @@ func stepTogether(nodes []step, words []uint32, shift uint, at []uint32) {
 	stepTogetherGo(nodes, words, shift, at)
 }
 
-func walkTrees(s *smallNodes, words, roots, at []uint32, depth int) {
-	walkTreesGo(s, words, roots, at, depth)
+func walkSmallApart(s *smallNodes, words []uint32, root uint32, depth, size int, at []uint32) {
+	walkSmallApartGo(s, words, root, depth, size, at)
+}
+
+func walkSmallTogether(s *smallNodes, words, roots, at []uint32, steps int) {
+	walkSmallTogetherGo(s, words, roots, at, steps)
 }
 
 func useVectors[T float](*finder[T]) {}

@@ -65,7 +65,7 @@ func TestForestsOfSeveralPartsAgreeWithThePlainWalk(t *testing.T) {
 	finish := newFinisher[float32](f, o)
 	s := newSteps[float32](f, o, finish, f.axes())
 	if len(s.parts) < 2 {
-		t.Fatalf("%d parts of %d nodes", len(s.parts), len(s.nodes))
+		t.Fatalf("%d parts of %d nodes", len(s.parts), s.places)
 	}
 	const rows = 150 // more than a chunk, and some left over
 	r := rand.New(rand.NewPCG(3, 4))

@@ -17,7 +17,8 @@ func main() {
 	ConstraintExpr("!purego")
 	walkGroups()
 	stepLanes()
-	walkLanes()
+	walkSmallGroups()
+	walkSmallLanes()
 	searchColumns()
 	Generate()
 }
@@ -49,36 +50,73 @@ func walkGroups() {
 	Doc("walkGroups takes eight walks for each group of rows from root, depth steps each, and sets",
 		"the places at. The words of a slot are eight, one for each walk, and the lower half of a node",
 		"shifted is eight times its slot. The next group's words are stride bytes behind.")
-	left, to := AllocLocal(8), AllocLocal(8)
 	nodes, words, shift, half := load("nodes"), load("words"), load("shift"), constant(32)
-	node := load("groups")
-	MOVQ(node, left)
-	Load(Param("at"), node)
-	MOVQ(node, to)
+	node, depth := GP64(), GP64()
+	eachGroup(words, node, func(at []reg.GPVirtual) {
+		for i := range at {
+			Load(Param("root"), at[i].As32())
+		}
+		Load(Param("depth"), depth)
+		Label("step")
+		for i := range at {
+			follow(nodes, words, shift, half, at[i], node, 4*i)
+		}
+		DECQ(depth)
+		JNZ(LabelRef("step"))
+	})
+}
+
+// walkSmallGroups is walkGroups for small nodes.
+func walkSmallGroups() {
+	TEXT("walkSmallGroups", NOSPLIT, "func(nodes, words *uint32, slot, child uint, root uint32, depth, groups, stride int, at *uint32)")
+	Pragma("noescape")
+	Doc("walkSmallGroups is walkGroups for small nodes. A node shifted by slot is eight times its slot",
+		"and three bits more; its last bits, as many as child, are how far the places below are from root.")
+	nodes, words, slot, child := load("nodes"), load("words"), load("slot"), load("child")
+	node, own, root := GP64(), GP64(), GP64()
+	Load(Param("root"), root)
+	left := AllocLocal(8)
+	eachGroup(words, node, func(at []reg.GPVirtual) {
+		for i := range at {
+			MOVL(root.As32(), at[i].As32())
+		}
+		Load(Param("depth"), node)
+		MOVQ(node, left)
+		Label("step")
+		for i := range at {
+			MOVL(Mem{Base: nodes, Index: at[i], Scale: 4}, node.As32())
+			SHRXL(slot.As32(), node.As32(), own.As32())
+			BZHIL(child.As32(), node.As32(), at[i].As32())
+			ANDL(I8(-lanes), own.As32())
+			CMPL(node.As32(), Mem{Base: words, Index: own, Scale: 4, Disp: 4 * i}) // carries when the word exceeds
+			ADCL(root.As32(), at[i].As32())
+		}
+		DECQ(left)
+		JNZ(LabelRef("step"))
+	})
+}
+
+// eachGroup walks the groups of rows one after the other. free is a register.
+func eachGroup(words, free reg.GPVirtual, walk func(at []reg.GPVirtual)) {
+	left, to := AllocLocal(8), AllocLocal(8)
+	Load(Param("groups"), free)
+	MOVQ(free, left)
+	Load(Param("at"), free)
+	MOVQ(free, to)
 	at := make([]reg.GPVirtual, lanes)
 	for i := range at {
 		at[i] = GP64()
 	}
-	depth := GP64()
 	Label("group")
+	walk(at)
+	MOVQ(to, free)
 	for i := range at {
-		Load(Param("root"), at[i].As32())
+		MOVL(at[i].As32(), Mem{Base: free, Disp: 4 * i})
 	}
-	Load(Param("depth"), depth)
-	Label("step")
-	for i := range at {
-		follow(nodes, words, shift, half, at[i], node, 4*i)
-	}
-	DECQ(depth)
-	JNZ(LabelRef("step"))
-	MOVQ(to, node)
-	for i := range at {
-		MOVL(at[i].As32(), Mem{Base: node, Disp: 4 * i})
-	}
-	ADDQ(U8(4*lanes), node)
-	MOVQ(node, to)
-	Load(Param("stride"), node)
-	ADDQ(node, words)
+	ADDQ(U8(4*lanes), free)
+	MOVQ(free, to)
+	Load(Param("stride"), free)
+	ADDQ(free, words)
 	DECQ(left)
 	JNZ(LabelRef("group"))
 	RET()
@@ -107,12 +145,12 @@ func stepLanes() {
 	RET()
 }
 
-// walkLanes is stepLanes for all steps of small nodes: see smallNodes.
-func walkLanes() {
+// walkSmallLanes is stepLanes for several steps of small nodes.
+func walkSmallLanes() {
 	const unrolled = 8
-	TEXT("walkLanes", NOSPLIT, "func(nodes, words *uint32, slot, child uint, roots, at *uint32, n, depth int)")
+	TEXT("walkSmallLanes", NOSPLIT, "func(nodes, words *uint32, slot, child uint, roots, at *uint32, n, depth int)")
 	Pragma("noescape")
-	Doc("walkLanes takes depth steps of each of n walks, a multiple of eight, at the places at. A node",
+	Doc("walkSmallLanes takes depth steps of each of n walks, a multiple of eight, at the places at. A node",
 		"shifted by slot is its slot, which has one word; its last bits, as many as child, are how far",
 		"the first place below is from the root of the walk.")
 	nodes, words, slot, child := load("nodes"), load("words"), load("slot"), load("child")
