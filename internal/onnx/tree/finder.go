@@ -2,40 +2,84 @@ package tree
 
 import "math"
 
-// finder finds the cell of a value on the axis of a slot. It divides the range
-// of the bounds into buckets of equal width, which suits what models are
-// trained on better than the order of floats does: that has as many places
-// below a thousandth as above it.
+// finder finds the cells of a row's values, one for each slot. It divides the
+// range of the bounds of a feature into buckets of equal width, which suits what
+// models are trained on better than the order of floats does: that has as many
+// places below a thousandth as above it.
 type finder[T float] struct {
-	bounds    []T      // ascending; a value's cell counts those below it
-	start     []uint32 // of each bucket: the bounds in the buckets before it
-	lo, scale float64  // of values, to where they are among the buckets
-	window    int      // bounds that one bucket holds at most, 0 for too many
-	first     uint32   // the cell below all bounds
-	nan       uint32   // the cell of NaN
-	axis      *axis    // for values when window is 0
+	columns []column[T]
+	starts  []uint32 // of each bucket of a column: the bounds in those before it
+	bounds  []T      // ascending in a column, then window that no value exceeds
+	crowded []int    // columns too many of whose bounds are in one bucket
+	slots   []slot
+
+	features int                         // of a row, at least
+	search   func(x []T, cells []uint32) // finds the cells in the other columns
 }
 
-const (
-	bucketsABound = 2
-	maxWindow     = 8
-)
+// column is what finds the cells of one slot. walk_amd64.s knows its fields.
+type column[T float] struct {
+	// A value less lo, times scale, is its bucket, from 0 to last.
+	lo, scale, last T
+	feature         uint32
+	starts, bounds  uint32 // where its own begin
+	first           uint32 // the cell below all bounds
+	nan             uint32 // the cell of NaN
+}
 
-func newFinder[T float](s *slot) finder[T] {
+// window is how many bounds one bucket may hold: all of them are compared.
+const window = 16
+
+func newFinder[T float](slots []slot) *finder[T] {
+	f := &finder[T]{columns: make([]column[T], len(slots)), slots: slots}
+	bounds := 0
+	for i := range slots {
+		bounds += slots[i].axis.n
+	}
+	f.bounds = make([]T, 0, bounds+len(slots)*window)
+	f.starts = make([]uint32, 0, bounds/2+len(slots)*2)
+	for i := range slots {
+		if !f.add(&f.columns[i], &slots[i]) {
+			f.crowded = append(f.crowded, i)
+		}
+		f.features = max(f.features, slots[i].axis.feature+1)
+	}
+	f.search = f.searchGo
+	useVectors(f)
+	return f
+}
+
+// add fills the column of a slot, and reports whether its bounds are in buckets.
+func (f *finder[T]) add(c *column[T], s *slot) bool {
 	a := &s.axis
-	f := finder[T]{axis: a, nan: place(a.nan)}
+	*c = column[T]{
+		feature: place(a.feature), nan: place(a.nan), starts: place(len(f.starts)), bounds: place(len(f.bounds)),
+	}
 	if s.nanFirst {
-		f.first, f.nan = 1, 0
+		c.first, c.nan = 1, 0
 	}
-	f.bounds = make([]T, a.n, a.n+min(a.n, maxWindow))
-	for i, k := range a.bounds[:a.n] {
-		f.bounds[i] = floor[T](k)
+	for _, k := range a.bounds[:a.n] {
+		f.bounds = append(f.bounds, floor[T](k))
 	}
-	f.divide()
-	for range f.window {
+	own := f.bounds[c.bounds:]
+	for range window {
 		f.bounds = append(f.bounds, T(math.Inf(1)))
 	}
-	return f
+	c.divide(own)
+	buckets := make([]uint32, int(c.last)+2)
+	for _, b := range own {
+		buckets[c.bucket(b)+1]++
+	}
+	for i := 1; i < len(buckets); i++ {
+		if buckets[i] > window {
+			c.last = 0 // so that the other columns are found nevertheless
+			f.starts = append(f.starts, 0)
+			return false
+		}
+		buckets[i] += buckets[i-1]
+	}
+	f.starts = append(f.starts, buckets[:len(buckets)-1]...)
+	return true
 }
 
 // floor returns the highest T whose order is not above k.
@@ -48,63 +92,57 @@ func floor[T float](k uint64) T {
 	return T(math.Nextafter32(float32(v), float32(math.Inf(-1))))
 }
 
-// divide makes the buckets.
-func (f *finder[T]) divide() {
-	n := len(f.bounds)
-	buckets := bucketsABound*n + 2
-	f.start = make([]uint32, buckets)
-	if n > 0 {
-		f.lo = max(float64(f.bounds[0]), -math.MaxFloat64)
-		f.scale = float64(buckets-1) / (float64(f.bounds[n-1]) - f.lo)
-		if !(f.scale > 0) || math.IsInf(f.scale, 0) {
-			f.scale = math.SmallestNonzeroFloat64 // one bound, or a range beyond all floats
-		}
+// divide makes a bucket for two bounds. One bound, and a range that T cannot
+// hold, leave one bucket.
+func (c *column[T]) divide(bounds []T) {
+	n := len(bounds)
+	if n == 0 {
+		return
 	}
-	for i, last, here := 0, 0, 0; i < n; i++ {
-		b := f.bucket(f.bounds[i])
-		if b != last {
-			last, here = b, 0
-		}
-		here++
-		f.window = max(f.window, here)
-		if b+1 < buckets {
-			f.start[b+1]++
-		}
-	}
-	for b := 1; b < buckets; b++ {
-		f.start[b] += f.start[b-1]
-	}
-	if f.window > maxWindow {
-		f.window, f.start = 0, nil
+	c.lo, c.scale = bounds[0], 0
+	width := bounds[n-1] - bounds[0]
+	if scale := T(n/2) / width; scale > 0 && !math.IsInf(float64(scale), 0) {
+		c.scale, c.last = scale, T(n/2)
 	}
 }
 
-// bucket returns the bucket of a number, which does not fall when the number
-// rises. Adding 2^52 puts the whole part of a small number at its last bits; it
-// and what follows take no branch.
-func (f *finder[T]) bucket(x T) int {
-	const whole = 1 << 52
-	at := float64((float64(x)-f.lo)*f.scale) + whole                        // no fused operation: all calls round alike
-	return int(clamp(order(at), signBit|wholeBits, uint64(len(f.start)-1))) //nolint:gosec // a position
+// bucket returns the bucket of a value, which does not fall when the value
+// rises. The conversions forbid a fused operation, which would round otherwise.
+func (c *column[T]) bucket(x T) int {
+	at := T(T(x-c.lo) * c.scale)
+	if !(at > 0) {
+		return 0
+	}
+	return int(min(at, c.last))
 }
 
-// wholeBits are those of 2^52.
-const wholeBits = (1023 + 52) << 52
+// cells sets the cells of a row, by slot.
+func (f *finder[T]) cells(x []T, cells []uint32) {
+	f.search(x, cells)
+	for _, i := range f.crowded {
+		if v := x[f.columns[i].feature]; v == v {
+			cells[i] = f.columns[i].first + place(f.slots[i].axis.cell(float64(v)))
+		}
+	}
+}
 
-// cell returns the cell of x.
-func (f *finder[T]) cell(x T) uint32 {
-	if x != x {
-		return f.nan
+// searchGo is search for any T on any processor.
+func (f *finder[T]) searchGo(x []T, cells []uint32) {
+	cells = cells[:len(f.columns)]
+	for i := range cells {
+		c := &f.columns[i]
+		v := x[c.feature]
+		if v != v {
+			cells[i] = c.nan
+			continue
+		}
+		below := f.starts[int(c.starts)+c.bucket(v)]
+		cell := c.first + below
+		for _, b := range f.bounds[c.bounds+below:][:window] {
+			cell += lower(b, v)
+		}
+		cells[i] = cell
 	}
-	if f.window == 0 {
-		return f.first + place(f.axis.cell(float64(x)))
-	}
-	below := f.start[f.bucket(x)]
-	c := f.first + below
-	for _, b := range f.bounds[below:][:f.window] {
-		c += lower(b, x)
-	}
-	return c
 }
 
 // lower returns 1 when a is below b, and 0 otherwise.

@@ -1,8 +1,10 @@
 package tree
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -29,33 +31,45 @@ func boundsOf() map[string][]float64 {
 
 // The cell of any value is the number of bounds below it.
 func TestFindersFindTheCellsOfTheirAxes(t *testing.T) {
-	windows := map[bool]int{}
-	for name, values := range boundsOf() {
+	var slots []slot
+	var values []float64
+	for _, thresholds := range boundsOf() {
 		for _, mode := range []Mode{BranchLEQ, BranchLT, BranchEQ} {
 			f := &forest{features: 1}
-			for _, v := range values {
+			for _, v := range thresholds {
 				f.nodes = append(f.nodes, node{mode: mode, value: v})
 			}
 			f.nodes[0].missingTrue = true // so that NaN has a cell
-			all := f.axes()
-			for _, first := range []bool{false, true} {
-				s := &slot{axis: all[0], nanFirst: first}
-				single, double := newFinder[float32](s), newFinder[float64](s)
-				windows[single.window > 0]++
-				for _, x := range probes(values) {
-					if got, want := double.cell(x), cellOf(s, x); got != want {
-						t.Fatalf("%s, %v: the cell of %v is %d, want %d", name, mode, x, got, want)
-					}
-					x32 := float32(x)
-					if got, want := single.cell(x32), cellOf(s, float64(x32)); got != want {
-						t.Fatalf("%s, %v: the cell of float32 %v is %d, want %d", name, mode, x32, got, want)
-					}
-				}
+			a := f.axes()[0]
+			slots = append(slots, slot{axis: a}, slot{axis: a, nanFirst: true})
+		}
+		values = append(values, probes(thresholds)...)
+	}
+	checkFinder[float32](t, slots, values)
+	checkFinder[float64](t, slots, values)
+}
+
+func checkFinder[T float](t *testing.T, slots []slot, values []float64) {
+	t.Helper()
+	f := newFinder[T](slots)
+	if n := len(f.crowded); n == 0 || n == len(slots) {
+		t.Errorf("%T: %d of %d columns are crowded", f, n, len(slots))
+	}
+	cells := make([]uint32, len(slots))
+	for _, v := range values {
+		x := T(v)
+		f.cells([]T{x}, cells)
+		for i := range slots {
+			if want := cellOf(&slots[i], float64(x)); cells[i] != want {
+				t.Fatalf("%T: the cell of %v in slot %d is %d, want %d", f, x, i, cells[i], want)
 			}
 		}
-	}
-	if windows[true] == 0 || windows[false] == 0 {
-		t.Errorf("no axis of equal buckets, or none without: %v", windows)
+		again := slices.Clone(cells)
+		f.search([]T{x}, cells)
+		f.searchGo([]T{x}, again)
+		if !slices.Equal(cells, again) {
+			t.Fatalf("%T: the cells of %v are %d by instructions, and %d", f, x, cells, again)
+		}
 	}
 }
 
@@ -80,26 +94,42 @@ func cellOf(s *slot, x float64) uint32 {
 	return c
 }
 
-func BenchmarkFinder(b *testing.B) {
-	f := &forest{features: 1}
-	for _, v := range boundsOf()["normal"] {
-		f.nodes = append(f.nodes, node{mode: BranchLEQ, value: v})
-	}
-	a := f.axes()[0]
-	find := newFinder[float32](&slot{axis: a})
+// BenchmarkCells finds the cells of rows of 50 features, each of which has some
+// thresholds, by the buckets of their orders and by the finder.
+func BenchmarkCells(b *testing.B) {
+	const features, rows = 50, 256
 	r := rand.New(rand.NewPCG(1, 1))
-	x := make([]float32, 1<<12)
+	x := make([]float32, rows*features)
 	for i := range x {
 		x[i] = float32(r.NormFloat64())
 	}
-	b.Run("axis", func(b *testing.B) {
-		for i := 0; b.Loop(); i++ {
-			a.cell(float64(x[i%len(x)]))
+	for _, thresholds := range []int{200, 6000} {
+		slots := make([]slot, features)
+		for i := range slots {
+			f := &forest{features: i + 1}
+			for range thresholds {
+				f.nodes = append(f.nodes, node{mode: BranchLEQ, feature: int32(i), value: float64(float32(r.NormFloat64()))})
+			}
+			slots[i].axis = f.axes()[0]
 		}
-	})
-	b.Run("finder", func(b *testing.B) {
-		for i := 0; b.Loop(); i++ {
-			find.cell(x[i%len(x)])
-		}
-	})
+		f, cells := newFinder[float32](slots), make([]uint32, features)
+		b.Run(fmt.Sprintf("%d/axes", thresholds), func(b *testing.B) {
+			for n := 0; b.Loop(); n++ {
+				row := x[n%rows*features:][:features]
+				for i := range slots {
+					cells[i] = place(slots[i].axis.cell(float64(row[i])))
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("%d/finder", thresholds), func(b *testing.B) {
+			for n := 0; b.Loop(); n++ {
+				f.cells(x[n%rows*features:][:features], cells)
+			}
+		})
+		b.Run(fmt.Sprintf("%d/Go", thresholds), func(b *testing.B) {
+			for n := 0; b.Loop(); n++ {
+				f.searchGo(x[n%rows*features:][:features], cells)
+			}
+		})
+	}
 }

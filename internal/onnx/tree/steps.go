@@ -17,11 +17,12 @@ import (
 // several trees or rows can go on together until the longest has ended.
 type steps[T float] struct {
 	slots  []slot
-	find   []finder[T] // of each slot
-	shift  uint        // the lower half of nodes[i]>>shift is the slot that node i asks for
+	find   *finder[T]
+	shift  uint // the lower half of nodes[i]>>shift is the slot that node i asks for
 	nodes  []step
-	leaf   []uint32 // of each node: its number when it is a leaf, else noLeaf
-	votes  []T      // of each node: its vote when it is a leaf, else NaN; when there is one target
+	small  *smallNodes // or nil
+	leaf   []uint32    // of each node: its number when it is a leaf, else noLeaf
+	votes  []T         // of each node: its vote when it is a leaf, else NaN; when there is one target
 	trees  []stepTree
 	parts  []int // ends of runs of trees that fit into a cache together
 	tally  *tally[T]
@@ -83,10 +84,7 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	}
 	leaves, number := f.leafNumbers()
 	s := &steps[T]{slots: p.slots, shift: uint(p.bits) + gap, tally: newTally[T](f, o, leaves), final: finish}
-	s.find = make([]finder[T], len(p.slots))
-	for i := range p.slots {
-		s.find[i] = newFinder[T](&p.slots[i])
-	}
+	s.find = newFinder[T](p.slots)
 	w := stepWriter[T]{f: f, plan: p, s: s, number: number, first: make([]step, len(f.nodes)), known: make([]bool, len(f.nodes))}
 	places := len(f.nodes) // when every branch is one step
 	s.nodes, s.leaf = make([]step, 0, places), make([]uint32, 0, places)
@@ -105,10 +103,11 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 		s.leaf, s.tally.dense = nil, nil // the votes say all that they do
 	}
 	trees, slots := len(s.trees), max(len(s.slots), 1)
+	s.small = newSmallNodes(s.nodes, s.trees, len(s.slots), p.bits, s.shift)
 	s.blocks = min(max(blockWords/(slots*lanes), 1), maxBlocks)
 	s.pool.New = func() any {
 		return &stepScratch{
-			row: make([]uint32, slots), rows: make([]uint32, slots*lanes*s.blocks),
+			row: make([]uint32, slots*fewRows), rows: make([]uint32, slots*lanes*s.blocks),
 			leaves: make([]uint32, max((trees+stepTrees-1)/stepTrees*stepTrees, chunkRows*lanes)),
 		}
 	}
@@ -150,7 +149,10 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 	for first, rows := 0, len(scores)/k; first < rows; {
 		groups := min((rows-first)/lanes, s.blocks)
 		n := max(groups*lanes, 1)
-		if groups == 0 {
+		if s.small != nil && rows-first <= fewRows {
+			n = rows - first
+			s.few(x[first*cols:rows*cols], cols, n, b, scores[first*k:rows*k])
+		} else if groups == 0 {
 			s.row(x[first*cols:(first+1)*cols], b, scores[first*k:(first+1)*k])
 		} else {
 			s.block(x[first*cols:(first+n)*cols], cols, groups, b, scores[first*k:(first+n)*k])
@@ -165,16 +167,17 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 	}
 }
 
-// word returns a row's word of slot i.
-func (s *steps[T]) word(i int, x T) uint32 {
-	return place(i)<<(s.shift&31) | s.find[i].cell(x)
+// words sets a row's words by slot.
+func (s *steps[T]) words(x []T, words []uint32) {
+	s.find.cells(x, words)
+	for i := range words {
+		words[i] |= place(i) << (s.shift & 31)
+	}
 }
 
 // row sums one row, walking several trees side by side.
 func (s *steps[T]) row(x []T, b *stepScratch, sums []T) {
-	for i := range s.slots {
-		b.row[i] = s.word(i, x[s.slots[i].axis.feature])
-	}
+	s.words(x, b.row[:len(s.slots)])
 	leaves := b.leaves[:len(s.trees)]
 	for t := 0; t < len(leaves); t += stepTrees {
 		trees := s.trees[t:min(t+stepTrees, len(s.trees))]
@@ -190,7 +193,7 @@ func (s *steps[T]) row(x []T, b *stepScratch, sums []T) {
 		}
 	}
 	if s.votes != nil {
-		sums[0] = sum1(s.votes, leaves)
+		sums[0] = sum1(s.votes, leaves, unvoted[T]())
 		return
 	}
 	s.tally.sum(leaves, sums)
@@ -229,10 +232,12 @@ func (s *steps[T]) finish(at uint32, words []uint32, width, lane int) uint32 {
 // all the trees of the part. Each row meets the trees in their order.
 func (s *steps[T]) block(x []T, cols, groups int, b *stepScratch, sums []T) {
 	size := max(len(s.slots), 1) * lanes // words of a group
-	for i := range s.slots {
-		feature := s.slots[i].axis.feature
-		for r := range groups * lanes {
-			b.rows[r/lanes*size+i*lanes+r%lanes] = s.word(i, x[r*cols+feature])
+	row := b.row[:len(s.slots)]
+	for r := range groups * lanes {
+		s.words(x[r*cols:(r+1)*cols], row)
+		own := b.rows[r/lanes*size+r%lanes:]
+		for i, w := range row {
+			own[i*lanes] = w
 		}
 	}
 	for i := range sums {

@@ -16,3 +16,15 @@ func walkGroups(nodes *uint64, words *uint32, shift uint, root uint32, depth int
 //
 //go:noescape
 func stepLanes(nodes *uint64, words *uint32, shift uint, at *uint32, n int)
+
+// walkLanes takes depth steps of each of n walks, a multiple of eight, at the places at. A node
+// shifted by slot is its slot, which has one word; its last bits, as many as child, are how far
+// the first place below is from the root of the walk.
+//
+//go:noescape
+func walkLanes(nodes *uint32, words *uint32, slot uint, child uint, roots *uint32, at *uint32, n int, depth int)
+
+// searchColumns finds the cells of the values of a row x in n columns.
+//
+//go:noescape
+func searchColumns(x *float32, columns *float32, n int, starts *uint32, bounds *float32, cells *uint32)

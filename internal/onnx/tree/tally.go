@@ -75,30 +75,38 @@ func (n *node) votes(f *forest) []vote { return f.votes[n.first:n.last] }
 
 // sum sets sums to the total of the leaves' votes, one leaf a tree, in order.
 func (t *tally[T]) sum(leaves []uint32, sums []T) {
+	for i := range sums {
+		sums[i] = unvoted[T]()
+	}
+	t.addAll(leaves, sums)
+}
+
+// addAll adds the votes of a row's leaves, one leaf a tree, in order.
+func (t *tally[T]) addAll(leaves []uint32, sums []T) {
 	switch {
 	case t.dense == nil:
-		t.sumSparse(leaves, sums)
+		for _, l := range leaves {
+			t.addSparse(l, sums)
+		}
 	case len(sums) == 1:
-		sums[0] = sum1(t.dense, leaves)
+		sums[0] = sum1(t.dense, leaves, sums[0])
 	case len(sums) == 2:
-		sums[0], sums[1] = sum2(t.dense, leaves)
+		sums[0], sums[1] = sum2(t.dense, leaves, sums[0], sums[1])
 	case len(sums) == 3:
-		sums[0], sums[1], sums[2] = sum3(t.dense, leaves)
+		sums[0], sums[1], sums[2] = sum3(t.dense, leaves, sums[0], sums[1], sums[2])
 	default:
-		t.sumDense(leaves, sums)
+		t.addDense(leaves, sums)
 	}
 }
 
-func sum1[T float](dense []T, leaves []uint32) T {
-	a := unvoted[T]()
+func sum1[T float](dense []T, leaves []uint32, a T) T {
 	for _, l := range leaves {
 		a += dense[l]
 	}
 	return a
 }
 
-func sum2[T float](dense []T, leaves []uint32) (a, b T) {
-	a, b = unvoted[T](), unvoted[T]()
+func sum2[T float](dense []T, leaves []uint32, a, b T) (T, T) {
 	for _, l := range leaves {
 		w := dense[2*l : 2*l+2]
 		a += w[0]
@@ -107,8 +115,7 @@ func sum2[T float](dense []T, leaves []uint32) (a, b T) {
 	return a, b
 }
 
-func sum3[T float](dense []T, leaves []uint32) (a, b, c T) {
-	a, b, c = unvoted[T](), unvoted[T](), unvoted[T]()
+func sum3[T float](dense []T, leaves []uint32, a, b, c T) (T, T, T) {
 	for _, l := range leaves {
 		w := dense[3*l : 3*l+3]
 		a += w[0]
@@ -118,10 +125,7 @@ func sum3[T float](dense []T, leaves []uint32) (a, b, c T) {
 	return a, b, c
 }
 
-func (t *tally[T]) sumDense(leaves []uint32, sums []T) {
-	for i := range sums {
-		sums[i] = unvoted[T]()
-	}
+func (t *tally[T]) addDense(leaves []uint32, sums []T) {
 	k := len(sums)
 	for _, l := range leaves {
 		row := t.dense[int(l)*k:]
@@ -129,15 +133,6 @@ func (t *tally[T]) sumDense(leaves []uint32, sums []T) {
 		for i, w := range row {
 			sums[i] += w
 		}
-	}
-}
-
-func (t *tally[T]) sumSparse(leaves []uint32, sums []T) {
-	for i := range sums {
-		sums[i] = unvoted[T]()
-	}
-	for _, l := range leaves {
-		t.addSparse(l, sums)
 	}
 }
 

@@ -7,6 +7,9 @@ import "golang.org/x/sys/cpu"
 // shiftsAnywhere says whether the processor has what walk_amd64.s needs.
 var shiftsAnywhere = cpu.X86.HasBMI2
 
+// comparesEight says whether it has what searchColumns needs.
+var comparesEight = cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT
+
 // The walks of walk_amd64.s know no bounds. They need none: newSteps makes no
 // place outside nodes and no slot outside the words, and a step leads to one of
 // the two places that it names.
@@ -34,4 +37,23 @@ func stepTogether(nodes []step, words []uint32, shift uint, at []uint32) {
 		return
 	}
 	stepLanes(&nodes[0], &words[0], shift, &at[0], len(at))
+}
+
+// walkTrees is walkTreesGo. The walks are a multiple of eight.
+func walkTrees(s *smallNodes, words, roots, at []uint32, depth int) {
+	if !shiftsAnywhere || len(at)%8 != 0 || len(at) == 0 || depth == 0 {
+		walkTreesGo(s, words, roots, at, depth)
+		return
+	}
+	walkLanes(&s.nodes[0], &words[0], s.slot, s.child, &roots[0], &at[0], len(at), depth)
+}
+
+// useVectors lets a finder of float32 compare several bounds at once.
+func useVectors[T float](f *finder[T]) {
+	if single, ok := any(f).(*finder[float32]); ok && comparesEight && len(f.columns) > 0 {
+		single.search = func(x []float32, cells []uint32) {
+			_, _ = x[single.features-1], cells[len(single.columns)-1]
+			searchColumns(&x[0], &single.columns[0].lo, len(single.columns), &single.starts[0], &single.bounds[0], &cells[0])
+		}
+	}
 }

@@ -130,3 +130,125 @@ lanes:
 	SUBQ  $0x04, DI
 	JNZ   lanes
 	RET
+
+// func walkLanes(nodes *uint32, words *uint32, slot uint, child uint, roots *uint32, at *uint32, n int, depth int)
+// Requires: BMI2
+TEXT ·walkLanes(SB), NOSPLIT, $0-64
+	MOVQ nodes+0(FP), AX
+	MOVQ words+8(FP), CX
+	MOVQ slot+16(FP), DX
+	MOVQ child+24(FP), BX
+	MOVQ depth+56(FP), SI
+
+walk:
+	MOVQ roots+32(FP), R9
+	MOVQ at+40(FP), R10
+	MOVQ n+48(FP), R11
+
+walks:
+	MOVL  (R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  (R9), DI
+	MOVL  DI, (R10)
+	MOVL  4(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  4(R9), DI
+	MOVL  DI, 4(R10)
+	MOVL  8(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  8(R9), DI
+	MOVL  DI, 8(R10)
+	MOVL  12(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  12(R9), DI
+	MOVL  DI, 12(R10)
+	MOVL  16(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  16(R9), DI
+	MOVL  DI, 16(R10)
+	MOVL  20(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  20(R9), DI
+	MOVL  DI, 20(R10)
+	MOVL  24(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  24(R9), DI
+	MOVL  DI, 24(R10)
+	MOVL  28(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  28(R9), DI
+	MOVL  DI, 28(R10)
+	ADDQ  $0x20, R9
+	ADDQ  $0x20, R10
+	SUBQ  $0x08, R11
+	JNZ   walks
+	DECQ  SI
+	JNZ   walk
+	RET
+
+// func searchColumns(x *float32, columns *float32, n int, starts *uint32, bounds *float32, cells *uint32)
+// Requires: AVX, AVX2, CMOV, POPCNT
+TEXT ·searchColumns(SB), NOSPLIT, $0-48
+	MOVQ   x+0(FP), AX
+	MOVQ   columns+8(FP), CX
+	MOVQ   n+16(FP), DX
+	MOVQ   starts+24(FP), BX
+	MOVQ   bounds+32(FP), SI
+	MOVQ   cells+40(FP), DI
+	VXORPS X2, X2, X2
+
+column:
+	MOVL         12(CX), R8
+	VMOVSS       (AX)(R8*4), X1
+	VSUBSS       (CX), X1, X0
+	VMULSS       4(CX), X0, X0
+	VMAXSS       X2, X0, X0
+	VMINSS       8(CX), X0, X0
+	VCVTTSS2SI   X0, R8
+	ADDL         16(CX), R8
+	MOVL         (BX)(R8*4), R8
+	MOVL         20(CX), R9
+	ADDQ         R8, R9
+	ADDL         24(CX), R8
+	VBROADCASTSS X1, Y0
+	VCMPPS       $0x1e, (SI)(R9*4), Y0, Y3
+	VMOVMSKPS    Y3, R10
+	POPCNTL      R10, R10
+	ADDL         R10, R8
+	VCMPPS       $0x1e, 32(SI)(R9*4), Y0, Y0
+	VMOVMSKPS    Y0, R10
+	POPCNTL      R10, R10
+	ADDL         R10, R8
+	VUCOMISS     X1, X1
+	CMOVLPS      28(CX), R8
+	MOVL         R8, (DI)
+	ADDQ         $0x20, CX
+	ADDQ         $0x04, DI
+	DECQ         DX
+	JNZ          column
+	VZEROUPPER
+	RET

@@ -9,3 +9,9 @@ func walkApart(nodes []step, words []uint32, shift uint, root uint32, depth, siz
 func stepTogether(nodes []step, words []uint32, shift uint, at []uint32) {
 	stepTogetherGo(nodes, words, shift, at)
 }
+
+func walkTrees(s *smallNodes, words, roots, at []uint32, depth int) {
+	walkTreesGo(s, words, roots, at, depth)
+}
+
+func useVectors[T float](*finder[T]) {}

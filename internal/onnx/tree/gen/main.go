@@ -17,6 +17,8 @@ func main() {
 	ConstraintExpr("!purego")
 	walkGroups()
 	stepLanes()
+	walkLanes()
+	searchColumns()
 	Generate()
 }
 
@@ -102,5 +104,88 @@ func stepLanes() {
 	ADDQ(U8(4*unrolled), list)
 	SUBQ(U8(unrolled), n)
 	JNZ(LabelRef("lanes"))
+	RET()
+}
+
+// walkLanes is stepLanes for all steps of small nodes: see smallNodes.
+func walkLanes() {
+	const unrolled = 8
+	TEXT("walkLanes", NOSPLIT, "func(nodes, words *uint32, slot, child uint, roots, at *uint32, n, depth int)")
+	Pragma("noescape")
+	Doc("walkLanes takes depth steps of each of n walks, a multiple of eight, at the places at. A node",
+		"shifted by slot is its slot, which has one word; its last bits, as many as child, are how far",
+		"the first place below is from the root of the walk.")
+	nodes, words, slot, child := load("nodes"), load("words"), load("slot"), load("child")
+	depth, next, node := load("depth"), GP64(), GP64()
+	roots, at, left := GP64(), GP64(), GP64()
+	Label("walk")
+	Load(Param("roots"), roots)
+	Load(Param("at"), at)
+	Load(Param("n"), left)
+	Label("walks")
+	for i := range unrolled {
+		MOVL(Mem{Base: at, Disp: 4 * i}, next.As32())
+		MOVL(Mem{Base: nodes, Index: next, Scale: 4}, node.As32())
+		BZHIL(child.As32(), node.As32(), next.As32())
+		own := GP64()
+		SHRXL(slot.As32(), node.As32(), own.As32())
+		CMPL(node.As32(), Mem{Base: words, Index: own, Scale: 4}) // carries when the word exceeds
+		ADCL(Mem{Base: roots, Disp: 4 * i}, next.As32())
+		MOVL(next.As32(), Mem{Base: at, Disp: 4 * i})
+	}
+	ADDQ(U8(4*unrolled), roots)
+	ADDQ(U8(4*unrolled), at)
+	SUBQ(U8(unrolled), left)
+	JNZ(LabelRef("walks"))
+	DECQ(depth)
+	JNZ(LabelRef("walk"))
+	RET()
+}
+
+// searchColumns compares sixteen bounds at once. Fields and sizes are those of
+// column.
+func searchColumns() {
+	const (
+		lo, scale, last, feature, starts, bounds, first, nan = 0, 4, 8, 12, 16, 20, 24, 28
+		columnBytes, lanes                                   = 32, 8
+		greater                                              = 0x1e // and neither is NaN
+	)
+	TEXT("searchColumns", NOSPLIT, "func(x, columns *float32, n int, starts *uint32, bounds *float32, cells *uint32)")
+	Pragma("noescape")
+	Doc("searchColumns finds the cells of the values of a row x in n columns.")
+	x, c, n := load("x"), load("columns"), load("n")
+	allStarts, allBounds, cells := load("starts"), load("bounds"), load("cells")
+	at, value, window, zero := XMM(), XMM(), YMM(), XMM()
+	VXORPS(zero, zero, zero)
+	i, cell, from, count := GP64(), GP64(), GP64(), GP64()
+	Label("column")
+	MOVL(Mem{Base: c, Disp: feature}, i.As32())
+	VMOVSS(Mem{Base: x, Index: i, Scale: 4}, value)
+	VSUBSS(Mem{Base: c, Disp: lo}, value, at)
+	VMULSS(Mem{Base: c, Disp: scale}, at, at)
+	VMAXSS(zero, at, at) // zero for NaN
+	VMINSS(Mem{Base: c, Disp: last}, at, at)
+	VCVTTSS2SI(at, i.As32())
+	ADDL(Mem{Base: c, Disp: starts}, i.As32())
+	MOVL(Mem{Base: allStarts, Index: i, Scale: 4}, cell.As32())
+	MOVL(Mem{Base: c, Disp: bounds}, from.As32())
+	ADDQ(cell, from)
+	ADDL(Mem{Base: c, Disp: first}, cell.As32())
+	VBROADCASTSS(value, window)
+	for half := range 2 {
+		below := YMM()
+		VCMPPS(U8(greater), Mem{Base: allBounds, Index: from, Scale: 4, Disp: 4 * lanes * half}, window, below)
+		VMOVMSKPS(below, count.As32())
+		POPCNTL(count.As32(), count.As32())
+		ADDL(count.As32(), cell.As32())
+	}
+	VUCOMISS(value, value)
+	CMOVLPS(Mem{Base: c, Disp: nan}, cell.As32())
+	MOVL(cell.As32(), Mem{Base: cells})
+	ADDQ(U8(columnBytes), c)
+	ADDQ(U8(4), cells)
+	DECQ(n)
+	JNZ(LabelRef("column"))
+	VZEROUPPER()
 	RET()
 }
