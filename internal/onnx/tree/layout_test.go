@@ -216,6 +216,11 @@ func layouts[T float](t *testing.T, a *Attributes) map[string]layout[T] {
 		"steps": newSteps[T](f, o, finish, axes),
 		"walks": newWalks[T](f, o, finish),
 	}
+	s := newSteps[T](f, o, finish, axes)
+	if s.scans = newScans(s); s.scans != nil {
+		s.scans.least = 1
+		all["scans"] = s
+	}
 	if m := newMasks[T](f, o, finish, axes); m != nil {
 		all["masks"] = m
 	}
@@ -273,7 +278,7 @@ func TestEveryLayoutAgreesWithThePlainWalk(t *testing.T) {
 		}
 		check(t, fmt.Sprintf("seed %d", seed), a, &g, seen)
 	}
-	for _, name := range []string{"diagram of sums", "diagram of counts", "masks", "steps", "walks"} {
+	for _, name := range []string{"diagram of sums", "diagram of counts", "masks", "scans", "steps", "walks"} {
 		if seen[name] < 10 {
 			t.Errorf("only %d ensembles were tried as %s", seen[name], name)
 		}

@@ -21,6 +21,7 @@ type steps[T float] struct {
 	shift  uint // the lower half of nodes[i]>>shift is the slot that node i asks for
 	nodes  []step
 	small  *smallNodes // or nil
+	scans  *scans[T]   // or nil
 	leaf   []uint32    // of each node: its number when it is a leaf, else noLeaf
 	votes  []T         // of each node: its vote when it is a leaf, else NaN; when there is one target
 	trees  []stepTree
@@ -73,6 +74,7 @@ type stepScratch struct {
 	row    []uint32 // one row's words by slot
 	rows   []uint32 // words by group of rows, slot and lane
 	leaves []uint32
+	scan   *scanScratch // or nil
 }
 
 // newSteps returns the layout of any forest but one whose slots and cells do
@@ -104,12 +106,19 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	}
 	trees, slots := len(s.trees), max(len(s.slots), 1)
 	s.small = newSmallNodes(s.nodes, s.trees, len(s.slots), p.bits, s.shift)
+	if c := newScans(s); c != nil && c.least <= scanRows {
+		s.scans = c
+	}
 	s.blocks = min(max(blockWords/(slots*lanes), 1), maxBlocks)
 	s.pool.New = func() any {
-		return &stepScratch{
+		b := &stepScratch{
 			row: make([]uint32, slots*fewRows), rows: make([]uint32, slots*lanes*s.blocks),
 			leaves: make([]uint32, max((trees+stepTrees-1)/stepTrees*stepTrees, chunkRows*lanes)),
 		}
+		if s.scans != nil {
+			b.scan = s.scans.newScratch()
+		}
+		return b
 	}
 	return s
 }
@@ -149,12 +158,16 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 	for first, rows := 0, len(scores)/k; first < rows; {
 		groups := min((rows-first)/lanes, s.blocks)
 		n := max(groups*lanes, 1)
-		if s.small != nil && rows-first <= fewRows {
-			n = rows - first
+		switch left := rows - first; {
+		case s.scans != nil && left >= s.scans.least:
+			n = min(left, scanRows)
+			s.scan(x[first*cols:(first+n)*cols], cols, b.scan, scores[first*k:(first+n)*k])
+		case s.small != nil && left <= fewRows:
+			n = left
 			s.few(x[first*cols:rows*cols], cols, n, b, scores[first*k:rows*k])
-		} else if groups == 0 {
+		case groups == 0:
 			s.row(x[first*cols:(first+1)*cols], b, scores[first*k:(first+1)*k])
-		} else {
+		default:
 			s.block(x[first*cols:(first+n)*cols], cols, groups, b, scores[first*k:(first+n)*k])
 		}
 		for r := first; r < first+n; r++ {

@@ -14,4 +14,10 @@ func walkTrees(s *smallNodes, words, roots, at []uint32, depth int) {
 	walkTreesGo(s, words, roots, at, depth)
 }
 
+func stepsAScan() int { return stepsAScanGo }
+
+func scanTree(branches []scanBranch, columns []uint8, at *[scanRows]uint8) {
+	scanTreeGo(branches, columns, at)
+}
+
 func useVectors[T float](*finder[T]) {}

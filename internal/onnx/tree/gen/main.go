@@ -19,6 +19,7 @@ func main() {
 	stepLanes()
 	walkLanes()
 	searchColumns()
+	scanBytes()
 	Generate()
 }
 
