@@ -37,6 +37,7 @@ func modelBench(p *Process) *cobra.Command {
 	chosen := addEngine(cmd, schema.EngineNative, schema.EngineORT, engineBoth)
 	rows := cmd.Flags().String("rows", "1,16,1000", "rows of a call, several separated by commas")
 	threads := cmd.Flags().Int("threads", 1, "threads that call at the same time")
+	perCall := cmd.Flags().Int("call-threads", 1, "threads that one call of the native engine may use when it has many rows")
 	input := cmd.Flags().String("input", "", "file with an Open Inference Protocol request, whose rows take turns (default: random input)")
 	length := cmd.Flags().Duration("time", time.Second, "how long to measure each number of rows")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
@@ -49,11 +50,12 @@ func modelBench(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if *threads < 1 || *length <= 0 {
-			return usagef("--threads and --time must be more than 0")
+		if *threads < 1 || *perCall < 1 || *length <= 0 {
+			return usagef("--threads, --call-threads and --time must be more than 0")
 		}
 		b := &bench{now: p.Now, threads: *threads, length: *length}
-		if b.contestants, err = p.contestants(args[0], engine); err != nil {
+		var loads []loading
+		if b.contestants, loads, err = p.contestants(args[0], engine, *perCall); err != nil {
 			return err
 		}
 		if *input != "" {
@@ -68,7 +70,7 @@ func modelBench(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.printMeasurements(*asJSON, results)
+		return p.printMeasurements(*asJSON, loads, results)
 	}
 	return cmd
 }
@@ -79,28 +81,41 @@ type contestant struct {
 	program inference.Program
 }
 
-func (p *Process) contestants(file string, engine schema.Engine) ([]contestant, error) {
+// contestants loads the model by each engine that is wanted, and measures that,
+// too.
+func (p *Process) contestants(file string, engine schema.Engine, threads int) ([]contestant, []loading, error) {
 	wanted := []schema.Engine{engine}
 	if engine == engineBoth {
 		wanted = []schema.Engine{schema.EngineNative, schema.EngineORT}
 	}
-	engines := p.engines()
+	engines := p.enginesOf(threads)
 	var all []contestant
+	var loads []loading
 	for _, engine := range wanted {
-		program, _, err := engines.LoadProgram(file, engine)
+		c := contestant{engine: engine}
+		l, err := p.measureLoad(file, engine, func() (err error) {
+			c.program, _, err = engines.LoadProgram(file, engine)
+			return err
+		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		all = append(all, contestant{engine, program})
+		all, loads = append(all, c), append(loads, l)
 	}
-	return all, nil
+	return all, loads, nil
 }
 
-func (p *Process) printMeasurements(asJSON bool, results []measurement) error {
+func (p *Process) printMeasurements(asJSON bool, loads []loading, results []measurement) error {
 	if asJSON {
 		return p.printJSON(struct {
+			Loads   []loading     `json:"loads"`
 			Results []measurement `json:"results"`
-		}{results})
+		}{loads, results})
+	}
+	for i := range loads {
+		if err := p.printf("%v\n", &loads[i]); err != nil {
+			return err
+		}
 	}
 	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(w, "engine\trows\tthreads\tns/call\tns/row\trows/s\tallocs/call\t")

@@ -124,9 +124,12 @@ func orElse(s, other string) string {
 }
 
 // engines are those of this build, with the library that the environment names.
-func (p *Process) engines() *app.Engines {
+func (p *Process) engines() *app.Engines { return p.enginesOf(1) }
+
+// enginesOf returns engines whose calls may use so many threads.
+func (p *Process) enginesOf(threads int) *app.Engines {
 	library, _ := p.Lookup("ONNXGATE_ORT_LIBRARY")
-	return app.NewEngines(library)
+	return app.NewEngines(library, threads)
 }
 
 // engineBoth measures both engines in turn.

@@ -18,6 +18,9 @@ type nodes interface {
 	// end takes a walk to its leaf. The words of a slot are as many as width;
 	// that of the walk is at lane.
 	end(root, at uint32, words []uint32, width, lane int) uint32
+	// node returns what a place of a tree asks, and the first of the two places
+	// where it leads: itself when it is a leaf.
+	node(root, at uint32) (slot, cell, leads uint32)
 }
 
 // wideNodes are nodes of any forest that steps can have.
@@ -59,6 +62,12 @@ func (w *wideNodes) end(_, at uint32, words []uint32, width, lane int) uint32 {
 		}
 		at = follow(n, words[int(uint32(n)>>(w.shift&31))*width+lane]) //nolint:gosec // the lower half
 	}
+}
+
+func (w *wideNodes) node(_, at uint32) (slot, cell, leads uint32) {
+	n := w.nodes[at]
+	half := uint32(n) //nolint:gosec // the lower half
+	return half >> (w.shift & 31), half & (1<<((w.shift-gap)&31) - 1), uint32(n >> 32)
 }
 
 // follow returns the place after a step. The difference is negative exactly
@@ -160,6 +169,11 @@ func (s *smallNodes) end(root, at uint32, words []uint32, width, lane int) uint3
 		}
 		at = s.follow(n, root, words[int(n>>(s.slot&31))*width+lane])
 	}
+}
+
+func (s *smallNodes) node(root, at uint32) (slot, cell, leads uint32) {
+	n := s.nodes[at]
+	return n >> (s.slot & 31), n >> (s.child & 31) & (1<<((s.slot-s.child)&31) - 1), root + s.below(n)
 }
 
 // below returns how far the first place below a node is from the root.

@@ -17,6 +17,7 @@ import (
 type steps[T float] struct {
 	find   *finder[T]
 	nodes  nodes
+	scans  *scans[T] // or nil
 	places int
 	leaf   []uint32 // of each place: the number of its leaf, else noLeaf
 	// votes has, of each place, a leaf's votes, or NaN. It says all that leaf
@@ -72,6 +73,7 @@ type stepScratch struct {
 	row    []uint32 // words by row, of fewer than lanes, and slot
 	rows   []uint32 // words by group of rows, slot and lane
 	leaves []uint32
+	scan   *scanScratch // or nil
 }
 
 // newSteps returns the layout of any forest but one whose slots and cells do
@@ -101,13 +103,20 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	if s.votes = s.placeVotes(); s.votes != nil {
 		s.leaf, s.tally.dense = nil, nil
 	}
+	if c := newScans(s); c != nil && c.least <= scanRows {
+		s.scans = c
+	}
 	slots := max(len(p.slots), 1)
 	s.blocks = min(max(blockWords/(slots*lanes), 1), maxBlocks)
 	s.pool.New = func() any {
-		return &stepScratch{
+		b := &stepScratch{
 			row: make([]uint32, slots*lanes), rows: make([]uint32, slots*lanes*s.blocks),
 			leaves: make([]uint32, max(len(s.groups)*groupTrees, chunkRows*lanes)),
 		}
+		if s.scans != nil {
+			b.scan = s.scans.newScratch()
+		}
+		return b
 	}
 	return s
 }
@@ -175,10 +184,14 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 	for first, rows := 0, len(scores)/k; first < rows; {
 		groups := min((rows-first)/lanes, s.blocks)
 		n := groups * lanes
-		if groups == 0 {
-			n = rows - first
+		switch left := rows - first; {
+		case s.scans != nil && left >= s.scans.least:
+			n = min(left, scanRows)
+			s.scan(x[first*cols:(first+n)*cols], cols, b.scan, scores[first*k:(first+n)*k])
+		case groups == 0:
+			n = left
 			s.few(x[first*cols:], cols, b, scores[first*k:])
-		} else {
+		default:
 			s.block(x[first*cols:(first+n)*cols], cols, groups, b, scores[first*k:(first+n)*k])
 		}
 		for r := first; r < first+n; r++ {

@@ -34,3 +34,11 @@ func walkSmallLanes(nodes *uint32, words *uint32, slot uint, child uint, roots *
 //
 //go:noescape
 func searchColumns(x *float32, columns *float32, n int, starts *uint32, bounds *float32, cells *uint32)
+
+// scanBytes asks n branches in turn of 256 rows, and sets the places at. A branch has, from
+// its lowest byte up, where its column begins, four bytes; the first cell on its far side, as
+// a signed byte, as those of the columns are; the place of its near side; and how far from
+// there its far side is.
+//
+//go:noescape
+func scanBytes(branches *uint64, n int, columns *uint8, at *uint8)

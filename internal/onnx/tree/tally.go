@@ -182,13 +182,18 @@ func (t *tally[T]) add(leaves []uint32, sums []T) {
 			sums[r] += t.dense[l]
 		}
 	default:
-		for r, l := range leaves {
-			row := t.dense[int(l)*k : (int(l)+1)*k]
-			out := sums[r*k:]
-			out = out[:len(row)]
-			for i, w := range row {
-				out[i] += w
-			}
+		addRows(t.dense, k, leaves, sums)
+	}
+}
+
+// addRows adds rows of k weights, each to the sums of another row.
+func addRows[T float](dense []T, k int, rows []uint32, sums []T) {
+	for r, l := range rows {
+		row := dense[int(l)*k : (int(l)+1)*k]
+		out := sums[r*k:]
+		out = out[:len(row)]
+		for i, w := range row {
+			out[i] += w
 		}
 	}
 }

@@ -2,7 +2,11 @@
 
 package tree
 
-import "golang.org/x/sys/cpu"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
 
 // shiftsAnywhere says whether the processor has what walk_amd64.s needs.
 var shiftsAnywhere = cpu.X86.HasBMI2
@@ -65,6 +69,23 @@ func walkSmallTogether(s *smallNodes, words, roots, at []uint32, steps int) {
 		return
 	}
 	walkSmallLanes(&s.nodes[0], &words[0], s.slot, s.child, &roots[0], &at[0], len(at), steps)
+}
+
+// stepsAScan is how many steps of one row take as long as a branch of scanTree.
+func stepsAScan() int {
+	if comparesEight {
+		return stepsAVectorScan
+	}
+	return stepsAScanGo
+}
+
+// scanTree is scanTreeGo. newScans makes no column outside columns.
+func scanTree(branches []scanBranch, columns []uint8, at *[scanRows]uint8) {
+	if !comparesEight || len(branches) == 0 {
+		scanTreeGo(branches, columns, at)
+		return
+	}
+	scanBytes((*uint64)(unsafe.Pointer(&branches[0])), len(branches), &columns[0], &at[0]) //nolint:gosec // G103: eight bytes each, as it reads them
 }
 
 // useVectors lets a finder of float32 compare several bounds at once.

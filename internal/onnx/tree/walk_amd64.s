@@ -345,3 +345,78 @@ column:
 	JNZ          column
 	VZEROUPPER
 	RET
+
+// func scanBytes(branches *uint64, n int, columns *uint8, at *uint8)
+// Requires: AVX, AVX2
+TEXT ·scanBytes(SB), NOSPLIT, $0-32
+	MOVQ  branches+0(FP), AX
+	MOVQ  n+8(FP), CX
+	MOVQ  columns+16(FP), DX
+	MOVQ  at+24(FP), BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+branch:
+	MOVL         (AX), SI
+	VPBROADCASTB 4(AX), Y8
+	VPBROADCASTB 5(AX), Y9
+	VPBROADCASTB 6(AX), Y10
+	VPCMPGTB     (DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y0, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y0, Y0
+	VPCMPGTB     32(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y1, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y1, Y1
+	VPCMPGTB     64(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y2, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y2, Y2
+	VPCMPGTB     96(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y3, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y3, Y3
+	VPCMPGTB     128(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y4, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y4, Y4
+	VPCMPGTB     160(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y5, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y5, Y5
+	VPCMPGTB     192(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y6, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y6, Y6
+	VPCMPGTB     224(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y7, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y7, Y7
+	ADDQ         $0x08, AX
+	DECQ         CX
+	JNZ          branch
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      Y4, 128(BX)
+	VMOVDQU      Y5, 160(BX)
+	VMOVDQU      Y6, 192(BX)
+	VMOVDQU      Y7, 224(BX)
+	VZEROUPPER
+	RET

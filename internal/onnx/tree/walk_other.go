@@ -18,4 +18,10 @@ func walkSmallTogether(s *smallNodes, words, roots, at []uint32, steps int) {
 	walkSmallTogetherGo(s, words, roots, at, steps)
 }
 
+func stepsAScan() int { return stepsAScanGo }
+
+func scanTree(branches []scanBranch, columns []uint8, at *[scanRows]uint8) {
+	scanTreeGo(branches, columns, at)
+}
+
 func useVectors[T float](*finder[T]) {}

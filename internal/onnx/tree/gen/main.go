@@ -20,6 +20,7 @@ func main() {
 	walkSmallGroups()
 	walkSmallLanes()
 	searchColumns()
+	scanBytes()
 	Generate()
 }
 
