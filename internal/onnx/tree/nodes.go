@@ -18,6 +18,9 @@ type nodes interface {
 	// end takes a walk to its leaf. The words of a slot are as many as width;
 	// that of the walk is at lane.
 	end(root, at uint32, words []uint32, width, lane int) uint32
+	// keep moves those of the first n walks that have not ended to the front, and
+	// returns how many they are.
+	keep(b *restScratch, n int) int
 	// node returns what a place of a tree asks, and the first of the two places
 	// where it leads: itself when it is a leaf.
 	node(root, at uint32) (slot, cell, leads uint32)
@@ -62,6 +65,14 @@ func (w *wideNodes) end(_, at uint32, words []uint32, width, lane int) uint32 {
 		}
 		at = follow(n, words[int(uint32(n)>>(w.shift&31))*width+lane]) //nolint:gosec // the lower half
 	}
+}
+
+func (w *wideNodes) keep(b *restScratch, n int) int {
+	left := 0
+	for i, a := range b.at[:n] {
+		left = b.keep(i, left, uint32(w.nodes[a]>>32))
+	}
+	return left
 }
 
 func (w *wideNodes) node(_, at uint32) (slot, cell, leads uint32) {
@@ -169,6 +180,14 @@ func (s *smallNodes) end(root, at uint32, words []uint32, width, lane int) uint3
 		}
 		at = s.follow(n, root, words[int(n>>(s.slot&31))*width+lane])
 	}
+}
+
+func (s *smallNodes) keep(b *restScratch, n int) int {
+	left := 0
+	for i, a := range b.at[:n] {
+		left = b.keep(i, left, b.roots[i]+s.below(s.nodes[a]))
+	}
+	return left
 }
 
 func (s *smallNodes) node(root, at uint32) (slot, cell, leads uint32) {

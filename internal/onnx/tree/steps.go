@@ -25,8 +25,9 @@ type steps[T float] struct {
 	votes  []T
 	trees  []stepTree
 	groups []treeGroup
-	parts  []int // ends of runs of trees that fit into a cache together
-	apart  int   // rows that are worth walking one tree after the other
+	roots  []uint32 // of the trees, the last one repeated until its group is full
+	parts  []int    // ends of runs of trees that fit into a cache together
+	apart  int      // rows that are worth walking one tree after the other
 	tally  *tally[T]
 	final  *finisher[T]
 	blocks int       // groups of rows that a call takes at a time, at most
@@ -34,17 +35,11 @@ type steps[T float] struct {
 }
 
 // stepTree is one tree: its root, how many steps its deepest leaf is away at
-// most, and how many usually are enough.
+// most, how many usually are enough, and how many the average leaf is away.
 type stepTree struct {
 	root         uint32
 	depth, usual int32
-}
-
-// treeGroup is trees that one row walks side by side, the last one repeated
-// where there are fewer.
-type treeGroup struct {
-	roots        [groupTrees]uint32
-	depth, usual int32 // as of stepTree, for all of them
+	mean         int32
 }
 
 // noLeaf is the number of what is no leaf.
@@ -76,6 +71,7 @@ type stepScratch struct {
 	row    []uint32 // words by row, of up to fewRows, and slot
 	rows   []uint32 // words by group of rows, slot and lane
 	leaves []uint32
+	rest   restScratch
 	scan   *scanScratch // or nil
 }
 
@@ -93,6 +89,7 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 		from := len(w.nodes)
 		tree := stepTree{root: w.tree(root), depth: f.height[i] * w.most}
 		tree.usual = min(tree.depth, index(bits.Len(uint(len(w.nodes)-from)))+moreSteps)
+		tree.mean = w.mean(from)
 		s.trees = append(s.trees, tree)
 	}
 	s.places, s.leaf = len(w.nodes), slices.Clip(w.leaf)
@@ -114,7 +111,7 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	s.pool.New = func() any {
 		b := &stepScratch{
 			row: make([]uint32, slots*fewRows), rows: make([]uint32, slots*lanes*s.blocks),
-			leaves: make([]uint32, max(len(s.groups)*groupTrees, chunkRows*lanes)),
+			leaves: make([]uint32, max(len(s.roots), chunkRows*lanes)), rest: newRestScratch(len(s.roots)),
 		}
 		if s.scans != nil {
 			b.scan = s.scans.newScratch()
@@ -122,34 +119,6 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 		return b
 	}
 	return s
-}
-
-// divide makes groups of the trees, and of these parts of at most partBytes,
-// where that is several groups. A node has so many bytes.
-func (s *steps[T]) divide(nodeBytes int) {
-	places := partBytes / nodeBytes
-	// A processor waits for the memory of more walks at once when they are of
-	// groupTrees; when it does not wait, fewer in registers are faster.
-	if s.apart = lanes; s.places*nodeBytes > nearBytes {
-		s.apart = fewRows + 1
-	}
-	begin := uint32(0)
-	for first := 0; first < len(s.trees); first += groupTrees {
-		end := place(s.places)
-		if next := first + groupTrees; next < len(s.trees) {
-			end = s.trees[next].root
-		}
-		if root := s.trees[first].root; root > begin && int(end-begin) > places {
-			s.parts, begin = append(s.parts, first), root
-		}
-		var g treeGroup
-		for i := range g.roots {
-			t := &s.trees[min(first+i, len(s.trees)-1)]
-			g.roots[i], g.depth, g.usual = t.root, max(g.depth, t.depth), max(g.usual, t.usual)
-		}
-		s.groups = append(s.groups, g)
-	}
-	s.parts = append(s.parts, len(s.trees))
 }
 
 // placeVotes puts the votes of the leaves where the walks end.
@@ -218,52 +187,6 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 func (s *steps[T]) words(x []T, words []uint32) {
 	s.find.cells(x, words)
 	s.nodes.words(words)
-}
-
-// few sums up to fewRows rows, each of which walks several trees side by
-// side.
-func (s *steps[T]) few(x []T, cols int, b *stepScratch, sums []T) {
-	width, k := len(s.find.columns), s.tally.targets
-	rows := len(sums) / k
-	for r := range rows {
-		s.words(x[r*cols:(r+1)*cols], b.row[r*width:(r+1)*width])
-	}
-	for p := range s.parts {
-		first, last := s.part(p-1), s.parts[p]
-		groups := s.groups[first/groupTrees : (last+groupTrees-1)/groupTrees]
-		for r := range rows {
-			s.walkGroups(groups, b.row[r*width:(r+1)*width], b.leaves)
-			s.addTrees(b.leaves[:last-first], sums[r*k:(r+1)*k])
-		}
-	}
-}
-
-// walkGroups takes the walks of a row through groups of trees to their leaves.
-func (s *steps[T]) walkGroups(groups []treeGroup, words, at []uint32) {
-	for i := range groups {
-		g := &groups[i]
-		own := at[i*groupTrees:][:groupTrees]
-		copy(own, g.roots[:])
-		s.nodes.together(words, g.roots[:], own, int(g.usual))
-		if g.depth > g.usual {
-			for i, a := range own {
-				own[i] = s.nodes.end(g.roots[i], a, words, 1, 0)
-			}
-		}
-	}
-}
-
-// addTrees adds the votes of the places where the walks of a row have ended, a
-// tree each.
-func (s *steps[T]) addTrees(at []uint32, sums []T) {
-	if s.votes != nil {
-		addDense(s.votes, at, sums)
-		return
-	}
-	for i, a := range at {
-		at[i] = s.leaf[a]
-	}
-	s.tally.addAll(at, sums)
 }
 
 // block sums groups of rows. Trees are taken a part at a time, whose nodes stay
