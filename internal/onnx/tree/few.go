@@ -39,8 +39,9 @@ func (s *steps[T]) group(trees []stepTree) {
 	for i := range groupTrees {
 		t := &trees[min(i, len(trees)-1)]
 		s.roots = append(s.roots, t.root)
-		depth, mean = max(depth, t.depth), max(mean, t.mean)
+		depth, mean = max(depth, t.depth), mean+t.mean
 	}
+	mean = (mean + groupTrees - 1) / groupTrees
 	if depth-mean <= restSteps {
 		mean = depth
 	}
@@ -124,13 +125,8 @@ func (s *steps[T]) walkRest(words, roots, at []uint32, b *restScratch) {
 	}
 }
 
-// keep moves walk i to place left, and returns the next place if it has not
-// ended: if it leads elsewhere.
-func (b *restScratch) keep(i, left int, leads uint32) int {
-	at := b.at[i]
-	b.roots[left], b.at[left], b.which[left] = b.roots[i], at, b.which[i]
-	return left + int((uint64(leads^at)+1<<32-1)>>32)
-}
+// differs returns 1 when a is not b, and 0 otherwise.
+func differs(a, b uint32) uint64 { return (uint64(a^b) + 1<<32 - 1) >> 32 }
 
 // addTrees adds the votes of the places where the walks of a row have ended, a
 // tree each.

@@ -68,11 +68,12 @@ func (w *wideNodes) end(_, at uint32, words []uint32, width, lane int) uint32 {
 }
 
 func (w *wideNodes) keep(b *restScratch, n int) int {
-	left := 0
-	for i, a := range b.at[:n] {
-		left = b.keep(i, left, uint32(w.nodes[a]>>32))
+	roots, at, which, left := b.roots[:n], b.at[:n], b.which[:n], uint64(0)
+	for i, a := range at {
+		roots[left], at[left], which[left] = roots[i], a, which[i]
+		left += differs(a, uint32(w.nodes[a]>>32))
 	}
-	return left
+	return int(left) //nolint:gosec // at most n
 }
 
 func (w *wideNodes) node(_, at uint32) (slot, cell, leads uint32) {
@@ -183,11 +184,14 @@ func (s *smallNodes) end(root, at uint32, words []uint32, width, lane int) uint3
 }
 
 func (s *smallNodes) keep(b *restScratch, n int) int {
-	left := 0
-	for i, a := range b.at[:n] {
-		left = b.keep(i, left, b.roots[i]+s.below(s.nodes[a]))
+	roots, at, which, left := b.roots[:n], b.at[:n], b.which[:n], uint64(0)
+	nodes, below := s.nodes, uint32(1)<<(s.child&31)-1
+	for i, a := range at {
+		root := roots[i]
+		roots[left], at[left], which[left] = root, a, which[i]
+		left += differs(a, root+nodes[a]&below)
 	}
-	return left
+	return int(left) //nolint:gosec // at most n
 }
 
 func (s *smallNodes) node(root, at uint32) (slot, cell, leads uint32) {
