@@ -26,6 +26,7 @@ type steps[T float] struct {
 	trees  []stepTree
 	groups []treeGroup
 	parts  []int // ends of runs of trees that fit into a cache together
+	apart  int   // rows that are worth walking one tree after the other
 	tally  *tally[T]
 	final  *finisher[T]
 	blocks int       // groups of rows that a call takes at a time, at most
@@ -59,10 +60,12 @@ const (
 	lanes      = 8  // rows that walk side by side
 	chunkRows  = 8  // groups of them that walk one tree after the other
 	groupTrees = 32 // trees that one row walks side by side
+	fewRows    = 16 // rows that do so one after the other, at most
 	// moreSteps is how far beyond the depth of a balanced tree all walks go
 	// together: one that goes on alone takes as long as several of them.
 	moreSteps  = 8
 	partBytes  = 1 << 18          // of the nodes of a part
+	nearBytes  = 1 << 20          // of nodes that are in a near cache
 	blockWords = 1 << 17          // of one call
 	maxBlocks  = maxBlock / lanes // groups of rows of one call
 	maxPlaced  = 4                // targets that have votes at the places
@@ -70,7 +73,7 @@ const (
 
 // stepScratch is the working memory of one call.
 type stepScratch struct {
-	row    []uint32 // words by row, of fewer than lanes, and slot
+	row    []uint32 // words by row, of up to fewRows, and slot
 	rows   []uint32 // words by group of rows, slot and lane
 	leaves []uint32
 	scan   *scanScratch // or nil
@@ -95,10 +98,10 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	s.places, s.leaf = len(w.nodes), slices.Clip(w.leaf)
 	if small, fits := newSmallNodes(w.nodes, s.trees, len(p.slots), p.bits, w.shift); fits {
 		s.nodes = small
-		s.divide(partBytes / 4)
+		s.divide(4)
 	} else {
 		s.nodes = &wideNodes{slices.Clip(w.nodes), w.shift}
-		s.divide(partBytes / 8)
+		s.divide(8)
 	}
 	if s.votes = s.placeVotes(); s.votes != nil {
 		s.leaf, s.tally.dense = nil, nil
@@ -110,7 +113,7 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	s.blocks = min(max(blockWords/(slots*lanes), 1), maxBlocks)
 	s.pool.New = func() any {
 		b := &stepScratch{
-			row: make([]uint32, slots*lanes), rows: make([]uint32, slots*lanes*s.blocks),
+			row: make([]uint32, slots*fewRows), rows: make([]uint32, slots*lanes*s.blocks),
 			leaves: make([]uint32, max(len(s.groups)*groupTrees, chunkRows*lanes)),
 		}
 		if s.scans != nil {
@@ -121,9 +124,15 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	return s
 }
 
-// divide makes groups of the trees, and of these parts of at most so many
-// places, where that is several groups.
-func (s *steps[T]) divide(places int) {
+// divide makes groups of the trees, and of these parts of at most partBytes,
+// where that is several groups. A node has so many bytes.
+func (s *steps[T]) divide(nodeBytes int) {
+	places := partBytes / nodeBytes
+	// A processor waits for the memory of more walks at once when they are of
+	// groupTrees; when it does not wait, fewer in registers are faster.
+	if s.apart = lanes; s.places*nodeBytes > nearBytes {
+		s.apart = fewRows + 1
+	}
 	begin := uint32(0)
 	for first := 0; first < len(s.trees); first += groupTrees {
 		end := place(s.places)
@@ -182,15 +191,16 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 	}
 	k := s.tally.targets
 	for first, rows := 0, len(scores)/k; first < rows; {
-		groups := min((rows-first)/lanes, s.blocks)
+		left := rows - first
+		groups := min(left/lanes, s.blocks)
 		n := groups * lanes
-		switch left := rows - first; {
+		switch {
 		case s.scans != nil && left >= s.scans.least:
 			n = min(left, scanRows)
 			s.scan(x[first*cols:(first+n)*cols], cols, b.scan, scores[first*k:(first+n)*k])
-		case groups == 0:
-			n = left
-			s.few(x[first*cols:], cols, b, scores[first*k:])
+		case left < s.apart:
+			n = min(left, fewRows)
+			s.few(x[first*cols:(first+n)*cols], cols, b, scores[first*k:(first+n)*k])
 		default:
 			s.block(x[first*cols:(first+n)*cols], cols, groups, b, scores[first*k:(first+n)*k])
 		}
@@ -210,7 +220,7 @@ func (s *steps[T]) words(x []T, words []uint32) {
 	s.nodes.words(words)
 }
 
-// few sums fewer than lanes rows, each of which walks several trees side by
+// few sums up to fewRows rows, each of which walks several trees side by
 // side.
 func (s *steps[T]) few(x []T, cols int, b *stepScratch, sums []T) {
 	width, k := len(s.find.columns), s.tally.targets
