@@ -26,6 +26,7 @@ type measurement struct {
 	Engine        string  `json:"engine"`
 	Rows          int     `json:"rows"`
 	Threads       int     `json:"threads"`
+	CallThreads   int     `json:"call_threads"`
 	NsPerCall     float64 `json:"ns_per_call"`
 	NsPerRow      float64 `json:"ns_per_row"`
 	RowsPerSecond float64 `json:"rows_per_second"`
@@ -37,7 +38,7 @@ func modelBench(p *Process) *cobra.Command {
 	chosen := addEngine(cmd, schema.EngineNative, schema.EngineORT, engineBoth)
 	rows := cmd.Flags().String("rows", "1,16,1000", "rows of a call, several separated by commas")
 	threads := cmd.Flags().Int("threads", 1, "threads that call at the same time")
-	perCall := cmd.Flags().Int("call-threads", 1, "threads that one call of the native engine may use when it has many rows")
+	perCall := cmd.Flags().String("call-threads", "1", "threads that one call of the native engine may use when it has many rows, several separated by commas")
 	input := cmd.Flags().String("input", "", "file with an Open Inference Protocol request, whose rows take turns (default: random input)")
 	length := cmd.Flags().Duration("time", time.Second, "how long to measure each number of rows")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
@@ -46,16 +47,20 @@ func modelBench(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		counts, err := rowList(*rows)
+		counts, err := numberList("--rows", *rows)
 		if err != nil {
 			return err
 		}
-		if *threads < 1 || *perCall < 1 || *length <= 0 {
-			return usagef("--threads, --call-threads and --time must be more than 0")
+		callThreads, err := numberList("--call-threads", *perCall)
+		if err != nil {
+			return err
+		}
+		if *threads < 1 || *length <= 0 {
+			return usagef("--threads and --time must be more than 0")
 		}
 		b := &bench{now: p.Now, threads: *threads, length: *length}
 		var loads []loading
-		if b.contestants, loads, err = p.contestants(args[0], engine, *perCall); err != nil {
+		if b.contestants, loads, err = p.contestants(args[0], engine, callThreads); err != nil {
 			return err
 		}
 		if *input != "" {
@@ -78,29 +83,35 @@ func modelBench(p *Process) *cobra.Command {
 // contestant is an engine with the model loaded.
 type contestant struct {
 	engine  schema.Engine
+	threads int // that one call may use
 	program inference.Program
 }
 
-// contestants loads the model by each engine that is wanted, and measures that,
-// too.
-func (p *Process) contestants(file string, engine schema.Engine, threads int) ([]contestant, []loading, error) {
-	wanted := []schema.Engine{engine}
-	if engine == engineBoth {
-		wanted = []schema.Engine{schema.EngineNative, schema.EngineORT}
-	}
-	engines := p.enginesOf(threads)
+// contestants loads the model by each engine that is wanted, by the native one
+// for each number of threads, and measures that, too.
+func (p *Process) contestants(file string, engine schema.Engine, threads []int) ([]contestant, []loading, error) {
 	var all []contestant
+	if engine != schema.EngineORT {
+		for _, n := range slices.Backward(slices.Sorted(slices.Values(threads))) {
+			all = append(all, contestant{engine: schema.EngineNative, threads: n})
+		}
+	}
+	if engine != schema.EngineNative {
+		all = append(all, contestant{engine: schema.EngineORT, threads: 1})
+	}
 	var loads []loading
-	for _, engine := range wanted {
-		c := contestant{engine: engine}
-		l, err := p.measureLoad(file, engine, func() (err error) {
-			c.program, _, err = engines.LoadProgram(file, engine)
+	for i := range all {
+		c := &all[i]
+		l, err := p.measureLoad(file, c.engine, func() (err error) {
+			c.program, _, err = p.enginesOf(c.threads).LoadProgram(file, c.engine)
 			return err
 		})
 		if err != nil {
 			return nil, nil, err
 		}
-		all, loads = append(all, c), append(loads, l)
+		if i == 0 || all[i-1].engine != c.engine {
+			loads = append(loads, l)
+		}
 	}
 	return all, loads, nil
 }
@@ -118,22 +129,30 @@ func (p *Process) printMeasurements(asJSON bool, loads []loading, results []meas
 		}
 	}
 	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(w, "engine\trows\tthreads\tns/call\tns/row\trows/s\tallocs/call\t")
+	_, _ = fmt.Fprintln(w, "engine\trows\tthreads\teach\tns/call\tns/row\trows/s\tallocs/call\t")
 	for _, m := range results {
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%.1f\t%.1f\t%.0f\t%g\t\n",
-			m.Engine, m.Rows, m.Threads, m.NsPerCall, m.NsPerRow, m.RowsPerSecond, m.AllocsPerCall)
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.1f\t%.1f\t%.0f\t%g\t\n",
+			m.Engine, m.Rows, m.Threads, m.CallThreads, m.NsPerCall, m.NsPerRow, m.RowsPerSecond, m.AllocsPerCall)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for i := 1; i < len(results); i++ {
-		if a, b := &results[i-1], &results[i]; a.Rows == b.Rows && a.Engine != b.Engine {
-			if err := p.printf("rows %d: %s is %.2f times as fast as %s\n", a.Rows, a.Engine, b.NsPerCall/a.NsPerCall, b.Engine); err != nil {
+		if a, b := &results[i-1], &results[i]; a.Rows == b.Rows {
+			if err := p.printf("rows %d: %s is %.2f times as fast as %s\n", a.Rows, a.name(b), b.NsPerCall/a.NsPerCall, b.name(a)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// name tells m from another measurement.
+func (m *measurement) name(other *measurement) string {
+	if m.CallThreads == other.CallThreads {
+		return m.Engine
+	}
+	return fmt.Sprintf("%s (%d)", m.Engine, m.CallThreads)
 }
 
 func readInput(file string, program inference.Program) ([]*tensor.Tensor, error) {
@@ -236,9 +255,10 @@ func (b *bench) input(program inference.Program, rows, number int, source *rand.
 	return in, elements, nil
 }
 
-// series is what is measured of one engine.
+// series is what is measured of one contestant.
 type series struct {
-	engine  schema.Engine
+	contestant
+
 	workers []*worker
 	plan    plan
 	allocs  float64
@@ -271,7 +291,7 @@ func (b *bench) measure(ctx context.Context, rows int) ([]measurement, error) {
 	for i, s := range all {
 		perCall := median(s.times)
 		results[i] = measurement{
-			Engine: string(s.engine), Rows: rows, Threads: b.threads,
+			Engine: string(s.engine), Rows: rows, Threads: b.threads, CallThreads: s.threads,
 			NsPerCall: perCall, NsPerRow: perCall / float64(rows),
 			RowsPerSecond: float64(rows*b.threads) / perCall * 1e9, AllocsPerCall: s.allocs,
 		}
@@ -280,7 +300,7 @@ func (b *bench) measure(ctx context.Context, rows int) ([]measurement, error) {
 }
 
 func (b *bench) prepare(ctx context.Context, c contestant, rows int) (*series, error) {
-	s := &series{engine: c.engine, workers: make([]*worker, b.threads)}
+	s := &series{contestant: c, workers: make([]*worker, b.threads)}
 	var err error
 	for i := range s.workers {
 		if s.workers[i], err = b.worker(c.program, rows, uint64(i)); err != nil {

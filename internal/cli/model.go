@@ -199,13 +199,13 @@ func emptyOutputs(program inference.Program) []*tensor.Tensor {
 	return outputs
 }
 
-// rowList reads "1,16,1000".
-func rowList(s string) ([]int, error) {
+// numberList reads the value of a flag such as --rows, as 1,16,1000.
+func numberList(flag, s string) ([]int, error) {
 	var all []int
 	for part := range strings.SplitSeq(s, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(part))
 		if err != nil || n < 1 {
-			return nil, usagef("%q is not a list of numbers of rows; write --rows 1,16,1000", s)
+			return nil, usagef("%q is not a list of numbers from 1; write %s 1,16,1000", s, flag)
 		}
 		all = append(all, n)
 	}

@@ -51,7 +51,7 @@ func newEngine[T float](f *forest, o *options) *engine[T] {
 
 // newLayout returns the layout that suits f, and how many steps a row takes as
 // long as, which would be some in a walk.
-func newLayout[T float](f *forest, o *options, finish *finisher[T], steps int) (layout[T], int) { //nolint:ireturn // one of four
+func newLayout[T float](f *forest, o *options, finish *finisher[T], steps int) (layout[T], int) {
 	axes := f.axes()
 	if d := newDiagram[T](f, o, finish, axes); d != nil {
 		return d, axisSteps*len(axes) + 1

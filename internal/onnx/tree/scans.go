@@ -22,14 +22,19 @@ type scans[T float] struct {
 	least    int // rows that are worth a block
 }
 
-// scanBranch is one branch as scanBytes reads it.
-type scanBranch struct {
-	column uint32 // where the cells of its slot begin
-	cell   int8   // the first on the far side, less signed
-	near   uint8  // the first leaf of that side
-	far    uint8  // how far from there that of the other side is
-	_      uint8
+// scanBranch is one branch. It has, from its lowest byte up, four bytes for where
+// the cells of its slot begin; the first cell on the far side, less signed; the
+// first leaf of the near side; and how far from there that of the far side is.
+type scanBranch uint64
+
+func newScanBranch(column uint32, cell, near, far int) scanBranch {
+	return scanBranch(column) | scanBranch(uint8(cell-signed))<<32 | scanBranch(uint8(near))<<40 | scanBranch(uint8(far))<<48 //nolint:gosec // below 256, by newScans and the number of branches
 }
+
+func (b scanBranch) column() uint32 { return uint32(b) }      //nolint:gosec // the lowest bytes
+func (b scanBranch) cell() int8     { return int8(b >> 32) }  //nolint:gosec // one byte
+func (b scanBranch) near() uint8    { return uint8(b >> 40) } //nolint:gosec // one byte
+func (b scanBranch) far() uint8     { return uint8(b >> 48) } //nolint:gosec // one byte
 
 // scannedTree is one tree: where its branches and its leaves begin.
 type scannedTree struct{ branches, leaves int }
@@ -100,13 +105,11 @@ func (w *scanWriter[T]) put(at uint32) bool {
 		return false
 	}
 	near := w.leaves
-	c.branches = append(c.branches, scanBranch{
-		column: slot * scanRows, cell: int8(int(cell) + 1 - signed), near: uint8(near), //nolint:gosec // below 256, by newScans and the number of branches
-	})
+	c.branches = append(c.branches, 0)
 	if !w.put(leads) {
 		return false
 	}
-	c.branches[own].far = uint8(w.leaves - near) //nolint:gosec // at most as many as branches
+	c.branches[own] = newScanBranch(slot*scanRows, int(cell)+1, near, w.leaves-near)
 	return w.put(leads + 1)
 }
 
@@ -191,12 +194,12 @@ func addScanned[T float](votes *[maxLeaves]T, at []uint8, sums []T) {
 // scanTreeGo sets the places of a block's rows after all branches of a tree.
 func scanTreeGo(branches []scanBranch, columns []uint8, at *[scanRows]uint8) {
 	clear(at[:])
-	for i := range branches {
-		b := &branches[i]
-		column := (*[scanRows]uint8)(columns[b.column:])
+	for _, b := range branches {
+		column := (*[scanRows]uint8)(columns[b.column():])
+		cell, near, far := b.cell(), b.near(), b.far()
 		for r, a := range at {
-			if a == b.near && int8(column[r]) >= b.cell { //nolint:gosec // its bits
-				at[r] = a + b.far
+			if a == near && int8(column[r]) >= cell { //nolint:gosec // its bits
+				at[r] = a + far
 			}
 		}
 	}

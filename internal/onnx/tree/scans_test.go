@@ -19,9 +19,7 @@ func TestScansByVectorsAreTheScans(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 31, 255} {
 		branches := make([]scanBranch, n)
 		for i := range branches {
-			branches[i] = scanBranch{
-				column: place(r.IntN(slots)) * scanRows, cell: int8(r.Uint32()), near: uint8(r.IntN(3)), far: uint8(r.IntN(3)),
-			}
+			branches[i] = newScanBranch(place(r.IntN(slots))*scanRows, r.IntN(256), r.IntN(3), r.IntN(3))
 		}
 		got, want := [scanRows]uint8{7}, [scanRows]uint8{9} // of a tree before
 		scanTree(branches, columns, &got)
@@ -33,11 +31,11 @@ func TestScansByVectorsAreTheScans(t *testing.T) {
 }
 
 // forestSteps returns the steps of a forest and its plain walks.
-func forestSteps(t testing.TB, a *Attributes) (s *steps[float32], w *walks[float32], features int) {
-	t.Helper()
+func forestSteps(tb testing.TB, a *Attributes) (s *steps[float32], w *walks[float32], features int) {
+	tb.Helper()
 	f, err := build(a)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	o := &options{targets: a.Targets, base: a.Base, aggregate: a.Aggregate, transform: a.Transform}
 	finish := newFinisher[float32](f, o)

@@ -2,11 +2,7 @@
 
 package tree
 
-import (
-	"unsafe"
-
-	"golang.org/x/sys/cpu"
-)
+import "golang.org/x/sys/cpu"
 
 // shiftsAnywhere says whether the processor has what walk_amd64.s needs.
 var shiftsAnywhere = cpu.X86.HasBMI2
@@ -85,7 +81,7 @@ func scanTree(branches []scanBranch, columns []uint8, at *[scanRows]uint8) {
 		scanTreeGo(branches, columns, at)
 		return
 	}
-	scanBytes((*uint64)(unsafe.Pointer(&branches[0])), len(branches), &columns[0], &at[0]) //nolint:gosec // G103: eight bytes each, as it reads them
+	scanBytes((*uint64)(&branches[0]), len(branches), &columns[0], &at[0])
 }
 
 // useVectors lets a finder of float32 compare several bounds at once.
