@@ -57,7 +57,7 @@ func newLayout[T float](f *forest, o *options, finish *finisher[T], steps int) (
 		return d, axisSteps*len(axes) + 1
 	}
 	if m := newMasks[T](f, o, finish, axes); m != nil {
-		return m, m.words*len(axes)/wordsAStep + len(f.roots)
+		return mix(m, newSteps[T](f, o, finish, axes)), m.words*len(axes)/wordsAStep + len(f.roots)
 	}
 	if s := newSteps[T](f, o, finish, axes); s != nil {
 		return s, steps

@@ -226,6 +226,9 @@ func layouts[T float](t *testing.T, a *Attributes) map[string]layout[T] {
 	}
 	if m := newMasks[T](f, o, finish, axes); m != nil {
 		all["masks"] = m
+		if s.scans != nil {
+			all["mixed"] = mix(m, s)
+		}
 	}
 	if d := newDiagram[T](f, o, finish, axes); d != nil {
 		leaves, _ := f.leafNumbers()
@@ -291,7 +294,7 @@ func TestEveryLayoutAgreesWithThePlainWalk(t *testing.T) {
 		}
 		check(t, fmt.Sprintf("seed %d", seed), a, &g, seen)
 	}
-	for _, name := range []string{"diagram of sums", "diagram of counts", "masks", "scans", "steps", "wide steps", "walks"} {
+	for _, name := range []string{"diagram of sums", "diagram of counts", "masks", "mixed", "scans", "steps", "wide steps", "walks"} {
 		if seen[name] < 10 {
 			t.Errorf("only %d ensembles were tried as %s", seen[name], name)
 		}
