@@ -44,7 +44,7 @@ type server struct {
 
 // load reads a configuration of the named settings, on ports of the system's
 // choice.
-func load(t *testing.T, dir string, vars map[string]string) *config.Config {
+func load(t testing.TB, dir string, vars map[string]string) *config.Config {
 	t.Helper()
 	all := map[string]string{
 		"ONNXGATE_DATA_DIR": dir, "ONNXGATE_ADDR": "127.0.0.1:0", "ONNXGATE_ADMIN_ADDR": "127.0.0.1:0",
@@ -64,7 +64,7 @@ func load(t *testing.T, dir string, vars map[string]string) *config.Config {
 	return cfg
 }
 
-func start(t *testing.T, dir string, vars map[string]string) *server {
+func start(t testing.TB, dir string, vars map[string]string) *server {
 	t.Helper()
 	s := &server{dir: dir, log: &testkit.Buffer{}}
 	a, err := app.New(t.Context(), load(t, dir, vars), app.Options{Log: s.log, Version: "test"})
@@ -90,7 +90,7 @@ func start(t *testing.T, dir string, vars map[string]string) *server {
 }
 
 // stop ends the server, which must work, unless it has ended.
-func (s *server) stop(t *testing.T) {
+func (s *server) stop(t testing.TB) {
 	t.Helper()
 	if s.ended {
 		return
@@ -102,7 +102,7 @@ func (s *server) stop(t *testing.T) {
 }
 
 // call returns the status and the body of one request.
-func (s *server) call(t *testing.T, method, target, token, contentType, body string) (int, string) {
+func (s *server) call(t testing.TB, method, target, token, contentType, body string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *server) call(t *testing.T, method, target, token, contentType, body str
 }
 
 // password is that of the first administrator.
-func (s *server) password(t *testing.T) string {
+func (s *server) password(t testing.TB) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(s.dir, "initial-admin-password"))
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *server) password(t *testing.T) string {
 }
 
 // token signs the administrator in.
-func (s *server) token(t *testing.T) string {
+func (s *server) token(t testing.TB) string {
 	t.Helper()
 	form := url.Values{"username": {"admin"}, "password": {s.password(t)}}
 	status, body := s.call(t, http.MethodPost, "https://"+s.Addr()+"/token", "", "application/x-www-form-urlencoded", form.Encode())
@@ -218,8 +218,8 @@ func TestServersShareADataDirectory(t *testing.T) {
 	}
 }
 
-// open sends a request whose body is not complete, and returns its connection.
-func (s *server) open(t *testing.T, token string) net.Conn {
+// dial opens a connection that speaks HTTP/1.1.
+func (s *server) dial(t testing.TB) net.Conn {
 	t.Helper()
 	transport, ok := s.client.Transport.(*http.Transport)
 	if !ok {
@@ -231,7 +231,14 @@ func (s *server) open(t *testing.T, token string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = fmt.Fprintf(conn, "POST /predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"+
+	return conn
+}
+
+// open sends a request whose body is not complete, and returns its connection.
+func (s *server) open(t *testing.T, token string) net.Conn {
+	t.Helper()
+	conn := s.dial(t)
+	_, err := fmt.Fprintf(conn, "POST /predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", token, len(row))
 	if err != nil {
 		t.Fatal(err)
