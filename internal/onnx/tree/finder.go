@@ -107,13 +107,12 @@ func (c *column[T]) divide(bounds []T) {
 }
 
 // bucket returns the bucket of a value, which does not fall when the value
-// rises. The conversions forbid a fused operation, which would round otherwise.
+// rises. That of NaN is the first.
 func (c *column[T]) bucket(x T) int {
-	at := T(T(x-c.lo) * c.scale)
-	if !(at > 0) {
-		return 0
+	if at := (x - c.lo) * c.scale; at > 0 {
+		return int(min(at, c.last))
 	}
-	return int(min(at, c.last))
+	return 0
 }
 
 // cells sets the cells of a row, by slot.

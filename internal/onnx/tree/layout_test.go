@@ -226,8 +226,9 @@ func layouts[T float](t *testing.T, a *Attributes) map[string]layout[T] {
 	}
 	if m := newMasks[T](f, o, finish, axes); m != nil {
 		all["masks"] = m
-		if s.scans != nil {
-			all["mixed"] = mix(m, s)
+		if both, ok := mix(m, s).(*mixed[T]); ok {
+			both.least = 2
+			all["mixed"] = both
 		}
 	}
 	if d := newDiagram[T](f, o, finish, axes); d != nil {

@@ -19,7 +19,7 @@ func (m *mixed[T]) run(x []T, cols int, scores []T, labels []int32) {
 // mix returns masks for few rows with scans for many, or masks alone where the
 // forest cannot be scanned. A row takes less time as masks than in the walks that
 // the least of scans is reckoned by.
-func mix[T float](m *masks[T], s *steps[T]) layout[T] { //nolint:ireturn // one of two
+func mix[T float](m *masks[T], s *steps[T]) layout[T] {
 	if s == nil || s.scans == nil {
 		return m
 	}

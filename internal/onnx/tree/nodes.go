@@ -73,7 +73,7 @@ func (w *wideNodes) keep(b *restScratch, n int) int {
 		roots[left], at[left], which[left] = roots[i], a, which[i]
 		left += differs(a, uint32(w.nodes[a]>>32))
 	}
-	return int(left) //nolint:gosec // at most n
+	return int(left)
 }
 
 func (w *wideNodes) node(_, at uint32) (slot, cell, leads uint32) {
@@ -139,7 +139,7 @@ func newSmallNodes(steps []step, trees []stepTree, slots, cellBits int, shift ui
 		most = max(most, end(i)-trees[i].root)
 	}
 	s := &smallNodes{child: uint(bits.Len32(most))}
-	s.slot = s.child + uint(cellBits) //nolint:gosec // at most 31
+	s.slot = s.child + uint(cellBits)
 	if s.slot+uint(bits.Len(uint(max(slots, 1)-1))) > 32 {
 		return nil, false
 	}
@@ -191,7 +191,7 @@ func (s *smallNodes) keep(b *restScratch, n int) int {
 		roots[left], at[left], which[left] = root, a, which[i]
 		left += differs(a, root+nodes[a]&below)
 	}
-	return int(left) //nolint:gosec // at most n
+	return int(left)
 }
 
 func (s *smallNodes) node(root, at uint32) (slot, cell, leads uint32) {
@@ -205,7 +205,7 @@ func (s *smallNodes) below(n uint32) uint32 { return n & (1<<(s.child&31) - 1) }
 // follow returns the place after a step. The difference is negative exactly
 // when the word exceeds the node.
 func (s *smallNodes) follow(n, root, word uint32) uint32 {
-	return root + s.below(n) + uint32((uint64(n)-uint64(word))>>63) //nolint:gosec // 0 or 1
+	return root + s.below(n) + uint32((uint64(n)-uint64(word))>>63)
 }
 
 // walkSmallApartGo is walkApartGo for small nodes.

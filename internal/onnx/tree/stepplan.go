@@ -183,7 +183,7 @@ type stepWriter struct {
 func newStepWriter(f *forest, p *stepPlan, number []uint32) *stepWriter {
 	places := len(f.nodes) // when every branch is one step
 	return &stepWriter{
-		f: f, plan: p, number: number, shift: uint(p.bits) + gap, //nolint:gosec // at most 31
+		f: f, plan: p, number: number, shift: uint(p.bits) + gap,
 		nodes: make([]step, 0, places), leaf: make([]uint32, 0, places),
 		first: make([]step, len(f.nodes)), known: make([]bool, len(f.nodes)),
 	}
