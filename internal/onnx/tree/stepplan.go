@@ -212,18 +212,22 @@ func (w *stepWriter) tree(root int32) uint32 {
 	for len(w.stack) > 0 {
 		j := w.stack[len(w.stack)-1]
 		w.stack = w.stack[:len(w.stack)-1]
-		below := len(w.stack)
+		from := len(w.stack)
 		w.put(j.at, j.to)
-		// The places below come right behind: two levels share a cache line.
-		next := append(w.next[:0], w.stack[below:]...)
-		w.stack = w.stack[:below]
-		for _, j := range next {
-			w.put(j.at, j.to)
+		// The places below come right behind, so that levels share a cache line.
+		for range levelsALine - 1 {
+			w.next = append(w.next[:0], w.stack[from:]...)
+			w.stack = w.stack[:from]
+			for _, j := range w.next {
+				w.put(j.at, j.to)
+			}
 		}
-		w.next = next
 	}
 	return at
 }
+
+// levelsALine is how many levels of small nodes a cache line has.
+const levelsALine = 3
 
 // put makes a place lead to a node.
 func (w *stepWriter) put(at uint32, to int32) {
