@@ -59,7 +59,7 @@ const (
 	// moreSteps is how far beyond the depth of a balanced tree all walks go
 	// together: one that goes on alone takes as long as several of them.
 	moreSteps  = 8
-	partBytes  = 1 << 18          // of the nodes of a part
+	partBytes  = 1 << 16          // of the nodes of a part
 	nearBytes  = 1 << 20          // of nodes that are in a near cache
 	blockWords = 1 << 17          // of one call
 	maxBlocks  = maxBlock / lanes // groups of rows of one call
