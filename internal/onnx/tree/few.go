@@ -76,7 +76,7 @@ func (s *steps[T]) few(x []T, cols int, b *stepScratch, sums []T) {
 		first, last := s.part(p-1), s.parts[p]
 		for r := range rows {
 			s.walkTrees(first, last, b.row[r*width:(r+1)*width], b)
-			s.addTrees(b.leaves[:last-first], sums[r*k:(r+1)*k])
+			s.addTrees(s.trees[first:last], b.leaves, sums[r*k:(r+1)*k])
 		}
 	}
 }
@@ -127,16 +127,3 @@ func (s *steps[T]) walkRest(words, roots, at []uint32, b *restScratch) {
 
 // differs returns 1 when a is not b, and 0 otherwise.
 func differs(a, b uint32) uint64 { return (uint64(a^b) + 1<<32 - 1) >> 32 }
-
-// addTrees adds the votes of the places where the walks of a row have ended, a
-// tree each.
-func (s *steps[T]) addTrees(at []uint32, sums []T) {
-	if s.votes != nil {
-		addDense(s.votes, at, sums)
-		return
-	}
-	for i, a := range at {
-		at[i] = s.leaf[a]
-	}
-	s.tally.addAll(at, sums)
-}

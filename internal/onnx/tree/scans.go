@@ -118,7 +118,7 @@ func (w *scanWriter[T]) leaf(at uint32) {
 	switch {
 	case w.s.votes == nil:
 		w.scans.leaf = append(w.scans.leaf, w.s.leaf[at])
-	case w.s.tally.targets == 1:
+	case w.s.width == 1:
 		w.scans.votes = append(w.scans.votes, w.s.votes[at])
 	default:
 		w.scans.leaf = append(w.scans.leaf, at)
@@ -129,7 +129,7 @@ func (w *scanWriter[T]) leaf(at uint32) {
 // number of one.
 func (w *scanWriter[T]) pad() {
 	for range maxLeaves {
-		if w.s.votes != nil && w.s.tally.targets == 1 {
+		if w.s.width == 1 {
 			w.scans.votes = append(w.scans.votes, T(math.NaN()))
 		} else {
 			w.scans.leaf = append(w.scans.leaf, 0)
@@ -168,7 +168,7 @@ func (s *steps[T]) scan(x []T, cols int, b *scanScratch, sums []T) {
 		}
 		scanTree(c.branches[t.branches:last], b.columns, &b.at)
 		if c.votes != nil {
-			addScanned((*[maxLeaves]T)(c.votes[t.leaves:]), b.at[:rows], sums)
+			addScanned((*[maxLeaves]T)(c.votes[t.leaves:]), b.at[:rows], sums[s.trees[i].target:], k)
 			continue
 		}
 		leaf := (*[maxLeaves]uint32)(c.leaf[t.leaves:])
@@ -183,8 +183,14 @@ func (s *steps[T]) scan(x []T, cols int, b *scanScratch, sums []T) {
 	}
 }
 
-// addScanned adds to each row's sum the vote of its leaf.
-func addScanned[T float](votes *[maxLeaves]T, at []uint8, sums []T) {
+// addScanned adds to each row's first of k sums the vote of its leaf.
+func addScanned[T float](votes *[maxLeaves]T, at []uint8, sums []T, k int) {
+	if k > 1 {
+		for r, a := range at {
+			sums[r*k] += votes[a]
+		}
+		return
+	}
 	sums = sums[:len(at)]
 	for r, a := range at {
 		sums[r] += votes[a]

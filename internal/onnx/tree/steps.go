@@ -20,9 +20,10 @@ type steps[T float] struct {
 	scans  *scans[T] // or nil
 	places int
 	leaf   []uint32 // of each place: the number of its leaf, else noLeaf
-	// votes has, of each place, a leaf's votes, or NaN. It says all that leaf
-	// does, and is nil when there are many targets.
+	// votes has, of each place, a leaf's votes, or NaN. It says all that leaf and
+	// tally do, and is nil when they are many.
 	votes  []T
+	width  int // votes of a place: for its tree's target, or for all
 	trees  []stepTree
 	groups []treeGroup
 	roots  []uint32 // of the trees, the last one repeated until its group is full
@@ -40,6 +41,7 @@ type stepTree struct {
 	root         uint32
 	depth, usual int32
 	mean         int32
+	target       int32 // that its leaves vote for, where a place has one vote
 }
 
 // noLeaf is the number of what is no leaf.
@@ -100,8 +102,8 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 		s.nodes = &wideNodes{slices.Clip(w.nodes), w.shift}
 		s.divide(8)
 	}
-	if s.votes = s.placeVotes(); s.votes != nil {
-		s.leaf, s.tally.dense = nil, nil
+	if s.placeVotes(f, leaves); s.votes != nil {
+		s.leaf, s.tally = nil, &tally[T]{targets: o.targets}
 	}
 	if c := newScans(s); c != nil && c.least <= scanRows {
 		s.scans = c
@@ -119,25 +121,6 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 		return b
 	}
 	return s
-}
-
-// placeVotes puts the votes of the leaves where the walks end.
-func (s *steps[T]) placeVotes() []T {
-	k := s.tally.targets
-	if s.tally.dense == nil || k > maxPlaced {
-		return nil
-	}
-	votes := make([]T, s.places*k)
-	for at, l := range s.leaf {
-		own := votes[at*k : (at+1)*k]
-		for i := range own {
-			own[i] = T(math.NaN())
-		}
-		if l != noLeaf {
-			copy(own, s.tally.dense[int(l)*k:])
-		}
-	}
-	return votes
 }
 
 // part returns the first tree after the end of part i.
@@ -221,52 +204,11 @@ func (s *steps[T]) chunk(trees []stepTree, words []uint32, size int, at []uint32
 		switch {
 		case s.votes == nil:
 			s.addLeaves(t, words, size, at, sums)
-		case s.tally.targets == 1:
+		case s.width == 1:
 			s.addVote(t, words, size, at, sums)
 		default:
 			s.addVotes(t, words, size, at, sums)
 		}
-	}
-}
-
-// addLeaves adds to each row's sums the votes of the leaf that its walk comes
-// to; it is at a place on the way.
-func (s *steps[T]) addLeaves(t *stepTree, words []uint32, size int, at []uint32, sums []T) {
-	for r, a := range at {
-		l := s.leaf[a]
-		if l == noLeaf {
-			l = s.leaf[s.end(t, a, words, size, r)]
-		}
-		at[r] = l
-	}
-	s.tally.add(at, sums)
-}
-
-// addVotes is addLeaves for votes at the places.
-func (s *steps[T]) addVotes(t *stepTree, words []uint32, size int, at []uint32, sums []T) {
-	k := s.tally.targets
-	for r, a := range at {
-		own := s.votes[int(a)*k:][:k]
-		if v := own[0]; v != v {
-			own = s.votes[int(s.end(t, a, words, size, r))*k:][:k]
-		}
-		to := sums[r*k:][:len(own)]
-		for i, v := range own {
-			to[i] += v
-		}
-	}
-}
-
-// addVote is addVotes for one target.
-func (s *steps[T]) addVote(t *stepTree, words []uint32, size int, at []uint32, sums []T) {
-	votes := s.votes
-	sums = sums[:len(at)]
-	for r, a := range at {
-		v := votes[a]
-		if v != v {
-			v = votes[s.end(t, a, words, size, r)]
-		}
-		sums[r] += v
 	}
 }
 
