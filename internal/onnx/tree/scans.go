@@ -3,9 +3,10 @@ package tree
 import "math"
 
 // scans is how steps takes blocks of many rows through a forest whose numbers
-// are small, as boosters have: up to 256 cells of a slot, and as many leaves of a
-// tree. Cells then are bytes, and one instruction compares those of many rows
-// with a branch. All branches of a tree are asked, the one above before those
+// are small, as boosters have: up to 256 leaves of a tree, and not many more cells
+// of a slot. Cells then are bytes, and one instruction compares those of many rows
+// with a branch. A slot of more cells has several columns of bytes, each for the
+// next 255 bounds. All branches of a tree are asked, the one above before those
 // below; a row's place is the first leaf below the branch that it is at, so that
 // an answer counts when the place is that of the branch's near side, and moves it
 // to that of the far side. What a row takes does not depend on its way, and no
@@ -18,8 +19,8 @@ type scans[T float] struct {
 	trees    []scannedTree
 	votes    []T      // of the leaves of each tree, padded to 256 of the last
 	leaf     []uint32 // else their numbers, or places when votes are there
-	slots    int
-	least    int // rows that are worth a block
+	columns  []int    // of each slot: its first, and at last how many there are
+	least    int      // rows that are worth a block
 }
 
 // scanBranch is one branch. It has, from its lowest byte up, four bytes for where
@@ -42,7 +43,8 @@ type scannedTree struct{ branches, leaves int }
 const (
 	scanRows   = 256 // rows of a block
 	maxLeaves  = 256
-	maxColumns = 1 << 12 // slots: 1 MiB of cells
+	maxColumns = 1 << 10 // 256 KiB of cells
+	columnSize = 255     // bounds of a column
 	signed     = 128     // of a cell as a signed byte
 	// Measured: the pick of BenchmarkBlocks is right with them.
 	stepsAVectorScan = 5
@@ -52,15 +54,15 @@ const (
 // newScans returns nil for a forest whose numbers are not small.
 func newScans[T float](s *steps[T]) *scans[T] {
 	slots := s.find.slots
+	columns := make([]int, 1, len(slots)+1)
 	for i := range slots {
-		if slots[i].axis.cells() > 1<<8 {
+		all := columns[i] + max(slots[i].axis.cells()-1+columnSize-1, columnSize)/columnSize
+		if all > maxColumns {
 			return nil
 		}
+		columns = append(columns, all)
 	}
-	if len(slots) > maxColumns {
-		return nil
-	}
-	w := scanWriter[T]{s: s, scans: &scans[T]{slots: len(slots)}}
+	w := scanWriter[T]{s: s, scans: &scans[T]{columns: columns}}
 	walked := 0 // steps of a row
 	for i := range s.trees {
 		if !w.tree(s.trees[i].root) {
@@ -70,8 +72,9 @@ func newScans[T float](s *steps[T]) *scans[T] {
 	}
 	w.pad()
 	// A branch takes as long as so many steps, however many rows of the block there
-	// are.
-	w.scans.least = len(w.scans.branches)*stepsAScan()/(walked+1) + 2*lanes
+	// are, and a column of a row about as long as one.
+	walked = max(walked-columns[len(slots)]+len(slots), 1)
+	w.scans.least = len(w.scans.branches)*stepsAScan()/walked + 2*lanes
 	return w.scans
 }
 
@@ -109,7 +112,8 @@ func (w *scanWriter[T]) put(at uint32) bool {
 	if !w.put(leads) {
 		return false
 	}
-	c.branches[own] = newScanBranch(slot*scanRows, int(cell)+1, near, w.leaves-near)
+	column := c.columns[slot] + int(cell)/columnSize
+	c.branches[own] = newScanBranch(place(column*scanRows), int(cell)%columnSize+1, near, w.leaves-near)
 	return w.put(leads + 1)
 }
 
@@ -146,7 +150,8 @@ type scanScratch struct {
 }
 
 func (c *scans[T]) newScratch() *scanScratch {
-	return &scanScratch{columns: make([]uint8, max(c.slots, 1)*scanRows), cells: make([]uint32, c.slots)}
+	slots := len(c.columns) - 1
+	return &scanScratch{columns: make([]uint8, max(c.columns[slots], 1)*scanRows), cells: make([]uint32, slots)}
 }
 
 // scan sums up to scanRows rows.
@@ -155,10 +160,7 @@ func (s *steps[T]) scan(x []T, cols int, b *scanScratch, sums []T) {
 	rows := len(sums) / k
 	for r := range rows {
 		s.find.cells(x[r*cols:(r+1)*cols], b.cells)
-		own := b.columns[r:]
-		for i, c := range b.cells {
-			own[i*scanRows] = uint8(c) - signed //nolint:gosec // below 256, by newScans
-		}
+		s.scans.fill(b.cells, b.columns[r:])
 	}
 	c := s.scans
 	for i := range c.trees {
@@ -179,6 +181,18 @@ func (s *steps[T]) scan(x []T, cols int, b *scanScratch, sums []T) {
 			addRows(s.votes, k, b.leaves[:rows], sums)
 		} else {
 			s.tally.add(b.leaves[:rows], sums)
+		}
+	}
+}
+
+// fill sets the bytes of a row, which are scanRows apart.
+func (c *scans[T]) fill(cells []uint32, own []uint8) {
+	column := 0
+	for i, cell := range cells {
+		for ; column < c.columns[i+1]; column++ {
+			part := min(cell, columnSize)
+			own[column*scanRows] = uint8(part) - signed //nolint:gosec // a byte
+			cell -= part
 		}
 	}
 }

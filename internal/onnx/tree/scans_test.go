@@ -53,7 +53,13 @@ func coarse(a Attributes, values int) Attributes {
 }
 
 func TestBlocksOfAnyLengthAgreeWithThePlainWalk(t *testing.T) {
-	a := coarse(forestOf(50, 7, 6, 0.9), 255)
+	for _, values := range []int{20, 255, 256, 257, 1 << 20} {
+		blocksAgree(t, coarse(forestOf(50, 7, 6, 0.9), values))
+	}
+}
+
+func blocksAgree(t *testing.T, a Attributes) {
+	t.Helper()
 	s, w, cols := forestSteps(t, &a)
 	if s.scans = newScans(s); s.scans == nil {
 		t.Fatal("the forest is not scanned")
@@ -68,7 +74,7 @@ func TestBlocksOfAnyLengthAgreeWithThePlainWalk(t *testing.T) {
 		s.run(x, cols, got, nil)
 		w.run(x, cols, want, nil)
 		if !slices.Equal(got, want) {
-			t.Errorf("%d rows: the scores differ", rows)
+			t.Errorf("%d cells, %d rows: the scores differ", s.find.slots[0].axis.cells(), rows)
 		}
 	}
 }
@@ -79,7 +85,8 @@ func TestOnlySmallNumbersAreScanned(t *testing.T) {
 		want bool
 	}{
 		"as many cells as a byte has":       {coarse(forestOf(60, 6, 6, 1), 254), true},
-		"more cells":                        {coarse(forestOf(300, 6, 6, 1), 400), false},
+		"more cells":                        {coarse(forestOf(300, 6, 6, 1), 600), true},
+		"too many cells":                    {forestOf(20_000, 4, 1, 1), false},
 		"as many leaves as a byte has":      {coarse(forestOf(20, 8, 6, 1), 100), true},
 		"a tree of more leaves":             {coarse(forestOf(20, 9, 6, 1), 100), false},
 		"a tree of one leaf among the rest": {coarse(forestOf(20, 4, 6, 0.1), 100), true},
@@ -103,6 +110,8 @@ func BenchmarkBlocks(b *testing.B) {
 		{"1000trees_depth6", coarse(forestOf(1000, 6, 50, 0.5), 200)},
 		{"500trees_64leaves", coarse(forestOf(500, 6, 50, 1), 200)},
 		{"300trees_256leaves", coarse(forestOf(300, 8, 50, 1), 200)},
+		{"500trees_160leaves_fine", forestOf(500, 8, 50, 0.7)},
+		{"1000trees_40leaves_fine", forestOf(1000, 6, 50, 0.7)},
 	} {
 		for _, rows := range []int{64, 256, 1000} {
 			b.Run(fmt.Sprintf("%s/%d", c.name, rows), func(b *testing.B) { pick(b, &c.a, rows) })
