@@ -88,7 +88,7 @@ func appendData(b []byte, t *tensor.Tensor) []byte {
 		return appendAll(b, tensor.Of[int64](t), appendInt)
 	case tensor.Half:
 		return appendAll(b, tensor.Of[tensor.Float16](t), func(b []byte, h tensor.Float16) []byte {
-			return appendFloat(b, fromHalf(h), 32)
+			return appendFloat(b, h.Float64(), 32)
 		})
 	case tensor.Float32:
 		return appendAll(b, tensor.Of[float32](t), func(b []byte, f float32) []byte { return appendFloat(b, float64(f), 32) })

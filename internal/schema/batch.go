@@ -2,7 +2,6 @@ package schema
 
 import (
 	"bytes"
-	"math"
 	"reflect"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -99,7 +98,7 @@ func (b *Batch) addSink(t *tensor.Tensor, d tensor.DType) {
 	case tensor.Float64:
 		b.sinks = append(b.sinks, &buffer[float64]{t: t, from: func(v *value) float64 { return v.f }})
 	case tensor.Half:
-		b.sinks = append(b.sinks, &buffer[tensor.Float16]{t: t, from: func(v *value) tensor.Float16 { return half(v.f) }})
+		b.sinks = append(b.sinks, &buffer[tensor.Float16]{t: t, from: func(v *value) tensor.Float16 { return tensor.NewFloat16(v.f) }})
 	case tensor.Int8:
 		b.sinks = append(b.sinks, &buffer[int8]{t: t, from: func(v *value) int8 { return int8(v.i) }}) //nolint:gosec // within range by the field's own rules
 	case tensor.Int16:
@@ -150,25 +149,4 @@ func (s *buffer[T]) finish(shape []int) {
 	filled := s.data
 	s.data = tensor.Reset[T](s.t, shape...)
 	copy(s.data, filled)
-}
-
-// half rounds to the nearest binary16, ties to even (IEEE 754 section 4.3.1).
-// The magnitude of f is at most 65504, or f is NaN.
-func half(f float64) tensor.Float16 {
-	if f != f {
-		return 0x7E00
-	}
-	sign := tensor.Float16(0)
-	if math.Signbit(f) {
-		sign, f = 0x8000, -f
-	}
-	if f == 0 {
-		return sign
-	}
-	// In steps of the last of 11 bits, or of 2⁻²⁴ below 2⁻¹⁴, the encoding
-	// counts on from one power of two into the next.
-	_, exponent := math.Frexp(f)
-	exponent = max(exponent, -13)
-	steps := math.RoundToEven(math.Ldexp(f, 11-exponent))
-	return sign | (tensor.Float16(exponent+13)<<10 + tensor.Float16(steps)) //nolint:gosec // 0 to 29, by the bound on f
 }

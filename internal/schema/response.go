@@ -255,7 +255,7 @@ func (e *encoder) element(dst []byte, t *tensor.Tensor, at int) []byte {
 	case tensor.Float64:
 		return e.number(dst, tensor.Of[float64](t)[at], 64)
 	case tensor.Half:
-		return e.number(dst, fromHalf(tensor.Of[tensor.Float16](t)[at]), 32)
+		return e.number(dst, tensor.Of[tensor.Float16](t)[at].Float64(), 32)
 	case tensor.Int8:
 		return strconv.AppendInt(dst, int64(tensor.Of[int8](t)[at]), 10)
 	case tensor.Int16:
@@ -286,7 +286,7 @@ func (e *encoder) float(t *tensor.Tensor, at int) float64 {
 		return float64(x[at])
 	}
 	if x := tensor.Of[tensor.Float16](t); x != nil {
-		return fromHalf(x[at])
+		return x[at].Float64()
 	}
 	return tensor.Of[float64](t)[at]
 }
@@ -325,25 +325,4 @@ func appendString(dst []byte, s string) []byte {
 	dst, err := jsontext.AppendQuote(dst, s)
 	_ = err // it says only that something became U+FFFD
 	return dst
-}
-
-// fromHalf returns the value of a binary16.
-func fromHalf(h tensor.Float16) float64 {
-	exponent, fraction := int(h>>10&0x1F), float64(h&0x3FF)
-	var x float64
-	switch exponent {
-	case 0:
-		x = math.Ldexp(fraction, -24)
-	case 0x1F:
-		if fraction != 0 {
-			return math.NaN()
-		}
-		x = math.Inf(1)
-	default:
-		x = math.Ldexp(1024+fraction, exponent-25)
-	}
-	if h&0x8000 != 0 {
-		return -x
-	}
-	return x
 }
