@@ -58,14 +58,12 @@ func (e *encoder) check() error {
 		return e.mismatch("the graph gave %d outputs, not %d", len(e.outputs), len(e.specs))
 	}
 	for i, t := range e.outputs {
-		if t == nil || t.DType() != e.specs[i].DType {
-			return e.mismatch("output %q has another type than declared", e.specs[i].Name)
+		check := e.checkTensor
+		if isList(&e.specs[i]) {
+			check = e.checkList
 		}
-		if e.rows == 1 && e.form == formOutputs {
-			continue // whatever its shape, it belongs to the one row
-		}
-		if shape := t.Shape(); e.rows != 1 && (len(shape) == 0 || shape[0] != e.rows) || t.Len()%max(e.rows, 1) != 0 {
-			return e.mismatch("output %q has shape %v, not one result for each of %d rows", e.specs[i].Name, shape, e.rows)
+		if err := check(&e.specs[i], t); err != nil {
+			return err
 		}
 	}
 	if e.label >= 0 && e.outputs[e.label].Len() != e.rows {
@@ -81,6 +79,19 @@ func (e *encoder) check() error {
 		if e.specs[i].Kind == tensor.KindMapSequence && e.outputs[i].Len() != e.rows*len(keys) {
 			return e.mismatch("output %q has shape %v for %d keys", e.specs[i].Name, e.outputs[i].Shape(), len(keys))
 		}
+	}
+	return nil
+}
+
+func (e *encoder) checkTensor(s *tensor.Spec, t *tensor.Tensor) error {
+	if t == nil || t.DType() != s.DType {
+		return e.mismatch("output %q has another type than declared", s.Name)
+	}
+	if e.rows == 1 && e.form == formOutputs {
+		return nil // whatever its shape, it belongs to the one row
+	}
+	if shape := t.Shape(); e.rows != 1 && (len(shape) == 0 || shape[0] != e.rows) || t.Len()%max(e.rows, 1) != 0 {
+		return e.mismatch("output %q has shape %v, not one result for each of %d rows", s.Name, shape, e.rows)
 	}
 	return nil
 }
@@ -205,6 +216,9 @@ func (e *encoder) probabilities(dst []byte, row int) []byte {
 // element, an object for a sequence of maps, and else a nested array.
 func (e *encoder) value(dst []byte, output, row int) []byte {
 	t := e.outputs[output]
+	if isList(&e.specs[output]) {
+		return e.list(dst, &e.specs[output], t, row)
+	}
 	if e.specs[output].Kind == tensor.KindMapSequence {
 		keys := e.columnKeys[output]
 		dst = append(dst, '{')
@@ -216,6 +230,11 @@ func (e *encoder) value(dst []byte, output, row int) []byte {
 		}
 		return append(dst, '}')
 	}
+	return e.array(dst, t, row)
+}
+
+// array appends one row of a tensor, or all of it where it has none.
+func (e *encoder) array(dst []byte, t *tensor.Tensor, row int) []byte {
 	shape := t.Shape()
 	if len(shape) > 0 && shape[0] == e.rows {
 		shape = shape[1:]
