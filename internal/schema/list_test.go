@@ -241,3 +241,34 @@ func TestListsAreNamedByWhatTheyHold(t *testing.T) {
 		t.Errorf("outputs (-want +got):\n%s", diff)
 	}
 }
+
+// FuzzDecodeLists holds for any body: the verdict does not depend on what a
+// batch read before, what is not JSON is a fault of syntax, and a row alone is
+// read as one in an array.
+func FuzzDecodeLists(f *testing.F) {
+	s, err := schema.Compile(nil, "pond", listSpecs(), []tensor.Spec{spec("y", tensor.Float32, -1, 1)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(s.Example())
+	f.Add([]byte(`{"words":{"a":1,"a":2},"numbers":{"-3":"x"},"arrays":[[[1,2]],[]],"maps":[{"k":7},{}],"maybe":null,"x":9}`))
+	used := s.NewBatch()
+	f.Fuzz(func(t *testing.T, body []byte) {
+		fresh := s.NewBatch()
+		err := s.Decode(fresh, body, 4)
+		if again := s.Decode(used, body, 4); faultText(again) != faultText(err) {
+			t.Errorf("a used batch: %s\na new one: %s", faultText(again), faultText(err))
+		}
+		checkSyntax(t, body, err)
+		if err != nil {
+			checkFault(t, err)
+			return
+		}
+		for _, in := range fresh.Inputs {
+			written(t, in)
+		}
+		if wrapped := append(append([]byte{'['}, body...), ']'); fresh.Single && s.Decode(used, wrapped, 4) != nil {
+			t.Error("accepted alone, but not in an array")
+		}
+	})
+}

@@ -101,7 +101,7 @@ func (e *encoder) mismatch(format string, args ...any) error {
 }
 
 // width returns the number of elements of one row.
-func (e *encoder) width(output int) int { return e.outputs[output].Len() / e.rows }
+func (e *encoder) width(output int) int { return e.outputs[output].Len() / max(e.rows, 1) }
 
 // row appends the members of one row's answer.
 func (e *encoder) row(dst []byte, row int) []byte {
@@ -179,6 +179,17 @@ func (e *encoder) numbered(dst []byte, t *tensor.Tensor, row int) []byte {
 // bestClass appends the class with the highest score, the first of equals, of
 // a model that gives scores alone.
 func (e *encoder) bestClass(dst []byte, row int) []byte {
+	best := e.best(row)
+	if best < len(e.classes) {
+		return append(dst, e.classes[best].head...)
+	}
+	dst = strconv.AppendInt(append(dst, `"prediction":`...), int64(best), 10)
+	dst = strconv.AppendInt(append(dst, `,"label":"`...), int64(best), 10)
+	return append(dst, '"')
+}
+
+// best returns the column of a row's highest score, the first of equals.
+func (e *encoder) best(row int) int {
 	width := e.width(e.scores)
 	best, highest := 0, math.Inf(-1)
 	for k := range width {
@@ -186,12 +197,7 @@ func (e *encoder) bestClass(dst []byte, row int) []byte {
 			best, highest = k, x
 		}
 	}
-	if best < len(e.classes) {
-		return append(dst, e.classes[best].head...)
-	}
-	dst = strconv.AppendInt(append(dst, `"prediction":`...), int64(best), 10)
-	dst = strconv.AppendInt(append(dst, `,"label":"`...), int64(best), 10)
-	return append(dst, '"')
+	return best
 }
 
 // probabilities appends the scores by class and the closing brace.
