@@ -18,9 +18,9 @@ func modelCheck(p *Process) *cobra.Command {
 	goldenFile := cmd.Flags().String("golden", "", "`FILE` of rows with the training library's answers as \"prediction\" (CSV or JSON), to compare with")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		m, err := p.engines().LoadModel(args[0])
-		info, unreadable := app.Inspect(args[0])
+		info := m.Inspect()
 		if err != nil {
-			if unreadable == nil {
+			if info != nil {
 				p.explain(info)
 			}
 			return err

@@ -72,7 +72,7 @@ func modelInspect(p *Process) *cobra.Command {
 			return err
 		}
 		if cmd.Flags().Changed("tree") {
-			drawing, err := m.DrawTree(args[0], *tree)
+			drawing, err := m.DrawTree(*tree)
 			if err != nil {
 				return err
 			}

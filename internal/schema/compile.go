@@ -24,6 +24,18 @@ import (
 // map is an object, a sequence an array, an optional its value or null; a model
 // that takes one of them takes one row at a time.
 func Compile(m *Manifest, name string, in, out []tensor.Spec) (*Schema, error) {
+	return newCompiler(m, name, in).compile(out)
+}
+
+// CompileGraph is Compile without a manifest, for tools: since nobody has said
+// which floating-point numbers may be missing, all may.
+func CompileGraph(name string, in, out []tensor.Spec) (*Schema, error) {
+	c := newCompiler(nil, name, in)
+	c.nullable = true
+	return c.compile(out)
+}
+
+func newCompiler(m *Manifest, name string, in []tensor.Spec) *compiler {
 	c := &compiler{
 		manifest: m,
 		file:     name,
@@ -39,6 +51,10 @@ func Compile(m *Manifest, name string, in, out []tensor.Spec) (*Schema, error) {
 			c.roles = slices.Clone(m.Access.Roles)
 		}
 	}
+	return c
+}
+
+func (c *compiler) compile(out []tensor.Spec) (*Schema, error) {
 	c.compileInputs()
 	c.compileOutputs(out)
 	if err := c.err(); err != nil {
@@ -59,6 +75,7 @@ type compiler struct {
 	manifest *Manifest
 	file     string
 	in       []tensor.Spec
+	nullable bool // numbers of every feature may be missing
 	problems []problem
 }
 
@@ -235,6 +252,9 @@ func (c *compiler) field(f Feature, i, column int) (field, []ruleProblem) {
 	f.Input = ""
 	if len(c.in) > 1 {
 		f.Input = in.name
+	}
+	if info, _ := typeOf(in.dtype); c.nullable && info.class == classFloat {
+		f.Nullable = true
 	}
 	form := formScalar
 	switch {
