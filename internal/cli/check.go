@@ -58,7 +58,7 @@ func (p *Process) printCheck(m *app.Model, info *exec.Info) error {
 	features := m.Schema.Features()
 	for i := range features {
 		f := &features[i]
-		row("feature", f.Name, f.Type, bounds(f.Min != nil || f.ExclusiveMin != nil || f.Max != nil || f.ExclusiveMax != nil || len(f.Enum) > 0))
+		row("feature", f.Name, kindOf(f.Kind, f.Type), bounds(f.Min != nil || f.ExclusiveMin != nil || f.Max != nil || f.ExclusiveMax != nil || len(f.Enum) > 0))
 	}
 	for _, o := range m.Schema.Outputs() {
 		row("output", o.Name, o.Type, string(o.Role))

@@ -93,7 +93,7 @@ func fill[T tensor.Element](shape tensor.Shape, next func() T) (*tensor.Tensor, 
 // given one on, and over again from its first.
 func tile(sample *tensor.Tensor, from, rows int) (*tensor.Tensor, error) {
 	shape := sample.Shape()
-	if len(shape) == 0 || from == 0 && shape[0] == rows {
+	if len(shape) == 0 || from == 0 && shape[0] == rows || sample.Kind() != tensor.KindTensor {
 		return sample, nil
 	}
 	if shape[0] == 0 {

@@ -109,6 +109,21 @@ func (r *response) settleRoles() {
 	}
 }
 
+// Only returns the schema with the answer of some outputs alone, by their
+// names: indexes into Outputs, in the order in which they are answered.
+func (s *Schema) Only(outputs []int) *Schema {
+	from := &s.response
+	r := response{form: formOutputs, label: -1, scores: -1, tail: from.tail}
+	for _, i := range outputs {
+		r.outputs, r.specs = append(r.outputs, from.outputs[i]), append(r.specs, from.specs[i])
+		r.outputKeys, r.columnKeys = append(r.outputKeys, from.outputKeys[i]), append(r.columnKeys, from.columnKeys[i])
+		r.outputs[len(r.outputs)-1].Role = RoleValue
+	}
+	only := *s
+	only.response = r
+	return &only
+}
+
 // namedOutput returns the index of the output that the manifest names, or -1.
 func (c *compiler) namedOutput(path, name string) int {
 	if name == "" {
