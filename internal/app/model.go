@@ -6,12 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"onnxgate/internal/inference"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/exec"
+	"onnxgate/internal/onnx/exports"
 	"onnxgate/internal/regular"
 	"onnxgate/internal/schema"
 )
@@ -63,6 +65,16 @@ func (m *Model) Inspect() *exec.Info {
 		return nil
 	}
 	return exec.Inspect(m.file.graph)
+}
+
+// Doubts says what of the model is probably not as it was trained, as far as
+// its graph shows what exporters lose.
+func (m *Model) Doubts() []string {
+	if m.file.graph == nil {
+		return nil
+	}
+	missing := slices.ContainsFunc(m.Schema.Features(), func(f schema.Feature) bool { return f.Nullable })
+	return exports.Doubts(m.file.graph, missing)
 }
 
 // DrawTree returns one tree of the model as text, with the names of its
