@@ -13,7 +13,7 @@ import (
 // extent when it is free, other free extents are 1.
 func random(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
 	if spec.Kind != tensor.KindTensor {
-		return nil, fmt.Errorf("no input can be made of kind %v", spec.Kind)
+		return nil, fmt.Errorf("no input can be made of kind %v; name a request with --input", spec.Kind)
 	}
 	if !spec.Ranked {
 		return nil, errors.New("the model does not declare its shape; name a request with --input")

@@ -101,7 +101,16 @@ func (e *encoder) mismatch(format string, args ...any) error {
 }
 
 // width returns the number of elements of one row.
-func (e *encoder) width(output int) int { return e.outputs[output].Len() / max(e.rows, 1) }
+func (e *encoder) width(output int) int {
+	if e.rows > 0 {
+		return e.outputs[output].Len() / e.rows
+	}
+	width := 1
+	for _, n := range e.outputs[output].Shape()[1:] { // check has seen that there is a first
+		width *= n
+	}
+	return width
+}
 
 // row appends the members of one row's answer.
 func (e *encoder) row(dst []byte, row int) []byte {

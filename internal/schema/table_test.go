@@ -132,6 +132,46 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 	}
 }
 
+func TestNoRowsAreATableOfAHeader(t *testing.T) {
+	for want, out := range map[string][]tensor.Spec{
+		"prediction,label,x,y\n":   {spec("label", tensor.String, -1), maps[string](t, "scores", "x", "y")},
+		"prediction\n":             {spec("y", tensor.Float32, -1, 1)},
+		"a,b_0,b_1,c_k\n":          {spec("a", tensor.String, -1), spec("b", tensor.Float32, -1, 2), maps[string](t, "c", "k")},
+		"label,probabilities\n":    {spec("label", tensor.Float32, -1), sequenceOf("probabilities", spec("", tensor.Float32, -1, 2))},
+		"prediction,label,n,m,o\n": {spec("scores", tensor.Float32, -1, 3)},
+	} {
+		manifest := "access: {roles: [user]}\n"
+		if strings.Contains(want, "n,m,o") {
+			manifest += "labels: [n, m, o]\n"
+		}
+		s, err := schema.Compile(parse(t, manifest), "pond", oneNumber, out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var values []*tensor.Tensor
+		for _, o := range out {
+			shape := []int{0}
+			switch {
+			case o.Kind == tensor.KindSequence:
+				values = append(values, tensor.NewSequence(newTensor(t, []float32{}, 0, 2)))
+				continue
+			case o.Keys != nil:
+				shape = append(shape, o.Keys.Len())
+			case len(o.Dims) > 1:
+				shape = append(shape, o.Dims[1].Size)
+			}
+			if o.DType == tensor.String {
+				values = append(values, newTensor(t, []string{}, shape...))
+			} else {
+				values = append(values, newTensor(t, []float32{}, shape...))
+			}
+		}
+		if got, err := s.AppendTable(nil, s.NewBatch(), values); string(got) != want || err != nil {
+			t.Errorf("%q, error %v, want %q", got, err, want)
+		}
+	}
+}
+
 func TestAnswersAsTables(t *testing.T) {
 	label, text := spec("label", tensor.Int64, -1), spec("label", tensor.String, -1)
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))

@@ -16,7 +16,8 @@ import (
 
 // doubtful are the models of the zoo (scripts/zoo) with a sign of what their
 // export has lost, each with a part of what is said of it. Those in testdata are
-// committed; the others are looked at where the zoo has been built.
+// committed, written by build.py DIR --only NAME…; the others are looked at where
+// the zoo has been built.
 var doubtful = []struct{ pattern, says string }{
 	{"xgboost_classifier_softmax", "train with multi:softprob"},
 	{"xgboost_regressor_of_three", "has 3 targets, and its trees answer 1 of them"},
