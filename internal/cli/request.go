@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -127,11 +128,12 @@ func formatOf(file, from string, body []byte) string {
 	if end := strings.TrimPrefix(strings.ToLower(filepath.Ext(file)), "."); slices.Contains(formats(), end) {
 		return end
 	}
-	start := bytes.TrimLeft(body, " \t\r\n")
+	const looked = 512 // no text has a NUL, and an array hardly none
+	text := bytes.TrimSpace(body)
 	switch {
-	case bytes.HasPrefix(body, []byte("\x93NUMPY")):
+	case bytes.IndexByte(body[:min(len(body), looked)], 0) >= 0:
 		return formatNPY
-	case len(start) == 0, start[0] == '{', start[0] == '[', !bytes.ContainsAny(body, "\n"):
+	case len(text) == 0, text[0] == '{', text[0] == '[', bytes.IndexByte(text, '\n') < 0:
 		return formatJSON
 	}
 	return formatCSV
@@ -282,18 +284,7 @@ func inOneLine(err error) error {
 	if e.Kind != fault.Content || len(e.Fields) == 0 {
 		return err
 	}
-	first := e.Fields[0]
-	text := first.Pointer + " " + first.Detail
-	if first.Line > 0 {
-		text = fmt.Sprintf("line %d", first.Line)
-		if first.Column > 0 {
-			text += fmt.Sprintf(", column %d", first.Column)
-		}
-		if first.Name != "" {
-			text += fmt.Sprintf(" (%s)", first.Name)
-		}
-		text += ": " + first.Detail
-	}
+	text := placed(&e.Fields[0])
 	switch more := len(e.Fields) - 1; {
 	case e.Truncated:
 		text += fmt.Sprintf("; and more than %d others", more)
@@ -301,4 +292,30 @@ func inOneLine(err error) error {
 		text += "; and " + counted(more, "other")
 	}
 	return fault.New(e.Kind, text)
+}
+
+// placed writes where a fault is, and what.
+func placed(f *fault.Field) string {
+	switch {
+	case f.Line == 0 && f.Pointer == "#":
+		return "the request " + f.Detail
+	case f.Line == 0:
+		return f.Pointer + " " + f.Detail
+	}
+	text := fmt.Sprintf("line %d", f.Line)
+	if f.Column > 0 {
+		text += fmt.Sprintf(", column %d", f.Column)
+	}
+	if f.Name != "" {
+		text += fmt.Sprintf(" (%s)", plainOrQuoted(f.Name))
+	}
+	return text + ": " + f.Detail
+}
+
+// plainOrQuoted quotes a name that a terminal could take for more than text.
+func plainOrQuoted(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
 }
