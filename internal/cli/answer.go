@@ -45,6 +45,9 @@ func (r *request) choose(f *answerFlags) (*answer, error) {
 		if i < 0 {
 			return nil, usagef("the model has no output %q; it has %s", name, inputNames(specs))
 		}
+		if slices.Contains(a.wanted, i) {
+			return nil, usagef("output %q is named twice", name)
+		}
 		a.wanted = append(a.wanted, i)
 	}
 	switch {
@@ -70,7 +73,7 @@ func (r *request) choose(f *answerFlags) (*answer, error) {
 
 // narrow makes the contract that answers by rows need.
 func (a *answer) narrow() (err error) {
-	all := len(a.wanted) == len(a.program.Outputs())
+	all := len(a.wanted) == len(a.program.Outputs()) && slices.IsSorted(a.wanted)
 	byRows := a.format == formatCSV || a.format == formatJSON && a.batch != nil
 	if byRows && a.contract == nil {
 		a.contract, err = app.Contract(a.model, a.program)
