@@ -14,10 +14,12 @@ bin/onnxgate model bench models/iris/1/model.onnx --rows 1,16,1000
 if scripts/build_ort.sh; then
 	venv fixtures scripts/fixtures/requirements.txt
 	models=.cache/bench-models
-	[[ -e $models/done ]] || { .cache/fixtures/bin/python scripts/bench/models.py "$models" >/dev/null && touch "$models/done"; }
+	[[ -e $models/rows.json ]] || { .cache/fixtures/bin/python scripts/bench/models.py "$models" >/dev/null; }
 	for model in models/iris/1/model.onnx "$models"/*.onnx; do
 		echo "== $model, beside ONNX Runtime in the same process, one thread each"
-		bin/onnxgate-ort model bench "$model" --engine both --rows "${ROWS:-1,16,1000}" --time "${ENGINETIME:-1s}"
+		rows=()
+		[[ $model == models/* ]] || rows=(--input "$models/rows.json")
+		bin/onnxgate-ort model bench "$model" --engine both "${rows[@]}" --rows "${ROWS:-1,16,1000}" --time "${ENGINETIME:-1s}"
 	done
 	setup_zoo
 	echo "== the models of the zoo, beside ONNX Runtime in the same process, one thread each"

@@ -34,9 +34,9 @@ func random(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
 	}
 	switch spec.DType {
 	case tensor.Float32:
-		return fill(shape, func() float32 { return float32(r.Float64() * 10) })
+		return fill(shape, func() float32 { return float32(number(r)) })
 	case tensor.Float64:
-		return fill(shape, func() float64 { return r.Float64() * 10 })
+		return fill(shape, func() float64 { return number(r) })
 	case tensor.Half:
 		return fill(shape, func() tensor.Float16 { return tensor.Float16(0x3c00 + r.IntN(0xc00)) }) //nolint:gosec // G115: from 1 to 8
 	case tensor.Bool:
@@ -64,6 +64,15 @@ func random(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
 	return nil, fmt.Errorf("no input can be made of type %v", spec.DType)
 }
 
+// number is as likely a measure of up to 10 as a standardised one, since a model
+// does not say which it was trained on.
+func number(r *rand.Rand) float64 {
+	if r.IntN(2) == 0 {
+		return r.Float64() * 10
+	}
+	return r.NormFloat64()
+}
+
 func small[T uint8 | uint16 | uint32 | uint64 | int8 | int16 | int32 | int64](r *rand.Rand) func() T {
 	return func() T { return T(r.IntN(10)) }
 }
@@ -80,10 +89,11 @@ func fill[T tensor.Element](shape tensor.Shape, next func() T) (*tensor.Tensor, 
 	return tensor.New(shape, data)
 }
 
-// tile makes an input of the given rows of the sample's, over and over.
-func tile(sample *tensor.Tensor, rows int) (*tensor.Tensor, error) {
+// tile makes an input of as many rows of the sample as are asked for, from the
+// given one on, and over again from its first.
+func tile(sample *tensor.Tensor, from, rows int) (*tensor.Tensor, error) {
 	shape := sample.Shape()
-	if len(shape) == 0 || shape[0] == rows {
+	if len(shape) == 0 || from == 0 && shape[0] == rows {
 		return sample, nil
 	}
 	if shape[0] == 0 {
@@ -91,45 +101,49 @@ func tile(sample *tensor.Tensor, rows int) (*tensor.Tensor, error) {
 	}
 	switch sample.DType() {
 	case tensor.Float32:
-		return tileOf[float32](sample, rows)
+		return tileOf[float32](sample, from, rows)
 	case tensor.Float64:
-		return tileOf[float64](sample, rows)
+		return tileOf[float64](sample, from, rows)
 	case tensor.Half:
-		return tileOf[tensor.Float16](sample, rows)
+		return tileOf[tensor.Float16](sample, from, rows)
 	case tensor.Bool:
-		return tileOf[bool](sample, rows)
+		return tileOf[bool](sample, from, rows)
 	case tensor.String:
-		return tileOf[string](sample, rows)
+		return tileOf[string](sample, from, rows)
 	case tensor.Uint8:
-		return tileOf[uint8](sample, rows)
+		return tileOf[uint8](sample, from, rows)
 	case tensor.Uint16:
-		return tileOf[uint16](sample, rows)
+		return tileOf[uint16](sample, from, rows)
 	case tensor.Uint32:
-		return tileOf[uint32](sample, rows)
+		return tileOf[uint32](sample, from, rows)
 	case tensor.Uint64:
-		return tileOf[uint64](sample, rows)
+		return tileOf[uint64](sample, from, rows)
 	case tensor.Int8:
-		return tileOf[int8](sample, rows)
+		return tileOf[int8](sample, from, rows)
 	case tensor.Int16:
-		return tileOf[int16](sample, rows)
+		return tileOf[int16](sample, from, rows)
 	case tensor.Int32:
-		return tileOf[int32](sample, rows)
+		return tileOf[int32](sample, from, rows)
 	case tensor.Int64:
-		return tileOf[int64](sample, rows)
+		return tileOf[int64](sample, from, rows)
 	case tensor.Undefined:
 	}
 	return nil, fmt.Errorf("no input can be made of type %v", sample.DType())
 }
 
-func tileOf[T tensor.Element](sample *tensor.Tensor, rows int) (*tensor.Tensor, error) {
+func tileOf[T tensor.Element](sample *tensor.Tensor, from, rows int) (*tensor.Tensor, error) {
 	shape := append(tensor.Shape{rows}, sample.Shape()[1:]...)
 	n, err := shape.Elements()
 	if err != nil {
 		return nil, err
 	}
-	data, from := make([]T, n), tensor.Of[T](sample)
-	for i := range data {
-		data[i] = from[i%len(from)]
+	data, all := make([]T, n), tensor.Of[T](sample)
+	if len(all) == 0 {
+		return tensor.New(shape, data) // rows without elements
+	}
+	at := from % sample.Shape()[0] * (len(all) / sample.Shape()[0])
+	for done := 0; done < n; at = 0 {
+		done += copy(data[done:], all[at:])
 	}
 	return tensor.New(shape, data)
 }

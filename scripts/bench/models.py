@@ -2,9 +2,11 @@
 
     python scripts/bench/models.py FOLDER
 
-Random data with a signal in it: what counts is the shape of the trees.
+Random data with a signal in it: what counts is the shape of the trees. rows.json
+holds rows of the same kind that the models have not seen.
 """
 
+import json
 import pathlib
 import sys
 
@@ -44,6 +46,9 @@ def main():
     save("xgboost-1000-depth-6", onnxmltools.convert_xgboost(booster, initial_types=columns, target_opset=15))
     booster = lightgbm.LGBMRegressor(n_estimators=500, num_leaves=63, verbose=-1).fit(x, y)
     save("lightgbm-500-leaves-63", onnxmltools.convert_lightgbm(booster, initial_types=columns, target_opset=15))
+    rows = random.normal(size=(2 * ROWS, FEATURES)).round(4)
+    tensor = {"name": "X", "shape": list(rows.shape), "datatype": "FP32", "data": rows.ravel().tolist()}
+    (folder / "rows.json").write_text(json.dumps({"inputs": [tensor]}))
 
 
 if __name__ == "__main__":
