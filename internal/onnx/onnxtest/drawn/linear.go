@@ -10,12 +10,12 @@ import (
 
 // input draws what a linear model or a support vector machine is run on.
 func (d *drawing) input(columns int) *tensor.Tensor {
-	return d.features(pick(d, numeric...), pick(d, 1, 2, 5, 20), columns, nil, d.chance(4))
+	return d.features(pick(d, numeric...), pick(d, 0, 1, 1, 2, 2, 5, 5, 20), columns, nil, d.chance(4))
 }
 
 // singles is input for the operators that ONNX Runtime has for float32 alone.
 func (d *drawing) singles(columns int) *tensor.Tensor {
-	return d.features(tensor.Float32, pick(d, 1, 2, 5, 20), columns, nil, d.chance(4))
+	return d.features(tensor.Float32, pick(d, 0, 1, 1, 2, 2, 5, 5, 20), columns, nil, d.chance(4))
 }
 
 func linearClassifier(d *drawing) {
@@ -69,6 +69,9 @@ func svmClassifier(d *drawing) {
 	transform, fitted := pick(d, transforms...), d.chance(2)
 	if classes == 2 && !fitted && transform == "PROBIT" {
 		transform = "NONE" // ONNX Runtime leaves the second score as it finds it
+	}
+	if transform == "PROBIT" { // which magnifies the rounding of a kernel by the hundred
+		d.out.Slack = 1e-3
 	}
 	if classes > 2 && fitted { // they are fitted until a step is small, which may be one step sooner or later
 		d.out.Slack, transform = 2e-3, pick(d, transforms[:len(transforms)-1]...)

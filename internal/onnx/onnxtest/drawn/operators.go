@@ -21,6 +21,7 @@ var operators = []func(*grapher){
 	(*grapher).transpose, (*grapher).reshape, (*grapher).flatten, (*grapher).squeeze, (*grapher).unsqueeze,
 	(*grapher).slice, (*grapher).slice, (*grapher).split, (*grapher).concat, (*grapher).concat, (*grapher).gather, (*grapher).gatherElements,
 	(*grapher).expand, (*grapher).tile, (*grapher).pad, (*grapher).scatter, (*grapher).trilu, (*grapher).hot, (*grapher).shape, (*grapher).nonzero,
+	(*grapher).branch, (*grapher).branch, (*grapher).loop, (*grapher).loop, (*grapher).scan, (*grapher).scan,
 }
 
 // pair returns two values of one type that broadcast.
@@ -47,8 +48,8 @@ func (p *grapher) arithmetic() {
 	if both == 0 && (op == "Add" || op == "Sub") { // where large numbers cancel out, the rounding of one stays
 		op = "Mul"
 	}
-	if (op == "Min" || op == "Max") && (p.version < 12 && !a.float() || a.wild || b.wild) {
-		return // ONNX Runtime has the older form for floats alone; NaN is not in it
+	if (op == "Min" || op == "Max") && (p.version < 12 && !a.float()) {
+		return // ONNX Runtime has the older form for floats alone
 	}
 	out := value{typ: a.typ, shape: shape}
 	switch op {
@@ -58,9 +59,6 @@ func (p *grapher) arithmetic() {
 		out.bound, out.grain = max(a.bound, b.bound), finer(a, b)
 	default:
 		out.bound, out.grain = a.bound+b.bound, finer(a, b)
-	}
-	if p.version < 14 && p.version >= 7 && a.typ == tensor.Bool {
-		return
 	}
 	p.node(op, []value{a, b}, out)
 }
@@ -184,9 +182,6 @@ func (p *grapher) smooth() {
 		}
 	}
 	op := pick(p.drawing, ops...)
-	if a.wild && slices.Contains([]string{"Elu", "Selu", "Celu", "HardSigmoid", "LeakyRelu", "ThresholdedRelu", "Softplus", "Softsign", "Erf"}, op) {
-		return // ONNX Runtime's loops over vectors lose NaN in some of them
-	}
 	var list []onnx.Attribute
 	if (op == "Elu" || op == "LeakyRelu" || op == "Celu") && p.chance(2) {
 		list = append(list, Float("alpha", 0.5))
@@ -206,7 +201,7 @@ func (p *grapher) smooth() {
 
 func (p *grapher) clip() {
 	a, ok := p.choose((*value).number)
-	if !ok || a.wild || p.version < 12 && a.typ != tensor.Float32 {
+	if !ok || p.version < 12 && a.typ != tensor.Float32 {
 		return // ONNX Runtime has the older form for float32 alone
 	}
 	low := p.constant(a.typ, tensor.Shape{}, float64(p.from(-2, 0)))

@@ -81,13 +81,16 @@ func (p *grapher) arg() {
 }
 
 func (p *grapher) softmax() {
-	a, ok := p.choose((*value).float, (*value).tame, ranked)
+	a, ok := p.choose((*value).float, (*value).exact, ranked)
 	if !ok || a.bound > 20 {
 		return
 	}
 	op := pick(p.drawing, "Softmax", "LogSoftmax", "Hardmax")
-	if a.typ == tensor.Float64 && op == "Hardmax" {
-		return // ONNX Runtime has it for float32 alone
+	switch {
+	case op == "Hardmax" && (a.wild || a.typ == tensor.Float64):
+		return // ONNX Runtime gives NaN no place, and has no doubles
+	case op == "LogSoftmax" && a.wild && a.typ == tensor.Float64:
+		return // ONNX Runtime gives -Inf where the definition gives NaN
 	}
 	_, written := p.axis(a)
 	out := value{typ: a.typ, shape: a.shape, bound: 40}

@@ -180,7 +180,7 @@ func (f *forest) base(d *drawing, list []onnx.Attribute, n int, version int64) [
 }
 
 func (f *forest) rows(d *drawing) *tensor.Tensor {
-	x := d.features(f.typ, pick(d, 1, 2, 7, 20, 40), f.columns+d.IntN(2), f.points, true)
+	x := d.features(f.typ, pick(d, 0, 1, 1, 2, 2, 7, 7, 20, 40), f.columns+d.IntN(2), f.points, true)
 	width := x.Shape()[1]
 	for i := range x.Len() {
 		if !f.whole[i%width] {
