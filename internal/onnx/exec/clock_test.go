@@ -2,6 +2,7 @@ package exec_test
 
 import (
 	"context"
+	"math"
 	"testing"
 
 	"onnxgate/internal/onnx"
@@ -116,4 +117,50 @@ func trees(x *tensor.Tensor) call {
 	n := Stump()
 	n.Inputs[0] = "a"
 	return call{n, inputs(x)}
+}
+
+// A row that is taken in pieces is still one row.
+func TestRowsOfManyPiecesAreOne(t *testing.T) {
+	const n, peak, twin = 200_000, 70_000, 150_000
+	data := make([]float32, n)
+	data[peak], data[twin] = 3, 3
+	places := make([]float32, n)
+	places[peak] = 1
+	soft, log := make([]float32, n), make([]float32, n)
+	sum := (n-2)*math.Exp(-3) + 2
+	for i, v := range data {
+		soft[i], log[i] = float32(math.Exp(float64(v)-3)/sum), float32(float64(v)-3-math.Log(sum))
+	}
+	shared := make([]float32, n)
+	shared[peak], shared[twin] = 0.5, 0.5
+	length := make([]float32, n)
+	length[peak], length[twin] = float32(math.Sqrt2/2), float32(math.Sqrt2/2)
+	x := floats(t, tensor.Shape{1, n}, data...)
+	normalizer := func(norm string) call {
+		return call{ML("Normalizer", Names("a"), Names("y"), String("norm", norm)), inputs(x)}
+	}
+	for name, c := range map[string]struct {
+		call call
+		want *tensor.Tensor
+	}{
+		"ArgMax":        {calling("ArgMax", inputs(x), Int("axis", 1)), array64(tensor.Shape{1, 1}, peak)},
+		"ArgMax, last":  {calling("ArgMax", inputs(x), Int("axis", 1), Int("select_last_index", 1)), array64(tensor.Shape{1, 1}, twin)},
+		"ArgMin":        {calling("ArgMin", inputs(x), Int("axis", 1), Int("select_last_index", 1)), array64(tensor.Shape{1, 1}, n-1)},
+		"Hardmax":       {calling("Hardmax", inputs(x)), floats(t, tensor.Shape{1, n}, places...)},
+		"Softmax":       {calling("Softmax", inputs(x)), floats(t, tensor.Shape{1, n}, soft...)},
+		"LogSoftmax":    {calling("LogSoftmax", inputs(x)), floats(t, tensor.Shape{1, n}, log...)},
+		"Normalizer L1": {normalizer("L1"), floats(t, tensor.Shape{1, n}, shared...)},
+		"Normalizer L2": {normalizer("L2"), floats(t, tensor.Shape{1, n}, length...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, in := c.call.model(func(int) bool { return false }, true)
+			out := results(1)
+			if err := loadModel(t, m, onnx.Limits{}).Run(t.Context(), in, out); err != nil {
+				t.Fatal(err)
+			}
+			if diff := differences(c.want, out[0]); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
 }

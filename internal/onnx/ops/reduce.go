@@ -113,9 +113,13 @@ func argOf[T number](r argExtreme) Kernel {
 			if err := watch(ctx, &work, n); err != nil {
 				return err
 			}
-			best, lane := 0, x[o/inner*n*inner+o%inner:]
-			if err := pieces(ctx, n, func(at, size int) { best = place(lane, best, at, at+size, inner, r.last) }); err != nil {
-				return err
+			lane, first := x[o/inner*n*inner+o%inner:], min(n, chunk)
+			best := place(lane, 0, 0, first, inner, r.last)
+			for from := first; from < n; from += chunk {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				best = place(lane, best, from, min(from+chunk, n), inner, r.last)
 			}
 			dst[o] = int64(best)
 		}
