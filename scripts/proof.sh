@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
 # Runs everything that is too long for each change, and writes docs/proof.md: what
-# was run, how much of it, and the result. FUZZTIME (10m) is for each fuzz
-# target, RACES (5) how often all tests run under the race detector.
+# was run, how much of it, and the result. The defaults take about 50 minutes on
+# two processors; before a release, or on a larger machine, ask for more:
+#
+#   FUZZTIME  for each fuzz target (90s)
+#   RACES     how often all tests run under the race detector (2)
+#   MUTANTS   how many mutated models are loaded and run (1,000,000)
+#   MODELS    how many drawn models both engines run (10,000)
+#   SEED      the number of the first of either (1): other numbers, other models
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . scripts/tools.sh
@@ -9,8 +15,12 @@ cd "$(dirname "$0")/.."
 export ZOO_SHARE=1 # all of it
 setup_tests
 
-fuzztime=${FUZZTIME:-10m}
-races=${RACES:-5}
+fuzztime=${FUZZTIME:-90s}
+races=${RACES:-2}
+mutants=${MUTANTS:-1000000}
+models=${MODELS:-10000}
+seed=${SEED:-1}
+unset MUTANTS MODELS SEED # which are for their own rows, and not for every test
 log=$(mktemp -d)
 rows=()
 failed=0
@@ -31,6 +41,8 @@ prove() {
 
 # tests_in prints how many tests a log of `go test -json` says have passed.
 tests_in() { grep -c '"Action":"pass".*"Test"' "$1"; }
+# said_in prints what a test itself says of how much it has done.
+said_in() { sed -n 's/^ *[a-z_]*\.go:[0-9]*: in all: //p' "$1" | tail -n 1; }
 # execs_in prints how many inputs a log of fuzzing says were tried.
 execs_in() { { echo 0; sed -n 's/.*execs: \([0-9]*\).*/\1/p' "$1"; } | tail -n 1; }
 
@@ -39,9 +51,11 @@ prove "the zoo of exported models" '$(tests_in $out) tests' go test -count=1 -ru
 prove "what docs/exporting.md says of exports" '"as the zoo measured"' \
 	.cache/zoo-venv/bin/python scripts/zoo/report.py "${ZOO_DIR:-.cache/zoo}" docs/exporting.md --check
 prove "every test" '$(tests_in $out) tests' go test -count=1 -json ./...
-prove "every test under the race detector" '$(tests_in $out) tests in $races rounds' go test -race -skip Allocat -count="$races" -json ./...
-prove "mutated models load and run without harm" '"1,000,000 models"' \
-	env MUTANTS=1000000 go test -count=1 -timeout 1h -run TestMutatedModelsDoNoHarm ./internal/onnx/exec
+prove "every test under the race detector" '$(tests_in $out) tests in $races rounds' go test -race -skip 'Allocat|LongSteps' -count="$races" -json ./...
+prove "models drawn at random answer as ONNX Runtime" '$(said_in $out)' \
+	env CGO_ENABLED=1 MODELS="$models" SEED="$seed" go test -tags ort -count=1 -timeout 6h -v -run TestDrawnModelsAnswerAsONNXRuntime ./internal/onnx/ort
+prove "mutated models load and run without harm" '$(said_in $out)' \
+	env MUTANTS="$mutants" SEED="$seed" go test -count=1 -timeout 6h -v -run TestMutatedModelsDoNoHarm ./internal/onnx/exec
 while read -r package target; do
 	prove "fuzzing $target (${package#onnxgate/})" '$(execs_in $out) inputs in $fuzztime' \
 		fuzz_one "$package" "$target" "$fuzztime"

@@ -146,9 +146,9 @@ func New[T Element](shape Shape, data []T) (*Tensor, error) {
 
 // Reset makes t a tensor of T with the given shape and returns its elements,
 // whose values are unspecified: the caller writes all of them. Memory of an
-// earlier use with the same type is used again when it is large enough. It
-// panics on a shape that Elements refuses: check shapes that come from outside
-// first.
+// earlier use with the same type is used again when it is large enough, and
+// replaced by at least a quarter more when it is not. It panics on a shape that
+// Elements refuses: check shapes that come from outside first.
 func Reset[T Element](t *Tensor, shape ...int) []T {
 	n, err := Shape(shape).Elements()
 	if err != nil {
@@ -160,16 +160,18 @@ func Reset[T Element](t *Tensor, shape ...int) []T {
 		p = new([]T)
 		t.dtype, t.kind, t.data = DTypeOf[T](), KindTensor, p
 	}
-	if cap(*p) < n {
-		*p = make([]T, n)
+	if c := cap(*p); c < n {
+		// A loop whose state grows by a little in each pass would leave as much
+		// behind in each.
+		*p = make([]T, max(n, c+c/4))
 	}
 	*p = (*p)[:n]
 	return *p
 }
 
 // Extend puts another element behind the last of t's first axis: a tensor of
-// the extents of t without that axis. Memory grows ahead of the need, so that
-// many calls cost little more than one of Reset.
+// the extents of t without that axis. Memory grows ahead of the need, to Room
+// elements, so that many calls cost little more than one of Reset.
 func Extend[T Element](t *Tensor, element []T) error {
 	p, ok := t.data.(*[]T)
 	if !ok || len(t.shape) == 0 {
@@ -179,9 +181,21 @@ func Extend[T Element](t *Tensor, element []T) error {
 	if err != nil || n != len(element) || t.shape[0] >= MaxElements || len(*p)+n > MaxElements {
 		return fmt.Errorf("tensor: shape %v is not extended by %d elements", t.shape, len(element))
 	}
+	if cap(*p) < len(*p)+n {
+		*p = append(make([]T, 0, Room(t.shape[0]+1)*n), *p...)
+	}
 	*p = append(*p, element...)
 	t.shape[0]++
 	return nil
+}
+
+// Room is for how many elements Extend makes memory when there are n of them:
+// the next power of two.
+func Room(n int) int {
+	if n < 2 {
+		return n
+	}
+	return 1 << bits.Len(uint(n-1))
 }
 
 // Of returns the elements of t, or nil when t is not of type T. The slice is

@@ -2,6 +2,7 @@ package tensor_test
 
 import (
 	"errors"
+	"runtime"
 	"testing"
 
 	"onnxgate/internal/tensor"
@@ -67,5 +68,51 @@ func TestTypeIsNeverMistaken(t *testing.T) {
 	tensor.Reset[string](x, 1)
 	if x.DType() != tensor.String || tensor.Of[tensor.Float16](x) != nil {
 		t.Error("Reset left the old type behind")
+	}
+}
+
+// What grows bit by bit takes memory of a few times its size in all, and not of
+// its square.
+func TestGrowthIsAmortised(t *testing.T) {
+	const n = 1 << 12
+	for name, grow := range map[string]func() *tensor.Tensor{
+		"Extend": func() *tensor.Tensor {
+			var x tensor.Tensor
+			tensor.Reset[float64](&x, 0, 1)
+			for i := range n {
+				if err := tensor.Extend(&x, []float64{float64(i)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return &x
+		},
+		"Reset": func() *tensor.Tensor {
+			var x tensor.Tensor
+			for i := range n {
+				tensor.Reset[float64](&x, i+1)[i] = float64(i)
+			}
+			return &x
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if x := grow(); x.Len() != n || tensor.Of[float64](x)[n-1] != n-1 {
+				t.Fatalf("%d elements, the last %v", x.Len(), tensor.Of[float64](x)[n-1])
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			grow()
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; got > 6*8*n {
+				t.Errorf("%d bytes for %d", got, 8*n)
+			}
+		})
+	}
+}
+
+func TestRoomIsAPowerOfTwo(t *testing.T) {
+	for n, want := range map[int]int{0: 0, 1: 1, 2: 2, 3: 4, 4: 4, 5: 8, 1 << 20: 1 << 20, 1<<20 + 1: 1 << 21} {
+		if got := tensor.Room(n); got != want {
+			t.Errorf("Room(%d) = %d, want %d", n, got, want)
+		}
 	}
 }

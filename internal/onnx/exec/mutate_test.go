@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/metrics"
 	"strconv"
 	"testing"
@@ -18,16 +19,17 @@ import (
 	"onnxgate/internal/tensor"
 )
 
-// What a mutated model may do: load and run within mutantTime, take loadSlack
-// and loadGrowth times its file to load, run in its budget with as much again
-// for memory that grows ahead, and stop mutantGrace after its deadline.
+// What a mutated model may do: load within mutantTime, stop mutantGrace after the
+// deadline of its run, and allocate slack and growth times its file for either,
+// what it gives back included: of a loop what it holds, since it makes and leaves
+// memory as long as it runs. The budget of a run is mutantMemory.
 const (
 	mutantTime     = time.Second
 	mutantDeadline = 200 * time.Millisecond
 	mutantGrace    = 50 * time.Millisecond
-	loadSlack      = 64 << 20
-	loadGrowth     = 4
-	runMemory      = 2 * 256 << 20
+	mutantMemory   = 24 << 20
+	slack          = 64 << 20
+	growth         = 4
 	fewMutants     = 1500
 )
 
@@ -60,8 +62,10 @@ func TestMutatedModelsDoNoHarm(t *testing.T) {
 			t.Errorf("mutant %d (%d bytes): %s", i, len(data), report)
 		}
 	}
-	t.Logf("%d models, %d mutants: %d loaded, %d gave a result, %d met the deadline; the slowest load (%d) took %v, the largest %d MiB",
-		len(seeds), count, sum.loaded, sum.ran, sum.late, sum.slow, sum.slowest, sum.largest>>20)
+	t.Logf("the slowest load (%d) took %v; %d runs met their deadline, and ended at most %v after it; %d left more behind than they held",
+		sum.slow, sum.slowest, sum.late, sum.latest, sum.loops)
+	t.Logf("in all: %d mutants of %d models, %d loaded, %d with a result; at most %d MiB for a load and %d MiB for a run",
+		count, len(seeds), sum.loaded, sum.ran, sum.largest>>20, sum.widest>>20)
 	if sum.ran < count/20 {
 		t.Errorf("only %d of %d mutants ran: they are broken too much to say anything", sum.ran, count)
 	}
@@ -120,7 +124,9 @@ type tallyOfMutants struct {
 	loaded, ran, late, failed uint64
 	slowest                   time.Duration // load
 	slow                      uint64        // its mutant
-	largest                   uint64        // bytes of a load
+	largest, widest           uint64        // bytes of a load, and of a run
+	latest                    time.Duration // after a deadline
+	loops                     int           // runs that left memory behind
 }
 
 // try loads and runs one mutant and returns what is wrong.
@@ -129,7 +135,7 @@ func (s *tallyOfMutants) try(t *testing.T, i uint64, data []byte) string {
 	watchdog := time.AfterFunc(time.Duration(30*s.patience)*mutantTime, func() { panic(fmt.Sprintf("mutant %d does not end", i)) })
 	defer watchdog.Stop()
 	start, before := time.Now(), allocated()
-	p, err := exec.Load(data, onnx.Limits{})
+	p, err := exec.Load(data, onnx.Limits{RunMemory: mutantMemory})
 	took, bytes := time.Since(start), allocated()-before
 	if s.largest = max(s.largest, bytes); took > s.slowest {
 		s.slowest, s.slow = took, i
@@ -139,16 +145,16 @@ func (s *tallyOfMutants) try(t *testing.T, i uint64, data []byte) string {
 		return fmt.Sprintf("load: %v: %v", err, fault.As(err).Err)
 	case took > time.Duration(s.patience)*mutantTime:
 		return fmt.Sprintf("the load took %v", took)
-	case bytes > loadSlack+loadGrowth*uint64(len(data)):
+	case bytes > slack+growth*uint64(len(data)):
 		return fmt.Sprintf("the load took %d MiB", bytes>>20)
 	case err != nil:
 		return ""
 	}
 	s.loaded++
-	return s.run(t, p, rand.New(rand.NewPCG(i, 5)))
+	return s.run(t, p, rand.New(rand.NewPCG(i, 5)), len(data))
 }
 
-func (s *tallyOfMutants) run(t *testing.T, p *exec.Program, r *rand.Rand) string {
+func (s *tallyOfMutants) run(t *testing.T, p *exec.Program, r *rand.Rand, size int) string {
 	t.Helper()
 	in := make([]*tensor.Tensor, len(p.Inputs()))
 	for i := range in {
@@ -158,30 +164,59 @@ func (s *tallyOfMutants) run(t *testing.T, p *exec.Program, r *rand.Rand) string
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), mutantDeadline)
 	defer cancel()
-	start, before := time.Now(), metric(heapBytes)
+	start, before := time.Now(), allocated()
 	err := p.Run(ctx, in, results(len(p.Outputs())))
-	took, bytes := time.Since(start), int64(metric(heapBytes))-int64(before) // loops make and leave memory as long as they run
+	took, bytes := time.Since(start), allocated()-before
 	kind := fault.KindOf(err)
+	if bytes <= slack {
+		s.widest = max(s.widest, bytes)
+	}
 	switch {
 	case err != nil && kind != fault.Content && kind != fault.Timeout:
 		return fmt.Sprintf("run: %v: %v", err, fault.As(err).Err)
 	case took > mutantDeadline+time.Duration(s.patience)*mutantGrace:
 		return fmt.Sprintf("the run took %v and ended so: %v", took, err)
-	case bytes > runMemory:
-		return fmt.Sprintf("the run took %d MiB", bytes>>20)
+	case bytes > slack+growth*uint64(size) && s.holds(t, p, in) > slack+growth*uint64(size):
+		return fmt.Sprintf("the run took %d MiB and holds more than it may of them", bytes>>20)
 	case err == nil:
 		s.ran++
 	case kind == fault.Timeout:
 		s.late++
 	}
+	s.latest = max(s.latest, took-mutantDeadline)
 	return ""
+}
+
+// holds runs p again and returns how many bytes were in use at once.
+func (s *tallyOfMutants) holds(t *testing.T, p *exec.Program, in []*tensor.Tensor) uint64 {
+	t.Helper()
+	const live = "/gc/heap/live:bytes"
+	runtime.GC()
+	before, most := metric(live), uint64(0)
+	ctx, cancel := context.WithTimeout(t.Context(), mutantDeadline)
+	defer cancel()
+	done := make(chan struct{})
+	out := results(len(p.Outputs()))
+	go func() {
+		defer close(done)
+		_ = p.Run(ctx, in, out) // as it ended before
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		runtime.GC()
+		most = max(most, metric(live))
+	}
+	runtime.KeepAlive(out)
+	s.loops++
+	return most - min(most, before)
 }
 
 // allocated returns the bytes that were allocated so far.
 func allocated() uint64 { return metric("/gc/heap/allocs:bytes") }
-
-// heapBytes is the metric of what is in use or not collected yet.
-const heapBytes = "/memory/classes/heap/objects:bytes"
 
 func metric(name string) uint64 {
 	sample := []metrics.Sample{{Name: name}}

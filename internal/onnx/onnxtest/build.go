@@ -98,3 +98,17 @@ func With(n *onnx.Node, a onnx.Attribute) *onnx.Node {
 	n.Attributes = append(n.Attributes, a)
 	return n
 }
+
+// Float returns an attribute.
+func Float(name string, v float32) onnx.Attribute {
+	return onnx.Attribute{Name: name, Type: onnx.FloatAttribute, Float: v}
+}
+
+// Value returns an attribute that is a tensor of one axis.
+func Value[T tensor.Element](name string, v ...T) onnx.Attribute {
+	t, err := tensor.New(tensor.Shape{len(v)}, v)
+	if err != nil {
+		panic(err)
+	}
+	return onnx.Attribute{Name: name, Type: onnx.TensorAttribute, Tensor: t}
+}

@@ -178,11 +178,11 @@ func (s *state) target(f *Frame, out int, i int64) *tensor.Tensor {
 }
 
 // next returns what the next pass reads, of what a pass has written.
-func (s *state) next(f *Frame, made *tensor.Tensor) (*tensor.Tensor, error) {
+func (s *state) next(ctx context.Context, f *Frame, made *tensor.Tensor) (*tensor.Tensor, error) {
 	if !s.wraps {
 		return made, nil
 	}
-	value, err := f.Keep(made)
+	value, err := f.Keep(ctx, made)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ func (s *state) next(f *Frame, made *tensor.Tensor) (*tensor.Tensor, error) {
 }
 
 // finish brings the state of the last pass to the output.
-func (s *state) finish(f *Frame, out int, last *tensor.Tensor) error {
+func (s *state) finish(ctx context.Context, f *Frame, out int, last *tensor.Tensor) error {
 	if s.wraps {
 		if items := last.Items(); len(items) == 1 {
 			last = items[0]
@@ -204,7 +204,7 @@ func (s *state) finish(f *Frame, out int, last *tensor.Tensor) error {
 	}
 	var err error
 	if last != f.out[out] {
-		err = f.assign(f.out[out], last)
+		err = f.assign(ctx, f.out[out], last)
 	}
 	tensor.Clear(&f.scratch[s.spare])
 	return err

@@ -94,6 +94,18 @@ func (f *Frame) charge(d tensor.DType, shape tensor.Shape) error {
 	return nil
 }
 
+// chargeGrowth takes the memory that t grows by for another of n elements along
+// its first axis: none as a rule, and as much again where its memory is full; see
+// tensor.Extend.
+func (f *Frame) chargeGrowth(t *tensor.Tensor, n int) error {
+	have := t.Shape()[0]
+	more := tensor.Room(have+1) - tensor.Room(have)
+	if n > 0 && (more > tensor.MaxElements/n || !f.budget.take(more*n*elementBytes[t.DType()])) {
+		return tooLarge(t.Shape())
+	}
+	return nil
+}
+
 func tooLarge(shape tensor.Shape) error {
 	return fault.Newf(fault.Content, "the result of shape %s needs more memory than one prediction may take; send fewer rows",
 		onnx.FormatShape(shape))

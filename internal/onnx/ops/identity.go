@@ -24,11 +24,11 @@ func parseIdentity(n *Node) Kernel {
 }
 
 // Copy is the kernel that copies a value. What a list holds is shared.
-func Copy(_ context.Context, f *Frame) error { return f.assign(f.out[0], f.In(0)) }
+func Copy(ctx context.Context, f *Frame) error { return f.assign(ctx, f.out[0], f.In(0)) }
 
 // Export is the kernel that copies a value to the caller of a run, who shares
 // nothing with it.
-func Export(_ context.Context, f *Frame) error { return f.assignDeep(f.out[0], f.In(0)) }
+func Export(ctx context.Context, f *Frame) error { return f.assignDeep(ctx, f.out[0], f.In(0)) }
 
 // constantForms are the attributes of Constant, one of which is given.
 var constantForms = []string{

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"context"
+
 	"onnxgate/internal/fault"
 	"onnxgate/internal/tensor"
 )
@@ -141,21 +143,21 @@ func (f *Frame) hold(t *tensor.Tensor) {
 
 // Keep returns a copy of t for a list: t may be written again by a later step,
 // what is in a list may not. What t holds, if it is a list, is shared.
-func (f *Frame) Keep(t *tensor.Tensor) (*tensor.Tensor, error) {
+func (f *Frame) Keep(ctx context.Context, t *tensor.Tensor) (*tensor.Tensor, error) {
 	kept, err := f.blank()
 	if err == nil {
-		err = f.budget.holding(func() error { return f.assign(kept, t) })
+		err = f.budget.holding(func() error { return f.assign(ctx, kept, t) })
 	}
 	return kept, err
 }
 
 // assign makes dst a copy of src. Elements of lists are shared.
-func (f *Frame) assign(dst, src *tensor.Tensor) error {
+func (f *Frame) assign(ctx context.Context, dst, src *tensor.Tensor) error {
 	if src.Kind() == tensor.KindTensor {
 		m := movers[src.DType()]
 		err := m.reset(f, dst, src.Shape())
 		if err == nil {
-			m.copy(dst, 0, src, 0, src.Len())
+			err = m.move(ctx, dst, 0, src, 0, src.Len())
 		}
 		return err
 	}
@@ -176,9 +178,9 @@ func restoreEntries(dst, src *tensor.Tensor) {
 }
 
 // assignDeep makes dst a copy of src that shares nothing with it.
-func (f *Frame) assignDeep(dst, src *tensor.Tensor) error {
+func (f *Frame) assignDeep(ctx context.Context, dst, src *tensor.Tensor) error {
 	if src.Kind() == tensor.KindTensor {
-		return f.assign(dst, src)
+		return f.assign(ctx, dst, src)
 	}
 	items := src.Items()
 	list, err := f.resetList(dst, src.Kind(), len(items))
@@ -189,7 +191,7 @@ func (f *Frame) assignDeep(dst, src *tensor.Tensor) error {
 		if list[i] == nil {
 			list[i] = &tensor.Tensor{}
 		}
-		if err := f.assignDeep(list[i], items[i]); err != nil {
+		if err := f.assignDeep(ctx, list[i], items[i]); err != nil {
 			return err
 		}
 	}

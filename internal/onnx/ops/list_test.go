@@ -50,7 +50,7 @@ func TestListsKeepWhatBuffersLose(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range items {
-			if items[i], err = f.Keep(source); err != nil {
+			if items[i], err = f.Keep(t.Context(), source); err != nil {
 				t.Fatal(err)
 			}
 			tensor.Of[float32](source)[0]++
@@ -64,7 +64,7 @@ func TestListsKeepWhatBuffersLose(t *testing.T) {
 			t.Errorf("%d tensors made for two items", len(b.items))
 		}
 		copied := &tensor.Tensor{}
-		if err := f.assignDeep(copied, list); err != nil {
+		if err := f.assignDeep(t.Context(), copied, list); err != nil {
 			t.Fatal(err)
 		}
 		if copied.Items()[0] == list.Items()[0] || tensor.Of[float32](copied.Items()[1])[0] != 2 {
@@ -82,7 +82,7 @@ func TestListsBeyondTheBudgetAreRefused(t *testing.T) {
 	if _, err := f.OutputList(0, tensor.KindSequence, 1<<40); fault.KindOf(err) != fault.Content {
 		t.Errorf("a list of 2^40: %v", err)
 	}
-	if _, err := f.Keep(source); fault.KindOf(err) != fault.Content {
+	if _, err := f.Keep(t.Context(), source); fault.KindOf(err) != fault.Content {
 		t.Errorf("an element of 120 bytes and its head of %d: %v", itemBytes, err)
 	}
 	if _, _, err := Item[int8](&f, 1<<20); fault.KindOf(err) != fault.Content {

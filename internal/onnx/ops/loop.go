@@ -128,7 +128,7 @@ func (l *loop) run(ctx context.Context, f *Frame) error {
 		}
 	}
 	p.end()
-	return l.finish(f, in, i)
+	return l.finish(ctx, f, in, i)
 }
 
 func (l *loop) start(f *Frame, in, out []*tensor.Tensor) {
@@ -161,7 +161,7 @@ func (l *loop) pass(ctx context.Context, f *Frame, in, out []*tensor.Tensor, i i
 	}
 	for k := range l.states {
 		var err error
-		if in[2+k], err = l.states[k].next(f, out[1+k]); err != nil {
+		if in[2+k], err = l.states[k].next(ctx, f, out[1+k]); err != nil {
 			return false, err
 		}
 	}
@@ -174,9 +174,9 @@ func (l *loop) pass(ctx context.Context, f *Frame, in, out []*tensor.Tensor, i i
 	return onlyElement[bool](out[0])
 }
 
-func (l *loop) finish(f *Frame, in []*tensor.Tensor, passes int64) error {
+func (l *loop) finish(ctx context.Context, f *Frame, in []*tensor.Tensor, passes int64) error {
 	for k := range l.states {
-		if err := l.states[k].finish(f, k, in[2+k]); err != nil {
+		if err := l.states[k].finish(ctx, f, k, in[2+k]); err != nil {
 			return err
 		}
 	}

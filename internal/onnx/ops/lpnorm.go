@@ -127,8 +127,7 @@ func (s *statistic[C]) open(ctx context.Context, f *Frame) ([]C, error) {
 	if err != nil {
 		return nil, err
 	}
-	copy(dst, src)
-	return dst, nil
+	return dst, pieces(ctx, len(dst), func(at, size int) { copy(dst[at:at+size], src[at:at+size]) })
 }
 
 // apply takes the statistic of x and changes x by it.

@@ -19,8 +19,8 @@ type mover struct {
 	clear func(dst *tensor.Tensor, to, n int)
 	// reset charges for a tensor outside the frame and gives it a shape.
 	reset func(f *Frame, t *tensor.Tensor, shape []int) error
-	// extend charges for src and puts it behind the last element of dst's first
-	// axis.
+	// extend puts src behind the last element of dst's first axis, and charges for
+	// what the memory of dst grows by.
 	extend func(f *Frame, dst, src *tensor.Tensor) error
 	// walk copies along the axes of v, which it rearranges.
 	walk func(ctx context.Context, dst, src *tensor.Tensor, v *view) error
@@ -112,7 +112,7 @@ func moverOf[T tensor.Element](compare func(a, b T) int) mover {
 			return err
 		},
 		extend: func(f *Frame, dst, src *tensor.Tensor) error {
-			if err := f.charge(tensor.DTypeOf[T](), src.Shape()); err != nil {
+			if err := f.chargeGrowth(dst, src.Len()); err != nil {
 				return err
 			}
 			return tensor.Extend(dst, tensor.Of[T](src))

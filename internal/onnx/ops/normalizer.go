@@ -12,14 +12,14 @@ import (
 // maximum, the sum of its magnitudes or its length. A row whose divisor is 0
 // stays as it is.
 func parseNormalizer(n *Node) Kernel {
-	var norm func(row []float32) float32
+	var norm rowNorm
 	switch name := n.String("norm", "MAX"); name {
 	case "MAX":
-		norm = greatest
+		norm = rowNorm{start: math.Inf(-1), fold: greatest, finish: asIs}
 	case "L1":
-		norm = magnitude
+		norm = rowNorm{fold: magnitudes, finish: asIs}
 	case "L2":
-		norm = length
+		norm = rowNorm{fold: squares, finish: math.Sqrt}
 	default:
 		n.Failf("attribute \"norm\" is %s; it must be MAX, L1 or L2", onnx.Quote(name))
 	}
@@ -50,14 +50,38 @@ func parseNormalizer(n *Node) Kernel {
 			if err := poll(ctx, row); err != nil {
 				return err
 			}
-			normalize(dst[row*width:(row+1)*width], src[row*width:(row+1)*width], norm)
+			if err := norm.apply(ctx, dst[row*width:(row+1)*width], src[row*width:(row+1)*width]); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
 }
 
-func normalize(dst, src []float32, norm func([]float32) float32) {
-	by := norm(src)
+// rowNorm makes one number of a row, by which the row is divided.
+type rowNorm struct {
+	start  float64
+	fold   func(acc float64, part []float32) float64
+	finish func(acc float64) float64
+}
+
+func asIs(acc float64) float64 { return acc }
+
+func (n *rowNorm) apply(ctx context.Context, dst, src []float32) error {
+	if len(src) <= chunk { // the usual case, and a fast one
+		divide(dst, src, float32(n.finish(n.fold(n.start, src))))
+		return nil
+	}
+	acc := n.start
+	if err := pieces(ctx, len(src), func(at, size int) { acc = n.fold(acc, src[at:at+size]) }); err != nil {
+		return err
+	}
+	by := float32(n.finish(acc))
+	return pieces(ctx, len(src), func(at, size int) { divide(dst[at:at+size], src[at:at+size], by) })
+}
+
+// divide leaves a row whose divisor is 0 as it is.
+func divide(dst, src []float32, by float32) {
 	if by == 0 {
 		copy(dst, src)
 		return
@@ -68,28 +92,26 @@ func normalize(dst, src []float32, norm func([]float32) float32) {
 }
 
 // greatest is the largest value that is not NaN.
-func greatest(row []float32) float32 {
-	m := float32(math.Inf(-1))
-	for _, v := range row {
+func greatest(acc float64, part []float32) float64 {
+	m := float32(acc)
+	for _, v := range part {
 		if v > m {
 			m = v
 		}
 	}
-	return m
+	return float64(m)
 }
 
-func magnitude(row []float32) float32 {
-	sum := 0.0
-	for _, v := range row {
-		sum += math.Abs(float64(v))
+func magnitudes(acc float64, part []float32) float64 {
+	for _, v := range part {
+		acc += math.Abs(float64(v))
 	}
-	return float32(sum)
+	return acc
 }
 
-func length(row []float32) float32 {
-	sum := 0.0
-	for _, v := range row {
-		sum += float64(v) * float64(v)
+func squares(acc float64, part []float32) float64 {
+	for _, v := range part {
+		acc += float64(v) * float64(v)
 	}
-	return float32(math.Sqrt(sum))
+	return acc
 }

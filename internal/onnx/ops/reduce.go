@@ -113,17 +113,25 @@ func argOf[T number](r argExtreme) Kernel {
 			if err := watch(ctx, &work, n); err != nil {
 				return err
 			}
-			dst[o] = int64(place(x[o/inner*n*inner+o%inner:], n, inner, r.last))
+			lane, first := x[o/inner*n*inner+o%inner:], min(n, chunk)
+			best := place(lane, 0, 0, first, inner, r.last)
+			for from := first; from < n; from += chunk {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				best = place(lane, best, from, min(from+chunk, n), inner, r.last)
+			}
+			dst[o] = int64(best)
 		}
 		return nil
 	}
 }
 
-// greatestAt returns the place of the greatest of n elements at a stride, the
-// last of equals or the first.
-func greatestAt[T number](x []T, n, stride int, last bool) int {
-	best, top := 0, x[0]
-	for i := 1; i < n; i++ {
+// greatestAt returns the place of the greatest of the elements from to to, and of
+// the one at best, at a stride: the last of equals or the first.
+func greatestAt[T number](x []T, best, from, to, stride int, last bool) int {
+	top := x[best*stride]
+	for i := max(from, 1); i < to; i++ {
 		if v := x[i*stride]; v > top || last && v == top {
 			best, top = i, v
 		}
@@ -132,9 +140,9 @@ func greatestAt[T number](x []T, n, stride int, last bool) int {
 }
 
 // leastAt is greatestAt for the least.
-func leastAt[T number](x []T, n, stride int, last bool) int {
-	best, top := 0, x[0]
-	for i := 1; i < n; i++ {
+func leastAt[T number](x []T, best, from, to, stride int, last bool) int {
+	top := x[best*stride]
+	for i := max(from, 1); i < to; i++ {
 		if v := x[i*stride]; v < top || last && v == top {
 			best, top = i, v
 		}

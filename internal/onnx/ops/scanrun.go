@@ -58,7 +58,7 @@ func (s *scan) run(ctx context.Context, f *Frame) error {
 	}
 	w.passes.end()
 	for k := range s.states {
-		if err := s.states[k].finish(f, k, w.in[k]); err != nil {
+		if err := s.states[k].finish(ctx, f, k, w.in[k]); err != nil {
 			return err
 		}
 	}

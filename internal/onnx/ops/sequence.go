@@ -40,10 +40,10 @@ func parseSequenceConstruct(n *Node) Kernel {
 		elem = union(&elem, &n.In[i].Type)
 	}
 	n.SetOut(0, onnx.SequenceOf(elem))
-	return func(_ context.Context, f *Frame) error {
+	return func(ctx context.Context, f *Frame) error {
 		items, err := f.OutputList(0, tensor.KindSequence, f.Inputs())
 		for i := 0; err == nil && i < len(items); i++ {
-			items[i], err = f.Keep(f.In(i))
+			items[i], err = f.Keep(ctx, f.In(i))
 		}
 		return err
 	}
@@ -98,13 +98,13 @@ func (p position) of(f *Frame, count int) (int, error) {
 func parseSequenceAt(n *Node) Kernel {
 	elem, p := n.Sequence(0), readPosition(n, 1)
 	n.SetOut(0, elem)
-	return func(_ context.Context, f *Frame) error {
+	return func(ctx context.Context, f *Frame) error {
 		items := f.Items(0)
 		i, err := p.of(f, len(items))
 		if err != nil {
 			return err
 		}
-		return f.assign(f.out[0], items[i])
+		return f.assign(ctx, f.out[0], items[i])
 	}
 }
 
@@ -124,7 +124,7 @@ func parseSequenceInsert(n *Node) Kernel {
 		p = readPosition(n, 2)
 	}
 	n.SetOut(0, onnx.SequenceOf(union(&elem, &n.In[1].Type)))
-	return func(_ context.Context, f *Frame) error {
+	return func(ctx context.Context, f *Frame) error {
 		from := f.Items(0)
 		at := len(from)
 		if f.In(2) != nil {
@@ -139,7 +139,7 @@ func parseSequenceInsert(n *Node) Kernel {
 		}
 		copy(items, from[:at])
 		copy(items[at+1:], from[at:])
-		items[at], err = f.Keep(f.In(1))
+		items[at], err = f.Keep(ctx, f.In(1))
 		return err
 	}
 }
@@ -303,10 +303,10 @@ func parseOptional(n *Node) Kernel {
 		n.Failf("its input is a %v, but attribute %q says %v", t, "type", declared.OfType)
 	}
 	n.SetOut(0, onnx.OptionalOf(loose(t)))
-	return func(_ context.Context, f *Frame) error {
+	return func(ctx context.Context, f *Frame) error {
 		items, err := f.OutputList(0, tensor.KindOptional, 1)
 		if err == nil {
-			items[0], err = f.Keep(f.In(0))
+			items[0], err = f.Keep(ctx, f.In(0))
 		}
 		return err
 	}
@@ -347,11 +347,11 @@ func parseOptionalGetElement(n *Node) Kernel {
 		return nil
 	}
 	n.SetOut(0, *t.Inner)
-	return func(_ context.Context, f *Frame) error {
+	return func(ctx context.Context, f *Frame) error {
 		items := f.Items(0)
 		if len(items) != 1 {
 			return fault.New(fault.Content, "the optional has no value to get")
 		}
-		return f.assign(f.out[0], items[0])
+		return f.assign(ctx, f.out[0], items[0])
 	}
 }

@@ -93,20 +93,29 @@ func eachLane[T tensor.Element](n *Node, l laneRule, take func([]float64, []T, i
 		work := 0
 		for outer := 0; outer < len(dst); outer += n * inner {
 			for at := outer; at < outer+inner; at++ {
-				take(lane, x[at:], inner)
-				if err := l.fn(ctx, lane, l.exp); err != nil {
+				if err := computeLane(ctx, l, lane, dst[at:], x[at:], inner, take, put); err != nil {
 					return err
 				}
-				put(dst[at:], lane, inner)
-				if work += n; work >= chunk {
-					if work = 0; ctx.Err() != nil {
-						return ctx.Err()
-					}
+				if err := watch(ctx, &work, n); err != nil {
+					return err
 				}
 			}
 		}
 		return nil
 	}
+}
+
+// computeLane computes the lane that begins where x and dst do, in pieces, since
+// it may be all of a tensor.
+func computeLane[T tensor.Element](ctx context.Context, l laneRule, lane []float64, dst, x []T, inner int, take func([]float64, []T, int), put func([]T, []float64, int)) error {
+	err := pieces(ctx, len(lane), func(at, size int) { take(lane[at:at+size], x[at*inner:], inner) })
+	if err != nil {
+		return err
+	}
+	if err := l.fn(ctx, lane, l.exp); err != nil {
+		return err
+	}
+	return pieces(ctx, len(lane), func(at, size int) { put(dst[at*inner:], lane[at:at+size], inner) })
 }
 
 // takeReals reads a lane whose elements are step apart; putReals writes it.
@@ -136,64 +145,84 @@ func putHalves(dst []tensor.Float16, lane []float64, step int) {
 
 // belowTop subtracts the largest element, so that no exponential overflows. All
 // are NaN when one is.
-func belowTop(lane []float64) {
+func belowTop(ctx context.Context, lane []float64) error {
 	top := math.Inf(-1)
-	for _, v := range lane {
-		if v > top || math.IsNaN(v) {
-			top = v
+	err := pieces(ctx, len(lane), func(at, size int) {
+		for _, v := range lane[at : at+size] {
+			if v > top || math.IsNaN(v) {
+				top = v
+			}
 		}
+	})
+	if err != nil {
+		return err
 	}
-	for i := range lane {
-		lane[i] -= top
-	}
+	return pieces(ctx, len(lane), func(at, size int) {
+		for i := range lane[at : at+size] {
+			lane[at+i] -= top
+		}
+	})
 }
 
 func softmaxLane(ctx context.Context, lane []float64, exp func([]float64)) error {
-	belowTop(lane)
+	if err := belowTop(ctx, lane); err != nil {
+		return err
+	}
 	sum := 0.0
-	for at := 0; at < len(lane); at += chunk {
-		part := lane[at:min(at+chunk, len(lane))]
+	err := pieces(ctx, len(lane), func(at, size int) {
+		part := lane[at : at+size]
 		exp(part)
 		for _, v := range part {
 			sum += v
 		}
-		if len(lane) > chunk && ctx.Err() != nil {
-			return ctx.Err()
-		}
+	})
+	if err != nil {
+		return err
 	}
 	share := 1 / sum
-	for i := range lane {
-		lane[i] *= share
-	}
-	return nil
+	return pieces(ctx, len(lane), func(at, size int) {
+		for i := range lane[at : at+size] {
+			lane[at+i] *= share
+		}
+	})
 }
 
 func logSoftmaxLane(ctx context.Context, lane []float64, _ func([]float64)) error {
-	belowTop(lane)
+	if err := belowTop(ctx, lane); err != nil {
+		return err
+	}
 	sum := 0.0
-	for i, v := range lane {
-		if err := poll(ctx, i); err != nil {
-			return err
+	err := pieces(ctx, len(lane), func(at, size int) {
+		for _, v := range lane[at : at+size] {
+			sum += math.Exp(v)
 		}
-		sum += math.Exp(v)
+	})
+	if err != nil {
+		return err
 	}
 	log := math.Log(sum)
-	for i := range lane {
-		lane[i] -= log
-	}
-	return nil
+	return pieces(ctx, len(lane), func(at, size int) {
+		for i := range lane[at : at+size] {
+			lane[at+i] -= log
+		}
+	})
 }
 
 // hardmaxLane leaves 1 at the first of the largest elements. NaN counts as
 // larger than any number, as in ArgMax of NumPy.
-func hardmaxLane(_ context.Context, lane []float64, _ func([]float64)) error {
+func hardmaxLane(ctx context.Context, lane []float64, _ func([]float64)) error {
 	best := 0
-	for i, v := range lane {
-		if v > lane[best] || math.IsNaN(v) && !math.IsNaN(lane[best]) {
-			best = i
+	err := pieces(ctx, len(lane), func(at, size int) {
+		for i := at; i < at+size; i++ {
+			if v := lane[i]; v > lane[best] || math.IsNaN(v) && !math.IsNaN(lane[best]) {
+				best = i
+			}
 		}
+	})
+	if err != nil {
+		return err
 	}
-	clear(lane)
+	err = pieces(ctx, len(lane), func(at, size int) { clear(lane[at : at+size]) })
 	lane[best] = 1
-	return nil
+	return err
 }

@@ -60,6 +60,33 @@ func wrap(t *tensor.Tensor, shape runtimelib.Shape) (runtimelib.Value, error) { 
 	return v, v.SetContents(tensor.Of[string](t))
 }
 
+// scalar returns a value for the library to write a scalar to.
+func scalar(d tensor.DType) (runtimelib.Value, error) { //nolint:ireturn // the library's own interface
+	switch d { //nolint:exhaustive // texts need none
+	case tensor.Float32:
+		return runtimelib.NewScalar[float32](0)
+	case tensor.Float64:
+		return runtimelib.NewScalar[float64](0)
+	case tensor.Int8:
+		return runtimelib.NewScalar[int8](0)
+	case tensor.Int16:
+		return runtimelib.NewScalar[int16](0)
+	case tensor.Int32:
+		return runtimelib.NewScalar[int32](0)
+	case tensor.Int64:
+		return runtimelib.NewScalar[int64](0)
+	case tensor.Uint8:
+		return runtimelib.NewScalar[uint8](0)
+	case tensor.Uint16:
+		return runtimelib.NewScalar[uint16](0)
+	case tensor.Uint32:
+		return runtimelib.NewScalar[uint32](0)
+	case tensor.Uint64:
+		return runtimelib.NewScalar[uint64](0)
+	}
+	return runtimelib.NewScalar(false)
+}
+
 // number is what both sides have a type for.
 type number interface {
 	float32 | float64 | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | bool
@@ -108,11 +135,15 @@ func take(s *tensor.Spec, v runtimelib.Value, into *tensor.Tensor) error {
 }
 
 func copied[T number](v runtimelib.Value, into *tensor.Tensor) bool {
-	t, ok := v.(*runtimelib.Tensor[T])
-	if ok {
+	switch t := v.(type) {
+	case *runtimelib.Tensor[T]:
 		copy(tensor.Reset[T](into, extents(t.GetShape())...), t.GetData())
+	case *runtimelib.Scalar[T]:
+		tensor.Reset[T](into)[0] = t.GetData()
+	default:
+		return false
 	}
-	return ok
+	return true
 }
 
 func extents(s runtimelib.Shape) []int {

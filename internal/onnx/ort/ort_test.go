@@ -98,3 +98,28 @@ func TestAnEndedContextStopsTheRun(t *testing.T) {
 		t.Errorf("%v: %v", fault.KindOf(err), err)
 	}
 }
+
+// A scalar leaves as one where it is declared; where it is not, the run fails and
+// the process goes on.
+func TestScalarsLeave(t *testing.T) {
+	m := Model(Node("ReduceSum", Names("x"), Names("y"), Int("keepdims", 0)))
+	x, err := tensor.New(tensor.Shape{2, 2}, []float32{1, 2, 3, 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for declared, typ := range map[bool]onnx.Type{true: onnx.TensorOf(tensor.Float32), false: onnx.UnrankedTensor(tensor.Float32)} {
+		m.Graph.Outputs[0].Type = &typ
+		p, err := engine(t).Load(Encode(m), onnx.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var y tensor.Tensor
+		err = p.Run(t.Context(), []*tensor.Tensor{x}, []*tensor.Tensor{&y})
+		switch {
+		case !declared && fault.KindOf(err) != fault.Content:
+			t.Errorf("not declared: %v: %v", fault.KindOf(err), err)
+		case declared && (err != nil || len(y.Shape()) != 0 || tensor.Of[float32](&y)[0] != 10):
+			t.Errorf("declared: %v of %v: %v", tensor.Of[float32](&y), y.Shape(), err)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"runtime"
 
 	runtimelib "github.com/yalue/onnxruntime_go"
@@ -116,6 +117,9 @@ func (p *Program) Run(ctx context.Context, in, out []*tensor.Tensor) error {
 		inputs[i] = v
 		made = append(made, v)
 	}
+	if err := p.scalars(outputs); err != nil {
+		return err
+	}
 	err := p.call(ctx, inputs, outputs)
 	made = append(made, outputs...)
 	if err != nil {
@@ -125,6 +129,23 @@ func (p *Program) Run(ctx context.Context, in, out []*tensor.Tensor) error {
 		if err := take(&p.outputs[i], v, out[i]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// scalars makes the outputs that are declared to be scalars: the binding can make
+// every output by itself but these.
+func (p *Program) scalars(outputs []runtimelib.Value) error {
+	for i := range outputs {
+		s := &p.outputs[i]
+		if !s.Ranked || len(s.Dims) > 0 || s.DType == tensor.String {
+			continue
+		}
+		v, err := scalar(s.DType)
+		if err != nil {
+			return fault.Wrap(fault.Internal, "the prediction failed", err)
+		}
+		outputs[i] = v
 	}
 	return nil
 }
@@ -162,7 +183,8 @@ type values []runtimelib.Value
 
 func (all values) release() {
 	for _, v := range all {
-		if v != nil {
+		// One that the binding could not make is a nil pointer of its type.
+		if r := reflect.ValueOf(v); r.IsValid() && !r.IsNil() {
 			_ = v.Destroy()
 		}
 	}

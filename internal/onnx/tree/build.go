@@ -239,15 +239,23 @@ func (b *builder) linkVotes() error {
 	return b.sortVotes(leaf)
 }
 
-// sortVotes groups the votes by leaf. On entry a leaf's last is its count.
+// sortVotes groups the votes by leaf. On entry a leaf's last is its count. As for
+// ONNX Runtime, a leaf without a vote says 0 where one target takes the least or
+// the greatest.
 func (b *builder) sortVotes(leaf []int32) error {
 	f, at := b.f, int32(0)
+	speaks := b.a.Targets == 1 && !b.a.Classifier && (b.a.Aggregate == Min || b.a.Aggregate == Max)
 	for i := range f.nodes {
-		if n := &f.nodes[i]; n.mode == Leaf {
+		n := &f.nodes[i]
+		switch {
+		case n.mode != Leaf:
+		case n.last == 0 && speaks:
+			n.first, n.last, at = at, at+1, at+1
+		default:
 			n.first, n.last, at = at, at, at+n.last
 		}
 	}
-	f.votes = make([]vote, at)
+	f.votes = make([]vote, at) // each 0 for target 0
 	for i, l := range leaf {
 		if l < 0 {
 			continue

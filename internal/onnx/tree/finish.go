@@ -170,10 +170,13 @@ func transform[T float](t Transform, s []T) {
 	}
 }
 
+// highest passes over NaN.
 func highest[T float](s []T) float32 {
 	m := float32(-math.MaxFloat32)
 	for _, v := range s {
-		m = max(m, float32(v))
+		if float32(v) > m {
+			m = float32(v)
+		}
 	}
 	return m
 }

@@ -71,8 +71,7 @@ func sums[T float](p *plain, row []float64) []float64 {
 		if a.Targets == 1 {
 			votes = votes[:min(len(votes), 1)]
 		}
-		for _, v := range votes {
-			t, w := a.VoteTargets[v], T(a.VoteWeightsDouble[v])
+		add := func(t int64, w T) {
 			switch {
 			case a.Aggregate == Sum || a.Aggregate == Average:
 				s[t] += w
@@ -80,6 +79,12 @@ func sums[T float](p *plain, row []float64) []float64 {
 				s[t] = w
 			}
 			has[t] = true
+		}
+		for _, v := range votes {
+			add(a.VoteTargets[v], T(a.VoteWeightsDouble[v]))
+		}
+		if a.Targets == 1 && len(votes) == 0 {
+			add(0, 0)
 		}
 	}
 	out := make([]float64, a.Targets)
