@@ -191,7 +191,7 @@ func (c *scans[T]) fill(cells []uint32, own []uint8) {
 	for i, cell := range cells {
 		for ; column < c.columns[i+1]; column++ {
 			part := min(cell, columnSize)
-			own[column*scanRows] = uint8(part) - signed //nolint:gosec // a byte
+			own[column*scanRows] = uint8(part) - signed
 			cell -= part
 		}
 	}
