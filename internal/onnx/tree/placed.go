@@ -113,12 +113,23 @@ func (s *steps[T]) addVotes(t *stepTree, words []uint32, size int, at []uint32, 
 // addVote is addVotes for the one target of a tree.
 func (s *steps[T]) addVote(t *stepTree, words []uint32, size int, at []uint32, sums []T) {
 	votes, k := s.votes, s.tally.targets
-	sums = sums[t.target:]
+	if k > 1 {
+		sums = sums[t.target:]
+		for r, a := range at {
+			v := votes[a]
+			if v != v {
+				v = votes[s.end(t, a, words, size, r)]
+			}
+			sums[r*k] += v
+		}
+		return
+	}
+	sums = sums[:len(at)] // no product, and no bounds to check
 	for r, a := range at {
 		v := votes[a]
 		if v != v {
 			v = votes[s.end(t, a, words, size, r)]
 		}
-		sums[r*k] += v
+		sums[r] += v
 	}
 }
