@@ -139,7 +139,10 @@ func product(sum float32, x, vector []float32) float32 {
 	return productInOrder(sum, &x[0], &vector[:len(x)][0], len(x))
 }
 
-// exponentials is exponentialsGo; what lanes does not divide is left to it.
+// Of the functions below lanes values are computed at a time; what lanes does not
+// divide is left to their twins.
+
+// exponentials is exponentialsGo.
 func exponentials(values []float32, by float32) {
 	if n := len(values) / lanes; vectorUnit && n > 0 {
 		exponentialLanes(&values[0], by, n)
@@ -148,7 +151,48 @@ func exponentials(values []float32, by float32) {
 	exponentialsGo(values, by)
 }
 
-// scale is scaleGo; what lanes does not divide is left to it.
+// sigmoids is sigmoidsGo.
+func sigmoids(values []float32) {
+	if n := len(values) / lanes; vectorUnit && n > 0 {
+		sigmoidLanes(&values[0], -1, n)
+		values = values[n*lanes:]
+	}
+	sigmoidsGo(values)
+}
+
+// tangents is tangentsGo.
+func tangents(values []float32) {
+	if n := len(values) / lanes; vectorUnit && n > 0 {
+		tangentLanes(&values[0], 2, n)
+		values = values[n*lanes:]
+	}
+	tangentsGo(values)
+}
+
+// apply does what Apply does to the elements that lanes divides, and returns their
+// number.
+func apply(op Operation, dst, a, b []float32) int {
+	n := len(dst) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	_, _ = a[n*lanes-1], b[n*lanes-1]
+	switch op {
+	case Add:
+		addSingle(&dst[0], &a[0], &b[0], n)
+	case Subtract:
+		subtractSingle(&dst[0], &a[0], &b[0], n)
+	case Multiply:
+		multiplySingle(&dst[0], &a[0], &b[0], n)
+	case Divide:
+		divideSingle(&dst[0], &a[0], &b[0], n)
+	default:
+		return 0
+	}
+	return n * lanes
+}
+
+// scale is scaleGo.
 func scale(values []float32, by, plus float32) {
 	if n := len(values) / lanes; vectorUnit && n > 0 {
 		scaleLanes(&values[0], by, plus, n)

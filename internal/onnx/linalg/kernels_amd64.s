@@ -1072,10 +1072,10 @@ DATA least<>+16(SB)/8, $0xc05b800000000000
 DATA least<>+24(SB)/8, $0xc05b800000000000
 GLOBL least<>(SB), RODATA|NOPTR, $32
 
-DATA greatest<>+0(SB)/8, $0x4059000000000000
-DATA greatest<>+8(SB)/8, $0x4059000000000000
-DATA greatest<>+16(SB)/8, $0x4059000000000000
-DATA greatest<>+24(SB)/8, $0x4059000000000000
+DATA greatest<>+0(SB)/8, $0x405b800000000000
+DATA greatest<>+8(SB)/8, $0x405b800000000000
+DATA greatest<>+16(SB)/8, $0x405b800000000000
+DATA greatest<>+24(SB)/8, $0x405b800000000000
 GLOBL greatest<>(SB), RODATA|NOPTR, $32
 
 DATA log2e<>+0(SB)/8, $0x3ff71547652b82fe
@@ -1223,6 +1223,256 @@ exponentialLanes_done:
 	VZEROUPPER
 	RET
 
+// func sigmoidLanes(values *float32, by float32, n int)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·sigmoidLanes(SB), NOSPLIT, $0-24
+	MOVQ         values+0(FP), AX
+	MOVQ         n+16(FP), CX
+	MOVSS        by+8(FP), X0
+	VBROADCASTSS X0, Y0
+
+sigmoidLanes_next:
+	CMPQ         CX, $0x00
+	JE           sigmoidLanes_done
+	VMULPS       (AX), Y0, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X2, Y2
+	VMOVUPD      greatest<>+0(SB), Y3
+	VMINPD       Y1, Y3, Y1
+	VMOVUPD      least<>+0(SB), Y3
+	VMAXPD       Y1, Y3, Y1
+	VMOVUPD      rounder<>+0(SB), Y3
+	VFMADD231PD  log2e<>+0(SB), Y1, Y3
+	VSUBPD       rounder<>+0(SB), Y3, Y4
+	VFNMADD132PD ln2<>+0(SB), Y1, Y4
+	VMOVUPD      factor8<>+0(SB), Y1
+	VFMADD213PD  factor7<>+0(SB), Y4, Y1
+	VFMADD213PD  factor6<>+0(SB), Y4, Y1
+	VFMADD213PD  factor5<>+0(SB), Y4, Y1
+	VFMADD213PD  factor4<>+0(SB), Y4, Y1
+	VFMADD213PD  factor3<>+0(SB), Y4, Y1
+	VFMADD213PD  factor2<>+0(SB), Y4, Y1
+	VFMADD213PD  factor1<>+0(SB), Y4, Y1
+	VFMADD213PD  factor0<>+0(SB), Y4, Y1
+	VPADDQ       bias<>+0(SB), Y3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y1, Y1
+	VMOVUPD      factor0<>+0(SB), Y3
+	VADDPD       Y3, Y1, Y1
+	VDIVPD       Y1, Y3, Y1
+	VCVTPD2PSY   Y1, X1
+	VMOVUPS      X1, (AX)
+	VMOVUPD      greatest<>+0(SB), Y1
+	VMINPD       Y2, Y1, Y2
+	VMOVUPD      least<>+0(SB), Y1
+	VMAXPD       Y2, Y1, Y2
+	VMOVUPD      rounder<>+0(SB), Y1
+	VFMADD231PD  log2e<>+0(SB), Y2, Y1
+	VSUBPD       rounder<>+0(SB), Y1, Y3
+	VFNMADD132PD ln2<>+0(SB), Y2, Y3
+	VMOVUPD      factor8<>+0(SB), Y2
+	VFMADD213PD  factor7<>+0(SB), Y3, Y2
+	VFMADD213PD  factor6<>+0(SB), Y3, Y2
+	VFMADD213PD  factor5<>+0(SB), Y3, Y2
+	VFMADD213PD  factor4<>+0(SB), Y3, Y2
+	VFMADD213PD  factor3<>+0(SB), Y3, Y2
+	VFMADD213PD  factor2<>+0(SB), Y3, Y2
+	VFMADD213PD  factor1<>+0(SB), Y3, Y2
+	VFMADD213PD  factor0<>+0(SB), Y3, Y2
+	VPADDQ       bias<>+0(SB), Y1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y2, Y2
+	VMOVUPD      factor0<>+0(SB), Y1
+	VADDPD       Y1, Y2, Y2
+	VDIVPD       Y2, Y1, Y2
+	VCVTPD2PSY   Y2, X1
+	VMOVUPS      X1, 16(AX)
+	ADDQ         $0x20, AX
+	DECQ         CX
+	JMP          sigmoidLanes_next
+
+sigmoidLanes_done:
+	VZEROUPPER
+	RET
+
+DATA half<>+0(SB)/8, $0x3fe0000000000000
+DATA half<>+8(SB)/8, $0x3fe0000000000000
+DATA half<>+16(SB)/8, $0x3fe0000000000000
+DATA half<>+24(SB)/8, $0x3fe0000000000000
+GLOBL half<>(SB), RODATA|NOPTR, $32
+
+DATA tiny<>+0(SB)/8, $0x3f40000000000000
+DATA tiny<>+8(SB)/8, $0x3f40000000000000
+DATA tiny<>+16(SB)/8, $0x3f40000000000000
+DATA tiny<>+24(SB)/8, $0x3f40000000000000
+GLOBL tiny<>(SB), RODATA|NOPTR, $32
+
+DATA magnitude<>+0(SB)/8, $0x7fffffffffffffff
+DATA magnitude<>+8(SB)/8, $0x7fffffffffffffff
+DATA magnitude<>+16(SB)/8, $0x7fffffffffffffff
+DATA magnitude<>+24(SB)/8, $0x7fffffffffffffff
+GLOBL magnitude<>(SB), RODATA|NOPTR, $32
+
+// func tangentLanes(values *float32, by float32, n int)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·tangentLanes(SB), NOSPLIT, $0-24
+	MOVQ         values+0(FP), AX
+	MOVQ         n+16(FP), CX
+	MOVSS        by+8(FP), X0
+	VBROADCASTSS X0, Y0
+
+tangentLanes_next:
+	CMPQ         CX, $0x00
+	JE           tangentLanes_done
+	VMULPS       (AX), Y0, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X2, Y2
+	VMOVUPD      greatest<>+0(SB), Y3
+	VMINPD       Y1, Y3, Y1
+	VMOVUPD      least<>+0(SB), Y3
+	VMAXPD       Y1, Y3, Y1
+	VMOVUPD      rounder<>+0(SB), Y3
+	VFMADD231PD  log2e<>+0(SB), Y1, Y3
+	VSUBPD       rounder<>+0(SB), Y3, Y4
+	VFNMADD132PD ln2<>+0(SB), Y1, Y4
+	VMOVUPD      factor8<>+0(SB), Y5
+	VFMADD213PD  factor7<>+0(SB), Y4, Y5
+	VFMADD213PD  factor6<>+0(SB), Y4, Y5
+	VFMADD213PD  factor5<>+0(SB), Y4, Y5
+	VFMADD213PD  factor4<>+0(SB), Y4, Y5
+	VFMADD213PD  factor3<>+0(SB), Y4, Y5
+	VFMADD213PD  factor2<>+0(SB), Y4, Y5
+	VFMADD213PD  factor1<>+0(SB), Y4, Y5
+	VFMADD213PD  factor0<>+0(SB), Y4, Y5
+	VPADDQ       bias<>+0(SB), Y3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y5, Y5
+	VMOVUPD      factor0<>+0(SB), Y3
+	VADDPD       Y3, Y5, Y4
+	VSUBPD       Y3, Y5, Y5
+	VDIVPD       Y4, Y5, Y5
+	VANDPD       magnitude<>+0(SB), Y1, Y3
+	VCMPPD       $0x11, tiny<>+0(SB), Y3, Y3
+	VMULPD       half<>+0(SB), Y1, Y1
+	VBLENDVPD    Y3, Y1, Y5, Y5
+	VCVTPD2PSY   Y5, X1
+	VMOVUPS      X1, (AX)
+	VMOVUPD      greatest<>+0(SB), Y1
+	VMINPD       Y2, Y1, Y2
+	VMOVUPD      least<>+0(SB), Y1
+	VMAXPD       Y2, Y1, Y2
+	VMOVUPD      rounder<>+0(SB), Y1
+	VFMADD231PD  log2e<>+0(SB), Y2, Y1
+	VSUBPD       rounder<>+0(SB), Y1, Y3
+	VFNMADD132PD ln2<>+0(SB), Y2, Y3
+	VMOVUPD      factor8<>+0(SB), Y4
+	VFMADD213PD  factor7<>+0(SB), Y3, Y4
+	VFMADD213PD  factor6<>+0(SB), Y3, Y4
+	VFMADD213PD  factor5<>+0(SB), Y3, Y4
+	VFMADD213PD  factor4<>+0(SB), Y3, Y4
+	VFMADD213PD  factor3<>+0(SB), Y3, Y4
+	VFMADD213PD  factor2<>+0(SB), Y3, Y4
+	VFMADD213PD  factor1<>+0(SB), Y3, Y4
+	VFMADD213PD  factor0<>+0(SB), Y3, Y4
+	VPADDQ       bias<>+0(SB), Y1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y4, Y4
+	VMOVUPD      factor0<>+0(SB), Y1
+	VADDPD       Y1, Y4, Y3
+	VSUBPD       Y1, Y4, Y4
+	VDIVPD       Y3, Y4, Y4
+	VANDPD       magnitude<>+0(SB), Y2, Y1
+	VCMPPD       $0x11, tiny<>+0(SB), Y1, Y1
+	VMULPD       half<>+0(SB), Y2, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VCVTPD2PSY   Y4, X1
+	VMOVUPS      X1, 16(AX)
+	ADDQ         $0x20, AX
+	DECQ         CX
+	JMP          tangentLanes_next
+
+tangentLanes_done:
+	VZEROUPPER
+	RET
+
+// func addSingle(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·addSingle(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+next:
+	VMOVUPS (CX)(SI*1), Y0
+	VADDPS  (DX)(SI*1), Y0, Y0
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func subtractSingle(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·subtractSingle(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+next:
+	VMOVUPS (CX)(SI*1), Y0
+	VSUBPS  (DX)(SI*1), Y0, Y0
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func multiplySingle(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·multiplySingle(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+next:
+	VMOVUPS (CX)(SI*1), Y0
+	VMULPS  (DX)(SI*1), Y0, Y0
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func divideSingle(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·divideSingle(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+next:
+	VMOVUPS (CX)(SI*1), Y0
+	VDIVPS  (DX)(SI*1), Y0, Y0
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
 // func sumLaneSingle(acc *float64, x *float32, n int)
 // Requires: AVX
 TEXT ·sumLaneSingle(SB), NOSPLIT, $0-24
@@ -1263,6 +1513,119 @@ TEXT ·sumRowSingle(SB), NOSPLIT, $0-24
 next:
 	VMOVUPS   (AX), Y0
 	VCVTPS2PD (CX), Y1
+	VADDPD    Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x10, CX
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func squareLaneSingle(acc *float64, x *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·squareLaneSingle(SB), NOSPLIT, $0-24
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+next:
+	VCVTPS2PD   (CX), Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPS2PD   16(CX), Y4
+	VFMADD231PD Y4, Y4, Y1
+	VCVTPS2PD   32(CX), Y4
+	VFMADD231PD Y4, Y4, Y2
+	VCVTPS2PD   48(CX), Y4
+	VFMADD231PD Y4, Y4, Y3
+	ADDQ        $0x00000040, CX
+	DECQ        DX
+	JNE         next
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     Y2, 64(AX)
+	VMOVUPS     Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func squareRowSingle(acc *float64, x *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·squareRowSingle(SB), NOSPLIT, $0-24
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VMOVUPS     (AX), Y0
+	VCVTPS2PD   (CX), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x10, CX
+	DECQ        DX
+	JNE         next
+	VZEROUPPER
+	RET
+
+// func magnitudeLaneSingle(acc *float64, x *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·magnitudeLaneSingle(SB), NOSPLIT, $0-24
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+next:
+	VCVTPS2PD (CX), Y4
+	VPCMPEQQ  Y5, Y5, Y5
+	VPSLLQ    $0x3f, Y5, Y5
+	VANDNPD   Y4, Y5, Y4
+	VADDPD    Y4, Y0, Y0
+	VCVTPS2PD 16(CX), Y4
+	VPCMPEQQ  Y5, Y5, Y5
+	VPSLLQ    $0x3f, Y5, Y5
+	VANDNPD   Y4, Y5, Y4
+	VADDPD    Y4, Y1, Y1
+	VCVTPS2PD 32(CX), Y4
+	VPCMPEQQ  Y5, Y5, Y5
+	VPSLLQ    $0x3f, Y5, Y5
+	VANDNPD   Y4, Y5, Y4
+	VADDPD    Y4, Y2, Y2
+	VCVTPS2PD 48(CX), Y4
+	VPCMPEQQ  Y5, Y5, Y5
+	VPSLLQ    $0x3f, Y5, Y5
+	VANDNPD   Y4, Y5, Y4
+	VADDPD    Y4, Y3, Y3
+	ADDQ      $0x00000040, CX
+	DECQ      DX
+	JNE       next
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y1, 32(AX)
+	VMOVUPS   Y2, 64(AX)
+	VMOVUPS   Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func magnitudeRowSingle(acc *float64, x *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·magnitudeRowSingle(SB), NOSPLIT, $0-24
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VMOVUPS   (AX), Y0
+	VCVTPS2PD (CX), Y1
+	VPCMPEQQ  Y2, Y2, Y2
+	VPSLLQ    $0x3f, Y2, Y2
+	VANDNPD   Y1, Y2, Y1
 	VADDPD    Y1, Y0, Y0
 	VMOVUPS   Y0, (AX)
 	ADDQ      $0x20, AX

@@ -14,6 +14,8 @@
 //	                       WeighWide          products rounded to float32, added in float64
 //	ReduceSum, ReduceMean,
 //	ReduceLogSum           Sum, AddTo         in any order, float32 in float64
+//	ReduceL1, ReduceL2,
+//	ReduceSumSquare        SumMagnitudes, SumSquares, and as above
 //	ReduceMax, ReduceMin   Max, MaxTo, Min, MinTo
 //
 // The orders and roundings of the models are ONNX Runtime's on x86: where large
@@ -21,8 +23,8 @@
 //
 // Each kernel is computed by AVX2 and FMA where the processor has them
 // (kernels_amd64.s, written by the program in gen), and by its twin in Go
-// otherwise. Sums in a given order have the same bits either way; other sums,
-// and exponentials, may differ in rounding.
+// otherwise. Sums in a given order and operations on two elements have the same bits
+// either way; other sums, and what is made of exponentials, may differ in rounding.
 package linalg
 
 import "context"

@@ -95,6 +95,36 @@ func scaleLanes(values *float32, by float32, plus float32, n int)
 //go:noescape
 func exponentialLanes(values *float32, by float32, n int)
 
+// sigmoidLanes replaces each v of n times eight values by 1/(1+e) of the exponential e of v times by.
+//
+//go:noescape
+func sigmoidLanes(values *float32, by float32, n int)
+
+// tangentLanes replaces each v of n times eight values by (e-1)/(e+1) of the exponential e of v times by, or half of that product where it is tiny.
+//
+//go:noescape
+func tangentLanes(values *float32, by float32, n int)
+
+// addSingle adds n times eight elements.
+//
+//go:noescape
+func addSingle(dst *float32, a *float32, b *float32, n int)
+
+// subtractSingle subtracts n times eight elements.
+//
+//go:noescape
+func subtractSingle(dst *float32, a *float32, b *float32, n int)
+
+// multiplySingle multiplies n times eight elements.
+//
+//go:noescape
+func multiplySingle(dst *float32, a *float32, b *float32, n int)
+
+// divideSingle divides n times eight elements.
+//
+//go:noescape
+func divideSingle(dst *float32, a *float32, b *float32, n int)
+
 // sumLaneSingle adds up n times as many elements of x as four registers hold.
 //
 //go:noescape
@@ -104,6 +134,26 @@ func sumLaneSingle(acc *float64, x *float32, n int)
 //
 //go:noescape
 func sumRowSingle(acc *float64, x *float32, n int)
+
+// squareLaneSingle adds up the squares of n times as many elements of x as four registers hold.
+//
+//go:noescape
+func squareLaneSingle(acc *float64, x *float32, n int)
+
+// squareRowSingle adds up the squares of n times as many elements of x as a register holds, each into its own.
+//
+//go:noescape
+func squareRowSingle(acc *float64, x *float32, n int)
+
+// magnitudeLaneSingle adds up the magnitudes of n times as many elements of x as four registers hold.
+//
+//go:noescape
+func magnitudeLaneSingle(acc *float64, x *float32, n int)
+
+// magnitudeRowSingle adds up the magnitudes of n times as many elements of x as a register holds, each into its own.
+//
+//go:noescape
+func magnitudeRowSingle(acc *float64, x *float32, n int)
 
 // maxLaneSingle keeps the greatest of n times as many elements of x as four registers hold.
 //

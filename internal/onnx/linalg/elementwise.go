@@ -1,0 +1,150 @@
+package linalg
+
+import "math"
+
+// Operation is what Apply does with two elements.
+type Operation uint8
+
+// The operations.
+const (
+	Add Operation = iota
+	Subtract
+	Multiply
+	Divide
+)
+
+// Apply sets each element of dst to what op makes of those of a and b, which are as
+// many. It has the same bits everywhere. dst may be a or b.
+func Apply(op Operation, dst, a, b []float32) {
+	n := apply(op, dst, a, b)
+	dst, a, b = dst[n:], a[n:], b[n:]
+	a, b = a[:len(dst)], b[:len(dst)]
+	switch op {
+	case Add:
+		for i := range dst {
+			dst[i] = a[i] + b[i]
+		}
+	case Subtract:
+		for i := range dst {
+			dst[i] = a[i] - b[i]
+		}
+	case Multiply:
+		for i := range dst {
+			dst[i] = a[i] * b[i]
+		}
+	case Divide:
+		for i := range dst {
+			dst[i] = a[i] / b[i]
+		}
+	}
+}
+
+// Exponentials replaces each element of x by its exponential, rounded once but for
+// a hundredth of a unit.
+func Exponentials(x []float32) { exponentials(x, 1) }
+
+// Sigmoids replaces each x by 1/(1+e^-x), rounded likewise.
+func Sigmoids(x []float32) { sigmoids(x) }
+
+// Tangents replaces each element of x by its hyperbolic tangent, rounded likewise.
+func Tangents(x []float32) { tangents(x) }
+
+// Logarithms sets each element of dst to the natural logarithm of that of x,
+// rounded likewise.
+func Logarithms(dst, x []float32) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		if v > 0 && v <= math.MaxFloat32 {
+			dst[i] = float32(logarithm(float64(v)))
+		} else {
+			dst[i] = float32(math.Log(float64(v)))
+		}
+	}
+}
+
+// Powers sets each element of dst to that of x raised to the power of y, rounded
+// likewise.
+func Powers(dst, x []float32, y float64) {
+	x = x[:len(dst)]
+	if y != math.Trunc(y) || math.Abs(y) > maxWhole {
+		for i, v := range x {
+			dst[i] = power(v, y)
+		}
+		return
+	}
+	for i, v := range x {
+		dst[i] = float32(whole(float64(v), int(y)))
+	}
+}
+
+// Power is Powers of one.
+func Power(x float32, y float64) float32 {
+	if y == math.Trunc(y) && math.Abs(y) <= maxWhole {
+		return float32(whole(float64(x), int(y)))
+	}
+	return power(x, y)
+}
+
+// maxWhole is up to where a power is made of products.
+const maxWhole = 64
+
+// whole multiplies, which is right for every float32 x, infinities, zeros and NaN
+// among them: where a product leaves float64, the power has long left float32.
+func whole(x float64, k int) float64 {
+	if k < 0 {
+		return 1 / whole(x, -k)
+	}
+	result := 1.0
+	for ; k > 0; k >>= 1 {
+		if k&1 == 1 {
+			result *= x
+		}
+		x *= x
+	}
+	return result
+}
+
+// power is e^(y ln x) where that is a float32 of full precision.
+func power(x float32, y float64) float32 {
+	if x > 0 && x <= math.MaxFloat32 {
+		if e := y * logarithm(float64(x)); e > -87 && e < 88 {
+			return float32(exponential(e))
+		}
+	}
+	return float32(math.Pow(float64(x), y))
+}
+
+const (
+	// logParts is into how many parts of equal bits the numbers from logLeast to
+	// its double are cut. One begins at 1 and another ends there.
+	logParts = 64
+	logBits  = 52 - 6
+	logLeast = 0.703125
+)
+
+// logTable has for the middle c of each part 1/c and ln c; beside 1 c is 1, so
+// that nothing is lost near ln 1.
+var logTable = func() (t [logParts]struct{ inverse, log float64 }) {
+	least := math.Float64bits(logLeast)
+	for i := range t {
+		from, to := math.Float64frombits(least+uint64(i)<<logBits), math.Float64frombits(least+uint64(i+1)<<logBits)
+		c := (from + to) / 2
+		if from == 1 || to == 1 {
+			c = 1
+		}
+		t[i].inverse = 1 / c
+		t[i].log = -math.Log(t[i].inverse)
+	}
+	return t
+}()
+
+// logarithm returns ln x of a positive normal x, to twelve digits.
+func logarithm(x float64) float64 {
+	b := math.Float64bits(x)
+	above := b - math.Float64bits(logLeast)
+	k := int64(above) >> 52 //nolint:gosec // negative below logLeast
+	part := &logTable[above>>logBits%logParts]
+	r := math.Float64frombits(b-uint64(k)<<52)*part.inverse - 1 //nolint:gosec // as above
+	q := r * r
+	return float64(k)*math.Ln2 + part.log + (r + q*(-1.0/2+r*(1.0/3)+q*(-1.0/4+r*(1.0/5)-q*(1.0/6))))
+}
