@@ -192,7 +192,12 @@ func magnitudesGo[A, T Number](x []T) A {
 }
 
 // magnitude is v without its sign. The least integer stays what it is.
-func magnitude[T Number](v T) T { return max(v, -v) }
+func magnitude[T Number](v T) T {
+	if v < 0 {
+		return -v
+	}
+	return v
+}
 
 func addGo[A, T Number](acc []A, x []T) {
 	acc = acc[:len(x)]

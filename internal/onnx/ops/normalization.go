@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
 )
 
@@ -267,11 +268,11 @@ func standardize[C floating](ctx context.Context, b *blocks, dst, src []C, size 
 		x, y := src[i*size:(i+1)*size], dst[i*size:(i+1)*size]
 		center := 0.0
 		if !b.raw {
-			sum := [1]float64{}
-			if err := inChunks(ctx, &work, x, func(part []C) { sumLane(sum[:], part) }); err != nil {
+			sum := 0.0
+			if err := inChunks(ctx, &work, x, func(part []C) { sum += linalg.Sum[float64](part) }); err != nil {
 				return err
 			}
-			center = sum[0] / float64(size)
+			center = sum / float64(size)
 		}
 		squares := 0.0
 		if err := inChunks(ctx, &work, x, func(part []C) { squares += spread(part, center) }); err != nil {
