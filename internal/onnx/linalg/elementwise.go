@@ -66,6 +66,26 @@ func Logarithms(dst, x []float32) {
 // likewise.
 func Powers(dst, x []float32, y float64) {
 	x = x[:len(dst)]
+	switch y {
+	case 2:
+		for i, v := range x {
+			dst[i] = v * v
+		}
+		return
+	case 3:
+		for i, v := range x {
+			d := float64(v)
+			dst[i] = float32(d * d * d)
+		}
+		return
+	case 4:
+		for i, v := range x {
+			d := float64(v)
+			d *= d
+			dst[i] = float32(d * d)
+		}
+		return
+	}
 	if y != math.Trunc(y) || math.Abs(y) > maxWhole {
 		for i, v := range x {
 			dst[i] = power(v, y)

@@ -5,7 +5,11 @@ import "math"
 // finish makes the values of the kernel from products or squared distances.
 func (k Kernel) finish(values []float32) {
 	switch k.Kind {
-	case Linear:
+	case Linear, Squared:
+	case Euclidean:
+		for i, v := range values {
+			values[i] = float32(math.Sqrt(float64(v)))
+		}
 	case RBF:
 		exponentials(values, -k.Gamma)
 	case Poly, Sigmoid:

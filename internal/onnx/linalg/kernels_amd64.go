@@ -139,6 +139,27 @@ func product(sum float32, x, vector []float32) float32 {
 	return productInOrder(sum, &x[0], &vector[:len(x)][0], len(x))
 }
 
+// productsEight adds to each of lanes sums the products of weights with a row of
+// values, which are stride apart.
+func productsEight(sums *[lanes]float32, weights, values []float32, stride int) {
+	if !vectorUnit || len(weights) == 0 {
+		productsEightGo(sums, weights, values, stride)
+		return
+	}
+	_ = values[(lanes-1)*stride+len(weights)-1]
+	productsInOrder(&sums[0], &weights[0], &values[0], stride, len(weights))
+}
+
+// weighSome is weighSomeGo.
+func weighSome(weights, values []float32) float64 {
+	n := len(weights) / lanes
+	if !vectorUnit || n == 0 {
+		return weighSomeGo(weights, values)
+	}
+	_ = values[len(weights)-1]
+	return weighWide(&weights[0], &values[0], n) + weighSomeGo(weights[n*lanes:], values[n*lanes:])
+}
+
 // Of the functions below lanes values are computed at a time; what lanes does not
 // divide is left to their twins.
 

@@ -1042,6 +1042,80 @@ productInOrder_done:
 	MOVSS X0, ret+32(FP)
 	RET
 
+// func productsInOrder(sums *float32, weights *float32, values *float32, stride int, n int)
+// Requires: AVX, FMA3
+TEXT ·productsInOrder(SB), NOSPLIT, $0-40
+	MOVQ   sums+0(FP), AX
+	MOVQ   weights+8(FP), CX
+	MOVQ   values+16(FP), DX
+	MOVQ   stride+24(FP), BX
+	MOVQ   n+32(FP), SI
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), DI
+	LEAQ   (DX)(BX*4), R8
+	VMOVSS (AX), X0
+	VMOVSS 4(AX), X1
+	VMOVSS 8(AX), X2
+	VMOVSS 12(AX), X3
+	VMOVSS 16(AX), X4
+	VMOVSS 20(AX), X5
+	VMOVSS 24(AX), X6
+	VMOVSS 28(AX), X7
+
+next:
+	VMOVSS      (CX), X8
+	VFMADD231SS (DX), X8, X0
+	VFMADD231SS (DX)(BX*1), X8, X1
+	VFMADD231SS (DX)(BX*2), X8, X2
+	VFMADD231SS (DX)(DI*1), X8, X3
+	VFMADD231SS (R8), X8, X4
+	VFMADD231SS (R8)(BX*1), X8, X5
+	VFMADD231SS (R8)(BX*2), X8, X6
+	VFMADD231SS (R8)(DI*1), X8, X7
+	ADDQ        $0x04, CX
+	ADDQ        $0x04, DX
+	ADDQ        $0x04, R8
+	DECQ        SI
+	JNE         next
+	VMOVSS      X0, (AX)
+	VMOVSS      X1, 4(AX)
+	VMOVSS      X2, 8(AX)
+	VMOVSS      X3, 12(AX)
+	VMOVSS      X4, 16(AX)
+	VMOVSS      X5, 20(AX)
+	VMOVSS      X6, 24(AX)
+	VMOVSS      X7, 28(AX)
+	RET
+
+// func weighWide(weights *float32, values *float32, n int) float64
+// Requires: AVX, SSE2
+TEXT ·weighWide(SB), NOSPLIT, $0-32
+	MOVQ   weights+0(FP), AX
+	MOVQ   values+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+
+next:
+	VMOVUPS      (AX), Y2
+	VMULPS       (CX), Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y2, Y0, Y0
+	VCVTPS2PD    X3, Y2
+	VADDPD       Y2, Y1, Y1
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	DECQ         DX
+	JNE          next
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VHADDPD      X0, X0, X0
+	VZEROUPPER
+	MOVSD        X0, ret+24(FP)
+	RET
+
 // func scaleLanes(values *float32, by float32, plus float32, n int)
 // Requires: AVX, AVX2, FMA3, SSE
 TEXT ·scaleLanes(SB), NOSPLIT, $0-24

@@ -28,6 +28,12 @@ func eightProducts(dst, x []float32, vectors []block) {
 
 func product(sum float32, x, vector []float32) float32 { return productGo(sum, x, vector) }
 
+func productsEight(sums *[lanes]float32, weights, values []float32, stride int) {
+	productsEightGo(sums, weights, values, stride)
+}
+
+func weighSome(weights, values []float32) float64 { return weighSomeGo(weights, values) }
+
 func exponentials(values []float32, by float32) { exponentialsGo(values, by) }
 
 func sigmoids(values []float32) { sigmoidsGo(values) }

@@ -6,10 +6,10 @@
 // Which operator uses what, and how it adds up:
 //
 //	Gemm, MatMul, Einsum   Gemm, GemmPacked   in any order, products fused with sums
-//	CDist                  SquaredDistance    likewise
+//	CDist                  SquaredDistance    likewise; of vectors that a model holds, Vectors
 //	LinearRegressor        Vectors (Linear)   feature by feature, products fused with sums
 //	LinearClassifier       Vectors (Linear)   likewise
-//	SVMRegressor           Vectors, Weigh     likewise; squared differences are rounded first
+//	SVMRegressor           Vectors, WeighRows likewise; squared differences are rounded first
 //	SVMClassifier          Vectors            likewise
 //	                       WeighWide          products rounded to float32, added in float64
 //	ReduceSum, ReduceMean,

@@ -85,6 +85,16 @@ func productsOfRows(dst *float32, x *float32, block *float32, features int)
 //go:noescape
 func productInOrder(sum float32, x *float32, vector *float32, n int) float32
 
+// productsInOrder adds to eight sums the products of the n weights with values, whose rows are a stride apart.
+//
+//go:noescape
+func productsInOrder(sums *float32, weights *float32, values *float32, stride int, n int)
+
+// weighWide adds up in float64 the products, rounded to float32, of n times eight weights with values.
+//
+//go:noescape
+func weighWide(weights *float32, values *float32, n int) float64
+
 // scaleLanes multiplies n times eight values and adds to them, rounding once.
 //
 //go:noescape

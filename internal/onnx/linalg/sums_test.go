@@ -16,8 +16,25 @@ func TestWeightsAreTakenInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestWideSumsLoseNothing(t *testing.T) {
+func TestRowsAreWeighedAsEachAlone(t *testing.T) {
 	for n := range 20 {
+		for rows := range 2*lanes + 2 {
+			weights, values := numbers(n), numbers((n+3)*rows)
+			got := make([]float32, rows)
+			if err := WeighRows(t.Context(), got, weights, values, n+3); err != nil {
+				t.Fatal(err)
+			}
+			for r, g := range got {
+				if want := productGo(0, weights, values[r*(n+3):]); g != want {
+					t.Fatalf("row %d of %d, %d weights: %v, want %v", r, rows, n, g, want)
+				}
+			}
+		}
+	}
+}
+
+func TestWideSumsLoseNothing(t *testing.T) {
+	for n := range 40 {
 		weights, values, want := numbers(n), numbers(n + 3)[3:], 0.0
 		for i, v := range weights {
 			want += float64(v * values[i])
@@ -35,6 +52,9 @@ func TestWeighingEndsWithItsContext(t *testing.T) {
 	many := make([]float32, workAtOnce)
 	if _, err := Weigh(ctx, many, many); !errors.Is(err, context.Canceled) {
 		t.Errorf("Weigh: %v", err)
+	}
+	if err := WeighRows(ctx, make([]float32, lanes), many, make([]float32, 2*workAtOnce), workAtOnce/lanes); !errors.Is(err, context.Canceled) {
+		t.Errorf("WeighRows: %v", err)
 	}
 	var w Work
 	var err error

@@ -20,7 +20,7 @@ func numbers(n int) []float32 {
 func TestVectorsAreComparedOneByOne(t *testing.T) {
 	const features, most, rows = 5, 75, 2*lanes + 1
 	data, x := numbers(most*features), numbers(1000)[1000-rows*features:]
-	for _, kind := range []Kind{Linear, RBF} {
+	for _, kind := range []Kind{Linear, RBF, Squared, Euclidean} {
 		for count := 1; count <= most; count++ {
 			s := NewVectors(Kernel{Kind: kind, Gamma: 0.1}, data[:count*features], count)
 			got := make([]float32, rows*s.Width())
@@ -31,9 +31,15 @@ func TestVectorsAreComparedOneByOne(t *testing.T) {
 				r, v := i/count, i%count
 				row := x[r*features:][:features]
 				want := []float32{productGo(0, row, data[v*features:][:features])}
-				if kind == RBF {
+				if kind.apart() {
 					want[0] = distance(0, row, data[v*features:][:features])
+				}
+				switch kind {
+				case RBF:
 					exponentialsGo(want, -0.1)
+				case Euclidean:
+					want[0] = float32(math.Sqrt(float64(want[0])))
+				case Linear, Poly, Sigmoid, Squared:
 				}
 				if g := got[r*s.Width()+v]; g != want[0] && math.Nextafter32(g, want[0]) != want[0] {
 					t.Fatalf("kernel %d, row %d, vector %d of %d: %v, want %v", kind, r, v, count, g, want[0])

@@ -71,6 +71,8 @@ func main() {
 	compareRows("distancesOfRows", "writes the squared distances of eight rows of x to the vectors of one block.", distance)
 	compareRows("productsOfRows", "writes the products of eight rows of x with the vectors of one block.", product)
 	productInOrder()
+	productsInOrder()
+	weighWide()
 	scaleLanes()
 	byExponentials()
 	elementwise("addSingle", "adds", func(o ...Op) { VADDPS(o[0], o[1], o[2]) })
