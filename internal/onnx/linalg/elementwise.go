@@ -43,6 +43,14 @@ func Apply(op Operation, dst, a, b []float32) {
 // a hundredth of a unit.
 func Exponentials(x []float32) { exponentials(x, 1) }
 
+// Exponential is Exponentials of one.
+func Exponential(x float32) float32 {
+	if x > -100 && x < 88 {
+		return float32(exponential(float64(x)))
+	}
+	return float32(math.Exp(float64(x)))
+}
+
 // Sigmoids replaces each x by 1/(1+e^-x), rounded likewise.
 func Sigmoids(x []float32) { sigmoids(x) }
 

@@ -278,9 +278,9 @@ func logSumExpFold[T number](round func(float64) T) fold[T, float64] {
 // once.
 func addExps[T number](top, sum *float64, x []T) {
 	single, ok := any(x).([]float32)
-	const atOnce, least = 64, 4
+	const atOnce = 64
 	var block [atOnce]float32
-	for ok && len(single) >= least {
+	for ok && len(single) > 0 {
 		some := single[:min(len(single), atOnce)]
 		greatest := linalg.Max(some[0], some)
 		if e := block[:len(some)]; math.Abs(float64(greatest)) <= math.MaxFloat32 {
@@ -304,7 +304,7 @@ func addSum(top, sum *float64, other, more float64) {
 	if other > *top {
 		*top, *sum, other, more = other, more, *top, *sum
 	}
-	if more != 0 {
+	if more != 0 { // also where it is NaN
 		*sum += more * math.Exp(other-*top)
 	}
 }

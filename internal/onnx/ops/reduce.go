@@ -109,6 +109,15 @@ func argOf[T number](r argExtreme) Kernel {
 			return err
 		}
 		n, inner, work := shape[k], product(shape[k+1:]), 0
+		if inner == 1 {
+			for o := range dst {
+				if err := watch(ctx, &work, n); err != nil {
+					return err
+				}
+				dst[o] = int64(place(x[o*n:(o+1)*n], n, 1, r.last))
+			}
+			return nil
+		}
 		for o := range dst {
 			if err := watch(ctx, &work, n); err != nil {
 				return err
