@@ -190,12 +190,14 @@ func laneByLane[T any](take func(acc T, x []T) T) func(acc, x []T, lane int) {
 func prodFold[T number]() fold[T, T] {
 	return fold[T, T]{
 		width: 1, start: startAt[T](1), done: copied[T],
-		lanes: laneByLane(func(p T, x []T) T {
-			for _, v := range x {
-				p *= v
+		lanes: func(acc, x []T, lane int) {
+			for i, p := range acc {
+				for _, v := range x[i*lane : (i+1)*lane] {
+					p *= v
+				}
+				acc[i] = p
 			}
-			return p
-		}),
+		},
 		row: func(acc, x []T) {
 			acc = acc[:len(x)]
 			for i, v := range x {
