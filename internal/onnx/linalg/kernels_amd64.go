@@ -18,15 +18,21 @@ func tileFloat32(c target[float32], a Matrix[float32], b []float32, stride, dept
 		return false
 	}
 	touch(c, a, b, stride, depth)
-	switch c.rows {
+	to, from, left := c.data, a.Data, c.rows
+	if n := left / tileRows; n > 0 {
+		tile4Single(&to[0], c.stride, &from[0], a.RowStride, a.ColStride, &b[0], stride, depth, n, c.add)
+		if left -= n * tileRows; left == 0 {
+			return true
+		}
+		to, from = to[n*tileRows*c.stride:], from[n*tileRows*a.RowStride:]
+	}
+	switch left {
 	case 1:
-		tile1Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+		tile1Single(&to[0], c.stride, &from[0], a.RowStride, a.ColStride, &b[0], stride, depth, 1, c.add)
 	case 2:
-		tile2Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
-	case 3:
-		tile3Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+		tile2Single(&to[0], c.stride, &from[0], a.RowStride, a.ColStride, &b[0], stride, depth, 1, c.add)
 	default:
-		tile4Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+		tile3Single(&to[0], c.stride, &from[0], a.RowStride, a.ColStride, &b[0], stride, depth, 1, c.add)
 	}
 	return true
 }
@@ -37,13 +43,12 @@ func tileFloat64(c target[float64], a Matrix[float64], b []float64, stride, dept
 		return false
 	}
 	touch(c, a, b, stride, depth)
-	for i := 0; i < c.rows; i += 2 {
-		to, from := &c.data[i*c.stride], &a.Data[i*a.RowStride]
-		if i+1 < c.rows {
-			tile2Double(to, c.stride, from, a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
-		} else {
-			tile1Double(to, c.stride, from, a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
-		}
+	n := c.rows / 2
+	if n > 0 {
+		tile2Double(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, n, c.add)
+	}
+	if n *= 2; n < c.rows {
+		tile1Double(&c.data[n*c.stride], c.stride, &a.Data[n*a.RowStride], a.RowStride, a.ColStride, &b[0], stride, depth, 1, c.add)
 	}
 	return true
 }

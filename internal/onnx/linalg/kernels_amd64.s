@@ -4,21 +4,25 @@
 
 #include "textflag.h"
 
-// func tile1Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+// func tile1Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile1Single(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+16(FP), CX
-	MOVQ   rowStride+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   colStride+32(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   b+40(FP), BX
-	MOVQ   bStride+48(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   depth+56(FP), DI
+TEXT ·tile1Single(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -29,50 +33,50 @@ TEXT ·tile1Single(SB), NOSPLIT, $0-65
 	VXORPS Y7, Y7, Y7
 
 unrolled:
-	CMPQ         DI, $0x04
+	CMPQ         R11, $0x04
 	JL           rest
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	VBROADCASTSS (CX), Y10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	VBROADCASTSS (CX), Y10
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	VBROADCASTSS (CX), Y10
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	VBROADCASTSS (CX), Y10
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	SUBQ         $0x04, DI
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	SUBQ         $0x04, R11
 	JMP          unrolled
 
 rest:
-	TESTQ        DI, DI
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	VBROADCASTSS (CX), Y10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         DI
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
@@ -82,37 +86,47 @@ done:
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y0, Y0
 	VADDPS  Y7, Y1, Y1
-	MOVB    add+64(FP), CL
-	TESTB   CL, CL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPS  (AX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	VADDPS  32(AX), Y1, Y1
 	VMOVUPS Y1, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 
-// func tile2Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+// func tile2Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile2Single(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+16(FP), DX
-	MOVQ   rowStride+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   colStride+32(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   b+40(FP), DI
-	MOVQ   bStride+48(FP), R8
-	SHLQ   $0x02, R8
-	MOVQ   depth+56(FP), R9
+TEXT ·tile2Single(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -123,45 +137,45 @@ TEXT ·tile2Single(SB), NOSPLIT, $0-65
 	VXORPS Y7, Y7, Y7
 
 unrolled:
-	CMPQ         R9, $0x02
+	CMPQ         R11, $0x02
 	JL           rest
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
-	VBROADCASTSS (DX), Y10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (DX)(BX*1), Y10
+	VBROADCASTSS (R9)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	ADDQ         SI, DX
-	ADDQ         R8, DI
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
-	VBROADCASTSS (DX), Y10
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DX)(BX*1), Y10
+	VBROADCASTSS (R9)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, DX
-	ADDQ         R8, DI
-	SUBQ         $0x02, R9
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	SUBQ         $0x02, R11
 	JMP          unrolled
 
 rest:
-	TESTQ        R9, R9
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
-	VBROADCASTSS (DX), Y10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (DX)(BX*1), Y10
+	VBROADCASTSS (R9)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	ADDQ         SI, DX
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
@@ -169,8 +183,8 @@ done:
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y2, Y2
 	VADDPS  Y7, Y3, Y3
-	MOVB    add+64(FP), DL
-	TESTB   DL, DL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPS  (AX), Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -181,8 +195,8 @@ done:
 	VMOVUPS Y2, (AX)
 	VADDPS  32(AX), Y3, Y3
 	VMOVUPS Y3, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPS Y0, (AX)
@@ -190,25 +204,36 @@ set:
 	ADDQ    CX, AX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 
-// func tile3Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+// func tile3Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile3Single(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+16(FP), DX
-	MOVQ   rowStride+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   colStride+32(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   b+40(FP), DI
-	MOVQ   bStride+48(FP), R8
-	SHLQ   $0x02, R8
-	MOVQ   depth+56(FP), R9
-	LEAQ   (DX)(BX*2), R10
+TEXT ·tile3Single(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
+	LEAQ   (R9)(BX*2), R12
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -217,28 +242,28 @@ TEXT ·tile3Single(SB), NOSPLIT, $0-65
 	VXORPS Y5, Y5, Y5
 
 rest:
-	TESTQ        R9, R9
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPS      (DI), Y6
-	VMOVUPS      32(DI), Y7
-	VBROADCASTSS (DX), Y8
+	VMOVUPS      (R10), Y6
+	VMOVUPS      32(R10), Y7
+	VBROADCASTSS (R9), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (DX)(BX*1), Y8
+	VBROADCASTSS (R9)(BX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (R10), Y8
+	VBROADCASTSS (R12), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         SI, DX
-	ADDQ         SI, R10
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         SI, R9
+	ADDQ         SI, R12
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
-	MOVB    add+64(FP), DL
-	TESTB   DL, DL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPS  (AX), Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -254,8 +279,8 @@ done:
 	VMOVUPS Y4, (AX)
 	VADDPS  32(AX), Y5, Y5
 	VMOVUPS Y5, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPS Y0, (AX)
@@ -266,25 +291,37 @@ set:
 	ADDQ    CX, AX
 	VMOVUPS Y4, (AX)
 	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	ADDQ BX, DX
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 
-// func tile4Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+// func tile4Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile4Single(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+16(FP), DX
-	MOVQ   rowStride+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   colStride+32(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   b+40(FP), DI
-	MOVQ   bStride+48(FP), R8
-	SHLQ   $0x02, R8
-	MOVQ   depth+56(FP), R9
-	LEAQ   (DX)(BX*2), R10
+TEXT ·tile4Single(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
+	LEAQ   (R9)(BX*2), R12
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -295,31 +332,31 @@ TEXT ·tile4Single(SB), NOSPLIT, $0-65
 	VXORPS Y7, Y7, Y7
 
 rest:
-	TESTQ        R9, R9
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
-	VBROADCASTSS (DX), Y10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (DX)(BX*1), Y10
+	VBROADCASTSS (R9)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10), Y10
+	VBROADCASTSS (R12), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R10)(BX*1), Y10
+	VBROADCASTSS (R12)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, DX
-	ADDQ         SI, R10
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         SI, R9
+	ADDQ         SI, R12
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
-	MOVB    add+64(FP), DL
-	TESTB   DL, DL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPS  (AX), Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -340,8 +377,8 @@ done:
 	VMOVUPS Y6, (AX)
 	VADDPS  32(AX), Y7, Y7
 	VMOVUPS Y7, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPS Y0, (AX)
@@ -355,24 +392,37 @@ set:
 	ADDQ    CX, AX
 	VMOVUPS Y6, (AX)
 	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	ADDQ BX, DX
+	ADDQ BX, DX
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 
-// func tile1Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, add bool)
+// func tile1Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile1Double(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+16(FP), CX
-	MOVQ   rowStride+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   colStride+32(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   b+40(FP), BX
-	MOVQ   bStride+48(FP), SI
-	SHLQ   $0x03, SI
-	MOVQ   depth+56(FP), DI
+TEXT ·tile1Double(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x03, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x03, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x03, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x03, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -383,48 +433,48 @@ TEXT ·tile1Double(SB), NOSPLIT, $0-65
 	VXORPD Y7, Y7, Y7
 
 unrolled:
-	CMPQ         DI, $0x02
+	CMPQ         R11, $0x02
 	JL           rest
-	VMOVUPD      (BX), Y8
-	VMOVUPD      32(BX), Y9
-	VMOVUPD      64(BX), Y10
-	VMOVUPD      96(BX), Y11
-	VBROADCASTSD (CX), Y12
+	VMOVUPD      (R10), Y8
+	VMOVUPD      32(R10), Y9
+	VMOVUPD      64(R10), Y10
+	VMOVUPD      96(R10), Y11
+	VBROADCASTSD (R9), Y12
 	VFMADD231PD  Y8, Y12, Y0
 	VFMADD231PD  Y9, Y12, Y1
 	VFMADD231PD  Y10, Y12, Y2
 	VFMADD231PD  Y11, Y12, Y3
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	VMOVUPD      (BX), Y8
-	VMOVUPD      32(BX), Y9
-	VMOVUPD      64(BX), Y10
-	VMOVUPD      96(BX), Y11
-	VBROADCASTSD (CX), Y12
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	VMOVUPD      (R10), Y8
+	VMOVUPD      32(R10), Y9
+	VMOVUPD      64(R10), Y10
+	VMOVUPD      96(R10), Y11
+	VBROADCASTSD (R9), Y12
 	VFMADD231PD  Y8, Y12, Y4
 	VFMADD231PD  Y9, Y12, Y5
 	VFMADD231PD  Y10, Y12, Y6
 	VFMADD231PD  Y11, Y12, Y7
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	SUBQ         $0x02, DI
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	SUBQ         $0x02, R11
 	JMP          unrolled
 
 rest:
-	TESTQ        DI, DI
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPD      (BX), Y8
-	VMOVUPD      32(BX), Y9
-	VMOVUPD      64(BX), Y10
-	VMOVUPD      96(BX), Y11
-	VBROADCASTSD (CX), Y12
+	VMOVUPD      (R10), Y8
+	VMOVUPD      32(R10), Y9
+	VMOVUPD      64(R10), Y10
+	VMOVUPD      96(R10), Y11
+	VBROADCASTSD (R9), Y12
 	VFMADD231PD  Y8, Y12, Y0
 	VFMADD231PD  Y9, Y12, Y1
 	VFMADD231PD  Y10, Y12, Y2
 	VFMADD231PD  Y11, Y12, Y3
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         DI
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
@@ -432,8 +482,8 @@ done:
 	VADDPD  Y5, Y1, Y1
 	VADDPD  Y6, Y2, Y2
 	VADDPD  Y7, Y3, Y3
-	MOVB    add+64(FP), CL
-	TESTB   CL, CL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPD  (AX), Y0, Y0
 	VMOVUPD Y0, (AX)
@@ -443,32 +493,42 @@ done:
 	VMOVUPD Y2, 64(AX)
 	VADDPD  96(AX), Y3, Y3
 	VMOVUPD Y3, 96(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 
-// func tile2Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, add bool)
+// func tile2Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile2Double(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+16(FP), DX
-	MOVQ   rowStride+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   colStride+32(FP), SI
-	SHLQ   $0x03, SI
-	MOVQ   b+40(FP), DI
-	MOVQ   bStride+48(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   depth+56(FP), R9
+TEXT ·tile2Double(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x03, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x03, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x03, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x03, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -479,30 +539,30 @@ TEXT ·tile2Double(SB), NOSPLIT, $0-65
 	VXORPD Y7, Y7, Y7
 
 rest:
-	TESTQ        R9, R9
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPD      (DI), Y8
-	VMOVUPD      32(DI), Y9
-	VMOVUPD      64(DI), Y10
-	VMOVUPD      96(DI), Y11
-	VBROADCASTSD (DX), Y12
+	VMOVUPD      (R10), Y8
+	VMOVUPD      32(R10), Y9
+	VMOVUPD      64(R10), Y10
+	VMOVUPD      96(R10), Y11
+	VBROADCASTSD (R9), Y12
 	VFMADD231PD  Y8, Y12, Y0
 	VFMADD231PD  Y9, Y12, Y1
 	VFMADD231PD  Y10, Y12, Y2
 	VFMADD231PD  Y11, Y12, Y3
-	VBROADCASTSD (DX)(BX*1), Y12
+	VBROADCASTSD (R9)(BX*1), Y12
 	VFMADD231PD  Y8, Y12, Y4
 	VFMADD231PD  Y9, Y12, Y5
 	VFMADD231PD  Y10, Y12, Y6
 	VFMADD231PD  Y11, Y12, Y7
-	ADDQ         SI, DX
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
-	MOVB    add+64(FP), DL
-	TESTB   DL, DL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPD  (AX), Y0, Y0
 	VMOVUPD Y0, (AX)
@@ -521,8 +581,8 @@ done:
 	VMOVUPD Y6, 64(AX)
 	VADDPD  96(AX), Y7, Y7
 	VMOVUPD Y7, 96(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPD Y0, (AX)
@@ -534,6 +594,13 @@ set:
 	VMOVUPD Y5, 32(AX)
 	VMOVUPD Y6, 64(AX)
 	VMOVUPD Y7, 96(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 

@@ -4,41 +4,41 @@
 
 package linalg
 
-// tile1Single sets, or adds to, rows of 16 at c, of which there are 1: the product of as many rows
+// tile1Single sets, or adds to, rows of 16 at c, of which there are n times 1: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile1Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+func tile1Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 
-// tile2Single sets, or adds to, rows of 16 at c, of which there are 2: the product of as many rows
+// tile2Single sets, or adds to, rows of 16 at c, of which there are n times 2: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile2Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+func tile2Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 
-// tile3Single sets, or adds to, rows of 16 at c, of which there are 3: the product of as many rows
+// tile3Single sets, or adds to, rows of 16 at c, of which there are n times 3: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile3Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+func tile3Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 
-// tile4Single sets, or adds to, rows of 16 at c, of which there are 4: the product of as many rows
+// tile4Single sets, or adds to, rows of 16 at c, of which there are n times 4: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile4Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+func tile4Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 
-// tile1Double sets, or adds to, rows of 16 at c, of which there are 1: the product of as many rows
+// tile1Double sets, or adds to, rows of 16 at c, of which there are n times 1: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile1Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, add bool)
+func tile1Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, n int, add bool)
 
-// tile2Double sets, or adds to, rows of 16 at c, of which there are 2: the product of as many rows
+// tile2Double sets, or adds to, rows of 16 at c, of which there are n times 2: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile2Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, add bool)
+func tile2Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, n int, add bool)
 
 // dotSingle takes n elements, a multiple of 8.
 //
