@@ -11,7 +11,7 @@ import (
 
 // normalizationOps gives parts of a tensor mean 0 and variance 1, or length 1.
 var normalizationOps = []Operator{
-	{"", "BatchNormalization", 7, span{5, 5}, one, parseBatchNormalization},
+	{"", "BatchNormalization", 6, span{5, 5}, one, parseBatchNormalization},
 	{"", "LayerNormalization", 17, span{2, 3}, span{1, 3}, parseLayerNormalization},
 	{"", "RMSNormalization", 23, two, one, parseRMSNormalization},
 	{"", "InstanceNormalization", 6, span{3, 3}, one, parseInstanceNormalization},
