@@ -168,7 +168,7 @@ func (c *svmClassifier) byScore(dst, scores []float32) int32 {
 	}
 	top := dst[best]
 	if c.classes > 1 || c.transform == tree.TransformProbit {
-		c.transform.Apply(dst)
+		c.transform.Apply(dst, len(dst))
 	}
 	if c.classes == 2 && len(c.probA) == 0 && (c.allPositive && top >= 0.5 || !c.allPositive && top > 0) {
 		return 1
@@ -191,11 +191,11 @@ func (c *svmClassifier) byPairs(ctx context.Context, b *pairBuffers, dst, kernel
 		if err := c.couple(ctx, dst, b); err != nil {
 			return 0, err
 		}
-		c.transform.Apply(dst)
+		c.transform.Apply(dst, len(dst))
 	case c.classes == 2:
 		c.spread(dst)
 	default:
-		c.transform.Apply(dst)
+		c.transform.Apply(dst, len(dst))
 	}
 	return winner, nil
 }
@@ -250,10 +250,10 @@ func (c *svmClassifier) spread(dst []float32) {
 	switch c.transform {
 	case tree.TransformNone, tree.TransformLogistic:
 		dst[0], dst[1] = -s, s
-		c.transform.Apply(dst)
+		c.transform.Apply(dst, len(dst))
 	case tree.TransformProbit:
 		dst[1] = 0 // ONNX Runtime leaves it as it finds it
-		c.transform.Apply(dst[:1])
+		c.transform.Apply(dst[:1], 1)
 	case tree.TransformSoftmax, tree.TransformSoftmaxZero:
 		dst[0], dst[1] = 1-s, s
 	}
