@@ -58,17 +58,28 @@ func Sigmoids(x []float32) { sigmoids(x) }
 func Tangents(x []float32) { tangents(x) }
 
 // Logarithms sets each element of dst to the natural logarithm of that of x,
-// rounded likewise.
+// rounded likewise. dst may be x.
 func Logarithms(dst, x []float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		if v > 0 && v <= math.MaxFloat32 {
-			dst[i] = float32(logarithm(float64(v)))
-		} else {
-			dst[i] = float32(math.Log(float64(v)))
+	var block [blockLen]float32
+	for len(x) > 0 {
+		from := block[:copy(block[:], x)]
+		to := dst[:len(from)]
+		copy(to, from)
+		done := logarithms(to)
+		for i, v := range from {
+			switch ordinary := v > 0 && v <= math.MaxFloat32; {
+			case !ordinary:
+				to[i] = float32(math.Log(float64(v)))
+			case i >= done:
+				to[i] = float32(logarithm(float64(v)))
+			}
 		}
+		dst, x = dst[len(from):], x[len(from):]
 	}
 }
+
+// blockLen is how many elements are kept while they are replaced.
+const blockLen = 8 * lanes
 
 // Powers sets each element of dst to that of x raised to the power of y, rounded
 // likewise.
@@ -95,13 +106,44 @@ func Powers(dst, x []float32, y float64) {
 		return
 	}
 	if y != math.Trunc(y) || math.Abs(y) > maxWhole {
-		for i, v := range x {
-			dst[i] = power(v, y)
+		var exponents [lanes]float64
+		for i := range exponents {
+			exponents[i] = y
+		}
+		for len(x) > 0 {
+			n := min(len(x), blockLen)
+			powersOf(dst[:n], x[:n], exponents[:])
+			dst, x = dst[n:], x[n:]
 		}
 		return
 	}
 	for i, v := range x {
 		dst[i] = float32(whole(float64(v), int(y)))
+	}
+}
+
+// PowersOf is Powers with an exponent for each element.
+func PowersOf(dst, x []float32, y []float64) {
+	for len(x) > 0 {
+		n := min(len(x), blockLen)
+		powersOf(dst[:n], x[:n], y[:n])
+		dst, x, y = dst[n:], x[n:], y[n:]
+	}
+}
+
+// powersOf is PowersOf of at most blockLen elements. y may be lanes exponents that are
+// all the same.
+func powersOf(dst, x []float32, y []float64) {
+	var block [blockLen]float32
+	from := block[:copy(block[:], x)]
+	copy(dst, from)
+	done := powers(dst, y)
+	last := len(y) - 1
+	for i, v := range from {
+		e := y[min(i, last)]
+		if ordinary := v > 0 && v <= math.MaxFloat32 && e-e == 0; !ordinary || i >= done { // e-e is 0 of finite e
+			dst[i] = Power(v, e)
+		}
 	}
 }
 
@@ -138,6 +180,9 @@ func power(x float32, y float64) float32 {
 		if e := y * logarithm(float64(x)); e > -87 && e < 88 {
 			return float32(exponential(e))
 		}
+	}
+	if x < 0 && x >= -math.MaxFloat32 && math.Abs(y) < 1<<53 && y != math.Trunc(y) {
+		return float32(math.NaN())
 	}
 	return float32(math.Pow(float64(x), y))
 }

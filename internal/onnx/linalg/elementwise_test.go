@@ -83,13 +83,16 @@ func TestLogarithmsNearOneKeepTheirDigits(t *testing.T) {
 func TestPowersAreThoseOfMath(t *testing.T) {
 	for _, y := range []float64{0, 1, 2, 3, 4, 7, 64, 65, -1, -2, -5, 0.5, -0.5, 1.37, -3.3, 20.5, math.Inf(1), math.Inf(-1), math.NaN()} {
 		x := some()
-		got := make([]float32, len(x))
+		got, of, exponents := make([]float32, len(x)), slices.Clone(x), make([]float64, len(x))
 		Powers(got, x, y)
+		for i := range exponents {
+			exponents[i] = y
+		}
+		PowersOf(of, of, exponents)
 		for i, v := range x {
 			within(t, "a power", float64(v), got[i], math.Pow(float64(v), y))
-			if one := Power(v, y); !same(one, got[i]) {
-				t.Fatalf("%v^%v is %v alone, and %v among others", v, y, one, got[i])
-			}
+			within(t, "a power among others", float64(v), of[i], math.Pow(float64(v), y))
+			within(t, "a power alone", float64(v), Power(v, y), math.Pow(float64(v), y))
 		}
 	}
 }
@@ -104,7 +107,7 @@ func within(t *testing.T, what string, x float64, got float32, want float64) {
 }
 
 func TestElementsAreComputedWithoutAllocation(t *testing.T) {
-	x, y := numbers(100), numbers(100)
+	x, y, exponents := numbers(100), numbers(100), make([]float64, 100)
 	if got := testing.AllocsPerRun(100, func() {
 		Apply(Add, x, x, y)
 		Exponentials(x)
@@ -112,6 +115,7 @@ func TestElementsAreComputedWithoutAllocation(t *testing.T) {
 		Tangents(x)
 		Logarithms(x, y)
 		Powers(x, y, 1.5)
+		PowersOf(x, y, exponents)
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}

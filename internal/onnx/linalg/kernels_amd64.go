@@ -195,6 +195,36 @@ func tangents(values []float32) {
 	tangentsGo(values)
 }
 
+// logarithms replaces the values that lanes divides, and returns their number. Those
+// that are not positive and finite become anything.
+func logarithms(values []float32) int {
+	n := len(values) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	logarithmLanes(&values[0], n)
+	return n * lanes
+}
+
+// powers raises the values that lanes divides to the exponents, which are as many or
+// lanes for all, and returns their number. Where a value is not positive and finite,
+// or an exponent not finite, it becomes anything.
+func powers(values []float32, exponents []float64) int {
+	n := len(values) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	const bytes = 8
+	step := bytes * lanes
+	if len(exponents) == lanes {
+		step = 0
+	} else {
+		_ = exponents[n*lanes-1]
+	}
+	powerLanes(&values[0], &exponents[0], step, n)
+	return n * lanes
+}
+
 // apply does what Apply does to the elements that lanes divides, and returns their
 // number.
 func apply(op Operation, dst, a, b []float32) int {

@@ -1538,6 +1538,241 @@ tangentLanes_done:
 	VZEROUPPER
 	RET
 
+DATA logLeast<>+0(SB)/8, $0xfff6800000000000
+DATA logLeast<>+8(SB)/8, $0xfff6800000000000
+DATA logLeast<>+16(SB)/8, $0xfff6800000000000
+DATA logLeast<>+24(SB)/8, $0xfff6800000000000
+GLOBL logLeast<>(SB), RODATA|NOPTR, $32
+
+DATA exponentBits<>+0(SB)/8, $0xfff0000000000000
+DATA exponentBits<>+8(SB)/8, $0xfff0000000000000
+DATA exponentBits<>+16(SB)/8, $0xfff0000000000000
+DATA exponentBits<>+24(SB)/8, $0xfff0000000000000
+GLOBL exponentBits<>(SB), RODATA|NOPTR, $32
+
+DATA oneBits<>+0(SB)/8, $0x3ff0000000000000
+DATA oneBits<>+8(SB)/8, $0x3ff0000000000000
+DATA oneBits<>+16(SB)/8, $0x3ff0000000000000
+DATA oneBits<>+24(SB)/8, $0x3ff0000000000000
+GLOBL oneBits<>(SB), RODATA|NOPTR, $32
+
+DATA integerBits<>+0(SB)/8, $0x4330000000000000
+DATA integerBits<>+8(SB)/8, $0x4330000000000000
+DATA integerBits<>+16(SB)/8, $0x4330000000000000
+DATA integerBits<>+24(SB)/8, $0x4330000000000000
+GLOBL integerBits<>(SB), RODATA|NOPTR, $32
+
+DATA integerBias<>+0(SB)/8, $0x43300000000003ff
+DATA integerBias<>+8(SB)/8, $0x43300000000003ff
+DATA integerBias<>+16(SB)/8, $0x43300000000003ff
+DATA integerBias<>+24(SB)/8, $0x43300000000003ff
+GLOBL integerBias<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor1<>+0(SB)/8, $0x4000000000000000
+DATA logFactor1<>+8(SB)/8, $0x4000000000000000
+DATA logFactor1<>+16(SB)/8, $0x4000000000000000
+DATA logFactor1<>+24(SB)/8, $0x4000000000000000
+GLOBL logFactor1<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor3<>+0(SB)/8, $0x3fe5555555555555
+DATA logFactor3<>+8(SB)/8, $0x3fe5555555555555
+DATA logFactor3<>+16(SB)/8, $0x3fe5555555555555
+DATA logFactor3<>+24(SB)/8, $0x3fe5555555555555
+GLOBL logFactor3<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor5<>+0(SB)/8, $0x3fd999999999999a
+DATA logFactor5<>+8(SB)/8, $0x3fd999999999999a
+DATA logFactor5<>+16(SB)/8, $0x3fd999999999999a
+DATA logFactor5<>+24(SB)/8, $0x3fd999999999999a
+GLOBL logFactor5<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor7<>+0(SB)/8, $0x3fd2492492492492
+DATA logFactor7<>+8(SB)/8, $0x3fd2492492492492
+DATA logFactor7<>+16(SB)/8, $0x3fd2492492492492
+DATA logFactor7<>+24(SB)/8, $0x3fd2492492492492
+GLOBL logFactor7<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor9<>+0(SB)/8, $0x3fcc71c71c71c71c
+DATA logFactor9<>+8(SB)/8, $0x3fcc71c71c71c71c
+DATA logFactor9<>+16(SB)/8, $0x3fcc71c71c71c71c
+DATA logFactor9<>+24(SB)/8, $0x3fcc71c71c71c71c
+GLOBL logFactor9<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor11<>+0(SB)/8, $0x3fc745d1745d1746
+DATA logFactor11<>+8(SB)/8, $0x3fc745d1745d1746
+DATA logFactor11<>+16(SB)/8, $0x3fc745d1745d1746
+DATA logFactor11<>+24(SB)/8, $0x3fc745d1745d1746
+GLOBL logFactor11<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor13<>+0(SB)/8, $0x3fc3b13b13b13b14
+DATA logFactor13<>+8(SB)/8, $0x3fc3b13b13b13b14
+DATA logFactor13<>+16(SB)/8, $0x3fc3b13b13b13b14
+DATA logFactor13<>+24(SB)/8, $0x3fc3b13b13b13b14
+GLOBL logFactor13<>(SB), RODATA|NOPTR, $32
+
+// func logarithmLanes(values *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·logarithmLanes(SB), NOSPLIT, $0-16
+	MOVQ values+0(FP), AX
+	MOVQ n+8(FP), CX
+
+next:
+	VCVTPS2PD   (AX), Y0
+	VPSUBQ      logLeast<>+0(SB), Y0, Y1
+	VPAND       exponentBits<>+0(SB), Y1, Y2
+	VPSUBQ      Y2, Y0, Y2
+	VPADDQ      oneBits<>+0(SB), Y2, Y2
+	VPSRLQ      $0x34, Y1, Y0
+	VPOR        integerBits<>+0(SB), Y0, Y0
+	VSUBPD      integerBias<>+0(SB), Y0, Y0
+	VADDPD      oneBits<>+0(SB), Y2, Y1
+	VSUBPD      oneBits<>+0(SB), Y2, Y2
+	VDIVPD      Y1, Y2, Y2
+	VMULPD      Y2, Y2, Y1
+	VMOVUPD     logFactor13<>+0(SB), Y3
+	VFMADD213PD logFactor11<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor9<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor7<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor5<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor3<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor1<>+0(SB), Y1, Y3
+	VMULPD      Y2, Y3, Y3
+	VFMADD231PD ln2<>+0(SB), Y0, Y3
+	VCVTPD2PSY  Y3, X0
+	VMOVUPS     X0, (AX)
+	VCVTPS2PD   16(AX), Y0
+	VPSUBQ      logLeast<>+0(SB), Y0, Y1
+	VPAND       exponentBits<>+0(SB), Y1, Y2
+	VPSUBQ      Y2, Y0, Y2
+	VPADDQ      oneBits<>+0(SB), Y2, Y2
+	VPSRLQ      $0x34, Y1, Y0
+	VPOR        integerBits<>+0(SB), Y0, Y0
+	VSUBPD      integerBias<>+0(SB), Y0, Y0
+	VADDPD      oneBits<>+0(SB), Y2, Y1
+	VSUBPD      oneBits<>+0(SB), Y2, Y2
+	VDIVPD      Y1, Y2, Y2
+	VMULPD      Y2, Y2, Y1
+	VMOVUPD     logFactor13<>+0(SB), Y3
+	VFMADD213PD logFactor11<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor9<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor7<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor5<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor3<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor1<>+0(SB), Y1, Y3
+	VMULPD      Y2, Y3, Y3
+	VFMADD231PD ln2<>+0(SB), Y0, Y3
+	VCVTPD2PSY  Y3, X0
+	VMOVUPS     X0, 16(AX)
+	ADDQ        $0x20, AX
+	DECQ        CX
+	JNE         next
+	VZEROUPPER
+	RET
+
+// func powerLanes(values *float32, exponents *float64, step int, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·powerLanes(SB), NOSPLIT, $0-32
+	MOVQ values+0(FP), AX
+	MOVQ exponents+8(FP), CX
+	MOVQ step+16(FP), DX
+	MOVQ n+24(FP), BX
+
+next:
+	VCVTPS2PD    (AX), Y0
+	VPSUBQ       logLeast<>+0(SB), Y0, Y1
+	VPAND        exponentBits<>+0(SB), Y1, Y2
+	VPSUBQ       Y2, Y0, Y2
+	VPADDQ       oneBits<>+0(SB), Y2, Y2
+	VPSRLQ       $0x34, Y1, Y0
+	VPOR         integerBits<>+0(SB), Y0, Y0
+	VSUBPD       integerBias<>+0(SB), Y0, Y0
+	VADDPD       oneBits<>+0(SB), Y2, Y1
+	VSUBPD       oneBits<>+0(SB), Y2, Y2
+	VDIVPD       Y1, Y2, Y2
+	VMULPD       Y2, Y2, Y1
+	VMOVUPD      logFactor13<>+0(SB), Y3
+	VFMADD213PD  logFactor11<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor9<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor7<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor5<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor3<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor1<>+0(SB), Y1, Y3
+	VMULPD       Y2, Y3, Y3
+	VFMADD231PD  ln2<>+0(SB), Y0, Y3
+	VMULPD       (CX), Y3, Y3
+	VMOVUPD      greatest<>+0(SB), Y0
+	VMINPD       Y3, Y0, Y3
+	VMOVUPD      least<>+0(SB), Y0
+	VMAXPD       Y3, Y0, Y3
+	VMOVUPD      rounder<>+0(SB), Y0
+	VFMADD231PD  log2e<>+0(SB), Y3, Y0
+	VSUBPD       rounder<>+0(SB), Y0, Y1
+	VFNMADD132PD ln2<>+0(SB), Y3, Y1
+	VMOVUPD      factor8<>+0(SB), Y2
+	VFMADD213PD  factor7<>+0(SB), Y1, Y2
+	VFMADD213PD  factor6<>+0(SB), Y1, Y2
+	VFMADD213PD  factor5<>+0(SB), Y1, Y2
+	VFMADD213PD  factor4<>+0(SB), Y1, Y2
+	VFMADD213PD  factor3<>+0(SB), Y1, Y2
+	VFMADD213PD  factor2<>+0(SB), Y1, Y2
+	VFMADD213PD  factor1<>+0(SB), Y1, Y2
+	VFMADD213PD  factor0<>+0(SB), Y1, Y2
+	VPADDQ       bias<>+0(SB), Y0, Y0
+	VPSLLQ       $0x34, Y0, Y0
+	VMULPD       Y0, Y2, Y2
+	VCVTPD2PSY   Y2, X0
+	VMOVUPS      X0, (AX)
+	VCVTPS2PD    16(AX), Y0
+	VPSUBQ       logLeast<>+0(SB), Y0, Y1
+	VPAND        exponentBits<>+0(SB), Y1, Y2
+	VPSUBQ       Y2, Y0, Y2
+	VPADDQ       oneBits<>+0(SB), Y2, Y2
+	VPSRLQ       $0x34, Y1, Y0
+	VPOR         integerBits<>+0(SB), Y0, Y0
+	VSUBPD       integerBias<>+0(SB), Y0, Y0
+	VADDPD       oneBits<>+0(SB), Y2, Y1
+	VSUBPD       oneBits<>+0(SB), Y2, Y2
+	VDIVPD       Y1, Y2, Y2
+	VMULPD       Y2, Y2, Y1
+	VMOVUPD      logFactor13<>+0(SB), Y3
+	VFMADD213PD  logFactor11<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor9<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor7<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor5<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor3<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor1<>+0(SB), Y1, Y3
+	VMULPD       Y2, Y3, Y3
+	VFMADD231PD  ln2<>+0(SB), Y0, Y3
+	VMULPD       32(CX), Y3, Y3
+	VMOVUPD      greatest<>+0(SB), Y0
+	VMINPD       Y3, Y0, Y3
+	VMOVUPD      least<>+0(SB), Y0
+	VMAXPD       Y3, Y0, Y3
+	VMOVUPD      rounder<>+0(SB), Y0
+	VFMADD231PD  log2e<>+0(SB), Y3, Y0
+	VSUBPD       rounder<>+0(SB), Y0, Y1
+	VFNMADD132PD ln2<>+0(SB), Y3, Y1
+	VMOVUPD      factor8<>+0(SB), Y2
+	VFMADD213PD  factor7<>+0(SB), Y1, Y2
+	VFMADD213PD  factor6<>+0(SB), Y1, Y2
+	VFMADD213PD  factor5<>+0(SB), Y1, Y2
+	VFMADD213PD  factor4<>+0(SB), Y1, Y2
+	VFMADD213PD  factor3<>+0(SB), Y1, Y2
+	VFMADD213PD  factor2<>+0(SB), Y1, Y2
+	VFMADD213PD  factor1<>+0(SB), Y1, Y2
+	VFMADD213PD  factor0<>+0(SB), Y1, Y2
+	VPADDQ       bias<>+0(SB), Y0, Y0
+	VPSLLQ       $0x34, Y0, Y0
+	VMULPD       Y0, Y2, Y2
+	VCVTPD2PSY   Y2, X0
+	VMOVUPS      X0, 16(AX)
+	ADDQ         $0x20, AX
+	ADDQ         DX, CX
+	DECQ         BX
+	JNE          next
+	VZEROUPPER
+	RET
+
 // func addSingle(dst *float32, a *float32, b *float32, n int)
 // Requires: AVX
 TEXT ·addSingle(SB), NOSPLIT, $0-32

@@ -40,6 +40,10 @@ func sigmoids(values []float32) { sigmoidsGo(values) }
 
 func tangents(values []float32) { tangentsGo(values) }
 
+func logarithms([]float32) int { return 0 }
+
+func powers([]float32, []float64) int { return 0 }
+
 func apply(Operation, []float32, []float32, []float32) int { return 0 }
 
 func scale(values []float32, by, plus float32) { scaleGo(values, by, plus) }

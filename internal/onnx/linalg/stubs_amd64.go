@@ -115,6 +115,17 @@ func sigmoidLanes(values *float32, by float32, n int)
 //go:noescape
 func tangentLanes(values *float32, by float32, n int)
 
+// logarithmLanes replaces each of n times eight positive finite values by its logarithm.
+//
+//go:noescape
+func logarithmLanes(values *float32, n int)
+
+// powerLanes raises each of n times eight positive finite values to the power of its finite exponent.
+// After eight of them come those that are step bytes behind.
+//
+//go:noescape
+func powerLanes(values *float32, exponents *float64, step int, n int)
+
 // addSingle adds n times eight elements.
 //
 //go:noescape

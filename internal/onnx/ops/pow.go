@@ -105,20 +105,15 @@ func powerOf(x, y float64) float64 {
 	return math.Pow(x, y)
 }
 
-// powerRow32 takes neighbours with one exponent together.
+// powerRow32 takes a row with one exponent together.
 func powerRow32(dst, x []float32, y []float64) bool {
-	for len(dst) > 0 {
-		n := 1
-		for n < len(dst) && y[n] == y[0] {
-			n++
+	for _, e := range y[:len(dst)] {
+		if e != y[0] {
+			linalg.PowersOf(dst, x[:len(dst)], y)
+			return true
 		}
-		if n == 1 {
-			dst[0] = linalg.Power(x[0], y[0])
-		} else {
-			linalg.Powers(dst[:n], x[:n], y[0])
-		}
-		dst, x, y = dst[n:], x[n:], y[n:]
 	}
+	linalg.Powers(dst, x[:len(dst)], y[0])
 	return true
 }
 

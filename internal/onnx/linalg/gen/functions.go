@@ -77,6 +77,7 @@ func byExponentials() {
 			VBLENDVPD(size, x, e, e)
 			return e
 		})
+	byLogarithms(&c)
 }
 
 // constants is what the exponential needs.
@@ -151,4 +152,89 @@ func (c *constants) exponential(x reg.VecVirtual) reg.VecVirtual {
 	VPSLLQ(U8(52), shifted, shifted)
 	VMULPD(shifted, e, e)
 	return e
+}
+
+// logarithms is what the logarithm needs.
+type logarithms struct {
+	least, exponent, one, integer, bias Mem
+	factors                             []Mem // of the series, from the highest power down
+}
+
+func newLogarithms() logarithms {
+	const one = 1023 << 52 // the bits of 1
+	l := logarithms{
+		least: spreadBits("logLeast", math.Float64bits(0.703125)-one), exponent: spreadBits("exponentBits", 0xfff<<52),
+		one: spreadBits("oneBits", one), integer: spreadBits("integerBits", 0x433<<52), bias: spread("integerBias", 1<<52+1023),
+	}
+	for power := 1; power <= 13; power += 2 {
+		l.factors = slices.Insert(l.factors, 0, spread(fmt.Sprintf("logFactor%d", power), 2/float64(power)))
+	}
+	return l
+}
+
+// of writes the logarithm of four positive normal float64. With x = 2^k m and m
+// near 1 it is k ln 2, and the series of 2 artanh (m-1)/(m+1).
+func (l *logarithms) of(c *constants, x reg.VecVirtual) reg.VecVirtual {
+	above, k, m, s, q, sum := YMM(), YMM(), YMM(), YMM(), YMM(), YMM()
+	VPSUBQ(l.least, x, above)
+	VPAND(l.exponent, above, m)
+	VPSUBQ(m, x, m)
+	VPADDQ(l.one, m, m)
+	VPSRLQ(U8(52), above, k)
+	VPOR(l.integer, k, k)
+	VSUBPD(l.bias, k, k)
+	VADDPD(l.one, m, q)
+	VSUBPD(l.one, m, s)
+	VDIVPD(q, s, s)
+	VMULPD(s, s, q)
+	VMOVUPD(l.factors[0], sum)
+	for _, f := range l.factors[1:] {
+		VFMADD213PD(f, q, sum)
+	}
+	VMULPD(s, sum, sum)
+	VFMADD231PD(c.ln2, k, sum)
+	return sum
+}
+
+// byLogarithms writes functions of positive finite values, eight at a time.
+func byLogarithms(c *constants) {
+	l := newLogarithms()
+	TEXT("logarithmLanes", NOSPLIT, "func(values *float32, n int)")
+	Doc("logarithmLanes replaces each of n times eight positive finite values by its logarithm.")
+	Pragma("noescape")
+	values, n := Load(Param("values"), GP64()), Load(Param("n"), GP64())
+	Label("next")
+	for half := range 2 {
+		x, result := YMM(), XMM()
+		VCVTPS2PD(Mem{Base: values, Disp: 16 * half}, x)
+		VCVTPD2PSY(l.of(c, x), result)
+		VMOVUPS(result, Mem{Base: values, Disp: 16 * half})
+	}
+	ADDQ(U8(laneBytes), values)
+	DECQ(n)
+	JNE(LabelRef("next"))
+	VZEROUPPER()
+	RET()
+
+	TEXT("powerLanes", NOSPLIT, "func(values *float32, exponents *float64, step, n int)")
+	Doc("powerLanes raises each of n times eight positive finite values to the power of its finite exponent.",
+		"After eight of them come those that are step bytes behind.")
+	Pragma("noescape")
+	values, exponents := Load(Param("values"), GP64()), Load(Param("exponents"), GP64())
+	step, n := Load(Param("step"), GP64()), Load(Param("n"), GP64())
+	Label("next")
+	for half := range 2 {
+		x, result := YMM(), XMM()
+		VCVTPS2PD(Mem{Base: values, Disp: 16 * half}, x)
+		e := l.of(c, x)
+		VMULPD(Mem{Base: exponents, Disp: 32 * half}, e, e)
+		VCVTPD2PSY(c.exponential(e), result)
+		VMOVUPS(result, Mem{Base: values, Disp: 16 * half})
+	}
+	ADDQ(U8(laneBytes), values)
+	ADDQ(step, exponents)
+	DECQ(n)
+	JNE(LabelRef("next"))
+	VZEROUPPER()
+	RET()
 }
