@@ -11,7 +11,7 @@
 //	LinearClassifier       Vectors (Linear)   likewise
 //	SVMRegressor           Vectors, WeighRows likewise; squared differences are rounded first
 //	SVMClassifier          Vectors            likewise
-//	                       WeighWide          products rounded to float32, added in float64
+//	                       WeighParts         products rounded to float32, added in float64
 //	ReduceSum, ReduceMean,
 //	ReduceLogSum           Sum, AddTo         in any order, float32 in float64
 //	ReduceL1, ReduceL2,

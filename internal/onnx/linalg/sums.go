@@ -141,6 +141,32 @@ func WeighWide(ctx context.Context, w *Work, weights, values []float32) (sum flo
 	return sum, nil
 }
 
+// WeighParts sets each of dst to WeighWide of a part of the weights and values: the
+// i-th from ends[i] up to ends[i+1].
+func WeighParts(ctx context.Context, w *Work, dst []float64, weights, values []float32, ends []int) error {
+	if len(weights) > workAtOnce {
+		for i := range dst {
+			var err error
+			if dst[i], err = WeighWide(ctx, w, weights[ends[i]:ends[i+1]], values[ends[i]:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := w.add(ctx, len(weights)+len(dst)); err != nil {
+		return err
+	}
+	for i := range dst {
+		from, to := ends[i], ends[i+1]
+		if to-from < vectorLen {
+			dst[i] = weighSomeGo(weights[from:to], values[from:to])
+		} else {
+			dst[i] = weighSome(weights[from:to], values[from:to])
+		}
+	}
+	return nil
+}
+
 func weighSomeGo(weights, values []float32) float64 {
 	var a, b, c, d float64
 	values = values[:len(weights)]

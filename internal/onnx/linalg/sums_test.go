@@ -46,6 +46,24 @@ func TestWideSumsLoseNothing(t *testing.T) {
 	}
 }
 
+func TestPartsAreWeighedAsEachAlone(t *testing.T) {
+	ends := []int{0, 3, 3, 20, 60, 61}
+	for _, more := range []int{0, workAtOnce} {
+		ends[5] += more
+		weights, values, got := numbers(ends[5]), numbers(ends[5] + 1)[1:], make([]float64, 5)
+		var w Work
+		if err := WeighParts(t.Context(), &w, got, weights, values, ends); err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			want := weighSomeGo(weights[ends[i]:ends[i+1]], values[ends[i]:])
+			if math.Abs(got[i]-want) > 1e-9 {
+				t.Errorf("part %d of %d: %v, want %v", i, ends[5], got[i], want)
+			}
+		}
+	}
+}
+
 func TestWeighingEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -57,6 +75,9 @@ func TestWeighingEndsWithItsContext(t *testing.T) {
 		t.Errorf("WeighRows: %v", err)
 	}
 	var w Work
+	if err := WeighParts(ctx, &w, make([]float64, 1), many, many, []int{0, len(many)}); !errors.Is(err, context.Canceled) {
+		t.Errorf("WeighParts: %v", err)
+	}
 	var err error
 	for range workAtOnce { // of a model of many classes, ever so many short ones
 		if _, err = WeighWide(ctx, &w, nil, nil); err != nil {
