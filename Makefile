@@ -12,13 +12,13 @@ FUZZTIME ?= 30s
 # Where development tools are kept.
 export TOOLS := $(CURDIR)/.cache/bin
 
-.PHONY: run build build-ort test lint bench fuzz proof image model help
+.PHONY: run build build-ort test lint bench fuzz proof profile image model help
 
 run: build ## Serve on https://127.0.0.1:8443 with the documentation on, and print lines to paste
 	@ONNXGATE_DOCS=$${ONNXGATE_DOCS:-on} exec bin/onnxgate serve --print-examples
 
 build: ## Build bin/onnxgate, static and reproducible
-	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/onnxgate ./cmd/onnxgate
+	@CGO_ENABLED=0 go build -pgo=auto -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/onnxgate ./cmd/onnxgate
 
 build-ort: ## Build bin/onnxgate-ort, which has ONNX Runtime as its second engine
 	@VERSION=$(VERSION) scripts/build_ort.sh
@@ -37,6 +37,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 
 proof: build ## Run everything that is too long for each change, and write docs/proof.md
 	@scripts/proof.sh
+
+profile: ## Measure again what the compiler is told of the server (cmd/onnxgate/default.pgo)
+	@scripts/profile.sh
 
 image: ## Build the container image onnxgate:VERSION with docker, podman or buildah
 	@VERSION=$(VERSION) scripts/image.sh

@@ -3,6 +3,7 @@
 # `go test`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/tools.sh
 . scripts/setup.sh
 setup_tests
 go test "$@" ./...

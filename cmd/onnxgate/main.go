@@ -28,6 +28,7 @@ func run() int {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	go holdStack(ctx.Done())
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	stop := make(chan os.Signal, 2)

@@ -44,8 +44,8 @@ type server struct {
 
 // load reads a configuration of the named settings, on ports of the system's
 // choice.
-func load(t *testing.T, dir string, vars map[string]string) *config.Config {
-	t.Helper()
+func load(tb testing.TB, dir string, vars map[string]string) *config.Config {
+	tb.Helper()
 	all := map[string]string{
 		"ONNXGATE_DATA_DIR": dir, "ONNXGATE_ADDR": "127.0.0.1:0", "ONNXGATE_ADMIN_ADDR": "127.0.0.1:0",
 		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "off",
@@ -53,60 +53,60 @@ func load(t *testing.T, dir string, vars map[string]string) *config.Config {
 	for name, value := range vars {
 		all["ONNXGATE_"+name] = value
 	}
-	empty := filepath.Join(t.TempDir(), "empty.env")
+	empty := filepath.Join(tb.TempDir(), "empty.env")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cfg, err := config.Load(config.Source{EnvFile: empty, Lookup: func(name string) (string, bool) { v, ok := all[name]; return v, ok }})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return cfg
 }
 
-func start(t *testing.T, dir string, vars map[string]string) *server {
-	t.Helper()
+func start(tb testing.TB, dir string, vars map[string]string) *server {
+	tb.Helper()
 	s := &server{dir: dir, log: &testkit.Buffer{}}
-	a, err := app.New(t.Context(), load(t, dir, vars), app.Options{Log: s.log, Version: "test"})
+	a, err := app.New(tb.Context(), load(tb, dir, vars), app.Options{Log: s.log, Version: "test"})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	a.Start(t.Context())
+	a.Start(tb.Context())
 	s.App = a
 	pool := x509.NewCertPool()
 	if _, file := a.Fingerprint(); file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil || !pool.AppendCertsFromPEM(pem) {
-			t.Fatalf("the certificate cannot be trusted: %v", err)
+			tb.Fatalf("the certificate cannot be trusted: %v", err)
 		}
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
 	s.client = &http.Client{Transport: transport}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		transport.CloseIdleConnections()
-		s.stop(t)
+		s.stop(tb)
 	})
 	return s
 }
 
 // stop ends the server, which must work, unless it has ended.
-func (s *server) stop(t *testing.T) {
-	t.Helper()
+func (s *server) stop(tb testing.TB) {
+	tb.Helper()
 	if s.ended {
 		return
 	}
 	s.ended = true
 	if err := s.Stop(context.Background()); err != nil {
-		t.Errorf("Stop: %v", err)
+		tb.Errorf("Stop: %v", err)
 	}
 }
 
 // call returns the status and the body of one request.
-func (s *server) call(t *testing.T, method, target, token, contentType, body string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
+func (s *server) call(tb testing.TB, method, target, token, contentType, body string) (int, string) {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), method, target, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -116,36 +116,36 @@ func (s *server) call(t *testing.T, method, target, token, contentType, body str
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing was written
 	data, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return resp.StatusCode, string(data)
 }
 
 // password is that of the first administrator.
-func (s *server) password(t *testing.T) string {
-	t.Helper()
+func (s *server) password(tb testing.TB) string {
+	tb.Helper()
 	data, err := os.ReadFile(filepath.Join(s.dir, "initial-admin-password"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return strings.TrimSpace(string(data))
 }
 
 // token signs the administrator in.
-func (s *server) token(t *testing.T) string {
-	t.Helper()
-	form := url.Values{"username": {"admin"}, "password": {s.password(t)}}
-	status, body := s.call(t, http.MethodPost, "https://"+s.Addr()+"/token", "", "application/x-www-form-urlencoded", form.Encode())
+func (s *server) token(tb testing.TB) string {
+	tb.Helper()
+	form := url.Values{"username": {"admin"}, "password": {s.password(tb)}}
+	status, body := s.call(tb, http.MethodPost, "https://"+s.Addr()+"/token", "", "application/x-www-form-urlencoded", form.Encode())
 	var answer struct {
 		AccessToken string `json:"access_token"`
 	}
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || status != http.StatusOK {
-		t.Fatalf("status %d, %v: %s", status, err, body)
+		tb.Fatalf("status %d, %v: %s", status, err, body)
 	}
 	return answer.AccessToken
 }
@@ -218,20 +218,27 @@ func TestServersShareADataDirectory(t *testing.T) {
 	}
 }
 
-// open sends a request whose body is not complete, and returns its connection.
-func (s *server) open(t *testing.T, token string) net.Conn {
-	t.Helper()
+// dial opens a connection that speaks HTTP/1.1.
+func (s *server) dial(tb testing.TB) net.Conn {
+	tb.Helper()
 	transport, ok := s.client.Transport.(*http.Transport)
 	if !ok {
-		t.Fatal("not a transport")
+		tb.Fatal("not a transport")
 	}
 	cfg := transport.TLSClientConfig.Clone()
 	cfg.NextProtos = []string{"http/1.1"}
-	conn, err := (&tls.Dialer{Config: cfg}).DialContext(t.Context(), "tcp", s.Addr())
+	conn, err := (&tls.Dialer{Config: cfg}).DialContext(tb.Context(), "tcp", s.Addr())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	_, err = fmt.Fprintf(conn, "POST /predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"+
+	return conn
+}
+
+// open sends a request whose body is not complete, and returns its connection.
+func (s *server) open(t *testing.T, token string) net.Conn {
+	t.Helper()
+	conn := s.dial(t)
+	_, err := fmt.Fprintf(conn, "POST /predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", token, len(row))
 	if err != nil {
 		t.Fatal(err)
