@@ -217,7 +217,7 @@ func logarithm(x float64) float64 {
 	above := b - math.Float64bits(logLeast)
 	k := int64(above) >> 52 //nolint:gosec // negative below logLeast
 	part := &logTable[above>>logBits%logParts]
-	r := math.Float64frombits(b-uint64(k)<<52)*part.inverse - 1 //nolint:gosec // as above
+	r := math.Float64frombits(b-uint64(k)<<52)*part.inverse - 1
 	q := r * r
 	return float64(k)*math.Ln2 + part.log + (r + q*(-1.0/2+r*(1.0/3)+q*(-1.0/4+r*(1.0/5)-q*(1.0/6))))
 }

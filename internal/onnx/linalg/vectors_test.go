@@ -120,6 +120,8 @@ func TestKernelsAreAppliedToProducts(t *testing.T) {
 	data, x := numbers(9*3), []float32{0.5, -1, 2}
 	for _, k := range []Kernel{
 		{Kind: Linear},
+		{Kind: Squared},
+		{Kind: Euclidean},
 		{Kind: Poly, Gamma: 0.5, Coef0: 0.25, Degree: 1},
 		{Kind: Poly, Gamma: 0.5, Coef0: 0.25, Degree: 2},
 		{Kind: Poly, Gamma: 0.5, Coef0: 0.25, Degree: 3},
@@ -156,6 +158,10 @@ func (k Kernel) of(x, v []float32) float64 {
 		return math.Exp(-gamma * d)
 	case Sigmoid:
 		return math.Tanh(gamma*p + coef0)
+	case Squared:
+		return d
+	case Euclidean:
+		return math.Sqrt(d)
 	case Linear:
 	}
 	return p

@@ -108,24 +108,25 @@ func argOf[T number](r argExtreme) Kernel {
 		if err != nil {
 			return err
 		}
-		n, inner, work := shape[k], product(shape[k+1:]), 0
-		if inner == 1 {
-			for o := range dst {
-				if err := watch(ctx, &work, n); err != nil {
-					return err
-				}
-				dst[o] = int64(place(x[o*n:(o+1)*n], n, 1, r.last))
-			}
-			return nil
-		}
-		for o := range dst {
-			if err := watch(ctx, &work, n); err != nil {
-				return err
-			}
-			dst[o] = int64(place(x[o/inner*n*inner+o%inner:], n, inner, r.last))
-		}
-		return nil
+		return placesOf(ctx, dst, x, shape[k], product(shape[k+1:]), r.last, place)
 	}
+}
+
+// placesOf sets each of dst to a place among its n elements of x, which are inner
+// apart.
+func placesOf[T number](ctx context.Context, dst []int64, x []T, n, inner int, last bool, place func([]T, int, int, bool) int) error {
+	work := 0
+	for o := range dst {
+		if err := watch(ctx, &work, n); err != nil {
+			return err
+		}
+		at := o * n
+		if inner > 1 { // most often it is not, and divisions take long
+			at = o/inner*n*inner + o%inner
+		}
+		dst[o] = int64(place(x[at:], n, inner, last))
+	}
+	return nil
 }
 
 // greatestAt returns the place of the greatest of n elements at a stride, the
