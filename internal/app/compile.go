@@ -54,10 +54,15 @@ func besideBinary() string {
 // native engine, and ONNX Runtime for a model whose operators that lacks; a
 // warning says so.
 func (e *Engines) Compile(data []byte, engine schema.Engine) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
+	return e.compile(data, engine, func() (*exec.Program, error) { return exec.Load(data, onnx.Limits{}) })
+}
+
+// compile is Compile with what loads the file into the native engine.
+func (e *Engines) compile(data []byte, engine schema.Engine, native func() (*exec.Program, error)) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
 	if engine == schema.EngineORT {
 		return e.compileORT(data)
 	}
-	program, err := exec.Load(data, onnx.Limits{})
+	program, err := native()
 	switch {
 	case err == nil:
 		return program, program.Warnings(), nil

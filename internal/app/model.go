@@ -6,12 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"onnxgate/internal/inference"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/exec"
+	"onnxgate/internal/onnx/exports"
 	"onnxgate/internal/regular"
 	"onnxgate/internal/schema"
 )
@@ -27,63 +29,125 @@ type Model struct {
 	// there is none.
 	Manifest string
 	Schema   *schema.Schema
+
+	file *modelFile
 }
 
 // LoadModel loads a model file, with the model.yaml that a server would use.
-func (e *Engines) LoadModel(file string) (*Model, error) {
-	m := &Model{}
-	m.Name, m.Version = ModelName(file)
-	manifest, err := m.findManifest(file)
+// With an error comes the model as far as it could be read, nil when its file
+// could not.
+func (e *Engines) LoadModel(path string) (*Model, error) {
+	file, err := readModel(path)
 	if err != nil {
 		return nil, err
+	}
+	m := &Model{file: file}
+	m.Name, m.Version = ModelName(path)
+	manifest, err := m.findManifest(path)
+	if err != nil {
+		return m, err
 	}
 	var engine schema.Engine
 	if manifest != nil {
 		engine = manifest.Engine
 	}
-	if m.Program, m.Warnings, err = e.LoadProgram(file, engine); err != nil {
-		return nil, err
+	if m.Program, m.Warnings, err = file.compile(e, engine); err != nil {
+		return m, err
 	}
 	m.Schema, err = schema.Compile(manifest, m.Name, m.Program.Inputs(), m.Program.Outputs())
 	return m, err
 }
 
-// Inspect says what a model file is made of, also one that cannot be served.
-func Inspect(file string) (*exec.Info, error) {
-	data, _, err := regular.ReadFile(file, inference.DefaultMaxBytes)
-	if err != nil {
-		return nil, err
+// Inspect says what the model's file is made of, also when it cannot be
+// served; nil when it could not be decoded.
+func (m *Model) Inspect() *exec.Info {
+	if m == nil || m.file.graph == nil {
+		return nil
 	}
-	return exec.Inspect(data, onnx.Limits{})
+	return exec.Inspect(m.file.graph)
 }
 
-// DrawTree returns one tree of a model file as text, with the names of its
+// Doubts says what of the model is probably not as it was trained, as far as
+// its graph shows what exporters lose.
+func (m *Model) Doubts() []string {
+	if m.file.graph == nil {
+		return nil
+	}
+	missing := slices.ContainsFunc(m.Schema.Features(), func(f schema.Feature) bool { return f.Nullable })
+	return exports.Doubts(m.file.graph, missing)
+}
+
+// DrawTree returns one tree of the model as text, with the names of its
 // contract.
-func (m *Model) DrawTree(file string, tree int) (string, error) {
-	data, _, err := regular.ReadFile(file, inference.DefaultMaxBytes)
-	if err != nil {
-		return "", err
+func (m *Model) DrawTree(tree int) (string, error) {
+	if m.file.graph == nil {
+		return "", m.file.unreadable
 	}
 	features := m.Schema.Features()
 	names := make([]string, len(features))
 	for i := range features {
 		names[i] = features[i].Name
 	}
-	return exec.DrawTree(data, onnx.Limits{}, tree, names, m.Schema.Labels())
+	return exec.DrawTree(m.file.graph, tree, names, m.Schema.Labels())
 }
 
 // LoadProgram loads a model file by its graph alone.
-func (e *Engines) LoadProgram(file string, engine schema.Engine) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
-	if info, err := os.Stat(file); err == nil && info.IsDir() {
-		return nil, nil, isFolder(file)
-	}
-	data, _, err := regular.ReadFile(file, inference.DefaultMaxBytes)
+func (e *Engines) LoadProgram(path string, engine schema.Engine) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
+	file, err := readModel(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	program, warnings, err := e.Compile(data, engine)
+	return file.compile(e, engine)
+}
+
+// Contract returns the contract of a model file whose program is loaded: that
+// of the model.yaml that a server would use, else that of the graph, whose
+// numbers may all be missing.
+func Contract(path string, program inference.Program) (*schema.Schema, error) {
+	m := &Model{}
+	m.Name, m.Version = ModelName(path)
+	manifest, err := m.findManifest(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case manifest == nil:
+		return schema.CompileGraph(m.Name, program.Inputs(), program.Outputs())
+	}
+	return schema.Compile(manifest, m.Name, program.Inputs(), program.Outputs())
+}
+
+// modelFile is a model file that has been read, and decoded once.
+type modelFile struct {
+	path string
+	data []byte
+	// graph is nil when the native engine cannot read the file; unreadable
+	// says why.
+	graph      *onnx.Model
+	unreadable error
+}
+
+func readModel(path string) (*modelFile, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, isFolder(path)
+	}
+	data, _, err := regular.ReadFile(path, inference.DefaultMaxBytes)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
+		return nil, err
+	}
+	f := &modelFile{path: path, data: data}
+	f.graph, f.unreadable = exec.Decode(data, onnx.Limits{})
+	return f, nil
+}
+
+func (f *modelFile) compile(e *Engines, engine schema.Engine) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
+	program, warnings, err := e.compile(f.data, engine, func() (*exec.Program, error) {
+		if f.unreadable != nil {
+			return nil, f.unreadable
+		}
+		return exec.Compile(f.graph, onnx.Limits{})
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", f.path, err)
 	}
 	return program, warnings, nil
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -16,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"onnxgate/internal/inference"
-	"onnxgate/internal/oip"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
@@ -37,7 +34,7 @@ func modelBench(p *Process) *cobra.Command {
 	chosen := addEngine(cmd, schema.EngineNative, schema.EngineORT, engineBoth)
 	rows := cmd.Flags().String("rows", "1,16,1000", "rows of a call, several separated by commas")
 	threads := cmd.Flags().Int("threads", 1, "threads that call at the same time")
-	input := cmd.Flags().String("input", "", "file with an Open Inference Protocol request, whose rows take turns (default: random input)")
+	input := addInput(cmd, "whose rows take turns (default: random input)")
 	length := cmd.Flags().Duration("time", time.Second, "how long to measure each number of rows")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -56,10 +53,12 @@ func modelBench(p *Process) *cobra.Command {
 		if b.contestants, err = p.contestants(args[0], engine); err != nil {
 			return err
 		}
-		if *input != "" {
-			if b.sample, err = readInput(*input, b.contestants[0].program); err != nil {
+		if len(input.files) > 0 {
+			given, err := p.readRequest(args[0], b.contestants[0].program, input)
+			if err != nil {
 				return err
 			}
+			b.sample = given.inputs
 			if !cmd.Flags().Changed("rows") {
 				counts = []int{sampleRows(b.sample)}
 			}
@@ -121,26 +120,10 @@ func (p *Process) printMeasurements(asJSON bool, results []measurement) error {
 	return nil
 }
 
-func readInput(file string, program inference.Program) ([]*tensor.Tensor, error) {
-	f, err := os.Open(file) //nolint:gosec // G304: the operator names the file
-	if err != nil {
-		return nil, err
-	}
-	body, err := io.ReadAll(io.LimitReader(f, maxRequest))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	req, err := oip.Parse(body, program.Inputs(), program.Outputs())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return req.Inputs, nil
-}
-
 // sampleRows is the first extent of the first input that has one.
 func sampleRows(sample []*tensor.Tensor) int {
 	for _, t := range sample {
-		if s := t.Shape(); len(s) > 0 {
+		if s := t.Shape(); t.Kind() == tensor.KindTensor && len(s) > 0 {
 			return s[0]
 		}
 	}

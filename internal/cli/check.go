@@ -3,6 +3,8 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -11,6 +13,7 @@ import (
 	"onnxgate/internal/app"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/exec"
+	"onnxgate/internal/schema"
 )
 
 func modelCheck(p *Process) *cobra.Command {
@@ -18,9 +21,9 @@ func modelCheck(p *Process) *cobra.Command {
 	goldenFile := cmd.Flags().String("golden", "", "`FILE` of rows with the training library's answers as \"prediction\" (CSV or JSON), to compare with")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		m, err := p.engines().LoadModel(args[0])
-		info, unreadable := app.Inspect(args[0])
+		info := m.Inspect()
 		if err != nil {
-			if unreadable == nil {
+			if info != nil {
 				p.explain(info)
 			}
 			return err
@@ -28,7 +31,7 @@ func modelCheck(p *Process) *cobra.Command {
 		if err := p.printCheck(m, info); err != nil {
 			return err
 		}
-		for _, w := range m.Warnings {
+		for _, w := range slices.Concat(m.Warnings, undescribed(m.Schema), doubts(m)) {
 			p.complain("warning: " + w)
 		}
 		if *goldenFile != "" {
@@ -58,7 +61,7 @@ func (p *Process) printCheck(m *app.Model, info *exec.Info) error {
 	features := m.Schema.Features()
 	for i := range features {
 		f := &features[i]
-		row("feature", f.Name, f.Type, bounds(f.Min != nil || f.ExclusiveMin != nil || f.Max != nil || f.ExclusiveMax != nil || len(f.Enum) > 0))
+		row("feature", f.Name, kindOf(f.Kind, f.Type), bounds(bounded(f)))
 	}
 	for _, o := range m.Schema.Outputs() {
 		row("output", o.Name, o.Type, string(o.Role))
@@ -67,6 +70,65 @@ func (p *Process) printCheck(m *app.Model, info *exec.Info) error {
 		row("labels", strings.Join(labels, ", "))
 	}
 	return w.Flush()
+}
+
+// undescribed says what a model.yaml would make clear to callers.
+func undescribed(s *schema.Schema) []string {
+	var all []string
+	var unbounded []string
+	features := s.Features()
+	for i := range features {
+		if !bounded(&features[i]) {
+			unbounded = append(unbounded, features[i].Name)
+		}
+	}
+	if n := len(unbounded); n > 0 {
+		const shown = 3
+		names := strings.Join(unbounded[:min(n, shown)], ", ")
+		if n > shown {
+			names += ", …"
+		}
+		all = append(all, fmt.Sprintf("%d of %s can have any value (%s): min and max, enum or max_length in model.yaml refuse what the model was not trained on",
+			n, counted(len(features), "feature"), names))
+	}
+	if names := unnamed(s); names != "" {
+		all = append(all, "the classes have no names but "+names+": labels in model.yaml gives them names")
+	}
+	return all
+}
+
+// unnamed returns the classes of a classifier that are known by their numbers
+// alone; empty for any other model.
+func unnamed(s *schema.Schema) string {
+	classifies := slices.ContainsFunc(s.Outputs(), func(o schema.Output) bool { return o.Role == schema.RoleLabel && o.Type != "string" })
+	labels := s.Labels()
+	if !classifies || slices.ContainsFunc(labels, func(l string) bool { _, err := strconv.ParseInt(l, 10, 64); return err != nil }) {
+		return ""
+	}
+	if len(labels) == 0 {
+		return "their numbers"
+	}
+	const shown = 5
+	names := strings.Join(labels[:min(len(labels), shown)], ", ")
+	if len(labels) > shown {
+		names += ", …"
+	}
+	return names
+}
+
+// doubts says where the export has probably lost something, and how to find out.
+func doubts(m *app.Model) []string {
+	all := m.Doubts()
+	for i := range all {
+		all[i] += " (compare the model with its library: --golden, docs/exporting.md)"
+	}
+	return all
+}
+
+// bounded reports whether a rule keeps a feature from taking any value.
+func bounded(f *schema.Feature) bool {
+	return f.Min != nil || f.ExclusiveMin != nil || f.Max != nil || f.ExclusiveMax != nil || len(f.Enum) > 0 ||
+		f.Pattern != "" || f.MaxLength > 0 || f.Type == "bool"
 }
 
 func bounds(bounded bool) string {

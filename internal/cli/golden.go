@@ -3,18 +3,15 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"onnxgate/internal/app"
+	"onnxgate/internal/regular"
 	"onnxgate/internal/schema"
 )
 
@@ -31,98 +28,64 @@ const maxShown = 10
 
 // golden is rows and what the training library said of each.
 type golden struct {
-	rows    []map[string]any
-	answers []any // a number or a text each
+	batch   *schema.Batch
+	answers []string
 }
 
 // readGolden reads a table: a CSV file whose columns are the features and
 // "prediction", or a JSON array of objects with these members.
-func readGolden(file string, features []schema.Feature) (*golden, error) {
-	f, err := os.Open(file) //nolint:gosec // the user's own choice
+func readGolden(file string, contract *schema.Schema) (*golden, error) {
+	data, _, err := regular.ReadFile(file, maxRequest)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
-	g := &golden{}
-	if strings.HasSuffix(file, ".json") {
-		decoder := json.NewDecoder(f)
-		decoder.UseNumber()
-		err = decoder.Decode(&g.rows)
-	} else {
-		err = g.readCSV(f, features)
+	g := &golden{batch: contract.NewBatch()}
+	switch {
+	case strings.HasSuffix(file, ".json"):
+		err = g.readJSON(data, contract)
+	case !slices.Contains(header(data), answerColumn):
+		err = fmt.Errorf("there is no column %q, which is what the training library said", answerColumn)
+	default:
+		g.answers, err = contract.DecodeTable(g.batch, data, math.MaxInt, answerColumn)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	for i, row := range g.rows {
-		answer, ok := row[answerColumn]
-		if !ok {
-			return nil, fmt.Errorf("%s: row %d has no %q, which is what the training library said", file, i+1, answerColumn)
-		}
-		delete(row, answerColumn)
-		g.answers = append(g.answers, answer)
-	}
-	if len(g.rows) == 0 {
-		return nil, fmt.Errorf("%s: there is no row", file)
+		return nil, fmt.Errorf("%s: %w", file, inOneLine(err))
 	}
 	return g, nil
 }
 
-func (g *golden) readCSV(r io.Reader, features []schema.Feature) error {
-	table := csv.NewReader(r)
-	header, err := table.Read()
+// readJSON takes the answers out of the rows.
+func (g *golden) readJSON(data []byte, contract *schema.Schema) error {
+	var rows []map[string]json.RawMessage
+	if err := json.Unmarshal(data, &rows); err != nil {
+		return fmt.Errorf("it is not an array of objects: %w", err)
+	}
+	for i, row := range rows {
+		answer, ok := row[answerColumn]
+		if !ok {
+			return fmt.Errorf("row %d has no %q, which is what the training library said", i+1, answerColumn)
+		}
+		delete(row, answerColumn)
+		var text string
+		if json.Unmarshal(answer, &text) != nil {
+			text = string(answer) // a number
+		}
+		g.answers = append(g.answers, text)
+	}
+	body, err := json.Marshal(rows)
 	if err != nil {
-		return errors.New("the first line must name the columns")
+		return err
 	}
-	for {
-		record, err := table.Read()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		row := map[string]any{}
-		for i, text := range record {
-			row[header[i]] = cell(header[i], strings.TrimSpace(text), features)
-		}
-		g.rows = append(g.rows, row)
-	}
-}
-
-// cell returns the text of a column as the JSON value of its feature.
-func cell(name, text string, features []schema.Feature) any {
-	at := slices.IndexFunc(features, func(f schema.Feature) bool { return f.Name == name })
-	textual := at >= 0 && features[at].Type == "string"
-	if _, err := strconv.ParseFloat(text, 64); err == nil && !textual && !strings.EqualFold(text, "nan") {
-		return json.Number(text)
-	}
-	if at >= 0 && !textual {
-		switch strings.ToLower(text) {
-		case "", "nan", "na", "null":
-			return nil
-		case "true", "false":
-			return strings.EqualFold(text, "true")
-		}
-	}
-	return text
+	return contract.Decode(g.batch, body, math.MaxInt)
 }
 
 // compare runs the rows and returns what differs, a line each.
 func (g *golden) compare(ctx context.Context, m *app.Model) ([]string, error) {
-	body, err := json.Marshal(g.rows)
-	if err != nil {
-		return nil, err
-	}
-	batch := m.Schema.NewBatch()
-	if err := m.Schema.Decode(batch, body, len(g.rows)); err != nil {
-		return nil, err
-	}
 	outputs := emptyOutputs(m.Program)
-	if err := m.Program.Run(ctx, batch.Inputs, outputs); err != nil {
+	if err := m.Program.Run(ctx, g.batch.Inputs, outputs); err != nil {
 		return nil, err
 	}
-	answer, err := m.Schema.AppendResponse(nil, batch, outputs, m.Version)
+	answer, err := m.Schema.AppendResponse(nil, g.batch, outputs, m.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -148,18 +111,18 @@ func (g *golden) compare(ctx context.Context, m *app.Model) ([]string, error) {
 
 // same compares an answer with a recorded one: numbers within the tolerance,
 // texts exactly.
-func same(want, got any) bool {
-	a, errA := strconv.ParseFloat(fmt.Sprint(want), 64)
+func same(want string, got any) bool {
+	a, errA := strconv.ParseFloat(strings.TrimSpace(want), 64)
 	b, errB := strconv.ParseFloat(fmt.Sprint(got), 64)
 	if errA != nil || errB != nil {
-		return fmt.Sprint(want) == fmt.Sprint(got)
+		return strings.TrimSpace(want) == fmt.Sprint(got)
 	}
 	return math.Abs(a-b) <= goldenTolerance*max(1, math.Abs(a))
 }
 
 // checkGolden fails when the model answers otherwise than its training library.
 func (p *Process) checkGolden(ctx context.Context, m *app.Model, file string) error {
-	g, err := readGolden(file, m.Schema.Features())
+	g, err := readGolden(file, m.Schema)
 	if err != nil {
 		return err
 	}
@@ -171,7 +134,7 @@ func (p *Process) checkGolden(ctx context.Context, m *app.Model, file string) er
 		p.complain(d)
 	}
 	if n := len(differences); n > 0 {
-		return fmt.Errorf("%d of %d rows differ from what the training library said; see docs/exporting.md for exports that lose a step", n, len(g.rows))
+		return fmt.Errorf("%d of %d rows differ from what the training library said; see docs/exporting.md for exports that lose a step", n, len(g.answers))
 	}
-	return p.printf("golden    %s   %d rows agree\n", file, len(g.rows))
+	return p.printf("golden    %s   %d rows agree\n", file, len(g.answers))
 }

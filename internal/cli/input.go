@@ -13,7 +13,7 @@ import (
 // extent when it is free, other free extents are 1.
 func random(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
 	if spec.Kind != tensor.KindTensor {
-		return nil, fmt.Errorf("no input can be made of kind %v", spec.Kind)
+		return randomList(spec, rows, r)
 	}
 	if !spec.Ranked {
 		return nil, errors.New("the model does not declare its shape; name a request with --input")
@@ -64,6 +64,58 @@ func random(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
 	return nil, fmt.Errorf("no input can be made of type %v", spec.DType)
 }
 
+// randomLength is how many elements a random sequence or map has.
+const randomLength = 10
+
+// errOneRow is of an input that is no tensor and has no rows.
+var errOneRow = errors.New("takes one row; write --rows 1")
+
+// randomList makes a map, a sequence or an optional, of one row.
+func randomList(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
+	if rows != 1 {
+		return nil, errOneRow
+	}
+	switch spec.Kind {
+	case tensor.KindMap:
+		return randomMap(spec, r)
+	case tensor.KindSequence:
+		items := make([]*tensor.Tensor, randomLength)
+		for i := range items {
+			var err error
+			if items[i], err = random(spec.Elem, rows, r); err != nil {
+				return nil, err
+			}
+		}
+		return tensor.NewSequence(items...), nil
+	case tensor.KindOptional:
+		t, err := random(spec.Elem, rows, r)
+		return tensor.NewOptional(t), err
+	case tensor.KindTensor, tensor.KindMapSequence:
+	}
+	return nil, fmt.Errorf("no input can be made of kind %v; name a request with --input", spec.Kind)
+}
+
+// randomMap makes a map whose keys are the first numbers, as text if need be.
+func randomMap(spec *tensor.Spec, r *rand.Rand) (*tensor.Tensor, error) {
+	next := int64(-1)
+	count := func() int64 { next++; return next }
+	var keys *tensor.Tensor
+	var err error
+	if spec.Key == tensor.String {
+		keys, err = fill(tensor.Shape{randomLength}, func() string { return strconv.FormatInt(count(), 10) })
+	} else {
+		keys, err = fill(tensor.Shape{randomLength}, count)
+	}
+	if err != nil {
+		return nil, err
+	}
+	values, err := random(&tensor.Spec{DType: spec.DType, Ranked: true, Dims: []tensor.Dim{{Size: randomLength}}}, randomLength, r)
+	if err != nil {
+		return nil, err
+	}
+	return tensor.NewMap(keys, values)
+}
+
 // number is as likely a measure of up to 10 as a standardised one, since a model
 // does not say which it was trained on.
 func number(r *rand.Rand) float64 {
@@ -93,7 +145,10 @@ func fill[T tensor.Element](shape tensor.Shape, next func() T) (*tensor.Tensor, 
 // given one on, and over again from its first.
 func tile(sample *tensor.Tensor, from, rows int) (*tensor.Tensor, error) {
 	shape := sample.Shape()
-	if len(shape) == 0 || from == 0 && shape[0] == rows {
+	switch {
+	case sample.Kind() != tensor.KindTensor && rows != 1:
+		return nil, errOneRow
+	case sample.Kind() != tensor.KindTensor, len(shape) == 0, from == 0 && shape[0] == rows:
 		return sample, nil
 	}
 	if shape[0] == 0 {

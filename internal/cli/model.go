@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,14 +39,29 @@ type port struct {
 	Name     string `json:"name"`
 	Datatype string `json:"datatype"`
 	Shape    []int  `json:"shape"`
+	// Kind is "map", "sequence" or "optional" for what is no tensor, and
+	// Datatype that of its elements.
+	Kind string `json:"kind,omitempty"`
 }
 
 func ports(specs []tensor.Spec) []port {
 	all := make([]port, len(specs))
 	for i, s := range specs {
-		all[i] = port{Name: s.Name, Datatype: oip.Datatype(s.DType), Shape: shapeOf(&s)}
+		all[i] = portOf(&s)
 	}
 	return all
+}
+
+func portOf(s *tensor.Spec) port {
+	if s.Elem != nil {
+		held := portOf(s.Elem)
+		return port{Name: s.Name, Datatype: held.Datatype, Shape: held.Shape, Kind: s.Kind.String()}
+	}
+	made := port{Name: s.Name, Datatype: oip.Datatype(s.DType), Shape: shapeOf(s)}
+	if s.Kind == tensor.KindMap {
+		made.Kind = s.Kind.String()
+	}
+	return made
 }
 
 // shapeOf writes free extents as -1; a sequence of maps travels as [N, C].
@@ -72,7 +86,7 @@ func modelInspect(p *Process) *cobra.Command {
 			return err
 		}
 		if cmd.Flags().Changed("tree") {
-			drawing, err := m.DrawTree(args[0], *tree)
+			drawing, err := m.DrawTree(*tree)
 			if err != nil {
 				return err
 			}
@@ -98,14 +112,14 @@ func (p *Process) printReport(r *report) error {
 	row("contract", orElse(r.Manifest, "the graph alone"))
 	row("roles", strings.Join(r.Roles, ", "))
 	for _, in := range r.Inputs {
-		row("input", in.Name, in.Datatype, fmt.Sprint(in.Shape))
+		row("input", in.Name, kindOf(in.Kind, in.Datatype), fmt.Sprint(in.Shape))
 	}
 	for _, out := range r.Outputs {
-		row("output", out.Name, out.Datatype, fmt.Sprint(out.Shape))
+		row("output", out.Name, kindOf(out.Kind, out.Datatype), fmt.Sprint(out.Shape))
 	}
 	for i := range r.Features {
 		f := &r.Features[i]
-		row("feature", f.Name, f.Type, f.Unit)
+		row("feature", f.Name, kindOf(f.Kind, f.Type), f.Unit)
 	}
 	if len(r.Labels) > 0 {
 		row("labels", strings.Join(r.Labels, ", "))
@@ -114,6 +128,14 @@ func (p *Process) printReport(r *report) error {
 		row("warning", warning)
 	}
 	return w.Flush()
+}
+
+// kindOf says what a value is that need not be a tensor.
+func kindOf(kind, elements string) string {
+	if kind == "" {
+		return elements
+	}
+	return kind + " of " + elements
 }
 
 func orElse(s, other string) string {
@@ -147,45 +169,6 @@ func addEngine(cmd *cobra.Command, choices ...schema.Engine) func() (schema.Engi
 		}
 		return schema.Engine(*engine), nil
 	}
-}
-
-// maxRequest bounds a request that is read from a file or standard input.
-const maxRequest = 1 << 30
-
-func modelRun(p *Process) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "run FILE", Args: exactly("FILE"),
-		Short: "Answer one Open Inference Protocol request (JSON, on standard input)",
-	}
-	chosen := addEngine(cmd, schema.EngineAuto, schema.EngineNative, schema.EngineORT)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		engine, err := chosen()
-		if err != nil {
-			return err
-		}
-		program, _, err := p.engines().LoadProgram(args[0], engine)
-		if err != nil {
-			return err
-		}
-		body, err := io.ReadAll(io.LimitReader(p.Stdin, maxRequest))
-		if err != nil {
-			return err
-		}
-		req, err := oip.Parse(body, program.Inputs(), program.Outputs())
-		if err != nil {
-			return err
-		}
-		outputs := emptyOutputs(program)
-		if err := program.Run(cmd.Context(), req.Inputs, outputs); err != nil {
-			return err
-		}
-		name, version := app.ModelName(args[0])
-		_, err = p.Stdout.Write(oip.AppendResponse(nil, &oip.Response{
-			Model: name, Version: version, ID: req.ID, Specs: program.Outputs(), Outputs: outputs, Wanted: req.Outputs,
-		}))
-		return err
-	}
-	return cmd
 }
 
 func emptyOutputs(program inference.Program) []*tensor.Tensor {

@@ -84,8 +84,13 @@ const MaxFields = 100
 // Field is one fault inside a body.
 type Field struct {
 	// Pointer is a JSON pointer as a URI fragment (RFC 6901 section 6), such
-	// as "#/1/sepal_width".
+	// as "#/1/sepal_width". Empty in a table.
 	Pointer string
+	// Line and Column say where it is in a table, both counted from 1, the
+	// header being line 1; Name is the column's. Column is 0 where a whole line
+	// is meant.
+	Line, Column int
+	Name         string
 	// Detail says what is allowed.
 	Detail string
 }

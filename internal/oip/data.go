@@ -111,8 +111,8 @@ func parseHalf(tok jsontext.Token) (tensor.Float16, error) {
 	if err != nil {
 		return 0, err
 	}
-	h := toHalf(f)
-	if math.IsInf(fromHalf(h), 0) && !math.IsInf(f, 0) {
+	h := tensor.NewFloat16(f)
+	if math.IsInf(h.Float64(), 0) && !math.IsInf(f, 0) {
 		return 0, errors.New("too large for FP16")
 	}
 	return h, nil

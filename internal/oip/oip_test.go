@@ -259,27 +259,3 @@ func FuzzParseNeverPanicsAndWhatItTakesComesBack(f *testing.F) {
 		}
 	})
 }
-
-func TestListsAreRefused(t *testing.T) {
-	plain := specs(tensor.Float32)
-	list := []tensor.Spec{plain[0], {Name: "s", Kind: tensor.KindSequence, Elem: &plain[0]}}
-	one := `{"name":"a","shape":[1],"datatype":"FP32","data":[1]}`
-	for _, c := range []struct {
-		body    string
-		in, out []tensor.Spec
-		want    string
-	}{
-		{`{"inputs":[` + one + `,{"name":"s","shape":[1],"datatype":"FP32","data":[1]}]}`, list, plain, `input "s" is of kind sequence; requests carry tensors alone`},
-		{`{"inputs":[` + one + `]}`, plain, list, `output "s" is of kind sequence; responses carry tensors alone`},
-		{`{"inputs":[` + one + `],"outputs":[{"name":"s"}]}`, plain, list, `output "s" is of kind sequence`},
-		{`{"inputs":[` + one + `],"outputs":[{"name":"a"}]}`, plain, list, ""},
-	} {
-		_, err := oip.Parse([]byte(c.body), c.in, c.out)
-		if c.want == "" && err == nil {
-			continue
-		}
-		if fault.KindOf(err) != fault.Content || !strings.Contains(fault.As(err).Msg, c.want) {
-			t.Errorf("%s: %v, want it to say %q", c.body, err, c.want)
-		}
-	}
-}

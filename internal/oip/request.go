@@ -54,44 +54,16 @@ func Parse(body []byte, inputs, outputs []tensor.Spec) (*Request, error) {
 			req.Outputs = append(req.Outputs, i)
 		}
 	}
-	for _, i := range req.Outputs {
-		if k := outputs[i].Kind; k != tensor.KindTensor && k != tensor.KindMapSequence {
-			return nil, fault.Newf(fault.Content, "output %q is of kind %v; responses carry tensors alone: name the outputs that you want under \"outputs\"",
-				outputs[i].Name, k)
-		}
+	given, err := newGiven(p.entries, inputs)
+	if err != nil {
+		return nil, err
 	}
-	for i := range p.entries {
-		if err := take(req, &p.entries[i], inputs); err != nil {
+	for i := range inputs {
+		if req.Inputs[i], err = given.value(&inputs[i], inputs[i].Name); err != nil {
 			return nil, err
 		}
 	}
-	for i, t := range req.Inputs {
-		if t == nil {
-			return nil, fault.Newf(fault.Content, "input %q is missing", inputs[i].Name)
-		}
-	}
-	return req, nil
-}
-
-// take turns one entry into the input that it names.
-func take(req *Request, e *entry, inputs []tensor.Spec) error {
-	i := indexOf(e.name, "input-", inputs)
-	switch {
-	case i < 0:
-		return fault.Newf(fault.Content, "there is no input %q; there is %s", e.name, list(inputs))
-	case req.Inputs[i] != nil:
-		return fault.Newf(fault.Content, "input %q is given twice", e.name)
-	case inputs[i].Kind != tensor.KindTensor:
-		return fault.Newf(fault.Content, "input %q is of kind %v; requests carry tensors alone", e.name, inputs[i].Kind)
-	case e.datatype != Datatype(inputs[i].DType):
-		return fault.Newf(fault.Content, "input %q is %s, not %q", e.name, Datatype(inputs[i].DType), e.datatype)
-	}
-	t, err := decode(inputs[i].DType, e)
-	if err != nil {
-		return fault.Newf(fault.Content, "input %q: %v", e.name, err)
-	}
-	req.Inputs[i] = t
-	return nil
+	return req, given.left()
 }
 
 // indexOf finds a spec by its name, or by prefix and number: "input-0".

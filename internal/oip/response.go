@@ -30,7 +30,8 @@ type Response struct {
 }
 
 // AppendResponse appends the response as one line of JSON, elements flat and in
-// row-major order. A sequence of maps is one FP32 output.
+// row-major order. A sequence of maps is one output, and any other list as many
+// as it holds; see Flat.
 func AppendResponse(b []byte, r *Response) []byte {
 	b = append(b, `{"model_name":`...)
 	b = appendText(b, r.Model)
@@ -43,11 +44,15 @@ func AppendResponse(b []byte, r *Response) []byte {
 		b = appendText(b, r.ID)
 	}
 	b = append(b, `,"outputs":[`...)
-	for i, output := range r.Wanted {
-		if i > 0 {
-			b = append(b, ',')
+	first := true
+	for _, output := range r.Wanted {
+		for name, t := range Flat(r.Specs[output].Name, r.Outputs[output]) {
+			if !first {
+				b = append(b, ',')
+			}
+			first = false
+			b = appendOutput(b, name, t)
 		}
-		b = appendOutput(b, r.Specs[output].Name, r.Outputs[output])
 	}
 	return append(b, "]}\n"...)
 }
@@ -88,7 +93,7 @@ func appendData(b []byte, t *tensor.Tensor) []byte {
 		return appendAll(b, tensor.Of[int64](t), appendInt)
 	case tensor.Half:
 		return appendAll(b, tensor.Of[tensor.Float16](t), func(b []byte, h tensor.Float16) []byte {
-			return appendFloat(b, fromHalf(h), 32)
+			return appendFloat(b, h.Float64(), 32)
 		})
 	case tensor.Float32:
 		return appendAll(b, tensor.Of[float32](t), func(b []byte, f float32) []byte { return appendFloat(b, float64(f), 32) })

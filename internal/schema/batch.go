@@ -2,7 +2,6 @@ package schema
 
 import (
 	"bytes"
-	"math"
 	"reflect"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -24,9 +23,8 @@ type Batch struct {
 	Single bool
 
 	schema *Schema
-	sinks  []sink
-	shapes [][]int // of one row of each nested array; the first row settles free extents
-	filled []int   // elements in each nested array so far
+	sinks  []sink   // nil for an input that is no tensor
+	arrays []nested // parallel to sinks
 	path   [maxDepth + 1]int
 	dims   []int
 
@@ -60,13 +58,17 @@ func (s *Schema) NewBatch() *Batch {
 		schema: s,
 		seen:   make([]uint32, len(s.fields)),
 		faulty: make([]uint32, len(s.fields)),
-		shapes: make([][]int, len(s.inputs)),
-		filled: make([]int, len(s.inputs)),
+		arrays: make([]nested, len(s.inputs)),
 	}
-	for _, in := range s.inputs {
+	for i := range s.inputs {
 		t := new(tensor.Tensor)
 		b.Inputs = append(b.Inputs, t)
-		b.addSink(t, in.dtype)
+		if s.inputs[i].list != nil {
+			b.sinks = append(b.sinks, nil)
+			continue
+		}
+		b.sinks = append(b.sinks, newSink(t, s.inputs[i].dtype))
+		b.arrays[i].sink = b.sinks[i]
 	}
 	if s.row != nil {
 		b.row = reflect.New(s.row).Elem()
@@ -92,36 +94,38 @@ type sink interface {
 	finish(shape []int)
 }
 
-func (b *Batch) addSink(t *tensor.Tensor, d tensor.DType) {
+// newSink returns the sink of a tensor of a type that a request can carry.
+func newSink(t *tensor.Tensor, d tensor.DType) sink { //nolint:ireturn // one for each type
 	switch d {
 	case tensor.Float32:
-		b.sinks = append(b.sinks, &buffer[float32]{t: t, from: func(v *value) float32 { return float32(v.f) }})
+		return &buffer[float32]{t: t, from: func(v *value) float32 { return float32(v.f) }}
 	case tensor.Float64:
-		b.sinks = append(b.sinks, &buffer[float64]{t: t, from: func(v *value) float64 { return v.f }})
+		return &buffer[float64]{t: t, from: func(v *value) float64 { return v.f }}
 	case tensor.Half:
-		b.sinks = append(b.sinks, &buffer[tensor.Float16]{t: t, from: func(v *value) tensor.Float16 { return half(v.f) }})
+		return &buffer[tensor.Float16]{t: t, from: func(v *value) tensor.Float16 { return tensor.NewFloat16(v.f) }}
 	case tensor.Int8:
-		b.sinks = append(b.sinks, &buffer[int8]{t: t, from: func(v *value) int8 { return int8(v.i) }}) //nolint:gosec // within range by the field's own rules
+		return &buffer[int8]{t: t, from: func(v *value) int8 { return int8(v.i) }} //nolint:gosec // within range by the field's own rules
 	case tensor.Int16:
-		b.sinks = append(b.sinks, &buffer[int16]{t: t, from: func(v *value) int16 { return int16(v.i) }}) //nolint:gosec // within range by the field's own rules
+		return &buffer[int16]{t: t, from: func(v *value) int16 { return int16(v.i) }} //nolint:gosec // within range by the field's own rules
 	case tensor.Int32:
-		b.sinks = append(b.sinks, &buffer[int32]{t: t, from: func(v *value) int32 { return int32(v.i) }}) //nolint:gosec // within range by the field's own rules
+		return &buffer[int32]{t: t, from: func(v *value) int32 { return int32(v.i) }} //nolint:gosec // within range by the field's own rules
 	case tensor.Int64:
-		b.sinks = append(b.sinks, &buffer[int64]{t: t, from: func(v *value) int64 { return v.i }})
+		return &buffer[int64]{t: t, from: func(v *value) int64 { return v.i }}
 	case tensor.Uint8:
-		b.sinks = append(b.sinks, &buffer[uint8]{t: t, from: func(v *value) uint8 { return uint8(v.i) }}) //nolint:gosec // within range by the field's own rules
+		return &buffer[uint8]{t: t, from: func(v *value) uint8 { return uint8(v.i) }} //nolint:gosec // within range by the field's own rules
 	case tensor.Uint16:
-		b.sinks = append(b.sinks, &buffer[uint16]{t: t, from: func(v *value) uint16 { return uint16(v.i) }}) //nolint:gosec // within range by the field's own rules
+		return &buffer[uint16]{t: t, from: func(v *value) uint16 { return uint16(v.i) }} //nolint:gosec // within range by the field's own rules
 	case tensor.Uint32:
-		b.sinks = append(b.sinks, &buffer[uint32]{t: t, from: func(v *value) uint32 { return uint32(v.i) }}) //nolint:gosec // within range by the field's own rules
+		return &buffer[uint32]{t: t, from: func(v *value) uint32 { return uint32(v.i) }} //nolint:gosec // within range by the field's own rules
 	case tensor.Uint64:
-		b.sinks = append(b.sinks, &buffer[uint64]{t: t, from: func(v *value) uint64 { return v.u }})
+		return &buffer[uint64]{t: t, from: func(v *value) uint64 { return v.u }}
 	case tensor.String:
-		b.sinks = append(b.sinks, &buffer[string]{t: t, from: func(v *value) string { return v.s }})
+		return &buffer[string]{t: t, from: func(v *value) string { return v.s }}
 	case tensor.Bool:
-		b.sinks = append(b.sinks, &buffer[bool]{t: t, from: func(v *value) bool { return v.b }})
+		return &buffer[bool]{t: t, from: func(v *value) bool { return v.b }}
 	case tensor.Undefined: // Compile lets none through
 	}
+	return nil
 }
 
 // buffer is a sink of one element type, in the tensor's own memory.
@@ -150,25 +154,4 @@ func (s *buffer[T]) finish(shape []int) {
 	filled := s.data
 	s.data = tensor.Reset[T](s.t, shape...)
 	copy(s.data, filled)
-}
-
-// half rounds to the nearest binary16, ties to even (IEEE 754 section 4.3.1).
-// The magnitude of f is at most 65504, or f is NaN.
-func half(f float64) tensor.Float16 {
-	if f != f {
-		return 0x7E00
-	}
-	sign := tensor.Float16(0)
-	if math.Signbit(f) {
-		sign, f = 0x8000, -f
-	}
-	if f == 0 {
-		return sign
-	}
-	// In steps of the last of 11 bits, or of 2⁻²⁴ below 2⁻¹⁴, the encoding
-	// counts on from one power of two into the next.
-	_, exponent := math.Frexp(f)
-	exponent = max(exponent, -13)
-	steps := math.RoundToEven(math.Ldexp(f, 11-exponent))
-	return sign | (tensor.Float16(exponent+13)<<10 + tensor.Float16(steps)) //nolint:gosec // 0 to 29, by the bound on f
 }

@@ -20,8 +20,22 @@ import (
 //
 // An input [N, K] takes K features, an input [N, 1] or [N] one; any other input
 // is one feature, a nested array. Without features in the manifest those of
-// [N, K] are called <input>_0 to <input>_K-1 and the others as their input.
+// [N, K] are called <input>_0 to <input>_K-1 and the others as their input. A
+// map is an object, a sequence an array, an optional its value or null; a model
+// that takes one of them takes one row at a time.
 func Compile(m *Manifest, name string, in, out []tensor.Spec) (*Schema, error) {
+	return newCompiler(m, name, in).compile(out)
+}
+
+// CompileGraph is Compile without a manifest, for tools: since nobody has said
+// which floating-point numbers may be missing, all may.
+func CompileGraph(name string, in, out []tensor.Spec) (*Schema, error) {
+	c := newCompiler(nil, name, in)
+	c.nullable = true
+	return c.compile(out)
+}
+
+func newCompiler(m *Manifest, name string, in []tensor.Spec) *compiler {
 	c := &compiler{
 		manifest: m,
 		file:     name,
@@ -37,6 +51,10 @@ func Compile(m *Manifest, name string, in, out []tensor.Spec) (*Schema, error) {
 			c.roles = slices.Clone(m.Access.Roles)
 		}
 	}
+	return c
+}
+
+func (c *compiler) compile(out []tensor.Spec) (*Schema, error) {
 	c.compileInputs()
 	c.compileOutputs(out)
 	if err := c.err(); err != nil {
@@ -57,6 +75,7 @@ type compiler struct {
 	manifest *Manifest
 	file     string
 	in       []tensor.Spec
+	nullable bool // numbers of every feature may be missing
 	problems []problem
 }
 
@@ -99,28 +118,18 @@ func at(lists [][]int, i int) []int {
 	return nil
 }
 
-// unserved reports whether values of a kind have no form in a request or a
-// response.
-func unserved(k tensor.Kind) bool {
-	switch k {
-	case tensor.KindTensor, tensor.KindMapSequence:
-		return false
-	case tensor.KindSequence, tensor.KindOptional, tensor.KindMap:
-	}
-	return true
-}
-
 // input classifies a graph input. declared is the number of features that the
 // manifest has for it, which decides the width where the graph leaves it open.
 func (c *compiler) input(spec tensor.Spec, declared int) (input, bool) {
-	in := input{name: spec.Name, dtype: spec.DType, width: 1}
-	if unserved(spec.Kind) {
-		c.report(0, "input %q is of kind %v, which cannot be served as JSON yet", spec.Name, spec.Kind)
-		return in, false
-	}
-	if _, known := typeOf(spec.DType); !known || spec.Kind != tensor.KindTensor {
+	leaf := leafOf(&spec)
+	in := input{name: spec.Name, dtype: leaf.DType, width: 1}
+	if _, known := typeOf(leaf.DType); !known || leaf.Kind == tensor.KindMapSequence {
 		c.report(0, "input %q: a request cannot carry its type", spec.Name)
 		return in, false
+	}
+	if spec.Kind != tensor.KindTensor {
+		in.list, in.whole, c.oneRow = &spec, true, true
+		return in, true
 	}
 	for i, d := range spec.Dims {
 		if d.Size == 0 || d.Size < -1 || d.Size > tensor.MaxElements {
@@ -244,10 +253,17 @@ func (c *compiler) field(f Feature, i, column int) (field, []ruleProblem) {
 	if len(c.in) > 1 {
 		f.Input = in.name
 	}
+	if info, _ := typeOf(in.dtype); c.nullable && info.class == classFloat {
+		f.Nullable = true
+	}
 	form := formScalar
-	if in.array {
+	switch {
+	case in.array:
 		form = formArray
 		f.Shape = in.dims
+	case in.list != nil:
+		form = formList
+		f.Kind = in.list.Kind.String()
 	}
 	compiled, problems := compileField(f, in.dtype, form)
 	compiled.in, compiled.column = i, column
@@ -282,7 +298,7 @@ func (c *compiler) compileRow() error {
 	for i := range c.fields {
 		f := &c.fields[i]
 		tag := f.tag(i)
-		if tag == "" || f.Array {
+		if tag == "" || f.Array || f.Kind != "" {
 			continue
 		}
 		f.member = len(members)

@@ -63,9 +63,8 @@ func (b *Batch) begin(body []byte) {
 	b.rowFaults, b.faults, b.truncated, b.work = b.rowFaults[:0], b.faults[:0], false, suggestWork
 	b.reader = *bytes.NewBuffer(body)
 	b.decoder.Reset(&b.reader, repeatedNames...)
-	for i, in := range b.schema.inputs {
-		b.shapes[i] = append(b.shapes[i][:0], in.dims...)
-		b.filled[i] = 0
+	for i := range b.schema.inputs {
+		b.arrays[i].begin(b.schema.inputs[i].dims)
 	}
 }
 
@@ -266,13 +265,16 @@ func (b *Batch) missing() {
 func (b *Batch) shape() {
 	for i := range b.schema.inputs {
 		in := &b.schema.inputs[i]
+		if in.list != nil {
+			continue // it came as a whole
+		}
 		shape := b.dims[:0]
 		if !in.whole {
 			shape = append(shape, b.Rows)
 		}
 		switch {
 		case in.array:
-			shape = append(shape, b.shapes[i]...)
+			shape = append(shape, b.arrays[i].shape...)
 		case !in.flat:
 			shape = append(shape, in.width)
 		}

@@ -85,7 +85,7 @@ func (d *drafter) feature(f *Feature, column int) (*yaml.Node, error) {
 	if f.Input != "" {
 		put(n, "input", text(f.Input), "")
 	}
-	if d.sample == nil || f.Array {
+	if d.sample == nil || f.Array || f.Kind != "" {
 		return n, nil
 	}
 	c := &d.sample.Columns[column]

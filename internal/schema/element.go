@@ -16,8 +16,11 @@ import (
 // feature reads the value of feature i.
 func (b *Batch) feature(i, row int) error {
 	f := &b.fields()[i]
-	if f.Array {
+	switch {
+	case f.Array:
 		return b.nested(i)
+	case b.schema.inputs[f.in].list != nil:
+		return b.list(i)
 	}
 	detail, err := b.element(f)
 	if err != nil {

@@ -24,7 +24,7 @@ func (c *compiler) compileExample() {
 		}
 		row = append(appendString(row, f.Name), ':')
 		var ok bool
-		if row, ok = f.appendExample(row, c.inputs[f.in].anyShape); !ok {
+		if row, ok = f.appendExample(row, &c.inputs[f.in]); !ok {
 			row = nil
 			break
 		}
@@ -64,7 +64,7 @@ func (c *compiler) exampleLine(pointer string) int {
 }
 
 // appendExample appends a value of the feature, and false when it has none.
-func (f *field) appendExample(dst []byte, anyShape bool) ([]byte, bool) {
+func (f *field) appendExample(dst []byte, in *input) ([]byte, bool) {
 	if f.Array && f.Example != nil {
 		return f.appendGiven(dst, f.Example), true
 	}
@@ -72,19 +72,26 @@ func (f *field) appendExample(dst []byte, anyShape bool) ([]byte, bool) {
 	if !f.exampleValue(&v) {
 		return nil, false
 	}
-	if !f.Array {
+	switch {
+	case in.list != nil:
+		return appendListExample(dst, in.list, f.json(&v))
+	case !f.Array:
 		return append(dst, f.json(&v)...), true
+	case in.anyShape:
+		return appendArrayExample(dst, []int{1}, f.json(&v))
 	}
-	shape, elements := f.Shape, 1
-	if anyShape {
-		shape = []int{1}
-	}
+	return appendArrayExample(dst, f.Shape, f.json(&v))
+}
+
+// appendArrayExample appends an array of equal elements, unless it is large.
+func appendArrayExample(dst []byte, shape []int, element string) ([]byte, bool) {
+	elements := 1
 	for _, d := range shape {
 		if elements *= max(d, 1); elements > maxExampleElements {
 			return nil, false
 		}
 	}
-	return appendFilled(dst, shape, f.json(&v)), true
+	return appendFilled(dst, shape, element), true
 }
 
 func appendFilled(dst []byte, shape []int, element string) []byte {

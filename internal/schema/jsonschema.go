@@ -21,7 +21,7 @@ func (s *Schema) RowSchema() map[string]any {
 	for i := range s.fields {
 		f := &s.fields[i]
 		required[i] = f.Name
-		properties[f.Name] = f.schema(s.inputs[f.in].anyShape)
+		properties[f.Name] = f.schema(&s.inputs[f.in])
 	}
 	row := object{
 		"$schema": dialect, "title": s.title, "type": "object",
@@ -33,10 +33,15 @@ func (s *Schema) RowSchema() map[string]any {
 	return row
 }
 
-func (f *field) schema(anyShape bool) object {
+func (f *field) schema(in *input) object {
 	o := f.elementSchema()
-	if f.Array {
-		o = f.arraySchema(o, anyShape)
+	switch {
+	case in.list != nil:
+		o = listSchema(in.list, o)
+	case in.anyShape:
+		o = anyArray()
+	case f.Array:
+		o = arraySchema(o, f.Shape)
 	}
 	if text := f.Description; text != "" {
 		if f.Unit != "" {
@@ -53,12 +58,12 @@ func (f *field) schema(anyShape bool) object {
 	return o
 }
 
-func (f *field) arraySchema(element object, anyShape bool) object {
-	if anyShape {
-		return object{"type": "array", "minItems": 1}
-	}
+// anyArray is a nested array whose rank is not declared.
+func anyArray() object { return object{"type": "array", "minItems": 1} }
+
+func arraySchema(element object, shape []int) object {
 	o := element
-	for _, n := range slices.Backward(f.Shape) {
+	for _, n := range slices.Backward(shape) {
 		outer := object{"type": "array", "items": o, "minItems": 1}
 		if n >= 0 {
 			outer["minItems"], outer["maxItems"] = n, n
@@ -230,14 +235,20 @@ func (r *response) scoresSchema() object {
 // valueSchema describes one row of an output. A declared shape is a hint, so an
 // array's extents are not promised.
 func valueSchema(spec tensor.Spec) object {
-	info, _ := typeOf(spec.DType)
+	info, _ := typeOf(leafOf(&spec).DType)
 	element := []string{info.json}
 	if info.class == classFloat {
 		element = append(element, "null")
 	}
 	switch {
-	case spec.Kind == tensor.KindMapSequence:
+	case spec.Kind == tensor.KindMapSequence, spec.Kind == tensor.KindMap:
 		return object{"type": "object", "additionalProperties": object{"type": element}}
+	case spec.Kind == tensor.KindSequence && spec.Elem.Kind == tensor.KindMap: // one for each row, or many for one
+		return object{"type": []string{"array", "object"}}
+	case spec.Kind == tensor.KindSequence:
+		return object{"type": "array", "items": valueSchema(*spec.Elem)}
+	case spec.Kind == tensor.KindOptional:
+		return object{"anyOf": []any{object{"type": "null"}, valueSchema(*spec.Elem)}}
 	case isFlat(spec) && (len(spec.Dims) == 0 || spec.Dims[0].Size <= 1):
 		return object{"type": element}
 	default:

@@ -127,9 +127,14 @@ func TestManifestThatDoesNotFitTheGraphIsRefused(t *testing.T) {
 		{"names that collide", "access: {roles: [user]}\n", []tensor.Spec{spec("x", tensor.Float32, -1, 2), spec("x_1", tensor.Int64, -1, 1)}, number},
 		{"sequence as input", "access: {roles: [user]}\n", []tensor.Spec{maps[int64](t, "x", 1)}, number},
 		{
-			"lists", "access: {roles: [user]}\n",
-			[]tensor.Spec{{Name: "x", Kind: tensor.KindMap, Key: tensor.String, DType: tensor.Float32}, {Name: "o", Kind: tensor.KindOptional, Elem: &matrix[0]}},
-			[]tensor.Spec{number[0], {Name: "s", Kind: tensor.KindSequence, Elem: &number[0]}},
+			"map with an example", "features:\n  - {name: x, example: 1}\naccess: {roles: [user]}\n",
+			[]tensor.Spec{{Name: "x", Kind: tensor.KindMap, Key: tensor.String, DType: tensor.Float32}},
+			number,
+		},
+		{
+			"map of a type that nobody knows", "access: {roles: [user]}\n",
+			[]tensor.Spec{{Name: "x", Kind: tensor.KindMap, Key: tensor.String}},
+			number,
 		},
 		{"unknown element type", "access: {roles: [user]}\n", []tensor.Spec{spec("x", tensor.Undefined, -1, 2)}, number},
 	} {

@@ -7,12 +7,22 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// nested is how far nested arrays have filled a tensor.
+type nested struct {
+	sink   sink
+	shape  []int // of one row; the first row settles free extents
+	filled int   // elements so far
+}
+
+func (a *nested) begin(dims []int) { a.shape, a.filled = append(a.shape[:0], dims...), 0 }
+
 // nested reads the value of a feature that is a nested array. Extents that the
 // graph leaves free are those of the first row; the rank, where it is not
 // declared either, that of the first element.
 func (b *Batch) nested(i int) error {
 	f := &b.fields()[i]
-	n := nest{Batch: b, feature: i, field: f, open: b.schema.inputs[f.in].anyShape && b.filled[f.in] == 0}
+	a := &b.arrays[f.in]
+	n := nest{Batch: b, field: f, into: a, feature: i, open: b.schema.inputs[f.in].anyShape && a.filled == 0}
 	return n.value(0)
 }
 
@@ -20,14 +30,16 @@ func (b *Batch) nested(i int) error {
 type nest struct {
 	*Batch
 	*field
+	into    *nested
 	feature int
-	open    bool // the rank is not settled
+	open    bool   // the rank is not settled
+	prefix  string // pointer to the array within the feature's value
 }
 
 // value reads what stands at the level: an array, or below the last level an
 // element.
 func (n *nest) value(level int) error {
-	dims := n.shapes[n.in]
+	dims := n.into.shape
 	kind := n.decoder.PeekKind()
 	switch {
 	case kind == jsontext.KindBeginArray && level < len(dims):
@@ -36,7 +48,7 @@ func (n *nest) value(level int) error {
 		if level == maxDepth { // no deeper tensor can be asked for
 			return n.skip()
 		}
-		n.shapes[n.in] = append(dims, -1)
+		n.into.shape = append(dims, -1)
 		return n.list(level)
 	case level < len(dims) || level == 0 && n.open:
 		if err := n.skip(); err != nil {
@@ -67,7 +79,7 @@ func (n *nest) list(level int) error {
 	if _, err := n.decoder.ReadToken(); err != nil {
 		return n.syntax(err)
 	}
-	switch want := &n.shapes[n.in][level]; {
+	switch want := &n.into.shape[level]; {
 	case length == 0:
 		n.fail(level, "must not be empty")
 	case *want < 0:
@@ -90,15 +102,15 @@ func (n *nest) leaf(level int) error {
 	case detail != "":
 		n.fail(level, detail)
 	case len(n.faults) == 0:
-		n.sinks[n.in].put(n.filled[n.in], &n.Batch.value)
-		n.filled[n.in]++
+		n.into.sink.put(n.into.filled, &n.Batch.value)
+		n.into.filled++
 	}
 	return nil
 }
 
 // fail refuses the value at the level.
 func (n *nest) fail(level int, detail string) {
-	var suffix []byte
+	suffix := []byte(n.prefix)
 	for _, k := range n.path[:level] {
 		suffix = strconv.AppendInt(append(suffix, '/'), int64(k), 10)
 	}

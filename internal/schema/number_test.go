@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"onnxgate/internal/tensor"
 )
 
 // numerals draws numbers of the JSON grammar, most of them awkward.
@@ -118,35 +116,6 @@ func TestAppendFloatIsShortestAndRoundTrips(t *testing.T) {
 	}
 	if got := string(appendFloat(nil, math.Copysign(0, -1), 32)); got != "-0" {
 		t.Errorf("negative zero: %s", got)
-	}
-}
-
-// Every binary16 converts there and back; between two of them the nearer one
-// is chosen, and the even one half-way.
-func TestHalfRoundsToNearestEven(t *testing.T) {
-	for h := range tensor.Float16(0x7C00) {
-		x := fromHalf(h)
-		if back := half(x); back != h {
-			t.Fatalf("%#04x: %v converts to %#04x", h, x, back)
-		}
-		if back := half(-x); back != h|0x8000 {
-			t.Fatalf("%#04x: %v converts to %#04x", h|0x8000, -x, back)
-		}
-		if h == 0x7BFF {
-			break
-		}
-		next := fromHalf(h + 1)
-		middle, even := (x+next)/2, h+h&1
-		for y, want := range map[float64]tensor.Float16{
-			middle: even, math.Nextafter(middle, 0): h, math.Nextafter(middle, next): h + 1,
-		} {
-			if got := half(y); got != want {
-				t.Fatalf("%v: %#04x, want %#04x", y, got, want)
-			}
-		}
-	}
-	if half(math.NaN()) != 0x7E00 || !math.IsNaN(fromHalf(0x7E00)) || !math.IsInf(fromHalf(0xFC00), -1) {
-		t.Error("NaN or infinity is lost")
 	}
 }
 

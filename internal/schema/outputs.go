@@ -64,14 +64,8 @@ func (c *compiler) compileOutputs(out []tensor.Spec) {
 		return
 	}
 	before := len(c.problems)
-	for _, s := range out {
-		if unserved(s.Kind) {
-			c.report(0, "output %q is of kind %v, which cannot be served as JSON yet", s.Name, s.Kind)
-		}
-		r.outputs = append(r.outputs, Output{Name: s.Name, Type: s.DType.String(), Role: RoleValue})
-	}
-	if len(c.problems) > before {
-		return
+	for i := range out {
+		r.outputs = append(r.outputs, Output{Name: out[i].Name, Type: typeName(&out[i]), Role: RoleValue})
 	}
 	if c.manifest != nil && (c.manifest.Outputs.Label != "" || c.manifest.Outputs.Scores != "") {
 		r.label = c.namedOutput("Outputs.Label", c.manifest.Outputs.Label)
@@ -115,6 +109,21 @@ func (r *response) settleRoles() {
 	}
 }
 
+// Only returns the schema with the answer of some outputs alone, by their
+// names: indexes into Outputs, in the order in which they are answered.
+func (s *Schema) Only(outputs []int) *Schema {
+	from := &s.response
+	r := response{form: formOutputs, label: -1, scores: -1, tail: from.tail}
+	for _, i := range outputs {
+		r.outputs, r.specs = append(r.outputs, from.outputs[i]), append(r.specs, from.specs[i])
+		r.outputKeys, r.columnKeys = append(r.outputKeys, from.outputKeys[i]), append(r.columnKeys, from.columnKeys[i])
+		r.outputs[len(r.outputs)-1].Role = RoleValue
+	}
+	only := *s
+	only.response = r
+	return &only
+}
+
 // namedOutput returns the index of the output that the manifest names, or -1.
 func (c *compiler) namedOutput(path, name string) int {
 	if name == "" {
@@ -136,11 +145,11 @@ func (c *compiler) checkRoles() {
 	r := &c.response
 	if r.label >= 0 && !isLabelType(r.specs[r.label]) {
 		c.report(c.manifest.line("Outputs.Label"), "output %q is %s; a label is an integer or a string",
-			r.specs[r.label].Name, typeName(r.specs[r.label]))
+			r.specs[r.label].Name, saidOf(&r.specs[r.label]))
 	}
 	if r.scores >= 0 && !isScoreType(r.specs[r.scores]) {
 		c.report(c.manifest.line("Outputs.Scores"), "output %q is %s; scores are floating-point",
-			r.specs[r.scores].Name, typeName(r.specs[r.scores]))
+			r.specs[r.scores].Name, saidOf(&r.specs[r.scores]))
 	}
 }
 
@@ -174,7 +183,7 @@ func isLabelType(s tensor.Spec) bool {
 
 func isScoreType(s tensor.Spec) bool {
 	info, known := typeOf(s.DType)
-	return s.Kind == tensor.KindMapSequence || known && info.class == classFloat
+	return s.Kind == tensor.KindMapSequence || s.Kind == tensor.KindTensor && known && info.class == classFloat
 }
 
 func isNumber(d tensor.DType) bool {
@@ -190,9 +199,10 @@ func isColumn(s tensor.Spec) bool {
 // isFlat reports whether an output is declared to hold one element a row.
 func isFlat(s tensor.Spec) bool { return s.Ranked && isColumn(s) }
 
-func typeName(s tensor.Spec) string {
-	if s.Kind == tensor.KindMapSequence {
-		return "a sequence of maps"
+// saidOf says in an error what an output is.
+func saidOf(s *tensor.Spec) string {
+	if isList(s) || s.Kind == tensor.KindMapSequence {
+		return "a " + s.Kind.String()
 	}
 	return s.DType.String()
 }

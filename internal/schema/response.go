@@ -58,14 +58,12 @@ func (e *encoder) check() error {
 		return e.mismatch("the graph gave %d outputs, not %d", len(e.outputs), len(e.specs))
 	}
 	for i, t := range e.outputs {
-		if t == nil || t.DType() != e.specs[i].DType {
-			return e.mismatch("output %q has another type than declared", e.specs[i].Name)
+		check := e.checkTensor
+		if isList(&e.specs[i]) {
+			check = e.checkList
 		}
-		if e.rows == 1 && e.form == formOutputs {
-			continue // whatever its shape, it belongs to the one row
-		}
-		if shape := t.Shape(); e.rows != 1 && (len(shape) == 0 || shape[0] != e.rows) || t.Len()%max(e.rows, 1) != 0 {
-			return e.mismatch("output %q has shape %v, not one result for each of %d rows", e.specs[i].Name, shape, e.rows)
+		if err := check(&e.specs[i], t); err != nil {
+			return err
 		}
 	}
 	if e.label >= 0 && e.outputs[e.label].Len() != e.rows {
@@ -85,12 +83,34 @@ func (e *encoder) check() error {
 	return nil
 }
 
+func (e *encoder) checkTensor(s *tensor.Spec, t *tensor.Tensor) error {
+	if t == nil || t.DType() != s.DType {
+		return e.mismatch("output %q has another type than declared", s.Name)
+	}
+	if e.rows == 1 && e.form == formOutputs {
+		return nil // whatever its shape, it belongs to the one row
+	}
+	if shape := t.Shape(); e.rows != 1 && (len(shape) == 0 || shape[0] != e.rows) || t.Len()%max(e.rows, 1) != 0 {
+		return e.mismatch("output %q has shape %v, not one result for each of %d rows", s.Name, shape, e.rows)
+	}
+	return nil
+}
+
 func (e *encoder) mismatch(format string, args ...any) error {
 	return fault.Wrap(fault.Internal, "", fmt.Errorf("schema: "+format, args...))
 }
 
 // width returns the number of elements of one row.
-func (e *encoder) width(output int) int { return e.outputs[output].Len() / e.rows }
+func (e *encoder) width(output int) int {
+	if e.rows > 0 {
+		return e.outputs[output].Len() / e.rows
+	}
+	width := 1
+	for _, n := range e.outputs[output].Shape()[1:] { // check has seen that there is a first
+		width *= n
+	}
+	return width
+}
 
 // row appends the members of one row's answer.
 func (e *encoder) row(dst []byte, row int) []byte {
@@ -168,6 +188,17 @@ func (e *encoder) numbered(dst []byte, t *tensor.Tensor, row int) []byte {
 // bestClass appends the class with the highest score, the first of equals, of
 // a model that gives scores alone.
 func (e *encoder) bestClass(dst []byte, row int) []byte {
+	best := e.best(row)
+	if best < len(e.classes) {
+		return append(dst, e.classes[best].head...)
+	}
+	dst = strconv.AppendInt(append(dst, `"prediction":`...), int64(best), 10)
+	dst = strconv.AppendInt(append(dst, `,"label":"`...), int64(best), 10)
+	return append(dst, '"')
+}
+
+// best returns the column of a row's highest score, the first of equals.
+func (e *encoder) best(row int) int {
 	width := e.width(e.scores)
 	best, highest := 0, math.Inf(-1)
 	for k := range width {
@@ -175,12 +206,7 @@ func (e *encoder) bestClass(dst []byte, row int) []byte {
 			best, highest = k, x
 		}
 	}
-	if best < len(e.classes) {
-		return append(dst, e.classes[best].head...)
-	}
-	dst = strconv.AppendInt(append(dst, `"prediction":`...), int64(best), 10)
-	dst = strconv.AppendInt(append(dst, `,"label":"`...), int64(best), 10)
-	return append(dst, '"')
+	return best
 }
 
 // probabilities appends the scores by class and the closing brace.
@@ -205,6 +231,9 @@ func (e *encoder) probabilities(dst []byte, row int) []byte {
 // element, an object for a sequence of maps, and else a nested array.
 func (e *encoder) value(dst []byte, output, row int) []byte {
 	t := e.outputs[output]
+	if isList(&e.specs[output]) {
+		return e.list(dst, &e.specs[output], t, row)
+	}
 	if e.specs[output].Kind == tensor.KindMapSequence {
 		keys := e.columnKeys[output]
 		dst = append(dst, '{')
@@ -216,6 +245,11 @@ func (e *encoder) value(dst []byte, output, row int) []byte {
 		}
 		return append(dst, '}')
 	}
+	return e.array(dst, t, row)
+}
+
+// array appends one row of a tensor, or all of it where it has none.
+func (e *encoder) array(dst []byte, t *tensor.Tensor, row int) []byte {
 	shape := t.Shape()
 	if len(shape) > 0 && shape[0] == e.rows {
 		shape = shape[1:]
@@ -255,7 +289,7 @@ func (e *encoder) element(dst []byte, t *tensor.Tensor, at int) []byte {
 	case tensor.Float64:
 		return e.number(dst, tensor.Of[float64](t)[at], 64)
 	case tensor.Half:
-		return e.number(dst, fromHalf(tensor.Of[tensor.Float16](t)[at]), 32)
+		return e.number(dst, tensor.Of[tensor.Float16](t)[at].Float64(), 32)
 	case tensor.Int8:
 		return strconv.AppendInt(dst, int64(tensor.Of[int8](t)[at]), 10)
 	case tensor.Int16:
@@ -286,7 +320,7 @@ func (e *encoder) float(t *tensor.Tensor, at int) float64 {
 		return float64(x[at])
 	}
 	if x := tensor.Of[tensor.Float16](t); x != nil {
-		return fromHalf(x[at])
+		return x[at].Float64()
 	}
 	return tensor.Of[float64](t)[at]
 }
@@ -325,25 +359,4 @@ func appendString(dst []byte, s string) []byte {
 	dst, err := jsontext.AppendQuote(dst, s)
 	_ = err // it says only that something became U+FFFD
 	return dst
-}
-
-// fromHalf returns the value of a binary16.
-func fromHalf(h tensor.Float16) float64 {
-	exponent, fraction := int(h>>10&0x1F), float64(h&0x3FF)
-	var x float64
-	switch exponent {
-	case 0:
-		x = math.Ldexp(fraction, -24)
-	case 0x1F:
-		if fraction != 0 {
-			return math.NaN()
-		}
-		x = math.Inf(1)
-	default:
-		x = math.Ldexp(1024+fraction, exponent-25)
-	}
-	if h&0x8000 != 0 {
-		return -x
-	}
-	return x
 }

@@ -252,6 +252,27 @@ func TestOutputsThatContradictTheGraphAreInternal(t *testing.T) {
 	}
 }
 
+func TestSomeOutputsAreAnsweredByName(t *testing.T) {
+	out := []tensor.Spec{spec("label", tensor.Int64, -1), maps[int64](t, "scores", 7, -3)}
+	s, err := schema.Compile(nil, "pond", oneNumber, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, label, scores := decoded(t, s, 0), newTensor(t, []int64{7}, 1), newTensor(t, []float32{0.75, 0.25}, 1, 2)
+	got, err := s.Only([]int{1}).AppendResponse(nil, b, []*tensor.Tensor{scores}, "1")
+	if want := `{"outputs":{"scores":{"7":0.75,"-3":0.25}},"model":"pond","version":"1"}`; string(got) != want || err != nil {
+		t.Errorf("%s, error %v", got, err)
+	}
+	table, err := s.Only([]int{1, 0}).AppendTable(nil, b, []*tensor.Tensor{scores, label})
+	if want := "scores_7,scores_-3,label\n0.75,0.25,7\n"; string(table) != want || err != nil {
+		t.Errorf("%s, error %v", table, err)
+	}
+	whole, err := s.AppendResponse(nil, b, []*tensor.Tensor{label, scores}, "1")
+	if !strings.HasPrefix(string(whole), `{"prediction":7`) || err != nil {
+		t.Errorf("the schema itself has changed: %s, error %v", whole, err)
+	}
+}
+
 func TestAppendResponseAllocatesNothing(t *testing.T) {
 	s := pondSchema(t)
 	b := s.NewBatch()

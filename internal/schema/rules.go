@@ -61,6 +61,7 @@ const (
 	formUnknown form = iota // the graph has not been seen
 	formScalar
 	formArray
+	formList
 )
 
 // compileField compiles the rules of f for elements of type d.
@@ -305,6 +306,10 @@ func (c *fieldCompiler) nonempty() {
 // of an array is checked by decoding it, once the shape is known.
 func (c *fieldCompiler) checkExample() {
 	if _, list := c.Example.([]any); c.Example == nil || c.form == formArray || list && c.form == formUnknown {
+		return
+	}
+	if c.form == formList {
+		c.report("Example", "example is for numbers, texts and arrays, not for a %s", c.Kind)
 		return
 	}
 	var v value

@@ -54,6 +54,9 @@ type Feature struct {
 	Shape []int `json:"shape,omitempty"`
 	// Array says that the feature is a nested array.
 	Array bool `json:"array,omitempty"`
+	// Kind is "map", "sequence" or "optional" for a feature that is no tensor;
+	// Type and the rules are then those of its elements.
+	Kind string `json:"kind,omitempty"`
 }
 
 // Role is what an output means in a response.
@@ -148,4 +151,6 @@ type input struct {
 	whole bool
 	// flat says that a column is [N] instead of [N, 1].
 	flat bool
+	// list describes a map, a sequence or an optional; nil for a tensor.
+	list *tensor.Spec
 }

@@ -26,7 +26,12 @@ const (
 
 // Compile checks a model and returns its program. Its errors are
 // fault.Content.
-func Compile(m *onnx.Model, limits onnx.Limits) (*Program, error) {
+func Compile(m *onnx.Model, limits onnx.Limits) (p *Program, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p, err = nil, fault.Wrap(fault.Internal, "the engine failed on this model", recovered(r))
+		}
+	}()
 	warnings, err := onnx.Check(m, limits)
 	if err != nil {
 		return nil, err
@@ -42,7 +47,7 @@ func Compile(m *onnx.Model, limits onnx.Limits) (*Program, error) {
 	s.folding, done = context.WithTimeout(context.Background(), foldTime)
 	defer done()
 	c := newCompiler(s, m.Graph, versions(m.Opsets))
-	p := &Program{memory: s.limits.RunMemory, maxRank: s.limits.Depth}
+	p = &Program{memory: s.limits.RunMemory, maxRank: s.limits.Depth}
 	if err := c.main(p); err != nil {
 		return nil, fault.Newf(fault.Content, "the ONNX model cannot be served: %v", err)
 	}

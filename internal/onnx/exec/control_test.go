@@ -200,7 +200,7 @@ func TestUnsupportedOperatorsAreNamedWhereverTheyAre(t *testing.T) {
 	if fault.KindOf(err) != fault.Content || !strings.HasSuffix(fault.As(err).Msg, want) {
 		t.Errorf("error %v does not say %q", err, want)
 	}
-	info, err := exec.Inspect(Encode(m), onnx.Limits{})
+	info, err := inspect(Encode(m))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx"
-	"onnxgate/internal/onnx/decode"
 	"onnxgate/internal/onnx/ops"
 	"onnxgate/internal/tensor"
 )
@@ -14,11 +13,7 @@ import (
 // 0 through all ensembles of the graph. features names the columns of the
 // graph's only input, where an ensemble reads that; labels the classes, where
 // they are as many.
-func DrawTree(data []byte, limits onnx.Limits, tree int, features, labels []string) (string, error) {
-	m, err := decode.Model(data, limits)
-	if err != nil {
-		return "", err
-	}
+func DrawTree(m *onnx.Model, tree int, features, labels []string) (string, error) {
 	opsets := versions(m.Opsets)
 	trees := 0
 	for i, n := range m.Graph.Nodes {

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"onnxgate/internal/onnx"
-	"onnxgate/internal/onnx/decode"
 	"onnxgate/internal/onnx/ops"
 )
 
@@ -49,13 +48,9 @@ type OperatorUse struct {
 	Supported bool
 }
 
-// Inspect describes a file, also one whose operators are not supported or
-// whose graph is not valid. It fails only when the file cannot be read.
-func Inspect(data []byte, limits onnx.Limits) (*Info, error) {
-	m, err := decode.Model(data, limits)
-	if err != nil {
-		return nil, err
-	}
+// Inspect describes a model, also one whose operators are not supported or
+// whose graph is not valid.
+func Inspect(m *onnx.Model) *Info {
 	info := &Info{
 		IRVersion: m.IRVersion, Producer: m.Producer, ProducerVersion: m.ProducerVersion, Domain: m.Domain,
 		ModelVersion: m.Version, Graph: m.Graph.Name, Opsets: m.Opsets, Metadata: m.Metadata,
@@ -68,7 +63,7 @@ func Inspect(data []byte, limits onnx.Limits) (*Info, error) {
 	info.Inputs = ports(m.Graph.Inputs, initial)
 	info.Outputs = ports(m.Graph.Outputs, nil)
 	info.count(m.Graph)
-	return info, nil
+	return info
 }
 
 // ports describes values, but those that are constants.

@@ -12,9 +12,17 @@ import (
 	. "onnxgate/internal/onnx/onnxtest" //nolint:revive // the models below read as what they are
 )
 
+func inspect(data []byte) (*exec.Info, error) {
+	m, err := exec.Decode(data, onnx.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	return exec.Inspect(m), nil
+}
+
 func TestInspectDescribesAnExport(t *testing.T) {
 	model, _ := readModel(t, "forest")
-	got, err := exec.Inspect(model, onnx.Limits{})
+	got, err := inspect(model)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +55,7 @@ func TestInspectDescribesAnExport(t *testing.T) {
 
 func TestInspectMarksWhatIsNotSupported(t *testing.T) {
 	m := Model(Node("Foo", Names("gone"), Names("y"), Ints("a", 1, 2)))
-	got, err := exec.Inspect(Encode(m), onnx.Limits{})
+	got, err := inspect(Encode(m))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +63,7 @@ func TestInspectMarksWhatIsNotSupported(t *testing.T) {
 	if diff := cmp.Diff(want, got.Operators); diff != "" || got.Parameters != 2 {
 		t.Errorf("%d parameters, operators (-want +got):\n%s", got.Parameters, diff)
 	}
-	if _, err := exec.Inspect([]byte{0xff}, onnx.Limits{}); fault.KindOf(err) != fault.Content {
+	if _, err := inspect([]byte{0xff}); fault.KindOf(err) != fault.Content {
 		t.Errorf("a damaged file: %v", err)
 	}
 }

@@ -19,17 +19,23 @@ import (
 // Load returns the program of an ONNX file. Its errors are fault.Content and
 // say what to change in the model or its export. The program keeps no
 // reference to data.
-func Load(data []byte, limits onnx.Limits) (p *Program, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			p, err = nil, fault.Wrap(fault.Internal, "the engine failed on this model", recovered(r))
-		}
-	}()
-	m, err := decode.Model(data, limits)
+func Load(data []byte, limits onnx.Limits) (*Program, error) {
+	m, err := Decode(data, limits)
 	if err != nil {
 		return nil, err
 	}
 	return Compile(m, limits)
+}
+
+// Decode returns the model in an ONNX file, for Compile, Inspect and DrawTree.
+// Its errors are those of Load.
+func Decode(data []byte, limits onnx.Limits) (m *onnx.Model, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			m, err = nil, fault.Wrap(fault.Internal, "the engine failed on this model", recovered(r))
+		}
+	}()
+	return decode.Model(data, limits)
 }
 
 // recovered returns the error of a panic for the log: with the stack, which is

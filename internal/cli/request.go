@@ -1,0 +1,321 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"onnxgate/internal/app"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/inference"
+	"onnxgate/internal/npy"
+	"onnxgate/internal/oip"
+	"onnxgate/internal/schema"
+	"onnxgate/internal/tensor"
+)
+
+// The formats of requests and answers.
+const (
+	formatJSON = "json"
+	formatCSV  = "csv"
+	formatNPY  = "npy"
+)
+
+func formats() []string { return []string{formatJSON, formatCSV, formatNPY} }
+
+// maxRequest bounds a request that is read from a file or standard input.
+const maxRequest = 1 << 30
+
+// inputFlags say where a request is and how it is written.
+type inputFlags struct {
+	files []string
+	from  string
+}
+
+func addInput(cmd *cobra.Command, what string) *inputFlags {
+	f := &inputFlags{}
+	cmd.Flags().StringArrayVar(&f.files, "input", nil, "`FILE` of what the model is given, .json, .csv or .npy; - is standard input; "+
+		"NAME=FILE is a .npy for one of several inputs; "+what)
+	addFormat(cmd, &f.from, "from", "format of the input (default: what the name of the file ends in, else what it looks like)")
+	return f
+}
+
+// addFormat adds a flag whose value is a format.
+func addFormat(cmd *cobra.Command, into *string, name, usage string) {
+	cmd.Flags().StringVar(into, name, "", usage+": "+strings.Join(formats(), ", "))
+	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp)) // fails only without such a flag
+}
+
+func checkFormat(flag, format string) error {
+	if format != "" && !slices.Contains(formats(), format) {
+		return usagef("--%s is one of %s, not %q", flag, strings.Join(formats(), ", "), format)
+	}
+	return nil
+}
+
+// request is what a model is given.
+type request struct {
+	model   string // its file
+	program inference.Program
+	inputs  []*tensor.Tensor
+	format  string
+	// oip is set for a request of the Open Inference Protocol.
+	oip *oip.Request
+	// batch and contract are set for rows by the names of features.
+	batch    *schema.Batch
+	contract *schema.Schema
+}
+
+// readRequest reads what the flags name for a model that is loaded.
+func (p *Process) readRequest(model string, program inference.Program, flags *inputFlags) (*request, error) {
+	if err := checkFormat("from", flags.from); err != nil {
+		return nil, err
+	}
+	r := &request{model: model, program: program}
+	if len(flags.files) > 1 || len(flags.files) == 1 && r.named(flags.files[0]) >= 0 {
+		return r, p.readArrays(r, flags)
+	}
+	file := "-"
+	if len(flags.files) == 1 {
+		file = flags.files[0]
+	}
+	body, err := p.readBody(file)
+	if err != nil {
+		return nil, err
+	}
+	r.format = formatOf(file, flags.from, body)
+	switch r.format {
+	case formatCSV:
+		err = r.table(body)
+	case formatNPY:
+		err = r.array(body)
+	default:
+		err = r.json(body)
+	}
+	if err != nil && file != "-" {
+		return nil, fmt.Errorf("%s: %w", file, inOneLine(err))
+	}
+	return r, inOneLine(err)
+}
+
+func (p *Process) readBody(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(io.LimitReader(p.Stdin, maxRequest))
+	}
+	f, err := os.Open(file) //nolint:gosec // G304: the operator names the file
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(f, maxRequest))
+	return body, errors.Join(err, f.Close())
+}
+
+// formatOf settles how a request is written.
+func formatOf(file, from string, body []byte) string {
+	if from != "" {
+		return from
+	}
+	if end := strings.TrimPrefix(strings.ToLower(filepath.Ext(file)), "."); slices.Contains(formats(), end) {
+		return end
+	}
+	const looked = 512 // no text has a NUL, and an array hardly none
+	text := bytes.TrimSpace(body)
+	switch {
+	case bytes.IndexByte(body[:min(len(body), looked)], 0) >= 0:
+		return formatNPY
+	case len(text) == 0, text[0] == '{', text[0] == '[', bytes.IndexByte(text, '\n') < 0:
+		return formatJSON
+	}
+	return formatCSV
+}
+
+// named returns which input NAME=FILE is for, or -1.
+func (r *request) named(arg string) int {
+	name, _, ok := strings.Cut(arg, "=")
+	if !ok {
+		return -1
+	}
+	return slices.IndexFunc(r.program.Inputs(), func(s tensor.Spec) bool { return s.Name == name })
+}
+
+// readArrays reads a .npy file for each input.
+func (p *Process) readArrays(r *request, flags *inputFlags) error {
+	specs := r.program.Inputs()
+	r.inputs, r.format = make([]*tensor.Tensor, len(specs)), formatNPY
+	for _, arg := range flags.files {
+		i := r.named(arg)
+		if i < 0 {
+			return usagef("--input %s names no input of the model; write NAME=FILE for each of %s", arg, inputNames(specs))
+		}
+		_, file, _ := strings.Cut(arg, "=")
+		body, err := p.readBody(file)
+		if err != nil {
+			return err
+		}
+		if r.inputs[i], err = arrayFor(&specs[i], body); err != nil {
+			return fmt.Errorf("%s: %w", file, inOneLine(err))
+		}
+	}
+	if i := slices.Index(r.inputs, nil); i >= 0 {
+		return usagef("the model also takes %q; write --input %s=FILE", specs[i].Name, specs[i].Name)
+	}
+	return nil
+}
+
+func inputNames(specs []tensor.Spec) string {
+	names := make([]string, len(specs))
+	for i := range specs {
+		names[i] = fmt.Sprintf("%q", specs[i].Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// array reads a .npy file for the only input.
+func (r *request) array(body []byte) error {
+	specs := r.program.Inputs()
+	if len(specs) != 1 {
+		return fault.Newf(fault.Content, "a .npy file holds one input, and the model takes %s; write --input NAME=FILE for each, or give it a CSV table",
+			inputNames(specs))
+	}
+	t, err := arrayFor(&specs[0], body)
+	r.inputs = []*tensor.Tensor{t}
+	return err
+}
+
+// arrayFor reads a .npy file as the type of an input.
+func arrayFor(s *tensor.Spec, body []byte) (*tensor.Tensor, error) {
+	if s.Kind != tensor.KindTensor {
+		return nil, fault.Newf(fault.Content, "input %q is a %v, which a .npy file cannot hold; give it as JSON", s.Name, s.Kind)
+	}
+	t, err := npy.Decode(body)
+	if err != nil {
+		return nil, err
+	}
+	if t, err = tensor.Convert(t, s.DType); err != nil {
+		return nil, fault.Newf(fault.Content, "input %q is %v: %v", s.Name, s.DType, err)
+	}
+	return t, nil
+}
+
+// table reads a CSV table, whose columns are features of the model's contract,
+// or of its graph when the header knows that better.
+func (r *request) table(body []byte) error {
+	contract, err := app.Contract(r.model, r.program)
+	if err != nil {
+		return err
+	}
+	name, _ := app.ModelName(r.model)
+	graph, err := schema.CompileGraph(name, r.program.Inputs(), r.program.Outputs())
+	if names := header(body); err == nil && graph.Columns(names) > contract.Columns(names) {
+		contract = graph
+	}
+	r.decode(contract)
+	_, err = contract.DecodeTable(r.batch, body, math.MaxInt, "")
+	return err
+}
+
+// header returns roughly the names in the first line of a table.
+func header(body []byte) []string {
+	line, _, _ := bytes.Cut(bytes.TrimPrefix(body, []byte("\ufeff")), []byte("\n"))
+	names := strings.Split(string(line), ",")
+	for i := range names {
+		names[i] = strings.Trim(names[i], " \r\"")
+	}
+	return names
+}
+
+// decode notes that rows come by the names of a contract's features.
+func (r *request) decode(contract *schema.Schema) {
+	r.contract, r.batch = contract, contract.NewBatch()
+	r.inputs = r.batch.Inputs
+}
+
+// json reads a request of the Open Inference Protocol, or rows. A model whose
+// model.yaml is wrong can be asked by the protocol all the same.
+func (r *request) json(body []byte) error {
+	r.format = formatJSON
+	contract, err := app.Contract(r.model, r.program)
+	r.contract = contract
+	if err == nil && contract.Columns([]string{"inputs"}) > 0 || !isProtocol(body) {
+		if err != nil {
+			return err
+		}
+		r.decode(contract)
+		return contract.Decode(r.batch, body, math.MaxInt)
+	}
+	if r.oip, err = oip.Parse(body, r.program.Inputs(), r.program.Outputs()); err != nil {
+		return err
+	}
+	r.inputs = r.oip.Inputs
+	return nil
+}
+
+// isProtocol reports whether a body is meant as a request of the protocol: an
+// object with "inputs". What is no JSON is left to the protocol's reader.
+func isProtocol(body []byte) bool {
+	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
+		return false
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil {
+		return true
+	}
+	_, named := members["inputs"]
+	return named || len(members) == 0
+}
+
+// inOneLine writes what is wrong with an input in one line: the first place,
+// and how many others there are.
+func inOneLine(err error) error {
+	if err == nil {
+		return nil
+	}
+	e := fault.As(err)
+	if e.Kind != fault.Content || len(e.Fields) == 0 {
+		return err
+	}
+	text := placed(&e.Fields[0])
+	switch more := len(e.Fields) - 1; {
+	case e.Truncated:
+		text += fmt.Sprintf("; and more than %d others", more)
+	case more > 0:
+		text += "; and " + counted(more, "other")
+	}
+	return fault.New(e.Kind, text)
+}
+
+// placed writes where a fault is, and what.
+func placed(f *fault.Field) string {
+	switch {
+	case f.Line == 0 && f.Pointer == "#":
+		return "the request " + f.Detail
+	case f.Line == 0:
+		return f.Pointer + " " + f.Detail
+	}
+	text := fmt.Sprintf("line %d", f.Line)
+	if f.Column > 0 {
+		text += fmt.Sprintf(", column %d", f.Column)
+	}
+	if f.Name != "" {
+		text += fmt.Sprintf(" (%s)", plainOrQuoted(f.Name))
+	}
+	return text + ": " + f.Detail
+}
+
+// plainOrQuoted quotes a name that a terminal could take for more than text.
+func plainOrQuoted(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
+}

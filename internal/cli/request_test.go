@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"onnxgate/internal/fault"
+)
+
+func TestTheFormatIsThatOfTheNameElseOfTheLook(t *testing.T) {
+	for _, c := range []struct{ file, from, body, want string }{
+		{"rows.csv", "", "{}", formatCSV},
+		{"ROWS.CSV", "", "", formatCSV},
+		{"a.b/rows.json", "", "a,b\n1,2", formatJSON},
+		{"x.npy", "", "", formatNPY},
+		{"x.npy", formatCSV, "\x93NUMPY", formatCSV},
+		{"-", "", "\x93NUMPY\x01\x00", formatNPY},
+		{"-", "", "PK\x03\x04\x00", formatNPY},
+		{"rows.txt", "", " \n[{}]", formatJSON},
+		{"-", "", "{\"a\":1}\n", formatJSON},
+		{"-", "", "a,b\n1,2\n", formatCSV},
+		{"-", "", "\ufeffa\r\n1\r\n", formatCSV},
+		{"-", "", "", formatJSON},
+		{"-", "", "nothing\n", formatJSON},
+	} {
+		if got := formatOf(c.file, c.from, []byte(c.body)); got != c.want {
+			t.Errorf("%s, --from %q, %q: %s, want %s", c.file, c.from, c.body, got, c.want)
+		}
+	}
+}
+
+func TestWhatIsWrongIsOneLine(t *testing.T) {
+	content := func(truncated bool, fields ...fault.Field) error {
+		return &fault.Error{Kind: fault.Content, Msg: "the input does not fit the model", Fields: fields, Truncated: truncated}
+	}
+	field := fault.Field{Pointer: "#/1/a", Detail: "must be a number"}
+	cell := fault.Field{Line: 3, Column: 2, Name: "a", Detail: "must be a number"}
+	for want, err := range map[string]error{
+		"#/1/a must be a number":                                     content(false, field),
+		"#/1/a must be a number; and 2 others":                       content(false, field, cell, field),
+		"#/1/a must be a number; and more than 1 others":             content(true, field, cell),
+		"line 3, column 2 (a): must be a number; and 1 other":        content(false, cell, field),
+		`line 3, column 2 ("\x1b[2J"): must be a number`:             content(false, fault.Field{Line: 3, Column: 2, Name: "\x1b[2J", Detail: "must be a number"}),
+		"line 3: has 2 columns":                                      content(false, fault.Field{Line: 3, Detail: "has 2 columns"}),
+		"the request must hold at least one row":                     content(false, fault.Field{Pointer: "#", Detail: "must hold at least one row"}),
+		"the table is no CSV: line 2, byte 5: extraneous or missing": fault.New(fault.Syntax, "the table is no CSV: line 2, byte 5: extraneous or missing"),
+		"no such file": errors.New("no such file"),
+	} {
+		if got := inOneLine(err).Error(); got != want || strings.Contains(got, "\n") {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if inOneLine(nil) != nil {
+		t.Error("no error became one")
+	}
+}
