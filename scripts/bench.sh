@@ -14,12 +14,16 @@ bin/onnxgate model bench models/iris/1/model.onnx --rows 1,16,1000
 if scripts/build_ort.sh; then
 	venv fixtures scripts/fixtures/requirements.txt
 	models=.cache/bench-models
-	[[ -e $models/rows.json ]] || { .cache/fixtures/bin/python scripts/bench/models.py "$models" >/dev/null; }
+	[[ -e $models/forest-1000-depth-12.onnx && -e $models/rows.json ]] || { .cache/fixtures/bin/python scripts/bench/models.py "$models" >/dev/null; }
 	for model in models/iris/1/model.onnx "$models"/*.onnx; do
 		echo "== $model, beside ONNX Runtime in the same process, one thread each"
 		rows=()
 		[[ $model == models/* ]] || rows=(--input "$models/rows.json")
 		bin/onnxgate-ort model bench "$model" --engine both "${rows[@]}" --rows "${ROWS:-1,16,1000}" --time "${ENGINETIME:-1s}"
+	done
+	for model in "$models"/{forest,xgboost,lightgbm}-*.onnx; do
+		echo "== $model, many rows in one call on two threads, on one, and by ONNX Runtime on one"
+		bin/onnxgate-ort model bench "$model" --engine both --input "$models/rows.json" --rows 1000,100000 --call-threads 1,2 --time "${ENGINETIME:-1s}"
 	done
 	setup_zoo
 	echo "== the models of the zoo, beside ONNX Runtime in the same process, one thread each"

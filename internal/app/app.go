@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -282,8 +283,10 @@ func newCatalog(cfg *config.Config, observer func(model, version string) inferen
 	if cfg.ModelsDir != "" {
 		fsys = os.DirFS(cfg.ModelsDir)
 	}
+	// A large batch leaves one processor to the requests that come meanwhile.
+	engines := NewEngines(cfg.ORTLibrary, runtime.GOMAXPROCS(0)-1)
 	return inference.New(inference.Config{
-		FS: fsys, Compile: NewEngines(cfg.ORTLibrary).Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
+		FS: fsys, Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
 		Observer: observer, Now: time.Now,
 	})
 }

@@ -536,7 +536,7 @@ func TestAModelThatIsNoRegularFileIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{"/dev/zero", pipe} {
-		if _, err := app.NewEngines("").LoadModel(file); err == nil || !strings.Contains(err.Error(), file+": not a regular file") {
+		if _, err := app.NewEngines("", 1).LoadModel(file); err == nil || !strings.Contains(err.Error(), file+": not a regular file") {
 			t.Errorf("LoadModel = %v, want a refusal", err)
 		}
 	}
@@ -545,7 +545,7 @@ func TestAModelThatIsNoRegularFileIsRefused(t *testing.T) {
 	if err := syscall.Mkfifo(manifest, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.NewEngines("").LoadModel(model); err == nil || !strings.Contains(err.Error(), manifest+": not a regular file") {
+	if _, err := app.NewEngines("", 1).LoadModel(model); err == nil || !strings.Contains(err.Error(), manifest+": not a regular file") {
 		t.Errorf("LoadModel = %v, want a refusal of its manifest", err)
 	}
 }
@@ -682,7 +682,7 @@ func TestAnEngineThatIsNotThereIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engines, want := app.NewEngines("/no/such/library"), "make build-ort"
+	engines, want := app.NewEngines("/no/such/library", 1), "make build-ort"
 	if app.HasORT {
 		want = "ONNXGATE_ORT_LIBRARY"
 	}

@@ -10,6 +10,7 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/crew"
 	"onnxgate/internal/onnx/exec"
 	"onnxgate/internal/onnx/ort"
 	"onnxgate/internal/schema"
@@ -23,12 +24,15 @@ const HasORT = ort.Built
 type Engines struct {
 	library string
 	runtime func() (*ort.Engine, error)
+	limits  onnx.Limits
 }
 
 // NewEngines returns the engines. library is the path of ONNX Runtime's shared
-// library; empty means the one beside the binary.
-func NewEngines(library string) *Engines {
-	e := &Engines{library: library}
+// library; empty means the one beside the binary. threads is how many one
+// prediction of the native engine may use when it has many rows; ONNX Runtime
+// always uses one.
+func NewEngines(library string, threads int) *Engines {
+	e := &Engines{library: library, limits: onnx.Limits{Crew: crew.New(threads)}}
 	e.runtime = sync.OnceValues(func() (*ort.Engine, error) {
 		if e.library == "" {
 			e.library = besideBinary()
@@ -54,7 +58,7 @@ func besideBinary() string {
 // native engine, and ONNX Runtime for a model whose operators that lacks; a
 // warning says so.
 func (e *Engines) Compile(data []byte, engine schema.Engine) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
-	return e.compile(data, engine, func() (*exec.Program, error) { return exec.Load(data, onnx.Limits{}) })
+	return e.compile(data, engine, func() (*exec.Program, error) { return exec.Load(data, e.limits) })
 }
 
 // compile is Compile with what loads the file into the native engine.
@@ -89,7 +93,7 @@ func (e *Engines) compileORT(data []byte) (inference.Program, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	program, err := engine.Load(data, onnx.Limits{})
+	program, err := engine.Load(data, e.limits)
 	if err != nil {
 		return nil, nil, err
 	}

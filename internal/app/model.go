@@ -144,7 +144,7 @@ func (f *modelFile) compile(e *Engines, engine schema.Engine) (inference.Program
 		if f.unreadable != nil {
 			return nil, f.unreadable
 		}
-		return exec.Compile(f.graph, onnx.Limits{})
+		return exec.Compile(f.graph, e.limits)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", f.path, err)

@@ -22,7 +22,7 @@ func TestONNXRuntimeTakesOverWhatTheNativeEngineLacks(t *testing.T) {
 	m.Graph.Outputs[0].Type = &onnx.Type{Of: onnx.TensorType, Elem: tensor.Float32}
 	model := Encode(m)
 
-	engines := app.NewEngines("../../bin/libonnxruntime.so")
+	engines := app.NewEngines("../../bin/libonnxruntime.so", 1)
 	if _, _, err := engines.Compile(model, schema.EngineNative); fault.KindOf(err) != fault.Content {
 		t.Fatalf("native: %v", err)
 	}

@@ -15,7 +15,7 @@ import (
 // Every model of the zoo has a contract by its graph alone, whose example row
 // it answers, as JSON and as a table.
 func TestTheZooIsServedAsJSON(t *testing.T) {
-	engines := app.NewEngines("")
+	engines := app.NewEngines("", 1)
 	served := 0
 	for _, folder := range []string{zoo, cmp.Or(os.Getenv("ZOO_DIR"), "../../.cache/zoo")} {
 		files, err := filepath.Glob(filepath.Join(folder, "*.onnx"))

@@ -23,6 +23,7 @@ type measurement struct {
 	Engine        string  `json:"engine"`
 	Rows          int     `json:"rows"`
 	Threads       int     `json:"threads"`
+	CallThreads   int     `json:"call_threads"`
 	NsPerCall     float64 `json:"ns_per_call"`
 	NsPerRow      float64 `json:"ns_per_row"`
 	RowsPerSecond float64 `json:"rows_per_second"`
@@ -34,6 +35,7 @@ func modelBench(p *Process) *cobra.Command {
 	chosen := addEngine(cmd, schema.EngineNative, schema.EngineORT, engineBoth)
 	rows := cmd.Flags().String("rows", "1,16,1000", "rows of a call, several separated by commas")
 	threads := cmd.Flags().Int("threads", 1, "threads that call at the same time")
+	perCall := cmd.Flags().String("call-threads", "1", "threads that one call of the native engine may use when it has many rows, several separated by commas")
 	input := addInput(cmd, "whose rows take turns (default: random input)")
 	length := cmd.Flags().Duration("time", time.Second, "how long to measure each number of rows")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
@@ -42,7 +44,11 @@ func modelBench(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		counts, err := rowList(*rows)
+		counts, err := numberList("--rows", *rows)
+		if err != nil {
+			return err
+		}
+		callThreads, err := numberList("--call-threads", *perCall)
 		if err != nil {
 			return err
 		}
@@ -50,7 +56,8 @@ func modelBench(p *Process) *cobra.Command {
 			return usagef("--threads and --time must be more than 0")
 		}
 		b := &bench{now: p.Now, threads: *threads, length: *length}
-		if b.contestants, err = p.contestants(args[0], engine); err != nil {
+		var loads []loading
+		if b.contestants, loads, err = p.contestants(args[0], engine, callThreads); err != nil {
 			return err
 		}
 		if len(input.files) > 0 {
@@ -67,7 +74,7 @@ func modelBench(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.printMeasurements(*asJSON, results)
+		return p.printMeasurements(*asJSON, loads, results)
 	}
 	return cmd
 }
@@ -75,49 +82,76 @@ func modelBench(p *Process) *cobra.Command {
 // contestant is an engine with the model loaded.
 type contestant struct {
 	engine  schema.Engine
+	threads int // that one call may use
 	program inference.Program
 }
 
-func (p *Process) contestants(file string, engine schema.Engine) ([]contestant, error) {
-	wanted := []schema.Engine{engine}
-	if engine == engineBoth {
-		wanted = []schema.Engine{schema.EngineNative, schema.EngineORT}
-	}
-	engines := p.engines()
+// contestants loads the model by each engine that is wanted, by the native one
+// for each number of threads, and measures that, too.
+func (p *Process) contestants(file string, engine schema.Engine, threads []int) ([]contestant, []loading, error) {
 	var all []contestant
-	for _, engine := range wanted {
-		program, _, err := engines.LoadProgram(file, engine)
-		if err != nil {
-			return nil, err
+	if engine != schema.EngineORT {
+		for _, n := range slices.Backward(slices.Sorted(slices.Values(threads))) {
+			all = append(all, contestant{engine: schema.EngineNative, threads: n})
 		}
-		all = append(all, contestant{engine, program})
 	}
-	return all, nil
+	if engine != schema.EngineNative {
+		all = append(all, contestant{engine: schema.EngineORT, threads: 1})
+	}
+	var loads []loading
+	for i := range all {
+		c := &all[i]
+		l, err := p.measureLoad(file, c.engine, func() (err error) {
+			c.program, _, err = p.enginesOf(c.threads).LoadProgram(file, c.engine)
+			return err
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		if i == 0 || all[i-1].engine != c.engine {
+			loads = append(loads, l)
+		}
+	}
+	return all, loads, nil
 }
 
-func (p *Process) printMeasurements(asJSON bool, results []measurement) error {
+func (p *Process) printMeasurements(asJSON bool, loads []loading, results []measurement) error {
 	if asJSON {
 		return p.printJSON(struct {
+			Loads   []loading     `json:"loads"`
 			Results []measurement `json:"results"`
-		}{results})
+		}{loads, results})
+	}
+	for i := range loads {
+		if err := p.printf("%v\n", &loads[i]); err != nil {
+			return err
+		}
 	}
 	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(w, "engine\trows\tthreads\tns/call\tns/row\trows/s\tallocs/call\t")
+	_, _ = fmt.Fprintln(w, "engine\trows\tthreads\teach\tns/call\tns/row\trows/s\tallocs/call\t")
 	for _, m := range results {
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%.1f\t%.1f\t%.0f\t%g\t\n",
-			m.Engine, m.Rows, m.Threads, m.NsPerCall, m.NsPerRow, m.RowsPerSecond, m.AllocsPerCall)
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.1f\t%.1f\t%.0f\t%g\t\n",
+			m.Engine, m.Rows, m.Threads, m.CallThreads, m.NsPerCall, m.NsPerRow, m.RowsPerSecond, m.AllocsPerCall)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for i := 1; i < len(results); i++ {
-		if a, b := &results[i-1], &results[i]; a.Rows == b.Rows && a.Engine != b.Engine {
-			if err := p.printf("rows %d: %s is %.2f times as fast as %s\n", a.Rows, a.Engine, b.NsPerCall/a.NsPerCall, b.Engine); err != nil {
+		if a, b := &results[i-1], &results[i]; a.Rows == b.Rows {
+			if err := p.printf("rows %d: %s is %.2f times as fast as %s\n", a.Rows, a.name(b), b.NsPerCall/a.NsPerCall, b.name(a)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// name tells m from another measurement.
+func (m *measurement) name(other *measurement) string {
+	if m.CallThreads == other.CallThreads {
+		return m.Engine
+	}
+	return fmt.Sprintf("%s (%d)", m.Engine, m.CallThreads)
 }
 
 // sampleRows is the first extent of the first input that has one.
@@ -204,9 +238,10 @@ func (b *bench) input(program inference.Program, rows, number int, source *rand.
 	return in, elements, nil
 }
 
-// series is what is measured of one engine.
+// series is what is measured of one contestant.
 type series struct {
-	engine  schema.Engine
+	contestant
+
 	workers []*worker
 	plan    plan
 	allocs  float64
@@ -239,7 +274,7 @@ func (b *bench) measure(ctx context.Context, rows int) ([]measurement, error) {
 	for i, s := range all {
 		perCall := median(s.times)
 		results[i] = measurement{
-			Engine: string(s.engine), Rows: rows, Threads: b.threads,
+			Engine: string(s.engine), Rows: rows, Threads: b.threads, CallThreads: s.threads,
 			NsPerCall: perCall, NsPerRow: perCall / float64(rows),
 			RowsPerSecond: float64(rows*b.threads) / perCall * 1e9, AllocsPerCall: s.allocs,
 		}
@@ -248,7 +283,7 @@ func (b *bench) measure(ctx context.Context, rows int) ([]measurement, error) {
 }
 
 func (b *bench) prepare(ctx context.Context, c contestant, rows int) (*series, error) {
-	s := &series{engine: c.engine, workers: make([]*worker, b.threads)}
+	s := &series{contestant: c, workers: make([]*worker, b.threads)}
 	var err error
 	for i := range s.workers {
 		if s.workers[i], err = b.worker(c.program, rows, uint64(i)); err != nil {

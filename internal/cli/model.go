@@ -146,9 +146,12 @@ func orElse(s, other string) string {
 }
 
 // engines are those of this build, with the library that the environment names.
-func (p *Process) engines() *app.Engines {
+func (p *Process) engines() *app.Engines { return p.enginesOf(1) }
+
+// enginesOf returns engines whose calls may use so many threads.
+func (p *Process) enginesOf(threads int) *app.Engines {
 	library, _ := p.Lookup("ONNXGATE_ORT_LIBRARY")
-	return app.NewEngines(library)
+	return app.NewEngines(library, threads)
 }
 
 // engineBoth measures both engines in turn.
@@ -179,13 +182,13 @@ func emptyOutputs(program inference.Program) []*tensor.Tensor {
 	return outputs
 }
 
-// rowList reads "1,16,1000".
-func rowList(s string) ([]int, error) {
+// numberList reads the value of a flag such as --rows, as 1,16,1000.
+func numberList(flag, s string) ([]int, error) {
 	var all []int
 	for part := range strings.SplitSeq(s, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(part))
 		if err != nil || n < 1 {
-			return nil, usagef("%q is not a list of numbers of rows; write --rows 1,16,1000", s)
+			return nil, usagef("%q is not a list of numbers from 1; write %s 1,16,1000", s, flag)
 		}
 		all = append(all, n)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,7 +93,12 @@ type loader struct {
 	cfg      *Config
 	before   *snapshot
 	problems []LoadError
+	compiled int // bytes of the files that were
 }
+
+// largeFiles leave memory behind that is worth giving back at once: several
+// times their size.
+const largeFiles = 32 << 20
 
 // load returns what the file system holds now. Its error says only that the
 // top folder cannot be read; a model that cannot be served is a problem.
@@ -110,6 +116,9 @@ func (l *loader) load() ([]*model, error) {
 		if m := l.loadModel(name); m != nil {
 			models = append(models, m)
 		}
+	}
+	if l.compiled > largeFiles {
+		debug.FreeOSMemory()
 	}
 	return models, nil
 }
@@ -218,6 +227,7 @@ func (l *loader) loadVersion(name, id string) (*version, error) {
 		return old, nil
 	}
 	v := &version{model: name, id: id, digest: digest}
+	l.compiled += len(data)
 	if err := v.compile(l.cfg, data, source, manifest); err != nil {
 		return nil, err
 	}

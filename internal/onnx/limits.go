@@ -1,5 +1,7 @@
 package onnx
 
+import "onnxgate/internal/onnx/crew"
+
 // Limits bounds what a file may make the engine do. A zero field takes its
 // default, so that the zero value is safe. Each bound is checked before the
 // memory that it bounds is asked for.
@@ -23,6 +25,8 @@ type Limits struct {
 	// RunMemory is how many bytes the results of all nodes of one run take
 	// together. 256 MiB.
 	RunMemory int
+	// Crew has the threads that a long run may use beside its own. None.
+	Crew *crew.Crew
 }
 
 // WithDefaults returns the limits with every zero field replaced.

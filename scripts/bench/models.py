@@ -46,6 +46,10 @@ def main():
     save("xgboost-1000-depth-6", onnxmltools.convert_xgboost(booster, initial_types=columns, target_opset=15))
     booster = lightgbm.LGBMRegressor(n_estimators=500, num_leaves=63, verbose=-1).fit(x, y)
     save("lightgbm-500-leaves-63", onnxmltools.convert_lightgbm(booster, initial_types=columns, target_opset=15))
+    # About a hundred megabytes, for the time and the memory of a load.
+    x = random.normal(size=(2 * ROWS, FEATURES)).astype(np.float32)
+    forest = RandomForestRegressor(1000, max_depth=12, max_features=8, random_state=0)
+    save("forest-1000-depth-12", to_onnx(forest.fit(x, x[:, :10].sum(1) + random.normal(size=2 * ROWS)), x[:1]))
     rows = random.normal(size=(2 * ROWS, FEATURES)).round(4)
     tensor = {"name": "X", "shape": list(rows.shape), "datatype": "FP32", "data": rows.ravel().tolist()}
     (folder / "rows.json").write_text(json.dumps({"inputs": [tensor]}))

@@ -22,8 +22,9 @@ var valueFields = [...]number{
 // attributeValues are all value fields, sparse tensors (22, 23) among them.
 var attributeValues = fields(2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 22, 23)
 
-// lists are the fields whose entries are read all at once: floats and ints.
-var lists = fields(7, 8)
+// lists are the fields whose entries are read all at once: floats, ints and
+// strings.
+var lists = fields(7, 8, stringList)
 
 // attribute decodes an AttributeProto of a node that stands depth graphs deep.
 func (d *decoder) attribute(b []byte, depth int) (onnx.Attribute, error) {
@@ -58,7 +59,9 @@ func (d *decoder) attributeHead(b []byte, a *onnx.Attribute) (set, error) {
 			return count(f, 4, &entries)
 		case 8:
 			return count(f, 0, &entries)
-		case 9, 10, 11, 15, 23:
+		case stringList:
+			entries += 1 + f.more
+		case 10, 11, 15, 23:
 			entries++
 		case 20:
 			return f.int64(&typ)
@@ -151,9 +154,11 @@ func (d *decoder) attributeField(f field, a *onnx.Attribute, depth int) (err err
 	case onnx.IntsAttribute:
 		a.Ints, err = varints(a.Ints, f)
 	case onnx.StringsAttribute:
-		var s string
-		s, err = d.attributeString(f)
-		a.Strings = append(a.Strings, s)
+		err = f.eachText(func(text field) error {
+			s, err := d.attributeString(text)
+			a.Strings = append(a.Strings, s)
+			return err
+		})
 	case onnx.TensorAttribute:
 		err = within(f, "tensor", func(b []byte) (err error) {
 			_, a.Tensor, err = d.tensor(b)

@@ -88,6 +88,33 @@ func TestListsAreReadHoweverTheirEntriesStand(t *testing.T) {
 	}
 }
 
+func strings(values ...string) []byte {
+	var b []byte
+	for _, v := range values {
+		b = protowire.AppendString(protowire.AppendTag(b, 9, protowire.BytesType), v)
+	}
+	return b
+}
+
+func TestTextsAreReadHoweverTheyStand(t *testing.T) {
+	long := string(make([]byte, 300))
+	values := []string{"LEAF", "BRANCH_LEQ", "", "LEAF", long, "", "é", long[:127], long[:128]}
+	ref := protowire.AppendBytes(protowire.AppendTag(nil, 13, protowire.BytesType), []byte("a comment"))
+	for name, tc := range map[string][]byte{
+		"one by one":           strings(values...),
+		"with another between": join(strings(values[:3]...), ref, strings(values[3:]...)),
+	} {
+		m, err := decode.Model(attributeModel(onnx.StringsAttribute, tc), onnx.Limits{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(values, m.Graph.Nodes[0].Attributes[0].Strings); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 func TestDamagedListsAreRefused(t *testing.T) {
 	for name, tc := range map[string]struct {
 		typ    onnx.AttributeType
@@ -97,6 +124,10 @@ func TestDamagedListsAreRefused(t *testing.T) {
 		"cut off in a float":       {onnx.FloatsAttribute, floats(1, 2)[:8]},
 		"a number of 11 bytes":     {onnx.IntsAttribute, append(append(ints(1, 2), 8<<3), 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1)},
 		"a number above 64 bits":   {onnx.IntsAttribute, append(append(ints(1, 2), 8<<3), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f)},
+		"cut off in a text":        {onnx.StringsAttribute, strings("a", "bc")[:6]},
+		"cut off before a text":    {onnx.StringsAttribute, append(strings("a", "bc"), 9<<3|2)},
+		"no text":                  {onnx.StringsAttribute, strings("a", "\xff", "b")},
+		"a text without its end":   {onnx.StringsAttribute, append(strings("a", "b"), 9<<3|2, 0xff, 0xff)},
 		"floats among the numbers": {onnx.IntsAttribute, join(ints(1), floats(1))},
 		"numbers as floats":        {onnx.FloatsAttribute, protowire.AppendVarint(protowire.AppendTag(floats(1), 7, protowire.VarintType), 1)},
 	} {
@@ -104,7 +135,12 @@ func TestDamagedListsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v: %v", name, fault.KindOf(err), err)
 		}
 	}
-	if _, err := decode.Model(attributeModel(onnx.IntsAttribute, ints(make([]int64, 100)...)), onnx.Limits{AttributeLength: 99}); fault.KindOf(err) != fault.Content {
-		t.Errorf("a list that is too long: %v", err)
+	for _, model := range [][]byte{
+		attributeModel(onnx.IntsAttribute, ints(make([]int64, 100)...)),
+		attributeModel(onnx.StringsAttribute, strings(make([]string, 100)...)),
+	} {
+		if _, err := decode.Model(model, onnx.Limits{AttributeLength: 99}); fault.KindOf(err) != fault.Content {
+			t.Errorf("a list that is too long: %v", err)
+		}
 	}
 }

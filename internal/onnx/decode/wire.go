@@ -20,8 +20,9 @@ type field struct {
 	bits uint64
 	body []byte
 	// run is what follows, byte for byte, where a reader takes the entries of a
-	// list all at once: fields like this one, tags included.
-	run []byte
+	// list all at once: so many more fields like this one, tags included.
+	run  []byte
+	more int
 }
 
 // set is a set of field numbers below 64.
@@ -55,7 +56,7 @@ func messageRuns(b []byte, singular, runs set, read func(f field) error) error {
 			return err
 		}
 		if runs.has(f.num) {
-			f.run = sameFields(b[n:], b[0], f.typ)
+			f.run, f.more = sameFields(b[n:], b[0], f.typ)
 			n += len(f.run)
 		}
 		b = b[n:]
@@ -102,26 +103,43 @@ func next(b []byte) (field, int, error) {
 	return f, head + n, nil
 }
 
+// stringList is the field of an attribute whose entries are strings. Those of the
+// other lists that stand in bytes are packed lists.
+const stringList = 9
+
 // sameFields returns the fields at the beginning of b that have the given tag of
-// one byte and are well formed: varints and numbers of four bytes alone.
-func sameFields(b []byte, tag byte, typ protowire.Type) []byte {
+// one byte and are well formed, and how many they are: varints, numbers of four
+// bytes and short texts alone.
+func sameFields(b []byte, tag byte, typ protowire.Type) (run []byte, n int) {
 	end := 0
 	switch {
 	case tag >= 0x80:
 	case typ == protowire.Fixed32Type:
-		for len(b)-end >= 5 && b[end] == tag {
+		for ; len(b)-end >= 5 && b[end] == tag; n++ {
 			end += 5
 		}
-	case typ == protowire.VarintType:
-		for len(b)-end >= 2 && b[end] == tag {
-			n := varintLength(b[end+1:])
-			if n == 0 {
+	case typ == protowire.BytesType && tag>>3 == stringList:
+		for ; len(b)-end >= 2 && b[end] == tag; n++ {
+			length := int(b[end+1])
+			if length >= 0x80 || len(b)-end-2 < length {
 				break
 			}
-			end += 1 + n
+			end += 2 + length
+		}
+	case typ == protowire.VarintType:
+		for ; len(b)-end >= 2 && b[end] == tag; n++ {
+			if b[end+1] < 0x80 {
+				end += 2
+				continue
+			}
+			length := varintLength(b[end+1:])
+			if length == 0 {
+				break
+			}
+			end += 1 + length
 		}
 	}
-	return b[:end]
+	return b[:end], n
 }
 
 // varintLength returns how long the varint at the beginning of b is, 0 when it is
@@ -170,10 +188,8 @@ func (f field) string(dst *string) error {
 // width is their size on the wire in bytes, 0 for varints.
 func (f field) scalars(width int) (int, error) {
 	switch {
-	case f.typ == protowire.Fixed32Type:
-		return 1 + len(f.run)/5, nil
 	case f.typ != protowire.BytesType:
-		return 1 + ends(f.run)/2, nil // of each entry the tag and the last byte
+		return 1 + f.more, nil
 	case width > 0 && len(f.body)%width != 0:
 		return 0, fmt.Errorf("field %d: %d bytes do not hold entries of %d", f.num, len(f.body), width)
 	case width > 0:
@@ -218,10 +234,7 @@ func (f field) eachInRun(do func(bits uint64) error) error {
 		return err
 	}
 	for b := f.run; len(b) > 0; {
-		v, n := uint64(b[1]), 1
-		if v >= 0x80 {
-			v, n = protowire.ConsumeVarint(b[1:])
-		}
+		v, n := protowire.ConsumeVarint(b[1:])
 		if err := do(v); err != nil {
 			return err
 		}
@@ -230,13 +243,45 @@ func (f field) eachInRun(do func(bits uint64) error) error {
 	return nil
 }
 
+// eachText calls do for the field and the run behind it, which are texts.
+func (f field) eachText(do func(text field) error) error {
+	err := do(f)
+	for b := f.run; len(b) > 0 && err == nil; {
+		end := 2 + int(b[1])
+		err = do(field{num: f.num, typ: f.typ, body: b[2:end:end]})
+		b = b[end:]
+	}
+	return err
+}
+
 // varints appends a repeated varint field, packed or not.
 func varints[T int64 | uint64](dst []T, f field) ([]T, error) {
+	if f.typ == protowire.VarintType {
+		return run(append(dst, T(f.bits)), f.run), nil
+	}
 	err := eachVarint(f, func(bits uint64) error {
 		dst = append(dst, T(bits))
 		return nil
 	})
 	return dst, err
+}
+
+// run appends the varints of fields that sameFields has found. Most are of one
+// or two bytes.
+func run[T int64 | uint64](dst []T, b []byte) []T {
+	for len(b) > 0 {
+		v, n := uint64(b[1]), 1
+		switch {
+		case v < 0x80:
+		case b[2] < 0x80:
+			v, n = v&0x7f|uint64(b[2])<<7, 2
+		default:
+			v, n = protowire.ConsumeVarint(b[1:])
+		}
+		dst = append(dst, T(v))
+		b = b[1+n:]
+	}
+	return dst
 }
 
 // float32s appends a repeated float field, packed or not.

@@ -323,6 +323,7 @@ func (c *compiler) parse(n *onnx.Node, s *step, in []ops.Value) (*ops.Node, erro
 	version := c.scope.opsets[n.Domain]
 	parsed := ops.NewNode(&bound, version, in)
 	parsed.Trees, parsed.Packing, parsed.Patterns = &c.trees, &c.constants, &c.patterns
+	parsed.Crew = c.limits.Crew
 	parsed.Compile = func(g *onnx.Graph, in []ops.Value) (*ops.Body, error) {
 		made, compiled, err := c.subgraph(g, in)
 		if err == nil {

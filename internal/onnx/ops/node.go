@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/crew"
 	"onnxgate/internal/onnx/tree"
 	"onnxgate/internal/tensor"
 )
@@ -44,6 +45,8 @@ type Node struct {
 	Packing *Budget
 	// Patterns is what the regular expressions of the model share, or nil.
 	Patterns *Patterns
+	// Crew has the threads that a long kernel may use beside its own, or nil.
+	Crew *crew.Crew
 
 	attributes []onnx.Attribute
 	read       []bool

@@ -92,7 +92,7 @@ func treeAttributesV5(n *Node) tree.AttributesV5 {
 		n.Failf("aggregate_function %d or post_transform %d is not known", aggregate, transform)
 	}
 	return tree.AttributesV5{
-		Targets: int(n.Int("n_targets", 1)), Double: n.Elem(0, floatElem...) == tensor.Float64, Columns: treeColumns(n), Budget: n.Trees,
+		Targets: int(n.Int("n_targets", 1)), Double: n.Elem(0, floatElem...) == tensor.Float64, Columns: treeColumns(n), Budget: n.Trees, Crew: n.Crew,
 		Aggregate: tree.Aggregate(aggregate), Transform: tree.Transform(transform), //nolint:gosec // within a byte by the check above
 		Roots: n.Ints("tree_roots"), FeatureIDs: n.Ints("nodes_featureids"),
 		Modes: modesOf(n, n.Tensor("nodes_modes")), Splits: n.tensorFloats("nodes_splits"),
@@ -241,6 +241,7 @@ func treeAttributes(n *Node, votes string) tree.Attributes {
 		Double:      n.Elem(0, mlElem...) == tensor.Float64,
 		Columns:     treeColumns(n),
 		Budget:      n.Trees,
+		Crew:        n.Crew,
 		TreeIDs:     n.Ints("nodes_treeids"),
 		NodeIDs:     n.Ints("nodes_nodeids"),
 		FeatureIDs:  n.Ints("nodes_featureids"),

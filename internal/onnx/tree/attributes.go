@@ -1,6 +1,9 @@
 package tree
 
-import "onnxgate/internal/fault"
+import (
+	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx/crew"
+)
 
 // Mode is what a node asks of its feature. The branch values are those of the
 // nodes_modes tensor of TreeEnsemble (ai.onnx.ml, opset 5).
@@ -35,6 +38,9 @@ func ParseMode[S string | []byte](name S) (Mode, error) {
 	}
 	return 0, fault.Newf(fault.Content, "the tree node mode %.32q is not known", string(name))
 }
+
+// ordered reports whether the branch asks on which side of one bound a number is.
+func (m Mode) ordered() bool { return m <= BranchGT }
 
 // String returns the mode's ONNX name.
 func (m Mode) String() string {
@@ -120,6 +126,9 @@ type Attributes struct {
 	Columns int
 	// Budget is shared with the other ensembles of the model; nil for none.
 	Budget *Budget
+	// Crew has the threads that many rows may take beside their own; nil for
+	// none.
+	Crew *crew.Crew
 
 	Aggregate Aggregate // of a regressor; a classifier always sums
 	Transform Transform
@@ -151,6 +160,7 @@ type AttributesV5 struct {
 	Double  bool // compute in float64: the input is of doubles
 	Columns int  // features of a row of the input, 0 when not known
 	Budget  *Budget
+	Crew    *crew.Crew
 
 	Aggregate Aggregate
 	Transform Transform

@@ -112,7 +112,7 @@ func below(v float64) uint64 {
 func (a *axis) appendTurns(dst []int, orders []uint64) []int {
 	dst = slices.Grow(dst, len(orders)+1)
 	for _, k := range orders {
-		if c := halve(a.bounds, 0, a.n, k) + 1; c < a.cells() {
+		if c := a.position(k) + 1; c < a.cells() {
 			dst = append(dst, c)
 		}
 	}
@@ -195,6 +195,14 @@ func (a *axis) cell(x float64) int {
 		i += int(place(above))
 	}
 	return i
+}
+
+// position returns the first bound that is not below k, an order of any value, or
+// n: what halve does with all bounds, from the bucket on.
+func (a *axis) position(k uint64) int {
+	from := clamp(k, a.lo, a.width)
+	b := from >> (a.shift & 63)
+	return halve(a.bounds, int(a.start[b]), int(a.start[b+1]), a.lo+from)
 }
 
 // clamp returns how far k is from lo, at least 0 and at most width. It takes

@@ -1,6 +1,10 @@
 package tree
 
-import "context"
+import (
+	"context"
+
+	"onnxgate/internal/onnx/crew"
+)
 
 // options are what an ensemble does with its leaves' votes.
 type options struct {
@@ -12,6 +16,7 @@ type options struct {
 	oneColumn   bool
 	allPositive bool
 	budget      *Budget
+	crew        *crew.Crew
 }
 
 // layout is an ensemble in the form that suits its size.
@@ -24,6 +29,8 @@ type layout[T float] interface {
 type engine[T float] struct {
 	layout layout[T]
 	block  int // rows between two looks at the context
+	least  int // rows that are worth a thread of their own
+	crew   *crew.Crew
 }
 
 func newEngine[T float](f *forest, o *options) *engine[T] {
@@ -32,22 +39,30 @@ func newEngine[T float](f *forest, o *options) *engine[T] {
 	for _, h := range f.height {
 		steps += int(h)
 	}
-	e := &engine[T]{block: min(max(lookSteps/steps, 1), maxBlock)}
+	e := &engine[T]{block: min(max(lookSteps/steps, 1), maxBlock), crew: o.crew}
 	if len(f.members) > maxMembers {
 		e.layout = newWalks[T](f, o, finish)
-		return e
+	} else {
+		e.layout, steps = newLayout[T](f, o, finish, steps)
 	}
+	e.least = max(threadSteps/steps, leastRows)
+	return e
+}
+
+// newLayout returns the layout that suits f, and how many steps a row takes as
+// long as, which would be some in a walk.
+func newLayout[T float](f *forest, o *options, finish *finisher[T], steps int) (layout[T], int) {
 	axes := f.axes()
 	if d := newDiagram[T](f, o, finish, axes); d != nil {
-		e.layout = d
-	} else if m := newMasks[T](f, o, finish, axes); m != nil {
-		e.layout = m
-	} else if s := newSteps[T](f, o, finish, axes); s != nil {
-		e.layout = s
-	} else {
-		e.layout = newWalks[T](f, o, finish)
+		return d, axisSteps*len(axes) + 1
 	}
-	return e
+	if m := newMasks[T](f, o, finish, axes); m != nil {
+		return mix(m, newSteps[T](f, o, finish, axes)), m.words*len(axes)/wordsAStep + len(f.roots)
+	}
+	if s := newSteps[T](f, o, finish, axes); s != nil {
+		return s, steps
+	}
+	return newWalks[T](f, o, finish), steps
 }
 
 const (
@@ -55,23 +70,57 @@ const (
 	// lookSteps are taken between two looks at the context at most: some ten
 	// milliseconds.
 	lookSteps = 1 << 23
+	// threadSteps are worth another thread: some hundred microseconds.
+	threadSteps = 1 << 17
+	axisSteps   = 3 // that finding a cell takes as long as
+	leastRows   = 64
 	// maxMembers bounds the members of a forest that becomes more than itself:
 	// the other layouts take some dozen times the memory of a set.
 	maxMembers = 1 << 15
 )
 
+// run evaluates rows, on several threads when they are many. Which thread takes
+// a row makes no difference to its scores.
 func (e *engine[T]) run(ctx context.Context, x []T, cols int, scores []T, labels []int32, rows int) error {
+	part := e.part(rows)
+	if part == rows {
+		return e.some(ctx, x, cols, scores, labels, rows)
+	}
+	k := len(scores) / rows
+	return e.crew.Share((rows+part-1)/part, func(i int) error {
+		from, to := i*part, min((i+1)*part, rows)
+		return e.some(ctx, x[from*cols:to*cols], cols, scores[from*k:to*k], between(labels, from, to), to-from)
+	})
+}
+
+// part returns how many rows one thread takes at a time: all of them when they
+// are few.
+func (e *engine[T]) part(rows int) int {
+	threads := min(e.crew.Threads(), rows/e.least)
+	if threads <= 1 {
+		return rows
+	}
+	each := (rows + threads - 1) / threads
+	return min((each+lanes-1)/lanes*lanes, maxBlock)
+}
+
+// between returns a part of labels, when they are wanted.
+func between(labels []int32, from, to int) []int32 {
+	if labels == nil {
+		return nil
+	}
+	return labels[from:to]
+}
+
+// some evaluates rows on one thread.
+func (e *engine[T]) some(ctx context.Context, x []T, cols int, scores []T, labels []int32, rows int) error {
 	k := len(scores) / rows
 	for r := 0; r < rows; r += e.block {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		end := min(r+e.block, rows)
-		var l []int32
-		if labels != nil {
-			l = labels[r:end]
-		}
-		e.layout.run(x[r*cols:end*cols], cols, scores[r*k:end*k], l)
+		e.layout.run(x[r*cols:end*cols], cols, scores[r*k:end*k], between(labels, r, end))
 	}
 	return nil
 }

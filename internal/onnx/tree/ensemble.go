@@ -43,7 +43,7 @@ func Compile(a Attributes) (*Ensemble, error) {
 	}
 	o := options{
 		targets: a.Targets, base: a.Base, transform: a.Transform, aggregate: a.Aggregate,
-		classifier: a.Classifier, allPositive: true, budget: a.Budget,
+		classifier: a.Classifier, allPositive: true, budget: a.Budget, crew: a.Crew,
 	}
 	if a.Classifier {
 		o.aggregate = Sum
@@ -68,7 +68,7 @@ func CompileV5(a AttributesV5) (*Ensemble, error) {
 	if err := f.checkColumns(a.Columns); err != nil {
 		return nil, err
 	}
-	o := options{targets: a.Targets, transform: a.Transform, aggregate: a.Aggregate, budget: a.Budget}
+	o := options{targets: a.Targets, transform: a.Transform, aggregate: a.Aggregate, budget: a.Budget, crew: a.Crew}
 	return newEnsemble(f, &o, a.Double), nil
 }
 

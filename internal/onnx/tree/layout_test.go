@@ -216,8 +216,20 @@ func layouts[T float](t *testing.T, a *Attributes) map[string]layout[T] {
 		"steps": newSteps[T](f, o, finish, axes),
 		"walks": newWalks[T](f, o, finish),
 	}
+	wide := newSteps[T](f, o, finish, axes)
+	wide.widen(f, axes)
+	all["wide steps"] = wide
+	s := newSteps[T](f, o, finish, axes)
+	if s.scans = newScans(s); s.scans != nil {
+		s.scans.least = 1
+		all["scans"] = s
+	}
 	if m := newMasks[T](f, o, finish, axes); m != nil {
 		all["masks"] = m
+		if both, ok := mix(m, s).(*mixed[T]); ok {
+			both.least = 2
+			all["mixed"] = both
+		}
 	}
 	if d := newDiagram[T](f, o, finish, axes); d != nil {
 		leaves, _ := f.leafNumbers()
@@ -228,6 +240,16 @@ func layouts[T float](t *testing.T, a *Attributes) map[string]layout[T] {
 		}
 	}
 	return all
+}
+
+// widen gives steps wide nodes, whether small ones do or not.
+func (s *steps[T]) widen(f *forest, axes []axis) {
+	_, number := f.leafNumbers()
+	w := newStepWriter(f, newStepPlan(f, axes), number)
+	for _, r := range f.roots {
+		w.tree(r)
+	}
+	s.nodes, s.scans = &wideNodes{w.nodes, w.shift}, nil
 }
 
 func TestEveryLayoutAgreesWithThePlainWalk(t *testing.T) {
@@ -273,7 +295,7 @@ func TestEveryLayoutAgreesWithThePlainWalk(t *testing.T) {
 		}
 		check(t, fmt.Sprintf("seed %d", seed), a, &g, seen)
 	}
-	for _, name := range []string{"diagram of sums", "diagram of counts", "masks", "steps", "walks"} {
+	for _, name := range []string{"diagram of sums", "diagram of counts", "masks", "mixed", "scans", "steps", "wide steps", "walks"} {
 		if seen[name] < 10 {
 			t.Errorf("only %d ensembles were tried as %s", seen[name], name)
 		}

@@ -13,7 +13,7 @@ import (
 // It is the idea of QuickScorer (Lucchese et al., SIGIR 2015), with the
 // branches of each feature put together beforehand.
 type masks[T float] struct {
-	axes  []axis
+	find  *finder[T]
 	sets  [][]uint64 // of each axis: words for each cell
 	words int
 	tally *tally[T] // a leaf's number is its bit
@@ -23,7 +23,8 @@ type masks[T float] struct {
 
 // maskScratch is the working memory of one call.
 type maskScratch struct {
-	rows   [][]uint64 // of a row: the set of its cell on each axis, the last one repeated
+	cells  []uint32   // of a row, by axis
+	rows   [][]uint64 // the set of the cell on each axis, the last one repeated
 	set    []uint64
 	leaves []uint32
 }
@@ -55,15 +56,18 @@ func newMasks[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	if words := len(w.used); words == 0 || words*len(all) > wordsAStep*steps || cells > maxMaskWords/words {
 		return nil
 	}
-	m := &masks[T]{axes: all, words: len(w.used), tally: newTally[T](f, o, w.leaves), final: finish}
+	m := &masks[T]{words: len(w.used), tally: newTally[T](f, o, w.leaves), final: finish}
+	slots := make([]slot, len(all))
 	for i := range all {
+		slots[i].axis = all[i]
 		m.sets = append(m.sets, w.sets(&all[i], w.branches[i]))
 	}
+	m.find = newFinder[T](slots)
 	trees := len(f.roots)
 	m.pool.New = func() any {
 		return &maskScratch{
-			rows: make([][]uint64, (len(all)+together-1)/together*together),
-			set:  make([]uint64, m.words), leaves: make([]uint32, trees),
+			cells: make([]uint32, len(all)), rows: make([][]uint64, (len(all)+together-1)/together*together),
+			set: make([]uint64, m.words), leaves: make([]uint32, trees),
 		}
 	}
 	return m
@@ -79,12 +83,12 @@ func (m *masks[T]) run(x []T, cols int, scores []T, labels []int32) {
 	k := m.tally.targets
 	for r := range len(scores) / k {
 		row, sums := x[r*cols:(r+1)*cols], scores[r*k:(r+1)*k]
-		for i := range m.axes {
-			a := &m.axes[i]
-			c := a.cell(float64(row[a.feature]))
+		m.find.cells(row, b.cells)
+		for i, cell := range b.cells {
+			c := int(cell)
 			b.rows[i] = m.sets[i][c*m.words : (c+1)*m.words]
 		}
-		for i := len(m.axes); i < len(b.rows); i++ {
+		for i := len(b.cells); i < len(b.rows); i++ {
 			b.rows[i] = b.rows[i-1]
 		}
 		m.tally.sum(b.reached(), sums)

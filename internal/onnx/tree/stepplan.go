@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -12,6 +13,7 @@ type stepPlan struct {
 	// slotOf has, by feature, the slot with NaN last and the one with NaN
 	// first; the latter is made when a branch asks for it.
 	slotOf [][2]int
+	places []uint32 // of each bounded branch: the bound's place on the axis
 	orders []uint64 // scratch
 	at     []int
 	found  []int
@@ -39,8 +41,41 @@ func newStepPlan(f *forest, all []axis) *stepPlan {
 		}
 	}
 	p.bits = bits.Len(uint(cells))
+	p.findPlaces(f, axisOf)
 	return p
 }
+
+// findPlaces takes the branches by feature, so that the bounds of one axis at a
+// time are in the cache.
+func (p *stepPlan) findPlaces(f *forest, axisOf []*axis) {
+	next := make([]int, f.features+1) // of each feature: its next place in the lists
+	for i := range f.nodes {
+		if n := &f.nodes[i]; n.bounded() {
+			next[n.feature+1]++
+		}
+	}
+	for i := 1; i < len(next); i++ {
+		next[i] += next[i-1]
+	}
+	branches, orders := make([]int32, next[f.features]), make([]uint64, next[f.features])
+	for i := range f.nodes {
+		if n := &f.nodes[i]; n.bounded() {
+			p.orders = f.appendBounds(p.orders[:0], n)
+			branches[next[n.feature]], orders[next[n.feature]] = index(i), p.orders[0]
+			next[n.feature]++
+		}
+	}
+	p.places = make([]uint32, len(f.nodes))
+	from := 0
+	for feature, to := range next[:f.features] { // which is behind the last of each by now
+		for ; from < to; from++ {
+			p.places[branches[from]] = place(axisOf[feature].position(orders[from]))
+		}
+	}
+}
+
+// bounded reports whether a branch has one bound, and its axis has it.
+func (n *node) bounded() bool { return n.mode.ordered() && !math.IsInf(n.value, 0) }
 
 // nanFirst returns 1 when a branch needs fewer steps with NaN below all
 // numbers than above them, and 0 otherwise.
@@ -57,27 +92,55 @@ func nanFirst(f *forest, n *node, a *axis) int {
 // turns returns the slot of a branch, its answer in the slot's first cell, and
 // the cells from which on the answer is the opposite, which the next call
 // overwrites.
-func (p *stepPlan) turns(f *forest, n *node) (number int, first bool, turns []int) {
+func (p *stepPlan) turns(f *forest, i int32) (number int, first bool, turns []int) {
+	n := &f.nodes[i]
 	both := &p.slotOf[n.feature]
 	number = both[0]
 	if number < 0 || both[1] >= 0 && nanFirst(f, n, &p.slots[number].axis) == 1 {
 		number = both[1]
 	}
 	s := &p.slots[number]
+	if n.bounded() {
+		first, p.found = s.turnsAt(int(p.places[i])+1, n.mode == BranchLEQ || n.mode == BranchLT, f.test(n, math.NaN()), p.found[:0])
+	} else {
+		first = f.test(n, s.value(0))
+		p.found = p.search(f, n, s, p.found[:0])
+	}
+	return number, first, p.found
+}
+
+// turnsAt is what turns returns of a branch that has one answer in the cells
+// below one, and the opposite in those of other numbers.
+func (s *slot) turnsAt(cell int, below, nan bool, turns []int) (first bool, all []int) {
 	a := &s.axis
-	at, after := append(p.at[:0], a.nan), 1 // cells where the answer may turn
+	switch {
+	case !s.nanFirst:
+		turns = append(turns, cell)
+		if a.nan > a.n && nan == below {
+			turns = append(turns, a.nan)
+		}
+		return below, turns
+	case nan != below:
+		turns = append(turns, 1)
+	}
+	return nan, append(turns, cell+1)
+}
+
+// search appends the turns of any branch: it tries the cells that may be some.
+func (p *stepPlan) search(f *forest, n *node, s *slot, turns []int) []int {
+	a := &s.axis
+	at, after := append(p.at[:0], a.nan), 1
 	if s.nanFirst {
 		at[0], after = 1, 2
 	}
 	p.orders = f.appendBounds(p.orders[:0], n)
 	at = slices.Grow(at, len(p.orders))
 	for _, k := range p.orders {
-		at = append(at, halve(a.bounds, 0, a.n, k)+after)
+		at = append(at, a.position(k)+after)
 	}
 	slices.Sort(at)
-	first = f.test(n, s.value(0))
-	answer := first
-	turns = slices.Grow(p.found[:0], len(at))
+	answer := f.test(n, s.value(0))
+	turns = slices.Grow(turns, len(at))
 	for _, c := range slices.Compact(at) {
 		if c >= a.cells() {
 			break
@@ -86,8 +149,8 @@ func (p *stepPlan) turns(f *forest, n *node) (number int, first bool, turns []in
 			turns, answer = append(turns, c), now
 		}
 	}
-	p.at, p.found = at, turns
-	return number, first, turns
+	p.at = at
+	return turns
 }
 
 // value returns a value of the slot's cell.
@@ -103,16 +166,27 @@ func (s *slot) value(cell int) float64 {
 }
 
 // stepWriter writes the steps of a forest.
-type stepWriter[T float] struct {
+type stepWriter struct {
 	f      *forest
 	plan   *stepPlan
-	s      *steps[T]
+	shift  uint // the lower half of a node shifted by it is its slot
+	nodes  []step
+	leaf   []uint32 // of each place: the number of its leaf, else noLeaf
 	number []uint32 // of each leaf
 	first  []step   // the first step of each branch, once it is written
 	known  []bool
 	most   int32 // steps that one branch takes
 	stack  []stepJob
 	next   []stepJob
+}
+
+func newStepWriter(f *forest, p *stepPlan, number []uint32) *stepWriter {
+	places := len(f.nodes) // when every branch is one step
+	return &stepWriter{
+		f: f, plan: p, number: number, shift: uint(p.bits) + gap,
+		nodes: make([]step, 0, places), leaf: make([]uint32, 0, places),
+		first: make([]step, len(f.nodes)), known: make([]bool, len(f.nodes)),
+	}
 }
 
 // stepJob is a place that is to lead to a node of the forest.
@@ -122,54 +196,58 @@ type stepJob struct {
 }
 
 // grow returns the first of n new places.
-func (w *stepWriter[T]) grow(n int) uint32 {
-	at := place(len(w.s.nodes))
+func (w *stepWriter) grow(n int) uint32 {
+	at := place(len(w.nodes))
 	for range n {
-		w.s.nodes = append(w.s.nodes, 0)
-		w.s.leaf = append(w.s.leaf, noLeaf)
+		w.nodes = append(w.nodes, 0)
+		w.leaf = append(w.leaf, noLeaf)
 	}
 	return at
 }
 
 // tree writes the tree of a root and returns its place.
-func (w *stepWriter[T]) tree(root int32) uint32 {
+func (w *stepWriter) tree(root int32) uint32 {
 	at := w.grow(1)
 	w.stack = append(w.stack, stepJob{at, root})
 	for len(w.stack) > 0 {
 		j := w.stack[len(w.stack)-1]
 		w.stack = w.stack[:len(w.stack)-1]
-		below := len(w.stack)
+		from := len(w.stack)
 		w.put(j.at, j.to)
-		// The places below come right behind: two levels share a cache line.
-		next := append(w.next[:0], w.stack[below:]...)
-		w.stack = w.stack[:below]
-		for _, j := range next {
-			w.put(j.at, j.to)
+		// The places below come right behind, so that levels share a cache line.
+		for range levelsALine - 1 {
+			w.next = append(w.next[:0], w.stack[from:]...)
+			w.stack = w.stack[:from]
+			for _, j := range w.next {
+				w.put(j.at, j.to)
+			}
 		}
-		w.next = next
 	}
 	return at
 }
 
+// levelsALine is how many levels of small nodes a cache line has.
+const levelsALine = 3
+
 // put makes a place lead to a node.
-func (w *stepWriter[T]) put(at uint32, to int32) {
+func (w *stepWriter) put(at uint32, to int32) {
 	for {
 		n := &w.f.nodes[to]
 		if n.mode == Leaf {
 			// No cell is above the highest, so the walk stays here.
-			w.s.nodes[at] = step(at)<<32 | 1<<(w.s.shift-gap) - 1
-			w.s.leaf[at] = w.number[to]
+			w.nodes[at] = step(at)<<32 | 1<<(w.shift-gap) - 1
+			w.leaf[at] = w.number[to]
 			return
 		}
 		if w.known[to] {
-			w.s.nodes[at] = w.first[to]
+			w.nodes[at] = w.first[to]
 			return
 		}
-		slot, answer, turns := w.plan.turns(w.f, n)
+		slot, answer, turns := w.plan.turns(w.f, to)
 		if len(turns) > 0 {
 			w.most = max(w.most, index(bits.Len(uint(len(turns)))))
-			w.s.nodes[at] = w.search(n, step(place(slot)<<(w.s.shift&31)), answer, turns)
-			w.first[to], w.known[to] = w.s.nodes[at], true
+			w.nodes[at] = w.search(n, step(place(slot)<<(w.shift&31)), answer, turns)
+			w.first[to], w.known[to] = w.nodes[at], true
 			return
 		}
 		if to = n.no; answer { // the answer is always the same
@@ -180,7 +258,7 @@ func (w *stepWriter[T]) put(at uint32, to int32) {
 
 // search writes the steps that find which of the stretches between turns a
 // cell is in, and returns the first. answer is that of the first stretch.
-func (w *stepWriter[T]) search(n *node, slot step, answer bool, turns []int) step {
+func (w *stepWriter) search(n *node, slot step, answer bool, turns []int) step {
 	mid := len(turns) / 2
 	pair := w.grow(2)
 	w.side(pair+1, n, slot, answer != (mid%2 == 0), turns[mid+1:])
@@ -188,10 +266,10 @@ func (w *stepWriter[T]) search(n *node, slot step, answer bool, turns []int) ste
 	return step(pair)<<32 | slot | step(place(turns[mid]-1))
 }
 
-func (w *stepWriter[T]) side(at uint32, n *node, slot step, answer bool, turns []int) {
+func (w *stepWriter) side(at uint32, n *node, slot step, answer bool, turns []int) {
 	switch {
 	case len(turns) > 0:
-		w.s.nodes[at] = w.search(n, slot, answer, turns)
+		w.nodes[at] = w.search(n, slot, answer, turns)
 	case answer:
 		w.stack = append(w.stack, stepJob{at, n.yes})
 	default:

@@ -16,3 +16,29 @@ func walkGroups(nodes *uint64, words *uint32, shift uint, root uint32, depth int
 //
 //go:noescape
 func stepLanes(nodes *uint64, words *uint32, shift uint, at *uint32, n int)
+
+// walkSmallGroups is walkGroups for small nodes. A node shifted by slot is eight times its slot
+// and three bits more; its last bits, as many as child, are how far the places below are from root.
+//
+//go:noescape
+func walkSmallGroups(nodes *uint32, words *uint32, slot uint, child uint, root uint32, depth int, groups int, stride int, at *uint32)
+
+// walkSmallLanes takes depth steps of each of n walks, a multiple of eight, at the places at. A node
+// shifted by slot is its slot, which has one word; its last bits, as many as child, are how far
+// the first place below is from the root of the walk.
+//
+//go:noescape
+func walkSmallLanes(nodes *uint32, words *uint32, slot uint, child uint, roots *uint32, at *uint32, n int, depth int)
+
+// searchColumns finds the cells of the values of a row x in n columns.
+//
+//go:noescape
+func searchColumns(x *float32, columns *float32, n int, starts *uint32, bounds *float32, cells *uint32)
+
+// scanBytes asks n branches in turn of 256 rows, and sets the places at. A branch has, from
+// its lowest byte up, where its column begins, four bytes; the first cell on its far side, as
+// a signed byte, as those of the columns are; the place of its near side; and how far from
+// there its far side is.
+//
+//go:noescape
+func scanBytes(branches *uint64, n int, columns *uint8, at *uint8)

@@ -75,70 +75,66 @@ func (n *node) votes(f *forest) []vote { return f.votes[n.first:n.last] }
 
 // sum sets sums to the total of the leaves' votes, one leaf a tree, in order.
 func (t *tally[T]) sum(leaves []uint32, sums []T) {
-	switch {
-	case t.dense == nil:
-		t.sumSparse(leaves, sums)
-	case len(sums) == 1:
-		sums[0] = sum1(t.dense, leaves)
-	case len(sums) == 2:
-		sums[0], sums[1] = sum2(t.dense, leaves)
-	case len(sums) == 3:
-		sums[0], sums[1], sums[2] = sum3(t.dense, leaves)
-	default:
-		t.sumDense(leaves, sums)
+	for i := range sums {
+		sums[i] = unvoted[T]()
+	}
+	t.addAll(leaves, sums)
+}
+
+// addAll adds the votes of a row's leaves, one leaf a tree, in order.
+func (t *tally[T]) addAll(leaves []uint32, sums []T) {
+	if t.dense != nil {
+		addDense(t.dense, leaves, sums)
+		return
+	}
+	for _, l := range leaves {
+		t.addSparse(l, sums)
 	}
 }
 
-func sum1[T float](dense []T, leaves []uint32) T {
-	a := unvoted[T]()
+// addDense adds rows of weights, as many as sums.
+func addDense[T float](dense []T, rows []uint32, sums []T) {
+	switch len(sums) {
+	case 1:
+		sums[0] = sum1(dense, rows, sums[0])
+	case 2:
+		sums[0], sums[1] = sum2(dense, rows, sums[0], sums[1])
+	case 3:
+		sums[0], sums[1], sums[2] = sum3(dense, rows, sums[0], sums[1], sums[2])
+	default:
+		k := len(sums)
+		for _, r := range rows {
+			for i, w := range dense[int(r)*k:][:k] {
+				sums[i] += w
+			}
+		}
+	}
+}
+
+func sum1[T float](dense []T, leaves []uint32, a T) T {
 	for _, l := range leaves {
 		a += dense[l]
 	}
 	return a
 }
 
-func sum2[T float](dense []T, leaves []uint32) (a, b T) {
-	a, b = unvoted[T](), unvoted[T]()
+func sum2[T float](dense []T, leaves []uint32, a, b T) (T, T) {
 	for _, l := range leaves {
-		w := dense[2*l : 2*l+2]
+		w := dense[2*int(l):][:2]
 		a += w[0]
 		b += w[1]
 	}
 	return a, b
 }
 
-func sum3[T float](dense []T, leaves []uint32) (a, b, c T) {
-	a, b, c = unvoted[T](), unvoted[T](), unvoted[T]()
+func sum3[T float](dense []T, leaves []uint32, a, b, c T) (T, T, T) {
 	for _, l := range leaves {
-		w := dense[3*l : 3*l+3]
+		w := dense[3*int(l):][:3]
 		a += w[0]
 		b += w[1]
 		c += w[2]
 	}
 	return a, b, c
-}
-
-func (t *tally[T]) sumDense(leaves []uint32, sums []T) {
-	for i := range sums {
-		sums[i] = unvoted[T]()
-	}
-	k := len(sums)
-	for _, l := range leaves {
-		row := t.dense[int(l)*k:]
-		row = row[:len(sums)]
-		for i, w := range row {
-			sums[i] += w
-		}
-	}
-}
-
-func (t *tally[T]) sumSparse(leaves []uint32, sums []T) {
-	for i := range sums {
-		sums[i] = unvoted[T]()
-	}
-	for _, l := range leaves {
-		t.addSparse(l, sums)
-	}
 }
 
 func (t *tally[T]) addSparse(leaf uint32, sums []T) {
@@ -186,13 +182,18 @@ func (t *tally[T]) add(leaves []uint32, sums []T) {
 			sums[r] += t.dense[l]
 		}
 	default:
-		for r, l := range leaves {
-			row := t.dense[int(l)*k : (int(l)+1)*k]
-			out := sums[r*k:]
-			out = out[:len(row)]
-			for i, w := range row {
-				out[i] += w
-			}
+		addRows(t.dense, k, leaves, sums)
+	}
+}
+
+// addRows adds rows of k weights, each to the sums of another row.
+func addRows[T float](dense []T, k int, rows []uint32, sums []T) {
+	for r, l := range rows {
+		row := dense[int(l)*k : (int(l)+1)*k]
+		out := sums[r*k:]
+		out = out[:len(row)]
+		for i, w := range row {
+			out[i] += w
 		}
 	}
 }

@@ -17,7 +17,6 @@ TEXT ·walkGroups(SB), NOSPLIT, $16-64
 	MOVQ SI, 8(SP)
 
 group:
-	MOVL root+24(FP), DI
 	MOVL root+24(FP), R8
 	MOVL root+24(FP), R9
 	MOVL root+24(FP), R10
@@ -25,60 +24,61 @@ group:
 	MOVL root+24(FP), R12
 	MOVL root+24(FP), R13
 	MOVL root+24(FP), R14
-	MOVQ depth+32(FP), R15
+	MOVL root+24(FP), R15
+	MOVQ depth+32(FP), DI
 
 step:
-	MOVQ  (AX)(DI*8), SI
-	SHRXL DX, SI, DI
-	CMPL  SI, (CX)(DI*4)
-	SHRXQ BX, SI, DI
-	ADCL  $0x00, DI
 	MOVQ  (AX)(R8*8), SI
 	SHRXL DX, SI, R8
-	CMPL  SI, 4(CX)(R8*4)
+	CMPL  SI, (CX)(R8*4)
 	SHRXQ BX, SI, R8
 	ADCL  $0x00, R8
 	MOVQ  (AX)(R9*8), SI
 	SHRXL DX, SI, R9
-	CMPL  SI, 8(CX)(R9*4)
+	CMPL  SI, 4(CX)(R9*4)
 	SHRXQ BX, SI, R9
 	ADCL  $0x00, R9
 	MOVQ  (AX)(R10*8), SI
 	SHRXL DX, SI, R10
-	CMPL  SI, 12(CX)(R10*4)
+	CMPL  SI, 8(CX)(R10*4)
 	SHRXQ BX, SI, R10
 	ADCL  $0x00, R10
 	MOVQ  (AX)(R11*8), SI
 	SHRXL DX, SI, R11
-	CMPL  SI, 16(CX)(R11*4)
+	CMPL  SI, 12(CX)(R11*4)
 	SHRXQ BX, SI, R11
 	ADCL  $0x00, R11
 	MOVQ  (AX)(R12*8), SI
 	SHRXL DX, SI, R12
-	CMPL  SI, 20(CX)(R12*4)
+	CMPL  SI, 16(CX)(R12*4)
 	SHRXQ BX, SI, R12
 	ADCL  $0x00, R12
 	MOVQ  (AX)(R13*8), SI
 	SHRXL DX, SI, R13
-	CMPL  SI, 24(CX)(R13*4)
+	CMPL  SI, 20(CX)(R13*4)
 	SHRXQ BX, SI, R13
 	ADCL  $0x00, R13
 	MOVQ  (AX)(R14*8), SI
 	SHRXL DX, SI, R14
-	CMPL  SI, 28(CX)(R14*4)
+	CMPL  SI, 24(CX)(R14*4)
 	SHRXQ BX, SI, R14
 	ADCL  $0x00, R14
-	DECQ  R15
+	MOVQ  (AX)(R15*8), SI
+	SHRXL DX, SI, R15
+	CMPL  SI, 28(CX)(R15*4)
+	SHRXQ BX, SI, R15
+	ADCL  $0x00, R15
+	DECQ  DI
 	JNZ   step
 	MOVQ  8(SP), SI
-	MOVL  DI, (SI)
-	MOVL  R8, 4(SI)
-	MOVL  R9, 8(SI)
-	MOVL  R10, 12(SI)
-	MOVL  R11, 16(SI)
-	MOVL  R12, 20(SI)
-	MOVL  R13, 24(SI)
-	MOVL  R14, 28(SI)
+	MOVL  R8, (SI)
+	MOVL  R9, 4(SI)
+	MOVL  R10, 8(SI)
+	MOVL  R11, 12(SI)
+	MOVL  R12, 16(SI)
+	MOVL  R13, 20(SI)
+	MOVL  R14, 24(SI)
+	MOVL  R15, 28(SI)
 	ADDQ  $0x20, SI
 	MOVQ  SI, 8(SP)
 	MOVQ  stride+48(FP), SI
@@ -129,4 +129,294 @@ lanes:
 	ADDQ  $0x10, SI
 	SUBQ  $0x04, DI
 	JNZ   lanes
+	RET
+
+// func walkSmallGroups(nodes *uint32, words *uint32, slot uint, child uint, root uint32, depth int, groups int, stride int, at *uint32)
+// Requires: BMI2
+TEXT ·walkSmallGroups(SB), NOSPLIT, $24-72
+	MOVQ    nodes+0(FP), AX
+	MOVQ    words+8(FP), CX
+	MOVQ    slot+16(FP), DX
+	MOVQ    child+24(FP), BX
+	MOVLQZX root+32(FP), R8
+	MOVQ    groups+48(FP), SI
+	MOVQ    SI, 8(SP)
+	MOVQ    at+64(FP), SI
+	MOVQ    SI, 16(SP)
+
+group:
+	MOVL R8, R9
+	MOVL R8, R10
+	MOVL R8, R11
+	MOVL R8, R12
+	MOVL R8, R13
+	MOVL R8, R14
+	MOVL R8, R15
+	MOVL R8, BP
+	MOVQ depth+40(FP), SI
+	MOVQ SI, (SP)
+
+step:
+	MOVL  (AX)(R9*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R9
+	ANDL  $-8, DI
+	CMPL  SI, (CX)(DI*4)
+	ADCL  R8, R9
+	MOVL  (AX)(R10*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R10
+	ANDL  $-8, DI
+	CMPL  SI, 4(CX)(DI*4)
+	ADCL  R8, R10
+	MOVL  (AX)(R11*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R11
+	ANDL  $-8, DI
+	CMPL  SI, 8(CX)(DI*4)
+	ADCL  R8, R11
+	MOVL  (AX)(R12*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R12
+	ANDL  $-8, DI
+	CMPL  SI, 12(CX)(DI*4)
+	ADCL  R8, R12
+	MOVL  (AX)(R13*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R13
+	ANDL  $-8, DI
+	CMPL  SI, 16(CX)(DI*4)
+	ADCL  R8, R13
+	MOVL  (AX)(R14*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R14
+	ANDL  $-8, DI
+	CMPL  SI, 20(CX)(DI*4)
+	ADCL  R8, R14
+	MOVL  (AX)(R15*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, R15
+	ANDL  $-8, DI
+	CMPL  SI, 24(CX)(DI*4)
+	ADCL  R8, R15
+	MOVL  (AX)(BP*4), SI
+	SHRXL DX, SI, DI
+	BZHIL BX, SI, BP
+	ANDL  $-8, DI
+	CMPL  SI, 28(CX)(DI*4)
+	ADCL  R8, BP
+	DECQ  (SP)
+	JNZ   step
+	MOVQ  16(SP), SI
+	MOVL  R9, (SI)
+	MOVL  R10, 4(SI)
+	MOVL  R11, 8(SI)
+	MOVL  R12, 12(SI)
+	MOVL  R13, 16(SI)
+	MOVL  R14, 20(SI)
+	MOVL  R15, 24(SI)
+	MOVL  BP, 28(SI)
+	ADDQ  $0x20, SI
+	MOVQ  SI, 16(SP)
+	MOVQ  stride+56(FP), SI
+	ADDQ  SI, CX
+	DECQ  8(SP)
+	JNZ   group
+	RET
+
+// func walkSmallLanes(nodes *uint32, words *uint32, slot uint, child uint, roots *uint32, at *uint32, n int, depth int)
+// Requires: BMI2
+TEXT ·walkSmallLanes(SB), NOSPLIT, $0-64
+	MOVQ nodes+0(FP), AX
+	MOVQ words+8(FP), CX
+	MOVQ slot+16(FP), DX
+	MOVQ child+24(FP), BX
+	MOVQ depth+56(FP), SI
+
+walk:
+	MOVQ roots+32(FP), R9
+	MOVQ at+40(FP), R10
+	MOVQ n+48(FP), R11
+
+walks:
+	MOVL  (R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  (R9), DI
+	MOVL  DI, (R10)
+	MOVL  4(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  4(R9), DI
+	MOVL  DI, 4(R10)
+	MOVL  8(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  8(R9), DI
+	MOVL  DI, 8(R10)
+	MOVL  12(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  12(R9), DI
+	MOVL  DI, 12(R10)
+	MOVL  16(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  16(R9), DI
+	MOVL  DI, 16(R10)
+	MOVL  20(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  20(R9), DI
+	MOVL  DI, 20(R10)
+	MOVL  24(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  24(R9), DI
+	MOVL  DI, 24(R10)
+	MOVL  28(R10), DI
+	MOVL  (AX)(DI*4), R8
+	BZHIL BX, R8, DI
+	SHRXL DX, R8, R12
+	CMPL  R8, (CX)(R12*4)
+	ADCL  28(R9), DI
+	MOVL  DI, 28(R10)
+	ADDQ  $0x20, R9
+	ADDQ  $0x20, R10
+	SUBQ  $0x08, R11
+	JNZ   walks
+	DECQ  SI
+	JNZ   walk
+	RET
+
+// func searchColumns(x *float32, columns *float32, n int, starts *uint32, bounds *float32, cells *uint32)
+// Requires: AVX, AVX2, CMOV, POPCNT
+TEXT ·searchColumns(SB), NOSPLIT, $0-48
+	MOVQ   x+0(FP), AX
+	MOVQ   columns+8(FP), CX
+	MOVQ   n+16(FP), DX
+	MOVQ   starts+24(FP), BX
+	MOVQ   bounds+32(FP), SI
+	MOVQ   cells+40(FP), DI
+	VXORPS X2, X2, X2
+
+column:
+	MOVL         12(CX), R8
+	VMOVSS       (AX)(R8*4), X1
+	VSUBSS       (CX), X1, X0
+	VMULSS       4(CX), X0, X0
+	VMAXSS       X2, X0, X0
+	VMINSS       8(CX), X0, X0
+	VCVTTSS2SI   X0, R8
+	ADDL         16(CX), R8
+	MOVL         (BX)(R8*4), R8
+	MOVL         20(CX), R9
+	ADDQ         R8, R9
+	ADDL         24(CX), R8
+	VBROADCASTSS X1, Y0
+	VCMPPS       $0x1e, (SI)(R9*4), Y0, Y3
+	VMOVMSKPS    Y3, R10
+	POPCNTL      R10, R10
+	ADDL         R10, R8
+	VCMPPS       $0x1e, 32(SI)(R9*4), Y0, Y0
+	VMOVMSKPS    Y0, R10
+	POPCNTL      R10, R10
+	ADDL         R10, R8
+	VUCOMISS     X1, X1
+	CMOVLPS      28(CX), R8
+	MOVL         R8, (DI)
+	ADDQ         $0x20, CX
+	ADDQ         $0x04, DI
+	DECQ         DX
+	JNZ          column
+	VZEROUPPER
+	RET
+
+// func scanBytes(branches *uint64, n int, columns *uint8, at *uint8)
+// Requires: AVX, AVX2
+TEXT ·scanBytes(SB), NOSPLIT, $0-32
+	MOVQ  branches+0(FP), AX
+	MOVQ  n+8(FP), CX
+	MOVQ  columns+16(FP), DX
+	MOVQ  at+24(FP), BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+branch:
+	MOVL         (AX), SI
+	VPBROADCASTB 4(AX), Y8
+	VPBROADCASTB 5(AX), Y9
+	VPBROADCASTB 6(AX), Y10
+	VPCMPGTB     (DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y0, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y0, Y0
+	VPCMPGTB     32(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y1, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y1, Y1
+	VPCMPGTB     64(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y2, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y2, Y2
+	VPCMPGTB     96(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y3, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y3, Y3
+	VPCMPGTB     128(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y4, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y4, Y4
+	VPCMPGTB     160(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y5, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y5, Y5
+	VPCMPGTB     192(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y6, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y6, Y6
+	VPCMPGTB     224(DX)(SI*1), Y8, Y11
+	VPCMPEQB     Y9, Y7, Y12
+	VPANDN       Y12, Y11, Y11
+	VPAND        Y10, Y11, Y11
+	VPADDB       Y11, Y7, Y7
+	ADDQ         $0x08, AX
+	DECQ         CX
+	JNZ          branch
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      Y4, 128(BX)
+	VMOVDQU      Y5, 160(BX)
+	VMOVDQU      Y6, 192(BX)
+	VMOVDQU      Y7, 224(BX)
+	VZEROUPPER
 	RET

@@ -54,6 +54,70 @@ func TestWalksByInstructionsAreTheWalks(t *testing.T) {
 	}
 }
 
+// The walks through small nodes are those of their definitions too, from any
+// place of the highest numbers that fit.
+func TestSmallWalksByInstructionsAreTheWalks(t *testing.T) {
+	const (
+		places, slots, root = 400, 5, 100
+		child, cells        = 9, 20 // bits, which with those of a slot are all there are
+	)
+	r := rand.New(rand.NewPCG(1, 2))
+	s := &smallNodes{nodes: make([]uint32, root+places), child: child, slot: child + cells}
+	word := func() uint32 { return uint32(r.IntN(slots))<<s.slot | uint32(r.IntN(8)+1<<cells-8)<<child }
+	for i := range s.nodes {
+		s.nodes[i] = word() | uint32(r.IntN(places-1))
+	}
+	words := make([]uint32, 4*slots*lanes)
+	for i := range words {
+		words[i] = uint32(i/lanes%slots)<<s.slot | word()<<3>>3
+	}
+	for depth := range 20 {
+		for _, rows := range []int{lanes, 4 * lanes, lanes + 1} {
+			got, want := make([]uint32, rows), make([]uint32, rows)
+			walkSmallApart(s, words, root, depth, slots*lanes, got)
+			walkSmallApartGo(s, words, root, depth, slots*lanes, want)
+			if !slices.Equal(got, want) {
+				t.Fatalf("depth %d, %d rows: %v, want %v", depth, rows, got, want)
+			}
+		}
+		for _, n := range []int{1, 8, 32} {
+			roots, got := make([]uint32, n), make([]uint32, n)
+			for i := range got {
+				roots[i] = uint32(r.IntN(root))
+				got[i] = roots[i] + uint32(r.IntN(places))
+			}
+			want := slices.Clone(got)
+			walkSmallTogether(s, words[:slots], roots, got, depth)
+			walkSmallTogetherGo(s, words[:slots], roots, want, depth)
+			if !slices.Equal(got, want) {
+				t.Fatalf("depth %d, %d walks: %v, want %v", depth, n, got, want)
+			}
+		}
+	}
+}
+
+// Numbers that do not fit in small nodes are in wide ones.
+func TestForestsOfLargeNumbersHaveWideNodes(t *testing.T) {
+	small, wide := forestOf(60, 8, 50, 1), forestOf(4, 15, 50, 1)
+	for name, c := range map[string]struct {
+		a    *Attributes
+		want bool
+	}{"small": {&small, true}, "wide": {&wide, false}} {
+		s, w, cols := forestSteps(t, c.a)
+		if _, got := s.nodes.(*smallNodes); got != c.want {
+			t.Errorf("%s: the nodes are a %T", name, s.nodes)
+		}
+		const rows = 3*lanes + 5
+		x := randomRows(rows, cols)
+		got, want := make([]float32, rows), make([]float32, rows)
+		s.run(x, cols, got, nil)
+		w.run(x, cols, want, nil)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: the scores differ", name)
+		}
+	}
+}
+
 // A forest that no cache holds is walked a part at a time.
 func TestForestsOfSeveralPartsAgreeWithThePlainWalk(t *testing.T) {
 	a := forestOf(60, 11, 20, 1)
@@ -65,7 +129,7 @@ func TestForestsOfSeveralPartsAgreeWithThePlainWalk(t *testing.T) {
 	finish := newFinisher[float32](f, o)
 	s := newSteps[float32](f, o, finish, f.axes())
 	if len(s.parts) < 2 {
-		t.Fatalf("%d parts of %d nodes", len(s.parts), len(s.nodes))
+		t.Fatalf("%d parts of %d nodes", len(s.parts), s.places)
 	}
 	const rows = 150 // more than a chunk, and some left over
 	r := rand.New(rand.NewPCG(3, 4))
