@@ -26,6 +26,48 @@ func sumRow(acc []float64, x []float32) int {
 	return n * 4
 }
 
+// squareLane is sumLane for the squares of x.
+func squareLane(acc *[wide / 2]float64, x []float32) int {
+	n := len(x) / len(acc)
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	squareLaneSingle(&acc[0], &x[0], n)
+	return n * len(acc)
+}
+
+// squareRow is sumRow for the squares of x.
+func squareRow(acc []float64, x []float32) int {
+	n := len(x) / 4
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	_ = acc[len(x)-1]
+	squareRowSingle(&acc[0], &x[0], n)
+	return n * 4
+}
+
+// magnitudeLane is sumLane for the magnitudes of x.
+func magnitudeLane(acc *[wide / 2]float64, x []float32) int {
+	n := len(x) / len(acc)
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	magnitudeLaneSingle(&acc[0], &x[0], n)
+	return n * len(acc)
+}
+
+// magnitudeRow is sumRow for the magnitudes of x.
+func magnitudeRow(acc []float64, x []float32) int {
+	n := len(x) / 4
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	_ = acc[len(x)-1]
+	magnitudeRowSingle(&acc[0], &x[0], n)
+	return n * 4
+}
+
 // maxLane keeps the greatest of x, or NaN, in the accumulators.
 func maxLane(acc *[wide]float32, x []float32) int {
 	n := len(x) / len(acc)

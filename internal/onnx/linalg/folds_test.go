@@ -34,6 +34,12 @@ func TestFoldsOfLanesAreThoseOfGo(t *testing.T) {
 			if got, want := Sum[float64](x), sumGo[float64](x); !same(float32(got), float32(want)) {
 				t.Fatalf("the sum of %d with %v is %v, want %v", n, v, got, want)
 			}
+			if got, want := SumSquares[float64](x), squaresGo[float64](x); !same(float32(got), float32(want)) {
+				t.Fatalf("the sum of %d squares with %v is %v, want %v", n, v, got, want)
+			}
+			if got, want := SumMagnitudes[float64](x), magnitudesGo[float64](x); !same(float32(got), float32(want)) {
+				t.Fatalf("the sum of %d magnitudes with %v is %v, want %v", n, v, got, want)
+			}
 		}
 	}
 }
@@ -51,6 +57,17 @@ func TestFoldsOfRowsAreThoseOfGo(t *testing.T) {
 			}
 			AddTo(sums, x)
 			addGo(want, x)
+			squares, magnitudes := slices.Clone(sums), slices.Clone(sums)
+			AddSquaresTo(squares, x)
+			AddMagnitudesTo(magnitudes, x)
+			for i, v := range x {
+				if w := sums[i] + float64(v)*float64(v); math.Abs(squares[i]-w) > 1e-15*math.Abs(w) {
+					t.Fatalf("the sum of %v and the square of %v is %v", sums[i], v, squares[i])
+				}
+				if w := sums[i] + math.Abs(float64(v)); magnitudes[i] != w && w == w {
+					t.Fatalf("the sum of %v and the magnitude of %v is %v", sums[i], v, magnitudes[i])
+				}
+			}
 			for i := range x {
 				if w := maxGo(acc[i], x[i:i+1]); !same(greatest[i], w) {
 					t.Fatalf("the greater of %v and %v is %v", acc[i], x[i], greatest[i])

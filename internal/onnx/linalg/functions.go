@@ -5,7 +5,11 @@ import "math"
 // finish makes the values of the kernel from products or squared distances.
 func (k Kernel) finish(values []float32) {
 	switch k.Kind {
-	case Linear:
+	case Linear, Squared:
+	case Euclidean:
+		for i, v := range values {
+			values[i] = float32(math.Sqrt(float64(v)))
+		}
 	case RBF:
 		exponentials(values, -k.Gamma)
 	case Poly, Sigmoid:
@@ -31,9 +35,7 @@ func raise(values []float32, degree float32) {
 			values[i] = v * v * v
 		}
 	default:
-		for i, v := range values {
-			values[i] = float32(math.Pow(float64(v), float64(degree)))
-		}
+		Powers(values, values, float64(degree))
 	}
 }
 
@@ -74,18 +76,27 @@ func exponentialsGo(values []float32, by float32) {
 	}
 }
 
-// tangents replaces each value by its hyperbolic tangent, rounded likewise.
-func tangents(values []float32) {
+// sigmoidsGo replaces each v by 1/(1+e^-v), rounded likewise.
+func sigmoidsGo(values []float32) {
+	for i, v := range values {
+		if v > -100 && v < 100 {
+			values[i] = float32(1 / (1 + exponential(-float64(v))))
+		} else {
+			values[i] = float32(1 / (1 + math.Exp(-float64(v))))
+		}
+	}
+}
+
+// tangentsGo replaces each value by its hyperbolic tangent, rounded likewise.
+func tangentsGo(values []float32) {
 	for i, v := range values {
 		x := float64(v)
 		switch size := math.Abs(x); {
 		case size >= 10:
 			values[i] = float32(math.Copysign(1, x))
-		case size > 0x1p-12:
+		case size >= 0x1p-12: // below, no float32 is nearer than x itself
 			e := exponential(2 * x)
 			values[i] = float32((e - 1) / (e + 1))
-		default:
-			values[i] = float32(math.Tanh(x))
 		}
 	}
 }

@@ -89,10 +89,8 @@ func direct[T Number](ctx context.Context, dst []T, a, b Matrix[T]) error {
 			if err := w.add(ctx, depth*a.Rows*panelWidth); err != nil {
 				return err
 			}
-			for i := 0; i < a.Rows; i += tileRows {
-				tile(target[T]{dst[i*b.Cols+j:], b.Cols, min(tileRows, a.Rows-i), panelWidth, k > 0},
-					a.from(i, k), b.Data[k*b.RowStride+j:], b.RowStride, depth)
-			}
+			tile(target[T]{dst[j:], b.Cols, a.Rows, panelWidth, k > 0},
+				a.from(0, k), b.Data[k*b.RowStride+j:], b.RowStride, depth)
 		}
 	}
 	for i := range a.Rows {

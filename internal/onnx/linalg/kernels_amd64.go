@@ -18,15 +18,21 @@ func tileFloat32(c target[float32], a Matrix[float32], b []float32, stride, dept
 		return false
 	}
 	touch(c, a, b, stride, depth)
-	switch c.rows {
+	to, from, left := c.data, a.Data, c.rows
+	if n := left / tileRows; n > 0 {
+		tile4Single(&to[0], c.stride, &from[0], a.RowStride, a.ColStride, &b[0], stride, depth, n, c.add)
+		if left -= n * tileRows; left == 0 {
+			return true
+		}
+		to, from = to[n*tileRows*c.stride:], from[n*tileRows*a.RowStride:]
+	}
+	switch left {
 	case 1:
-		tile1Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+		tile1Single(&to[0], c.stride, &from[0], a.RowStride, a.ColStride, &b[0], stride, depth, 1, c.add)
 	case 2:
-		tile2Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
-	case 3:
-		tile3Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+		tile2Single(&to[0], c.stride, &from[0], a.RowStride, a.ColStride, &b[0], stride, depth, 1, c.add)
 	default:
-		tile4Single(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
+		tile3Single(&to[0], c.stride, &from[0], a.RowStride, a.ColStride, &b[0], stride, depth, 1, c.add)
 	}
 	return true
 }
@@ -37,13 +43,12 @@ func tileFloat64(c target[float64], a Matrix[float64], b []float64, stride, dept
 		return false
 	}
 	touch(c, a, b, stride, depth)
-	for i := 0; i < c.rows; i += 2 {
-		to, from := &c.data[i*c.stride], &a.Data[i*a.RowStride]
-		if i+1 < c.rows {
-			tile2Double(to, c.stride, from, a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
-		} else {
-			tile1Double(to, c.stride, from, a.RowStride, a.ColStride, &b[0], stride, depth, c.add)
-		}
+	n := c.rows / 2
+	if n > 0 {
+		tile2Double(&c.data[0], c.stride, &a.Data[0], a.RowStride, a.ColStride, &b[0], stride, depth, n, c.add)
+	}
+	if n *= 2; n < c.rows {
+		tile1Double(&c.data[n*c.stride], c.stride, &a.Data[n*a.RowStride], a.RowStride, a.ColStride, &b[0], stride, depth, 1, c.add)
 	}
 	return true
 }
@@ -139,7 +144,31 @@ func product(sum float32, x, vector []float32) float32 {
 	return productInOrder(sum, &x[0], &vector[:len(x)][0], len(x))
 }
 
-// exponentials is exponentialsGo; what lanes does not divide is left to it.
+// productsEight adds to each of lanes sums the products of weights with a row of
+// values, which are stride apart.
+func productsEight(sums *[lanes]float32, weights, values []float32, stride int) {
+	if !vectorUnit || len(weights) == 0 {
+		productsEightGo(sums, weights, values, stride)
+		return
+	}
+	_ = values[(lanes-1)*stride+len(weights)-1]
+	productsInOrder(&sums[0], &weights[0], &values[0], stride, len(weights))
+}
+
+// weighSome is weighSomeGo.
+func weighSome(weights, values []float32) float64 {
+	n := len(weights) / lanes
+	if !vectorUnit || n == 0 {
+		return weighSomeGo(weights, values)
+	}
+	_ = values[len(weights)-1]
+	return weighWide(&weights[0], &values[0], n) + weighSomeGo(weights[n*lanes:], values[n*lanes:])
+}
+
+// Of the functions below lanes values are computed at a time; what lanes does not
+// divide is left to their twins.
+
+// exponentials is exponentialsGo.
 func exponentials(values []float32, by float32) {
 	if n := len(values) / lanes; vectorUnit && n > 0 {
 		exponentialLanes(&values[0], by, n)
@@ -148,7 +177,78 @@ func exponentials(values []float32, by float32) {
 	exponentialsGo(values, by)
 }
 
-// scale is scaleGo; what lanes does not divide is left to it.
+// sigmoids is sigmoidsGo.
+func sigmoids(values []float32) {
+	if n := len(values) / lanes; vectorUnit && n > 0 {
+		sigmoidLanes(&values[0], -1, n)
+		values = values[n*lanes:]
+	}
+	sigmoidsGo(values)
+}
+
+// tangents is tangentsGo.
+func tangents(values []float32) {
+	if n := len(values) / lanes; vectorUnit && n > 0 {
+		tangentLanes(&values[0], 2, n)
+		values = values[n*lanes:]
+	}
+	tangentsGo(values)
+}
+
+// logarithms replaces the values that lanes divides, and returns their number. Those
+// that are not positive and finite become anything.
+func logarithms(values []float32) int {
+	n := len(values) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	logarithmLanes(&values[0], n)
+	return n * lanes
+}
+
+// powers raises the values that lanes divides to the exponents, which are as many or
+// lanes for all, and returns their number. Where a value is not positive and finite,
+// or an exponent not finite, it becomes anything.
+func powers(values []float32, exponents []float64) int {
+	n := len(values) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	const bytes = 8
+	step := bytes * lanes
+	if len(exponents) == lanes {
+		step = 0
+	} else {
+		_ = exponents[n*lanes-1]
+	}
+	powerLanes(&values[0], &exponents[0], step, n)
+	return n * lanes
+}
+
+// apply does what Apply does to the elements that lanes divides, and returns their
+// number.
+func apply(op Operation, dst, a, b []float32) int {
+	n := len(dst) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	_, _ = a[n*lanes-1], b[n*lanes-1]
+	switch op {
+	case Add:
+		addSingle(&dst[0], &a[0], &b[0], n)
+	case Subtract:
+		subtractSingle(&dst[0], &a[0], &b[0], n)
+	case Multiply:
+		multiplySingle(&dst[0], &a[0], &b[0], n)
+	case Divide:
+		divideSingle(&dst[0], &a[0], &b[0], n)
+	default:
+		return 0
+	}
+	return n * lanes
+}
+
+// scale is scaleGo.
 func scale(values []float32, by, plus float32) {
 	if n := len(values) / lanes; vectorUnit && n > 0 {
 		scaleLanes(&values[0], by, plus, n)

@@ -4,21 +4,25 @@
 
 #include "textflag.h"
 
-// func tile1Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+// func tile1Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile1Single(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+16(FP), CX
-	MOVQ   rowStride+24(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   colStride+32(FP), DX
-	SHLQ   $0x02, DX
-	MOVQ   b+40(FP), BX
-	MOVQ   bStride+48(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   depth+56(FP), DI
+TEXT ·tile1Single(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -29,50 +33,50 @@ TEXT ·tile1Single(SB), NOSPLIT, $0-65
 	VXORPS Y7, Y7, Y7
 
 unrolled:
-	CMPQ         DI, $0x04
+	CMPQ         R11, $0x04
 	JL           rest
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	VBROADCASTSS (CX), Y10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	VBROADCASTSS (CX), Y10
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	VBROADCASTSS (CX), Y10
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	VBROADCASTSS (CX), Y10
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	SUBQ         $0x04, DI
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	SUBQ         $0x04, R11
 	JMP          unrolled
 
 rest:
-	TESTQ        DI, DI
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	VBROADCASTSS (CX), Y10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         DI
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
@@ -82,37 +86,47 @@ done:
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y0, Y0
 	VADDPS  Y7, Y1, Y1
-	MOVB    add+64(FP), CL
-	TESTB   CL, CL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPS  (AX), Y0, Y0
 	VMOVUPS Y0, (AX)
 	VADDPS  32(AX), Y1, Y1
 	VMOVUPS Y1, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 
-// func tile2Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+// func tile2Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile2Single(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+16(FP), DX
-	MOVQ   rowStride+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   colStride+32(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   b+40(FP), DI
-	MOVQ   bStride+48(FP), R8
-	SHLQ   $0x02, R8
-	MOVQ   depth+56(FP), R9
+TEXT ·tile2Single(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -123,45 +137,45 @@ TEXT ·tile2Single(SB), NOSPLIT, $0-65
 	VXORPS Y7, Y7, Y7
 
 unrolled:
-	CMPQ         R9, $0x02
+	CMPQ         R11, $0x02
 	JL           rest
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
-	VBROADCASTSS (DX), Y10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (DX)(BX*1), Y10
+	VBROADCASTSS (R9)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	ADDQ         SI, DX
-	ADDQ         R8, DI
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
-	VBROADCASTSS (DX), Y10
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DX)(BX*1), Y10
+	VBROADCASTSS (R9)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, DX
-	ADDQ         R8, DI
-	SUBQ         $0x02, R9
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	SUBQ         $0x02, R11
 	JMP          unrolled
 
 rest:
-	TESTQ        R9, R9
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
-	VBROADCASTSS (DX), Y10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (DX)(BX*1), Y10
+	VBROADCASTSS (R9)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	ADDQ         SI, DX
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
@@ -169,8 +183,8 @@ done:
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y2, Y2
 	VADDPS  Y7, Y3, Y3
-	MOVB    add+64(FP), DL
-	TESTB   DL, DL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPS  (AX), Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -181,8 +195,8 @@ done:
 	VMOVUPS Y2, (AX)
 	VADDPS  32(AX), Y3, Y3
 	VMOVUPS Y3, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPS Y0, (AX)
@@ -190,25 +204,36 @@ set:
 	ADDQ    CX, AX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 
-// func tile3Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+// func tile3Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile3Single(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+16(FP), DX
-	MOVQ   rowStride+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   colStride+32(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   b+40(FP), DI
-	MOVQ   bStride+48(FP), R8
-	SHLQ   $0x02, R8
-	MOVQ   depth+56(FP), R9
-	LEAQ   (DX)(BX*2), R10
+TEXT ·tile3Single(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
+	LEAQ   (R9)(BX*2), R12
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -217,28 +242,28 @@ TEXT ·tile3Single(SB), NOSPLIT, $0-65
 	VXORPS Y5, Y5, Y5
 
 rest:
-	TESTQ        R9, R9
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPS      (DI), Y6
-	VMOVUPS      32(DI), Y7
-	VBROADCASTSS (DX), Y8
+	VMOVUPS      (R10), Y6
+	VMOVUPS      32(R10), Y7
+	VBROADCASTSS (R9), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (DX)(BX*1), Y8
+	VBROADCASTSS (R9)(BX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (R10), Y8
+	VBROADCASTSS (R12), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         SI, DX
-	ADDQ         SI, R10
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         SI, R9
+	ADDQ         SI, R12
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
-	MOVB    add+64(FP), DL
-	TESTB   DL, DL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPS  (AX), Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -254,8 +279,8 @@ done:
 	VMOVUPS Y4, (AX)
 	VADDPS  32(AX), Y5, Y5
 	VMOVUPS Y5, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPS Y0, (AX)
@@ -266,25 +291,37 @@ set:
 	ADDQ    CX, AX
 	VMOVUPS Y4, (AX)
 	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	ADDQ BX, DX
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 
-// func tile4Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+// func tile4Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile4Single(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x02, CX
-	MOVQ   a+16(FP), DX
-	MOVQ   rowStride+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   colStride+32(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   b+40(FP), DI
-	MOVQ   bStride+48(FP), R8
-	SHLQ   $0x02, R8
-	MOVQ   depth+56(FP), R9
-	LEAQ   (DX)(BX*2), R10
+TEXT ·tile4Single(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x02, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
+	LEAQ   (R9)(BX*2), R12
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -295,31 +332,31 @@ TEXT ·tile4Single(SB), NOSPLIT, $0-65
 	VXORPS Y7, Y7, Y7
 
 rest:
-	TESTQ        R9, R9
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPS      (DI), Y8
-	VMOVUPS      32(DI), Y9
-	VBROADCASTSS (DX), Y10
+	VMOVUPS      (R10), Y8
+	VMOVUPS      32(R10), Y9
+	VBROADCASTSS (R9), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (DX)(BX*1), Y10
+	VBROADCASTSS (R9)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10), Y10
+	VBROADCASTSS (R12), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R10)(BX*1), Y10
+	VBROADCASTSS (R12)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, DX
-	ADDQ         SI, R10
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         SI, R9
+	ADDQ         SI, R12
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
-	MOVB    add+64(FP), DL
-	TESTB   DL, DL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPS  (AX), Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -340,8 +377,8 @@ done:
 	VMOVUPS Y6, (AX)
 	VADDPS  32(AX), Y7, Y7
 	VMOVUPS Y7, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPS Y0, (AX)
@@ -355,24 +392,37 @@ set:
 	ADDQ    CX, AX
 	VMOVUPS Y6, (AX)
 	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	ADDQ BX, DX
+	ADDQ BX, DX
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 
-// func tile1Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, add bool)
+// func tile1Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile1Double(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+16(FP), CX
-	MOVQ   rowStride+24(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   colStride+32(FP), DX
-	SHLQ   $0x03, DX
-	MOVQ   b+40(FP), BX
-	MOVQ   bStride+48(FP), SI
-	SHLQ   $0x03, SI
-	MOVQ   depth+56(FP), DI
+TEXT ·tile1Double(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x03, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x03, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x03, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x03, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -383,48 +433,48 @@ TEXT ·tile1Double(SB), NOSPLIT, $0-65
 	VXORPD Y7, Y7, Y7
 
 unrolled:
-	CMPQ         DI, $0x02
+	CMPQ         R11, $0x02
 	JL           rest
-	VMOVUPD      (BX), Y8
-	VMOVUPD      32(BX), Y9
-	VMOVUPD      64(BX), Y10
-	VMOVUPD      96(BX), Y11
-	VBROADCASTSD (CX), Y12
+	VMOVUPD      (R10), Y8
+	VMOVUPD      32(R10), Y9
+	VMOVUPD      64(R10), Y10
+	VMOVUPD      96(R10), Y11
+	VBROADCASTSD (R9), Y12
 	VFMADD231PD  Y8, Y12, Y0
 	VFMADD231PD  Y9, Y12, Y1
 	VFMADD231PD  Y10, Y12, Y2
 	VFMADD231PD  Y11, Y12, Y3
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	VMOVUPD      (BX), Y8
-	VMOVUPD      32(BX), Y9
-	VMOVUPD      64(BX), Y10
-	VMOVUPD      96(BX), Y11
-	VBROADCASTSD (CX), Y12
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	VMOVUPD      (R10), Y8
+	VMOVUPD      32(R10), Y9
+	VMOVUPD      64(R10), Y10
+	VMOVUPD      96(R10), Y11
+	VBROADCASTSD (R9), Y12
 	VFMADD231PD  Y8, Y12, Y4
 	VFMADD231PD  Y9, Y12, Y5
 	VFMADD231PD  Y10, Y12, Y6
 	VFMADD231PD  Y11, Y12, Y7
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	SUBQ         $0x02, DI
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	SUBQ         $0x02, R11
 	JMP          unrolled
 
 rest:
-	TESTQ        DI, DI
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPD      (BX), Y8
-	VMOVUPD      32(BX), Y9
-	VMOVUPD      64(BX), Y10
-	VMOVUPD      96(BX), Y11
-	VBROADCASTSD (CX), Y12
+	VMOVUPD      (R10), Y8
+	VMOVUPD      32(R10), Y9
+	VMOVUPD      64(R10), Y10
+	VMOVUPD      96(R10), Y11
+	VBROADCASTSD (R9), Y12
 	VFMADD231PD  Y8, Y12, Y0
 	VFMADD231PD  Y9, Y12, Y1
 	VFMADD231PD  Y10, Y12, Y2
 	VFMADD231PD  Y11, Y12, Y3
-	ADDQ         DX, CX
-	ADDQ         SI, BX
-	DECQ         DI
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
@@ -432,8 +482,8 @@ done:
 	VADDPD  Y5, Y1, Y1
 	VADDPD  Y6, Y2, Y2
 	VADDPD  Y7, Y3, Y3
-	MOVB    add+64(FP), CL
-	TESTB   CL, CL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPD  (AX), Y0, Y0
 	VMOVUPD Y0, (AX)
@@ -443,32 +493,42 @@ done:
 	VMOVUPD Y2, 64(AX)
 	VADDPD  96(AX), Y3, Y3
 	VMOVUPD Y3, 96(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPD Y0, (AX)
 	VMOVUPD Y1, 32(AX)
 	VMOVUPD Y2, 64(AX)
 	VMOVUPD Y3, 96(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 
-// func tile2Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, add bool)
+// func tile2Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, n int, add bool)
 // Requires: AVX, FMA3
-TEXT ·tile2Double(SB), NOSPLIT, $0-65
-	MOVQ   c+0(FP), AX
-	MOVQ   cStride+8(FP), CX
-	SHLQ   $0x03, CX
-	MOVQ   a+16(FP), DX
-	MOVQ   rowStride+24(FP), BX
-	SHLQ   $0x03, BX
-	MOVQ   colStride+32(FP), SI
-	SHLQ   $0x03, SI
-	MOVQ   b+40(FP), DI
-	MOVQ   bStride+48(FP), R8
-	SHLQ   $0x03, R8
-	MOVQ   depth+56(FP), R9
+TEXT ·tile2Double(SB), NOSPLIT, $0-73
+	MOVQ c+0(FP), AX
+	MOVQ cStride+8(FP), CX
+	SHLQ $0x03, CX
+	MOVQ a+16(FP), DX
+	MOVQ rowStride+24(FP), BX
+	SHLQ $0x03, BX
+	MOVQ colStride+32(FP), SI
+	SHLQ $0x03, SI
+	MOVQ bStride+48(FP), DI
+	SHLQ $0x03, DI
+	MOVQ n+64(FP), R8
+
+tile:
+	MOVQ   DX, R9
+	MOVQ   b+40(FP), R10
+	MOVQ   depth+56(FP), R11
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
@@ -479,30 +539,30 @@ TEXT ·tile2Double(SB), NOSPLIT, $0-65
 	VXORPD Y7, Y7, Y7
 
 rest:
-	TESTQ        R9, R9
+	TESTQ        R11, R11
 	JE           done
-	VMOVUPD      (DI), Y8
-	VMOVUPD      32(DI), Y9
-	VMOVUPD      64(DI), Y10
-	VMOVUPD      96(DI), Y11
-	VBROADCASTSD (DX), Y12
+	VMOVUPD      (R10), Y8
+	VMOVUPD      32(R10), Y9
+	VMOVUPD      64(R10), Y10
+	VMOVUPD      96(R10), Y11
+	VBROADCASTSD (R9), Y12
 	VFMADD231PD  Y8, Y12, Y0
 	VFMADD231PD  Y9, Y12, Y1
 	VFMADD231PD  Y10, Y12, Y2
 	VFMADD231PD  Y11, Y12, Y3
-	VBROADCASTSD (DX)(BX*1), Y12
+	VBROADCASTSD (R9)(BX*1), Y12
 	VFMADD231PD  Y8, Y12, Y4
 	VFMADD231PD  Y9, Y12, Y5
 	VFMADD231PD  Y10, Y12, Y6
 	VFMADD231PD  Y11, Y12, Y7
-	ADDQ         SI, DX
-	ADDQ         R8, DI
-	DECQ         R9
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	DECQ         R11
 	JMP          rest
 
 done:
-	MOVB    add+64(FP), DL
-	TESTB   DL, DL
+	MOVB    add+72(FP), R9
+	TESTB   R9, R9
 	JE      set
 	VADDPD  (AX), Y0, Y0
 	VMOVUPD Y0, (AX)
@@ -521,8 +581,8 @@ done:
 	VMOVUPD Y6, 64(AX)
 	VADDPD  96(AX), Y7, Y7
 	VMOVUPD Y7, 96(AX)
-	VZEROUPPER
-	RET
+	ADDQ    CX, AX
+	JMP     next
 
 set:
 	VMOVUPD Y0, (AX)
@@ -534,6 +594,13 @@ set:
 	VMOVUPD Y5, 32(AX)
 	VMOVUPD Y6, 64(AX)
 	VMOVUPD Y7, 96(AX)
+	ADDQ    CX, AX
+
+next:
+	ADDQ BX, DX
+	ADDQ BX, DX
+	DECQ R8
+	JNE  tile
 	VZEROUPPER
 	RET
 
@@ -1042,6 +1109,80 @@ productInOrder_done:
 	MOVSS X0, ret+32(FP)
 	RET
 
+// func productsInOrder(sums *float32, weights *float32, values *float32, stride int, n int)
+// Requires: AVX, FMA3
+TEXT ·productsInOrder(SB), NOSPLIT, $0-40
+	MOVQ   sums+0(FP), AX
+	MOVQ   weights+8(FP), CX
+	MOVQ   values+16(FP), DX
+	MOVQ   stride+24(FP), BX
+	MOVQ   n+32(FP), SI
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), DI
+	LEAQ   (DX)(BX*4), R8
+	VMOVSS (AX), X0
+	VMOVSS 4(AX), X1
+	VMOVSS 8(AX), X2
+	VMOVSS 12(AX), X3
+	VMOVSS 16(AX), X4
+	VMOVSS 20(AX), X5
+	VMOVSS 24(AX), X6
+	VMOVSS 28(AX), X7
+
+next:
+	VMOVSS      (CX), X8
+	VFMADD231SS (DX), X8, X0
+	VFMADD231SS (DX)(BX*1), X8, X1
+	VFMADD231SS (DX)(BX*2), X8, X2
+	VFMADD231SS (DX)(DI*1), X8, X3
+	VFMADD231SS (R8), X8, X4
+	VFMADD231SS (R8)(BX*1), X8, X5
+	VFMADD231SS (R8)(BX*2), X8, X6
+	VFMADD231SS (R8)(DI*1), X8, X7
+	ADDQ        $0x04, CX
+	ADDQ        $0x04, DX
+	ADDQ        $0x04, R8
+	DECQ        SI
+	JNE         next
+	VMOVSS      X0, (AX)
+	VMOVSS      X1, 4(AX)
+	VMOVSS      X2, 8(AX)
+	VMOVSS      X3, 12(AX)
+	VMOVSS      X4, 16(AX)
+	VMOVSS      X5, 20(AX)
+	VMOVSS      X6, 24(AX)
+	VMOVSS      X7, 28(AX)
+	RET
+
+// func weighWide(weights *float32, values *float32, n int) float64
+// Requires: AVX, SSE2
+TEXT ·weighWide(SB), NOSPLIT, $0-32
+	MOVQ   weights+0(FP), AX
+	MOVQ   values+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+
+next:
+	VMOVUPS      (AX), Y2
+	VMULPS       (CX), Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y2, Y0, Y0
+	VCVTPS2PD    X3, Y2
+	VADDPD       Y2, Y1, Y1
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	DECQ         DX
+	JNE          next
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VHADDPD      X0, X0, X0
+	VZEROUPPER
+	MOVSD        X0, ret+24(FP)
+	RET
+
 // func scaleLanes(values *float32, by float32, plus float32, n int)
 // Requires: AVX, AVX2, FMA3, SSE
 TEXT ·scaleLanes(SB), NOSPLIT, $0-24
@@ -1072,10 +1213,10 @@ DATA least<>+16(SB)/8, $0xc05b800000000000
 DATA least<>+24(SB)/8, $0xc05b800000000000
 GLOBL least<>(SB), RODATA|NOPTR, $32
 
-DATA greatest<>+0(SB)/8, $0x4059000000000000
-DATA greatest<>+8(SB)/8, $0x4059000000000000
-DATA greatest<>+16(SB)/8, $0x4059000000000000
-DATA greatest<>+24(SB)/8, $0x4059000000000000
+DATA greatest<>+0(SB)/8, $0x405b800000000000
+DATA greatest<>+8(SB)/8, $0x405b800000000000
+DATA greatest<>+16(SB)/8, $0x405b800000000000
+DATA greatest<>+24(SB)/8, $0x405b800000000000
 GLOBL greatest<>(SB), RODATA|NOPTR, $32
 
 DATA log2e<>+0(SB)/8, $0x3ff71547652b82fe
@@ -1223,6 +1364,491 @@ exponentialLanes_done:
 	VZEROUPPER
 	RET
 
+// func sigmoidLanes(values *float32, by float32, n int)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·sigmoidLanes(SB), NOSPLIT, $0-24
+	MOVQ         values+0(FP), AX
+	MOVQ         n+16(FP), CX
+	MOVSS        by+8(FP), X0
+	VBROADCASTSS X0, Y0
+
+sigmoidLanes_next:
+	CMPQ         CX, $0x00
+	JE           sigmoidLanes_done
+	VMULPS       (AX), Y0, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X2, Y2
+	VMOVUPD      greatest<>+0(SB), Y3
+	VMINPD       Y1, Y3, Y1
+	VMOVUPD      least<>+0(SB), Y3
+	VMAXPD       Y1, Y3, Y1
+	VMOVUPD      rounder<>+0(SB), Y3
+	VFMADD231PD  log2e<>+0(SB), Y1, Y3
+	VSUBPD       rounder<>+0(SB), Y3, Y4
+	VFNMADD132PD ln2<>+0(SB), Y1, Y4
+	VMOVUPD      factor8<>+0(SB), Y1
+	VFMADD213PD  factor7<>+0(SB), Y4, Y1
+	VFMADD213PD  factor6<>+0(SB), Y4, Y1
+	VFMADD213PD  factor5<>+0(SB), Y4, Y1
+	VFMADD213PD  factor4<>+0(SB), Y4, Y1
+	VFMADD213PD  factor3<>+0(SB), Y4, Y1
+	VFMADD213PD  factor2<>+0(SB), Y4, Y1
+	VFMADD213PD  factor1<>+0(SB), Y4, Y1
+	VFMADD213PD  factor0<>+0(SB), Y4, Y1
+	VPADDQ       bias<>+0(SB), Y3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y1, Y1
+	VMOVUPD      factor0<>+0(SB), Y3
+	VADDPD       Y3, Y1, Y1
+	VDIVPD       Y1, Y3, Y1
+	VCVTPD2PSY   Y1, X1
+	VMOVUPS      X1, (AX)
+	VMOVUPD      greatest<>+0(SB), Y1
+	VMINPD       Y2, Y1, Y2
+	VMOVUPD      least<>+0(SB), Y1
+	VMAXPD       Y2, Y1, Y2
+	VMOVUPD      rounder<>+0(SB), Y1
+	VFMADD231PD  log2e<>+0(SB), Y2, Y1
+	VSUBPD       rounder<>+0(SB), Y1, Y3
+	VFNMADD132PD ln2<>+0(SB), Y2, Y3
+	VMOVUPD      factor8<>+0(SB), Y2
+	VFMADD213PD  factor7<>+0(SB), Y3, Y2
+	VFMADD213PD  factor6<>+0(SB), Y3, Y2
+	VFMADD213PD  factor5<>+0(SB), Y3, Y2
+	VFMADD213PD  factor4<>+0(SB), Y3, Y2
+	VFMADD213PD  factor3<>+0(SB), Y3, Y2
+	VFMADD213PD  factor2<>+0(SB), Y3, Y2
+	VFMADD213PD  factor1<>+0(SB), Y3, Y2
+	VFMADD213PD  factor0<>+0(SB), Y3, Y2
+	VPADDQ       bias<>+0(SB), Y1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y2, Y2
+	VMOVUPD      factor0<>+0(SB), Y1
+	VADDPD       Y1, Y2, Y2
+	VDIVPD       Y2, Y1, Y2
+	VCVTPD2PSY   Y2, X1
+	VMOVUPS      X1, 16(AX)
+	ADDQ         $0x20, AX
+	DECQ         CX
+	JMP          sigmoidLanes_next
+
+sigmoidLanes_done:
+	VZEROUPPER
+	RET
+
+DATA half<>+0(SB)/8, $0x3fe0000000000000
+DATA half<>+8(SB)/8, $0x3fe0000000000000
+DATA half<>+16(SB)/8, $0x3fe0000000000000
+DATA half<>+24(SB)/8, $0x3fe0000000000000
+GLOBL half<>(SB), RODATA|NOPTR, $32
+
+DATA tiny<>+0(SB)/8, $0x3f40000000000000
+DATA tiny<>+8(SB)/8, $0x3f40000000000000
+DATA tiny<>+16(SB)/8, $0x3f40000000000000
+DATA tiny<>+24(SB)/8, $0x3f40000000000000
+GLOBL tiny<>(SB), RODATA|NOPTR, $32
+
+DATA magnitude<>+0(SB)/8, $0x7fffffffffffffff
+DATA magnitude<>+8(SB)/8, $0x7fffffffffffffff
+DATA magnitude<>+16(SB)/8, $0x7fffffffffffffff
+DATA magnitude<>+24(SB)/8, $0x7fffffffffffffff
+GLOBL magnitude<>(SB), RODATA|NOPTR, $32
+
+// func tangentLanes(values *float32, by float32, n int)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·tangentLanes(SB), NOSPLIT, $0-24
+	MOVQ         values+0(FP), AX
+	MOVQ         n+16(FP), CX
+	MOVSS        by+8(FP), X0
+	VBROADCASTSS X0, Y0
+
+tangentLanes_next:
+	CMPQ         CX, $0x00
+	JE           tangentLanes_done
+	VMULPS       (AX), Y0, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X2, Y2
+	VMOVUPD      greatest<>+0(SB), Y3
+	VMINPD       Y1, Y3, Y1
+	VMOVUPD      least<>+0(SB), Y3
+	VMAXPD       Y1, Y3, Y1
+	VMOVUPD      rounder<>+0(SB), Y3
+	VFMADD231PD  log2e<>+0(SB), Y1, Y3
+	VSUBPD       rounder<>+0(SB), Y3, Y4
+	VFNMADD132PD ln2<>+0(SB), Y1, Y4
+	VMOVUPD      factor8<>+0(SB), Y5
+	VFMADD213PD  factor7<>+0(SB), Y4, Y5
+	VFMADD213PD  factor6<>+0(SB), Y4, Y5
+	VFMADD213PD  factor5<>+0(SB), Y4, Y5
+	VFMADD213PD  factor4<>+0(SB), Y4, Y5
+	VFMADD213PD  factor3<>+0(SB), Y4, Y5
+	VFMADD213PD  factor2<>+0(SB), Y4, Y5
+	VFMADD213PD  factor1<>+0(SB), Y4, Y5
+	VFMADD213PD  factor0<>+0(SB), Y4, Y5
+	VPADDQ       bias<>+0(SB), Y3, Y3
+	VPSLLQ       $0x34, Y3, Y3
+	VMULPD       Y3, Y5, Y5
+	VMOVUPD      factor0<>+0(SB), Y3
+	VADDPD       Y3, Y5, Y4
+	VSUBPD       Y3, Y5, Y5
+	VDIVPD       Y4, Y5, Y5
+	VANDPD       magnitude<>+0(SB), Y1, Y3
+	VCMPPD       $0x11, tiny<>+0(SB), Y3, Y3
+	VMULPD       half<>+0(SB), Y1, Y1
+	VBLENDVPD    Y3, Y1, Y5, Y5
+	VCVTPD2PSY   Y5, X1
+	VMOVUPS      X1, (AX)
+	VMOVUPD      greatest<>+0(SB), Y1
+	VMINPD       Y2, Y1, Y2
+	VMOVUPD      least<>+0(SB), Y1
+	VMAXPD       Y2, Y1, Y2
+	VMOVUPD      rounder<>+0(SB), Y1
+	VFMADD231PD  log2e<>+0(SB), Y2, Y1
+	VSUBPD       rounder<>+0(SB), Y1, Y3
+	VFNMADD132PD ln2<>+0(SB), Y2, Y3
+	VMOVUPD      factor8<>+0(SB), Y4
+	VFMADD213PD  factor7<>+0(SB), Y3, Y4
+	VFMADD213PD  factor6<>+0(SB), Y3, Y4
+	VFMADD213PD  factor5<>+0(SB), Y3, Y4
+	VFMADD213PD  factor4<>+0(SB), Y3, Y4
+	VFMADD213PD  factor3<>+0(SB), Y3, Y4
+	VFMADD213PD  factor2<>+0(SB), Y3, Y4
+	VFMADD213PD  factor1<>+0(SB), Y3, Y4
+	VFMADD213PD  factor0<>+0(SB), Y3, Y4
+	VPADDQ       bias<>+0(SB), Y1, Y1
+	VPSLLQ       $0x34, Y1, Y1
+	VMULPD       Y1, Y4, Y4
+	VMOVUPD      factor0<>+0(SB), Y1
+	VADDPD       Y1, Y4, Y3
+	VSUBPD       Y1, Y4, Y4
+	VDIVPD       Y3, Y4, Y4
+	VANDPD       magnitude<>+0(SB), Y2, Y1
+	VCMPPD       $0x11, tiny<>+0(SB), Y1, Y1
+	VMULPD       half<>+0(SB), Y2, Y2
+	VBLENDVPD    Y1, Y2, Y4, Y4
+	VCVTPD2PSY   Y4, X1
+	VMOVUPS      X1, 16(AX)
+	ADDQ         $0x20, AX
+	DECQ         CX
+	JMP          tangentLanes_next
+
+tangentLanes_done:
+	VZEROUPPER
+	RET
+
+DATA logLeast<>+0(SB)/8, $0xfff6800000000000
+DATA logLeast<>+8(SB)/8, $0xfff6800000000000
+DATA logLeast<>+16(SB)/8, $0xfff6800000000000
+DATA logLeast<>+24(SB)/8, $0xfff6800000000000
+GLOBL logLeast<>(SB), RODATA|NOPTR, $32
+
+DATA exponentBits<>+0(SB)/8, $0xfff0000000000000
+DATA exponentBits<>+8(SB)/8, $0xfff0000000000000
+DATA exponentBits<>+16(SB)/8, $0xfff0000000000000
+DATA exponentBits<>+24(SB)/8, $0xfff0000000000000
+GLOBL exponentBits<>(SB), RODATA|NOPTR, $32
+
+DATA oneBits<>+0(SB)/8, $0x3ff0000000000000
+DATA oneBits<>+8(SB)/8, $0x3ff0000000000000
+DATA oneBits<>+16(SB)/8, $0x3ff0000000000000
+DATA oneBits<>+24(SB)/8, $0x3ff0000000000000
+GLOBL oneBits<>(SB), RODATA|NOPTR, $32
+
+DATA integerBits<>+0(SB)/8, $0x4330000000000000
+DATA integerBits<>+8(SB)/8, $0x4330000000000000
+DATA integerBits<>+16(SB)/8, $0x4330000000000000
+DATA integerBits<>+24(SB)/8, $0x4330000000000000
+GLOBL integerBits<>(SB), RODATA|NOPTR, $32
+
+DATA integerBias<>+0(SB)/8, $0x43300000000003ff
+DATA integerBias<>+8(SB)/8, $0x43300000000003ff
+DATA integerBias<>+16(SB)/8, $0x43300000000003ff
+DATA integerBias<>+24(SB)/8, $0x43300000000003ff
+GLOBL integerBias<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor1<>+0(SB)/8, $0x4000000000000000
+DATA logFactor1<>+8(SB)/8, $0x4000000000000000
+DATA logFactor1<>+16(SB)/8, $0x4000000000000000
+DATA logFactor1<>+24(SB)/8, $0x4000000000000000
+GLOBL logFactor1<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor3<>+0(SB)/8, $0x3fe5555555555555
+DATA logFactor3<>+8(SB)/8, $0x3fe5555555555555
+DATA logFactor3<>+16(SB)/8, $0x3fe5555555555555
+DATA logFactor3<>+24(SB)/8, $0x3fe5555555555555
+GLOBL logFactor3<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor5<>+0(SB)/8, $0x3fd999999999999a
+DATA logFactor5<>+8(SB)/8, $0x3fd999999999999a
+DATA logFactor5<>+16(SB)/8, $0x3fd999999999999a
+DATA logFactor5<>+24(SB)/8, $0x3fd999999999999a
+GLOBL logFactor5<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor7<>+0(SB)/8, $0x3fd2492492492492
+DATA logFactor7<>+8(SB)/8, $0x3fd2492492492492
+DATA logFactor7<>+16(SB)/8, $0x3fd2492492492492
+DATA logFactor7<>+24(SB)/8, $0x3fd2492492492492
+GLOBL logFactor7<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor9<>+0(SB)/8, $0x3fcc71c71c71c71c
+DATA logFactor9<>+8(SB)/8, $0x3fcc71c71c71c71c
+DATA logFactor9<>+16(SB)/8, $0x3fcc71c71c71c71c
+DATA logFactor9<>+24(SB)/8, $0x3fcc71c71c71c71c
+GLOBL logFactor9<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor11<>+0(SB)/8, $0x3fc745d1745d1746
+DATA logFactor11<>+8(SB)/8, $0x3fc745d1745d1746
+DATA logFactor11<>+16(SB)/8, $0x3fc745d1745d1746
+DATA logFactor11<>+24(SB)/8, $0x3fc745d1745d1746
+GLOBL logFactor11<>(SB), RODATA|NOPTR, $32
+
+DATA logFactor13<>+0(SB)/8, $0x3fc3b13b13b13b14
+DATA logFactor13<>+8(SB)/8, $0x3fc3b13b13b13b14
+DATA logFactor13<>+16(SB)/8, $0x3fc3b13b13b13b14
+DATA logFactor13<>+24(SB)/8, $0x3fc3b13b13b13b14
+GLOBL logFactor13<>(SB), RODATA|NOPTR, $32
+
+// func logarithmLanes(values *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·logarithmLanes(SB), NOSPLIT, $0-16
+	MOVQ values+0(FP), AX
+	MOVQ n+8(FP), CX
+
+next:
+	VCVTPS2PD   (AX), Y0
+	VPSUBQ      logLeast<>+0(SB), Y0, Y1
+	VPAND       exponentBits<>+0(SB), Y1, Y2
+	VPSUBQ      Y2, Y0, Y2
+	VPADDQ      oneBits<>+0(SB), Y2, Y2
+	VPSRLQ      $0x34, Y1, Y0
+	VPOR        integerBits<>+0(SB), Y0, Y0
+	VSUBPD      integerBias<>+0(SB), Y0, Y0
+	VADDPD      oneBits<>+0(SB), Y2, Y1
+	VSUBPD      oneBits<>+0(SB), Y2, Y2
+	VDIVPD      Y1, Y2, Y2
+	VMULPD      Y2, Y2, Y1
+	VMOVUPD     logFactor13<>+0(SB), Y3
+	VFMADD213PD logFactor11<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor9<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor7<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor5<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor3<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor1<>+0(SB), Y1, Y3
+	VMULPD      Y2, Y3, Y3
+	VFMADD231PD ln2<>+0(SB), Y0, Y3
+	VCVTPD2PSY  Y3, X0
+	VMOVUPS     X0, (AX)
+	VCVTPS2PD   16(AX), Y0
+	VPSUBQ      logLeast<>+0(SB), Y0, Y1
+	VPAND       exponentBits<>+0(SB), Y1, Y2
+	VPSUBQ      Y2, Y0, Y2
+	VPADDQ      oneBits<>+0(SB), Y2, Y2
+	VPSRLQ      $0x34, Y1, Y0
+	VPOR        integerBits<>+0(SB), Y0, Y0
+	VSUBPD      integerBias<>+0(SB), Y0, Y0
+	VADDPD      oneBits<>+0(SB), Y2, Y1
+	VSUBPD      oneBits<>+0(SB), Y2, Y2
+	VDIVPD      Y1, Y2, Y2
+	VMULPD      Y2, Y2, Y1
+	VMOVUPD     logFactor13<>+0(SB), Y3
+	VFMADD213PD logFactor11<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor9<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor7<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor5<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor3<>+0(SB), Y1, Y3
+	VFMADD213PD logFactor1<>+0(SB), Y1, Y3
+	VMULPD      Y2, Y3, Y3
+	VFMADD231PD ln2<>+0(SB), Y0, Y3
+	VCVTPD2PSY  Y3, X0
+	VMOVUPS     X0, 16(AX)
+	ADDQ        $0x20, AX
+	DECQ        CX
+	JNE         next
+	VZEROUPPER
+	RET
+
+// func powerLanes(values *float32, exponents *float64, step int, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·powerLanes(SB), NOSPLIT, $0-32
+	MOVQ values+0(FP), AX
+	MOVQ exponents+8(FP), CX
+	MOVQ step+16(FP), DX
+	MOVQ n+24(FP), BX
+
+next:
+	VCVTPS2PD    (AX), Y0
+	VPSUBQ       logLeast<>+0(SB), Y0, Y1
+	VPAND        exponentBits<>+0(SB), Y1, Y2
+	VPSUBQ       Y2, Y0, Y2
+	VPADDQ       oneBits<>+0(SB), Y2, Y2
+	VPSRLQ       $0x34, Y1, Y0
+	VPOR         integerBits<>+0(SB), Y0, Y0
+	VSUBPD       integerBias<>+0(SB), Y0, Y0
+	VADDPD       oneBits<>+0(SB), Y2, Y1
+	VSUBPD       oneBits<>+0(SB), Y2, Y2
+	VDIVPD       Y1, Y2, Y2
+	VMULPD       Y2, Y2, Y1
+	VMOVUPD      logFactor13<>+0(SB), Y3
+	VFMADD213PD  logFactor11<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor9<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor7<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor5<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor3<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor1<>+0(SB), Y1, Y3
+	VMULPD       Y2, Y3, Y3
+	VFMADD231PD  ln2<>+0(SB), Y0, Y3
+	VMULPD       (CX), Y3, Y3
+	VMOVUPD      greatest<>+0(SB), Y0
+	VMINPD       Y3, Y0, Y3
+	VMOVUPD      least<>+0(SB), Y0
+	VMAXPD       Y3, Y0, Y3
+	VMOVUPD      rounder<>+0(SB), Y0
+	VFMADD231PD  log2e<>+0(SB), Y3, Y0
+	VSUBPD       rounder<>+0(SB), Y0, Y1
+	VFNMADD132PD ln2<>+0(SB), Y3, Y1
+	VMOVUPD      factor8<>+0(SB), Y2
+	VFMADD213PD  factor7<>+0(SB), Y1, Y2
+	VFMADD213PD  factor6<>+0(SB), Y1, Y2
+	VFMADD213PD  factor5<>+0(SB), Y1, Y2
+	VFMADD213PD  factor4<>+0(SB), Y1, Y2
+	VFMADD213PD  factor3<>+0(SB), Y1, Y2
+	VFMADD213PD  factor2<>+0(SB), Y1, Y2
+	VFMADD213PD  factor1<>+0(SB), Y1, Y2
+	VFMADD213PD  factor0<>+0(SB), Y1, Y2
+	VPADDQ       bias<>+0(SB), Y0, Y0
+	VPSLLQ       $0x34, Y0, Y0
+	VMULPD       Y0, Y2, Y2
+	VCVTPD2PSY   Y2, X0
+	VMOVUPS      X0, (AX)
+	VCVTPS2PD    16(AX), Y0
+	VPSUBQ       logLeast<>+0(SB), Y0, Y1
+	VPAND        exponentBits<>+0(SB), Y1, Y2
+	VPSUBQ       Y2, Y0, Y2
+	VPADDQ       oneBits<>+0(SB), Y2, Y2
+	VPSRLQ       $0x34, Y1, Y0
+	VPOR         integerBits<>+0(SB), Y0, Y0
+	VSUBPD       integerBias<>+0(SB), Y0, Y0
+	VADDPD       oneBits<>+0(SB), Y2, Y1
+	VSUBPD       oneBits<>+0(SB), Y2, Y2
+	VDIVPD       Y1, Y2, Y2
+	VMULPD       Y2, Y2, Y1
+	VMOVUPD      logFactor13<>+0(SB), Y3
+	VFMADD213PD  logFactor11<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor9<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor7<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor5<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor3<>+0(SB), Y1, Y3
+	VFMADD213PD  logFactor1<>+0(SB), Y1, Y3
+	VMULPD       Y2, Y3, Y3
+	VFMADD231PD  ln2<>+0(SB), Y0, Y3
+	VMULPD       32(CX), Y3, Y3
+	VMOVUPD      greatest<>+0(SB), Y0
+	VMINPD       Y3, Y0, Y3
+	VMOVUPD      least<>+0(SB), Y0
+	VMAXPD       Y3, Y0, Y3
+	VMOVUPD      rounder<>+0(SB), Y0
+	VFMADD231PD  log2e<>+0(SB), Y3, Y0
+	VSUBPD       rounder<>+0(SB), Y0, Y1
+	VFNMADD132PD ln2<>+0(SB), Y3, Y1
+	VMOVUPD      factor8<>+0(SB), Y2
+	VFMADD213PD  factor7<>+0(SB), Y1, Y2
+	VFMADD213PD  factor6<>+0(SB), Y1, Y2
+	VFMADD213PD  factor5<>+0(SB), Y1, Y2
+	VFMADD213PD  factor4<>+0(SB), Y1, Y2
+	VFMADD213PD  factor3<>+0(SB), Y1, Y2
+	VFMADD213PD  factor2<>+0(SB), Y1, Y2
+	VFMADD213PD  factor1<>+0(SB), Y1, Y2
+	VFMADD213PD  factor0<>+0(SB), Y1, Y2
+	VPADDQ       bias<>+0(SB), Y0, Y0
+	VPSLLQ       $0x34, Y0, Y0
+	VMULPD       Y0, Y2, Y2
+	VCVTPD2PSY   Y2, X0
+	VMOVUPS      X0, 16(AX)
+	ADDQ         $0x20, AX
+	ADDQ         DX, CX
+	DECQ         BX
+	JNE          next
+	VZEROUPPER
+	RET
+
+// func addSingle(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·addSingle(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+next:
+	VMOVUPS (CX)(SI*1), Y0
+	VADDPS  (DX)(SI*1), Y0, Y0
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func subtractSingle(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·subtractSingle(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+next:
+	VMOVUPS (CX)(SI*1), Y0
+	VSUBPS  (DX)(SI*1), Y0, Y0
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func multiplySingle(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·multiplySingle(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+next:
+	VMOVUPS (CX)(SI*1), Y0
+	VMULPS  (DX)(SI*1), Y0, Y0
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func divideSingle(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·divideSingle(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+next:
+	VMOVUPS (CX)(SI*1), Y0
+	VDIVPS  (DX)(SI*1), Y0, Y0
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
 // func sumLaneSingle(acc *float64, x *float32, n int)
 // Requires: AVX
 TEXT ·sumLaneSingle(SB), NOSPLIT, $0-24
@@ -1263,6 +1889,119 @@ TEXT ·sumRowSingle(SB), NOSPLIT, $0-24
 next:
 	VMOVUPS   (AX), Y0
 	VCVTPS2PD (CX), Y1
+	VADDPD    Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x10, CX
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func squareLaneSingle(acc *float64, x *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·squareLaneSingle(SB), NOSPLIT, $0-24
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+next:
+	VCVTPS2PD   (CX), Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPS2PD   16(CX), Y4
+	VFMADD231PD Y4, Y4, Y1
+	VCVTPS2PD   32(CX), Y4
+	VFMADD231PD Y4, Y4, Y2
+	VCVTPS2PD   48(CX), Y4
+	VFMADD231PD Y4, Y4, Y3
+	ADDQ        $0x00000040, CX
+	DECQ        DX
+	JNE         next
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     Y2, 64(AX)
+	VMOVUPS     Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func squareRowSingle(acc *float64, x *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·squareRowSingle(SB), NOSPLIT, $0-24
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VMOVUPS     (AX), Y0
+	VCVTPS2PD   (CX), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x20, AX
+	ADDQ        $0x10, CX
+	DECQ        DX
+	JNE         next
+	VZEROUPPER
+	RET
+
+// func magnitudeLaneSingle(acc *float64, x *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·magnitudeLaneSingle(SB), NOSPLIT, $0-24
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+next:
+	VCVTPS2PD (CX), Y4
+	VPCMPEQQ  Y5, Y5, Y5
+	VPSLLQ    $0x3f, Y5, Y5
+	VANDNPD   Y4, Y5, Y4
+	VADDPD    Y4, Y0, Y0
+	VCVTPS2PD 16(CX), Y4
+	VPCMPEQQ  Y5, Y5, Y5
+	VPSLLQ    $0x3f, Y5, Y5
+	VANDNPD   Y4, Y5, Y4
+	VADDPD    Y4, Y1, Y1
+	VCVTPS2PD 32(CX), Y4
+	VPCMPEQQ  Y5, Y5, Y5
+	VPSLLQ    $0x3f, Y5, Y5
+	VANDNPD   Y4, Y5, Y4
+	VADDPD    Y4, Y2, Y2
+	VCVTPS2PD 48(CX), Y4
+	VPCMPEQQ  Y5, Y5, Y5
+	VPSLLQ    $0x3f, Y5, Y5
+	VANDNPD   Y4, Y5, Y4
+	VADDPD    Y4, Y3, Y3
+	ADDQ      $0x00000040, CX
+	DECQ      DX
+	JNE       next
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y1, 32(AX)
+	VMOVUPS   Y2, 64(AX)
+	VMOVUPS   Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func magnitudeRowSingle(acc *float64, x *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·magnitudeRowSingle(SB), NOSPLIT, $0-24
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VMOVUPS   (AX), Y0
+	VCVTPS2PD (CX), Y1
+	VPCMPEQQ  Y2, Y2, Y2
+	VPSLLQ    $0x3f, Y2, Y2
+	VANDNPD   Y1, Y2, Y1
 	VADDPD    Y1, Y0, Y0
 	VMOVUPS   Y0, (AX)
 	ADDQ      $0x20, AX

@@ -28,7 +28,7 @@ func testTiles[T Float](t *testing.T, vector func(target[T], Matrix[T], []T, int
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 300 {
-		rows, depth := 1+r.IntN(tileRows), 1+r.IntN(40)
+		rows, depth := 1+r.IntN(3*tileRows), 1+r.IntN(40)
 		cStride, bStride := panelWidth+r.IntN(5), panelWidth+r.IntN(5)
 		a := Matrix[T]{RowStride: depth, ColStride: 1}
 		if r.IntN(2) == 0 {

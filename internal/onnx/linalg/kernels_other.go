@@ -28,13 +28,37 @@ func eightProducts(dst, x []float32, vectors []block) {
 
 func product(sum float32, x, vector []float32) float32 { return productGo(sum, x, vector) }
 
+func productsEight(sums *[lanes]float32, weights, values []float32, stride int) {
+	productsEightGo(sums, weights, values, stride)
+}
+
+func weighSome(weights, values []float32) float64 { return weighSomeGo(weights, values) }
+
 func exponentials(values []float32, by float32) { exponentialsGo(values, by) }
+
+func sigmoids(values []float32) { sigmoidsGo(values) }
+
+func tangents(values []float32) { tangentsGo(values) }
+
+func logarithms([]float32) int { return 0 }
+
+func powers([]float32, []float64) int { return 0 }
+
+func apply(Operation, []float32, []float32, []float32) int { return 0 }
 
 func scale(values []float32, by, plus float32) { scaleGo(values, by, plus) }
 
 func sumLane(*[wide / 2]float64, []float32) int { return 0 }
 
 func sumRow([]float64, []float32) int { return 0 }
+
+func squareLane(*[wide / 2]float64, []float32) int { return 0 }
+
+func squareRow([]float64, []float32) int { return 0 }
+
+func magnitudeLane(*[wide / 2]float64, []float32) int { return 0 }
+
+func magnitudeRow([]float64, []float32) int { return 0 }
 
 func maxLane(*[wide]float32, []float32) int { return 0 }
 

@@ -6,14 +6,16 @@
 // Which operator uses what, and how it adds up:
 //
 //	Gemm, MatMul, Einsum   Gemm, GemmPacked   in any order, products fused with sums
-//	CDist                  SquaredDistance    likewise
+//	CDist                  SquaredDistance    likewise; of vectors that a model holds, Vectors
 //	LinearRegressor        Vectors (Linear)   feature by feature, products fused with sums
 //	LinearClassifier       Vectors (Linear)   likewise
-//	SVMRegressor           Vectors, Weigh     likewise; squared differences are rounded first
+//	SVMRegressor           Vectors, WeighRows likewise; squared differences are rounded first
 //	SVMClassifier          Vectors            likewise
-//	                       WeighWide          products rounded to float32, added in float64
+//	                       WeighParts         products rounded to float32, added in float64
 //	ReduceSum, ReduceMean,
 //	ReduceLogSum           Sum, AddTo         in any order, float32 in float64
+//	ReduceL1, ReduceL2,
+//	ReduceSumSquare        SumMagnitudes, SumSquares, and as above
 //	ReduceMax, ReduceMin   Max, MaxTo, Min, MinTo
 //
 // The orders and roundings of the models are ONNX Runtime's on x86: where large
@@ -21,8 +23,8 @@
 //
 // Each kernel is computed by AVX2 and FMA where the processor has them
 // (kernels_amd64.s, written by the program in gen), and by its twin in Go
-// otherwise. Sums in a given order have the same bits either way; other sums,
-// and exponentials, may differ in rounding.
+// otherwise. Sums in a given order and operations on two elements have the same bits
+// either way; other sums, and what is made of exponentials, may differ in rounding.
 package linalg
 
 import "context"

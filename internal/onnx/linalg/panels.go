@@ -7,6 +7,9 @@ const (
 	panelWidth = 16
 	// tileRows is the number of rows that are computed at once.
 	tileRows = 4
+	// edgeRows is how many rows of a panel that is not filled are computed before
+	// they are copied.
+	edgeRows = 32
 	// blockDepth and blockRows keep a panel of B and a block of A in the
 	// caches while they are multiplied.
 	blockDepth = 256
@@ -82,26 +85,16 @@ func panelBlock[T Number](dst []T, a Matrix[T], b Panels[T], rows span, j int, d
 	panel := b.data[j*b.rows+depth.from*panelWidth:][:depth.n*panelWidth]
 	width := min(panelWidth, b.cols-j)
 	if width == panelWidth {
-		for i := 0; i < rows.n; i += tileRows {
-			at := rows.from + i
-			tile(target[T]{dst[at*b.cols+j:], b.cols, min(tileRows, rows.n-i), panelWidth, depth.from > 0},
-				a.from(at, depth.from), panel, panelWidth, depth.n)
-		}
+		tile(target[T]{dst[rows.from*b.cols+j:], b.cols, rows.n, panelWidth, depth.from > 0},
+			a.from(rows.from, depth.from), panel, panelWidth, depth.n)
 		return
 	}
-	var edge [tileRows * panelWidth]T
-	for i := 0; i < rows.n; i += tileRows {
-		at, height := rows.from+i, min(tileRows, rows.n-i)
+	var edge [edgeRows * panelWidth]T
+	for i := 0; i < rows.n; i += edgeRows {
+		at, height := rows.from+i, min(edgeRows, rows.n-i)
 		tile(target[T]{edge[:], panelWidth, height, width, false}, a.from(at, depth.from), panel, panelWidth, depth.n)
 		for r := range height {
-			row := dst[(at+r)*b.cols+j:][:width]
-			for c := range row {
-				if depth.from > 0 {
-					row[c] += edge[r*panelWidth+c]
-				} else {
-					row[c] = edge[r*panelWidth+c]
-				}
-			}
+			put(dst[(at+r)*b.cols+j:], edge[r*panelWidth:][:width], depth.from > 0)
 		}
 	}
 }
@@ -121,7 +114,7 @@ type target[T Number] struct {
 	add           bool
 }
 
-// tile computes up to 4 rows of a by 16 columns of b, over depth.
+// tile computes rows of a by 16 columns of b, over depth.
 func tile[T Number](c target[T], a Matrix[T], b []T, stride, depth int) {
 	switch data := any(c.data).(type) {
 	case []float32:

@@ -4,41 +4,41 @@
 
 package linalg
 
-// tile1Single sets, or adds to, rows of 16 at c, of which there are 1: the product of as many rows
+// tile1Single sets, or adds to, rows of 16 at c, of which there are n times 1: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile1Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+func tile1Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 
-// tile2Single sets, or adds to, rows of 16 at c, of which there are 2: the product of as many rows
+// tile2Single sets, or adds to, rows of 16 at c, of which there are n times 2: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile2Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+func tile2Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 
-// tile3Single sets, or adds to, rows of 16 at c, of which there are 3: the product of as many rows
+// tile3Single sets, or adds to, rows of 16 at c, of which there are n times 3: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile3Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+func tile3Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 
-// tile4Single sets, or adds to, rows of 16 at c, of which there are 4: the product of as many rows
+// tile4Single sets, or adds to, rows of 16 at c, of which there are n times 4: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile4Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, add bool)
+func tile4Single(c *float32, cStride int, a *float32, rowStride int, colStride int, b *float32, bStride int, depth int, n int, add bool)
 
-// tile1Double sets, or adds to, rows of 16 at c, of which there are 1: the product of as many rows
+// tile1Double sets, or adds to, rows of 16 at c, of which there are n times 1: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile1Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, add bool)
+func tile1Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, n int, add bool)
 
-// tile2Double sets, or adds to, rows of 16 at c, of which there are 2: the product of as many rows
+// tile2Double sets, or adds to, rows of 16 at c, of which there are n times 2: the product of as many rows
 // at a with depth rows of 16 at b. Strides are in elements.
 //
 //go:noescape
-func tile2Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, add bool)
+func tile2Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, n int, add bool)
 
 // dotSingle takes n elements, a multiple of 8.
 //
@@ -85,6 +85,16 @@ func productsOfRows(dst *float32, x *float32, block *float32, features int)
 //go:noescape
 func productInOrder(sum float32, x *float32, vector *float32, n int) float32
 
+// productsInOrder adds to eight sums the products of the n weights with values, whose rows are a stride apart.
+//
+//go:noescape
+func productsInOrder(sums *float32, weights *float32, values *float32, stride int, n int)
+
+// weighWide adds up in float64 the products, rounded to float32, of n times eight weights with values.
+//
+//go:noescape
+func weighWide(weights *float32, values *float32, n int) float64
+
 // scaleLanes multiplies n times eight values and adds to them, rounding once.
 //
 //go:noescape
@@ -95,6 +105,47 @@ func scaleLanes(values *float32, by float32, plus float32, n int)
 //go:noescape
 func exponentialLanes(values *float32, by float32, n int)
 
+// sigmoidLanes replaces each v of n times eight values by 1/(1+e) of the exponential e of v times by.
+//
+//go:noescape
+func sigmoidLanes(values *float32, by float32, n int)
+
+// tangentLanes replaces each v of n times eight values by (e-1)/(e+1) of the exponential e of v times by, or half of that product where it is tiny.
+//
+//go:noescape
+func tangentLanes(values *float32, by float32, n int)
+
+// logarithmLanes replaces each of n times eight positive finite values by its logarithm.
+//
+//go:noescape
+func logarithmLanes(values *float32, n int)
+
+// powerLanes raises each of n times eight positive finite values to the power of its finite exponent.
+// After eight of them come those that are step bytes behind.
+//
+//go:noescape
+func powerLanes(values *float32, exponents *float64, step int, n int)
+
+// addSingle adds n times eight elements.
+//
+//go:noescape
+func addSingle(dst *float32, a *float32, b *float32, n int)
+
+// subtractSingle subtracts n times eight elements.
+//
+//go:noescape
+func subtractSingle(dst *float32, a *float32, b *float32, n int)
+
+// multiplySingle multiplies n times eight elements.
+//
+//go:noescape
+func multiplySingle(dst *float32, a *float32, b *float32, n int)
+
+// divideSingle divides n times eight elements.
+//
+//go:noescape
+func divideSingle(dst *float32, a *float32, b *float32, n int)
+
 // sumLaneSingle adds up n times as many elements of x as four registers hold.
 //
 //go:noescape
@@ -104,6 +155,26 @@ func sumLaneSingle(acc *float64, x *float32, n int)
 //
 //go:noescape
 func sumRowSingle(acc *float64, x *float32, n int)
+
+// squareLaneSingle adds up the squares of n times as many elements of x as four registers hold.
+//
+//go:noescape
+func squareLaneSingle(acc *float64, x *float32, n int)
+
+// squareRowSingle adds up the squares of n times as many elements of x as a register holds, each into its own.
+//
+//go:noescape
+func squareRowSingle(acc *float64, x *float32, n int)
+
+// magnitudeLaneSingle adds up the magnitudes of n times as many elements of x as four registers hold.
+//
+//go:noescape
+func magnitudeLaneSingle(acc *float64, x *float32, n int)
+
+// magnitudeRowSingle adds up the magnitudes of n times as many elements of x as a register holds, each into its own.
+//
+//go:noescape
+func magnitudeRowSingle(acc *float64, x *float32, n int)
 
 // maxLaneSingle keeps the greatest of n times as many elements of x as four registers hold.
 //

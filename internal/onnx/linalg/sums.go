@@ -93,6 +93,36 @@ func Weigh(ctx context.Context, weights, values []float32) (float32, error) {
 	return sum, nil
 }
 
+// WeighRows sets each of dst to Weigh of a row of values, which begin a stride
+// apart.
+func WeighRows(ctx context.Context, dst, weights, values []float32, stride int) error {
+	var w Work
+	for ; len(dst) >= lanes; dst, values = dst[lanes:], values[lanes*stride:] {
+		sums := (*[lanes]float32)(dst)
+		clear(dst[:lanes])
+		for at := 0; at < len(weights); at += workAtOnce / lanes {
+			some := weights[at:min(at+workAtOnce/lanes, len(weights))]
+			if err := w.add(ctx, lanes*len(some)); err != nil {
+				return err
+			}
+			productsEight(sums, some, values[at:], stride)
+		}
+	}
+	for i := range dst {
+		var err error
+		if dst[i], err = Weigh(ctx, weights, values[i*stride:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func productsEightGo(sums *[lanes]float32, weights, values []float32, stride int) {
+	for i := range sums {
+		sums[i] = productGo(sums[i], weights, values[i*stride:])
+	}
+}
+
 // WeighWide is Weigh with the products rounded to float32 and added in float64,
 // in any order. w goes on from call to call, so that many short ones cost no
 // more looks at ctx than a long one.
@@ -111,7 +141,33 @@ func WeighWide(ctx context.Context, w *Work, weights, values []float32) (sum flo
 	return sum, nil
 }
 
-func weighSome(weights, values []float32) float64 {
+// WeighParts sets each of dst to WeighWide of a part of the weights and values: the
+// i-th from ends[i] up to ends[i+1].
+func WeighParts(ctx context.Context, w *Work, dst []float64, weights, values []float32, ends []int) error {
+	if len(weights) > workAtOnce {
+		for i := range dst {
+			var err error
+			if dst[i], err = WeighWide(ctx, w, weights[ends[i]:ends[i+1]], values[ends[i]:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := w.add(ctx, len(weights)+len(dst)); err != nil {
+		return err
+	}
+	for i := range dst {
+		from, to := ends[i], ends[i+1]
+		if to-from < vectorLen {
+			dst[i] = weighSomeGo(weights[from:to], values[from:to])
+		} else {
+			dst[i] = weighSome(weights[from:to], values[from:to])
+		}
+	}
+	return nil
+}
+
+func weighSomeGo(weights, values []float32) float64 {
 	var a, b, c, d float64
 	values = values[:len(weights)]
 	for len(values) >= 4 && len(weights) >= 4 {

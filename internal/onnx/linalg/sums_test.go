@@ -16,8 +16,25 @@ func TestWeightsAreTakenInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestWideSumsLoseNothing(t *testing.T) {
+func TestRowsAreWeighedAsEachAlone(t *testing.T) {
 	for n := range 20 {
+		for rows := range 2*lanes + 2 {
+			weights, values := numbers(n), numbers((n+3)*rows)
+			got := make([]float32, rows)
+			if err := WeighRows(t.Context(), got, weights, values, n+3); err != nil {
+				t.Fatal(err)
+			}
+			for r, g := range got {
+				if want := productGo(0, weights, values[r*(n+3):]); g != want {
+					t.Fatalf("row %d of %d, %d weights: %v, want %v", r, rows, n, g, want)
+				}
+			}
+		}
+	}
+}
+
+func TestWideSumsLoseNothing(t *testing.T) {
+	for n := range 40 {
 		weights, values, want := numbers(n), numbers(n + 3)[3:], 0.0
 		for i, v := range weights {
 			want += float64(v * values[i])
@@ -29,6 +46,24 @@ func TestWideSumsLoseNothing(t *testing.T) {
 	}
 }
 
+func TestPartsAreWeighedAsEachAlone(t *testing.T) {
+	ends := []int{0, 3, 3, 20, 60, 61}
+	for _, more := range []int{0, workAtOnce} {
+		ends[5] += more
+		weights, values, got := numbers(ends[5]), numbers(ends[5] + 1)[1:], make([]float64, 5)
+		var w Work
+		if err := WeighParts(t.Context(), &w, got, weights, values, ends); err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			want := weighSomeGo(weights[ends[i]:ends[i+1]], values[ends[i]:])
+			if math.Abs(got[i]-want) > 1e-9 {
+				t.Errorf("part %d of %d: %v, want %v", i, ends[5], got[i], want)
+			}
+		}
+	}
+}
+
 func TestWeighingEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -36,7 +71,13 @@ func TestWeighingEndsWithItsContext(t *testing.T) {
 	if _, err := Weigh(ctx, many, many); !errors.Is(err, context.Canceled) {
 		t.Errorf("Weigh: %v", err)
 	}
+	if err := WeighRows(ctx, make([]float32, lanes), many, make([]float32, 2*workAtOnce), workAtOnce/lanes); !errors.Is(err, context.Canceled) {
+		t.Errorf("WeighRows: %v", err)
+	}
 	var w Work
+	if err := WeighParts(ctx, &w, make([]float64, 1), many, many, []int{0, len(many)}); !errors.Is(err, context.Canceled) {
+		t.Errorf("WeighParts: %v", err)
+	}
 	var err error
 	for range workAtOnce { // of a model of many classes, ever so many short ones
 		if _, err = WeighWide(ctx, &w, nil, nil); err != nil {

@@ -8,11 +8,16 @@ type Kind uint8
 
 // The kinds.
 const (
-	Linear  Kind = iota // p
-	Poly                // (gamma p + coef0)^degree
-	RBF                 // exp(-gamma d)
-	Sigmoid             // tanh(gamma p + coef0)
+	Linear    Kind = iota // p
+	Poly                  // (gamma p + coef0)^degree
+	RBF                   // exp(-gamma d)
+	Sigmoid               // tanh(gamma p + coef0)
+	Squared               // d
+	Euclidean             // the root of d
 )
+
+// apart reports whether a kind is of the distance.
+func (k Kind) apart() bool { return k == RBF || k == Squared || k == Euclidean }
 
 // Kernel is a kind with its parameters.
 type Kernel struct {
@@ -125,7 +130,7 @@ func (s *Vectors) runRows(ctx context.Context, dst, x []float32, rows int) error
 			return err
 		}
 		values, some := dst[at*lanes:(at+lanes)*lanes], x[at*s.features:(at+lanes)*s.features]
-		if s.kernel.Kind == RBF {
+		if s.kernel.Kind.apart() {
 			eightDistances(values, some, s.blocks)
 		} else {
 			eightProducts(values, some, s.blocks)
@@ -138,7 +143,7 @@ func (s *Vectors) runRows(ctx context.Context, dst, x []float32, rows int) error
 // compare writes the products or squared distances of a row and the vectors of
 // some blocks.
 func (s *Vectors) compare(dst, x []float32, blocks []block) {
-	if s.kernel.Kind == RBF {
+	if s.kernel.Kind.apart() {
 		distances(dst, x, blocks)
 	} else {
 		products(dst, x, blocks)
@@ -158,7 +163,7 @@ func (s *Vectors) runPlain(ctx context.Context, dst, x []float32, rows int) erro
 				if err := w.add(ctx, n); err != nil {
 					return err
 				}
-				if s.kernel.Kind == RBF {
+				if s.kernel.Kind.apart() {
 					sum = distance(sum, row[:n], vector)
 				} else {
 					sum = product(sum, row[:n], vector)

@@ -20,7 +20,7 @@ func numbers(n int) []float32 {
 func TestVectorsAreComparedOneByOne(t *testing.T) {
 	const features, most, rows = 5, 75, 2*lanes + 1
 	data, x := numbers(most*features), numbers(1000)[1000-rows*features:]
-	for _, kind := range []Kind{Linear, RBF} {
+	for _, kind := range []Kind{Linear, RBF, Squared, Euclidean} {
 		for count := 1; count <= most; count++ {
 			s := NewVectors(Kernel{Kind: kind, Gamma: 0.1}, data[:count*features], count)
 			got := make([]float32, rows*s.Width())
@@ -31,9 +31,15 @@ func TestVectorsAreComparedOneByOne(t *testing.T) {
 				r, v := i/count, i%count
 				row := x[r*features:][:features]
 				want := []float32{productGo(0, row, data[v*features:][:features])}
-				if kind == RBF {
+				if kind.apart() {
 					want[0] = distance(0, row, data[v*features:][:features])
+				}
+				switch kind {
+				case RBF:
 					exponentialsGo(want, -0.1)
+				case Euclidean:
+					want[0] = float32(math.Sqrt(float64(want[0])))
+				case Linear, Poly, Sigmoid, Squared:
 				}
 				if g := got[r*s.Width()+v]; g != want[0] && math.Nextafter32(g, want[0]) != want[0] {
 					t.Fatalf("kernel %d, row %d, vector %d of %d: %v, want %v", kind, r, v, count, g, want[0])
@@ -61,20 +67,20 @@ func TestExponentialsAndTangentsAreThoseOfMath(t *testing.T) {
 	for x := -105.0; x < 91; x += 0.00037 {
 		v, w := []float32{float32(x)}, []float32{float32(x / 8)}
 		exponentialsGo(v, 1)
-		tangents(w)
+		tangentsGo(w)
 		nearest(t, "exp", x, v[0], math.Exp(float64(float32(x))))
 		nearest(t, "tanh", x/8, w[0], math.Tanh(float64(float32(x/8))))
 	}
 	for e := -149; e < 0; e++ {
 		x := math.Ldexp(1.3, e)
 		w := []float32{float32(-x)}
-		tangents(w)
+		tangentsGo(w)
 		nearest(t, "tanh", -x, w[0], math.Tanh(float64(float32(-x))))
 	}
 	inf := float32(math.Inf(1))
 	v, w := []float32{float32(math.NaN()), inf, -inf}, []float32{float32(math.NaN()), inf, -inf}
 	exponentialsGo(v, 1)
-	tangents(w)
+	tangentsGo(w)
 	if v[0] == v[0] || v[1] != inf || v[2] != 0 || w[0] == w[0] || w[1] != 1 || w[2] != -1 {
 		t.Errorf("%v, %v", v, w)
 	}
@@ -114,6 +120,8 @@ func TestKernelsAreAppliedToProducts(t *testing.T) {
 	data, x := numbers(9*3), []float32{0.5, -1, 2}
 	for _, k := range []Kernel{
 		{Kind: Linear},
+		{Kind: Squared},
+		{Kind: Euclidean},
 		{Kind: Poly, Gamma: 0.5, Coef0: 0.25, Degree: 1},
 		{Kind: Poly, Gamma: 0.5, Coef0: 0.25, Degree: 2},
 		{Kind: Poly, Gamma: 0.5, Coef0: 0.25, Degree: 3},
@@ -150,6 +158,10 @@ func (k Kernel) of(x, v []float32) float64 {
 		return math.Exp(-gamma * d)
 	case Sigmoid:
 		return math.Tanh(gamma*p + coef0)
+	case Squared:
+		return d
+	case Euclidean:
+		return math.Sqrt(d)
 	case Linear:
 	}
 	return p

@@ -17,6 +17,7 @@ var activationOps = []Operator{
 	{"", "Gelu", 20, one, one, parseGelu},
 	{"", "HardSigmoid", 1, one, one, parseHardSigmoid},
 	{"", "Swish", 24, one, one, parseSwish},
+	{"", "SwiGLU", 28, two, one, parseSwiGLU},
 	{"", "Shrink", 9, one, one, parseShrink},
 }
 
@@ -107,6 +108,29 @@ func parseHardSigmoid(n *Node) Kernel {
 func parseSwish(n *Node) Kernel {
 	alpha := float64(n.Float("alpha", 1))
 	return apply(n, floatElem, func(x float64) float64 { return x * sigmoid(alpha*x) })
+}
+
+// parseSwiGLU reads SwiGLU (ai.onnx 28): Swish of input 0, times input 1, which has
+// the same shape. The gate is rounded before it is multiplied, as the product of the
+// two operators would be.
+func parseSwiGLU(n *Node) Kernel {
+	alpha := float64(n.Float("alpha", 1))
+	d := sameElem(n, floatElem)
+	if n.err != nil {
+		return nil
+	}
+	m := fit{mode: alike, axis: -1}
+	n.SetOut(0, m.outType(n, d))
+	gate := func(x float64) float64 { return x * sigmoid(alpha*x) }
+	switch d { //nolint:exhaustive // no other type is allowed above
+	case tensor.Float32:
+		return binary(n, m, rowOf(func(a, b float32) float32 { return float32(gate(float64(a))) * b }))
+	case tensor.Float64:
+		return binary(n, m, rowOf(func(a, b float64) float64 { return gate(a) * b }))
+	}
+	return binary(n, m, rowOf(func(a, b tensor.Float16) tensor.Float16 {
+		return toHalf(fromHalf(halfFromReal(gate(float64(fromHalf(a))))) * fromHalf(b))
+	}))
 }
 
 // parseShrink reads Shrink (ai.onnx 9).

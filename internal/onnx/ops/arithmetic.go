@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
 )
 
@@ -191,7 +192,21 @@ func numberRow[T number](op calculation) row[T, T, T] {
 	return nil
 }
 
+// singles computes float32 by vector instructions, and reports whether they are.
+func singles[T number](op linalg.Operation, dst, a, b []T) bool {
+	to, ok := any(dst).([]float32)
+	x, _ := any(a).([]float32)
+	y, _ := any(b).([]float32)
+	if ok {
+		linalg.Apply(op, to, x[:len(to)], y[:len(to)])
+	}
+	return ok
+}
+
 func addRow[T number](dst, a, b []T) bool {
+	if singles(linalg.Add, dst, a, b) {
+		return true
+	}
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
 		dst[i] = a[i] + b[i]
@@ -200,6 +215,9 @@ func addRow[T number](dst, a, b []T) bool {
 }
 
 func subRow[T number](dst, a, b []T) bool {
+	if singles(linalg.Subtract, dst, a, b) {
+		return true
+	}
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
 		dst[i] = a[i] - b[i]
@@ -208,6 +226,9 @@ func subRow[T number](dst, a, b []T) bool {
 }
 
 func mulRow[T number](dst, a, b []T) bool {
+	if singles(linalg.Multiply, dst, a, b) {
+		return true
+	}
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
 		dst[i] = a[i] * b[i]
@@ -216,6 +237,9 @@ func mulRow[T number](dst, a, b []T) bool {
 }
 
 func divRow[T number](dst, a, b []T) bool {
+	if singles(linalg.Divide, dst, a, b) {
+		return true
+	}
 	a, b = a[:len(dst)], b[:len(dst)]
 	for i := range dst {
 		dst[i] = a[i] / b[i]

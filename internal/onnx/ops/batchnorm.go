@@ -7,12 +7,17 @@ import (
 	"onnxgate/internal/tensor"
 )
 
-// parseBatchNormalization reads BatchNormalization (ai.onnx 7, 9, 14, 15) as it
+// parseBatchNormalization reads BatchNormalization (ai.onnx 6, 7, 9, 14, 15) as it
 // is in inference: (x - mean) / sqrt(var + epsilon) · scale + B by channel, the
 // mean and the variance being inputs.
 func parseBatchNormalization(n *Node) Kernel {
 	n.Ignore("momentum")
 	b := batchNorm{epsilon: float64(n.Float("epsilon", 1e-5))}
+	if n.Version < 7 {
+		if n.Int("is_test", 0) == 0 {
+			n.Failf("attribute \"is_test\" is not set; export the model for inference")
+		}
+	}
 	if n.Version < 9 {
 		b.everyFeature = n.Int("spatial", 1) == 0
 	}

@@ -51,12 +51,15 @@ func (m fit) behind(rank int, other *tensor.Tensor) int {
 	return rank - int(min(m.axis, 1<<16)) - len(other.Shape())
 }
 
-// shape returns the shape of the result, in the frame's memory: it is good
-// until the next call of Scratch. It begins the work of a kernel: what stretches
+// shape returns the shape of the result, in the memory of the frame or of its
+// inputs: it is good until the next call of Scratch, and not to be changed. It begins the work of a kernel: what stretches
 // the frame held is forgotten.
 func (m fit) shape(f *Frame) (tensor.Shape, error) {
 	f.stretched = f.stretched[:0]
 	first := f.In(0).Shape()
+	if m.axis < 0 && f.Inputs() == 2 && endsLike(first, f.In(1).Shape(), m.mode == alike) {
+		return first, nil // the usual case, and a fast one
+	}
 	shape := append(f.dims[:0], first...)
 	for i := 1; i < f.Inputs(); i++ {
 		s := f.In(i).Shape()
@@ -70,6 +73,22 @@ func (m fit) shape(f *Frame) (tensor.Shape, error) {
 		return nil, shapeFault("the other inputs cannot be broadcast to its shape", first)
 	}
 	return shape, nil
+}
+
+// endsLike reports whether a tensor of shape s is one of the first shape when it is
+// repeated along axes where it has one element or none; exactly asks that nothing be
+// repeated.
+func endsLike(first, s tensor.Shape, exactly bool) bool {
+	before := len(first) - len(s)
+	if before < 0 || exactly && before > 0 {
+		return false
+	}
+	for k, v := range s {
+		if v != first[before+k] && (exactly || v != 1) {
+			return false
+		}
+	}
+	return true
 }
 
 // outType returns the type of the result as far as it is known, with elements

@@ -99,7 +99,7 @@ func castKernel(from, to tensor.DType) Kernel {
 	case tensor.Half:
 		return castOthers(to, func(v tensor.Float16) scalar { return scalar{kind: floatingPoint, f: float64(fromHalf(v))} })
 	case tensor.Bool:
-		return castOthers(to, fromBool)
+		return castBools(to)
 	case tensor.String:
 		return castOthers(to, func(v string) scalar { return scalar{kind: text, s: v} })
 	case tensor.Undefined:
@@ -130,7 +130,9 @@ func castReals[S floating](to tensor.DType) Kernel {
 		return pointwise(truncate[S, uint32])
 	case tensor.Uint64:
 		return pointwise(truncate[S, uint64])
-	case tensor.Half, tensor.Bool, tensor.String, tensor.Undefined:
+	case tensor.Bool:
+		return pointwise(isNotZero[S])
+	case tensor.Half, tensor.String, tensor.Undefined:
 	}
 	return castToOthers(to, func(v S) scalar { return scalar{kind: floatingPoint, f: float64(v)} })
 }
@@ -157,9 +159,27 @@ func castInts[S integer](to tensor.DType, read func(S) scalar) Kernel {
 		return pointwise(convert[S, uint32])
 	case tensor.Uint64:
 		return pointwise(convert[S, uint64])
-	case tensor.Half, tensor.Bool, tensor.String, tensor.Undefined:
+	case tensor.Bool:
+		return pointwise(isNotZero[S])
+	case tensor.Half, tensor.String, tensor.Undefined:
 	}
 	return castToOthers(to, read)
+}
+
+// castBools returns the kernels from bool, the usual ones without a branch for each
+// element.
+func castBools(to tensor.DType) Kernel {
+	switch to { //nolint:exhaustive // the others are below
+	case tensor.Float32:
+		return pointwise(oneOrZero[float32])
+	case tensor.Float64:
+		return pointwise(oneOrZero[float64])
+	case tensor.Int32:
+		return pointwise(oneOrZero[int32])
+	case tensor.Int64:
+		return pointwise(oneOrZero[int64])
+	}
+	return castOthers(to, fromBool)
 }
 
 // castOthers returns the kernels from what is no number of Go.
@@ -208,6 +228,24 @@ func castToOthers[S tensor.Element](to tensor.DType, read func(S) scalar) Kernel
 func convert[S, D number](dst []D, x []S) {
 	for i, v := range x {
 		dst[i] = D(v)
+	}
+}
+
+func isNotZero[S number](dst []bool, x []S) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		dst[i] = v != 0
+	}
+}
+
+func oneOrZero[D number](dst []D, x []bool) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		bit := uint8(0)
+		if v {
+			bit = 1
+		}
+		dst[i] = D(bit)
 	}
 }
 

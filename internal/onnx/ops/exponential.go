@@ -2,6 +2,14 @@ package ops
 
 import "math"
 
+// inPlace makes a row of a function that changes its elements.
+func inPlace(fn func(x []float32)) func(dst, x []float32) {
+	return func(dst, x []float32) {
+		copy(dst, x)
+		fn(dst)
+	}
+}
+
 // The functions below serve float32, where the 16 digits of math.Exp are not
 // seen: exp(x) is 2^(k/32)·exp(r) with the power from a table and |r| at most
 // ln(2)/64, for which four terms of the series leave an error below 10⁻⁹.
@@ -55,63 +63,4 @@ func expInPlace(x []float64) {
 	for i, v := range x {
 		x[i] = math.Exp(v)
 	}
-}
-
-// expBlock is how many exponentials are computed at a time.
-const expBlock = 64
-
-func expRow32(dst, x []float32) {
-	var block [expBlock]float64
-	for len(x) > 0 {
-		e := block[:min(len(x), expBlock)]
-		for i := range e {
-			e[i] = float64(x[i])
-		}
-		expInPlace32(e)
-		for i, v := range e {
-			dst[i] = float32(v)
-		}
-		dst, x = dst[len(e):], x[len(e):]
-	}
-}
-
-func sigmoidRow32(dst, x []float32) {
-	var block [expBlock]float64
-	for len(x) > 0 {
-		e := block[:min(len(x), expBlock)]
-		for i := range e {
-			e[i] = -float64(x[i])
-		}
-		expInPlace32(e)
-		for i, v := range e {
-			dst[i] = float32(1 / (1 + v))
-		}
-		dst, x = dst[len(e):], x[len(e):]
-	}
-}
-
-// tanhRow32 computes 1-2/(exp(2x)+1), and near 0, where that would lose digits,
-// the series.
-func tanhRow32(dst, x []float32) {
-	var block [expBlock]float64
-	for len(x) > 0 {
-		e := block[:min(len(x), expBlock)]
-		for i := range e {
-			e[i] = 2 * float64(x[i])
-		}
-		expInPlace32(e)
-		for i, v := range e {
-			if t := float64(x[i]); math.Abs(t) < 0.25 {
-				dst[i] = float32(tanhNearZero(t))
-			} else {
-				dst[i] = float32(1 - 2/(v+1))
-			}
-		}
-		dst, x = dst[len(e):], x[len(e):]
-	}
-}
-
-func tanhNearZero(x float64) float64 {
-	s := x * x
-	return x * (1 - s*(1.0/3-s*(2.0/15-s*(17.0/315-s*(62.0/2835-s*(1382.0/155925))))))
 }

@@ -237,17 +237,30 @@ func extract(m mover) Kernel {
 		if err := m.output(f, 0, f.dims); err != nil || f.out[0].Len() == 0 {
 			return err
 		}
-		for row := range product(f.dims[:len(f.dims)-1]) {
-			if err := poll(ctx, row); err != nil {
-				return err
-			}
-			for k, c := range columns {
-				if err := poll(ctx, k); err != nil {
-					return err
-				}
-				m.copy(f.out[0], row*len(columns)+k, f.In(0), row*width+int(c), 1)
+		rows := product(f.dims[:len(f.dims)-1])
+		if len(columns) > chunk {
+			return extractLong(ctx, f, m, rows, width, columns)
+		}
+		atOnce := max(1, chunk/len(columns))
+		for row := 0; row < rows; row += atOnce {
+			m.columns(f.out[0], f.In(0), columns, width, row, min(atOnce, rows-row))
+			if row+atOnce < rows && ctx.Err() != nil {
+				return ctx.Err()
 			}
 		}
 		return nil
 	}
+}
+
+// extractLong takes so many columns of each row that ctx is looked at in between.
+func extractLong(ctx context.Context, f *Frame, m mover, rows, width int, columns []int64) error {
+	for row := range rows {
+		for at := 0; at < len(columns); at += chunk {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			m.pick(f.out[0], row*len(columns)+at, f.In(0), row*width, columns[at:min(at+chunk, len(columns))], 1)
+		}
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"math"
+	"slices"
 
 	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
@@ -36,8 +37,8 @@ func (kind reduction) kernel(r *reducer, d tensor.DType) Kernel {
 // reduceFloats adds up in float64, whatever the type: ONNX Runtime's float32
 // sums are no more precise.
 func reduceFloats[T floating](r *reducer, kind reduction) Kernel {
-	sum := fold[T, float64]{1, startAt(0.0), sumLane[T, float64], sumRow[T, float64], rounded[T](identity)}
-	squares := fold[T, float64]{1, startAt(0.0), squareLane[T, float64], squareRow[T, float64], rounded[T](identity)}
+	sum := fold[T, float64]{1, startAt(0.0), sumLanes[T, float64], sumRow[T, float64], stored[T]}
+	squares := fold[T, float64]{1, startAt(0.0), squareLanes[T, float64], squareRow[T, float64], stored[T]}
 	switch kind {
 	case reduceSum:
 	case reduceMean:
@@ -45,7 +46,7 @@ func reduceFloats[T floating](r *reducer, kind reduction) Kernel {
 	case reduceLogSum:
 		sum.done = rounded[T](math.Log)
 	case reduceL1:
-		sum.lane, sum.row = magnitudeLane[T, float64], magnitudeRow[T, float64]
+		sum.lanes, sum.row = magnitudeLanes[T, float64], magnitudeRow[T, float64]
 	case reduceSumSquare:
 		return reduceAs(r, squares)
 	case reduceL2:
@@ -66,19 +67,19 @@ func reduceFloats[T floating](r *reducer, kind reduction) Kernel {
 // reduceIntegers adds up in T, which wraps around; W is the widest of its
 // kind. What is no integer is cut off.
 func reduceIntegers[T, W integer](r *reducer, kind reduction) Kernel {
-	sum := fold[T, T]{1, startAt[T](0), sumLane[T, T], sumRow[T, T], copied[T]}
-	reals := fold[T, float64]{1, startAt(0.0), sumLane[T, float64], sumRow[T, float64], cut[T](math.Log)}
+	sum := fold[T, T]{1, startAt[T](0), sumLanes[T, T], sumRow[T, T], copied[T]}
+	reals := fold[T, float64]{1, startAt(0.0), sumLanes[T, float64], sumRow[T, float64], cut[T](math.Log)}
 	switch kind {
 	case reduceSum:
 	case reduceMean:
 		r.refuseEmpty = true
-		return reduceAs(r, fold[T, W]{1, startAt[W](0), sumLane[T, W], sumRow[T, W], integerMean[T, W]})
+		return reduceAs(r, fold[T, W]{1, startAt[W](0), sumLanes[T, W], sumRow[T, W], integerMean[T, W]})
 	case reduceL1:
-		sum.lane, sum.row = magnitudeLane[T, T], magnitudeRow[T, T]
+		sum.lanes, sum.row = magnitudeLanes[T, T], magnitudeRow[T, T]
 	case reduceSumSquare:
-		sum.lane, sum.row = squareLane[T, T], squareRow[T, T]
+		sum.lanes, sum.row = squareLanes[T, T], squareRow[T, T]
 	case reduceL2:
-		reals.lane, reals.row, reals.done = squareLane[T, float64], squareRow[T, float64], cut[T](math.Sqrt)
+		reals.lanes, reals.row, reals.done = squareLanes[T, float64], squareRow[T, float64], cut[T](math.Sqrt)
 		return reduceAs(r, reals)
 	case reduceLogSum:
 		return reduceAs(r, reals)
@@ -117,6 +118,12 @@ func startAt[A any](v A) func([]A) {
 
 func copied[T any](dst, acc []T, _ int) { copy(dst, acc) }
 
+func stored[T floating](dst []T, acc []float64, _ int) {
+	for i, v := range acc {
+		dst[i] = T(v)
+	}
+}
+
 func rounded[T floating](fn func(float64) float64) func([]T, []float64, int) {
 	return func(dst []T, acc []float64, _ int) {
 		for i, v := range acc {
@@ -145,48 +152,36 @@ func integerMean[T, W integer](dst []T, acc []W, count int) {
 	}
 }
 
-func sumLane[T, A number](acc []A, x []T) { acc[0] += linalg.Sum[A](x) }
+func sumLanes[T, A number](acc []A, x []T, lane int) {
+	for i := range acc {
+		acc[i] += linalg.Sum[A](x[i*lane : (i+1)*lane])
+	}
+}
 
 func sumRow[T, A number](acc []A, x []T) { linalg.AddTo(acc[:len(x)], x) }
 
-func squareLane[T, A number](acc []A, x []T) {
-	var a, b A
-	for ; len(x) >= 2; x = x[2:] {
-		a += A(x[0]) * A(x[0])
-		b += A(x[1]) * A(x[1])
-	}
-	for _, v := range x {
-		a += A(v) * A(v)
-	}
-	acc[0] += a + b
-}
-
-func squareRow[T, A number](acc []A, x []T) {
-	acc = acc[:len(x)]
-	for i, v := range x {
-		acc[i] += A(v) * A(v)
+func squareLanes[T, A number](acc []A, x []T, lane int) {
+	for i := range acc {
+		acc[i] += linalg.SumSquares[A](x[i*lane : (i+1)*lane])
 	}
 }
 
-func absolute[T number](x T) T {
-	if x < 0 {
-		return -x
+func squareRow[T, A number](acc []A, x []T) { linalg.AddSquaresTo(acc[:len(x)], x) }
+
+func magnitudeLanes[T, A number](acc []A, x []T, lane int) {
+	for i := range acc {
+		acc[i] += linalg.SumMagnitudes[A](x[i*lane : (i+1)*lane])
 	}
-	return x
 }
 
-func magnitudeLane[T, A number](acc []A, x []T) {
-	var a A
-	for _, v := range x {
-		a += absolute(A(v))
-	}
-	acc[0] += a
-}
+func magnitudeRow[T, A number](acc []A, x []T) { linalg.AddMagnitudesTo(acc[:len(x)], x) }
 
-func magnitudeRow[T, A number](acc []A, x []T) {
-	acc = acc[:len(x)]
-	for i, v := range x {
-		acc[i] += absolute(A(v))
+// laneByLane returns the lanes of a fold with one accumulator for each element.
+func laneByLane[T any](take func(acc T, x []T) T) func(acc, x []T, lane int) {
+	return func(acc, x []T, lane int) {
+		for i := range acc {
+			acc[i] = take(acc[i], x[i*lane:(i+1)*lane])
+		}
 	}
 }
 
@@ -195,12 +190,13 @@ func magnitudeRow[T, A number](acc []A, x []T) {
 func prodFold[T number]() fold[T, T] {
 	return fold[T, T]{
 		width: 1, start: startAt[T](1), done: copied[T],
-		lane: func(acc, x []T) {
-			p := acc[0]
-			for _, v := range x {
-				p *= v
+		lanes: func(acc, x []T, lane int) {
+			for i, p := range acc {
+				for _, v := range x[i*lane : (i+1)*lane] {
+					p *= v
+				}
+				acc[i] = p
 			}
-			acc[0] = p
 		},
 		row: func(acc, x []T) {
 			acc = acc[:len(x)]
@@ -215,8 +211,8 @@ func prodFold[T number]() fold[T, T] {
 func maxFold[T number](least T) fold[T, T] {
 	return fold[T, T]{
 		width: 1, start: startAt(least), done: copied[T],
-		lane: func(acc, x []T) { acc[0] = linalg.Max(acc[0], x) },
-		row:  func(acc, x []T) { linalg.MaxTo(acc[:len(x)], x) },
+		lanes: laneByLane(linalg.Max[T]),
+		row:   func(acc, x []T) { linalg.MaxTo(acc[:len(x)], x) },
 	}
 }
 
@@ -224,28 +220,26 @@ func maxFold[T number](least T) fold[T, T] {
 func minFold[T number](greatest T) fold[T, T] {
 	return fold[T, T]{
 		width: 1, start: startAt(greatest), done: copied[T],
-		lane: func(acc, x []T) { acc[0] = linalg.Min(acc[0], x) },
-		row:  func(acc, x []T) { linalg.MinTo(acc[:len(x)], x) },
+		lanes: laneByLane(linalg.Min[T]),
+		row:   func(acc, x []T) { linalg.MinTo(acc[:len(x)], x) },
 	}
 }
 
 // boolFold is or for the maximum, and for the minimum.
 func boolFold(maximum bool) fold[bool, bool] {
-	take := func(acc *bool, v bool) {
-		if v == maximum {
-			*acc = v
-		}
-	}
 	return fold[bool, bool]{
 		width: 1, start: startAt(!maximum), done: copied[bool],
-		lane: func(acc, x []bool) {
-			for _, v := range x {
-				take(&acc[0], v)
+		lanes: laneByLane(func(acc bool, x []bool) bool {
+			if slices.Contains(x, maximum) {
+				return maximum
 			}
-		},
+			return acc
+		}),
 		row: func(acc, x []bool) {
 			for i, v := range x {
-				take(&acc[i], v)
+				if v == maximum {
+					acc[i] = v
+				}
 			}
 		},
 	}
@@ -261,9 +255,10 @@ func logSumExpFold[T number](round func(float64) T) fold[T, float64] {
 			fillWith(acc[:n], math.Inf(-1))
 			clear(acc[n:])
 		},
-		lane: func(acc []float64, x []T) {
-			for _, v := range x {
-				addExp(&acc[0], &acc[1], float64(v))
+		lanes: func(acc []float64, x []T, lane int) {
+			n := len(acc) / 2
+			for i := range n {
+				addExps(&acc[i], &acc[n+i], x[i*lane:(i+1)*lane])
 			}
 		},
 		row: func(acc []float64, x []T) {
@@ -278,6 +273,41 @@ func logSumExpFold[T number](round func(float64) T) fold[T, float64] {
 				dst[i] = round(acc[i] + math.Log(acc[n+i]))
 			}
 		},
+	}
+}
+
+// addExps adds one after the other, but for float32 the exponentials of many at
+// once.
+func addExps[T number](top, sum *float64, x []T) {
+	single, ok := any(x).([]float32)
+	const atOnce = 64
+	var block [atOnce]float32
+	for ok && len(single) > 0 {
+		some := single[:min(len(single), atOnce)]
+		greatest := linalg.Max(some[0], some)
+		if e := block[:len(some)]; math.Abs(float64(greatest)) <= math.MaxFloat32 {
+			for i, v := range some {
+				e[i] = v - greatest
+			}
+			linalg.Exponentials(e)
+			addSum(top, sum, float64(greatest), linalg.Sum[float64](e))
+			single, x = single[len(e):], x[len(e):]
+			continue
+		}
+		break
+	}
+	for _, v := range x {
+		addExp(top, sum, float64(v))
+	}
+}
+
+// addSum adds a sum of exponentials of distances to another top, which is finite.
+func addSum(top, sum *float64, other, more float64) {
+	if other > *top {
+		*top, *sum, other, more = other, more, *top, *sum
+	}
+	if more != 0 { // also where it is NaN
+		*sum += more * math.Exp(other-*top)
 	}
 }
 

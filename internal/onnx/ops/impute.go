@@ -114,6 +114,12 @@ func impute[T number](replaced T, values []T) Kernel {
 			return err
 		}
 		src := Input[T](f, 0)
+		if width == 1 {
+			return inBlocks(ctx, len(dst), func(at, end int) error {
+				imputeRow(dst[at:end], src[at:end], replaced, values[0])
+				return nil
+			})
+		}
 		for row := 0; len(src) > 0; row++ {
 			if err := poll(ctx, row); err != nil {
 				return err
@@ -128,6 +134,16 @@ func impute[T number](replaced T, values []T) Kernel {
 			src, dst = src[width:], dst[width:]
 		}
 		return nil
+	}
+}
+
+// imputeRow puts one value in place of another, which may be NaN.
+func imputeRow[T number](dst, src []T, replaced, by T) {
+	copy(dst, src)
+	for i, v := range dst {
+		if v == replaced || v != v && replaced != replaced {
+			dst[i] = by
+		}
 	}
 }
 

@@ -47,27 +47,39 @@ func (c *likeness) rows(shape tensor.Shape) (int, error) {
 // each calls row with how every row of input 0 compares: a value for each
 // vector, and some more without a meaning.
 func (c *likeness) each(ctx context.Context, f *Frame, rows int, row func(r int, values []float32) error) error {
+	width := c.vectors.Width()
+	return c.groups(ctx, f, rows, func(from, n int, values []float32) error {
+		for r := range n {
+			if err := row(from+r, values[r*width:(r+1)*width]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// groups is each for the n rows from one on together, whose values begin a width of
+// the vectors apart.
+func (c *likeness) groups(ctx context.Context, f *Frame, rows int, group func(from, n int, values []float32) error) error {
 	x, err := c.read(f)
 	if err != nil || rows == 0 {
 		return err
 	}
-	group, width, features := min(c.vectors.Group(), rows), c.vectors.Width(), c.vectors.Features()
-	values, err := Scratch[float32](f, c.values, group*width)
+	atOnce, width, features := min(c.vectors.Group(), rows), c.vectors.Width(), c.vectors.Features()
+	values, err := Scratch[float32](f, c.values, atOnce*width)
 	if err != nil {
 		return err
 	}
-	for from := 0; from < rows; from += group {
+	for from := 0; from < rows; from += atOnce {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		some := min(group, rows-from)
-		if err := c.vectors.Run(ctx, values, x[from*features:(from+some)*features], some); err != nil {
+		n := min(atOnce, rows-from)
+		if err := c.vectors.Run(ctx, values, x[from*features:(from+n)*features], n); err != nil {
 			return err
 		}
-		for r := range some {
-			if err := row(from+r, values[r*width:(r+1)*width]); err != nil {
-				return err
-			}
+		if err := group(from, n, values); err != nil {
+			return err
 		}
 	}
 	return nil

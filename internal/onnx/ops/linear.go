@@ -77,12 +77,15 @@ func parseLinearRegressor(n *Node) Kernel {
 		if err != nil {
 			return err
 		}
-		return l.each(ctx, f, rows, func(r int, products []float32) error {
-			y := dst[r*l.outputs : (r+1)*l.outputs]
-			l.add(y, products)
+		width := l.vectors.Width()
+		return l.groups(ctx, f, rows, func(from, n int, products []float32) error {
+			y := dst[from*l.outputs : (from+n)*l.outputs]
+			for r := range n {
+				l.add(y[r*l.outputs:(r+1)*l.outputs], products[r*width:])
+			}
 			// ONNX Runtime transforms a single target by PROBIT alone.
 			if l.outputs > 1 || l.transform == tree.TransformProbit {
-				l.transform.Apply(y)
+				l.transform.Apply(y, l.outputs)
 			}
 			return nil
 		})
@@ -140,8 +143,13 @@ func (c *linearClassifier) run(ctx context.Context, f *Frame) error {
 	if err != nil {
 		return err
 	}
-	err = c.each(ctx, f, rows, func(r int, products []float32) error {
-		winners[r] = c.scores(scores[r*c.classes:(r+1)*c.classes], products)
+	width, transform := c.vectors.Width(), c.lastStep()
+	err = c.groups(ctx, f, rows, func(from, n int, products []float32) error {
+		some := scores[from*c.classes : (from+n)*c.classes]
+		for r := range n {
+			winners[from+r] = c.scores(some[r*c.classes:(r+1)*c.classes], products[r*width:])
+		}
+		transform.Apply(some, c.classes)
 		return nil
 	})
 	if err != nil {
@@ -150,8 +158,17 @@ func (c *linearClassifier) run(ctx context.Context, f *Frame) error {
 	return c.label(f, 0, winners)
 }
 
-// scores computes one row and returns the position of the winning class, which
-// is decided before the transform.
+// lastStep is the transform of the scores: of a binary model, as in ONNX Runtime,
+// SOFTMAX and SOFTMAX_ZERO have no effect.
+func (c *linearClassifier) lastStep() tree.Transform {
+	if c.outputs == 1 && (c.transform == tree.TransformSoftmax || c.transform == tree.TransformSoftmaxZero) {
+		return tree.TransformNone
+	}
+	return c.transform
+}
+
+// scores computes one row but for the transform, and returns the position of the
+// winning class.
 func (c *linearClassifier) scores(dst, products []float32) int32 {
 	if c.outputs == 1 {
 		return c.binary(dst, products)
@@ -163,27 +180,19 @@ func (c *linearClassifier) scores(dst, products []float32) int32 {
 			best = k
 		}
 	}
-	c.transform.Apply(dst)
 	return int32(best)
 }
 
-// binary spreads the one score of a binary model over its classes, as ONNX
-// Runtime does: SOFTMAX and SOFTMAX_ZERO have no effect here.
+// binary spreads the one score of a binary model over its classes.
 func (c *linearClassifier) binary(dst, products []float32) int32 {
 	c.add(dst[:1], products)
 	s := dst[0]
-	if c.classes == 2 {
+	switch {
+	case c.classes != 2:
+	case c.transform == tree.TransformLogistic:
+		dst[0], dst[1] = -s, s
+	default:
 		dst[0], dst[1] = 1-s, s
-	}
-	switch c.transform {
-	case tree.TransformLogistic:
-		if c.classes == 2 {
-			dst[0], dst[1] = -s, s
-		}
-		c.transform.Apply(dst)
-	case tree.TransformProbit:
-		c.transform.Apply(dst)
-	case tree.TransformNone, tree.TransformSoftmax, tree.TransformSoftmaxZero:
 	}
 	if s > 0 && c.classes == 2 {
 		return 1

@@ -41,9 +41,9 @@ func statisticType(n *Node, axes []int64) tensor.DType {
 }
 
 func lpKernel[C floating](n *Node, axes []int64, p int64) Kernel {
-	norm := fold[C, float64]{1, startAt(0.0), magnitudeLane[C, float64], magnitudeRow[C, float64], rounded[C](identity)}
+	norm := fold[C, float64]{1, startAt(0.0), magnitudeLanes[C, float64], magnitudeRow[C, float64], stored[C]}
 	if p == 2 {
-		norm.lane, norm.row, norm.done = squareLane[C, float64], squareRow[C, float64], rounded[C](math.Sqrt)
+		norm.lanes, norm.row, norm.done = squareLanes[C, float64], squareRow[C, float64], rounded[C](math.Sqrt)
 	}
 	s := newStatistic[C](n, axes)
 	return func(ctx context.Context, f *Frame) error {
@@ -77,9 +77,9 @@ func parseMeanVarianceNormalization(n *Node) Kernel {
 }
 
 func meanVarianceKernel[C floating](n *Node, axes []int64) Kernel {
-	mean := fold[C, float64]{1, startAt(0.0), sumLane[C, float64], sumRow[C, float64], meanOf[C]}
+	mean := fold[C, float64]{1, startAt(0.0), sumLanes[C, float64], sumRow[C, float64], meanOf[C]}
 	deviation := fold[C, float64]{
-		1, startAt(0.0), squareLane[C, float64], squareRow[C, float64],
+		1, startAt(0.0), squareLanes[C, float64], squareRow[C, float64],
 		func(dst []C, acc []float64, count int) {
 			for i, v := range acc {
 				dst[i] = C(math.Sqrt(v/float64(count)) + 1e-9)

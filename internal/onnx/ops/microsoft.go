@@ -155,6 +155,9 @@ func parseCDist(n *Node) Kernel {
 	}
 	n.SetOut(0, onnx.TensorOf(d, a[0], b[0]))
 	if d == tensor.Float32 {
+		if k := distancesToConstant(n, metric == "euclidean"); k != nil {
+			return k
+		}
 		return distances[float32](metric == "euclidean")
 	}
 	return distances[float64](metric == "euclidean")
@@ -174,21 +177,64 @@ func (n *Node) table(i int) [2]tensor.Dim {
 	return [2]tensor.Dim{free, free}
 }
 
-func distances[T floating](root bool) Kernel {
+// distancesToConstant returns the kernel for rows of input 1 that are constant, nil
+// when they are not or the model's budget does not last for them in the order in
+// which they are compared.
+func distancesToConstant(n *Node, root bool) Kernel {
+	b := n.In[1].Const
+	if b == nil || len(b.Shape()) != 2 || b.Len() == 0 || n.In[0].Const != nil {
+		return nil
+	}
+	const side = 8 // vectors are compared that many side by side
+	bytes := (b.Len() + side*b.Shape()[1]) * elementBytes[tensor.Float32]
+	if n.Packing == nil || n.Packing.Left < bytes {
+		return nil
+	}
+	n.Packing.Left -= bytes
+	kind := linalg.Squared
+	if root {
+		kind = linalg.Euclidean
+	}
+	c := newLikeness(n, linalg.Kernel{Kind: kind}, tensor.Of[float32](b), b.Shape()[0])
 	return func(ctx context.Context, f *Frame) error {
-		sa, sb := f.In(0).Shape(), f.In(1).Shape()
-		if len(sa) != 2 || len(sb) != 2 || sa[1] != sb[1] {
-			return fault.Newf(fault.Content, "inputs of shapes %s and %s do not have rows of the same features",
-				onnx.FormatShape(sa), onnx.FormatShape(sb))
-		}
-		f.dims = append(f.dims[:0], sa[0], sb[0])
-		dst, err := Output[T](f, 0, f.dims...)
+		rows, columns, err := distanceShape(f)
 		if err != nil {
 			return err
 		}
-		a, b, width, work := Input[T](f, 0), Input[T](f, 1), sa[1], 0
-		for ; len(dst) > 0; a, dst = a[width:], dst[sb[0]:] {
-			for k := range sb[0] {
+		dst, err := Output[float32](f, 0, rows, columns)
+		if err != nil {
+			return err
+		}
+		return c.each(ctx, f, rows, func(r int, values []float32) error {
+			copy(dst[r*columns:(r+1)*columns], values)
+			return nil
+		})
+	}
+}
+
+// distanceShape returns the extents of the result.
+func distanceShape(f *Frame) (rows, columns int, err error) {
+	a, b := f.In(0).Shape(), f.In(1).Shape()
+	if len(a) != 2 || len(b) != 2 || a[1] != b[1] {
+		return 0, 0, fault.Newf(fault.Content, "inputs of shapes %s and %s do not have rows of the same features",
+			onnx.FormatShape(a), onnx.FormatShape(b))
+	}
+	return a[0], b[0], nil
+}
+
+func distances[T floating](root bool) Kernel {
+	return func(ctx context.Context, f *Frame) error {
+		rows, columns, err := distanceShape(f)
+		if err != nil {
+			return err
+		}
+		dst, err := Output[T](f, 0, rows, columns)
+		if err != nil {
+			return err
+		}
+		a, b, width, work := Input[T](f, 0), Input[T](f, 1), f.In(0).Shape()[1], 0
+		for ; len(dst) > 0; a, dst = a[width:], dst[columns:] {
+			for k := range columns {
 				if work += width + 1; work > chunk {
 					if work = 0; ctx.Err() != nil {
 						return ctx.Err()

@@ -27,6 +27,9 @@ type mover struct {
 	// pick copies blocks of src next to each other; places counts them from
 	// the element from on.
 	pick func(dst *tensor.Tensor, to int, src *tensor.Tensor, from int, places []int64, block int)
+	// columns copies columns of n rows of src, which are width elements long, from a row
+	// on to the same rows of dst.
+	columns func(dst, src *tensor.Tensor, columns []int64, width, row, n int)
 	// put copies blocks of src, which are step elements apart, to dst at places,
 	// which counts elements.
 	put func(dst *tensor.Tensor, places []int64, src *tensor.Tensor, from, step, block int)
@@ -123,6 +126,9 @@ func moverOf[T tensor.Element](compare func(a, b T) int) mover {
 		pick: func(dst *tensor.Tensor, to int, src *tensor.Tensor, from int, places []int64, block int) {
 			gatherBlocks(tensor.Of[T](dst)[to:], tensor.Of[T](src)[from:], places, block)
 		},
+		columns: func(dst, src *tensor.Tensor, columns []int64, width, row, n int) {
+			takeColumns(tensor.Of[T](dst)[row*len(columns):], tensor.Of[T](src)[row*width:], columns, width, n)
+		},
 		put: func(dst *tensor.Tensor, places []int64, src *tensor.Tensor, from, step, block int) {
 			d, s := tensor.Of[T](dst), tensor.Of[T](src)
 			for i, p := range places {
@@ -157,6 +163,25 @@ func nonzero[T comparable](src []T, from int, places []int64) int {
 		n++
 	}
 	return n
+}
+
+func takeColumns[T any](dst, src []T, columns []int64, width, rows int) {
+	if len(columns) == 1 {
+		dst = dst[:rows]
+		at := int(columns[0])
+		for r := range dst {
+			dst[r] = src[at]
+			at += width
+		}
+		return
+	}
+	for range rows {
+		row, to := src[:width], dst[:len(columns)]
+		for k, c := range columns {
+			to[k] = row[c]
+		}
+		src, dst = src[width:], dst[len(columns):]
+	}
 }
 
 func gatherBlocks[T any](dst, src []T, places []int64, block int) {

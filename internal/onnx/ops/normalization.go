@@ -5,12 +5,13 @@ import (
 	"math"
 
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
 )
 
 // normalizationOps gives parts of a tensor mean 0 and variance 1, or length 1.
 var normalizationOps = []Operator{
-	{"", "BatchNormalization", 7, span{5, 5}, one, parseBatchNormalization},
+	{"", "BatchNormalization", 6, span{5, 5}, one, parseBatchNormalization},
 	{"", "LayerNormalization", 17, span{2, 3}, span{1, 3}, parseLayerNormalization},
 	{"", "RMSNormalization", 23, two, one, parseRMSNormalization},
 	{"", "InstanceNormalization", 6, span{3, 3}, one, parseInstanceNormalization},
@@ -267,11 +268,11 @@ func standardize[C floating](ctx context.Context, b *blocks, dst, src []C, size 
 		x, y := src[i*size:(i+1)*size], dst[i*size:(i+1)*size]
 		center := 0.0
 		if !b.raw {
-			sum := [1]float64{}
-			if err := inChunks(ctx, &work, x, func(part []C) { sumLane(sum[:], part) }); err != nil {
+			sum := 0.0
+			if err := inChunks(ctx, &work, x, func(part []C) { sum += linalg.Sum[float64](part) }); err != nil {
 				return err
 			}
-			center = sum[0] / float64(size)
+			center = sum / float64(size)
 		}
 		squares := 0.0
 		if err := inChunks(ctx, &work, x, func(part []C) { squares += spread(part, center) }); err != nil {

@@ -26,18 +26,27 @@ const (
 // caseGrowth is how many times longer a text can become.
 const caseGrowth = 3
 
+const (
+	// beyondLatin is above the bytes of ASCII, of the Latin letters up to U+023F, and
+	// of what follows the first byte of others. Each of these letters becomes one
+	// letter in lower case, whatever stands around it, but for dottedI.
+	beyondLatin = 0xc9
+	dottedI     = 'İ'
+)
+
 // apply returns s in another case. Text that does not change is not copied.
 func (c caseChange) apply(s string) string {
-	changes, ascii := false, true
+	changes, ascii, latin := false, true, true
 	for i := range len(s) {
 		b := s[i]
 		changes = changes || c == lowerCase && 'A' <= b && b <= 'Z' || c == upperCase && 'a' <= b && b <= 'z'
 		ascii = ascii && b < utf8.RuneSelf
+		latin = latin && b < beyondLatin
 	}
 	switch {
 	case c == keepCase || ascii && !changes:
 		return s
-	case c == lowerCase && ascii:
+	case c == lowerCase && (ascii || latin && utf8.ValidString(s) && !strings.ContainsRune(s, dottedI)):
 		return strings.ToLower(s)
 	case c == lowerCase:
 		return cases.Lower(language.Und).String(s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
 )
 
@@ -27,7 +28,7 @@ func parsePow(n *Node) Kernel {
 	whole := e != tensor.Float32 && e != tensor.Float64 && e != tensor.Half
 	switch d { //nolint:exhaustive // no other type is allowed above
 	case tensor.Float32:
-		return binaryWith(n, m, read, rowOf(func(x float32, y float64) float32 { return float32(powerOf(float64(x), y)) }))
+		return binaryWith(n, m, read, powerRow32)
 	case tensor.Float64:
 		return binaryWith(n, m, read, rowOf(powerOf))
 	case tensor.Half:
@@ -102,6 +103,18 @@ func powerOf(x, y float64) float64 {
 		return x
 	}
 	return math.Pow(x, y)
+}
+
+// powerRow32 takes a row with one exponent together.
+func powerRow32(dst, x []float32, y []float64) bool {
+	for _, e := range y[:len(dst)] {
+		if e != y[0] {
+			linalg.PowersOf(dst, x[:len(dst)], y)
+			return true
+		}
+	}
+	linalg.Powers(dst, x[:len(dst)], y[0])
+	return true
 }
 
 // powerOfInts gives exact powers of integers, which wrap around. Where the

@@ -108,23 +108,35 @@ func argOf[T number](r argExtreme) Kernel {
 		if err != nil {
 			return err
 		}
-		n, inner, work := shape[k], product(shape[k+1:]), 0
-		for o := range dst {
-			if err := watch(ctx, &work, n); err != nil {
-				return err
-			}
-			lane, first := x[o/inner*n*inner+o%inner:], min(n, chunk)
-			best := place(lane, 0, 0, first, inner, r.last)
-			for from := first; from < n; from += chunk {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				best = place(lane, best, from, min(from+chunk, n), inner, r.last)
-			}
-			dst[o] = int64(best)
-		}
-		return nil
+		return placesOf(ctx, dst, x, shape[k], product(shape[k+1:]), r.last, place)
 	}
+}
+
+// placesOf sets each of dst to a place among its n elements of x, which are inner
+// apart.
+func placesOf[T number](
+	ctx context.Context, dst []int64, x []T, n, inner int, last bool, place func(x []T, best, from, to, stride int, last bool) int,
+) error {
+	work := 0
+	for o := range dst {
+		if err := watch(ctx, &work, n); err != nil {
+			return err
+		}
+		at := o * n
+		if inner > 1 { // most often it is not, and divisions take long
+			at = o/inner*n*inner + o%inner
+		}
+		first := min(n, chunk)
+		best := place(x[at:], 0, 0, first, inner, last)
+		for from := first; from < n; from += chunk {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			best = place(x[at:], best, from, min(from+chunk, n), inner, last)
+		}
+		dst[o] = int64(best)
+	}
+	return nil
 }
 
 // greatestAt returns the place of the greatest of the elements from to to, and of

@@ -244,8 +244,8 @@ func (w *walk) offset(i int, reduced bool) int {
 type fold[T, A number | bool] struct {
 	width int
 	start func(acc []A)
-	// lane takes all of x into one element's accumulators.
-	lane func(acc []A, x []T)
+	// lanes takes as many of x as lane says into the accumulators of each element.
+	lanes func(acc []A, x []T, lane int)
 	// row takes each of x into its own element's accumulators.
 	row func(acc []A, x []T)
 	// done gives the results of elements that took count each.
@@ -312,6 +312,9 @@ func reduceInto[T, A interface {
 			return shapeFault("there is no element to take the mean of", f.In(0).Shape())
 		}
 	}
+	if lane > 1 && w.count <= 2 {
+		return reduceLanes(ctx, f, r, fd, dst, x, lane)
+	}
 	acc, err := Scratch[A](f, r.acc, fd.width*min(width, columns))
 	if err != nil {
 		return err
@@ -326,7 +329,7 @@ func reduceInto[T, A interface {
 			for i := range count / lane {
 				from := base + at + w.offset(i, true)
 				if lane > 1 {
-					err = lanes(ctx, &work, fd.lane, a, x[from:from+lane])
+					err = longLane(ctx, &work, fd, a, x[from:from+lane])
 				} else {
 					err = watch(ctx, &work, n)
 					fd.row(a, x[from:from+n])
@@ -344,16 +347,50 @@ func reduceInto[T, A interface {
 	return nil
 }
 
-// lanes takes a long lane chunk by chunk.
-func lanes[T, A any](ctx context.Context, work *int, take func([]A, []T), acc []A, x []T) error {
+// reduceLanes is reduceInto for lanes of x one after the other, of which it takes
+// many at once.
+func reduceLanes[T, A interface {
+	tensor.Element
+	number | bool
+}](ctx context.Context, f *Frame, r *reducer, fd fold[T, A], dst, x []T, lane int) error {
+	atOnce := min(columns, len(dst), max(1, chunk/lane))
+	acc, err := Scratch[A](f, r.acc, fd.width*atOnce)
+	if err != nil {
+		return err
+	}
+	work := 0
+	for len(dst) > 0 {
+		n := min(atOnce, len(dst))
+		a := acc[:fd.width*n]
+		fd.start(a)
+		if n > 1 {
+			fd.lanes(a, x[:n*lane], lane)
+			err = watch(ctx, &work, n*lane)
+		} else {
+			err = longLane(ctx, &work, fd, a, x[:lane])
+		}
+		if err != nil {
+			return err
+		}
+		fd.done(dst[:n], a, lane)
+		dst, x = dst[n:], x[n*lane:]
+	}
+	return nil
+}
+
+// longLane takes one lane chunk by chunk.
+func longLane[T, A interface {
+	tensor.Element
+	number | bool
+}](ctx context.Context, work *int, fd fold[T, A], acc []A, x []T) error {
 	for len(x) > chunk {
-		take(acc, x[:chunk])
+		fd.lanes(acc, x[:chunk], chunk)
 		x = x[chunk:]
 		if err := watch(ctx, work, chunk); err != nil {
 			return err
 		}
 	}
-	take(acc, x)
+	fd.lanes(acc, x, len(x))
 	return watch(ctx, work, len(x))
 }
 

@@ -41,9 +41,9 @@ var newest = map[string]int64{"": 28, ML: 5, Microsoft: 1}
 
 // table is the operators. Each family has its rows in its own file.
 var table = slices.Concat(
-	generalOps, castOps, shapeOps, arithmeticOps, reduceOps, activationOps,
+	generalOps, castOps, bitCastOps, shapeOps, arithmeticOps, reduceOps, activationOps,
 	compareOps, variadicOps, unaryOps, softmaxOps, clipOps, dropoutOps, bitOps,
-	queryOps, transposeOps, sliceOps, repeatOps, padOps, gatherOps, scatterOps, fillOps, searchOps, sortOps, cumulativeOps,
+	queryOps, transposeOps, sliceOps, repeatOps, padOps, centerOps, gatherOps, scatterOps, fillOps, searchOps, sortOps, cumulativeOps,
 	featureOps, linearOps, treeOps, encodeOps, imputeOps, svmOps, mapOps,
 	textOps, microsoftOps, controlOps, sequenceOps,
 	reductionOps, matrixOps, einsumOps, normalizationOps, windowOps,

@@ -47,6 +47,9 @@ func signKernel(n *Node, allowed []tensor.DType, rule signRule) Kernel {
 	}
 	switch d {
 	case tensor.Float32:
+		if rule == absOf {
+			return pointwise(absRow32)
+		}
 		return pointwise(signRow[float32](rule))
 	case tensor.Float64:
 		return pointwise(signRow[float64](rule))
@@ -92,6 +95,15 @@ func absRow[T number](dst, x []T) {
 			v = 0 - v // not -v: the opposite of 0 is -0 for floats
 		}
 		dst[i] = v
+	}
+}
+
+// absRow32 does without a branch.
+func absRow32(dst, x []float32) {
+	const minus = 1 << 31
+	x = x[:len(dst)]
+	for i, v := range x {
+		dst[i] = math.Float32frombits(math.Float32bits(v) &^ minus)
 	}
 }
 

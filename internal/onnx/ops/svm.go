@@ -79,23 +79,28 @@ func parseSVMRegressor(n *Node) Kernel {
 		if err != nil {
 			return err
 		}
-		return s.each(ctx, f, rows, func(r int, kernels []float32) error {
-			var err error
-			if dst[r], err = s.target(ctx, kernels); oneClass {
-				dst[r] = sign(dst[r])
-			}
-			return err
+		return s.groups(ctx, f, rows, func(from, n int, kernels []float32) error {
+			return s.targets(ctx, dst[from:from+n], kernels, oneClass)
 		})
 	}
 }
 
-// target is the value of a regressor with these kernel values.
-func (s *svm) target(ctx context.Context, kernels []float32) (float32, error) {
+// targets sets dst to the values of a regressor with these kernel values.
+func (s *svm) targets(ctx context.Context, dst, kernels []float32, oneClass bool) error {
+	width := s.vectors.Width()
 	if s.linear {
-		return kernels[0] + s.rho[0], nil
+		for i := range dst {
+			dst[i] = kernels[i*width]
+		}
+	} else if err := linalg.WeighRows(ctx, dst, s.coefficients[:s.supports], kernels, width); err != nil {
+		return err
 	}
-	sum, err := linalg.Weigh(ctx, s.coefficients[:s.supports], kernels)
-	return sum + s.rho[0], err
+	for i := range dst {
+		if dst[i] += s.rho[0]; oneClass {
+			dst[i] = sign(dst[i])
+		}
+	}
+	return nil
 }
 
 func sign(v float32) float32 {

@@ -36,7 +36,7 @@ func parseSVMClassifier(n *Node) Kernel {
 	for _, v := range c.coefficients {
 		c.allPositive = c.allPositive && v >= 0
 	}
-	c.winners, c.votes, c.scores, c.coupling = n.NeedScratch(), n.NeedScratch(), n.NeedScratch(), n.NeedScratch()
+	c.winners, c.votes, c.scores, c.coupling, c.shares = n.NeedScratch(), n.NeedScratch(), n.NeedScratch(), n.NeedScratch(), n.NeedScratch()
 	c.label = labeller(labels)
 	rows, _ := n.matrixType()
 	n.SetOut(0, onnx.TensorOf(labels.DType(), rows))
@@ -64,7 +64,7 @@ type svmClassifier struct {
 	allPositive  bool // no coefficient is negative
 	label        labelFunc
 
-	winners, votes, scores, coupling int // scratch
+	winners, votes, scores, coupling, shares int // scratch
 }
 
 // span reads how many support vectors each class has, and returns their
@@ -138,6 +138,7 @@ func (c *svmClassifier) run(ctx context.Context, f *Frame) error {
 // pairBuffers is what one row needs.
 type pairBuffers struct {
 	votes    []int32
+	shares   []float64 // of the classes by each row of coefficients; see pairScores
 	scores   []float32
 	coupling []float32
 }
@@ -145,6 +146,9 @@ type pairBuffers struct {
 func (b *pairBuffers) take(c *svmClassifier, f *Frame) (err error) {
 	if c.linear {
 		return nil
+	}
+	if b.shares, err = Scratch[float64](f, c.shares, c.classes*(c.classes-1)); err != nil {
+		return err
 	}
 	if b.votes, err = Scratch[int32](f, c.votes, c.classes); err != nil || len(c.probA) == 0 {
 		return err
@@ -168,7 +172,7 @@ func (c *svmClassifier) byScore(dst, scores []float32) int32 {
 	}
 	top := dst[best]
 	if c.classes > 1 || c.transform == tree.TransformProbit {
-		c.transform.Apply(dst)
+		c.transform.Apply(dst, len(dst))
 	}
 	if c.classes == 2 && len(c.probA) == 0 && (c.allPositive && top >= 0.5 || !c.allPositive && top > 0) {
 		return 1
@@ -182,7 +186,7 @@ func (c *svmClassifier) byPairs(ctx context.Context, b *pairBuffers, dst, kernel
 	if b.scores != nil {
 		scores = b.scores
 	}
-	winner, err := c.pairScores(ctx, scores, b.votes, kernels)
+	winner, err := c.pairScores(ctx, scores, b, kernels)
 	if err != nil {
 		return 0, err
 	}
@@ -191,11 +195,11 @@ func (c *svmClassifier) byPairs(ctx context.Context, b *pairBuffers, dst, kernel
 		if err := c.couple(ctx, dst, b); err != nil {
 			return 0, err
 		}
-		c.transform.Apply(dst)
+		c.transform.Apply(dst, len(dst))
 	case c.classes == 2:
 		c.spread(dst)
 	default:
-		c.transform.Apply(dst)
+		c.transform.Apply(dst, len(dst))
 	}
 	return winner, nil
 }
@@ -203,21 +207,23 @@ func (c *svmClassifier) byPairs(ctx context.Context, b *pairBuffers, dst, kernel
 // pairScores writes the score of each pair of classes and returns the class
 // with the most votes. Row j-1 of the coefficients weighs the support vectors
 // of class i against class j for i < j, and row i those of class j.
-func (c *svmClassifier) pairScores(ctx context.Context, dst []float32, votes []int32, kernels []float32) (int32, error) {
-	clear(votes)
-	pair := 0
+func (c *svmClassifier) pairScores(ctx context.Context, dst []float32, b *pairBuffers, kernels []float32) (int32, error) {
 	var work linalg.Work
+	for row := range c.classes - 1 {
+		err := linalg.WeighParts(ctx, &work, b.shares[row*c.classes:(row+1)*c.classes],
+			c.coefficients[row*c.supports:(row+1)*c.supports], kernels, c.first)
+		if err != nil {
+			return 0, err
+		}
+	}
+	votes, pair := b.votes, 0
+	clear(votes)
 	for i := range c.classes {
+		if err := poll(ctx, i); err != nil {
+			return 0, err
+		}
 		for j := i + 1; j < c.classes; j++ {
-			a, err := c.share(ctx, &work, j-1, i, kernels)
-			if err != nil {
-				return 0, err
-			}
-			b, err := c.share(ctx, &work, i, j, kernels)
-			if err != nil {
-				return 0, err
-			}
-			sum := a + b + float64(c.rho[pair])
+			sum := b.shares[(j-1)*c.classes+i] + b.shares[i*c.classes+j] + float64(c.rho[pair])
 			dst[pair] = float32(sum)
 			if sum > 0 {
 				votes[i]++
@@ -236,13 +242,6 @@ func (c *svmClassifier) pairScores(ctx context.Context, dst []float32, votes []i
 	return int32(best), nil
 }
 
-// share is what the support vectors of a class add to a score, by a row of the
-// coefficients.
-func (c *svmClassifier) share(ctx context.Context, work *linalg.Work, row, class int, kernels []float32) (float64, error) {
-	from, to := c.first[class], c.first[class+1]
-	return linalg.WeighWide(ctx, work, c.coefficients[row*c.supports+from:row*c.supports+to], kernels[from:to])
-}
-
 // spread makes two scores of the one in dst[0], as ONNX Runtime does: there
 // the softmaxes have no other effect than this.
 func (c *svmClassifier) spread(dst []float32) {
@@ -250,10 +249,10 @@ func (c *svmClassifier) spread(dst []float32) {
 	switch c.transform {
 	case tree.TransformNone, tree.TransformLogistic:
 		dst[0], dst[1] = -s, s
-		c.transform.Apply(dst)
+		c.transform.Apply(dst, len(dst))
 	case tree.TransformProbit:
 		dst[1] = 0 // ONNX Runtime leaves it as it finds it
-		c.transform.Apply(dst[:1])
+		c.transform.Apply(dst[:1], 1)
 	case tree.TransformSoftmax, tree.TransformSoftmaxZero:
 		dst[0], dst[1] = 1-s, s
 	}

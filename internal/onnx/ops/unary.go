@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
 )
 
@@ -11,8 +12,8 @@ import (
 var unaryOps = []Operator{
 	{"", "Sqrt", 1, one, one, function32(sqrtRow32, math.Sqrt)},
 	{"", "Reciprocal", 1, one, one, function32(reciprocalRow32, reciprocal)},
-	{"", "Exp", 1, one, one, function32(expRow32, math.Exp)},
-	{"", "Log", 1, one, one, function(math.Log)},
+	{"", "Exp", 1, one, one, function32(inPlace(linalg.Exponentials), math.Exp)},
+	{"", "Log", 1, one, one, function32(linalg.Logarithms, math.Log)},
 	{"", "Floor", 1, one, one, function(math.Floor)},
 	{"", "Ceil", 1, one, one, function(math.Ceil)},
 	{"", "Round", 11, one, one, function(math.RoundToEven)},
@@ -24,11 +25,11 @@ var unaryOps = []Operator{
 	{"", "Atan", 7, one, one, function(math.Atan)},
 	{"", "Sinh", 9, one, one, function(math.Sinh)},
 	{"", "Cosh", 9, one, one, function(math.Cosh)},
-	{"", "Tanh", 1, one, one, function32(tanhRow32, math.Tanh)},
+	{"", "Tanh", 1, one, one, function32(inPlace(linalg.Tangents), math.Tanh)},
 	{"", "Asinh", 9, one, one, function(math.Asinh)},
 	{"", "Acosh", 9, one, one, function(math.Acosh)},
 	{"", "Atanh", 9, one, one, function(math.Atanh)},
-	{"", "Sigmoid", 1, one, one, function32(sigmoidRow32, sigmoid)},
+	{"", "Sigmoid", 1, one, one, function32(inPlace(linalg.Sigmoids), sigmoid)},
 	{"", "Softplus", 1, one, one, function(softplus)},
 	{"", "Softsign", 1, one, one, function(func(x float64) float64 { return x / (1 + math.Abs(x)) })},
 	{"", "HardSwish", 14, one, one, function(func(x float64) float64 { return x * hardSigmoid(x, 1.0/6, 0.5) })},

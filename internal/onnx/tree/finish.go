@@ -1,6 +1,10 @@
 package tree
 
-import "math"
+import (
+	"math"
+
+	"onnxgate/internal/onnx/linalg"
+)
 
 type float interface{ float32 | float64 }
 
@@ -181,7 +185,7 @@ func highest[T float](s []T) float32 {
 	return m
 }
 
-func exp32(x float32) float32 { return float32(math.Exp(float64(x))) }
+func exp32(x float32) float32 { return linalg.Exponential(x) }
 
 func softmax[T float](s []T) {
 	top, sum := highest(s), float32(0)

@@ -49,28 +49,68 @@ func spreadBits(name string, bits uint64) Mem {
 	return m
 }
 
-// exponentialLanes writes a function that does, for eight values at a time and
-// step by step, what exponential of linalg does.
-func exponentialLanes() {
-	least, greatest := spread("least", -110), spread("greatest", 100)
-	log2e, ln2, rounder := spread("log2e", math.Log2E), spread("ln2", math.Ln2), spread("rounder", 3<<51)
-	bias := spreadBits("bias", 1023)
-	var factors []Mem // of the series, from the highest power down
+// byExponentials writes functions that are made of the exponential, for eight
+// values at a time and step by step as their twins in linalg do. Each gets a value
+// times by, and what finish makes of its exponential, in float64.
+func byExponentials() {
+	c := newConstants()
+	c.lanes("exponentialLanes", "the exponential of v times by", func(e, _ reg.VecVirtual) reg.VecVirtual { return e })
+	c.lanes("sigmoidLanes", "1/(1+e) of the exponential e of v times by", func(e, _ reg.VecVirtual) reg.VecVirtual {
+		one := YMM()
+		VMOVUPD(c.factors[len(c.factors)-1], one)
+		VADDPD(one, e, e)
+		VDIVPD(e, one, e)
+		return e
+	})
+	half, tiny, magnitude := spread("half", 0.5), spread("tiny", 0x1p-11), spreadBits("magnitude", 1<<63-1)
+	c.lanes("tangentLanes", "(e-1)/(e+1) of the exponential e of v times by, or half of that product where it is tiny",
+		func(e, x reg.VecVirtual) reg.VecVirtual {
+			const less = 17 // and not NaN
+			one, above, size := YMM(), YMM(), YMM()
+			VMOVUPD(c.factors[len(c.factors)-1], one)
+			VADDPD(one, e, above)
+			VSUBPD(one, e, e)
+			VDIVPD(above, e, e)
+			VANDPD(magnitude, x, size)
+			VCMPPD(U8(less), tiny, size, size)
+			VMULPD(half, x, x)
+			VBLENDVPD(size, x, e, e)
+			return e
+		})
+	byLogarithms(&c)
+}
+
+// constants is what the exponential needs.
+type constants struct {
+	least, greatest, log2e, ln2, rounder, bias Mem
+	factors                                    []Mem // of the series, from the highest power down
+}
+
+func newConstants() constants {
+	c := constants{
+		least: spread("least", -110), greatest: spread("greatest", 110),
+		log2e: spread("log2e", math.Log2E), ln2: spread("ln2", math.Ln2), rounder: spread("rounder", 3<<51),
+		bias: spreadBits("bias", 1023),
+	}
 	for power, factorial := 0, 1.0; power <= 8; power++ {
-		factors = slices.Insert(factors, 0, spread(fmt.Sprintf("factor%d", power), 1/factorial))
+		c.factors = slices.Insert(c.factors, 0, spread(fmt.Sprintf("factor%d", power), 1/factorial))
 		factorial *= float64(power + 1)
 	}
+	return c
+}
 
-	TEXT("exponentialLanes", NOSPLIT, "func(values *float32, by float32, n int)")
-	Doc("exponentialLanes replaces each v of n times eight values by the exponential of v times by.")
+// lanes writes a function. finish gets the exponential and what it is of.
+func (c *constants) lanes(name, gives string, finish func(e, x reg.VecVirtual) reg.VecVirtual) {
+	TEXT(name, NOSPLIT, "func(values *float32, by float32, n int)")
+	Doc(name + " replaces each v of n times eight values by " + gives + ".")
 	Pragma("noescape")
 	values, n := Load(Param("values"), GP64()), Load(Param("n"), GP64())
 	factor, by := YMM(), XMM()
 	Load(Param("by"), by)
 	VBROADCASTSS(by, factor)
-	Label("exponentialLanes_next")
+	Label(name + "_next")
 	CMPQ(n, U8(0))
-	JE(LabelRef("exponentialLanes_done"))
+	JE(LabelRef(name + "_done"))
 	x := YMM()
 	VMULPS(Mem{Base: values}, factor, x)
 	high := XMM()
@@ -79,30 +119,122 @@ func exponentialLanes() {
 	VCVTPS2PD(x.AsX(), halves[0])
 	VCVTPS2PD(high, halves[1])
 	for half, x := range halves {
-		// The second operand is what comes of NaN.
-		limit, shifted, r, e, result := YMM(), YMM(), YMM(), YMM(), XMM()
-		VMOVUPD(greatest, limit)
-		VMINPD(x, limit, x)
-		VMOVUPD(least, limit)
-		VMAXPD(x, limit, x)
-		VMOVUPD(rounder, shifted)
-		VFMADD231PD(log2e, x, shifted)
-		VSUBPD(rounder, shifted, r)
-		VFNMADD132PD(ln2, x, r)
-		VMOVUPD(factors[0], e)
-		for _, f := range factors[1:] {
-			VFMADD213PD(f, r, e)
-		}
-		VPADDQ(bias, shifted, shifted)
-		VPSLLQ(U8(52), shifted, shifted)
-		VMULPD(shifted, e, e)
-		VCVTPD2PSY(e, result)
+		result := XMM()
+		VCVTPD2PSY(finish(c.exponential(x), x), result)
 		VMOVUPS(result, Mem{Base: values, Disp: 16 * half})
 	}
 	ADDQ(U8(laneBytes), values)
 	DECQ(n)
-	JMP(LabelRef("exponentialLanes_next"))
-	Label("exponentialLanes_done")
+	JMP(LabelRef(name + "_next"))
+	Label(name + "_done")
+	VZEROUPPER()
+	RET()
+}
+
+// exponential writes the exponential of four float64, which are brought to where
+// it neither overflows nor vanishes.
+func (c *constants) exponential(x reg.VecVirtual) reg.VecVirtual {
+	// The second operand is what comes of NaN.
+	limit, shifted, r, e := YMM(), YMM(), YMM(), YMM()
+	VMOVUPD(c.greatest, limit)
+	VMINPD(x, limit, x)
+	VMOVUPD(c.least, limit)
+	VMAXPD(x, limit, x)
+	VMOVUPD(c.rounder, shifted)
+	VFMADD231PD(c.log2e, x, shifted)
+	VSUBPD(c.rounder, shifted, r)
+	VFNMADD132PD(c.ln2, x, r)
+	VMOVUPD(c.factors[0], e)
+	for _, f := range c.factors[1:] {
+		VFMADD213PD(f, r, e)
+	}
+	VPADDQ(c.bias, shifted, shifted)
+	VPSLLQ(U8(52), shifted, shifted)
+	VMULPD(shifted, e, e)
+	return e
+}
+
+// logarithms is what the logarithm needs.
+type logarithms struct {
+	least, exponent, one, integer, bias Mem
+	factors                             []Mem // of the series, from the highest power down
+}
+
+func newLogarithms() logarithms {
+	const one = 1023 << 52 // the bits of 1
+	l := logarithms{
+		least: spreadBits("logLeast", math.Float64bits(0.703125)-one), exponent: spreadBits("exponentBits", 0xfff<<52),
+		one: spreadBits("oneBits", one), integer: spreadBits("integerBits", 0x433<<52), bias: spread("integerBias", 1<<52+1023),
+	}
+	for power := 1; power <= 13; power += 2 {
+		l.factors = slices.Insert(l.factors, 0, spread(fmt.Sprintf("logFactor%d", power), 2/float64(power)))
+	}
+	return l
+}
+
+// of writes the logarithm of four positive normal float64. With x = 2^k m and m
+// near 1 it is k ln 2, and the series of 2 artanh (m-1)/(m+1).
+func (l *logarithms) of(c *constants, x reg.VecVirtual) reg.VecVirtual {
+	above, k, m, s, q, sum := YMM(), YMM(), YMM(), YMM(), YMM(), YMM()
+	VPSUBQ(l.least, x, above)
+	VPAND(l.exponent, above, m)
+	VPSUBQ(m, x, m)
+	VPADDQ(l.one, m, m)
+	VPSRLQ(U8(52), above, k)
+	VPOR(l.integer, k, k)
+	VSUBPD(l.bias, k, k)
+	VADDPD(l.one, m, q)
+	VSUBPD(l.one, m, s)
+	VDIVPD(q, s, s)
+	VMULPD(s, s, q)
+	VMOVUPD(l.factors[0], sum)
+	for _, f := range l.factors[1:] {
+		VFMADD213PD(f, q, sum)
+	}
+	VMULPD(s, sum, sum)
+	VFMADD231PD(c.ln2, k, sum)
+	return sum
+}
+
+// byLogarithms writes functions of positive finite values, eight at a time.
+func byLogarithms(c *constants) {
+	l := newLogarithms()
+	TEXT("logarithmLanes", NOSPLIT, "func(values *float32, n int)")
+	Doc("logarithmLanes replaces each of n times eight positive finite values by its logarithm.")
+	Pragma("noescape")
+	values, n := Load(Param("values"), GP64()), Load(Param("n"), GP64())
+	Label("next")
+	for half := range 2 {
+		x, result := YMM(), XMM()
+		VCVTPS2PD(Mem{Base: values, Disp: 16 * half}, x)
+		VCVTPD2PSY(l.of(c, x), result)
+		VMOVUPS(result, Mem{Base: values, Disp: 16 * half})
+	}
+	ADDQ(U8(laneBytes), values)
+	DECQ(n)
+	JNE(LabelRef("next"))
+	VZEROUPPER()
+	RET()
+
+	TEXT("powerLanes", NOSPLIT, "func(values *float32, exponents *float64, step, n int)")
+	Doc("powerLanes raises each of n times eight positive finite values to the power of its finite exponent.",
+		"After eight of them come those that are step bytes behind.")
+	Pragma("noescape")
+	values, exponents := Load(Param("values"), GP64()), Load(Param("exponents"), GP64())
+	step, n := Load(Param("step"), GP64()), Load(Param("n"), GP64())
+	Label("next")
+	for half := range 2 {
+		x, result := YMM(), XMM()
+		VCVTPS2PD(Mem{Base: values, Disp: 16 * half}, x)
+		e := l.of(c, x)
+		VMULPD(Mem{Base: exponents, Disp: 32 * half}, e, e)
+		VCVTPD2PSY(c.exponential(e), result)
+		VMOVUPS(result, Mem{Base: values, Disp: 16 * half})
+	}
+	ADDQ(U8(laneBytes), values)
+	ADDQ(step, exponents)
+	DECQ(n)
+	JNE(LabelRef("next"))
 	VZEROUPPER()
 	RET()
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// tile writes the product of some rows with 16 columns. The accumulators are
-// unrolled in depth until there are eight, which is as many as the latency of
-// the multiplication asks for.
+// tile writes the product of some rows with 16 columns, and of the rows behind them
+// n times in all. The accumulators are unrolled in depth until there are eight,
+// which is as many as the latency of the multiplication asks for.
 func (e *element) tile(rows, unroll int) {
 	TEXT(fmt.Sprintf("tile%d%s", rows, e.suffix), NOSPLIT, fmt.Sprintf(
-		"func(c *%[1]s, cStride int, a *%[1]s, rowStride, colStride int, b *%[1]s, bStride int, depth int, add bool)", e.name))
+		"func(c *%[1]s, cStride int, a *%[1]s, rowStride, colStride int, b *%[1]s, bStride int, depth, n int, add bool)", e.name))
 	Pragma("noescape")
-	Doc(fmt.Sprintf("tile%d%s sets, or adds to, rows of 16 at c, of which there are %[1]d: the product of as many rows", rows, e.suffix),
+	Doc(fmt.Sprintf("tile%d%s sets, or adds to, rows of 16 at c, of which there are n times %[1]d: the product of as many rows", rows, e.suffix),
 		"at a with depth rows of 16 at b. Strides are in elements.")
 	stride := func(name string) reg.Register {
 		r := Load(Param(name), GP64())
@@ -23,10 +23,13 @@ func (e *element) tile(rows, unroll int) {
 		return r
 	}
 	c, cStride := Load(Param("c"), GP64()), stride("cStride")
-	a, rowStride, colStride := Load(Param("a"), GP64()), stride("rowStride"), stride("colStride")
-	b, bStride := Load(Param("b"), GP64()), stride("bStride")
-	depth := Load(Param("depth"), GP64())
-	upper := a // rows 2 and 3, where there are any
+	first, rowStride, colStride := Load(Param("a"), GP64()), stride("rowStride"), stride("colStride")
+	bStride, n := stride("bStride"), Load(Param("n"), GP64())
+	Label("tile")
+	a := GP64()
+	MOVQ(first, a)
+	b, depth := Load(Param("b"), GP64()), Load(Param("depth"), GP64())
+	upper := reg.Register(a) // rows 2 and 3, where there are any
 	if rows > 2 {
 		upper = GP64()
 		LEAQ(Mem{Base: a, Index: rowStride, Scale: 2}, upper)
@@ -92,29 +95,30 @@ func (e *element) tile(rows, unroll int) {
 	TESTB(add, add)
 	JE(LabelRef("set"))
 	e.store(c, cStride, sums[0], rows, true)
-	VZEROUPPER()
-	RET()
+	JMP(LabelRef("next"))
 	Label("set")
 	e.store(c, cStride, sums[0], rows, false)
+	Label("next")
+	for range rows {
+		ADDQ(rowStride, first)
+	}
+	DECQ(n)
+	JNE(LabelRef("tile"))
 	VZEROUPPER()
 	RET()
 }
 
-// store writes the rows of a tile.
+// store writes the rows of a tile, and brings c behind them.
 func (e *element) store(c, stride reg.Register, sums []reg.VecVirtual, rows int, add bool) {
-	at := GP64()
-	MOVQ(c, at)
 	width := len(sums) / rows
 	for i := range rows {
 		for j := range width {
-			to, v := Mem{Base: at, Disp: 32 * j}, sums[i*width+j]
+			to, v := Mem{Base: c, Disp: 32 * j}, sums[i*width+j]
 			if add {
 				e.add(to, v, v)
 			}
 			e.load(v, to)
 		}
-		if i+1 < rows {
-			ADDQ(stride, at)
-		}
+		ADDQ(stride, c)
 	}
 }

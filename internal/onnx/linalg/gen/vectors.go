@@ -86,20 +86,8 @@ func compareRows(name, does string, step func(x, sum reg.VecVirtual, vectors Op)
 	vectors := YMM()
 	VMOVUPS(Mem{Base: block}, vectors)
 	for i, sum := range sums {
-		from := Mem{Base: x}
-		if i >= 4 {
-			from.Base = upper
-		}
-		switch i % 4 {
-		case 1:
-			from.Index, from.Scale = stride, 1
-		case 2:
-			from.Index, from.Scale = stride, 2
-		case 3:
-			from.Index, from.Scale = stride3, 1
-		}
 		value := YMM()
-		VBROADCASTSS(from, value)
+		VBROADCASTSS(rowOf(i, x, upper, stride, stride3), value)
 		step(value, sum, vectors)
 	}
 	ADDQ(U8(4), x)
@@ -134,5 +122,89 @@ func productInOrder() {
 	JMP(LabelRef("productInOrder_next"))
 	Label("productInOrder_done")
 	Store(sum, ReturnIndex(0))
+	RET()
+}
+
+// productsInOrder writes productInOrder for eight vectors at once, none of which
+// waits for another.
+func productsInOrder() {
+	TEXT("productsInOrder", NOSPLIT, "func(sums, weights, values *float32, stride, n int)")
+	Doc("productsInOrder adds to eight sums the products of the n weights with values, whose rows are a stride apart.")
+	Pragma("noescape")
+	to, weights, values := Load(Param("sums"), GP64()), Load(Param("weights"), GP64()), Load(Param("values"), GP64())
+	stride, n := Load(Param("stride"), GP64()), Load(Param("n"), GP64())
+	SHLQ(U8(2), stride)
+	stride3, upper := GP64(), GP64()
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
+	LEAQ(Mem{Base: values, Index: stride, Scale: 4}, upper)
+	sums := make([]reg.VecVirtual, lanes)
+	for i := range sums {
+		sums[i] = XMM()
+		VMOVSS(Mem{Base: to, Disp: 4 * i}, sums[i])
+	}
+	Label("next")
+	weight := XMM()
+	VMOVSS(Mem{Base: weights}, weight)
+	for i, sum := range sums {
+		VFMADD231SS(rowOf(i, values, upper, stride, stride3), weight, sum)
+	}
+	ADDQ(U8(4), weights)
+	ADDQ(U8(4), values)
+	ADDQ(U8(4), upper)
+	DECQ(n)
+	JNE(LabelRef("next"))
+	for i, sum := range sums {
+		VMOVSS(sum, Mem{Base: to, Disp: 4 * i})
+	}
+	RET()
+}
+
+// rowOf is where the i-th of eight rows is; upper is where the fifth is.
+func rowOf(i int, x, upper, stride, stride3 reg.Register) Mem {
+	from := Mem{Base: x}
+	if i >= 4 {
+		from.Base = upper
+	}
+	switch i % 4 {
+	case 1:
+		from.Index, from.Scale = stride, 1
+	case 2:
+		from.Index, from.Scale = stride, 2
+	case 3:
+		from.Index, from.Scale = stride3, 1
+	}
+	return from
+}
+
+// weighWide writes a function that rounds products to float32 and adds them in
+// float64, in any order.
+func weighWide() {
+	TEXT("weighWide", NOSPLIT, "func(weights, values *float32, n int) float64")
+	Doc("weighWide adds up in float64 the products, rounded to float32, of n times eight weights with values.")
+	Pragma("noescape")
+	weights, values, n := Load(Param("weights"), GP64()), Load(Param("values"), GP64()), Load(Param("n"), GP64())
+	low, high := YMM(), YMM()
+	VXORPD(low, low, low)
+	VXORPD(high, high, high)
+	Label("next")
+	v, half, wide := YMM(), XMM(), YMM()
+	VMOVUPS(Mem{Base: weights}, v)
+	VMULPS(Mem{Base: values}, v, v)
+	VEXTRACTF128(U8(1), v, half)
+	VCVTPS2PD(v.AsX(), wide)
+	VADDPD(wide, low, low)
+	VCVTPS2PD(half, wide)
+	VADDPD(wide, high, high)
+	ADDQ(U8(laneBytes), weights)
+	ADDQ(U8(laneBytes), values)
+	DECQ(n)
+	JNE(LabelRef("next"))
+	VADDPD(high, low, low)
+	upper := XMM()
+	VEXTRACTF128(U8(1), low, upper)
+	VADDPD(upper, low.AsX(), low.AsX())
+	VHADDPD(low.AsX(), low.AsX(), low.AsX())
+	VZEROUPPER()
+	Store(low.AsX(), ReturnIndex(0))
 	RET()
 }

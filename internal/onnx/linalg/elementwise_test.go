@@ -1,0 +1,122 @@
+package linalg
+
+import (
+	"math"
+	"slices"
+	"testing"
+)
+
+func TestOperationsOfLanesAreThoseOfGo(t *testing.T) {
+	want := map[Operation]func(a, b float32) float32{
+		Add:      func(a, b float32) float32 { return a + b },
+		Subtract: func(a, b float32) float32 { return a - b },
+		Multiply: func(a, b float32) float32 { return a * b },
+		Divide:   func(a, b float32) float32 { return a / b },
+	}
+	for op, of := range want {
+		for n := range 50 {
+			for _, v := range troubles {
+				a, b := extremes(n, n*7%(n+1), v), extremes(n, n*5%(n+1), -v)
+				dst := make([]float32, n+1)
+				dst[n] = 77
+				Apply(op, dst[:n], a, b)
+				for i := range n {
+					if w := of(a[i], b[i]); !same(dst[i], w) {
+						t.Fatalf("operation %d of %v and %v is %v, want %v", op, a[i], b[i], dst[i], w)
+					}
+				}
+				if dst[n] != 77 {
+					t.Fatalf("operation %d on %d elements writes another", op, n)
+				}
+			}
+		}
+	}
+}
+
+// some are float32 of all sizes and signs, zeros, infinities and NaN among them.
+func some() []float32 {
+	list := []float32{0, float32(math.Copysign(0, -1)), 1, -1, math.MaxFloat32, -math.MaxFloat32, math.SmallestNonzeroFloat32}
+	for b := uint64(0); b < 1<<32; b += 65_537 * 3 {
+		list = append(list, math.Float32frombits(uint32(b)))
+	}
+	for x := float32(-20); x < 20; x += 0.0037 {
+		list = append(list, x)
+	}
+	return list
+}
+
+func TestFunctionsOfFloat32AreThoseOfMath(t *testing.T) {
+	sigmoid := func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+	for name, c := range map[string]struct {
+		of    func(x []float32)
+		exact func(float64) float64
+	}{
+		"exp":           {Exponentials, math.Exp},
+		"sigmoid":       {Sigmoids, sigmoid},
+		"sigmoid in Go": {sigmoidsGo, sigmoid},
+		"tanh":          {Tangents, math.Tanh},
+		"log":           {func(x []float32) { Logarithms(x, x) }, math.Log},
+	} {
+		x := some()
+		got := slices.Clone(x)
+		c.of(got)
+		for i, v := range x {
+			within(t, name, float64(v), got[i], c.exact(float64(v)))
+		}
+	}
+}
+
+// Near 1 the logarithm is small, and keeps its digits.
+func TestLogarithmsNearOneKeepTheirDigits(t *testing.T) {
+	x := []float32{1}
+	for below, above := float32(1), float32(1); above < 1.001; {
+		below, above = math.Nextafter32(below, 0), math.Nextafter32(above, 2)
+		x[0] = above
+		Logarithms(x, x)
+		within(t, "log", float64(above), x[0], math.Log(float64(above)))
+		x[0] = below
+		Logarithms(x, x)
+		within(t, "log", float64(below), x[0], math.Log(float64(below)))
+	}
+}
+
+func TestPowersAreThoseOfMath(t *testing.T) {
+	for _, y := range []float64{0, 1, 2, 3, 4, 7, 64, 65, -1, -2, -5, 0.5, -0.5, 1.37, -3.3, 20.5, math.Inf(1), math.Inf(-1), math.NaN()} {
+		x := some()
+		got, of, exponents := make([]float32, len(x)), slices.Clone(x), make([]float64, len(x))
+		Powers(got, x, y)
+		for i := range exponents {
+			exponents[i] = y
+		}
+		PowersOf(of, of, exponents)
+		for i, v := range x {
+			within(t, "a power", float64(v), got[i], math.Pow(float64(v), y))
+			within(t, "a power among others", float64(v), of[i], math.Pow(float64(v), y))
+			within(t, "a power alone", float64(v), Power(v, y), math.Pow(float64(v), y))
+		}
+	}
+}
+
+// within is nearest for NaN and where float32 ends, too.
+func within(t *testing.T, what string, x float64, got float32, want float64) {
+	t.Helper()
+	if same(got, float32(want)) {
+		return
+	}
+	nearest(t, what, x, got, want)
+}
+
+func TestElementsAreComputedWithoutAllocation(t *testing.T) {
+	x, y, exponents := numbers(100), numbers(100), make([]float64, 100)
+	if got := testing.AllocsPerRun(100, func() {
+		Apply(Add, x, x, y)
+		Exponentials(x)
+		Sigmoids(x)
+		Tangents(x)
+		Logarithms(x, y)
+		Powers(x, y, 1.5)
+		PowersOf(x, y, exponents)
+	}); got != 0 {
+		t.Errorf("%v allocations", got)
+	}
+}
