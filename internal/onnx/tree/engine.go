@@ -53,16 +53,31 @@ func newEngine[T float](f *forest, o *options) *engine[T] {
 // long as, which would be some in a walk.
 func newLayout[T float](f *forest, o *options, finish *finisher[T], steps int) (layout[T], int) {
 	axes := f.axes()
+	d := newDirect[T](f, o, finish, cellsCost+len(axes)*cellCost)
+	if d != nil && d.cost <= len(axes)*cellCost {
+		return d, d.cost
+	}
+	if l, steps := newByCells[T](f, o, finish, axes); l != nil {
+		return l, steps
+	}
+	if d != nil {
+		return d, d.cost
+	}
+	if s := newSteps[T](f, o, finish, axes); s != nil {
+		return s, steps
+	}
+	return newWalks[T](f, o, finish), steps
+}
+
+// newByCells is newLayout for a forest whose cells say all, or nil.
+func newByCells[T float](f *forest, o *options, finish *finisher[T], axes []axis) (layout[T], int) {
 	if d := newDiagram[T](f, o, finish, axes); d != nil {
 		return d, axisSteps*len(axes) + 1
 	}
 	if m := newMasks[T](f, o, finish, axes); m != nil {
 		return mix(m, newSteps[T](f, o, finish, axes)), m.words*len(axes)/wordsAStep + len(f.roots)
 	}
-	if s := newSteps[T](f, o, finish, axes); s != nil {
-		return s, steps
-	}
-	return newWalks[T](f, o, finish), steps
+	return nil, 0
 }
 
 const (

@@ -229,6 +229,9 @@ func layouts[T float](t *testing.T, a *Attributes) map[string]layout[T] {
 		s.scans.least = 1
 		all["scans"] = s
 	}
+	if d := newDirect[T](f, o, finish, maxSmall); d != nil {
+		all["direct"] = d
+	}
 	if m := newMasks[T](f, o, finish, axes); m != nil {
 		all["masks"] = m
 		if both, ok := mix(m, s).(*mixed[T]); ok {
@@ -300,7 +303,7 @@ func TestEveryLayoutAgreesWithThePlainWalk(t *testing.T) {
 		}
 		check(t, fmt.Sprintf("seed %d", seed), a, &g, seen)
 	}
-	for _, name := range []string{"diagram of sums", "diagram of counts", "masks", "mixed", "scans", "steps", "wide steps", "walks"} {
+	for _, name := range []string{"diagram of sums", "diagram of counts", "direct", "masks", "mixed", "scans", "steps", "wide steps", "walks"} {
 		if seen[name] < 10 {
 			t.Errorf("only %d ensembles were tried as %s", seen[name], name)
 		}
