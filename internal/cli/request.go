@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
 	"onnxgate/internal/app"
@@ -261,17 +261,25 @@ func (r *request) json(body []byte) error {
 }
 
 // isProtocol reports whether a body is meant as a request of the protocol: an
-// object with "inputs". What is no JSON is left to the protocol's reader.
+// object with "inputs" before its first slip, or without any member.
 func isProtocol(body []byte) bool {
-	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
+	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true))
+	if begin, err := d.ReadToken(); err != nil || begin.Kind() != jsontext.KindBeginObject {
 		return false
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(body, &members); err != nil {
+	if d.PeekKind() == jsontext.KindEndObject {
 		return true
 	}
-	_, named := members["inputs"]
-	return named || len(members) == 0
+	for d.PeekKind() == jsontext.KindString {
+		name, err := d.ReadToken()
+		if err == nil && name.String() == "inputs" {
+			return true
+		}
+		if err != nil || d.SkipValue() != nil {
+			return false
+		}
+	}
+	return false
 }
 
 // inOneLine writes what is wrong with an input in one line: the first place,

@@ -55,3 +55,24 @@ func TestWhatIsWrongIsOneLine(t *testing.T) {
 		t.Error("no error became one")
 	}
 }
+
+func TestARequestIsOfTheProtocolByItsInputs(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"inputs":[]}`:                       true,
+		` {"id":"a","inputs":[{"data":[NaN]}`: true,
+		`{}`:                                  true,
+		`{"age":NaN,"income":1}`:              false,
+		`{"age":1,}`:                          false,
+		`{"age":1,"age":2,"inputs":1}`:        true,
+		`{"age":NaN,"inputs":1}`:              false,
+		`{`:                                   false,
+		`{"age`:                               false,
+		`[{"inputs":1}]`:                      false,
+		`nothing`:                             false,
+		``:                                    false,
+	} {
+		if got := isProtocol([]byte(body)); got != want {
+			t.Errorf("%s: %t", body, got)
+		}
+	}
+}

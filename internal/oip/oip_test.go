@@ -133,9 +133,11 @@ func TestRequestsThatAreNotOneAreRefused(t *testing.T) {
 	}{
 		"empty":                 {``, fault.Syntax, "too early"},
 		"cut off":               {`{"inputs":[` + a, fault.Syntax, "too early"},
-		"not JSON":              {`{"inputs":[NaN]}`, fault.Syntax, "not valid JSON"},
+		"not JSON":              {`{"inputs":[NaN]}`, fault.Syntax, "not valid JSON: invalid character 'N' at start of value, at byte 11; write null for NaN"},
+		"infinite":              {`{"inputs":[{"data":[-Infinity]}]}`, fault.Syntax, `at byte 21; write "Infinity" or "-Infinity", with the quotes`},
+		"trailing comma":        {`{"inputs":[` + a + `,]}`, fault.Syntax, "invalid character ','"},
 		"two requests":          {`{"inputs":[` + a + `,` + b + `]} {}`, fault.Syntax, "behind"},
-		"a name twice":          {`{"id":"1","id":"2"}`, fault.Syntax, "not valid JSON"},
+		"a name twice":          {`{"id":"1","id":"2"}`, fault.Syntax, "not valid JSON: a name appears twice, at byte 10"},
 		"bad UTF-8":             {"{\"id\":\"\xff\"}", fault.Syntax, "not valid JSON"},
 		"array":                 {`[]`, fault.Content, "the request is not an object"},
 		"unknown member":        {`{"input":[]}`, fault.Content, `has no member "input"`},

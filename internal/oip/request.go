@@ -7,6 +7,7 @@ package oip
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -41,7 +42,7 @@ type entry struct {
 // checked against the data alone; whether they fit the model, the model says.
 // Faults: Syntax for what is not JSON, Content for what does not fit.
 func Parse(body []byte, inputs, outputs []tensor.Spec) (*Request, error) {
-	p := &parser{dec: jsontext.NewDecoder(bytes.NewBuffer(body)), outputs: outputs}
+	p := &parser{body: body, dec: jsontext.NewDecoder(bytes.NewBuffer(body)), outputs: outputs}
 	if err := p.request(); err != nil {
 		return nil, err
 	}
@@ -87,6 +88,7 @@ func list(specs []tensor.Spec) string {
 
 // parser walks the objects of a request.
 type parser struct {
+	body    []byte
 	dec     *jsontext.Decoder
 	outputs []tensor.Spec
 	id      string
@@ -117,7 +119,7 @@ func (p *parser) input() error {
 		"data": func() error {
 			v, err := p.dec.ReadValue()
 			e.data = v.Clone()
-			return syntax(err)
+			return p.syntax(err)
 		},
 	})
 	if err == nil && (e.name == "" || e.datatype == "" || e.shape == nil || e.data == nil) {
@@ -130,7 +132,7 @@ func (p *parser) input() error {
 func (p *parser) extent(e *entry) error {
 	tok, err := p.dec.ReadToken()
 	if err != nil {
-		return syntax(err)
+		return p.syntax(err)
 	}
 	n, err := strconv.ParseUint(tok.String(), 10, 31)
 	if tok.Kind() != '0' || err != nil {
@@ -165,7 +167,7 @@ func (p *parser) output() error {
 func (p *parser) object(what string, members map[string]func() error) error {
 	tok, err := p.dec.ReadToken()
 	if err != nil {
-		return syntax(err)
+		return p.syntax(err)
 	}
 	if tok.Kind() != '{' {
 		return fault.Newf(fault.Content, "%s is not an object", what)
@@ -173,7 +175,7 @@ func (p *parser) object(what string, members map[string]func() error) error {
 	for p.dec.PeekKind() == '"' {
 		tok, err := p.dec.ReadToken()
 		if err != nil {
-			return syntax(err)
+			return p.syntax(err)
 		}
 		name := tok.String()
 		read := members[name]
@@ -185,14 +187,14 @@ func (p *parser) object(what string, members map[string]func() error) error {
 		}
 	}
 	_, err = p.dec.ReadToken()
-	return syntax(err)
+	return p.syntax(err)
 }
 
 // array reads an array element by element.
 func (p *parser) array(what string, element func() error) error {
 	tok, err := p.dec.ReadToken()
 	if err != nil {
-		return syntax(err)
+		return p.syntax(err)
 	}
 	if tok.Kind() != '[' {
 		return fault.Newf(fault.Content, "%s is not an array", what)
@@ -203,13 +205,13 @@ func (p *parser) array(what string, element func() error) error {
 		}
 	}
 	_, err = p.dec.ReadToken() // the end, or the error that kind 0 announced
-	return syntax(err)
+	return p.syntax(err)
 }
 
 func (p *parser) text(what string) (string, error) {
 	tok, err := p.dec.ReadToken()
 	if err != nil {
-		return "", syntax(err)
+		return "", p.syntax(err)
 	}
 	if tok.Kind() != '"' {
 		return "", fault.Newf(fault.Content, "%s is not a string", what)
@@ -217,16 +219,34 @@ func (p *parser) text(what string) (string, error) {
 	return tok.String(), nil
 }
 
-func (p *parser) skip() error { return syntax(p.dec.SkipValue()) }
+func (p *parser) skip() error { return p.syntax(p.dec.SkipValue()) }
 
 // syntax classifies an error of the JSON reader.
-func syntax(err error) error {
+func (p *parser) syntax(err error) error {
+	at, ok := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fault.New(fault.Syntax, "the JSON ends too early")
-	default:
+	case !ok:
 		return fault.Wrap(fault.Syntax, "the request is not valid JSON", err)
 	}
+	detail := fmt.Sprintf("%s, at byte %d", strings.TrimPrefix(at.Err.Error(), "jsontext: "), at.ByteOffset)
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		detail = fmt.Sprintf("a name appears twice, at byte %d", at.ByteOffset)
+	}
+	return fault.New(fault.Syntax, "the request is not valid JSON: "+detail+insteadOf(p.body[min(at.ByteOffset, int64(len(p.body))):]))
+}
+
+// insteadOf says how a number is written that other languages have and JSON has
+// not.
+func insteadOf(text []byte) string {
+	switch {
+	case bytes.HasPrefix(text, []byte("NaN")):
+		return "; write null for NaN"
+	case bytes.HasPrefix(text, []byte(posInf)):
+		return fmt.Sprintf("; write %q or %q, with the quotes", posInf, negInf)
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -110,7 +111,7 @@ func (b *Batch) content() error {
 
 // syntaxFault classifies an error of the JSON decoder. offset and pointer say where
 // its input stands in the body.
-func syntaxFault(err error, offset int64, pointer string) error {
+func syntaxFault(err error, body []byte, offset int64, pointer string) error {
 	var at *jsontext.SyntacticError
 	switch {
 	case errors.Is(err, io.EOF):
@@ -130,7 +131,19 @@ func syntaxFault(err error, offset int64, pointer string) error {
 	default:
 		reason = strings.TrimPrefix(at.Err.Error(), "jsontext: ")
 	}
-	return malformed(pointer, fmt.Sprintf("%s, at byte %d", reason, offset+at.ByteOffset))
+	place := offset + at.ByteOffset
+	return malformed(pointer, fmt.Sprintf("%s, at byte %d%s", reason, place, insteadOf(body[min(place, int64(len(body))):])))
+}
+
+// insteadOf says what to write for a number that other languages have and JSON
+// has not.
+func insteadOf(text []byte) string {
+	for _, word := range []string{"NaN", "Infinity"} {
+		if bytes.HasPrefix(text, []byte(word)) {
+			return fmt.Sprintf("; JSON has no %s: write null for a missing number", word)
+		}
+	}
+	return ""
 }
 
 // malformed is a body that is not JSON as RFC 8259 and RFC 7493 (I-JSON) have it.

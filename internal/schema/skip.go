@@ -49,7 +49,7 @@ func (b *Batch) unique(start int64) error {
 	b.segment = *bytes.NewBuffer(segment[lead:])
 	b.strict.Reset(&b.segment)
 	if _, err := b.strict.ReadValue(); err != nil {
-		return syntaxFault(err, start+int64(lead), string(b.decoder.StackPointer()))
+		return syntaxFault(err, b.body, start+int64(lead), string(b.decoder.StackPointer()))
 	}
 	return nil
 }
@@ -58,7 +58,7 @@ func (b *Batch) tooDeep() error {
 	return malformed("#", "it is nested more than "+strconv.Itoa(maxDepth)+" deep, at byte "+strconv.FormatInt(b.decoder.InputOffset(), 10))
 }
 
-func (b *Batch) syntax(err error) error { return syntaxFault(err, 0, "") }
+func (b *Batch) syntax(err error) error { return syntaxFault(err, b.body, 0, "") }
 
 // kindNames names the JSON type that a token begins, as "not …" in a detail does.
 var kindNames = [256]string{
