@@ -66,6 +66,7 @@ func checkFormat(flag, format string) error {
 // request is what a model is given.
 type request struct {
 	model   string // its file
+	file    string // that the request is in; empty for standard input and for several
 	program inference.Program
 	inputs  []*tensor.Tensor
 	format  string
@@ -102,10 +103,31 @@ func (p *Process) readRequest(model string, program inference.Program, flags *in
 	default:
 		err = r.json(body)
 	}
-	if err != nil && file != "-" {
-		return nil, fmt.Errorf("%s: %w", file, inOneLine(err))
+	if file != "-" {
+		r.file = file
 	}
-	return r, inOneLine(err)
+	return r, r.inFile(err)
+}
+
+// inFile writes an error of the request in one line, with the file's name.
+func (r *request) inFile(err error) error {
+	if err == nil || r.file == "" {
+		return inOneLine(err)
+	}
+	return fmt.Errorf("%s: %w", r.file, inOneLine(err))
+}
+
+// check holds tensors to the rules of the model's contract, which rows have
+// been read by. A model whose model.yaml is wrong has none.
+func (r *request) check() error {
+	if r.batch != nil {
+		return nil
+	}
+	contract, err := app.Contract(r.model, r.program)
+	if err != nil {
+		return nil //nolint:nilerr // `model check` says what is wrong with it
+	}
+	return r.inFile(contract.CheckTensors(r.inputs))
 }
 
 func (p *Process) readBody(file string) ([]byte, error) {

@@ -30,6 +30,9 @@ func modelRun(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := request.check(); err != nil {
+			return err
+		}
 		a, err := request.choose(answer)
 		if err != nil {
 			return err

@@ -95,6 +95,7 @@ func (c *compiler) compileInputs() {
 		if declared = c.assign(); declared == nil {
 			return
 		}
+		c.declared = true
 	}
 	var order []field
 	for i, spec := range c.in {

@@ -92,6 +92,7 @@ type Schema struct {
 	folded   []string // names after fold, parallel to fields
 	byFold   map[string]int
 	oneRow   bool // the graph takes one row at a time
+	declared bool // the manifest lists the features
 
 	row      reflect.Type // struct with one member for each field that has rules
 	validate *validator.Validate
