@@ -15,10 +15,14 @@ import (
 	"strings"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/filekind"
 	"onnxgate/internal/tensor"
 )
 
 const magic = "\x93NUMPY"
+
+// Is reports whether data begins as a file of this format does.
+func Is(data []byte) bool { return bytes.HasPrefix(data, []byte(magic)) }
 
 // Decode reads a file. Its elements are counted against its length before
 // memory is taken for them. Faults: Syntax for what is no such file, Content for
@@ -46,21 +50,11 @@ func Decode(data []byte) (*tensor.Tensor, error) {
 	return a.tensor()
 }
 
-// foreign are the beginnings of what is taken for a .npy file at times.
-var foreign = []struct{ magic, what string }{
-	{"PK\x03\x04", "a .npz archive of several arrays; save one with numpy.save"},
-	{"\x80", "a pickle, which is a program and not data; save the array with numpy.save"},
-	{"\x89HDF", "an HDF5 file; save the array with numpy.save"},
-	{"\x1f\x8b", "compressed; decompress it first"},
-}
-
 // split returns the header's text and what follows it.
 func split(data []byte) (header, rest []byte, err error) {
-	if !bytes.HasPrefix(data, []byte(magic)) {
-		for _, f := range foreign {
-			if bytes.HasPrefix(data, []byte(f.magic)) {
-				return nil, nil, fault.New(fault.Syntax, "this is no .npy file but "+f.what)
-			}
+	if !Is(data) {
+		if what := filekind.Data(data); what != "" {
+			return nil, nil, fault.New(fault.Syntax, "this is no .npy file but "+what)
 		}
 		return nil, nil, fault.New(fault.Syntax, "this is no .npy file; numpy.save writes one")
 	}

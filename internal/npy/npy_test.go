@@ -153,7 +153,7 @@ func TestWhatIsWrongIsRefused(t *testing.T) {
 	}{
 		"nothing":            {nil, "this is no .npy file; numpy.save writes one"},
 		"text":               {[]byte("a,b\n1,2\n"), "this is no .npy file"},
-		"archive":            {[]byte("PK\x03\x04…"), "a .npz archive of several arrays"},
+		"archive":            {[]byte("PK\x03\x04…x.npy"), "a .npz archive of several arrays"},
 		"pickle":             {[]byte("\x80\x04\x95"), "a pickle, which is a program"},
 		"only magic":         {[]byte("\x93NUMPY"), "ends in its header"},
 		"version 0":          {file(0, good), "format version 0.0"},

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/filekind"
 	"onnxgate/internal/onnx"
 )
 
@@ -31,7 +32,7 @@ func Model(data []byte, limits onnx.Limits) (*onnx.Model, error) {
 	if len(data) > limits.Bytes {
 		return nil, fault.Newf(fault.Content, "the ONNX file has %d bytes; at most %d are allowed", len(data), limits.Bytes)
 	}
-	if what := foreign(data); what != "" {
+	if what := filekind.Model(data); what != "" {
 		return nil, fault.Newf(fault.Content, "this is not an ONNX file but %s", what)
 	}
 	d := newDecoder(data, limits)
