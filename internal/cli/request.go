@@ -17,6 +17,7 @@ import (
 
 	"onnxgate/internal/app"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/filekind"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/npy"
 	"onnxgate/internal/oip"
@@ -94,19 +95,30 @@ func (p *Process) readRequest(model string, program inference.Program, flags *in
 	if err != nil {
 		return nil, err
 	}
-	r.format = formatOf(file, flags.from, body)
-	switch r.format {
-	case formatCSV:
-		err = r.table(body)
-	case formatNPY:
-		err = r.array(body)
-	default:
-		err = r.json(body)
-	}
 	if file != "-" {
 		r.file = file
 	}
-	return r, r.inFile(err)
+	return r, r.inFile(r.read(body, formatOf(file, flags.from, body)))
+}
+
+// read reads a request that is written in a format, empty for none of them.
+func (r *request) read(body []byte, format string) error {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return fault.New(fault.Content, "the input is empty")
+	}
+	if what := filekind.Data(body); what != "" {
+		return fault.New(fault.Content, "the input is "+what)
+	}
+	r.format = format
+	switch format {
+	case formatCSV:
+		return r.table(body)
+	case formatNPY:
+		return r.array(body)
+	case formatJSON:
+		return r.json(body)
+	}
+	return fault.New(fault.Content, "the input is neither JSON nor a CSV table nor a .npy file of NumPy")
 }
 
 // inFile writes an error of the request in one line, with the file's name.
@@ -142,7 +154,8 @@ func (p *Process) readBody(file string) ([]byte, error) {
 	return body, errors.Join(err, f.Close())
 }
 
-// formatOf settles how a request is written.
+// formatOf settles how a request is written; empty for what is none of the
+// formats.
 func formatOf(file, from string, body []byte) string {
 	if from != "" {
 		return from
@@ -150,11 +163,13 @@ func formatOf(file, from string, body []byte) string {
 	if end := strings.TrimPrefix(strings.ToLower(filepath.Ext(file)), "."); slices.Contains(formats(), end) {
 		return end
 	}
-	const looked = 512 // no text has a NUL, and an array hardly none
+	const looked = 512 // no text has a NUL
 	text := bytes.TrimSpace(body)
 	switch {
-	case bytes.IndexByte(body[:min(len(body), looked)], 0) >= 0:
+	case npy.Is(body):
 		return formatNPY
+	case bytes.IndexByte(body[:min(len(body), looked)], 0) >= 0:
+		return ""
 	case len(text) == 0, text[0] == '{', text[0] == '[', bytes.IndexByte(text, '\n') < 0:
 		return formatJSON
 	}
@@ -249,7 +264,11 @@ func (r *request) table(body []byte) error {
 // header returns roughly the names in the first line of a table.
 func header(body []byte) []string {
 	line, _, _ := bytes.Cut(bytes.TrimPrefix(body, []byte("\ufeff")), []byte("\n"))
-	names := strings.Split(string(line), ",")
+	separator := ","
+	if other := schema.Separator(line); other != 0 {
+		separator = string(other)
+	}
+	names := strings.Split(string(line), separator)
 	for i := range names {
 		names[i] = strings.Trim(names[i], " \r\"")
 	}

@@ -16,7 +16,8 @@ func TestTheFormatIsThatOfTheNameElseOfTheLook(t *testing.T) {
 		{"x.npy", "", "", formatNPY},
 		{"x.npy", formatCSV, "\x93NUMPY", formatCSV},
 		{"-", "", "\x93NUMPY\x01\x00", formatNPY},
-		{"-", "", "PK\x03\x04\x00", formatNPY},
+		{"-", "", "PK\x03\x04\x00", ""},
+		{"x.bin", "", "\x00\x01", ""},
 		{"rows.txt", "", " \n[{}]", formatJSON},
 		{"-", "", "{\"a\":1}\n", formatJSON},
 		{"-", "", "a,b\n1,2\n", formatCSV},
@@ -73,6 +74,19 @@ func TestARequestIsOfTheProtocolByItsInputs(t *testing.T) {
 	} {
 		if got := isProtocol([]byte(body)); got != want {
 			t.Errorf("%s: %t", body, got)
+		}
+	}
+}
+
+func TestWhatIsNoRequestIsNamed(t *testing.T) {
+	for body, want := range map[string]string{
+		"": "the input is empty", " \n": "the input is empty",
+		"PK\x03\x04\x00[Content_Types].xml xl/workbook.xml": "the input is an Excel workbook; save it as CSV",
+		"\x00\x01": "the input is neither JSON nor a CSV table nor a .npy file of NumPy",
+	} {
+		r := &request{}
+		if err := r.read([]byte(body), formatOf("rows.xlsx", "", []byte(body))); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", body, err, want)
 		}
 	}
 }

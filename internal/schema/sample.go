@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bufio"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -42,10 +43,21 @@ type SampleColumn struct {
 // missing are the words for a value that is not there, as pandas reads them.
 var missing = []string{"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"}
 
+// sampleHead is how much of a sample tells what it is.
+const sampleHead = 64 << 10
+
 // ReadSample reads a CSV table (RFC 4180) with a header. The error is a
 // fault.Content with the line.
 func ReadSample(r io.Reader) (*Sample, error) {
-	table := csv.NewReader(r)
+	text := bufio.NewReaderSize(r, sampleHead)
+	head, err := text.Peek(sampleHead)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if err := CheckTable(head); err != nil {
+		return nil, err
+	}
+	table := csv.NewReader(text)
 	table.ReuseRecord = true
 	header, err := table.Read()
 	if errors.Is(err, io.EOF) {

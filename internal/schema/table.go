@@ -27,6 +27,9 @@ func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside string) (
 	if b.schema != s {
 		return nil, errors.New("schema: the batch belongs to another schema")
 	}
+	if err := CheckTable(body); err != nil {
+		return nil, err
+	}
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	b.begin(body)
 	defer b.end()

@@ -113,6 +113,12 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 		kind              fault.Kind
 	}{
 		"nothing":      {"", "", "the table is empty", fault.Content},
+		"semicolons":   {strings.ReplaceAll(fleetHeader, ",", ";"), "", "the columns are separated by semicolons; write commas", fault.Content},
+		"tabs":         {strings.ReplaceAll(fleetHeader, ",", "\t"), "", "the columns are separated by tabs; write commas", fault.Content},
+		"quoted names": {`"doors, all";"speed"` + "\n", "", "separated by semicolons", fault.Content},
+		"commas":       {"a;b,c\n", "", "the input does not fit", fault.Content},
+		"a workbook":   {"PK\x03\x04\x00[Content_Types].xml xl/workbook.xml", "", "an Excel workbook; save it as CSV", fault.Content},
+		"no text":      {"\x00\x01", "", "it is not even text", fault.Content},
 		"header alone": {fleetHeader, "", "the table has no row", fault.Content},
 		"many":         {fleetHeader + strings.Repeat(`3,1,1,red,true,"[[1],[2]]"`+"\n", 11), "", "must hold at most 10 rows", fault.Content},
 		"open quote":   {fleetHeader + "3,\"1", "", "line 2, byte 5: extraneous or missing \" in quoted-field", fault.Syntax},
