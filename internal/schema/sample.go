@@ -40,8 +40,12 @@ type SampleColumn struct {
 	many     bool
 }
 
-// missing are the words for a value that is not there, as pandas reads them.
-var missing = []string{"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"}
+// missing are the words for a value that is not there: those that pandas'
+// read_csv takes so by default.
+var missing = []string{
+	"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+	"<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+}
 
 // sampleHead is how much of a sample tells what it is.
 const sampleHead = 64 << 10

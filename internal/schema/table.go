@@ -17,7 +17,7 @@ import (
 // DecodeTable reads rows from a CSV table (RFC 4180) into b. The header names
 // the features, in any order; a byte order mark before it is passed over. The
 // values keep the rules that Decode holds them to. A cell of a number that is
-// empty or says NaN, NA or null is missing, as null is in JSON; that of a truth
+// empty or a word of the list missing is so, as null is in JSON; that of a truth
 // value may be 1 or 0; that of an array, a map or a sequence holds its JSON.
 //
 // aside names a column that is no feature, whose texts are returned; empty when

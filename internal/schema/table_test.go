@@ -3,6 +3,7 @@ package schema_test
 import (
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -263,4 +264,39 @@ func FuzzDecodeTable(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The documentation names the words, and the list is that of pandas 3.1
+// (pandas._libs.parsers.STR_NA_VALUES).
+func TestMissingNumbersAreThoseOfPandas(t *testing.T) {
+	words := []string{
+		"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+		"<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+	}
+	page, err := os.ReadFile("../../docs/serve-your-own-model.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := fleetSchema(t)
+	const rest = ",red,true,\"[[1],[2]]\"\n"
+	for _, word := range words {
+		b := s.NewBatch()
+		if _, err := s.DecodeTable(b, []byte(fleetHeader+"3,1, "+word+rest), 1, ""); err != nil {
+			t.Errorf("%q: %s", word, faultText(err))
+		} else if x := tensor.Of[float32](b.Inputs[0])[1]; x == x {
+			t.Errorf("%q is %v", word, x)
+		}
+		sample, err := schema.ReadSample(strings.NewReader("a,b\n1," + word + "\n"))
+		if err != nil || sample.Columns[1].Missing != 1 {
+			t.Errorf("%q of a sample: %v, error %v", word, sample, err)
+		}
+		if word != "" && !strings.Contains(string(page), "`"+word+"`") {
+			t.Errorf("the documentation does not name %q", word)
+		}
+	}
+	for _, word := range []string{"none", "NAN", "Null", "missing", "?", "-", "N/a", "1.#INF"} {
+		if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+"3,1,"+word+rest), 1, ""); err == nil {
+			t.Errorf("%q is missing", word)
+		}
+	}
 }
