@@ -84,7 +84,7 @@ func (p *Process) readRequest(model string, program inference.Program, flags *in
 		return nil, err
 	}
 	r := &request{model: model, program: program}
-	if len(flags.files) > 1 || len(flags.files) == 1 && r.named(flags.files[0]) >= 0 {
+	if len(flags.files) > 1 || len(flags.files) == 1 && r.names(flags.files[0]) {
 		return r, p.readArrays(r, flags)
 	}
 	file := "-"
@@ -185,6 +185,16 @@ func (r *request) named(arg string) int {
 	return slices.IndexFunc(r.program.Inputs(), func(s tensor.Spec) bool { return s.Name == name })
 }
 
+// names reports whether arg is NAME=FILE, and not the name of a file with a sign
+// in it.
+func (r *request) names(arg string) bool {
+	if r.named(arg) >= 0 {
+		return true
+	}
+	_, err := os.Stat(arg)
+	return strings.Contains(arg, "=") && err != nil
+}
+
 // readArrays reads a .npy file for each input.
 func (p *Process) readArrays(r *request, flags *inputFlags) error {
 	specs := r.program.Inputs()
@@ -192,7 +202,7 @@ func (p *Process) readArrays(r *request, flags *inputFlags) error {
 	for _, arg := range flags.files {
 		i := r.named(arg)
 		if i < 0 {
-			return usagef("--input %s names no input of the model; write NAME=FILE for each of %s", arg, inputNames(specs))
+			return usagef("--input %s: %s; write NAME=FILE for each", arg, noInput(arg, specs))
 		}
 		_, file, _ := strings.Cut(arg, "=")
 		body, err := p.readBody(file)
@@ -207,6 +217,15 @@ func (p *Process) readArrays(r *request, flags *inputFlags) error {
 		return usagef("the model also takes %q; write --input %s=FILE", specs[i].Name, specs[i].Name)
 	}
 	return nil
+}
+
+// noInput says that what stands before the sign is no input.
+func noInput(arg string, specs []tensor.Spec) string {
+	name, _, ok := strings.Cut(arg, "=")
+	if !ok {
+		return "the input that it is for is not named; the model has " + inputNames(specs)
+	}
+	return fmt.Sprintf("the model has no input %q; it has %s", name, inputNames(specs))
 }
 
 func inputNames(specs []tensor.Spec) string {

@@ -51,8 +51,8 @@ func (f *field) broken(v *value) string {
 		return ""
 	}
 	for i := range f.rules {
-		if !f.holds(&f.rules[i], v) {
-			return f.rules[i].detail
+		if r := &f.rules[i]; !f.holds(r, v) {
+			return f.against(r, v)
 		}
 	}
 	if !f.fits(v) {
@@ -72,4 +72,13 @@ func (f *field) holds(r *rule, v *value) bool {
 	default:
 		return r.holds(v)
 	}
+}
+
+// against says that v breaks a rule; of a word that is none of a list, which.
+func (f *field) against(r *rule, v *value) string {
+	const shown = 40
+	if text := f.format(v); r.tag == "enum" && len(text) <= shown {
+		return r.detail + ", not " + text
+	}
+	return r.detail
 }

@@ -3,6 +3,7 @@ package schema_test
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,7 +33,7 @@ func TestTensorsKeepTheRulesOfTheFeatures(t *testing.T) {
 			{Pointer: "#/1/weight", Detail: "must be a number that float32 can hold, at most 3.4028234663852886e+38 in magnitude"},
 		}},
 		"missing":     {0, newTensor(t, []float32{1, 1, nan, 1}, 2, 2), []fault.Field{{Pointer: "#/1/speed", Detail: "must be a number, and is missing"}}},
-		"enum":        {2, newTensor(t, []string{"red", "green"}, 2, 1), []fault.Field{{Pointer: "#/1/colour", Detail: `must be one of "red", "deep blue"`}}},
+		"enum":        {2, newTensor(t, []string{"red", "green"}, 2, 1), []fault.Field{{Pointer: "#/1/colour", Detail: `must be one of "red", "deep blue", not "green"`}}},
 		"other type":  {0, newTensor(t, []float64{-1, 1}, 1, 2), nil},
 		"other shape": {0, newTensor(t, []float32{-1, 1, 1}, 1, 3), nil},
 		"no rows":     {0, newTensor(t, []float32{}, 0, 2), nil},
@@ -112,6 +113,28 @@ func TestAGraphWithoutFeaturesHasNoRulesForTensors(t *testing.T) {
 		listed := manifest[0] == 'f'
 		if err := s.CheckTensors([]*tensor.Tensor{nan}); (err != nil) != listed {
 			t.Errorf("%s: %v", manifest, err)
+		}
+	}
+}
+
+func TestARefusedWordIsShownUnlessItIsLong(t *testing.T) {
+	s, err := schema.Compile(parse(t, "features:\n  - {name: word, enum: [a]}\n  - {name: size, enum: [0.5], nullable: true}\n"), "m",
+		[]tensor.Spec{spec("word", tensor.String, -1, 1), spec("size", tensor.Float32, -1, 1)}, []tensor.Spec{spec("y", tensor.Float32, -1, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, want := range map[string][]string{
+		`{"word":"b","size":0.25}`:                               {`must be one of "a", not "b"`, "must be one of 0.5, not 0.25"},
+		`{"word":"` + strings.Repeat("b", 40) + `","size":null}`: {`must be one of "a"`},
+	} {
+		for _, body := range []string{body, "[" + body + "]"} {
+			var got []string
+			for _, f := range fault.As(s.Decode(s.NewBatch(), []byte(body), 1)).Fields {
+				got = append(got, f.Detail)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %q, want %q", body, got, want)
+			}
 		}
 	}
 }

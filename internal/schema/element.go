@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -178,9 +179,11 @@ func (b *Batch) checkRow() error {
 			return fault.Wrap(fault.Internal, "", e)
 		}
 		if b.faulty[i] != b.serial {
-			rules := b.fields()[i].rules
-			k := slices.IndexFunc(rules, func(r rule) bool { return r.tag == e.Tag() })
-			b.refuse(i, "", rules[k].detail)
+			f := &b.fields()[i]
+			k := slices.IndexFunc(f.rules, func(r rule) bool { return r.tag == e.Tag() })
+			var v value
+			f.coerce(reflect.Indirect(reflect.ValueOf(e.Value())).Interface(), &v)
+			b.refuse(i, "", f.against(&f.rules[k], &v))
 		}
 	}
 	return nil

@@ -91,16 +91,16 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 		"fraction":        {fleetHeader + "3.5,1,1" + rest, `2:1 doors must be an integer, without a fraction`},
 		"out of range":    {fleetHeader + "3,301,1" + rest + "4,-1,1e39" + rest, "2:2 speed must be at most 300\n3:2 speed must be at least 0\n3:3 weight must be a number that float32 can hold, at most 3.4028234663852886e+38 in magnitude"},
 		"none of the enum": {
-			fleetHeader + `3,1,1,green,true,"[[1],[2]]"` + "\n", `2:4 colour must be one of "red", "deep blue"`,
+			fleetHeader + `3,1,1,green,true,"[[1],[2]]"` + "\n", `2:4 colour must be one of "red", "deep blue", not "green"`,
 		},
-		"blanks count":  {fleetHeader + `3,1,1, red,true,"[[1],[2]]"` + "\n", `2:4 colour must be one of "red", "deep blue"`},
+		"blanks count":  {fleetHeader + `3,1,1, red,true,"[[1],[2]]"` + "\n", `2:4 colour must be one of "red", "deep blue", not " red"`},
 		"no truth":      {fleetHeader + `3,1,1,red,maybe,"[[1],[2]]"` + "\n", `2:5 electric must be true or false, not "maybe"`},
 		"array":         {fleetHeader + `3,1,1,red,true,"[[1],[true]]"` + "\n", `2:6 track /1/0 must be an integer, not a boolean`},
 		"no JSON":       {fleetHeader + `3,1,1,red,true,1;2` + "\n", `2:6 track must be JSON: something follows the value`},
 		"nothing":       {fleetHeader + `3,1,1,red,true,` + "\n", `2:6 track must be JSON: the body is empty`},
 		"short":         {fleetHeader + "3,1\n", "2:0  has 2 columns, and the header has 6"},
 		"long":          {fleetHeader + `3,1,1,red,true,"[[1],[2]]",7` + "\n", "2:0  has 7 columns, and the header has 6"},
-		"lines in text": {fleetHeader + "3,1,1,\"a\nb\",true,\"[[1],[2]]\"\nx,1,1" + rest, "2:4 colour must be one of \"red\", \"deep blue\"\n4:1 doors must be an integer, not \"x\""},
+		"lines in text": {fleetHeader + "3,1,1,\"a\nb\",true,\"[[1],[2]]\"\nx,1,1" + rest, "2:4 colour must be one of \"red\", \"deep blue\", not \"a\\nb\"\n4:1 doors must be an integer, not \"x\""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.DecodeTable(s.NewBatch(), []byte(c.body), 10, "")

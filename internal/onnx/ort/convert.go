@@ -15,7 +15,7 @@ import (
 // give returns a tensor as a value of the library, over the tensor's memory.
 func give(s *tensor.Spec, t *tensor.Tensor) (runtimelib.Value, error) { //nolint:ireturn // the library's own interface
 	if t == nil || t.DType() != s.DType || !s.Fits(t.Shape()) {
-		return nil, fault.Newf(fault.Content, "input %s must be of type %v and shape %s", onnx.Quote(s.Name), s.DType, onnx.FormatDims(s.Dims))
+		return nil, unfit(s, t)
 	}
 	shape := make(runtimelib.Shape, len(t.Shape()))
 	for i, n := range t.Shape() {
@@ -26,6 +26,17 @@ func give(s *tensor.Spec, t *tensor.Tensor) (runtimelib.Value, error) { //nolint
 		return nil, fault.Wrap(fault.Content, fmt.Sprintf("ONNX Runtime does not take input %s of shape %s", onnx.Quote(s.Name), onnx.FormatShape(t.Shape())), err)
 	}
 	return v, nil
+}
+
+// unfit says what an input must be, and is not.
+func unfit(s *tensor.Spec, t *tensor.Tensor) error {
+	switch {
+	case t == nil:
+		return fault.Newf(fault.Content, "input %s is missing", onnx.Quote(s.Name))
+	case t.DType() != s.DType:
+		return fault.Newf(fault.Content, "input %s must be of type %v, not %v", onnx.Quote(s.Name), s.DType, t.DType())
+	}
+	return fault.Newf(fault.Content, "input %s must have shape %s, not %s", onnx.Quote(s.Name), onnx.FormatDims(s.Dims), onnx.FormatShape(t.Shape()))
 }
 
 func wrap(t *tensor.Tensor, shape runtimelib.Shape) (runtimelib.Value, error) { //nolint:ireturn // the library's own interface

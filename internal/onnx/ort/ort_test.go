@@ -5,6 +5,7 @@ package ort_test
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 
 	"onnxgate/internal/fault"
@@ -120,6 +121,34 @@ func TestScalarsLeave(t *testing.T) {
 			t.Errorf("not declared: %v: %v", fault.KindOf(err), err)
 		case declared && (err != nil || len(y.Shape()) != 0 || tensor.Of[float32](&y)[0] != 10):
 			t.Errorf("declared: %v of %v: %v", tensor.Of[float32](&y), y.Shape(), err)
+		}
+	}
+}
+
+func TestInputsThatDoNotFitAreSaidToBeWhatTheyAre(t *testing.T) {
+	m := Model(Node("Neg", Names("x"), Names("y")))
+	pairs := onnx.TensorOf(tensor.Float32, tensor.Dim{Size: -1}, tensor.Dim{Size: 2})
+	m.Graph.Inputs[0].Type, m.Graph.Outputs[0].Type = &pairs, &pairs
+	p, err := engine(t).Load(Encode(m), onnx.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	three, err := tensor.New(tensor.Shape{1, 3}, []float32{1, 2, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doubles, err := tensor.New(tensor.Shape{1, 2}, []float64{1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, x := range map[string]*tensor.Tensor{
+		`input "x" must have shape [?,2], not [1 3]`:     three,
+		`input "x" must be of type float32, not float64`: doubles,
+		`input "x" is missing`:                           nil,
+	} {
+		err := p.Run(t.Context(), []*tensor.Tensor{x}, []*tensor.Tensor{new(tensor.Tensor)})
+		if fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }
