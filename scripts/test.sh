@@ -9,7 +9,7 @@ setup_tests
 go test "$@" ./...
 # The second engine, when its library and a C compiler are there.
 if [[ -e bin/libonnxruntime.so || -e bin/libonnxruntime.dylib ]] && command -v gcc >/dev/null; then
-	CGO_ENABLED=1 go test -tags ort "$@" ./internal/onnx/ort ./internal/app
+	CGO_ENABLED=1 go test -tags ort "$@" ./internal/onnx/ort ./internal/app ./internal/cli
 elif [[ ${CI:-} == true ]]; then
 	echo "the second engine cannot be tested: its library or gcc is missing" >&2
 	exit 1

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"onnxgate/internal/app"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
@@ -32,7 +33,7 @@ type measurement struct {
 
 func modelBench(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "bench FILE", Short: "Measure how fast the model runs", Args: exactly("FILE")}
-	chosen := addEngine(cmd, schema.EngineNative, schema.EngineORT, engineBoth)
+	chosen := addEngine(cmd, schema.EngineAuto, schema.EngineNative, schema.EngineORT, engineBoth)
 	rows := cmd.Flags().String("rows", "1,16,1000", "rows of a call, several separated by commas")
 	threads := cmd.Flags().Int("threads", 1, "threads that call at the same time")
 	perCall := cmd.Flags().String("call-threads", "1", "threads that one call of the native engine may use when it has many rows, several separated by commas")
@@ -54,6 +55,9 @@ func modelBench(p *Process) *cobra.Command {
 		}
 		if *threads < 1 || *length <= 0 {
 			return usagef("--threads and --time must be more than 0")
+		}
+		if engine, err = p.settled(args[0], engine); err != nil {
+			return err
 		}
 		b := &bench{now: p.Now, threads: *threads, length: *length}
 		var loads []loading
@@ -77,6 +81,22 @@ func modelBench(p *Process) *cobra.Command {
 		return p.printMeasurements(*asJSON, loads, results)
 	}
 	return cmd
+}
+
+// settled returns the engine that a server would run the model by, for that
+// which goes by the model.
+func (p *Process) settled(file string, engine schema.Engine) (schema.Engine, error) {
+	switch {
+	case engine != schema.EngineAuto:
+		return engine, nil
+	case !app.HasORT:
+		return schema.EngineNative, nil
+	}
+	program, _, err := p.engines().LoadProgram(file, engine)
+	if err != nil {
+		return "", err
+	}
+	return app.EngineOf(program), nil
 }
 
 // contestant is an engine with the model loaded.
