@@ -184,6 +184,11 @@ func hostile() []hostileCase {
 			wide := onnx.UnrankedTensor(tensor.Float64)
 			m.Graph.Outputs[0].Type = &wide
 		}), "declares tensor(float64); export the model with columns of float32, in Python X.astype(np.float32)"},
+		{"an export that is float64 at its end", spoiled(func(m *onnx.Model) {
+			m.Graph.Nodes[0] = Node("Cast", Names("x"), Names("y"), Int("to", 11))
+			narrow := onnx.UnrankedTensor(tensor.Float32)
+			m.Graph.Outputs[0].Type = &narrow
+		}), "declares tensor(float32); export the model with columns of float32"},
 		{"a declared shape that is wrong inside", spoiled(func(m *onnx.Model) {
 			wrong := onnx.TensorOf(tensor.Float32, tensor.Dim{Size: 7})
 			m.Graph.Nodes = append(m.Graph.Nodes, Node("Identity", Names("y"), Names("z")))
@@ -210,6 +215,10 @@ func hostile() []hostileCase {
 		{"negative targets", nodes(ML("LinearRegressor", Names("x"), Names("y"), Floats("coefficients", 1, 2), Int("targets", -1))), "must be 1 or more"},
 		{"labels that do not fit", nodes(ML("LinearClassifier", Names("x"), Names("y", "z"), Floats("coefficients", 1, 2, 3, 4), Floats("intercepts", 0, 0), Ints("classlabels_ints", 1, 2, 3))), "3 labels for 2"},
 		{"labels of both kinds", nodes(ML("LinearClassifier", Names("x"), Names("y", "z"), Floats("coefficients", 1, 2), Ints("classlabels_ints", 1), Strings("classlabels_strings", "a"))), "and not both"},
+		{"scores of float64", nodes(Node("Cast", Names("x"), Names("w"), Int("to", 11)), ML("ZipMap", Names("w"), Names("y"), Ints("classlabels_int64s", 1, 2))),
+			`float32 alone; export columns of float32 (df.astype(numpy.float32)), or with options={"zipmap": False}`},
+		{"no labels", nodes(ML("ZipMap", Names("x"), Names("y"))), `names no classes, as exports of several targets do not; export the model with options={"zipmap": False}`},
+		{"labels of maps of both kinds", nodes(ML("ZipMap", Names("x"), Names("y"), Ints("classlabels_int64s", 1, 2), Strings("classlabels_strings", "a", "b"))), "and not both"},
 		{"labels that are equal", nodes(ML("ZipMap", Names("x"), Names("y"), Ints("classlabels_int64s", 1, 1))), "there twice"},
 		{"labels for other columns", nodes(ML("ZipMap", Names("x"), Names("y"), Ints("classlabels_int64s", 1, 2, 3))), "3 classes for 2 columns"},
 		{"scales that do not fit", nodes(ML("Scaler", Names("x"), Names("y"), Floats("scale", 1, 2, 3), Floats("offset", 1, 2))), "scale has 3"},

@@ -162,9 +162,11 @@ func (c *compiler) reconcile(v *value) error {
 }
 
 // advice says how an export goes right that was given columns of float64, of
-// which the operators of ai.onnx.ml make float32.
+// which the operators of ai.onnx.ml make float32, and others do not.
 func advice(declared, made *onnx.Type) string {
-	if declared.Elem != tensor.Float64 || made.Elem != tensor.Float32 {
+	wide := declared.Elem == tensor.Float64 && made.Elem == tensor.Float32
+	narrow := declared.Elem == tensor.Float32 && made.Elem == tensor.Float64
+	if !wide && !narrow {
 		return ""
 	}
 	return "; export the model with columns of float32, in Python X.astype(np.float32)"

@@ -11,6 +11,9 @@ import (
 // tensor [N, C] that it was made of, with the keys of its columns beside it; so
 // there is nothing to compute unless the extents have to be checked first.
 func parseZipMap(n *Node) Kernel {
+	if refuseZipMap(n); n.err != nil {
+		return nil
+	}
 	keys := classLabels(n, "classlabels_int64s")
 	n.Elem(0, tensor.Float32)
 	if n.err != nil {
@@ -48,6 +51,18 @@ func parseZipMap(n *Node) Kernel {
 		dst, err := Output[float32](f, 0, rows, columns)
 		copy(dst, Input[float32](f, 0))
 		return err
+	}
+}
+
+// refuseZipMap refuses what skl2onnx is known to write and no engine runs, and
+// says how to export it instead.
+func refuseZipMap(n *Node) {
+	const plain = `options={"zipmap": False}`
+	switch {
+	case len(n.Ints("classlabels_int64s")) == 0 && len(n.Strings("classlabels_strings")) == 0:
+		n.Failf("it names no classes, as exports of several targets do not; export the model with %s", plain)
+	case n.Has(0) && n.In[0].Type.Elem == tensor.Float64:
+		n.Failf("input 0 has elements of type float64, and ZipMap takes float32 alone; export columns of float32 (df.astype(numpy.float32)), or with %s", plain)
 	}
 }
 
