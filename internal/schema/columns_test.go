@@ -29,7 +29,8 @@ func TestTensorsKeepTheRulesOfTheFeatures(t *testing.T) {
 	}{
 		"good": {0, good()[0], nil},
 		"out of range": {0, newTensor(t, []float32{-1, nan, 301, inf}, 2, 2), []fault.Field{
-			{Pointer: "#/0/speed", Detail: "must be at least 0"}, {Pointer: "#/1/speed", Detail: "must be at most 300"},
+			{Pointer: "#/0/speed", Detail: "must be at least 0"},
+			{Pointer: "#/1/speed", Detail: "must be at most 300"},
 			{Pointer: "#/1/weight", Detail: "must be a number that float32 can hold, at most 3.4028234663852886e+38 in magnitude"},
 		}},
 		"missing":     {0, newTensor(t, []float32{1, 1, nan, 1}, 2, 2), []fault.Field{{Pointer: "#/1/speed", Detail: "must be a number, and is missing"}}},

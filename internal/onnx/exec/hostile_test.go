@@ -215,8 +215,10 @@ func hostile() []hostileCase {
 		{"negative targets", nodes(ML("LinearRegressor", Names("x"), Names("y"), Floats("coefficients", 1, 2), Int("targets", -1))), "must be 1 or more"},
 		{"labels that do not fit", nodes(ML("LinearClassifier", Names("x"), Names("y", "z"), Floats("coefficients", 1, 2, 3, 4), Floats("intercepts", 0, 0), Ints("classlabels_ints", 1, 2, 3))), "3 labels for 2"},
 		{"labels of both kinds", nodes(ML("LinearClassifier", Names("x"), Names("y", "z"), Floats("coefficients", 1, 2), Ints("classlabels_ints", 1), Strings("classlabels_strings", "a"))), "and not both"},
-		{"scores of float64", nodes(Node("Cast", Names("x"), Names("w"), Int("to", 11)), ML("ZipMap", Names("w"), Names("y"), Ints("classlabels_int64s", 1, 2))),
-			`float32 alone; export columns of float32 (df.astype(numpy.float32)), or with options={"zipmap": False}`},
+		{
+			"scores of float64", nodes(Node("Cast", Names("x"), Names("w"), Int("to", 11)), ML("ZipMap", Names("w"), Names("y"), Ints("classlabels_int64s", 1, 2))),
+			`float32 alone; export columns of float32 (df.astype(numpy.float32)), or with options={"zipmap": False}`,
+		},
 		{"no labels", nodes(ML("ZipMap", Names("x"), Names("y"))), `names no classes, as exports of several targets do not; export the model with options={"zipmap": False}`},
 		{"labels of maps of both kinds", nodes(ML("ZipMap", Names("x"), Names("y"), Ints("classlabels_int64s", 1, 2), Strings("classlabels_strings", "a", "b"))), "and not both"},
 		{"labels that are equal", nodes(ML("ZipMap", Names("x"), Names("y"), Ints("classlabels_int64s", 1, 1))), "there twice"},
