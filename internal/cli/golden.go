@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"onnxgate/internal/app"
 	"onnxgate/internal/regular"
@@ -26,32 +27,67 @@ const goldenTolerance = 1e-4
 // maxShown is how many differences are shown.
 const maxShown = 10
 
-// golden is rows and what the training library said of each.
+// golden is rows and what the training library said of each: one text, or one
+// for each of several targets.
 type golden struct {
 	batch   *schema.Batch
-	answers []string
+	answers [][]string
 }
 
 // readGolden reads a table: a CSV file whose columns are the features and
-// "prediction", or a JSON array of objects with these members.
+// "prediction", or a JSON array of objects with these members. Several targets
+// are lists in "prediction", or "prediction_0", "prediction_1" and so on.
 func readGolden(file string, contract *schema.Schema) (*golden, error) {
 	data, _, err := regular.ReadFile(file, maxRequest)
 	if err != nil {
 		return nil, err
 	}
 	g := &golden{batch: contract.NewBatch()}
-	switch {
-	case strings.HasSuffix(file, ".json"):
+	if strings.HasSuffix(file, ".json") {
 		err = g.readJSON(data, contract)
-	case !slices.Contains(header(data), answerColumn):
-		err = fmt.Errorf("there is no column %q, which is what the training library said", answerColumn)
-	default:
-		g.answers, err = contract.DecodeTable(g.batch, data, math.MaxInt, answerColumn)
+	} else {
+		err = g.readTable(data, contract)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, inOneLine(err))
 	}
 	return g, nil
+}
+
+// errNoAnswers is of a table without the training library's answers.
+var errNoAnswers = fmt.Errorf("there is no column %q, which is what the training library said", answerColumn)
+
+func (g *golden) readTable(data []byte, contract *schema.Schema) (err error) {
+	names := header(data)
+	columns := answerColumns(func(name string) bool { return slices.Contains(names, name) })
+	if len(columns) == 0 {
+		return errNoAnswers
+	}
+	if g.answers, err = contract.DecodeTable(g.batch, data, math.MaxInt, columns); err != nil {
+		return err
+	}
+	for i, cells := range g.answers {
+		if len(columns) == 1 {
+			g.answers[i] = listed(cells[0])
+		}
+	}
+	return nil
+}
+
+// answerColumns returns the names under which the answers are there: that of
+// all, else those of each target as `model run` writes them.
+func answerColumns(there func(string) bool) []string {
+	if there(answerColumn) {
+		return []string{answerColumn}
+	}
+	var names []string
+	for {
+		name := answerColumn + "_" + strconv.Itoa(len(names))
+		if !there(name) {
+			return names
+		}
+		names = append(names, name)
+	}
 }
 
 // readJSON takes the answers out of the rows.
@@ -61,22 +97,67 @@ func (g *golden) readJSON(data []byte, contract *schema.Schema) error {
 		return fmt.Errorf("it is not an array of objects: %w", err)
 	}
 	for i, row := range rows {
-		answer, ok := row[answerColumn]
-		if !ok {
+		columns := answerColumns(func(name string) bool { return row[name] != nil })
+		if len(columns) == 0 {
 			return fmt.Errorf("row %d has no %q, which is what the training library said", i+1, answerColumn)
 		}
-		delete(row, answerColumn)
-		var text string
-		if json.Unmarshal(answer, &text) != nil {
-			text = string(answer) // a number
+		var answer []string
+		for _, name := range columns {
+			answer = append(answer, elements(row[name])...)
+			delete(row, name)
 		}
-		g.answers = append(g.answers, text)
+		g.answers = append(g.answers, answer)
 	}
 	body, err := json.Marshal(rows)
 	if err != nil {
 		return err
 	}
 	return contract.Decode(g.batch, body, math.MaxInt)
+}
+
+// listed returns the elements of a cell: those of a list as JSON, Python or
+// NumPy write it, else the cell itself.
+func listed(cell string) []string {
+	cell = strings.TrimSpace(cell)
+	inner, opened := strings.CutPrefix(cell, "[")
+	if !opened || !strings.HasSuffix(inner, "]") {
+		return []string{cell}
+	}
+	if json.Valid([]byte(cell)) {
+		return elements([]byte(cell))
+	}
+	words := strings.FieldsFunc(inner, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",[]", r) })
+	for i := range words {
+		words[i] = strings.Trim(words[i], `'"`)
+	}
+	return words
+}
+
+// elements returns the elements of a JSON value, those of nested arrays one
+// after the other, as texts: a null is a number that is missing.
+func elements(raw []byte) []string {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var texts []string
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return texts // the value has ended
+		}
+		switch token := token.(type) {
+		case json.Delim:
+		case nil:
+			texts = append(texts, "NaN")
+		default:
+			texts = append(texts, fmt.Sprint(token))
+		}
+	}
+}
+
+// answered is what the model says of one row.
+type answered struct {
+	Prediction json.RawMessage `json:"prediction"`
+	Label      *string         `json:"label"`
 }
 
 // compare runs the rows and returns what differs, a line each.
@@ -90,32 +171,42 @@ func (g *golden) compare(ctx context.Context, m *app.Model) ([]string, error) {
 		return nil, err
 	}
 	var response struct {
-		Predictions []struct {
-			Prediction any    `json:"prediction"`
-			Label      string `json:"label"`
-		} `json:"predictions"`
+		Predictions []answered `json:"predictions"`
 	}
-	decoder := json.NewDecoder(bytes.NewReader(answer))
-	decoder.UseNumber()
-	if err := decoder.Decode(&response); err != nil {
+	if err := json.Unmarshal(answer, &response); err != nil {
 		return nil, err
 	}
 	var differences []string
 	for i, p := range response.Predictions {
-		if !same(g.answers[i], p.Prediction) && !same(g.answers[i], p.Label) {
-			differences = append(differences, fmt.Sprintf("row %d: %v, and the training library said %v", i+1, p.Prediction, g.answers[i]))
+		got := elements(p.Prediction)
+		if !same(g.answers[i], got) && (p.Label == nil || !same(g.answers[i], []string{*p.Label})) {
+			differences = append(differences, fmt.Sprintf("row %d: %s, and the training library said %s", i+1, shown(got), shown(g.answers[i])))
 		}
 	}
 	return differences, nil
 }
 
-// same compares an answer with a recorded one: numbers within the tolerance,
-// texts exactly.
-func same(want string, got any) bool {
-	a, errA := strconv.ParseFloat(strings.TrimSpace(want), 64)
-	b, errB := strconv.ParseFloat(fmt.Sprint(got), 64)
-	if errA != nil || errB != nil {
-		return strings.TrimSpace(want) == fmt.Sprint(got)
+// shown writes one answer, or those of several targets.
+func shown(answer []string) string {
+	if len(answer) == 1 {
+		return answer[0]
+	}
+	return "[" + strings.Join(answer, ", ") + "]"
+}
+
+// same compares answers with recorded ones: numbers within the tolerance, texts
+// exactly.
+func same(want, got []string) bool { return slices.EqualFunc(want, got, sameElement) }
+
+func sameElement(want, got string) bool {
+	want = strings.TrimSpace(want)
+	a, errA := strconv.ParseFloat(want, 64)
+	b, errB := strconv.ParseFloat(got, 64)
+	switch {
+	case errA != nil || errB != nil:
+		return want == got
+	case math.IsNaN(a) || math.IsInf(a, 0):
+		return math.IsNaN(b) // the answer in JSON has null for all of them
 	}
 	return math.Abs(a-b) <= goldenTolerance*max(1, math.Abs(a))
 }

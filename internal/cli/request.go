@@ -220,7 +220,7 @@ func (r *request) table(body []byte) error {
 		contract = graph
 	}
 	r.decode(contract)
-	_, err = contract.DecodeTable(r.batch, body, math.MaxInt, "")
+	_, err = contract.DecodeTable(r.batch, body, math.MaxInt, nil)
 	return err
 }
 

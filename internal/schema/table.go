@@ -20,17 +20,17 @@ import (
 // empty or says NaN, NA or null is missing, as null is in JSON; that of a truth
 // value may be 1 or 0; that of an array, a map or a sequence holds its JSON.
 //
-// aside names a column that is no feature, whose texts are returned; empty when
-// there is none. A table that does not fit is a fault.Content, what is no CSV a
+// aside names columns that are no features, whose texts are returned, a list for
+// each row in the order of the names. A table that does not fit is a fault.Content, what is no CSV a
 // fault.Syntax; Fields say where by line and column.
-func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside string) ([]string, error) {
+func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside []string) ([][]string, error) {
 	if b.schema != s {
 		return nil, errors.New("schema: the batch belongs to another schema")
 	}
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	b.begin(body)
 	defer b.end()
-	t := &tableReader{Batch: b, csv: csv.NewReader(bytes.NewReader(body)), aside: -1}
+	t := &tableReader{Batch: b, csv: csv.NewReader(bytes.NewReader(body))}
 	t.csv.FieldsPerRecord, t.csv.ReuseRecord = -1, true
 	if s.oneRow {
 		maxRows = min(maxRows, 1)
@@ -64,10 +64,10 @@ func (s *Schema) Columns(names []string) int {
 type tableReader struct {
 	*Batch
 	csv     *csv.Reader
-	columns []int    // the feature of each column, -1 for the one aside
+	columns []int    // the feature of each column; -1-k for name k aside
 	names   []string // of the columns
-	aside   int
-	texts   []string
+	aside   int      // how many are aside
+	texts   [][]string
 }
 
 // read returns the next line, io.EOF behind the last.
@@ -82,7 +82,7 @@ func (t *tableReader) read() ([]string, error) {
 	return record, err
 }
 
-func (t *tableReader) header(aside string) error {
+func (t *tableReader) header(aside []string) error {
 	record, err := t.read()
 	if errors.Is(err, io.EOF) {
 		return fault.New(fault.Content, "the table is empty; its first line must name the columns")
@@ -92,14 +92,15 @@ func (t *tableReader) header(aside string) error {
 	}
 	t.nextSerial()
 	there := make(map[string]bool, len(record))
+	t.aside = len(aside)
 	for column, name := range record {
 		name = strings.Clone(strings.TrimSpace(name))
 		i, known := t.schema.byName[name]
 		switch {
 		case there[name]:
 			t.report(1, column, name, "is there twice")
-		case aside != "" && name == aside:
-			t.aside, i = column, -1
+		case slices.Contains(aside, name):
+			i = -1 - slices.Index(aside, name)
 		case known:
 			t.seen[i] = t.serial
 		default:
@@ -113,8 +114,10 @@ func (t *tableReader) header(aside string) error {
 			t.report(1, -1, t.fields()[i].Name, "is required")
 		}
 	}
-	if aside != "" && t.aside < 0 {
-		t.report(1, -1, aside, "is required")
+	for _, name := range aside {
+		if !there[name] {
+			t.report(1, -1, name, "is required")
+		}
 	}
 	return nil
 }
@@ -156,9 +159,10 @@ func (t *tableReader) row(record []string, n int) error {
 		return nil
 	}
 	t.nextSerial()
+	aside := make([]string, t.aside)
 	for column, text := range record {
-		if column == t.aside {
-			t.texts = append(t.texts, strings.Clone(text))
+		if k := -1 - t.columns[column]; k >= 0 {
+			aside[k] = strings.Clone(text)
 			continue
 		}
 		if err := t.cell(t.columns[column], n, text); err != nil {
@@ -169,6 +173,9 @@ func (t *tableReader) row(record []string, n int) error {
 			t.report(line, column, t.names[column], strings.TrimSpace(f.suffix+" "+f.detail))
 		}
 		t.rowFaults = t.rowFaults[:0]
+	}
+	if t.aside > 0 {
+		t.texts = append(t.texts, aside)
 	}
 	return nil
 }

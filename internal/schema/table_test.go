@@ -42,11 +42,11 @@ func TestATableReachesItsTensors(t *testing.T) {
 	body := "\ufeffdoors, speed ,weight,\"colour\",note,electric,track\r\n" +
 		"3,+12.50,,red,\"a \"\"b\"\", c\",True,\"[[1],[2]]\"\r\n" +
 		"05.0,.5,1e3,\"deep blue\",,0,\"[[3],[4]]\"\r\n"
-	texts, err := s.DecodeTable(b, []byte(body), 10, "note")
+	texts, err := s.DecodeTable(b, []byte(body), 10, []string{"note"})
 	if err != nil {
 		t.Fatal(faultText(err))
 	}
-	if diff := cmp.Diff([]string{`a "b", c`, ""}, texts); diff != "" || b.Rows != 2 || b.Single {
+	if diff := cmp.Diff([][]string{{`a "b", c`}, {""}}, texts); diff != "" || b.Rows != 2 || b.Single {
 		t.Errorf("%d rows, aside (-want +got):\n%s", b.Rows, diff)
 	}
 	for i, want := range []*tensor.Tensor{
@@ -102,32 +102,32 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 		"lines in text": {fleetHeader + "3,1,1,\"a\nb\",true,\"[[1],[2]]\"\nx,1,1" + rest, "2:4 colour must be one of \"red\", \"deep blue\"\n4:1 doors must be an integer, not \"x\""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := s.DecodeTable(s.NewBatch(), []byte(c.body), 10, "")
+			_, err := s.DecodeTable(s.NewBatch(), []byte(c.body), 10, nil)
 			if diff := cmp.Diff(c.want, places(err)); diff != "" || fault.KindOf(err) != fault.Content {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
 		})
 	}
 	for name, c := range map[string]struct {
-		body, aside, want string
-		kind              fault.Kind
+		body, want string
+		kind       fault.Kind
 	}{
-		"nothing":      {"", "", "the table is empty", fault.Content},
-		"header alone": {fleetHeader, "", "the table has no row", fault.Content},
-		"many":         {fleetHeader + strings.Repeat(`3,1,1,red,true,"[[1],[2]]"`+"\n", 11), "", "must hold at most 10 rows", fault.Content},
-		"open quote":   {fleetHeader + "3,\"1", "", "line 2, byte 5: extraneous or missing \" in quoted-field", fault.Syntax},
-		"bare quote":   {fleetHeader + "3,a\"1,1" + rest, "", "bare \" in non-quoted-field", fault.Syntax},
+		"nothing":      {"", "the table is empty", fault.Content},
+		"header alone": {fleetHeader, "the table has no row", fault.Content},
+		"many":         {fleetHeader + strings.Repeat(`3,1,1,red,true,"[[1],[2]]"`+"\n", 11), "must hold at most 10 rows", fault.Content},
+		"open quote":   {fleetHeader + "3,\"1", "line 2, byte 5: extraneous or missing \" in quoted-field", fault.Syntax},
+		"bare quote":   {fleetHeader + "3,a\"1,1" + rest, "bare \" in non-quoted-field", fault.Syntax},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := s.DecodeTable(s.NewBatch(), []byte(c.body), 10, c.aside); !strings.Contains(fmt.Sprint(err), c.want) || fault.KindOf(err) != c.kind {
+			if _, err := s.DecodeTable(s.NewBatch(), []byte(c.body), 10, nil); !strings.Contains(fmt.Sprint(err), c.want) || fault.KindOf(err) != c.kind {
 				t.Errorf("%v, want %v: %s", err, c.kind, c.want)
 			}
 		})
 	}
-	if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+"3,1,1"+rest), 10, "answer"); places(err) != "1:0 answer is required" {
+	if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+"3,1,1"+rest), 10, []string{"answer"}); places(err) != "1:0 answer is required" {
 		t.Errorf("%v: %s", err, places(err))
 	}
-	if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+strings.Repeat("x,y,z"+rest, 200)), 1000, ""); len(fault.As(err).Fields) != fault.MaxFields || !fault.As(err).Truncated {
+	if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+strings.Repeat("x,y,z"+rest, 200)), 1000, nil); len(fault.As(err).Fields) != fault.MaxFields || !fault.As(err).Truncated {
 		t.Errorf("%d faults", len(fault.As(err).Fields))
 	}
 }
@@ -239,8 +239,8 @@ func FuzzDecodeTable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		i := int(which) % len(schemas)
 		fresh := schemas[i].NewBatch()
-		_, err := schemas[i].DecodeTable(fresh, body, 4, "")
-		if _, again := schemas[i].DecodeTable(batches[i], body, 4, ""); places(again) != places(err) || fault.KindOf(again) != fault.KindOf(err) {
+		_, err := schemas[i].DecodeTable(fresh, body, 4, nil)
+		if _, again := schemas[i].DecodeTable(batches[i], body, 4, nil); places(again) != places(err) || fault.KindOf(again) != fault.KindOf(err) {
 			t.Errorf("a used batch: %v\na new one: %v", again, err)
 		}
 		if err == nil {
