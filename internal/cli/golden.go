@@ -156,17 +156,56 @@ func elements(raw []byte) []string {
 
 // answered is what the model says of one row.
 type answered struct {
-	Prediction json.RawMessage `json:"prediction"`
-	Label      *string         `json:"label"`
+	Prediction json.RawMessage            `json:"prediction"`
+	Label      *string                    `json:"label"`
+	Outputs    map[string]json.RawMessage `json:"outputs"`
+}
+
+// elements returns the prediction, or the one output that stands for it.
+func (a *answered) elements() []string {
+	for _, output := range a.Outputs {
+		return elements(output)
+	}
+	return elements(a.Prediction)
+}
+
+// predicting returns the contract of the outputs to compare, and their indexes:
+// all of a classifier, else the one that is the prediction: of several targets
+// the output of integers or texts, or the first. One that could be the label of
+// each row must be named as that.
+func predicting(m *app.Model) (*schema.Schema, []int, error) {
+	outputs, specs := m.Schema.Outputs(), m.Program.Outputs()
+	var all []int
+	chosen, classifies := -1, false
+	for i, o := range outputs {
+		all = append(all, i)
+		if chosen < 0 && schema.LabelLike(&specs[i]) {
+			chosen = i
+		}
+		classifies = classifies || o.Role != schema.RoleValue
+	}
+	switch {
+	case classifies:
+		return m.Schema, all, nil
+	case chosen >= 0 && schema.CanBeLabel(&specs[chosen]):
+		return nil, nil, fmt.Errorf("no output is said to be the prediction; name it in model.yaml, such as outputs: {label: %s} (onnxgate model init writes one)",
+			outputs[chosen].Name)
+	}
+	chosen = max(chosen, 0)
+	return m.Schema.Only([]int{chosen}), []int{chosen}, nil
 }
 
 // compare runs the rows and returns what differs, a line each.
 func (g *golden) compare(ctx context.Context, m *app.Model) ([]string, error) {
+	contract, compared, err := predicting(m)
+	if err != nil {
+		return nil, err
+	}
 	outputs := emptyOutputs(m.Program)
 	if err := m.Program.Run(ctx, g.batch.Inputs, outputs); err != nil {
 		return nil, err
 	}
-	answer, err := m.Schema.AppendResponse(nil, g.batch, outputs, m.Version)
+	answer, err := contract.AppendResponse(nil, g.batch, of(outputs, compared), m.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +217,7 @@ func (g *golden) compare(ctx context.Context, m *app.Model) ([]string, error) {
 	}
 	var differences []string
 	for i, p := range response.Predictions {
-		got := elements(p.Prediction)
+		got := p.elements()
 		if !same(g.answers[i], got) && (p.Label == nil || !same(g.answers[i], []string{*p.Label})) {
 			differences = append(differences, fmt.Sprintf("row %d: %s, and the training library said %s", i+1, shown(got), shown(g.answers[i])))
 		}
@@ -227,5 +266,9 @@ func (p *Process) checkGolden(ctx context.Context, m *app.Model, file string) er
 	if n := len(differences); n > 0 {
 		return fmt.Errorf("%d of %d rows differ from what the training library said; see docs/exporting.md for exports that lose a step", n, len(g.answers))
 	}
-	return p.printf("golden    %s   %d rows agree\n", file, len(g.answers))
+	agree := "agree"
+	if len(g.answers) == 1 {
+		agree = "agrees"
+	}
+	return p.printf("golden    %s   %s %s\n", file, counted(len(g.answers), "row"), agree)
 }

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/tensor"
 )
 
 // maxEnum is up to how many different texts of a sample a draft lists as all
@@ -165,6 +166,9 @@ func (d *drafter) outputs() {
 		if o.Role == RoleLabel || o.Role == RoleScores {
 			put(n, string(o.Role), text(o.Name), "")
 		}
+	}
+	if at := slices.IndexFunc(d.schema.response.specs, func(s tensor.Spec) bool { return CanBeLabel(&s) }); len(n.Content) == 0 && at >= 0 {
+		put(n, string(RoleLabel), text(d.schema.response.specs[at].Name), "guess: this output is the prediction; without the line each output is answered by its name")
 	}
 	if len(n.Content) > 0 {
 		put(d.root, "outputs", n, "")

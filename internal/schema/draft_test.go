@@ -153,3 +153,34 @@ func TestDraftRefusesASampleThatDoesNotFit(t *testing.T) {
 		t.Errorf("nothing at all: %v", err)
 	}
 }
+
+func TestDraftNamesTheLabelOfAnOutlierDetector(t *testing.T) {
+	rows := tensor.Dim{Size: -1}
+	column := func(name string, d tensor.DType, width int) tensor.Spec {
+		return tensor.Spec{Name: name, DType: d, Dims: []tensor.Dim{rows, {Size: width}}, Ranked: true}
+	}
+	in := []tensor.Spec{column("X", tensor.Float32, 2)}
+	scores := column("scores", tensor.Float32, 1)
+	for want, out := range map[string][]tensor.Spec{
+		"outputs:\n  label: label # guess: this output is the prediction": {column("label", tensor.Int64, 1), scores},
+		"outputs:\n  label: code # guess":                                 {scores, column("more", tensor.Float32, 3), column("code", tensor.String, 1)},
+		"    type: float32\naccess:":                                      {column("label", tensor.Int64, 2), scores},
+	} {
+		graph, err := schema.Compile(nil, "odd", in, out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := schema.Draft(graph, nil, "")
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%v: %q is missing in\n%s", err, want, text)
+			continue
+		}
+		m, err := schema.Parse("model.yaml", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := schema.Compile(m, "odd", in, out); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+}
