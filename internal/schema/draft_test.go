@@ -73,21 +73,21 @@ features:
     type: float32
     input: measures
     example: 2.5
-    min: 1e-09 # guess: the least of the sample
-    max: 7 # guess: the greatest of the sample
+    min: 0 # guess: the sample's least, 1e-09, less a tenth of the range
+    max: 7.7 # guess: the sample's greatest, 7, and a tenth more
     nullable: true # guess: the sample lacks it in 1 row
   - name: "true"
     type: float32
     input: measures
     example: 1000000
-    min: -0.25 # guess: the least of the sample
-    max: 1000000 # guess: the greatest of the sample
+    min: -200000 # guess: the sample's least, -0.25, less a tenth of the range
+    max: 1200000 # guess: the sample's greatest, 1000000, and a tenth more
   - name: rooms
     type: int64
     input: rooms
     example: 3
-    min: 2 # guess: the least of the sample
-    max: 4 # guess: the greatest of the sample
+    min: 1 # guess: the sample's least, 2, less a tenth of the range
+    max: 5 # guess: the sample's greatest, 4, and a tenth more
   - name: town
     type: string
     input: town
@@ -102,6 +102,67 @@ access:
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestDraftLeavesRoomAroundTheSample(t *testing.T) {
+	for name, c := range map[string]struct {
+		dtype       tensor.DType
+		values      []string
+		least, most string
+	}{
+		"wide":           {tensor.Float32, []string{"17", "90"}, "9", "98"},
+		"fractions":      {tensor.Float32, []string{"0.1", "2.5"}, "0", "2.8"},
+		"far from zero":  {tensor.Float32, []string{"0.991", "1.003"}, "0.989", "1.005"},
+		"negative":       {tensor.Float32, []string{"-5", "-1"}, "-5.4", "-0.6"},
+		"never positive": {tensor.Float32, []string{"-5", "-0.1"}, "-5.5", "0"},
+		"flag":           {tensor.Float32, []string{"0", "1"}, "0", "1"},
+		"one value":      {tensor.Float32, []string{"250"}, "220", "280"},
+		"zero":           {tensor.Float32, []string{"0"}, "0", "1"},
+		"tiny":           {tensor.Float64, []string{"1e-310"}, "0", "1"},
+		"all of them":    {tensor.Float64, []string{"-1.7e308", "1.7e308"}, "-1.7976931348623157e+308", "1.7976931348623157e+308"},
+		"single":         {tensor.Float32, []string{"0", "3e38"}, "0", "3.3e+38"},
+		"too far":        {tensor.Float32, []string{"0", "3.4e38"}, "0", "3.4028234663852886e+38"},
+		"integers":       {tensor.Int64, []string{"3", "4"}, "2", "5"},
+		"bytes":          {tensor.Uint8, []string{"0", "250"}, "0", "255"},
+		"small":          {tensor.Int8, []string{"-100", "120"}, "-128", "127"},
+		"identifiers":    {tensor.Int64, []string{"1", "9200000000000000000"}, "0", "9223372036854775000"},
+		"counters":       {tensor.Uint64, []string{"1", "18400000000000000000"}, "0", "18446744073709550000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := []tensor.Spec{{Name: "x", DType: c.dtype, Dims: []tensor.Dim{{Size: -1}, {Size: 1}}, Ranked: true}}
+			graph, err := schema.Compile(nil, "one", in, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sample, err := schema.ReadSample(strings.NewReader("x\n" + strings.Join(c.values, "\n") + "\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := schema.Draft(graph, sample, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := "    min: " + c.least + " #"; !strings.Contains(string(text), want) {
+				t.Errorf("%q is missing in\n%s", want, text)
+			}
+			if want := "    max: " + c.most; !strings.Contains(string(text), want+" #") && !strings.Contains(string(text), want+"\n") {
+				t.Errorf("%q is missing in\n%s", want, text)
+			}
+			m, err := schema.Parse("model.yaml", text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			contract, err := schema.Compile(m, "one", in, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range c.values {
+				if err := contract.Decode(contract.NewBatch(), []byte(`{"x":`+v+`}`), 1); err != nil {
+					t.Errorf("%s: %s", v, faultText(err))
+				}
+			}
+		})
 	}
 }
 
