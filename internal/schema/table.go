@@ -191,8 +191,10 @@ func (t *tableReader) cell(i, n int, text string) error {
 		return nil
 	}
 	if !f.fits(&t.value) {
-		t.refuse(i, "", f.broken(&t.value))
-		return nil
+		if detail := t.unfit(f); detail != "" {
+			t.refuse(i, "", detail)
+			return nil
+		}
 	}
 	t.sinks[f.in].put(n*t.schema.inputs[f.in].width+f.column, &t.value)
 	return nil
@@ -247,7 +249,7 @@ func (t *tableReader) scalar(f *field, text string) string {
 		}
 		return ""
 	case slices.Contains(missing, text):
-		if !f.Nullable {
+		if !t.mayLack(f) {
 			return "must be " + f.info.words + ", and is missing"
 		}
 		t.value.null, t.value.f = true, math.NaN()
