@@ -32,22 +32,25 @@ const maxShown = 10
 type golden struct {
 	batch   *schema.Batch
 	answers [][]string
+	// said is where the answers are from, for messages.
+	said string
 }
 
 // readGolden reads a table: a CSV file whose columns are the features and
 // "prediction", or a JSON array of objects with these members. Several targets
-// are lists in "prediction", or "prediction_0", "prediction_1" and so on.
-func readGolden(file string, contract *schema.Schema) (*golden, error) {
+// are lists in "prediction", or "prediction_0", "prediction_1" and so on. target
+// are columns besides: without "prediction" they are what is compared.
+func readGolden(file string, contract *schema.Schema, target []string) (*golden, error) {
 	data, _, err := regular.ReadFile(file, maxRequest)
 	if err != nil {
 		return nil, err
 	}
-	g := &golden{batch: contract.NewBatch()}
+	g := &golden{batch: contract.NewBatch(), said: "the training library"}
 	g.batch.Lenient = true // what the rules refuse, the model answers all the same
 	if strings.HasSuffix(file, ".json") {
-		err = g.readJSON(data, contract)
+		err = g.readJSON(data, contract, target)
 	} else {
-		err = g.readTable(data, contract)
+		err = g.readTable(data, contract, target)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, inOneLine(err))
@@ -58,16 +61,23 @@ func readGolden(file string, contract *schema.Schema) (*golden, error) {
 // errNoAnswers is of a table without the training library's answers.
 var errNoAnswers = fmt.Errorf("there is no column %q, which is what the training library said", answerColumn)
 
-func (g *golden) readTable(data []byte, contract *schema.Schema) (err error) {
+func (g *golden) readTable(data []byte, contract *schema.Schema, target []string) (err error) {
 	names := header(data)
-	columns := answerColumns(func(name string) bool { return slices.Contains(names, name) })
+	columns := g.answerColumns(target, func(name string) bool { return slices.Contains(names, name) })
 	if len(columns) == 0 {
 		return errNoAnswers
 	}
-	if g.answers, err = contract.DecodeTable(g.batch, data, math.MaxInt, columns); err != nil {
-		return err
+	aside := slices.Clone(columns)
+	for _, name := range target {
+		if !slices.Contains(columns, name) {
+			aside = append(aside, name)
+		}
+	}
+	if g.answers, err = contract.DecodeTable(g.batch, data, math.MaxInt, aside); err != nil {
+		return asideHint(err)
 	}
 	for i, cells := range g.answers {
+		g.answers[i] = cells[:len(columns)]
 		if len(columns) == 1 {
 			g.answers[i] = listed(cells[0])
 		}
@@ -76,8 +86,8 @@ func (g *golden) readTable(data []byte, contract *schema.Schema) (err error) {
 }
 
 // answerColumns returns the names under which the answers are there: that of
-// all, else those of each target as `model run` writes them.
-func answerColumns(there func(string) bool) []string {
+// all, those of each target as `model run` writes them, else the targets.
+func (g *golden) answerColumns(target []string, there func(string) bool) []string {
 	if there(answerColumn) {
 		return []string{answerColumn}
 	}
@@ -85,26 +95,33 @@ func answerColumns(there func(string) bool) []string {
 	for {
 		name := answerColumn + "_" + strconv.Itoa(len(names))
 		if !there(name) {
-			return names
+			break
 		}
 		names = append(names, name)
 	}
+	if len(names) == 0 && len(target) > 0 {
+		g.said = strings.Join(target, ", ")
+		return slices.Clone(target)
+	}
+	return names
 }
 
 // readJSON takes the answers out of the rows.
-func (g *golden) readJSON(data []byte, contract *schema.Schema) error {
+func (g *golden) readJSON(data []byte, contract *schema.Schema, target []string) error {
 	var rows []map[string]json.RawMessage
 	if err := json.Unmarshal(data, &rows); err != nil {
 		return fmt.Errorf("it is not an array of objects: %w", err)
 	}
 	for i, row := range rows {
-		columns := answerColumns(func(name string) bool { return row[name] != nil })
+		columns := g.answerColumns(target, func(name string) bool { return row[name] != nil })
 		if len(columns) == 0 {
 			return fmt.Errorf("row %d has no %q, which is what the training library said", i+1, answerColumn)
 		}
 		var answer []string
 		for _, name := range columns {
 			answer = append(answer, elements(row[name])...)
+		}
+		for _, name := range slices.Concat(columns, target) {
 			delete(row, name)
 		}
 		g.answers = append(g.answers, answer)
@@ -113,7 +130,7 @@ func (g *golden) readJSON(data []byte, contract *schema.Schema) error {
 	if err != nil {
 		return err
 	}
-	return contract.Decode(g.batch, body, math.MaxInt)
+	return asideHint(contract.Decode(g.batch, body, math.MaxInt))
 }
 
 // listed returns the elements of a cell: those of a list as JSON, Python or
@@ -220,7 +237,7 @@ func (g *golden) compare(ctx context.Context, m *app.Model) ([]string, error) {
 	for i, p := range response.Predictions {
 		got := p.elements()
 		if !same(g.answers[i], got) && (p.Label == nil || !same(g.answers[i], []string{*p.Label})) {
-			differences = append(differences, fmt.Sprintf("row %d: %s, and the training library said %s", i+1, shown(got), shown(g.answers[i])))
+			differences = append(differences, fmt.Sprintf("row %d: %s, and %s said %s", i+1, shown(got), g.said, shown(g.answers[i])))
 		}
 	}
 	return differences, nil
@@ -252,8 +269,8 @@ func sameElement(want, got string) bool {
 }
 
 // checkGolden fails when the model answers otherwise than its training library.
-func (p *Process) checkGolden(ctx context.Context, m *app.Model, file string) error {
-	g, err := readGolden(file, m.Schema)
+func (p *Process) checkGolden(ctx context.Context, m *app.Model, file string, target []string) error {
+	g, err := readGolden(file, m.Schema, target)
 	if err != nil {
 		return err
 	}
@@ -269,7 +286,7 @@ func (p *Process) checkGolden(ctx context.Context, m *app.Model, file string) er
 		p.complain(d)
 	}
 	if n := len(differences); n > 0 {
-		return fmt.Errorf("%d of %d rows differ from what the training library said; see docs/exporting.md for exports that lose a step", n, len(g.answers))
+		return fmt.Errorf("%d of %d rows differ from what %s said; see docs/exporting.md for exports that lose a step", n, len(g.answers), g.said)
 	}
 	agree := "agree"
 	if len(g.answers) == 1 {

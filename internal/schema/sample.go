@@ -55,10 +55,16 @@ func ReadSample(r io.Reader) (*Sample, error) {
 		return nil, fault.Newf(fault.Content, "the sample is no CSV table: %v", err)
 	}
 	s := &Sample{Columns: make([]SampleColumn, len(header))}
+	if header[0] = strings.TrimPrefix(header[0], "\ufeff"); holdsValues(header) {
+		return nil, fault.Newf(fault.Content, "the first line of the sample holds values such as %q; it must name the columns: add a line with their names", header[0])
+	}
 	for i, name := range header {
-		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff"))
-		if name == "" {
-			return nil, fault.Newf(fault.Content, "column %d of the sample has no name; leave an index out (in pandas: index=False)", i+1)
+		name = strings.TrimSpace(name)
+		switch hint := indexHint(name); {
+		case name == "":
+			return nil, fault.Newf(fault.Content, "column %d of the sample has no name%s", i+1, hint)
+		case hint != "":
+			return nil, fault.Newf(fault.Content, "column %q of the sample is none of the training data%s", name, hint)
 		}
 		if slices.ContainsFunc(s.Columns[:i], func(c SampleColumn) bool { return c.Name == name }) {
 			return nil, fault.Newf(fault.Content, "the sample has two columns named %q; its first line must name each once", name)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"onnxgate/internal/fault"
@@ -91,6 +92,9 @@ func (t *tableReader) header(aside []string) error {
 		return err
 	}
 	t.nextSerial()
+	if t.schema.Columns(record) == 0 && holdsValues(record) {
+		return fault.Newf(fault.Content, "line 1 holds values such as %q; it must name the columns: add a line with their names", record[0])
+	}
 	there := make(map[string]bool, len(record))
 	t.aside = len(aside)
 	for column, name := range record {
@@ -104,7 +108,7 @@ func (t *tableReader) header(aside []string) error {
 		case known:
 			t.seen[i] = t.serial
 		default:
-			t.report(1, column, name, "is not a feature of this model"+t.suggestion(name))
+			t.report(1, column, name, NotAFeature+indexHint(name)+t.suggestion(name))
 		}
 		there[name] = true
 		t.names, t.columns = append(t.names, name), append(t.columns, i)
@@ -120,6 +124,33 @@ func (t *tableReader) header(aside []string) error {
 		}
 	}
 	return nil
+}
+
+// indexHint says of a column that looks like the index of a pandas table how to
+// leave it out.
+func indexHint(name string) string {
+	if name != "" && !strings.HasPrefix(name, "Unnamed: ") {
+		return ""
+	}
+	return "; leave an index out (in pandas: index=False)"
+}
+
+// holdsValues reports whether a header looks like a row: it has a number with a
+// fraction, or numbers alone that do not count the columns.
+func holdsValues(header []string) bool {
+	numbers, counted := 0, true
+	for i, name := range header {
+		name = strings.TrimSpace(name)
+		if !numeral.MatchString(name) {
+			continue
+		}
+		if strings.ContainsAny(name, ".eE") {
+			return true
+		}
+		numbers++
+		counted = counted && name == strconv.Itoa(i)
+	}
+	return numbers == len(header) && !counted
 }
 
 // report notes a fault at a line and, unless it is -1, a column.

@@ -113,6 +113,8 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 		kind       fault.Kind
 	}{
 		"nothing":      {"", "the table is empty", fault.Content},
+		"no header":    {"3,12.5,1,red,true,x\n", "line 1 holds values such as \"3\"; it must name the columns", fault.Content},
+		"an index":     {"Unnamed: 0," + fleetHeader + "1", "the input does not fit", fault.Content},
 		"header alone": {fleetHeader, "the table has no row", fault.Content},
 		"many":         {fleetHeader + strings.Repeat(`3,1,1,red,true,"[[1],[2]]"`+"\n", 11), "must hold at most 10 rows", fault.Content},
 		"open quote":   {fleetHeader + "3,\"1", "line 2, byte 5: extraneous or missing \" in quoted-field", fault.Syntax},
