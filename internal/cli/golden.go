@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -109,8 +110,12 @@ func (g *golden) answerColumns(target []string, there func(string) bool) []strin
 // readJSON takes the answers out of the rows.
 func (g *golden) readJSON(data []byte, contract *schema.Schema, target []string) error {
 	var rows []map[string]json.RawMessage
-	if err := json.Unmarshal(data, &rows); err != nil {
-		return fmt.Errorf("it is not an array of objects: %w", err)
+	err := json.Unmarshal(data, &rows)
+	switch {
+	case err != nil && json.Valid(data):
+		return errors.New(`it is not an array of objects, one for each row (in pandas: to_json(file, orient="records"))`)
+	case err != nil:
+		return fmt.Errorf("it is not JSON: %w", err)
 	}
 	for i, row := range rows {
 		columns := g.answerColumns(target, func(name string) bool { return row[name] != nil })
