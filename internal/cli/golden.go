@@ -112,6 +112,8 @@ func (g *golden) readJSON(data []byte, contract *schema.Schema, target []string)
 	var rows []map[string]json.RawMessage
 	err := json.Unmarshal(data, &rows)
 	switch {
+	case !schema.IsText(data):
+		return errors.New("it " + schema.NotUTF8)
 	case err != nil && json.Valid(data):
 		return errors.New(`it is not an array of objects, one for each row (in pandas: to_json(file, orient="records"))`)
 	case err != nil:

@@ -251,6 +251,9 @@ func (r *request) decode(contract *schema.Schema) {
 // model.yaml is wrong can be asked by the protocol all the same.
 func (r *request) json(body []byte) error {
 	r.format = formatJSON
+	if !schema.IsText(body) {
+		return fault.New(fault.Syntax, "the request "+schema.NotUTF8)
+	}
 	contract, err := app.Contract(r.model, r.program)
 	r.contract = contract
 	if err == nil && contract.Columns([]string{"inputs"}) > 0 || !isProtocol(body) {

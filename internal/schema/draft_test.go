@@ -1,8 +1,10 @@
 package schema_test
 
 import (
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -189,6 +191,33 @@ func TestDraftNeedsNoSample(t *testing.T) {
 	}
 	if !strings.Contains(got, "- name: measures_0 # guess") || !strings.Contains(got, `labels: ["0", "1"] # guess`) {
 		t.Errorf("%s", got)
+	}
+}
+
+// Characters that are cut in two by the reading are none that are wrong.
+func TestASampleIsUTF8(t *testing.T) {
+	text := "größe,ort\n" + strings.Repeat("1,Zürich 🌳\n", 500)
+	for name, c := range map[string]struct {
+		text string
+		ok   bool
+	}{
+		"UTF-8":        {text, true},
+		"marked":       {"\ufeff" + text, true},
+		"Latin-1":      {"gr\xf6\xdfe,ort\n1,a\n", false},
+		"Latin-1 late": {text + "1,Z\xfcrich\n", false},
+		"cut":          {text + "1,\xf0\x9f", false},
+		"UTF-16":       {"\xff\xfea\x00,\x00\"\x00", false},
+		"UTF-16, bare": {"a\x00,\x00b\x00", false},
+	} {
+		for _, r := range []io.Reader{strings.NewReader(c.text), iotest.OneByteReader(strings.NewReader(c.text)), iotest.DataErrReader(strings.NewReader(c.text))} {
+			s, err := schema.ReadSample(r)
+			if (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "the sample is not UTF-8; save it as UTF-8") {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err == nil && (s.Rows != 500 || s.Columns[0].Name != "größe") {
+				t.Errorf("%s: %d rows of %q", name, s.Rows, s.Columns[0].Name)
+			}
+		}
 	}
 }
 

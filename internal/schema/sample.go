@@ -45,14 +45,14 @@ var missing = []string{"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"}
 // ReadSample reads a CSV table (RFC 4180) with a header. The error is a
 // fault.Content with the line.
 func ReadSample(r io.Reader) (*Sample, error) {
-	table := csv.NewReader(r)
+	table := csv.NewReader(&textReader{from: r})
 	table.ReuseRecord = true
 	header, err := table.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, fault.New(fault.Content, "the sample is empty; its first line must name the columns")
 	}
 	if err != nil {
-		return nil, fault.Newf(fault.Content, "the sample is no CSV table: %v", err)
+		return nil, noTable(err)
 	}
 	s := &Sample{Columns: make([]SampleColumn, len(header))}
 	if header[0] = strings.TrimPrefix(header[0], "\ufeff"); holdsValues(header) {
@@ -77,13 +77,48 @@ func ReadSample(r io.Reader) (*Sample, error) {
 			return s, nil
 		}
 		if err != nil {
-			return nil, fault.Newf(fault.Content, "the sample is no CSV table: %v", err)
+			return nil, noTable(err)
 		}
 		s.Rows++
 		for i, text := range record {
 			s.Columns[i].add(strings.TrimSpace(text))
 		}
 	}
+}
+
+func noTable(err error) error {
+	if errors.Is(err, errNotText) {
+		return errNotText
+	}
+	return fault.Newf(fault.Content, "the sample is no CSV table: %v", err)
+}
+
+// errNotText ends the reading of a sample that is no UTF-8.
+var errNotText = fault.New(fault.Content, "the sample "+NotUTF8)
+
+// textReader refuses what is not UTF-8 as it is read.
+type textReader struct {
+	from io.Reader
+	part []byte // of a character, from the end of what was read last
+}
+
+func (r *textReader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	text := append(r.part, p[:n]...)
+	whole := len(text)
+	for back := 1; err == nil && back < utf8.UTFMax && back <= len(text); back++ {
+		if utf8.RuneStart(text[len(text)-back]) {
+			if !utf8.FullRune(text[len(text)-back:]) {
+				whole = len(text) - back
+			}
+			break
+		}
+	}
+	if !IsText(text[:whole]) {
+		return 0, errNotText
+	}
+	r.part = append(r.part[:0:0], text[whole:]...)
+	return n, err
 }
 
 func (c *SampleColumn) add(text string) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"onnxgate/internal/fault"
 )
@@ -27,6 +28,9 @@ import (
 func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside []string) ([][]string, error) {
 	if b.schema != s {
 		return nil, errors.New("schema: the batch belongs to another schema")
+	}
+	if !IsText(body) {
+		return nil, fault.New(fault.Syntax, "the table "+NotUTF8)
 	}
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	b.begin(body)
@@ -49,6 +53,13 @@ func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside []string)
 	b.shape()
 	return t.texts, nil
 }
+
+// NotUTF8 says of what IsText refuses what to do.
+const NotUTF8 = "is not UTF-8; save it as UTF-8, not as Latin-1 or UTF-16"
+
+// IsText reports whether a body is text in UTF-8, in which no NUL is: UTF-16 is
+// full of them.
+func IsText(body []byte) bool { return utf8.Valid(body) && bytes.IndexByte(body, 0) < 0 }
 
 // Columns returns how many of the names are features.
 func (s *Schema) Columns(names []string) int {
