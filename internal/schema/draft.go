@@ -103,6 +103,8 @@ func (d *drafter) feature(f *Feature, column int) (*yaml.Node, error) {
 func (d *drafter) number(n *yaml.Node, f *Feature, c *SampleColumn) error {
 	class := types[dtypeNamed(f.Type)].class
 	switch {
+	case isTruth(c.word):
+		return fault.Newf(fault.Content, "the column %q has the value %q, but the model takes numbers there (%s); write 1 and 0 (in pandas: astype(int))", c.Name, c.word, f.Type)
 	case c.word != "":
 		return fault.Newf(fault.Content, "the column %q has the value %q, but the model takes numbers there (%s)", c.Name, c.word, f.Type)
 	case c.fraction != "" && class != classFloat:

@@ -230,6 +230,7 @@ func TestDraftRefusesASampleThatDoesNotFit(t *testing.T) {
 		"too few columns":     {"a,b\n1,2\n", "", "4 features, the sample has 2 columns besides the target"},
 		"unknown target":      {"a,b,c,d,e\n", "f", `no column "f"; it has "a", "b"`},
 		"words for numbers":   {"a,b,c,d\n1,tall,3,x\n", "", `column "b" has the value "tall"`},
+		"truth for numbers":   {"a,b,c,d\n1,True,3,x\n", "", `column "b" has the value "True", but the model takes numbers there (float32); write 1 and 0`},
 		"infinity":            {"a,b,c,d\n1,inf,3,x\n", "", `column "b" has the value "inf"`},
 		"fractions for whole": {"a,b,c,d\n1,2,3.5,x\n", "", `column "c" has the value 3.5`},
 		"two of one name":     {"a,b,a,d\n", "", `two columns named "a"`},

@@ -88,7 +88,8 @@ func (b *Batch) element(f *field) (string, error) {
 		if err := b.skip(); err != nil {
 			return "", err
 		}
-		return "must be " + f.info.words + ", not " + kindNames[kind], nil
+		truth := want == jsontext.KindNumber && (kind == jsontext.KindTrue || kind == jsontext.KindFalse)
+		return "must be " + f.info.words + ", not " + kindNames[kind] + truthHint(truth), nil
 	}
 	raw, err := b.decoder.ReadValue()
 	if err != nil {

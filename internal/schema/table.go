@@ -297,9 +297,23 @@ func (t *tableReader) scalar(f *field, text string) string {
 		t.value.null, t.value.f = true, math.NaN()
 		return ""
 	case !numeral.MatchString(text):
-		return "must be " + f.info.words + notThat(text)
+		return "must be " + f.info.words + notThat(text) + truthHint(isTruth(text))
 	}
 	return t.parse(f, standard(text))
+}
+
+// isTruth reports whether a text is a truth value as Python or JSON write it.
+func isTruth(text string) bool {
+	text = strings.ToLower(text)
+	return text == "true" || text == "false"
+}
+
+// truthHint says what stands for a truth value where a number must.
+func truthHint(truth bool) string {
+	if !truth {
+		return ""
+	}
+	return "; write 1 or 0"
 }
 
 // notThat shows a short text that is refused.
