@@ -19,7 +19,11 @@ import (
 func modelCheck(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "check FILE", Short: "Say whether a server could serve the model, and why not", Args: exactly("FILE")}
 	goldenFile := cmd.Flags().String("golden", "", "`FILE` of rows with the training library's answers as \"prediction\" (CSV or JSON), to compare with")
+	target := cmd.Flags().StringSlice("target", nil, "`COLUMN` of the golden rows that the model does not see; compared where there is no \"prediction\"; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(*target) > 0 && *goldenFile == "" {
+			return usagef("--target names a column of golden rows; give them with --golden")
+		}
 		m, err := p.engines().LoadModel(args[0])
 		info := m.Inspect()
 		if err != nil {
@@ -35,7 +39,7 @@ func modelCheck(p *Process) *cobra.Command {
 			p.complain("warning: " + w)
 		}
 		if *goldenFile != "" {
-			if err := p.checkGolden(cmd.Context(), m, *goldenFile); err != nil {
+			if err := p.checkGolden(cmd.Context(), m, *goldenFile, *target); err != nil {
 				return err
 			}
 		}

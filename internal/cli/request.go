@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -41,12 +42,15 @@ const maxRequest = 1 << 30
 type inputFlags struct {
 	files []string
 	from  string
+	// target are columns of rows that the model does not see.
+	target []string
 }
 
 func addInput(cmd *cobra.Command, what string) *inputFlags {
 	f := &inputFlags{}
 	cmd.Flags().StringArrayVar(&f.files, "input", nil, "`FILE` of what the model is given, .json, .csv or .npy; - is standard input; "+
 		"NAME=FILE is a .npy for one of several inputs; "+what)
+	cmd.Flags().StringSliceVar(&f.target, "target", nil, "`COLUMN` of the rows that the model does not see, such as what it was trained to say; may be repeated")
 	addFormat(cmd, &f.from, "from", "format of the input (default: what the name of the file ends in, else what it looks like)")
 	return f
 }
@@ -71,6 +75,7 @@ type request struct {
 	program inference.Program
 	inputs  []*tensor.Tensor
 	format  string
+	target  []string // columns of rows that are left out
 	// oip is set for a request of the Open Inference Protocol.
 	oip *oip.Request
 	// batch and contract are set for rows by the names of features.
@@ -83,7 +88,7 @@ func (p *Process) readRequest(model string, program inference.Program, flags *in
 	if err := checkFormat("from", flags.from); err != nil {
 		return nil, err
 	}
-	r := &request{model: model, program: program}
+	r := &request{model: model, program: program, target: flags.target}
 	if len(flags.files) > 1 || len(flags.files) == 1 && r.names(flags.files[0]) {
 		return r, p.readArrays(r, flags)
 	}
@@ -98,7 +103,13 @@ func (p *Process) readRequest(model string, program inference.Program, flags *in
 	if file != "-" {
 		r.file = file
 	}
-	return r, r.inFile(r.read(body, formatOf(file, flags.from, body)))
+	if err := r.read(body, formatOf(file, flags.from, body)); err != nil {
+		return nil, r.inFile(err)
+	}
+	if r.batch == nil && len(flags.target) > 0 {
+		return nil, usagef("--target names a column of rows by features, and the input has none")
+	}
+	return r, nil
 }
 
 // read reads a request that is written in a format, empty for none of them.
@@ -276,8 +287,8 @@ func (r *request) table(body []byte) error {
 		contract = graph
 	}
 	r.decode(contract)
-	_, err = contract.DecodeTable(r.batch, body, math.MaxInt, "")
-	return err
+	_, err = contract.DecodeTable(r.batch, body, math.MaxInt, r.target)
+	return asideHint(err)
 }
 
 // header returns roughly the names in the first line of a table.
@@ -304,6 +315,9 @@ func (r *request) decode(contract *schema.Schema) {
 // model.yaml is wrong can be asked by the protocol all the same.
 func (r *request) json(body []byte) error {
 	r.format = formatJSON
+	if !schema.IsText(body) {
+		return fault.New(fault.Syntax, "the request "+schema.NotUTF8)
+	}
 	contract, err := app.Contract(r.model, r.program)
 	r.contract = contract
 	if err == nil && contract.Columns([]string{"inputs"}) > 0 || !isProtocol(body) {
@@ -311,13 +325,54 @@ func (r *request) json(body []byte) error {
 			return err
 		}
 		r.decode(contract)
-		return contract.Decode(r.batch, body, math.MaxInt)
+		if body, err = without(body, r.target); err != nil {
+			return err
+		}
+		return asideHint(contract.Decode(r.batch, body, math.MaxInt))
 	}
 	if r.oip, err = oip.Parse(body, r.program.Inputs(), r.program.Outputs()); err != nil {
 		return err
 	}
 	r.inputs = r.oip.Inputs
 	return nil
+}
+
+// without returns rows without some members.
+func without(body []byte, names []string) ([]byte, error) {
+	if len(names) == 0 {
+		return body, nil
+	}
+	var rows []map[string]json.RawMessage
+	single := bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{"))
+	if single {
+		body = slices.Concat([]byte("["), body, []byte("]"))
+	}
+	if err := json.Unmarshal(body, &rows); err != nil {
+		return nil, fault.Newf(fault.Syntax, "the rows are not an array of objects: %v", err)
+	}
+	for _, row := range rows {
+		for _, name := range names {
+			delete(row, name)
+		}
+	}
+	if single && len(rows) == 1 {
+		return json.Marshal(rows[0])
+	}
+	return json.Marshal(rows)
+}
+
+// asideHint says how a column that is no feature can stay where it is.
+func asideHint(err error) error {
+	if err == nil {
+		return nil
+	}
+	e := fault.As(err)
+	for i := range e.Fields {
+		if f := &e.Fields[i]; strings.HasSuffix(f.Detail, schema.NotAFeature) {
+			f.Detail += " (--target names a column to leave out)"
+		}
+	}
+	return err
 }
 
 // isProtocol reports whether a body is meant as a request of the protocol: an

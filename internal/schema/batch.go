@@ -21,6 +21,11 @@ type Batch struct {
 	Rows int
 	// Single says that the body was one object, not an array.
 	Single bool
+	// Lenient takes rows of an array or a table that break the contract's rules,
+	// as far as the tensors can hold them, and counts them in Beyond. Tools set
+	// it; a server never does.
+	Lenient bool
+	Beyond  int
 
 	schema *Schema
 	sinks  []sink   // nil for an input that is no tensor
@@ -43,7 +48,8 @@ type Batch struct {
 	seen    []uint32 // serial of the row that last had the feature
 	faulty  []uint32 // serial of the row in which the feature was last refused
 	serial  uint32
-	next    int // the feature expected after the last one
+	beyond  uint32 // serial of the last row that was counted in Beyond
+	next    int    // the feature expected after the last one
 	unknown map[string]struct{}
 
 	rowFaults []rowFault

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/tensor"
 )
 
 // maxEnum is up to how many different texts of a sample a draft lists as all
@@ -102,6 +103,8 @@ func (d *drafter) feature(f *Feature, column int) (*yaml.Node, error) {
 func (d *drafter) number(n *yaml.Node, f *Feature, c *SampleColumn) error {
 	class := types[dtypeNamed(f.Type)].class
 	switch {
+	case isTruth(c.word):
+		return fault.Newf(fault.Content, "the column %q has the value %q, but the model takes numbers there (%s); write 1 and 0 (in pandas: astype(int))", c.Name, c.word, f.Type)
 	case c.word != "":
 		return fault.Newf(fault.Content, "the column %q has the value %q, but the model takes numbers there (%s)", c.Name, c.word, f.Type)
 	case c.fraction != "" && class != classFloat:
@@ -109,13 +112,90 @@ func (d *drafter) number(n *yaml.Node, f *Feature, c *SampleColumn) error {
 	}
 	if first, err := strconv.ParseFloat(c.First, 64); err == nil {
 		put(n, "example", plain(number(first)), "")
-		put(n, "min", plain(number(c.min)), "guess: the least of the sample")
-		put(n, "max", plain(number(c.max)), "guess: the greatest of the sample")
+		d.limits(n, c, f)
 	}
 	if c.Missing > 0 && class == classFloat {
 		put(n, "nullable", plain("true"), "guess: the sample lacks it in "+count(c.Missing, "row", "rows"))
 	}
 	return nil
+}
+
+// limits writes the range of a column with room to spare, since a sample seldom
+// holds the extremes.
+func (d *drafter) limits(n *yaml.Node, c *SampleColumn, f *Feature) {
+	if c.min == 0 && c.max == 1 && c.fraction == "" {
+		put(n, "min", plain("0"), "guess: the sample has 0 and 1 alone")
+		put(n, "max", plain("1"), "")
+		return
+	}
+	low, high := roomy(c.min, c.max, types[dtypeNamed(f.Type)])
+	put(n, "min", plain(low), "guess: the sample's least, "+number(c.min)+", less a tenth of the range")
+	put(n, "max", plain(high), "guess: the sample's greatest, "+number(c.max)+", and a tenth more")
+}
+
+// roomy returns the ends of a range, a tenth of it further out and with as few
+// digits as that allows. They leave neither the type nor the sign that all
+// values have.
+func roomy(least, greatest float64, t typeInfo) (low, high string) {
+	room := greatest/10 - least/10 // the range itself may overflow
+	if room == 0 {
+		room = math.Abs(least) / 10
+	}
+	if room < 1e-300 { // 0 alone, and what is hardly more
+		room = 1
+	}
+	power := int(math.Floor(math.Log10(room)))
+	if t.class != classFloat {
+		power = max(power, 0)
+	}
+	bottom, top := t.ends()
+	switch {
+	case least >= 0:
+		bottom = 0
+	case greatest <= 0:
+		top = 0
+	}
+	l, h := outward(math.Floor, least-room, power), outward(math.Ceil, greatest+room, power)
+	return t.literal(max(l, bottom)), t.literal(min(h, top))
+}
+
+// outward rounds to a multiple of a power of ten, which is as near to it as a
+// float64 can be.
+func outward(round func(float64) float64, v float64, power int) float64 {
+	count := round(v / math.Pow10(power))
+	if power < 0 {
+		count = round(v * math.Pow10(-power))
+	}
+	if math.IsInf(count, 0) {
+		return count
+	}
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(count, 'f', -1, 64)+"e"+strconv.Itoa(power), 64) // infinite beyond the range
+	return rounded
+}
+
+// ends returns the least and the greatest number of the type, or what float64
+// has next to them.
+func (t typeInfo) ends() (least, greatest float64) {
+	switch t.class {
+	case classInt:
+		greatest = float64(t.hi)
+		if t.hi == math.MaxInt64 {
+			greatest = math.Nextafter(greatest, 0)
+		}
+		return float64(t.lo), greatest
+	case classUint:
+		return 0, math.Nextafter(math.MaxUint64, 0)
+	case classFloat, classString, classBool:
+	}
+	return -t.maximum, t.maximum
+}
+
+// literal writes a number of the type.
+func (t typeInfo) literal(v float64) string {
+	if t.class == classFloat {
+		return number(v)
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
 func (d *drafter) words(n *yaml.Node, c *SampleColumn) {
@@ -165,6 +245,9 @@ func (d *drafter) outputs() {
 		if o.Role == RoleLabel || o.Role == RoleScores {
 			put(n, string(o.Role), text(o.Name), "")
 		}
+	}
+	if at := slices.IndexFunc(d.schema.response.specs, func(s tensor.Spec) bool { return CanBeLabel(&s) }); len(n.Content) == 0 && at >= 0 {
+		put(n, string(RoleLabel), text(d.schema.response.specs[at].Name), "guess: this output is the prediction; without the line each output is answered by its name")
 	}
 	if len(n.Content) > 0 {
 		put(d.root, "outputs", n, "")

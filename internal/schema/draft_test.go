@@ -1,8 +1,10 @@
 package schema_test
 
 import (
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -73,21 +75,21 @@ features:
     type: float32
     input: measures
     example: 2.5
-    min: 1e-09 # guess: the least of the sample
-    max: 7 # guess: the greatest of the sample
+    min: 0 # guess: the sample's least, 1e-09, less a tenth of the range
+    max: 7.7 # guess: the sample's greatest, 7, and a tenth more
     nullable: true # guess: the sample lacks it in 1 row
   - name: "true"
     type: float32
     input: measures
     example: 1000000
-    min: -0.25 # guess: the least of the sample
-    max: 1000000 # guess: the greatest of the sample
+    min: -200000 # guess: the sample's least, -0.25, less a tenth of the range
+    max: 1200000 # guess: the sample's greatest, 1000000, and a tenth more
   - name: rooms
     type: int64
     input: rooms
     example: 3
-    min: 2 # guess: the least of the sample
-    max: 4 # guess: the greatest of the sample
+    min: 1 # guess: the sample's least, 2, less a tenth of the range
+    max: 5 # guess: the sample's greatest, 4, and a tenth more
   - name: town
     type: string
     input: town
@@ -102,6 +104,67 @@ access:
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestDraftLeavesRoomAroundTheSample(t *testing.T) {
+	for name, c := range map[string]struct {
+		dtype       tensor.DType
+		values      []string
+		least, most string
+	}{
+		"wide":           {tensor.Float32, []string{"17", "90"}, "9", "98"},
+		"fractions":      {tensor.Float32, []string{"0.1", "2.5"}, "0", "2.8"},
+		"far from zero":  {tensor.Float32, []string{"0.991", "1.003"}, "0.989", "1.005"},
+		"negative":       {tensor.Float32, []string{"-5", "-1"}, "-5.4", "-0.6"},
+		"never positive": {tensor.Float32, []string{"-5", "-0.1"}, "-5.5", "0"},
+		"flag":           {tensor.Float32, []string{"0", "1"}, "0", "1"},
+		"one value":      {tensor.Float32, []string{"250"}, "220", "280"},
+		"zero":           {tensor.Float32, []string{"0"}, "0", "1"},
+		"tiny":           {tensor.Float64, []string{"1e-310"}, "0", "1"},
+		"all of them":    {tensor.Float64, []string{"-1.7e308", "1.7e308"}, "-1.7976931348623157e+308", "1.7976931348623157e+308"},
+		"single":         {tensor.Float32, []string{"0", "3e38"}, "0", "3.3e+38"},
+		"too far":        {tensor.Float32, []string{"0", "3.4e38"}, "0", "3.4028234663852886e+38"},
+		"integers":       {tensor.Int64, []string{"3", "4"}, "2", "5"},
+		"bytes":          {tensor.Uint8, []string{"0", "250"}, "0", "255"},
+		"small":          {tensor.Int8, []string{"-100", "120"}, "-128", "127"},
+		"identifiers":    {tensor.Int64, []string{"1", "9200000000000000000"}, "0", "9223372036854775000"},
+		"counters":       {tensor.Uint64, []string{"1", "18400000000000000000"}, "0", "18446744073709550000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := []tensor.Spec{{Name: "x", DType: c.dtype, Dims: []tensor.Dim{{Size: -1}, {Size: 1}}, Ranked: true}}
+			graph, err := schema.Compile(nil, "one", in, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sample, err := schema.ReadSample(strings.NewReader("x\n" + strings.Join(c.values, "\n") + "\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := schema.Draft(graph, sample, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := "    min: " + c.least + " #"; !strings.Contains(string(text), want) {
+				t.Errorf("%q is missing in\n%s", want, text)
+			}
+			if want := "    max: " + c.most; !strings.Contains(string(text), want+" #") && !strings.Contains(string(text), want+"\n") {
+				t.Errorf("%q is missing in\n%s", want, text)
+			}
+			m, err := schema.Parse("model.yaml", text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			contract, err := schema.Compile(m, "one", in, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range c.values {
+				if err := contract.Decode(contract.NewBatch(), []byte(`{"x":`+v+`}`), 1); err != nil {
+					t.Errorf("%s: %s", v, faultText(err))
+				}
+			}
+		})
 	}
 }
 
@@ -131,12 +194,43 @@ func TestDraftNeedsNoSample(t *testing.T) {
 	}
 }
 
+// Characters that are cut in two by the reading are none that are wrong.
+func TestASampleIsUTF8(t *testing.T) {
+	text := "größe,ort\n" + strings.Repeat("1,Zürich 🌳\n", 500)
+	for name, c := range map[string]struct {
+		text string
+		ok   bool
+	}{
+		"UTF-8":        {text, true},
+		"marked":       {"\ufeff" + text, true},
+		"Latin-1":      {"gr\xf6\xdfe,ort\n1,a\n", false},
+		"Latin-1 late": {text + "1,Z\xfcrich\n", false},
+		"cut":          {text + "1,\xf0\x9f", false},
+		"UTF-16":       {"\xff\xfea\x00,\x00\"\x00", false},
+		"UTF-16, bare": {"a\x00,\x00b\x00", false},
+	} {
+		for _, r := range []io.Reader{strings.NewReader(c.text), iotest.OneByteReader(strings.NewReader(c.text)), iotest.DataErrReader(strings.NewReader(c.text))} {
+			s, err := schema.ReadSample(r)
+			if (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "; save it as UTF-8") {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err == nil && (s.Rows != 500 || s.Columns[0].Name != "größe") {
+				t.Errorf("%s: %d rows of %q", name, s.Rows, s.Columns[0].Name)
+			}
+		}
+	}
+}
+
 func TestDraftRefusesASampleThatDoesNotFit(t *testing.T) {
 	for name, tc := range map[string]struct{ sample, target, want string }{
 		"empty":               {" ,a\n", "", "column 1 of the sample has no name"},
+		"an index":            {"Unnamed: 0,a\n", "", `column "Unnamed: 0" of the sample is none of the training data; leave an index out`},
+		"no header":           {"5.1,3,1.4,red\n", "", `holds values such as "5.1"; it must name the columns`},
+		"no header, integers": {"5,3,1,2\n", "", `holds values such as "5"`},
 		"too few columns":     {"a,b\n1,2\n", "", "4 features, the sample has 2 columns besides the target"},
 		"unknown target":      {"a,b,c,d,e\n", "f", `no column "f"; it has "a", "b"`},
 		"words for numbers":   {"a,b,c,d\n1,tall,3,x\n", "", `column "b" has the value "tall"`},
+		"truth for numbers":   {"a,b,c,d\n1,True,3,x\n", "", `column "b" has the value "True", but the model takes numbers there (float32); write 1 and 0`},
 		"infinity":            {"a,b,c,d\n1,inf,3,x\n", "", `column "b" has the value "inf"`},
 		"fractions for whole": {"a,b,c,d\n1,2,3.5,x\n", "", `column "c" has the value 3.5`},
 		"two of one name":     {"a,b,a,d\n", "", `two columns named "a"`},
@@ -151,5 +245,36 @@ func TestDraftRefusesASampleThatDoesNotFit(t *testing.T) {
 	}
 	if _, err := schema.ReadSample(strings.NewReader("")); fault.KindOf(err) != fault.Content {
 		t.Errorf("nothing at all: %v", err)
+	}
+}
+
+func TestDraftNamesTheLabelOfAnOutlierDetector(t *testing.T) {
+	rows := tensor.Dim{Size: -1}
+	column := func(name string, d tensor.DType, width int) tensor.Spec {
+		return tensor.Spec{Name: name, DType: d, Dims: []tensor.Dim{rows, {Size: width}}, Ranked: true}
+	}
+	in := []tensor.Spec{column("X", tensor.Float32, 2)}
+	scores := column("scores", tensor.Float32, 1)
+	for want, out := range map[string][]tensor.Spec{
+		"outputs:\n  label: label # guess: this output is the prediction": {column("label", tensor.Int64, 1), scores},
+		"outputs:\n  label: code # guess":                                 {scores, column("more", tensor.Float32, 3), column("code", tensor.String, 1)},
+		"    type: float32\naccess:":                                      {column("label", tensor.Int64, 2), scores},
+	} {
+		graph, err := schema.Compile(nil, "odd", in, out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := schema.Draft(graph, nil, "")
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%v: %q is missing in\n%s", err, want, text)
+			continue
+		}
+		m, err := schema.Parse("model.yaml", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := schema.Compile(m, "odd", in, out); err != nil {
+			t.Errorf("%v", err)
+		}
 	}
 }

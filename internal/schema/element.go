@@ -31,7 +31,7 @@ func (b *Batch) feature(i, row int) error {
 		if b.Single {
 			b.setMember(f)
 		} else if !f.fits(&b.value) {
-			detail = f.broken(&b.value)
+			detail = b.unfit(f)
 		}
 	}
 	switch {
@@ -41,6 +41,31 @@ func (b *Batch) feature(i, row int) error {
 		b.sinks[f.in].put(row*b.schema.inputs[f.in].width+f.column, &b.value)
 	}
 	return nil
+}
+
+// unfit returns which rule the value breaks; nothing where such rows are taken.
+func (b *Batch) unfit(f *field) string {
+	if !b.Lenient {
+		return f.broken(&b.value)
+	}
+	b.countBeyond()
+	return ""
+}
+
+// mayLack reports whether a value that is missing becomes NaN.
+func (b *Batch) mayLack(f *field) bool {
+	if f.Nullable || !b.Lenient || f.info.class != classFloat {
+		return f.Nullable
+	}
+	b.countBeyond()
+	return true
+}
+
+func (b *Batch) countBeyond() {
+	if b.beyond != b.serial {
+		b.beyond = b.serial
+		b.Beyond++
+	}
 }
 
 // element reads a value of the feature's type into b.value. It returns what is
@@ -59,12 +84,13 @@ func (b *Batch) element(f *field) (string, error) {
 		}
 	case classFloat, classInt, classUint:
 	}
-	b.value.null = kind == jsontext.KindNull && f.Nullable
+	b.value.null = kind == jsontext.KindNull && b.mayLack(f)
 	if kind != want && !b.value.null {
 		if err := b.skip(); err != nil {
 			return "", err
 		}
-		return "must be " + f.info.words + ", not " + kindNames[kind], nil
+		truth := want == jsontext.KindNumber && (kind == jsontext.KindTrue || kind == jsontext.KindFalse)
+		return "must be " + f.info.words + ", not " + kindNames[kind] + truthHint(truth), nil
 	}
 	raw, err := b.decoder.ReadValue()
 	if err != nil {

@@ -13,6 +13,10 @@ import (
 	"onnxgate/internal/fault"
 )
 
+// NotAFeature is the detail of a name that no feature has, unless more is known
+// of it.
+const NotAFeature = "is not a feature of this model"
+
 // rowFault is a fault of the row being decoded, kept small until the row ends.
 type rowFault struct {
 	// order is the feature's index, or beyond all of them for a name that no
@@ -75,7 +79,7 @@ func (b *Batch) flush(row int) {
 		}
 		b.faults = append(b.faults, fault.Field{
 			Pointer: prefix + "/" + pointerToken(truncated(f.name)),
-			Detail:  "is not a feature of this model" + b.suggestion(f.name),
+			Detail:  NotAFeature + b.suggestion(f.name),
 		})
 	}
 	b.rowFaults = b.rowFaults[:0]

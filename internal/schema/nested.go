@@ -96,7 +96,7 @@ func (n *nest) leaf(level int) error {
 		return err
 	}
 	if detail == "" && !n.fits(&n.Batch.value) {
-		detail = n.broken(&n.Batch.value)
+		detail = n.unfit(n.field)
 	}
 	switch {
 	case detail != "":

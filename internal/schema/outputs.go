@@ -143,9 +143,14 @@ func (c *compiler) namedOutput(path, name string) int {
 // checkRoles refuses outputs whose type cannot be what the manifest says.
 func (c *compiler) checkRoles() {
 	r := &c.response
-	if r.label >= 0 && !isLabelType(r.specs[r.label]) {
+	switch {
+	case r.label < 0:
+	case !isLabelType(r.specs[r.label]):
 		c.report(c.manifest.line("Outputs.Label"), "output %q is %s; a label is an integer or a string",
 			r.specs[r.label].Name, saidOf(&r.specs[r.label]))
+	case !CanBeLabel(&r.specs[r.label]):
+		c.report(c.manifest.line("Outputs.Label"), "output %q has several values a row, and a label is one; leave outputs.label out: each output is then answered by its name",
+			r.specs[r.label].Name)
 	}
 	if r.scores >= 0 && !isScoreType(r.specs[r.scores]) {
 		c.report(c.manifest.line("Outputs.Scores"), "output %q is %s; scores are floating-point",
@@ -174,6 +179,17 @@ func derivedRoles(out []tensor.Spec, named bool) (label, scores int) {
 		return -1, -1
 	}
 	return label, scores
+}
+
+// LabelLike reports whether an output is of a type that labels have: integers
+// or strings.
+func LabelLike(s *tensor.Spec) bool { return isLabelType(*s) }
+
+// CanBeLabel reports whether an output may be the label of each row: LabelLike,
+// and of one element a row as far as is declared.
+func CanBeLabel(s *tensor.Spec) bool {
+	wide := s.Ranked && len(s.Dims) > 1 && slices.ContainsFunc(s.Dims[1:], func(d tensor.Dim) bool { return d.Size > 1 })
+	return isLabelType(*s) && !wide
 }
 
 func isLabelType(s tensor.Spec) bool {

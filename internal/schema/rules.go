@@ -156,8 +156,28 @@ func (c *fieldCompiler) limits() {
 		}
 		*l.value = c.typed(&v)
 		text := c.format(&v)
-		c.rules = append(c.rules, rule{tag: l.tag, param: text, detail: l.words + text, holds: c.narrow(l.tag, v)})
+		wide := c.rounding(l.tag, v)
+		c.rules = append(c.rules, rule{tag: l.tag, param: c.format(&wide), detail: l.words + text, holds: c.narrow(l.tag, wide)})
 	}
+}
+
+// rounding moves an inclusive limit that float32 does not hold outward, to the
+// last number that becomes the same float32: a table written from float32 has
+// digits beyond the limit, such as 0.6638000011 for 0.6638.
+func (c *fieldCompiler) rounding(tag string, v value) value {
+	same, beyond := float32(v.f), float32(math.Inf(1))
+	if tag == "gte" {
+		beyond = -beyond
+	}
+	if c.dtype != tensor.Float32 || tag != "gte" && tag != "lte" || float64(same) == v.f || math.IsInf(float64(same), 0) {
+		return v
+	}
+	last := (float64(same) + float64(math.Nextafter32(same, beyond))) / 2 // exact
+	if float32(last) != same {
+		last = math.Nextafter(last, v.f) // halfway is rounded to the even one
+	}
+	v.f = last
+	return v
 }
 
 // narrow moves one end of the closed range and returns the limit itself as a

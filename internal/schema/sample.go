@@ -61,20 +61,26 @@ func ReadSample(r io.Reader) (*Sample, error) {
 	if err := CheckTable(head); err != nil {
 		return nil, err
 	}
-	table := csv.NewReader(text)
+	table := csv.NewReader(&textReader{from: text})
 	table.ReuseRecord = true
 	header, err := table.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, fault.New(fault.Content, "the sample is empty; its first line must name the columns")
 	}
 	if err != nil {
-		return nil, fault.Newf(fault.Content, "the sample is no CSV table: %v", err)
+		return nil, noTable(err)
 	}
 	s := &Sample{Columns: make([]SampleColumn, len(header))}
+	if header[0] = strings.TrimPrefix(header[0], "\ufeff"); holdsValues(header) {
+		return nil, fault.Newf(fault.Content, "the first line of the sample holds values such as %q; it must name the columns: add a line with their names", header[0])
+	}
 	for i, name := range header {
-		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff"))
-		if name == "" {
-			return nil, fault.Newf(fault.Content, "column %d of the sample has no name; leave an index out (in pandas: index=False)", i+1)
+		name = strings.TrimSpace(name)
+		switch hint := indexHint(name); {
+		case name == "":
+			return nil, fault.Newf(fault.Content, "column %d of the sample has no name%s", i+1, hint)
+		case hint != "":
+			return nil, fault.Newf(fault.Content, "column %q of the sample is none of the training data%s", name, hint)
 		}
 		if slices.ContainsFunc(s.Columns[:i], func(c SampleColumn) bool { return c.Name == name }) {
 			return nil, fault.Newf(fault.Content, "the sample has two columns named %q; its first line must name each once", name)
@@ -87,13 +93,48 @@ func ReadSample(r io.Reader) (*Sample, error) {
 			return s, nil
 		}
 		if err != nil {
-			return nil, fault.Newf(fault.Content, "the sample is no CSV table: %v", err)
+			return nil, noTable(err)
 		}
 		s.Rows++
 		for i, text := range record {
 			s.Columns[i].add(strings.TrimSpace(text))
 		}
 	}
+}
+
+func noTable(err error) error {
+	if errors.Is(err, errNotText) {
+		return errNotText
+	}
+	return fault.Newf(fault.Content, "the sample is no CSV table: %v", err)
+}
+
+// errNotText ends the reading of a sample that is no UTF-8.
+var errNotText = fault.New(fault.Content, "the sample "+NotUTF8)
+
+// textReader refuses what is not UTF-8 as it is read.
+type textReader struct {
+	from io.Reader
+	part []byte // of a character, from the end of what was read last
+}
+
+func (r *textReader) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	text := append(r.part, p[:n]...)
+	whole := len(text)
+	for back := 1; err == nil && back < utf8.UTFMax && back <= len(text); back++ {
+		if utf8.RuneStart(text[len(text)-back]) {
+			if !utf8.FullRune(text[len(text)-back:]) {
+				whole = len(text) - back
+			}
+			break
+		}
+	}
+	if !IsText(text[:whole]) {
+		return 0, errNotText
+	}
+	r.part = append(r.part[:0:0], text[whole:]...)
+	return n, err
 }
 
 func (c *SampleColumn) add(text string) {

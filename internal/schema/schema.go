@@ -33,7 +33,8 @@ type Feature struct {
 	// Example is a value that keeps the rules; nil when none is given.
 	Example any `json:"example,omitempty"`
 	// The limits hold for a number, before it is rounded to the feature's
-	// type, or for each number of a nested array. Nil means none.
+	// type, or for each number of a nested array; what float32 rounds to an
+	// inclusive limit keeps it. Nil means none.
 	Min          any   `json:"min,omitempty"`
 	Max          any   `json:"max,omitempty"`
 	ExclusiveMin any   `json:"exclusive_min,omitempty"`

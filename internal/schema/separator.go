@@ -45,10 +45,6 @@ func CheckTable(head []byte) error {
 	if what := filekind.Data(head); what != "" {
 		return fault.New(fault.Content, "the table is no CSV but "+what)
 	}
-	const looked = 512
-	if bytes.IndexByte(head[:min(len(head), looked)], 0) >= 0 {
-		return fault.New(fault.Content, "the table is no CSV: it is not even text")
-	}
 	separator := Separator(head)
 	for _, s := range separators {
 		if s.char == separator {

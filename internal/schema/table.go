@@ -9,7 +9,9 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"onnxgate/internal/fault"
 )
@@ -20,20 +22,23 @@ import (
 // empty or a word of the list missing is so, as null is in JSON; that of a truth
 // value may be 1 or 0; that of an array, a map or a sequence holds its JSON.
 //
-// aside names a column that is no feature, whose texts are returned; empty when
-// there is none. A table that does not fit is a fault.Content, what is no CSV a
+// aside names columns that are no features, whose texts are returned, a list for
+// each row in the order of the names. A table that does not fit is a fault.Content, what is no CSV a
 // fault.Syntax; Fields say where by line and column.
-func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside string) ([]string, error) {
+func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside []string) ([][]string, error) {
 	if b.schema != s {
 		return nil, errors.New("schema: the batch belongs to another schema")
 	}
 	if err := CheckTable(body); err != nil {
 		return nil, err
 	}
+	if !IsText(body) {
+		return nil, fault.New(fault.Syntax, "the table "+NotUTF8)
+	}
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	b.begin(body)
 	defer b.end()
-	t := &tableReader{Batch: b, csv: csv.NewReader(bytes.NewReader(body)), aside: -1}
+	t := &tableReader{Batch: b, csv: csv.NewReader(bytes.NewReader(body))}
 	t.csv.FieldsPerRecord, t.csv.ReuseRecord = -1, true
 	if s.oneRow {
 		maxRows = min(maxRows, 1)
@@ -52,6 +57,13 @@ func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside string) (
 	return t.texts, nil
 }
 
+// NotUTF8 says of what IsText refuses what to do.
+const NotUTF8 = "is not UTF-8; save it as UTF-8, not as Latin-1 or UTF-16"
+
+// IsText reports whether a body is text in UTF-8, in which no NUL is: UTF-16 is
+// full of them.
+func IsText(body []byte) bool { return utf8.Valid(body) && bytes.IndexByte(body, 0) < 0 }
+
 // Columns returns how many of the names are features.
 func (s *Schema) Columns(names []string) int {
 	n := 0
@@ -67,10 +79,10 @@ func (s *Schema) Columns(names []string) int {
 type tableReader struct {
 	*Batch
 	csv     *csv.Reader
-	columns []int    // the feature of each column, -1 for the one aside
+	columns []int    // the feature of each column; -1-k for name k aside
 	names   []string // of the columns
-	aside   int
-	texts   []string
+	aside   int      // how many are aside
+	texts   [][]string
 }
 
 // read returns the next line, io.EOF behind the last.
@@ -85,7 +97,7 @@ func (t *tableReader) read() ([]string, error) {
 	return record, err
 }
 
-func (t *tableReader) header(aside string) error {
+func (t *tableReader) header(aside []string) error {
 	record, err := t.read()
 	if errors.Is(err, io.EOF) {
 		return fault.New(fault.Content, "the table is empty; its first line must name the columns")
@@ -94,19 +106,23 @@ func (t *tableReader) header(aside string) error {
 		return err
 	}
 	t.nextSerial()
+	if t.schema.Columns(record) == 0 && holdsValues(record) {
+		return fault.Newf(fault.Content, "line 1 holds values such as %q; it must name the columns: add a line with their names", record[0])
+	}
 	there := make(map[string]bool, len(record))
+	t.aside = len(aside)
 	for column, name := range record {
 		name = strings.Clone(strings.TrimSpace(name))
 		i, known := t.schema.byName[name]
 		switch {
 		case there[name]:
 			t.report(1, column, name, "is there twice")
-		case aside != "" && name == aside:
-			t.aside, i = column, -1
+		case slices.Contains(aside, name):
+			i = -1 - slices.Index(aside, name)
 		case known:
 			t.seen[i] = t.serial
 		default:
-			t.report(1, column, name, "is not a feature of this model"+t.suggestion(name))
+			t.report(1, column, name, NotAFeature+indexHint(name)+t.suggestion(name))
 		}
 		there[name] = true
 		t.names, t.columns = append(t.names, name), append(t.columns, i)
@@ -116,10 +132,39 @@ func (t *tableReader) header(aside string) error {
 			t.report(1, -1, t.fields()[i].Name, "is required")
 		}
 	}
-	if aside != "" && t.aside < 0 {
-		t.report(1, -1, aside, "is required")
+	for _, name := range aside {
+		if !there[name] {
+			t.report(1, -1, name, "is required")
+		}
 	}
 	return nil
+}
+
+// indexHint says of a column that looks like the index of a pandas table how to
+// leave it out.
+func indexHint(name string) string {
+	if name != "" && !strings.HasPrefix(name, "Unnamed: ") {
+		return ""
+	}
+	return "; leave an index out (in pandas: index=False)"
+}
+
+// holdsValues reports whether a header looks like a row: it has a number with a
+// fraction, or numbers alone that do not count the columns.
+func holdsValues(header []string) bool {
+	numbers, counted := 0, true
+	for i, name := range header {
+		name = strings.TrimSpace(name)
+		if !numeral.MatchString(name) {
+			continue
+		}
+		if strings.ContainsAny(name, ".eE") {
+			return true
+		}
+		numbers++
+		counted = counted && name == strconv.Itoa(i)
+	}
+	return numbers == len(header) && !counted
 }
 
 // report notes a fault at a line and, unless it is -1, a column.
@@ -159,9 +204,10 @@ func (t *tableReader) row(record []string, n int) error {
 		return nil
 	}
 	t.nextSerial()
+	aside := make([]string, t.aside)
 	for column, text := range record {
-		if column == t.aside {
-			t.texts = append(t.texts, strings.Clone(text))
+		if k := -1 - t.columns[column]; k >= 0 {
+			aside[k] = strings.Clone(text)
 			continue
 		}
 		if err := t.cell(t.columns[column], n, text); err != nil {
@@ -172,6 +218,9 @@ func (t *tableReader) row(record []string, n int) error {
 			t.report(line, column, t.names[column], strings.TrimSpace(f.suffix+" "+f.detail))
 		}
 		t.rowFaults = t.rowFaults[:0]
+	}
+	if t.aside > 0 {
+		t.texts = append(t.texts, aside)
 	}
 	return nil
 }
@@ -187,8 +236,10 @@ func (t *tableReader) cell(i, n int, text string) error {
 		return nil
 	}
 	if !f.fits(&t.value) {
-		t.refuse(i, "", f.broken(&t.value))
-		return nil
+		if detail := t.unfit(f); detail != "" {
+			t.refuse(i, "", detail)
+			return nil
+		}
 	}
 	t.sinks[f.in].put(n*t.schema.inputs[f.in].width+f.column, &t.value)
 	return nil
@@ -243,15 +294,29 @@ func (t *tableReader) scalar(f *field, text string) string {
 		}
 		return ""
 	case slices.Contains(missing, text):
-		if !f.Nullable {
+		if !t.mayLack(f) {
 			return "must be " + f.info.words + ", and is missing"
 		}
 		t.value.null, t.value.f = true, math.NaN()
 		return ""
 	case !numeral.MatchString(text):
-		return "must be " + f.info.words + notThat(text)
+		return "must be " + f.info.words + notThat(text) + truthHint(isTruth(text))
 	}
 	return t.parse(f, standard(text))
+}
+
+// isTruth reports whether a text is a truth value as Python or JSON write it.
+func isTruth(text string) bool {
+	text = strings.ToLower(text)
+	return text == "true" || text == "false"
+}
+
+// truthHint says what stands for a truth value where a number must.
+func truthHint(truth bool) string {
+	if !truth {
+		return ""
+	}
+	return "; write 1 or 0"
 }
 
 // notThat shows a short text that is refused.

@@ -43,11 +43,11 @@ func TestATableReachesItsTensors(t *testing.T) {
 	body := "\ufeffdoors, speed ,weight,\"colour\",note,electric,track\r\n" +
 		"3,+12.50,,red,\"a \"\"b\"\", c\",True,\"[[1],[2]]\"\r\n" +
 		"05.0,.5,1e3,\"deep blue\",,0,\"[[3],[4]]\"\r\n"
-	texts, err := s.DecodeTable(b, []byte(body), 10, "note")
+	texts, err := s.DecodeTable(b, []byte(body), 10, []string{"note"})
 	if err != nil {
 		t.Fatal(faultText(err))
 	}
-	if diff := cmp.Diff([]string{`a "b", c`, ""}, texts); diff != "" || b.Rows != 2 || b.Single {
+	if diff := cmp.Diff([][]string{{`a "b", c`}, {""}}, texts); diff != "" || b.Rows != 2 || b.Single {
 		t.Errorf("%d rows, aside (-want +got):\n%s", b.Rows, diff)
 	}
 	for i, want := range []*tensor.Tensor{
@@ -84,6 +84,7 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 			"1:2 doors is there twice\n1:3 Speed is not a feature of this model; did you mean \"speed\"?\n1:0 speed is required\n1:0 electric is required",
 		},
 		"no number":       {fleetHeader + "3,fast,1" + rest, `2:2 speed must be a number, not "fast"`},
+		"truth":           {fleetHeader + "False,True,1" + rest, "2:1 doors must be an integer, not \"False\"; write 1 or 0\n2:2 speed must be a number, not \"True\"; write 1 or 0"},
 		"hexadecimal":     {fleetHeader + "3,0x10,1" + rest, `2:2 speed must be a number, not "0x10"`},
 		"infinite":        {fleetHeader + "3,Inf,1" + rest, `2:2 speed must be a number, not "Inf"`},
 		"missing":         {fleetHeader + "3,,NaN" + rest, `2:2 speed must be a number, and is missing`},
@@ -95,7 +96,7 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 		},
 		"blanks count":  {fleetHeader + `3,1,1, red,true,"[[1],[2]]"` + "\n", `2:4 colour must be one of "red", "deep blue", not " red"`},
 		"no truth":      {fleetHeader + `3,1,1,red,maybe,"[[1],[2]]"` + "\n", `2:5 electric must be true or false, not "maybe"`},
-		"array":         {fleetHeader + `3,1,1,red,true,"[[1],[true]]"` + "\n", `2:6 track /1/0 must be an integer, not a boolean`},
+		"array":         {fleetHeader + `3,1,1,red,true,"[[1],[true]]"` + "\n", `2:6 track /1/0 must be an integer, not a boolean; write 1 or 0`},
 		"no JSON":       {fleetHeader + `3,1,1,red,true,1;2` + "\n", `2:6 track must be JSON: something follows the value`},
 		"nothing":       {fleetHeader + `3,1,1,red,true,` + "\n", `2:6 track must be JSON: the body is empty`},
 		"short":         {fleetHeader + "3,1\n", "2:0  has 2 columns, and the header has 6"},
@@ -103,38 +104,42 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 		"lines in text": {fleetHeader + "3,1,1,\"a\nb\",true,\"[[1],[2]]\"\nx,1,1" + rest, "2:4 colour must be one of \"red\", \"deep blue\", not \"a\\nb\"\n4:1 doors must be an integer, not \"x\""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := s.DecodeTable(s.NewBatch(), []byte(c.body), 10, "")
+			_, err := s.DecodeTable(s.NewBatch(), []byte(c.body), 10, nil)
 			if diff := cmp.Diff(c.want, places(err)); diff != "" || fault.KindOf(err) != fault.Content {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
 		})
 	}
 	for name, c := range map[string]struct {
-		body, aside, want string
-		kind              fault.Kind
+		body, want string
+		kind       fault.Kind
 	}{
-		"nothing":      {"", "", "the table is empty", fault.Content},
-		"semicolons":   {strings.ReplaceAll(fleetHeader, ",", ";"), "", "the columns are separated by semicolons; write commas", fault.Content},
-		"tabs":         {strings.ReplaceAll(fleetHeader, ",", "\t"), "", "the columns are separated by tabs; write commas", fault.Content},
-		"quoted names": {`"doors, all";"speed"` + "\n", "", "separated by semicolons", fault.Content},
-		"commas":       {"a;b,c\n", "", "the input does not fit", fault.Content},
-		"a workbook":   {"PK\x03\x04\x00[Content_Types].xml xl/workbook.xml", "", "an Excel workbook; save it as CSV", fault.Content},
-		"no text":      {"\x00\x01", "", "it is not even text", fault.Content},
-		"header alone": {fleetHeader, "", "the table has no row", fault.Content},
-		"many":         {fleetHeader + strings.Repeat(`3,1,1,red,true,"[[1],[2]]"`+"\n", 11), "", "must hold at most 10 rows", fault.Content},
-		"open quote":   {fleetHeader + "3,\"1", "", "line 2, byte 5: extraneous or missing \" in quoted-field", fault.Syntax},
-		"bare quote":   {fleetHeader + "3,a\"1,1" + rest, "", "bare \" in non-quoted-field", fault.Syntax},
+		"semicolons":   {strings.ReplaceAll(fleetHeader, ",", ";"), "the columns are separated by semicolons; write commas", fault.Content},
+		"tabs":         {strings.ReplaceAll(fleetHeader, ",", "\t"), "the columns are separated by tabs; write commas", fault.Content},
+		"quoted names": {`"doors, all";"speed"` + "\n", "separated by semicolons", fault.Content},
+		"commas":       {"a;b,c\n", "the input does not fit", fault.Content},
+		"a workbook":   {"PK\x03\x04\x00[Content_Types].xml xl/workbook.xml", "an Excel workbook; save it as CSV", fault.Content},
+		"nothing":      {"", "the table is empty", fault.Content},
+		"no header":    {"3,12.5,1,red,true,x\n", "line 1 holds values such as \"3\"; it must name the columns", fault.Content},
+		"an index":     {"Unnamed: 0," + fleetHeader + "1", "the input does not fit", fault.Content},
+		"Latin-1":      {fleetHeader + "3,1,1,gr\xfcn" + rest, "is not UTF-8; save it as UTF-8", fault.Syntax},
+		"UTF-16":       {"\xff\xfed\x00o\x00", "text in UTF-16; save it as UTF-8", fault.Content},
+		"UTF-16, bare": {"d\x00o\x00", "is not UTF-8", fault.Syntax},
+		"header alone": {fleetHeader, "the table has no row", fault.Content},
+		"many":         {fleetHeader + strings.Repeat(`3,1,1,red,true,"[[1],[2]]"`+"\n", 11), "must hold at most 10 rows", fault.Content},
+		"open quote":   {fleetHeader + "3,\"1", "line 2, byte 5: extraneous or missing \" in quoted-field", fault.Syntax},
+		"bare quote":   {fleetHeader + "3,a\"1,1" + rest, "bare \" in non-quoted-field", fault.Syntax},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := s.DecodeTable(s.NewBatch(), []byte(c.body), 10, c.aside); !strings.Contains(fmt.Sprint(err), c.want) || fault.KindOf(err) != c.kind {
+			if _, err := s.DecodeTable(s.NewBatch(), []byte(c.body), 10, nil); !strings.Contains(fmt.Sprint(err), c.want) || fault.KindOf(err) != c.kind {
 				t.Errorf("%v, want %v: %s", err, c.kind, c.want)
 			}
 		})
 	}
-	if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+"3,1,1"+rest), 10, "answer"); places(err) != "1:0 answer is required" {
+	if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+"3,1,1"+rest), 10, []string{"answer"}); places(err) != "1:0 answer is required" {
 		t.Errorf("%v: %s", err, places(err))
 	}
-	if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+strings.Repeat("x,y,z"+rest, 200)), 1000, ""); len(fault.As(err).Fields) != fault.MaxFields || !fault.As(err).Truncated {
+	if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+strings.Repeat("x,y,z"+rest, 200)), 1000, nil); len(fault.As(err).Fields) != fault.MaxFields || !fault.As(err).Truncated {
 		t.Errorf("%d faults", len(fault.As(err).Fields))
 	}
 }
@@ -246,8 +251,8 @@ func FuzzDecodeTable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		i := int(which) % len(schemas)
 		fresh := schemas[i].NewBatch()
-		_, err := schemas[i].DecodeTable(fresh, body, 4, "")
-		if _, again := schemas[i].DecodeTable(batches[i], body, 4, ""); places(again) != places(err) || fault.KindOf(again) != fault.KindOf(err) {
+		_, err := schemas[i].DecodeTable(fresh, body, 4, nil)
+		if _, again := schemas[i].DecodeTable(batches[i], body, 4, nil); places(again) != places(err) || fault.KindOf(again) != fault.KindOf(err) {
 			t.Errorf("a used batch: %v\na new one: %v", again, err)
 		}
 		if err == nil {
@@ -281,7 +286,7 @@ func TestMissingNumbersAreThoseOfPandas(t *testing.T) {
 	const rest = ",red,true,\"[[1],[2]]\"\n"
 	for _, word := range words {
 		b := s.NewBatch()
-		if _, err := s.DecodeTable(b, []byte(fleetHeader+"3,1, "+word+rest), 1, ""); err != nil {
+		if _, err := s.DecodeTable(b, []byte(fleetHeader+"3,1, "+word+rest), 1, nil); err != nil {
 			t.Errorf("%q: %s", word, faultText(err))
 		} else if x := tensor.Of[float32](b.Inputs[0])[1]; x == x {
 			t.Errorf("%q is %v", word, x)
@@ -295,7 +300,7 @@ func TestMissingNumbersAreThoseOfPandas(t *testing.T) {
 		}
 	}
 	for _, word := range []string{"none", "NAN", "Null", "missing", "?", "-", "N/a", "1.#INF"} {
-		if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+"3,1,"+word+rest), 1, ""); err == nil {
+		if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+"3,1,"+word+rest), 1, nil); err == nil {
 			t.Errorf("%q is missing", word)
 		}
 	}
