@@ -91,6 +91,28 @@ func (m *Model) DrawTree(tree int) (string, error) {
 	return exec.DrawTree(m.file.graph, tree, names, m.Schema.Labels())
 }
 
+// LoadGraph loads a model file by its graph alone: the model has no manifest and
+// no schema.
+func (e *Engines) LoadGraph(path string) (*Model, error) {
+	file, err := readModel(path)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{file: file}
+	m.Name, m.Version = ModelName(path)
+	m.Program, m.Warnings, err = file.compile(e, schema.EngineAuto)
+	return m, err
+}
+
+// TextInputs returns the inputs of the graph that are free text, as far as it
+// shows that.
+func (m *Model) TextInputs() []string {
+	if m.file.graph == nil {
+		return nil
+	}
+	return exports.TextInputs(m.file.graph)
+}
+
 // LoadProgram loads a model file by its graph alone.
 func (e *Engines) LoadProgram(path string, engine schema.Engine) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
 	file, err := readModel(path)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"onnxgate/internal/app"
 	"onnxgate/internal/schema"
 )
 
@@ -19,7 +18,7 @@ func modelInit(p *Process) *cobra.Command {
 		Short: "Write a model.yaml to begin with, from the graph and a sample of the training data",
 	}
 	sample := cmd.Flags().String("sample", "", "CSV `FILE` of training data with a header, in the order of the model's columns")
-	target := cmd.Flags().String("target", "", "`COLUMN` of the sample that the model was trained to say")
+	target := cmd.Flags().StringSlice("target", nil, "`COLUMN` of the sample that the model was trained to say; several separated by commas")
 	output := cmd.Flags().String("output", "", "`FILE` to write, - for standard output (default model.yaml where a server looks for it)")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		draft, place, err := p.draftManifest(args[0], *sample, *target)
@@ -43,16 +42,15 @@ func modelInit(p *Process) *cobra.Command {
 
 // draftManifest returns a manifest that fits the model, and where a server
 // looks for it.
-func (p *Process) draftManifest(file, sampleFile, target string) (draft []byte, place string, err error) {
-	if target != "" && sampleFile == "" {
+func (p *Process) draftManifest(file, sampleFile string, target []string) (draft []byte, place string, err error) {
+	if len(target) > 0 && sampleFile == "" {
 		return nil, "", usagef("--target names a column of a sample; give one with --sample")
 	}
-	program, _, err := p.engines().LoadProgram(file, schema.EngineAuto)
+	m, err := p.engines().LoadGraph(file)
 	if err != nil {
 		return nil, "", err
 	}
-	name, version := app.ModelName(file)
-	graph, err := schema.Compile(nil, name, program.Inputs(), program.Outputs())
+	graph, err := schema.Compile(nil, m.Name, m.Program.Inputs(), m.Program.Outputs())
 	if err != nil {
 		return nil, "", err
 	}
@@ -60,18 +58,18 @@ func (p *Process) draftManifest(file, sampleFile, target string) (draft []byte, 
 	if err != nil {
 		return nil, "", err
 	}
-	if draft, err = schema.Draft(graph, sample, target); err != nil {
+	if draft, err = schema.Draft(graph, sample, target, m.TextInputs()); err != nil {
 		return nil, "", err
 	}
 	dir := filepath.Dir(file)
-	if version != "" {
+	if m.Version != "" {
 		dir = filepath.Dir(dir)
 	}
 	place = filepath.Join(dir, "model.yaml")
 	// Nobody should get a draft that cannot be served.
 	manifest, err := schema.Parse(place, draft)
 	if err == nil {
-		_, err = schema.Compile(manifest, name, program.Inputs(), program.Outputs())
+		_, err = schema.Compile(manifest, m.Name, m.Program.Inputs(), m.Program.Outputs())
 	}
 	return draft, place, err
 }

@@ -18,13 +18,20 @@ import (
 // that are allowed.
 const maxEnum = 20
 
+// What a draft takes for an enumeration repeats each value as often as this in
+// the mean, and has no text of more code points.
+const (
+	enumRepeats = 4
+	maxEnumWord = 30
+)
+
 // Draft writes a model.yaml for a model that is served by its graph alone, as a
 // beginning: s is the schema of that graph. A sample, which may be nil, gives
-// names, ranges, enumerations and examples; target is the column that the model
-// was trained to say, or empty. Whatever is guessed is marked with a comment. A
+// names, ranges, enumerations and examples; target are the columns that the model
+// was trained to say, and freeText the inputs that are no categories. Whatever is guessed is marked with a comment. A
 // sample that does not fit the graph is a fault.Content.
-func Draft(s *Schema, sample *Sample, target string) ([]byte, error) {
-	d := &drafter{schema: s, sample: sample, target: -1, root: &yaml.Node{Kind: yaml.MappingNode}}
+func Draft(s *Schema, sample *Sample, target, freeText []string) ([]byte, error) {
+	d := &drafter{schema: s, sample: sample, freeText: freeText, root: &yaml.Node{Kind: yaml.MappingNode}}
 	features := s.Features()
 	columns := make([]int, len(features))
 	if sample != nil {
@@ -55,16 +62,18 @@ func Draft(s *Schema, sample *Sample, target string) ([]byte, error) {
 type drafter struct {
 	schema  *Schema
 	sample  *Sample
-	target  int // the target's column, or -1
+	target  []int // the targets' columns
 	guessed bool
 	root    *yaml.Node
+	// freeText are the inputs that have no categories.
+	freeText []string
 }
 
 func (d *drafter) bytes() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("# A draft. What is marked \"guess\" was guessed: check it, and take the mark away.\n")
 	if d.guessed {
-		fmt.Fprintf(&b, "# guess: the column %q of the sample is what the model was trained to say.\n", d.sample.Columns[d.target].Name)
+		fmt.Fprintf(&b, "# guess: the column %q of the sample is what the model was trained to say.\n", d.sample.Columns[d.target[0]].Name)
 	}
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
@@ -94,7 +103,8 @@ func (d *drafter) feature(f *Feature, column int) (*yaml.Node, error) {
 	case classFloat, classInt, classUint:
 		return n, d.number(n, f, c)
 	case classString:
-		d.words(n, c)
+		in := d.schema.inputs[d.schema.fields[d.schema.byName[f.Name]].in].name
+		d.words(n, c, slices.Contains(d.freeText, in))
 	case classBool:
 	}
 	return n, nil
@@ -198,13 +208,13 @@ func (t typeInfo) literal(v float64) string {
 	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
-func (d *drafter) words(n *yaml.Node, c *SampleColumn) {
+func (d *drafter) words(n *yaml.Node, c *SampleColumn, free bool) {
 	if c.First == "" {
 		return
 	}
 	put(n, "example", text(c.First), "")
-	// A column in which nearly every value is another one is no enumeration.
-	if !c.many && len(c.distinct) <= maxEnum && 2*len(c.distinct) <= d.sample.Rows {
+	// Only short words that come again and again are an enumeration.
+	if !free && !c.many && len(c.distinct) <= maxEnum && enumRepeats*len(c.distinct) <= d.sample.Rows && c.longest <= maxEnumWord {
 		put(n, "enum", flow(c.distinct), "guess: all values of the sample")
 		return
 	}
@@ -225,10 +235,10 @@ func (d *drafter) labels() {
 
 // targetWords returns the values of the target, when they are words.
 func (d *drafter) targetWords() []string {
-	if d.target < 0 {
+	if len(d.target) != 1 {
 		return nil
 	}
-	if c := &d.sample.Columns[d.target]; c.word != "" {
+	if c := &d.sample.Columns[d.target[0]]; c.word != "" {
 		return c.distinct
 	}
 	return nil

@@ -28,7 +28,7 @@ func draftSpecs() (in, out []tensor.Spec) {
 	return in, out
 }
 
-func draft(t *testing.T, sample, target string) (string, error) {
+func draft(t *testing.T, sample, target string, freeText ...string) (string, error) {
 	t.Helper()
 	in, out := draftSpecs()
 	graph, err := schema.Compile(nil, "homes", in, out)
@@ -41,7 +41,7 @@ func draft(t *testing.T, sample, target string) (string, error) {
 			return "", err
 		}
 	}
-	text, err := schema.Draft(graph, s, target)
+	text, err := schema.Draft(graph, s, strings.FieldsFunc(target, func(r rune) bool { return r == ',' }), freeText)
 	if err != nil {
 		return "", err
 	}
@@ -62,6 +62,10 @@ func TestDraftDescribesTheSample(t *testing.T) {
 		",-0.25,4,Ulm,yes",
 		"7,1,2,\"Bad, Ems\",no",
 		"1e-9,1,2,Ulm,no",
+		"2,1,2,Ulm,no",
+		"2,1,2,Ulm,yes",
+		"2,1,2,Ulm,no",
+		"2,1,2,Ulm,no",
 	}, "\n"), "")
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +145,7 @@ func TestDraftLeavesRoomAroundTheSample(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := schema.Draft(graph, sample, "")
+			text, err := schema.Draft(graph, sample, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,6 +185,40 @@ func TestDraftTakesColumnsByTheGraphsOwnNames(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"measures_0", "measures_1", "rooms", "town"}, names); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAnEnumerationIsOfShortWordsThatRepeat(t *testing.T) {
+	long := strings.Repeat("x", 31)
+	for name, c := range map[string]struct {
+		towns    []string
+		freeText string
+		enum     bool
+	}{
+		"repeated":  {[]string{"Ulm", "Ems"}, "", true},
+		"free text": {[]string{"Ulm", "Ems"}, "town", false},
+		"long":      {[]string{"Ulm", long}, "", false},
+		"rare":      {[]string{"Ulm", "Ems", "Bonn", "Jena", "Hof", "Kiel"}, "", false},
+	} {
+		var b strings.Builder
+		b.WriteString("a,b,rooms,town\n")
+		for i := range 20 {
+			b.WriteString("1,2,3," + c.towns[i%len(c.towns)] + "\n")
+		}
+		got, err := draft(t, b.String(), "", c.freeText)
+		if err != nil || strings.Contains(got, "enum:") != c.enum || strings.Contains(got, "max_length:") == c.enum {
+			t.Errorf("%s: %v\n%s", name, err, got)
+		}
+	}
+}
+
+func TestDraftLeavesOutSeveralTargets(t *testing.T) {
+	got, err := draft(t, "weight,width,true,rooms,pulse,town\n1,2,3,4,5,Ulm\n", "weight,pulse")
+	if err != nil || strings.Contains(got, "pulse") || !strings.Contains(got, "- name: width\n") {
+		t.Errorf("%v\n%s", err, got)
+	}
+	if _, err := draft(t, "weight,width,true,rooms,pulse,town\n1,2,3,4,5,Ulm\n", "weight"); err == nil || !strings.Contains(err.Error(), "several as --target a,b") {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -264,7 +302,7 @@ func TestDraftNamesTheLabelOfAnOutlierDetector(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := schema.Draft(graph, nil, "")
+		text, err := schema.Draft(graph, nil, nil, nil)
 		if err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("%v: %q is missing in\n%s", err, want, text)
 			continue

@@ -176,32 +176,32 @@ var targets = []string{"target", "label", "class", "y", "species", "outcome"}
 
 // assign gives each feature of the graph its column: by name where the graph
 // has names of its own, else in order. target may be empty. It returns the
-// target's column, or -1, and whether that is a guess.
-func (s *Sample) assign(features []Feature, target string) (columns []int, at int, guessed bool, err error) {
-	at = -1
-	if target != "" {
-		at = slices.IndexFunc(s.Columns, func(c SampleColumn) bool { return c.Name == target })
-	}
-	if target != "" && at < 0 {
-		return nil, 0, false, fault.Newf(fault.Content, "the sample has no column %q; it has %s", target, s.names())
+// targets' columns, and whether they are a guess.
+func (s *Sample) assign(features []Feature, target []string) (columns, targets []int, guessed bool, err error) {
+	for _, name := range target {
+		at := slices.IndexFunc(s.Columns, func(c SampleColumn) bool { return c.Name == name })
+		if at < 0 {
+			return nil, nil, false, fault.Newf(fault.Content, "the sample has no column %q; it has %s", name, s.names())
+		}
+		targets = append(targets, at)
 	}
 	if columns := s.named(features); columns != nil {
-		return columns, at, false, nil
+		return columns, targets, false, nil
 	}
-	if target == "" && len(s.Columns) == len(features)+1 {
-		at, guessed = s.likelyTarget(), true
+	if len(target) == 0 && len(s.Columns) == len(features)+1 {
+		targets, guessed = []int{s.likelyTarget()}, true
 	}
 	for i := range s.Columns {
-		if i != at {
+		if !slices.Contains(targets, i) {
 			columns = append(columns, i)
 		}
 	}
 	if len(columns) != len(features) {
-		return nil, 0, false, fault.Newf(fault.Content, "the model takes %s, the sample has %s besides the target; "+
-			"name the target with --target, and leave out the columns that the model does not see",
+		return nil, nil, false, fault.Newf(fault.Content, "the model takes %s, the sample has %s besides the target; "+
+			"name the target with --target, several as --target a,b, and leave out the columns that the model does not see",
 			count(len(features), "feature", "features"), count(len(columns), "column", "columns"))
 	}
-	return columns, at, guessed, nil
+	return columns, targets, guessed, nil
 }
 
 // named returns the columns that have the features' own names, nil unless all

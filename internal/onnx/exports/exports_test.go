@@ -190,6 +190,25 @@ func TestTheLossOfCatBoostIsTheParameters(t *testing.T) {
 	}
 }
 
+func TestTextInputsAreThoseThatAreCutIntoWords(t *testing.T) {
+	node := func(op, in, out string) *onnx.Node {
+		return &onnx.Node{Op: op, Inputs: strings.Fields(in), Outputs: strings.Fields(out)}
+	}
+	var inputs []*onnx.ValueInfo
+	for _, name := range []string{"age", "city", "note", "title", "kind"} {
+		inputs = append(inputs, &onnx.ValueInfo{Name: name})
+	}
+	m := &onnx.Model{Graph: &onnx.Graph{Inputs: inputs, Nodes: []*onnx.Node{
+		node("LabelEncoder", "city", "code"),
+		node("Flatten", "note", "flat"), node("StringNormalizer", "flat", "low"), node("Tokenizer", "low", "words"), node("TfIdfVectorizer", "words", "counts"),
+		node("Concat", "title round", "both"), node("Identity", "both", "round"), node("StringSplit", "both", "parts"),
+		node("LabelEncoder", "kind", "number"), node("TfIdfVectorizer", "number", "more"),
+	}}}
+	if got := exports.TextInputs(m); !slices.Equal(got, []string{"note", "title"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 // FuzzDoubts holds for any file that can be decoded: it is looked at without a
 // panic, twice with the same result.
 func FuzzDoubts(f *testing.F) {

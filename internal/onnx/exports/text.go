@@ -9,6 +9,40 @@ import (
 	"onnxgate/internal/onnx"
 )
 
+// shaping are the operators that pass text on as it is, or nearly.
+var shaping = []string{
+	"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Concat", "ArrayFeatureExtractor", "Gather", "Slice",
+	"StringNormalizer", "StringConcat", "RegexReplace",
+}
+
+// TextInputs returns the inputs whose texts are cut into words or letters: free
+// text, and no categories.
+func TextInputs(m *onnx.Model) []string {
+	g := newGraph(m)
+	seen := map[string]bool{}
+	var open []string
+	for _, n := range m.Graph.Nodes {
+		if slices.Contains([]string{"Tokenizer", "StringSplit", "TfIdfVectorizer"}, n.Op) {
+			open = append(open, n.Inputs...)
+		}
+	}
+	for len(open) > 0 {
+		name := open[len(open)-1]
+		open = open[:len(open)-1]
+		if made := g.makers[name]; !seen[name] && made != nil && slices.Contains(shaping, made.Op) {
+			open = append(open, made.Inputs...)
+		}
+		seen[name] = true
+	}
+	var found []string
+	for i := range m.Graph.Inputs {
+		if name := m.Graph.Inputs[i].Name; seen[name] {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
 // sublinearCounts finds TfidfVectorizer with sublinear_tf.
 func sublinearCounts(g *graph) []string {
 	return g.each(func(n *onnx.Node) string {
