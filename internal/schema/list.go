@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/tensor"
 )
 
@@ -43,15 +44,37 @@ func (b *Batch) list(i int) error {
 	return err
 }
 
+// maxHeld is how many tensors, lists, maps and keys of maps one feature may hold
+// together. Each takes many times the memory of the two bytes that it can be
+// written in.
+const maxHeld = 1 << 16
+
 // lister reads lists. Its results are nil where something was refused.
 type lister struct {
 	*Batch
 	*field
 	feature int
+	held    int
+}
+
+// hold counts what is about to be read, and refuses what is too much.
+func (l *lister) hold() error {
+	if l.held++; l.held <= maxHeld {
+		return nil
+	}
+	err := fault.New(fault.Content, "the input does not fit the model")
+	err.Fields = []fault.Field{{
+		Pointer: fragment(string(l.decoder.StackPointer())),
+		Detail:  "is too much: at most " + strconv.Itoa(maxHeld) + " arrays, objects and members of objects are read",
+	}}
+	return err
 }
 
 // value reads what s describes. pointer is where it stands in the feature.
 func (l *lister) value(s *tensor.Spec, pointer string) (*tensor.Tensor, error) {
+	if err := l.hold(); err != nil {
+		return nil, err
+	}
 	switch s.Kind {
 	case tensor.KindSequence:
 		return l.sequence(s, pointer)
@@ -104,6 +127,12 @@ func (l *lister) sequence(s *tensor.Spec, pointer string) (*tensor.Tensor, error
 	return tensor.NewSequence(items...), l.close()
 }
 
+// mapKey is a key of a map: a string or an integer.
+type mapKey struct {
+	s string
+	i int64
+}
+
 // mapping reads an object. Names of members are the keys, as integers where
 // the keys are.
 func (l *lister) mapping(s *tensor.Spec, pointer string) (*tensor.Tensor, error) {
@@ -115,8 +144,11 @@ func (l *lister) mapping(s *tensor.Spec, pointer string) (*tensor.Tensor, error)
 	}
 	keys, values, n := new(tensor.Tensor), new(tensor.Tensor), 0
 	names, elements := newSink(keys, s.Key), newSink(values, s.DType)
-	seen := map[value]struct{}{}
+	seen := map[mapKey]struct{}{}
 	for ; !l.at(jsontext.KindEndObject); n++ {
+		if err := l.hold(); err != nil {
+			return nil, err
+		}
 		tok, err := l.decoder.ReadToken()
 		if err != nil {
 			return nil, l.syntax(err)
@@ -129,10 +161,11 @@ func (l *lister) mapping(s *tensor.Spec, pointer string) (*tensor.Tensor, error)
 			}
 			key.s = ""
 		}
-		if _, twice := seen[key]; twice {
+		own := mapKey{key.s, key.i}
+		if _, twice := seen[own]; twice {
 			return nil, l.repeated()
 		}
-		seen[key] = struct{}{}
+		seen[own] = struct{}{}
 		names.put(n, &key)
 		if err := l.entry(elements, n, at); err != nil {
 			return nil, err

@@ -272,3 +272,22 @@ func FuzzDecodeLists(f *testing.F) {
 		}
 	})
 }
+
+func TestAListOfTooMuchIsRefused(t *testing.T) {
+	specs := []tensor.Spec{
+		sequenceOf("s", mapOf("", tensor.String, tensor.Float32)), sequenceOf("s", spec("", tensor.Float32, -1)),
+		sequenceOf("s", sequenceOf("", spec("", tensor.String, -1))), sequenceOf("s", mapOf("", tensor.Int64, tensor.Float32)),
+	}
+	for i, item := range []string{`{}`, `[1]`, `[]`, `{"1":1}`} {
+		s, err := schema.Compile(nil, "m", specs[i:i+1], []tensor.Spec{spec("y", tensor.Float32, -1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := []byte(`{"s":[` + strings.Repeat(item+",", 1<<17) + item + `]}`)
+		err = s.Decode(s.NewBatch(), body, 1)
+		e := fault.As(err)
+		if e == nil || e.Kind != fault.Content || len(e.Fields) != 1 || !strings.HasPrefix(e.Fields[0].Pointer, "#/s/") {
+			t.Errorf("%s: %v", item, err)
+		}
+	}
+}

@@ -277,8 +277,8 @@ type Spec struct {
 	// of the columns where it holds scores, of the elements where it holds
 	// labels; outputs of one classifier share them. Else nil.
 	Keys *Tensor
-	// Decision says that the elements are decision values of a linear
-	// classifier, known not to be probabilities.
+	// Decision says that the elements are decision values, as of a linear
+	// classifier, or distances: known not to be probabilities.
 	Decision bool
 }
 

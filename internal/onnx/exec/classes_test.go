@@ -50,6 +50,14 @@ func TestOutputsOfAClassifierKnowTheirClasses(t *testing.T) {
 				ML("Normalizer", Names("b"), Names("z"), String("norm", "L1")),
 			},
 			[]string{"rot", "weiß"},
+			true, // some are below zero
+		},
+		"probabilities, normalised": {
+			[]*onnx.Node{
+				ML("LinearClassifier", Names("x"), Names("y", "b"), append(trained, String("post_transform", "LOGISTIC"))...),
+				ML("Normalizer", Names("b"), Names("z"), String("norm", "L1")),
+			},
+			[]string{"rot", "weiß"},
 			false,
 		},
 		"another operator between": {
@@ -72,6 +80,28 @@ func TestOutputsOfAClassifierKnowTheirClasses(t *testing.T) {
 				t.Errorf("scores: %v, decision %t, want %q, %t", scores.Keys, scores.Decision, tc.keys, tc.decision)
 			}
 		})
+	}
+}
+
+func TestScoresBeyondOneAreDecisionValues(t *testing.T) {
+	for name, tc := range map[string]struct {
+		scores   []*onnx.Node // z of x
+		decision bool
+	}{
+		"distances":                               {[]*onnx.Node{Node("Abs", Names("x"), Names("z"))}, true},
+		"values of one model a class":             {[]*onnx.Node{Node("Neg", Names("x"), Names("z"))}, true},
+		"exponentials of what is not above zero":  {[]*onnx.Node{Node("Abs", Names("x"), Names("a")), Node("Neg", Names("a"), Names("b")), Node("Exp", Names("b"), Names("z"))}, false},
+		"probabilities that are sums of float32s": {[]*onnx.Node{Node("Softmax", Names("x"), Names("z"), Int("axis", 1))}, false},
+	} {
+		m := Model(append(tc.scores, Node("ArgMax", Names("z"), Names("y"), Int("axis", 1), Int("keepdims", 0)))...)
+		m.Graph.Outputs = []*onnx.ValueInfo{{Name: "y"}, {Name: "z"}}
+		if got := loadModel(t, m, onnx.Limits{}).Outputs()[1].Decision; got != tc.decision {
+			t.Errorf("%s: decision values %t", name, got)
+		}
+		m.Graph.Outputs = m.Graph.Outputs[1:] // nothing to decide between
+		if loadModel(t, m, onnx.Limits{}).Outputs()[0].Decision {
+			t.Errorf("%s without a label: decision values", name)
+		}
 	}
 }
 

@@ -17,8 +17,9 @@ import (
 // constantMemory is how many bytes a model's constants take beside what the file
 // holds of them: results of nodes that are the same for every run, and matrices
 // in the order in which they are read. foldTime is how long the making of the
-// former takes, together. What finds no more of either is made in each run,
-// under the bounds of a run, so that no file makes a load large or long.
+// former takes, together, and a look at what the scores are. What finds no more of
+// either is made in each run, under the bounds of a run, so that no file makes a
+// load large or long.
 const (
 	constantMemory = 32 << 20
 	foldTime       = 250 * time.Millisecond
@@ -53,6 +54,7 @@ func Compile(m *onnx.Model, limits onnx.Limits) (p *Program, err error) {
 	}
 	p.code, p.warnings = c.code(), s.warnings
 	p.pool.New = func() any { return newState(p.code, &ops.Budget{}) }
+	p.decide(s.folding)
 	return p, nil
 }
 

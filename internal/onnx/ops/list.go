@@ -188,6 +188,9 @@ func (f *Frame) assignDeep(ctx context.Context, dst, src *tensor.Tensor) error {
 		return err
 	}
 	for i := range list {
+		if err := poll(ctx, i); err != nil {
+			return err
+		}
 		if list[i] == nil {
 			list[i] = &tensor.Tensor{}
 		}

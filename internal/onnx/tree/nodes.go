@@ -26,6 +26,24 @@ type nodes interface {
 	node(root, at uint32) (slot, cell, leads uint32)
 }
 
+// sound reports whether all nodes ask for one of the slots and lead to a place of
+// the forest. Walks in assembly rely on it, and check nothing.
+func sound(n nodes, trees []stepTree, places, slots int) bool {
+	for i := range trees {
+		end := places
+		if i+1 < len(trees) {
+			end = int(trees[i+1].root)
+		}
+		for at := trees[i].root; int(at) < end; at++ {
+			slot, _, leads := n.node(trees[i].root, at)
+			if int(slot) >= max(slots, 1) || int(leads) >= places || leads != at && int(leads)+1 >= places {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // wideNodes are nodes of any forest that steps can have.
 type wideNodes struct {
 	nodes []step
@@ -140,7 +158,9 @@ func newSmallNodes(steps []step, trees []stepTree, slots, cellBits int, shift ui
 	}
 	s := &smallNodes{child: uint(bits.Len32(most))}
 	s.slot = s.child + uint(cellBits)
-	if s.slot+uint(bits.Len(uint(max(slots, 1)-1))) > 32 {
+	// The one slot of a single feature takes no bit, and a shift by all of them is
+	// one by none.
+	if s.slot+uint(bits.Len(uint(max(slots, 2)-1))) > 32 {
 		return nil, false
 	}
 	s.nodes = make([]uint32, len(steps))

@@ -78,7 +78,7 @@ type stepScratch struct {
 }
 
 // newSteps returns the layout of any forest but one whose slots and cells do
-// not fit in 31 bits: nil.
+// not fit in 31 bits: nil. It never is another whose walks would leave the forest.
 func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *steps[T] {
 	p := newStepPlan(f, all)
 	if p.bits+gap+bits.Len(uint(len(p.slots))) > 31 {
@@ -101,6 +101,9 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	} else {
 		s.nodes = &wideNodes{slices.Clip(w.nodes), w.shift}
 		s.divide(8)
+	}
+	if !sound(s.nodes, s.trees, s.places, len(p.slots)) {
+		return nil
 	}
 	if s.placeVotes(f, leaves); s.votes != nil {
 		s.leaf, s.tally = nil, &tally[T]{targets: o.targets}

@@ -150,3 +150,49 @@ func TestForestsOfSeveralPartsAgreeWithThePlainWalk(t *testing.T) {
 		t.Error("the scores of single rows differ")
 	}
 }
+
+// The bits of one feature's cells and of a tree's places are 32 together here,
+// and leave none for the feature.
+func TestForestsOfOneFeatureAgreeWithThePlainWalk(t *testing.T) {
+	for _, cells := range []int{8_000, 15_000, 20_000, 32_000} {
+		g := grower{a: Attributes{Targets: 1, Aggregate: Sum}}
+		for tree := range 2 {
+			g.search(0, 0, cells, float32(tree)/4)
+			g.end()
+		}
+		s, w, cols := forestSteps(t, &g.a)
+		if !sound(s.nodes, s.trees, s.places, 1) {
+			t.Errorf("%d cells: the nodes lead out of the forest", cells)
+		}
+		for _, rows := range []int{1, 7, 8, 300} {
+			x := randomRows(rows, cols)
+			for i := range x {
+				x[i] *= float32(cells)
+			}
+			got, want := make([]float32, rows), make([]float32, rows)
+			w.run(x, cols, want, nil)
+			s.run(x, cols, got, nil)
+			if !slices.Equal(got, want) {
+				t.Errorf("%d cells, %d rows: %v, want %v", cells, rows, got, want)
+			}
+		}
+	}
+}
+
+func TestNodesThatLeaveTheForestAreUnsound(t *testing.T) {
+	small := func(nodes ...uint32) nodes { return &smallNodes{nodes: nodes, child: 8, slot: 16} }
+	trees := []stepTree{{root: 0}, {root: 3}}
+	for name, tc := range map[string]struct {
+		nodes nodes
+		sound bool
+	}{
+		"as made":          {small(1<<16|5<<8|1, 1, 2, 0), true},
+		"a slot too many":  {small(2<<16|5<<8|1, 1, 2, 0), false},
+		"a place too many": {small(1<<16|5<<8|1, 1, 2, 5), false},
+		"half a pair":      {small(1<<16|5<<8|3, 1, 2, 0), false},
+	} {
+		if got := sound(tc.nodes, trees, 4, 2); got != tc.sound {
+			t.Errorf("%s: sound %t", name, got)
+		}
+	}
+}
