@@ -16,7 +16,7 @@ import (
 var findings = []func(*graph) []string{
 	unvotedTargets, sumsForProbabilities, catBoostLoss, dividedTrees, tunedThreshold, neighboursByDistance,
 	clippedScores, selectionAlone, flattenedTargets, sublinearCounts, unfoundWords, lostLetters, exchangedColumns,
-	lostBranches,
+	lostBranches, lostCategories,
 }
 
 // Doubts returns what of a model is probably not as it was trained, each with
