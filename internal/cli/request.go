@@ -155,14 +155,23 @@ func (r *request) check() error {
 
 func (p *Process) readBody(file string) ([]byte, error) {
 	if file == "-" {
-		return io.ReadAll(io.LimitReader(p.Stdin, maxRequest))
+		return readAll(p.Stdin)
 	}
 	f, err := os.Open(file) //nolint:gosec // G304: the operator names the file
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(f, maxRequest))
+	body, err := readAll(f)
 	return body, errors.Join(err, f.Close())
+}
+
+// readAll refuses what is larger than a request may be, rather than cut it off.
+func readAll(from io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(from, maxRequest+1))
+	if err == nil && len(body) > maxRequest {
+		return nil, fault.Newf(fault.Content, "the input is larger than %d MiB", maxRequest>>20)
+	}
+	return body, err
 }
 
 // formatOf settles how a request is written; empty for what is none of the

@@ -23,8 +23,8 @@ import (
 // value may be 1 or 0; that of an array, a map or a sequence holds its JSON.
 //
 // aside names columns that are no features, whose texts are returned, a list for
-// each row in the order of the names. A table that does not fit is a fault.Content, what is no CSV a
-// fault.Syntax; Fields say where by line and column.
+// each row in the order of the names. A table that does not fit is a fault.Content,
+// what is no CSV a fault.Syntax; Fields say where by line and column.
 func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside []string) ([][]string, error) {
 	if b.schema != s {
 		return nil, errors.New("schema: the batch belongs to another schema")
@@ -38,7 +38,7 @@ func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside []string)
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	b.begin(body)
 	defer b.end()
-	t := &tableReader{Batch: b, csv: csv.NewReader(bytes.NewReader(body))}
+	t := &tableReader{Batch: b, csv: csv.NewReader(bytes.NewReader(body)), body: body}
 	t.csv.FieldsPerRecord, t.csv.ReuseRecord = -1, true
 	if s.oneRow {
 		maxRows = min(maxRows, 1)
@@ -83,6 +83,10 @@ type tableReader struct {
 	names   []string // of the columns
 	aside   int      // how many are aside
 	texts   [][]string
+
+	body    []byte
+	counted int64 // bytes of it, in which line ends were counted
+	line    int
 }
 
 // read returns the next line, io.EOF behind the last.
@@ -178,7 +182,11 @@ func (t *tableReader) report(line, column int, name, detail string) {
 
 func (t *tableReader) rows(maxRows int) error {
 	for n := 0; ; n++ {
+		from := t.csv.InputOffset()
 		record, err := t.read()
+		if err == nil {
+			t.blank(from)
+		}
 		switch {
 		case errors.Is(err, io.EOF) && n == 0:
 			return fault.New(fault.Content, "the table has no row, only a header")
@@ -193,6 +201,20 @@ func (t *tableReader) rows(maxRows int) error {
 		if err := t.row(record, n); err != nil {
 			return err
 		}
+	}
+}
+
+// blank refuses an empty line before the record that was read last, which begins
+// behind from, in a table of one column: it may be a cell there, and the reader
+// passes over it. In others it is none.
+func (t *tableReader) blank(from int64) {
+	if len(t.columns) != 1 {
+		return
+	}
+	t.line += bytes.Count(t.body[t.counted:from], []byte{'\n'})
+	t.counted = from
+	if line, _ := t.csv.FieldPos(0); line > t.line+1 {
+		t.report(t.line+1, 0, t.names[0], `is an empty line; write "" for an empty cell`)
 	}
 }
 

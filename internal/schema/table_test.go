@@ -305,3 +305,42 @@ func TestMissingNumbersAreThoseOfPandas(t *testing.T) {
 		}
 	}
 }
+
+// An empty line is what a table of one column has for an empty cell.
+func TestAnEmptyLineIsNoCellAndNoNothing(t *testing.T) {
+	one, err := schema.Compile(nil, "m", []tensor.Spec{spec("s", tensor.String, -1, 1)}, []tensor.Spec{spec("y", tensor.Float32, -1, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, want := range map[string]string{
+		"s\na\n\nc\n":                  "line 3, column 1 (s) is an empty line",
+		"s\n\na\n":                     "line 2, column 1 (s) is an empty line",
+		"s\r\n\"a\n\nb\"\r\n\r\nc\r\n": "line 5, column 1 (s) is an empty line",
+		"s\n\"a\n\nb\"\n\"\"\nc\n\n\n": "",
+		"\n\ns\na\nb":                  "",
+	} {
+		_, err := one.DecodeTable(one.NewBatch(), []byte(body), 10, nil)
+		if got := tableFault(err); want == "" && got != "" || !strings.HasPrefix(got, want) {
+			t.Errorf("%q: %q, want %q", body, got, want)
+		}
+	}
+	several := fleetSchema(t)
+	b := several.NewBatch()
+	body := fleetHeader + "\n3,1,1,red,0,\"[[1],[2]]\"\n\n4,1,1,red,0,\"[[1],[2]]\"\n"
+	if _, err := several.DecodeTable(b, []byte(body), 10, nil); err != nil || b.Rows != 2 {
+		t.Errorf("%d rows between empty lines of a table of several columns: %v", b.Rows, err)
+	}
+}
+
+// tableFault is the first place of a refusal, empty without one.
+func tableFault(err error) string {
+	e := fault.As(err)
+	if e == nil {
+		return ""
+	}
+	if len(e.Fields) == 0 {
+		return e.Error()
+	}
+	f := e.Fields[0]
+	return fmt.Sprintf("line %d, column %d (%s) %s", f.Line, f.Column, f.Name, f.Detail)
+}
