@@ -18,17 +18,7 @@ func random(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
 	if !spec.Ranked {
 		return nil, errors.New("the model does not declare its shape; name a request with --input")
 	}
-	shape := make(tensor.Shape, len(spec.Dims))
-	for i, d := range spec.Dims {
-		switch {
-		case d.Size >= 0:
-			shape[i] = d.Size
-		case i == 0:
-			shape[i] = rows
-		default:
-			shape[i] = 1
-		}
-	}
+	shape := spec.Shape(rows)
 	if len(shape) > 0 && shape[0] != rows {
 		return nil, fmt.Errorf("takes exactly %d rows; write --rows %d", shape[0], shape[0])
 	}

@@ -282,6 +282,23 @@ type Spec struct {
 	Decision bool
 }
 
+// Shape returns a shape that fits a ranked s: with so many rows where the first
+// extent is free, and with 1 for the others that are.
+func (s *Spec) Shape(rows int) Shape {
+	shape := make(Shape, len(s.Dims))
+	for i, d := range s.Dims {
+		switch {
+		case d.Size >= 0:
+			shape[i] = d.Size
+		case i == 0:
+			shape[i] = rows
+		default:
+			shape[i] = 1
+		}
+	}
+	return shape
+}
+
 // Fits reports whether a tensor of the shape may stand where s describes it.
 func (s *Spec) Fits(shape Shape) bool {
 	return !s.Ranked || slices.EqualFunc(s.Dims, shape, func(d Dim, n int) bool { return d.Size < 0 || d.Size == n })

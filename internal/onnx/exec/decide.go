@@ -85,17 +85,7 @@ func randomRows(s *tensor.Spec, r *rand.Rand) *tensor.Tensor {
 	if s.Kind != tensor.KindTensor || !s.Ranked {
 		return nil
 	}
-	shape := make(tensor.Shape, len(s.Dims))
-	for i, d := range s.Dims {
-		switch {
-		case d.Size >= 0:
-			shape[i] = d.Size
-		case i == 0:
-			shape[i] = decideRows
-		default:
-			shape[i] = 1
-		}
-	}
+	shape := s.Shape(decideRows)
 	n, err := shape.Elements()
 	if err != nil || n > decideInput {
 		return nil

@@ -41,13 +41,14 @@ func newDirect[T float](f *forest, o *options, finish *finisher[T], most int) *d
 		return nil
 	}
 	leaves, number := f.leafNumbers()
-	w := directWriter[T]{f: f, number: number, d: &direct[T]{tally: newTally[T](f, o, leaves), final: finish}}
+	w := directWriter[T]{f: f, number: number, d: &direct[T]{final: finish}}
 	for _, root := range f.roots {
 		mean, ordered := w.tree(root)
 		if w.d.cost += mean + voteCost; !ordered || w.d.cost > most {
 			return nil
 		}
 	}
+	w.d.tally = newTally[T](f, o, leaves)
 	w.d.pool.New = func() any { return new([directRows]uint32) }
 	return w.d
 }
@@ -114,9 +115,7 @@ func (d *direct[T]) run(x []T, cols int, scores []T, labels []int32) {
 	k := d.tally.targets
 	if len(scores) == k {
 		d.one(x, scores)
-		if label := d.final.finish(scores); labels != nil {
-			labels[0] = label
-		}
+		d.final.finishRows(scores, k, labels)
 		return
 	}
 	at, ok := d.pool.Get().(*[directRows]uint32)
@@ -127,12 +126,7 @@ func (d *direct[T]) run(x []T, cols int, scores []T, labels []int32) {
 	for first, rows := 0, len(scores)/k; first < rows; first += directRows {
 		end := min(first+directRows, rows)
 		d.block(x[first*cols:end*cols], cols, at[:end-first], scores[first*k:end*k])
-		for r := first; r < end; r++ {
-			label := d.final.finish(scores[r*k : (r+1)*k])
-			if labels != nil {
-				labels[r] = label
-			}
-		}
+		d.final.finishRows(scores[first*k:end*k], k, between(labels, first, end))
 	}
 }
 

@@ -39,6 +39,16 @@ func newFinisher[T float](f *forest, o *options) *finisher[T] {
 	return p
 }
 
+// finishRows finishes rows of k sums, and sets their labels where they are wanted.
+func (p *finisher[T]) finishRows(sums []T, k int, labels []int32) {
+	for r := range len(sums) / k {
+		label := p.finish(sums[r*k : (r+1)*k])
+		if labels != nil {
+			labels[r] = label
+		}
+	}
+}
+
 // finish turns sums into scores in place and returns the label: the position
 // of the winning class, 0 for a regressor.
 func (p *finisher[T]) finish(s []T) int32 {

@@ -159,12 +159,7 @@ func (s *steps[T]) run(x []T, cols int, scores []T, labels []int32) {
 		default:
 			s.block(x[first*cols:(first+n)*cols], cols, groups, b, scores[first*k:(first+n)*k])
 		}
-		for r := first; r < first+n; r++ {
-			label := s.final.finish(scores[r*k : (r+1)*k])
-			if labels != nil {
-				labels[r] = label
-			}
-		}
+		s.final.finishRows(scores[first*k:(first+n)*k], k, between(labels, first, first+n))
 		first += n
 	}
 }

@@ -26,9 +26,6 @@ func (w *walks[T]) run(x []T, cols int, scores []T, labels []int32) {
 			leaf := [1]uint32{w.number[walk(w.f, root, row)]}
 			w.tally.add(leaf[:], sums)
 		}
-		label := w.final.finish(sums)
-		if labels != nil {
-			labels[r] = label
-		}
 	}
+	w.final.finishRows(scores, k, labels)
 }
