@@ -648,7 +648,7 @@ func TestExposureSaysWhoMayDoWhatFromWhere(t *testing.T) {
 	}{
 		"predict": {
 			map[string]string{"RATE_PREDICT": "10/minute"},
-			app.Exposed{Route: "POST /predict", Who: "token: scope models:predict, a role of the model", From: "this machine (127.0.0.1:0)", Limit: "10/minute per address (shared)"},
+			app.Exposed{Route: "POST /predict", Who: "token: permission models:predict, a role of the model", From: "this machine (127.0.0.1:0)", Limit: "10/minute per address (shared)"},
 		},
 		"token, public": {
 			map[string]string{"ADDR": "0.0.0.0:8443", "RATE_TOKEN": "5/minute"},
@@ -661,7 +661,7 @@ func TestExposureSaysWhoMayDoWhatFromWhere(t *testing.T) {
 		"metrics":         {nil, app.Exposed{Route: "GET /metrics", Who: "everybody", From: "this machine (127.0.0.1:0)", Limit: "none"}},
 		"metrics, public": {
 			map[string]string{"ADMIN_ADDR": "[::]:9"},
-			app.Exposed{Route: "GET /metrics", Who: "token: scope metrics:read, role admin", From: "any host that reaches [::]:9", Limit: "none"},
+			app.Exposed{Route: "GET /metrics", Who: "token: permission metrics:read", From: "any host that reaches [::]:9", Limit: "none"},
 		},
 		"no admin": {map[string]string{"ADMIN_ADDR": "off"}, app.Exposed{}},
 	} {

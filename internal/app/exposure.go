@@ -62,13 +62,10 @@ func who(r *httpapi.Route) string {
 		return "everybody"
 	}
 	var needs []string
-	if r.Permission.Scope != "" {
-		needs = append(needs, "scope "+r.Permission.Scope)
+	if r.Permission != "" {
+		needs = append(needs, "permission "+r.Permission)
 	}
-	switch {
-	case r.Permission.Role != "":
-		needs = append(needs, "role "+r.Permission.Role)
-	case strings.HasPrefix(r.Pattern, "/models") || r.Method == http.MethodPost:
+	if strings.HasPrefix(r.Pattern, "/models") || r.Method == http.MethodPost {
 		needs = append(needs, "a role of the model")
 	}
 	return strings.TrimSuffix("token: "+strings.Join(needs, ", "), ": ")

@@ -96,8 +96,8 @@ func (a *API) contractForCaller(_ context.Context, x *exchange) error {
 		p := x.principal
 		return audience{
 			models:  a.cfg.Catalog.List(p),
-			read:    p.HasScope(identity.ScopeModelsRead),
-			predict: p.HasScope(identity.ScopeModelsPredict),
+			read:    a.cfg.Roles.Permits(p, identity.ModelsRead),
+			predict: a.cfg.Roles.Permits(p, identity.ModelsPredict),
 		}
 	})
 }

@@ -93,7 +93,7 @@ func checkOperation(t *testing.T, route *httpapi.Route, op operation) {
 	if (route.Auth == httpapi.Public) != open {
 		t.Errorf("%s: %v, but its security is %v", route.Pattern, route.Auth, op.Security)
 	}
-	if scope := route.Permission.Scope; scope != "" && !slices.ContainsFunc(op.Security, func(s map[string][]string) bool {
+	if scope := route.Permission; scope != "" && !slices.ContainsFunc(op.Security, func(s map[string][]string) bool {
 		return slices.Contains(s["password"], scope)
 	}) {
 		t.Errorf("%s: the scope %s is not in the contract", route.Pattern, scope)
@@ -103,7 +103,7 @@ func checkOperation(t *testing.T, route *httpapi.Route, op operation) {
 	}
 	want := []string{"200", "400", "421", "500"}
 	for status, possible := range map[string]bool{
-		"401": route.Auth == httpapi.Bearer, "403": route.Permission.Scope != "", "413": route.MaxBody > 0,
+		"401": route.Auth == httpapi.Bearer, "403": route.Permission != "", "413": route.MaxBody > 0,
 		"429": route.Limit != httpapi.NoLimit, "503": route.Auth == httpapi.Bearer || route.MaxBody > 0,
 	} {
 		if possible {
@@ -136,7 +136,7 @@ func TestEveryRouteSaysWhoMayUseIt(t *testing.T) {
 	good := f.api.Public().RouteOf("/livez")
 	for name, change := range map[string]func(*httpapi.Route){
 		"neither authentication nor Public": func(r *httpapi.Route) { r.Auth = 0 },
-		"a permission of everybody":         func(r *httpapi.Route) { r.Permission.Scope = "models:read" },
+		"a permission of everybody":         func(r *httpapi.Route) { r.Permission = "models:read" },
 		"no handler":                        func(r *httpapi.Route) { r.Handler = nil },
 		"no timeout":                        func(r *httpapi.Route) { r.Timeout = 0 },
 	} {

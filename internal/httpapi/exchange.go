@@ -140,7 +140,7 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 		if err := e.api.authenticate(ctx, x); err != nil {
 			return err
 		}
-		if err := e.Permission.check(x.principal); err != nil {
+		if err := e.permit(x.principal); err != nil {
 			return err
 		}
 	}
@@ -179,15 +179,15 @@ func rateLimit(name LimitName, r limit.Result) string {
 	return string(b)
 }
 
-// check refuses a caller who may not use the route.
-func (p Permission) check(caller *identity.Principal) error {
-	if p.Scope != "" && !caller.HasScope(p.Scope) {
+// permit refuses a caller who may not use the route.
+func (e *endpoint) permit(caller *identity.Principal) error {
+	switch {
+	case e.Permission == "" || e.api.cfg.Roles.Permits(caller, e.Permission):
+		return nil
+	case !caller.HasScope(e.Permission):
 		return &fault.Error{Kind: fault.Forbidden, Code: codeInsufficientScope, Msg: "Operation not permitted"}
 	}
-	if p.Role != "" && !caller.HasRole(p.Role) {
-		return fault.New(fault.Forbidden, "Operation not permitted")
-	}
-	return nil
+	return fault.New(fault.Forbidden, "Operation not permitted")
 }
 
 // allowOrigin adds the CORS headers, if the request is from an allowed origin.

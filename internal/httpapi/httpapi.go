@@ -28,6 +28,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"onnxgate/internal/authn"
+	"onnxgate/internal/authz"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/limit"
@@ -71,6 +72,8 @@ type Config struct {
 	Catalog       Catalog
 	Authenticator Authenticator
 	Tokens        TokenServer
+	// Roles says what each role permits.
+	Roles authz.Roles
 	// Ready returns why the server cannot serve; nil is always ready.
 	Ready     func() error
 	Metrics   *telemetry.Metrics

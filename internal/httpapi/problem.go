@@ -199,7 +199,7 @@ func (x *exchange) challenge(format ErrorFormat, f *fault.Error) {
 	case f.Kind == fault.Unauthenticated:
 		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="invalid_token", error_description="` + describable(message(problemOf(f.Kind), f)) + `"`}
 	case f.Kind == fault.Forbidden && f.Code == codeInsufficientScope:
-		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="insufficient_scope", scope="` + x.route.Permission.Scope + `"`}
+		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="insufficient_scope", scope="` + x.route.Permission + `"`}
 	case f.Kind == fault.BadRequest && f.Code == codeInvalidRequest:
 		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="invalid_request"`}
 	}

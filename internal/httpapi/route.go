@@ -37,14 +37,6 @@ func (a Auth) String() string {
 	return "undecided"
 }
 
-// Permission is what a caller must hold to use a route, whatever the model says.
-type Permission struct {
-	// Scope must be among those of the credential.
-	Scope string
-	// Role must be among the caller's roles; empty asks for none.
-	Role string
-}
-
 // LimitName says which rate a route counts against.
 type LimitName uint8
 
@@ -79,8 +71,9 @@ type Route struct {
 	Timeout time.Duration
 	Limit   LimitName
 	Auth    Auth
-	// Permission is asked of callers of routes with Auth Bearer.
-	Permission Permission
+	// Permission is what a caller of a route with Auth Bearer must hold, by role
+	// and by scope, whatever the model says; empty asks for none.
+	Permission string
 	Errors     ErrorFormat
 	// Handler reads decode, call, encode.
 	Handler handlerFunc
@@ -111,11 +104,11 @@ type RouteOptions struct {
 func PublicRoutes(o RouteOptions) []Route {
 	predict := Route{
 		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: PredictLimit,
-		Auth: Bearer, Permission: Permission{Scope: identity.ScopeModelsPredict}, Handler: (*API).predict,
+		Auth: Bearer, Permission: identity.ModelsPredict, Handler: (*API).predict,
 	}
 	read := Route{
 		Method: http.MethodGet, Timeout: quick,
-		Auth: Bearer, Permission: Permission{Scope: identity.ScopeModelsRead},
+		Auth: Bearer, Permission: identity.ModelsRead,
 	}
 	routes := []Route{
 		{
@@ -146,10 +139,10 @@ func PublicRoutes(o RouteOptions) []Route {
 func AdminRoutes(o RouteOptions) []Route {
 	metrics := Route{
 		Method: http.MethodGet, Pattern: "/metrics", Timeout: quick, Handler: (*API).metrics,
-		Auth: Bearer, Permission: Permission{Scope: identity.ScopeMetricsRead, Role: identity.RoleAdmin},
+		Auth: Bearer, Permission: identity.MetricsRead,
 	}
 	if o.OpenMetrics {
-		metrics.Auth, metrics.Permission = Public, Permission{}
+		metrics.Auth, metrics.Permission = Public, ""
 	}
 	return []Route{
 		metrics,
@@ -168,7 +161,7 @@ func (r Route) check() error {
 	if r.Auth != Public && r.Auth != Bearer {
 		errs = append(errs, errors.New("has neither authentication nor Public"))
 	}
-	if r.Auth == Public && r.Permission != (Permission{}) {
+	if r.Auth == Public && r.Permission != "" {
 		errs = append(errs, errors.New("asks everybody for a permission"))
 	}
 	if r.Handler == nil || r.Timeout <= 0 {

@@ -2,7 +2,10 @@
 // passed as an argument, never hidden in a context.
 package identity
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Method says how a principal proved who it is.
 type Method string
@@ -11,36 +14,73 @@ type Method string
 const (
 	// Bearer is an access token that this server issued (RFC 9068).
 	Bearer Method = "bearer"
+	// Outside is a token of another issuer that the operator trusts.
+	Outside Method = "oidc"
+	// APIKey is one of this server's API keys.
+	APIKey Method = "api_key"
+	// Certificate is a client certificate of the TLS handshake.
+	Certificate Method = "certificate"
 )
 
-// DefaultTenant is the tenant of everything that names none.
+// DefaultTenant is the tenant of everything that names none. Its administrators
+// are those of the installation.
 const DefaultTenant = "default"
 
-// The roles and scopes that exist without any configuration.
+// The roles that exist without any configuration.
 const (
-	RoleAdmin = "admin"
-	RoleUser  = "user"
+	RoleAdmin   = "admin"
+	RoleOwner   = "owner"
+	RoleUser    = "user"
+	RoleAuditor = "auditor"
+)
 
-	ScopeModelsRead    = "models:read"
-	ScopeModelsPredict = "models:predict"
-	ScopeMetricsRead   = "metrics:read"
+// A permission is what a role lets do and a scope narrows (RFC 6749 section
+// 3.3): the same words serve both.
+const (
+	ModelsRead    = "models:read"
+	ModelsPredict = "models:predict"
+	ModelsWrite   = "models:write"
+	// UsersWrite is for users and their passwords.
+	UsersWrite = "users:write"
+	// KeysWrite is for API keys, service clients and signing keys.
+	KeysWrite = "keys:write"
+	// TenantsWrite is for tenants. Like MetricsRead and DebugRead it concerns
+	// the whole installation.
+	TenantsWrite = "tenants:write"
+	AuditRead    = "audit:read"
+	MetricsRead  = "metrics:read"
+	DebugRead    = "debug:read"
+	// CryptoUse is for sealing and opening text with the tenant's keys.
+	CryptoUse = "crypto:use"
 )
 
 // Principal is an authenticated caller. It is shared between requests and must
 // not be changed after it was made.
 type Principal struct {
-	// Subject is the user's name.
+	// Subject is the user's name, a client's id, "apikey:" and a key's id, or
+	// the subject that Issuer vouches for.
 	Subject string
+	// Issuer is the outside issuer that Subject belongs to; empty for our own.
+	Issuer string
 	// Tenant is whose models and data the principal sees.
 	Tenant string
 	// Roles are words that rules speak about.
 	Roles []string
-	// Scopes are what the credential may be used for (RFC 6749 section 3.3).
+	// Scopes are the permissions that the credential may be used for; what its
+	// roles do not grant, a scope cannot add.
 	Scopes []string
+	// Models are the names of the only models that the credential may be used
+	// for; nil is any.
+	Models []string
 	// Claims are the further claims of the credential, for rules to match.
 	Claims map[string]any
 	// Method is how the principal was authenticated.
 	Method Method
+	// Until is when the credential ends; zero when it does not.
+	Until time.Time
+	// With is a second principal, of another credential of the same request and
+	// of the same tenant. Whatever is asked must be allowed to both.
+	With *Principal
 }
 
 // HasRole reports whether the principal holds the role.

@@ -144,7 +144,7 @@ func TestATokenIsShortLivedByDefault(t *testing.T) {
 	p.add(t, "root", "admin")
 	res := p.token(t, "root")
 	want := oauth.TokenResponse{
-		TokenType: "bearer", ExpiresIn: int((15 * time.Minute).Seconds()), Scope: "models:read models:predict metrics:read",
+		TokenType: "bearer", ExpiresIn: int((15 * time.Minute).Seconds()), Scope: "models:read models:predict models:write users:write keys:write tenants:write audit:read metrics:read debug:read crypto:use",
 		AccessToken: res.AccessToken,
 	}
 	if diff := cmp.Diff(want, *res); diff != "" {

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"time"
 
+	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/keys"
@@ -70,6 +71,8 @@ type Config struct {
 	// TTL is how long a token holds, in whole seconds; zero means 15 minutes.
 	TTL  time.Duration
 	Keys SigningKeys
+	// Roles says which scopes each role may have.
+	Roles authz.Roles
 	// Passwords is asked in the password grant.
 	Passwords Passwords
 	// Now is the clock; nil means time.Now.
@@ -81,6 +84,7 @@ type Config struct {
 // Server is the token endpoint. It is safe for concurrent use.
 type Server struct {
 	issuer issuer
+	roles  authz.Roles
 	grants map[string]grant
 }
 
@@ -120,6 +124,7 @@ func New(cfg Config) (*Server, error) {
 			name: cfg.Issuer, audience: cfg.Audience, ttl: cfg.TTL.Truncate(time.Second),
 			keys: cfg.Keys, now: cfg.Now, rand: cfg.Rand,
 		},
+		roles:  cfg.Roles,
 		grants: map[string]grant{grantPassword: &passwordGrant{passwords: cfg.Passwords, validate: newValidator()}},
 	}, nil
 }
@@ -147,7 +152,7 @@ func (s *Server) Token(ctx context.Context, req TokenRequest) (*TokenResponse, e
 	if err != nil {
 		return nil, err
 	}
-	scopes, err := grantScopes(requested, sub.principal)
+	scopes, err := s.grantScopes(requested, sub.principal)
 	if err != nil {
 		return nil, err
 	}

@@ -4,23 +4,10 @@ import (
 	"slices"
 	"strings"
 
+	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
-
-// The scopes that exist, in the order in which an answer names them.
-var (
-	everyonesScopes = []string{identity.ScopeModelsRead, identity.ScopeModelsPredict}
-	adminScopes     = []string{identity.ScopeMetricsRead}
-)
-
-// allowedScopes returns every scope that the principal may ask for.
-func allowedScopes(p *identity.Principal) []string {
-	if p.HasRole(identity.RoleAdmin) {
-		return slices.Concat(everyonesScopes, adminScopes)
-	}
-	return everyonesScopes
-}
 
 // parseScope reads a scope parameter (RFC 6749 section 3.3) and refuses a
 // scope that does not exist, before any password is looked at. It returns nil
@@ -31,22 +18,23 @@ func parseScope(scope string) ([]string, error) {
 	}
 	requested := strings.Split(scope, " ")
 	for _, s := range requested {
-		if !slices.Contains(everyonesScopes, s) && !slices.Contains(adminScopes, s) {
+		if !authz.IsPermission(s) {
 			return nil, errScope()
 		}
 	}
 	return requested, nil
 }
 
-// grantScopes returns what was requested, or everything allowed when nothing
-// was. What is not allowed is refused, never left out silently.
-func grantScopes(requested []string, p *identity.Principal) ([]string, error) {
-	allowed := allowedScopes(p)
+// grantScopes returns what was requested, or everything that the principal's
+// roles permit when nothing was. What is not allowed is refused, never left out
+// silently.
+func (s *Server) grantScopes(requested []string, p *identity.Principal) ([]string, error) {
+	allowed := s.roles.Of(p.Tenant, p.Roles)
 	if requested == nil {
 		return allowed, nil
 	}
-	for _, s := range requested {
-		if !slices.Contains(allowed, s) {
+	for _, scope := range requested {
+		if !slices.Contains(allowed, scope) {
 			return nil, errScope()
 		}
 	}
