@@ -1,0 +1,180 @@
+package sealing
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/seal"
+)
+
+// kidBytes is the length of a key's id: random, since one that is derived from a
+// symmetric key lets anyone check a guess (RFC 7638 section 7).
+const kidBytes = 12
+
+// List returns the keys of a tenant, of all tenants when it is empty, the newest
+// first.
+func (s *Service) List(ctx context.Context, tenant string) ([]Key, error) {
+	records, err := s.store.Keys(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]Key, len(records))
+	for i := range records {
+		keys[i] = records[i].Key
+	}
+	return keys, nil
+}
+
+// Rotate gives a tenant another active key; what the former ones sealed still
+// opens. With no tenant named it does so for every tenant that has a key, at
+// least for the default one. It returns the new keys.
+func (s *Service) Rotate(ctx context.Context, tenant string) ([]Key, error) {
+	tenants := []string{tenant}
+	if tenant == "" {
+		var err error
+		if tenants, err = s.tenants(ctx); err != nil {
+			return nil, err
+		}
+	}
+	made := make([]Key, len(tenants))
+	err := s.store.Update(ctx, func(tx Tx) error {
+		for i, t := range tenants {
+			key, err := s.rotate(tx, t)
+			if err != nil {
+				return err
+			}
+			made[i] = key
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+// tenants returns those with a key; the default one when there is none.
+func (s *Service) tenants(ctx context.Context) ([]string, error) {
+	records, err := s.store.Keys(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	all := []string{identity.DefaultTenant}
+	if len(records) > 0 {
+		all = nil
+	}
+	for i := range records {
+		all = append(all, records[i].Tenant)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+func (s *Service) rotate(tx Tx, tenant string) (Key, error) {
+	records, err := tx.Keys(tenant)
+	if err != nil {
+		return Key{}, err
+	}
+	for i := range records {
+		if records[i].State != Active {
+			continue
+		}
+		records[i].State = Old
+		if err := tx.Replace(&records[i]); err != nil {
+			return Key{}, err
+		}
+	}
+	return s.insert(tx, tenant)
+}
+
+// begin makes a tenant's first key, unless another process has just done so.
+func (s *Service) begin(ctx context.Context, tenant string) (*ring, error) {
+	err := s.store.Update(ctx, func(tx Tx) error {
+		records, err := tx.Keys(tenant)
+		if err != nil || slices.ContainsFunc(records, func(r Record) bool { return r.State == Active }) {
+			return err
+		}
+		_, err = s.insert(tx, tenant)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.ring(ctx, tenant, true)
+	if err == nil && r.active == nil {
+		err = fmt.Errorf("the key that was just made for the tenant %s is gone", tenant)
+	}
+	return r, err
+}
+
+// insert adds a new active key.
+func (s *Service) insert(tx Tx, tenant string) (Key, error) {
+	kid := make([]byte, kidBytes)
+	if _, err := io.ReadFull(s.rand, kid); err != nil {
+		return Key{}, err
+	}
+	secret, _, err := s.newSecret()
+	if err != nil {
+		return Key{}, err
+	}
+	record := &Record{Key: Key{
+		KID: hex.EncodeToString(kid), Tenant: tenant, State: Active, CreatedAt: s.now().UTC().Truncate(time.Second),
+	}}
+	record.Wrapped = s.kek.Wrap(binding(&record.Key), secret)
+	return record.Key, tx.Insert(record)
+}
+
+// newSecret makes the bytes of a key, and the key of them.
+func (s *Service) newSecret() ([]byte, *seal.FernetKey, error) {
+	secret := make([]byte, seal.KeySize)
+	if _, err := io.ReadFull(s.rand, secret); err != nil {
+		return nil, nil, err
+	}
+	key, err := seal.NewFernetKey(secret)
+	return secret, key, err
+}
+
+func binding(k *Key) seal.Binding { return seal.Binding{Use: Use, Tenant: k.Tenant, KID: k.KID} }
+
+func (s *Service) unwrap(r *Record) (*seal.FernetKey, error) {
+	secret, err := s.kek.Unwrap(binding(&r.Key), r.Wrapped)
+	if err != nil {
+		return nil, fmt.Errorf("the key %s of the tenant %s: %w", r.KID, r.Tenant, err)
+	}
+	return seal.NewFernetKey(secret)
+}
+
+// Retire ends an old key: what it sealed never opens again, and its bytes are
+// gone. Faults: NotFound; Conflict for the key that seals, and for one that was
+// retired before.
+func (s *Service) Retire(ctx context.Context, kid string) (Key, error) {
+	var retired Key
+	err := s.store.Update(ctx, func(tx Tx) error {
+		records, err := tx.Keys("")
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(records, func(r Record) bool { return r.KID == kid })
+		if i < 0 {
+			return fault.New(fault.NotFound, "There is no such key; `onnxgate keys list --use fernet` shows those there are")
+		}
+		r := &records[i]
+		switch r.State {
+		case Active:
+			return fault.Newf(fault.Conflict, "The key %s seals; `onnxgate keys rotate --use fernet --tenant %s` puts another in its place first", kid, r.Tenant)
+		case Retired:
+			return fault.Newf(fault.Conflict, "The key %s was retired before", kid)
+		case Old:
+		}
+		r.State, r.RetiredAt, r.Wrapped = Retired, s.now().UTC().Truncate(time.Second), nil
+		retired = r.Key
+		return tx.Replace(r)
+	})
+	return retired, err
+}
