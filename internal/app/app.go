@@ -30,6 +30,7 @@ import (
 	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
 	"onnxgate/models"
@@ -56,6 +57,7 @@ type App struct {
 
 	store    *sqlstore.Store
 	accounts *accounts.Service
+	sealing  *sealing.Service
 	keys     *keys.Set
 	certs    *certs.Manager // nil without TLS
 	catalog  *inference.Catalog
@@ -94,7 +96,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
 	}
 	err := inParallel(
-		func() error { return a.openAccounts(ctx) },
+		func() error { return a.openStored(ctx) },
 		a.openKeys,
 		a.openCerts,
 		a.openCatalog,
@@ -150,6 +152,7 @@ func badDataDir(err error) error {
 const (
 	databaseFile = "onnxgate.db"
 	passwordFile = "initial-admin-password"
+	kekFile      = "kek"
 	keysDir      = "keys"
 	certsDir     = "tls"
 )
@@ -200,6 +203,16 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 		return nil, nil, errors.Join(err, store.Close())
 	}
 	return service, store.Close, nil
+}
+
+// openStored opens the store and what lives in it.
+func (a *App) openStored(ctx context.Context) error {
+	if err := a.openAccounts(ctx); err != nil {
+		return err
+	}
+	var err error
+	a.sealing, err = newSealing(ctx, a.cfg, a.store)
+	return err
 }
 
 func (a *App) openAccounts(ctx context.Context) error {
@@ -320,7 +333,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authn.Chain(a.accounts, bearer), Tokens: tokens, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authn.Chain(a.accounts, bearer), Tokens: tokens, Sealer: a.sealing, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,

@@ -1,11 +1,13 @@
 package sealing
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"onnxgate/internal/fault"
@@ -17,39 +19,48 @@ import (
 // symmetric key lets anyone check a guess (RFC 7638 section 7).
 const kidBytes = 12
 
-// List returns the keys of a tenant, of all tenants when it is empty, the newest
-// first.
+// records returns the keys of a tenant, or of AnyTenant: by tenant, the active
+// one first, then the newest.
+func (s *Service) records(ctx context.Context, tenant string) (found []Record, err error) {
+	err = s.store.View(ctx, func(keys Keys) error {
+		if tenant == AnyTenant {
+			found, err = keys.ListAll()
+		} else {
+			found, err = keys.List(tenant)
+		}
+		return err
+	})
+	slices.SortFunc(found, func(a, b Record) int {
+		return cmp.Or(strings.Compare(a.Tenant, b.Tenant), a.State.order()-b.State.order(), b.CreatedAt.Compare(a.CreatedAt), strings.Compare(a.KID, b.KID))
+	})
+	return found, err
+}
+
+// List returns the keys of a tenant, or of AnyTenant: by tenant, the active one
+// first, then the newest.
 func (s *Service) List(ctx context.Context, tenant string) ([]Key, error) {
-	records, err := s.store.Keys(ctx, tenant)
-	if err != nil {
-		return nil, err
-	}
+	records, err := s.records(ctx, tenant)
 	keys := make([]Key, len(records))
 	for i := range records {
 		keys[i] = records[i].Key
 	}
-	return keys, nil
+	return keys, err
 }
 
 // Rotate gives a tenant another active key; what the former ones sealed still
-// opens. With no tenant named it does so for every tenant that has a key, at
-// least for the default one. It returns the new keys.
-func (s *Service) Rotate(ctx context.Context, tenant string) ([]Key, error) {
-	tenants := []string{tenant}
-	if tenant == "" {
-		var err error
-		if tenants, err = s.tenants(ctx); err != nil {
-			return nil, err
+// opens. AnyTenant is every tenant that has a key, and the default one when none
+// has. It returns the new keys.
+func (s *Service) Rotate(ctx context.Context, tenant string) (made []Key, err error) {
+	err = s.store.Update(ctx, func(keys Keys) error {
+		tenants, err := tenantsOf(keys, tenant)
+		if err != nil {
+			return err
 		}
-	}
-	made := make([]Key, len(tenants))
-	err := s.store.Update(ctx, func(tx Tx) error {
+		made = make([]Key, len(tenants))
 		for i, t := range tenants {
-			key, err := s.rotate(tx, t)
-			if err != nil {
+			if made[i], err = s.rotate(keys, t); err != nil {
 				return err
 			}
-			made[i] = key
 		}
 		return nil
 	})
@@ -59,16 +70,16 @@ func (s *Service) Rotate(ctx context.Context, tenant string) ([]Key, error) {
 	return made, nil
 }
 
-// tenants returns those with a key; the default one when there is none.
-func (s *Service) tenants(ctx context.Context) ([]string, error) {
-	records, err := s.store.Keys(ctx, "")
-	if err != nil {
-		return nil, err
+// tenantsOf returns those that are meant.
+func tenantsOf(keys Keys, tenant string) ([]string, error) {
+	if tenant != AnyTenant {
+		return []string{tenant}, nil
 	}
-	all := []string{identity.DefaultTenant}
-	if len(records) > 0 {
-		all = nil
+	records, err := keys.ListAll()
+	if err != nil || len(records) == 0 {
+		return []string{identity.DefaultTenant}, err
 	}
+	var all []string
 	for i := range records {
 		all = append(all, records[i].Tenant)
 	}
@@ -76,8 +87,8 @@ func (s *Service) tenants(ctx context.Context) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-func (s *Service) rotate(tx Tx, tenant string) (Key, error) {
-	records, err := tx.Keys(tenant)
+func (s *Service) rotate(keys Keys, tenant string) (Key, error) {
+	records, err := keys.List(tenant)
 	if err != nil {
 		return Key{}, err
 	}
@@ -85,22 +96,22 @@ func (s *Service) rotate(tx Tx, tenant string) (Key, error) {
 		if records[i].State != Active {
 			continue
 		}
-		records[i].State = Old
-		if err := tx.Replace(&records[i]); err != nil {
+		records[i].State = Former
+		if err := keys.Replace(&records[i]); err != nil {
 			return Key{}, err
 		}
 	}
-	return s.insert(tx, tenant)
+	return s.insert(keys, tenant)
 }
 
 // begin makes a tenant's first key, unless another process has just done so.
 func (s *Service) begin(ctx context.Context, tenant string) (*ring, error) {
-	err := s.store.Update(ctx, func(tx Tx) error {
-		records, err := tx.Keys(tenant)
+	err := s.store.Update(ctx, func(keys Keys) error {
+		records, err := keys.List(tenant)
 		if err != nil || slices.ContainsFunc(records, func(r Record) bool { return r.State == Active }) {
 			return err
 		}
-		_, err = s.insert(tx, tenant)
+		_, err = s.insert(keys, tenant)
 		return err
 	})
 	if err != nil {
@@ -114,7 +125,7 @@ func (s *Service) begin(ctx context.Context, tenant string) (*ring, error) {
 }
 
 // insert adds a new active key.
-func (s *Service) insert(tx Tx, tenant string) (Key, error) {
+func (s *Service) insert(keys Keys, tenant string) (Key, error) {
 	kid := make([]byte, kidBytes)
 	if _, err := io.ReadFull(s.rand, kid); err != nil {
 		return Key{}, err
@@ -127,7 +138,7 @@ func (s *Service) insert(tx Tx, tenant string) (Key, error) {
 		KID: hex.EncodeToString(kid), Tenant: tenant, State: Active, CreatedAt: s.now().UTC().Truncate(time.Second),
 	}}
 	record.Wrapped = s.kek.Wrap(binding(&record.Key), secret)
-	return record.Key, tx.Insert(record)
+	return record.Key, keys.Insert(record)
 }
 
 // newSecret makes the bytes of a key, and the key of them.
@@ -150,13 +161,13 @@ func (s *Service) unwrap(r *Record) (*seal.FernetKey, error) {
 	return seal.NewFernetKey(secret)
 }
 
-// Retire ends an old key: what it sealed never opens again, and its bytes are
+// Retire ends a former key: what it sealed never opens again, and its bytes are
 // gone. Faults: NotFound; Conflict for the key that seals, and for one that was
 // retired before.
 func (s *Service) Retire(ctx context.Context, kid string) (Key, error) {
 	var retired Key
-	err := s.store.Update(ctx, func(tx Tx) error {
-		records, err := tx.Keys("")
+	err := s.store.Update(ctx, func(keys Keys) error {
+		records, err := keys.ListAll()
 		if err != nil {
 			return err
 		}
@@ -170,11 +181,11 @@ func (s *Service) Retire(ctx context.Context, kid string) (Key, error) {
 			return fault.Newf(fault.Conflict, "The key %s seals; `onnxgate keys rotate --use fernet --tenant %s` puts another in its place first", kid, r.Tenant)
 		case Retired:
 			return fault.Newf(fault.Conflict, "The key %s was retired before", kid)
-		case Old:
+		case Former:
 		}
 		r.State, r.RetiredAt, r.Wrapped = Retired, s.now().UTC().Truncate(time.Second), nil
 		retired = r.Key
-		return tx.Replace(r)
+		return keys.Replace(r)
 	})
 	return retired, err
 }

@@ -2,6 +2,7 @@ package sealing
 
 import (
 	"context"
+	"fmt"
 
 	"onnxgate/internal/seal"
 )
@@ -17,6 +18,9 @@ type ring struct {
 // ring returns the keys of a tenant as they were at most a poll ago, or with
 // now, after this call began.
 func (s *Service) ring(ctx context.Context, tenant string, now bool) (*ring, error) {
+	if tenant == "" || tenant == AnyTenant {
+		return nil, fmt.Errorf("sealing: %q is no tenant", tenant)
+	}
 	revision, err := s.watch.revision(ctx, now)
 	if err != nil {
 		return nil, err
@@ -28,7 +32,7 @@ func (s *Service) ring(ctx context.Context, tenant string, now bool) (*ring, err
 	if known != nil && known.revision == revision {
 		return known, nil
 	}
-	records, err := s.store.Keys(ctx, tenant)
+	records, err := s.records(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -27,17 +28,24 @@ type State string
 const (
 	// Active is the one key of a tenant that seals; it also opens.
 	Active State = "active"
-	// Old only opens: it was rotated away.
-	Old State = "old"
+	// Former only opens: it was rotated away.
+	Former State = "former"
 	// Retired does nothing any more, and its bytes are gone.
 	Retired State = "retired"
 )
+
+// order is the place of a state in that order.
+func (s State) order() int { return slices.Index([]State{Active, Former, Retired}, s) }
 
 // Use is the word for these keys among all keys of the server.
 const Use = "fernet"
 
 // Algorithm is what the keys are for: AES-128-CBC and HMAC-SHA256 in one token.
 const Algorithm = "Fernet"
+
+// AnyTenant stands for every tenant, where the administrators of the installation
+// ask. No tenant has this name.
+const AnyTenant = "*"
 
 // MaxText is the longest text that is sealed, in bytes.
 const MaxText = 1 << 20
@@ -51,7 +59,7 @@ type Key struct {
 	CreatedAt, RetiredAt time.Time
 }
 
-// Record is a Key with its bytes, wrapped by the key-encryption key; nil when it
+// Record is a Key with its bytes, wrapped by the key-encryption key; none when it
 // is retired.
 type Record struct {
 	Key
@@ -62,24 +70,26 @@ type Record struct {
 // Store keeps keys. Its errors are faults: Unavailable when the store cannot be
 // reached for now, Canceled and Timeout for a context that ended.
 type Store interface {
-	// Keys returns the keys of a tenant, of all tenants when it is empty, the
-	// newest first.
-	Keys(ctx context.Context, tenant string) ([]Record, error)
+	// View runs read on one state of everything.
+	View(ctx context.Context, read func(Keys) error) error
 	// Update runs change in one transaction that no other writer can interleave
 	// with, in this process or another, and commits it unless change fails.
-	Update(ctx context.Context, change func(Tx) error) error
-	// Revision returns a number that differs whenever anything that Keys returns
-	// may have changed, whoever changed it.
+	Update(ctx context.Context, change func(Keys) error) error
+	// Revision returns a number that differs whenever the keys may have changed,
+	// whoever changed them.
 	Revision(ctx context.Context) (int64, error)
 }
 
-// Tx is the inside of Store.Update.
-type Tx interface {
-	// Keys returns what Store.Keys does.
-	Keys(tenant string) ([]Record, error)
-	// Insert adds a key; one of that id must not exist.
+// Keys is the inside of Store.View and Store.Update.
+type Keys interface {
+	// List returns the keys of a tenant, in any order.
+	List(tenant string) ([]Record, error)
+	// ListAll returns the keys of every tenant, in any order.
+	ListAll() ([]Record, error)
+	// Insert adds a key. It fails for an id that is taken, for a tenant that does
+	// not exist, and for a second active key of a tenant.
 	Insert(*Record) error
-	// Replace overwrites the key of that id, which must exist.
+	// Replace overwrites the key of that id, which must exist in the tenant.
 	Replace(*Record) error
 }
 
@@ -155,7 +165,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 // openKEK reads the key-encryption key, makes it where that is harmless, and
 // tries it on everything that is stored.
 func (s *Service) openKEK(ctx context.Context, cfg *Config) error {
-	records, err := s.store.Keys(ctx, "")
+	records, err := s.records(ctx, AnyTenant)
 	if err != nil {
 		return fmt.Errorf("read the keys that seal text: %w", err)
 	}
@@ -168,6 +178,9 @@ func (s *Service) openKEK(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	for i := range records {
+		if records[i].State == Retired {
+			continue
+		}
 		if _, err := s.unwrap(&records[i]); err != nil {
 			return fmt.Errorf("%s is not the key-encryption key of this database: the key %s of the tenant %s does not open under it; "+
 				"put the one back that was in use, which ONNXGATE_KEK_FILE names", cfg.KEKFile, records[i].KID, records[i].Tenant)

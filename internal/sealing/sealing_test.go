@@ -24,7 +24,7 @@ import (
 // memory is a store that several services share, as processes share a database.
 type memory struct {
 	mu       sync.Mutex
-	records  []sealing.Record // the newest first
+	records  []sealing.Record
 	revision atomic.Int64
 	looks    atomic.Int64
 	away     atomic.Bool
@@ -32,24 +32,13 @@ type memory struct {
 
 var errAway = fault.New(fault.Unavailable, "The database cannot be reached; try again in a second")
 
-func (m *memory) Keys(_ context.Context, tenant string) ([]sealing.Record, error) {
+func (m *memory) View(_ context.Context, read func(sealing.Keys) error) error {
 	if m.away.Load() {
-		return nil, errAway
+		return errAway
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.of(tenant), nil
-}
-
-func (m *memory) of(tenant string) []sealing.Record {
-	var found []sealing.Record
-	for _, r := range m.records {
-		if tenant == "" || r.Tenant == tenant {
-			r.Wrapped = slices.Clone(r.Wrapped)
-			found = append(found, r)
-		}
-	}
-	return found
+	return read(&memoryKeys{slices.Clone(m.records)})
 }
 
 func (m *memory) Revision(context.Context) (int64, error) {
@@ -60,33 +49,37 @@ func (m *memory) Revision(context.Context) (int64, error) {
 	return m.revision.Load(), nil
 }
 
-func (m *memory) Update(_ context.Context, change func(sealing.Tx) error) error {
+func (m *memory) Update(_ context.Context, change func(sealing.Keys) error) error {
 	if m.away.Load() {
 		return errAway
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	tx := &memoryTx{memory{records: slices.Clone(m.records)}}
+	tx := &memoryKeys{slices.Clone(m.records)}
 	if err := change(tx); err != nil {
 		return err
 	}
-	m.records = tx.m.records
+	m.records = tx.records
 	m.revision.Add(1)
 	return nil
 }
 
-type memoryTx struct{ m memory }
+type memoryKeys struct{ records []sealing.Record }
 
-func (t *memoryTx) Keys(tenant string) ([]sealing.Record, error) { return t.m.of(tenant), nil }
+func (t *memoryKeys) ListAll() ([]sealing.Record, error) { return slices.Clone(t.records), nil }
 
-func (t *memoryTx) Insert(r *sealing.Record) error {
-	t.m.records = slices.Insert(t.m.records, 0, *r)
+func (t *memoryKeys) List(tenant string) ([]sealing.Record, error) {
+	return slices.DeleteFunc(slices.Clone(t.records), func(r sealing.Record) bool { return r.Tenant != tenant }), nil
+}
+
+func (t *memoryKeys) Insert(r *sealing.Record) error {
+	t.records = append(t.records, *r)
 	return nil
 }
 
-func (t *memoryTx) Replace(r *sealing.Record) error {
-	i := slices.IndexFunc(t.m.records, func(have sealing.Record) bool { return have.KID == r.KID })
-	t.m.records[i] = *r
+func (t *memoryKeys) Replace(r *sealing.Record) error {
+	i := slices.IndexFunc(t.records, func(have sealing.Record) bool { return have.KID == r.KID })
+	t.records[i] = *r
 	return nil
 }
 
@@ -144,9 +137,22 @@ func TestWhatATenantSealedOpensForItAlone(t *testing.T) {
 		}
 		sealText(t, s, "default", text) // so that it has a key, too
 	}
-	keys, err := s.List(t.Context(), "")
-	if diff := cmp.Diff([]string{"default active", "acme active"}, states(keys)); diff != "" || err != nil {
+	keys, err := s.List(t.Context(), sealing.AnyTenant)
+	if diff := cmp.Diff([]string{"acme active", "default active"}, states(keys)); diff != "" || err != nil {
 		t.Errorf("opening made a key: %v %s", err, diff)
+	}
+}
+
+func TestWhatIsNoTenantHasNoKeys(t *testing.T) {
+	s := open(t, sealing.Config{Store: &memory{}, KEKFile: kekFile(t)})
+	token := sealText(t, s, "acme", "hello")
+	for _, tenant := range []string{"", sealing.AnyTenant} {
+		if got, err := s.Open(t.Context(), tenant, token, seal.AnyAge); err == nil {
+			t.Errorf("%q opened %q", tenant, got)
+		}
+		if _, err := s.Seal(t.Context(), tenant, ""); err == nil {
+			t.Errorf("%q sealed", tenant)
+		}
 	}
 }
 
@@ -231,7 +237,7 @@ func TestARotationOfAnotherProcessIsTakenOverWithinASecond(t *testing.T) {
 		t.Fatalf("%v, %v", made, err)
 	}
 	keys, err := command.List(t.Context(), "acme")
-	if diff := cmp.Diff([]string{"acme active", "acme old"}, states(keys)); diff != "" || err != nil || keys[0] != made[0] {
+	if diff := cmp.Diff([]string{"acme active", "acme former"}, states(keys)); diff != "" || err != nil || keys[0] != made[0] {
 		t.Errorf("%v %s", err, diff)
 	}
 	if _, err := command.Retire(t.Context(), keys[1].KID); err != nil {
@@ -250,11 +256,11 @@ func TestARotationOfAnotherProcessIsTakenOverWithinASecond(t *testing.T) {
 func TestWhichKeysMayBeRetired(t *testing.T) {
 	store, c := &memory{}, newClock()
 	s := open(t, sealing.Config{Store: store, KEKFile: kekFile(t), Now: c.now})
-	if made, err := s.Rotate(t.Context(), ""); err != nil || len(made) != 1 || made[0].Tenant != "default" {
+	if made, err := s.Rotate(t.Context(), sealing.AnyTenant); err != nil || len(made) != 1 || made[0].Tenant != "default" {
 		t.Fatalf("%v, %v", made, err)
 	}
 	sealText(t, s, "acme", "")
-	made, err := s.Rotate(t.Context(), "")
+	made, err := s.Rotate(t.Context(), sealing.AnyTenant)
 	if diff := cmp.Diff([]string{"acme active", "default active"}, states(made)); diff != "" || err != nil {
 		t.Fatalf("%v %s", err, diff)
 	}
