@@ -26,16 +26,17 @@ type keyView struct {
 }
 
 // keyring does what the commands do for the keys of one use.
-type keyring interface {
-	list(ctx context.Context, tenant string) ([]keyView, error)
+type keyring struct {
+	list func(ctx context.Context, tenant string) ([]keyView, error)
 	// rotate returns the new keys.
-	rotate(ctx context.Context, tenant string) ([]keyView, error)
+	rotate func(ctx context.Context, tenant string) ([]keyView, error)
 	// retire returns the key as it is then.
-	retire(ctx context.Context, kid string) ([]keyView, error)
+	retire func(ctx context.Context, kid string) ([]keyView, error)
+	close  func() error
 }
 
 // keyrings open the keys of each use.
-var keyrings = map[string]func(ctx context.Context, cfg *config.Config) (keyring, func() error, error){
+var keyrings = map[string]func(ctx context.Context, cfg *config.Config) (*keyring, error){
 	sealing.Use: openFernetKeys,
 }
 
@@ -52,23 +53,23 @@ func keysCommand(p *Process) *cobra.Command {
 func keysList(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List keys, and what each does", Args: exactly()}
 	tenant := cmd.Flags().String("tenant", sealing.AnyTenant, "list the keys of this tenant alone")
-	return keysDo(p, cmd, uses, func(ctx context.Context, k keyring, _ []string) ([]keyView, error) { return k.list(ctx, *tenant) })
+	return keysDo(p, cmd, uses, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.list(ctx, *tenant) })
 }
 
 func keysRotate(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "rotate", Short: "Make a new key; what the former ones made still counts", Args: exactly()}
 	tenant := cmd.Flags().String("tenant", sealing.AnyTenant, "rotate the key of this tenant alone")
-	return keysDo(p, cmd, []string{useToken}, func(ctx context.Context, k keyring, _ []string) ([]keyView, error) { return k.rotate(ctx, *tenant) })
+	return keysDo(p, cmd, []string{useToken}, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.rotate(ctx, *tenant) })
 }
 
 func keysRetire(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "retire KID", Short: "End a former key; what it made counts no more", Args: exactly("KID")}
-	return keysDo(p, cmd, uses, func(ctx context.Context, k keyring, args []string) ([]keyView, error) { return k.retire(ctx, args[0]) })
+	return keysDo(p, cmd, uses, func(ctx context.Context, k *keyring, args []string) ([]keyView, error) { return k.retire(ctx, args[0]) })
 }
 
 // keysDo gives a command what all of them share: --use, --json, and that they
 // print keys. Without --use it does it for the uses that stand for it.
-func keysDo(p *Process, cmd *cobra.Command, without []string, do func(ctx context.Context, k keyring, args []string) ([]keyView, error)) *cobra.Command {
+func keysDo(p *Process, cmd *cobra.Command, without []string, do func(ctx context.Context, k *keyring, args []string) ([]keyView, error)) *cobra.Command {
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
 	use := cmd.Flags().String("use", "", fmt.Sprintf("what the keys are for: %s", uses))
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON array")
@@ -88,7 +89,7 @@ func keysDo(p *Process, cmd *cobra.Command, without []string, do func(ctx contex
 		if err := app.HasAccounts(cfg); err != nil {
 			return err
 		}
-		views, err := overKeyrings(cmd.Context(), cfg, chosen, func(k keyring) ([]keyView, error) { return do(cmd.Context(), k, args) })
+		views, err := overKeyrings(cmd.Context(), cfg, chosen, func(k *keyring) ([]keyView, error) { return do(cmd.Context(), k, args) })
 		if err != nil {
 			return err
 		}
@@ -99,7 +100,7 @@ func keysDo(p *Process, cmd *cobra.Command, without []string, do func(ctx contex
 
 // overKeyrings does something for the keys of each use. A key that one does not
 // have may be another's.
-func overKeyrings(ctx context.Context, cfg *config.Config, uses []string, do func(keyring) ([]keyView, error)) ([]keyView, error) {
+func overKeyrings(ctx context.Context, cfg *config.Config, uses []string, do func(*keyring) ([]keyView, error)) ([]keyView, error) {
 	views := []keyView{} // [] in JSON, not null
 	var missing error
 	for _, use := range uses {
@@ -118,13 +119,13 @@ func overKeyrings(ctx context.Context, cfg *config.Config, uses []string, do fun
 	return views, nil
 }
 
-func withKeyring(ctx context.Context, cfg *config.Config, use string, do func(keyring) ([]keyView, error)) ([]keyView, error) {
-	k, done, err := keyrings[use](ctx, cfg)
+func withKeyring(ctx context.Context, cfg *config.Config, use string, do func(*keyring) ([]keyView, error)) ([]keyView, error) {
+	k, err := keyrings[use](ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	views, err := do(k)
-	if err = errors.Join(err, done()); err != nil {
+	if err = errors.Join(err, k.close()); err != nil {
 		return nil, err
 	}
 	return views, nil
@@ -142,27 +143,27 @@ func (p *Process) printKeys(asJSON bool, views []keyView) error {
 	return w.Flush()
 }
 
-// fernetKeys are the keys that seal text.
-type fernetKeys struct{ service *sealing.Service }
-
-func openFernetKeys(ctx context.Context, cfg *config.Config) (keyring, func() error, error) {
+// openFernetKeys opens the keys that seal text.
+func openFernetKeys(ctx context.Context, cfg *config.Config) (*keyring, error) {
 	service, done, err := app.OpenSealing(ctx, cfg)
-	return fernetKeys{service}, done, err
-}
-
-func (f fernetKeys) list(ctx context.Context, tenant string) ([]keyView, error) {
-	keys, err := f.service.List(ctx, tenant)
-	return fernetViews(keys...), err
-}
-
-func (f fernetKeys) rotate(ctx context.Context, tenant string) ([]keyView, error) {
-	keys, err := f.service.Rotate(ctx, tenant)
-	return fernetViews(keys...), err
-}
-
-func (f fernetKeys) retire(ctx context.Context, kid string) ([]keyView, error) {
-	key, err := f.service.Retire(ctx, kid)
-	return fernetViews(key), err
+	if err != nil {
+		return nil, err
+	}
+	return &keyring{
+		list: func(ctx context.Context, tenant string) ([]keyView, error) {
+			keys, err := service.List(ctx, tenant)
+			return fernetViews(keys...), err
+		},
+		rotate: func(ctx context.Context, tenant string) ([]keyView, error) {
+			keys, err := service.Rotate(ctx, tenant)
+			return fernetViews(keys...), err
+		},
+		retire: func(ctx context.Context, kid string) ([]keyView, error) {
+			key, err := service.Retire(ctx, kid)
+			return fernetViews(key), err
+		},
+		close: done,
+	}, nil
 }
 
 func fernetViews(keys ...sealing.Key) []keyView {

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,9 +100,7 @@ func TestSealedSettingsThatCannotBeRightAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			vars := map[string]string{"ONNXGATE_ENV_IDENTITY_FILE": sealedDir(t, tc.sealed)}
-			for name, value := range tc.vars {
-				vars[name] = value
-			}
+			maps.Copy(vars, tc.vars)
 			if tc.plain != "" {
 				put(t, ".env", tc.plain)
 			}

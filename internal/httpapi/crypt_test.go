@@ -152,7 +152,7 @@ func TestFaultsOfABodyAreBoundedAndEchoLittle(t *testing.T) {
 		fmt.Fprintf(&b, `"%d%s":0,`, i, strings.Repeat("é", 200))
 	}
 	got := f.do(request{method: "POST", path: "/decrypt", token: "sealer", body: "{" + b.String() + `"ciphertext":""}`})
-	if n := len(got.faults(t)); got.StatusCode != 422 || n != 100 || got.json(t)["truncated"] != true || len(got.body) > 64<<10 || !utf8.ValidString(got.body) {
+	if n := len(got.faults(t)); got.StatusCode != http.StatusUnprocessableEntity || n != 100 || got.json(t)["truncated"] != true || len(got.body) > 64<<10 || !utf8.ValidString(got.body) {
 		t.Errorf("%d, %d faults in %d bytes", got.StatusCode, n, len(got.body))
 	}
 }

@@ -178,9 +178,8 @@ func (m *members) unknown(pointer, name string) {
 
 // field returns the first field whose member's name is the one.
 func (m *members) field(is func(name string) bool) (reflect.StructField, bool) {
-	t := m.into.Type()
-	for i := range t.NumField() {
-		if f := t.Field(i); is(f.Tag.Get("json")) {
+	for f := range m.into.Type().Fields() {
+		if is(f.Tag.Get("json")) {
 			return f, true
 		}
 	}

@@ -35,21 +35,26 @@ func (f binary) Scan(src any) error {
 	return err
 }
 
-// Sealing returns the keys that seal text.
-func (s *Store) Sealing() sealing.Store { return sealingKeys{s} }
+// SealingKeys is the store as the keys that seal text see it.
+type SealingKeys struct{ store *Store }
 
-// sealingKeys is the store as the keys that seal text see it.
-type sealingKeys struct{ *Store }
+var _ sealing.Store = SealingKeys{}
+
+// Sealing returns the keys that seal text.
+func (s *Store) Sealing() SealingKeys { return SealingKeys{s} }
+
+// Revision returns that of the store.
+func (s SealingKeys) Revision(ctx context.Context) (int64, error) { return s.store.Revision(ctx) }
 
 // View runs read on one state of the keys.
-func (s sealingKeys) View(ctx context.Context, read func(sealing.Keys) error) error {
-	return classify(ctx, s.view(ctx, func(t *transaction) error { return read(sealingRows{rows[sealing.Record]{fernetKeys, t}}) }))
+func (s SealingKeys) View(ctx context.Context, read func(sealing.Keys) error) error {
+	return classify(ctx, s.store.view(ctx, func(t *transaction) error { return read(sealingRows{rows[sealing.Record]{fernetKeys, t}}) }))
 }
 
 // Update runs change in one transaction that no other writer can interleave
 // with, and moves the revision.
-func (s sealingKeys) Update(ctx context.Context, change func(sealing.Keys) error) error {
-	return s.moving(ctx, func(t *transaction) error { return change(sealingRows{rows[sealing.Record]{fernetKeys, t}}) })
+func (s SealingKeys) Update(ctx context.Context, change func(sealing.Keys) error) error {
+	return s.store.moving(ctx, func(t *transaction) error { return change(sealingRows{rows[sealing.Record]{fernetKeys, t}}) })
 }
 
 // sealingRows are the keys inside a transaction.
