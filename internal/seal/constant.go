@@ -24,11 +24,11 @@ var digits = func() (table [256]byte) {
 	return table
 }()
 
-// decode returns the bytes of base64url with padding, and whether that is what
-// the text is, in its one form. It reads a bad text to its end, too: package
+// decode returns the bytes of base64url with padding, and 1 when the text is that,
+// in its one form, else 0. It reads a bad text to its end, too: package
 // base64 stops at the first byte that is wrong, so that its time would tell which
 // one that is, and it skips line ends.
-func decode(text []byte) ([]byte, bool) {
+func decode(text []byte) ([]byte, int) {
 	whole := len(text) &^ 3
 	padding := 0
 	for padding < 2 && padding < whole && text[whole-1-padding] == '=' {
@@ -40,7 +40,7 @@ func decode(text []byte) ([]byte, bool) {
 		wrong |= group(raw[j:j+3], text[i:i+4])
 	}
 	if whole == 0 {
-		return raw, false
+		return raw, 0
 	}
 	last := [4]byte{'A', 'A', 'A', 'A'} // zero in the place of the padding
 	copy(last[:], text[whole-4:whole-padding])
@@ -50,7 +50,7 @@ func decode(text []byte) ([]byte, bool) {
 	for _, b := range raw[end:] {
 		beyond |= b
 	}
-	return raw[:end], whole == len(text) && wrong <= maxDigit && beyond == 0
+	return raw[:end], bit(whole == len(text)) & bit(wrong <= maxDigit) & bit(beyond == 0)
 }
 
 // group decodes four digits, and returns the union of their values.
@@ -60,12 +60,10 @@ func group(raw, text []byte) byte {
 	return a | b | c | d
 }
 
-// unpad returns what is before the padding of RFC 5652 section 6.3, and whether
-// there is such a padding. What it does depends on the length alone.
-func unpad(text []byte) ([]byte, bool) {
-	if len(text) == 0 {
-		return nil, false
-	}
+// unpad returns what is before the padding of RFC 5652 section 6.3, and 1 when
+// there is such a padding, else all and 0. What it does depends on the length
+// alone. There must be a block.
+func unpad(text []byte) ([]byte, int) {
 	n := int(text[len(text)-1])
 	good := subtle.ConstantTimeLessOrEq(1, n) & subtle.ConstantTimeLessOrEq(n, aes.BlockSize)
 	for i := 1; i <= aes.BlockSize; i++ {
@@ -73,8 +71,5 @@ func unpad(text []byte) ([]byte, bool) {
 		same := subtle.ConstantTimeByteEq(text[len(text)-i], byte(n)) //nolint:gosec // G115: it was a byte
 		good &= subtle.ConstantTimeSelect(inside, same, 1)
 	}
-	if good != 1 {
-		return nil, false
-	}
-	return text[:len(text)-n], true
+	return text[:len(text)-subtle.ConstantTimeSelect(good, n, 0)], good
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -101,70 +102,70 @@ func (k *FernetKey) mac(b []byte) []byte {
 // Open returns the text of a token that one of the keys made at most maxAge
 // seconds ago. A token is exactly one: no line end, no blank, nothing behind the
 // padding, no second way of writing the same bytes. With a maximum age, one from
-// the future is refused beyond a minute. The HMAC is checked before anything is
-// decrypted, in constant time.
+// the future is refused beyond a minute. The HMAC decides which key decrypts, in
+// constant time; without one that fits, what is decrypted is thrown away.
 //
 // The only error is ErrFailed. For tokens of one length each failure costs the
-// same: one decoding, an HMAC with every key, one decryption. At least one key
-// must be given.
+// same: one decoding, an HMAC with every key, one decryption, and not a branch
+// that depends on what is wrong. At least one key must be given.
 func Open(keys []*FernetKey, token []byte, now time.Time, maxAge int64) ([]byte, error) {
-	t, good := parse(token)
-	good = t.fresh(now.Unix(), maxAge) && good
-	decrypted := false
-	for _, k := range keys {
-		if !k.authentic(&t) {
-			continue
-		}
-		text, whole := k.decrypt(&t)
-		if whole && good {
-			return text, nil
-		}
-		decrypted = true
+	t := parse(token)
+	fits, with := 0, 0
+	for i, k := range keys {
+		authentic := k.authentic(&t)
+		fits |= authentic
+		with = subtle.ConstantTimeSelect(authentic, i, with)
 	}
-	if !decrypted {
-		keys[0].decrypt(&t)
+	text, whole := keys[with].decrypt(&t)
+	if t.good&t.fresh(now.Unix(), maxAge)&fits&whole != 1 {
+		return nil, ErrFailed
 	}
-	return nil, ErrFailed
+	return text, nil
 }
 
-// token is a decoded one, good or bad, that has at least one block.
+// token is a decoded one, good (1) or bad (0), that has at least one block.
 type token struct {
 	signed, mac []byte
+	good        int
 }
 
 // parse decodes a token. What is not one gives something of about its length to
-// work on, and false.
-func parse(text []byte) (token, bool) {
+// work on.
+func parse(text []byte) token {
 	raw, good := decode(text)
 	if len(raw) < shortest {
-		raw, good = append(raw, make([]byte, shortest-len(raw))...), false
+		raw, good = append(raw, make([]byte, shortest-len(raw))...), 0
 	}
 	end := len(raw) - sha256.Size
-	good = good && raw[0] == version && (end-textAt)%aes.BlockSize == 0
-	return token{raw[:end], raw[end:]}, good
+	good &= subtle.ConstantTimeByteEq(raw[0], version) & bit((end-textAt)%aes.BlockSize == 0)
+	return token{raw[:end], raw[end:], good}
 }
 
-// fresh reports whether the token is of the last maxAge seconds.
-func (t *token) fresh(now, maxAge int64) bool {
+// fresh returns 1 when the token is of the last maxAge seconds, else 0.
+func (t *token) fresh(now, maxAge int64) int {
 	made := binary.BigEndian.Uint64(t.signed[timeAt:])
-	switch {
-	case maxAge == AnyAge:
-		return true
-	case made > math.MaxInt64 || int64(made) > now+maxClockSkew:
-		return false
-	}
-	return now-int64(made) <= maxAge
+	age := now - int64(made&math.MaxInt64) //nolint:gosec // G115: the bit that would be its sign is gone
+	inTime := bit(made <= math.MaxInt64) & bit(age >= -maxClockSkew) & bit(age <= maxAge)
+	return inTime | bit(maxAge == AnyAge)
 }
 
-func (k *FernetKey) authentic(t *token) bool {
+// bit returns 1 for true; the compiler makes no branch of it.
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// authentic returns 1 when the key signed the token, else 0.
+func (k *FernetKey) authentic(t *token) int {
 	h := hmac.New(sha256.New, k.sign)
 	h.Write(t.signed)
-	return hmac.Equal(h.Sum(nil), t.mac)
+	return subtle.ConstantTimeCompare(h.Sum(nil), t.mac)
 }
 
-// decrypt returns the text, and false when its padding is not whole. It takes as
-// long for both.
-func (k *FernetKey) decrypt(t *token) ([]byte, bool) {
+// decrypt returns the text, and 1 when its padding is whole, else 0.
+func (k *FernetKey) decrypt(t *token) ([]byte, int) {
 	sealed := t.signed[textAt:]
 	sealed = sealed[:len(sealed)/aes.BlockSize*aes.BlockSize]
 	text := make([]byte, len(sealed))
