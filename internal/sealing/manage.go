@@ -137,7 +137,7 @@ func (s *Service) insert(keys Keys, tenant string) (Key, error) {
 	record := &Record{Key: Key{
 		KID: hex.EncodeToString(kid), Tenant: tenant, State: Active, CreatedAt: s.now().UTC().Truncate(time.Second),
 	}}
-	record.Wrapped = s.kek.Wrap(binding(&record.Key), secret)
+	record.Wrapped = s.kek.Load().Wrap(binding(&record.Key), secret)
 	return record.Key, keys.Insert(record)
 }
 
@@ -153,8 +153,8 @@ func (s *Service) newSecret() ([]byte, *seal.FernetKey, error) {
 
 func binding(k *Key) seal.Binding { return seal.Binding{Use: Use, Tenant: k.Tenant, KID: k.KID} }
 
-func (s *Service) unwrap(r *Record) (*seal.FernetKey, error) {
-	secret, err := s.kek.Unwrap(binding(&r.Key), r.Wrapped)
+func unwrap(kek *seal.KEK, r *Record) (*seal.FernetKey, error) {
+	secret, err := kek.Unwrap(binding(&r.Key), r.Wrapped)
 	if err != nil {
 		return nil, fmt.Errorf("the key %s of the tenant %s: %w", r.KID, r.Tenant, err)
 	}

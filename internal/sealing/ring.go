@@ -57,7 +57,7 @@ func (s *Service) newRing(revision int64, records []Record, known *ring) (*ring,
 		}
 		if key == nil {
 			var err error
-			if key, err = s.unwrap(record); err != nil {
+			if key, err = unwrap(s.kek.Load(), record); err != nil {
 				return nil, err
 			}
 		}

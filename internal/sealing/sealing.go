@@ -13,6 +13,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -125,9 +126,11 @@ const (
 // Service seals and opens text. It is safe for concurrent use.
 type Service struct {
 	store Store
-	kek   *seal.KEK
+	kek   atomic.Pointer[seal.KEK]
 	now   func() time.Time
 	rand  io.Reader
+	// kekFile holds the key-encryption key.
+	kekFile string
 	watch *watch
 	rings sync.Map // of *ring, by tenant
 	// decoy is worked with for a tenant that has no key, so that the answer
@@ -153,7 +156,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if cfg.MaxStale <= 0 {
 		cfg.MaxStale = defaultMaxStale
 	}
-	s := &Service{store: cfg.Store, now: cfg.Now, rand: cfg.Rand, watch: newWatch(&cfg)}
+	s := &Service{store: cfg.Store, now: cfg.Now, rand: cfg.Rand, kekFile: cfg.KEKFile, watch: newWatch(&cfg)}
 	if err := s.openKEK(ctx, &cfg); err != nil {
 		return nil, err
 	}
@@ -162,8 +165,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	return s, err
 }
 
-// openKEK reads the key-encryption key, makes it where that is harmless, and
-// tries it on everything that is stored.
+// openKEK reads the key-encryption key, and makes it where that is harmless.
 func (s *Service) openKEK(ctx context.Context, cfg *Config) error {
 	records, err := s.records(ctx, AnyTenant)
 	if err != nil {
@@ -174,18 +176,35 @@ func (s *Service) openKEK(ctx context.Context, cfg *Config) error {
 			return err
 		}
 	}
-	if s.kek, err = seal.ReadKEK(cfg.KEKFile); err != nil {
+	return s.takeKEK(records)
+}
+
+// Reload reads the key-encryption key again, and takes it over when it opens
+// everything that is stored. Its error is for the operator: the former one stays.
+func (s *Service) Reload(ctx context.Context) error {
+	records, err := s.records(ctx, AnyTenant)
+	if err != nil {
+		return fmt.Errorf("read the keys that seal text: %w", err)
+	}
+	return s.takeKEK(records)
+}
+
+// takeKEK reads the key-encryption key and tries it on everything that is stored.
+func (s *Service) takeKEK(records []Record) error {
+	kek, err := seal.ReadKEK(s.kekFile)
+	if err != nil {
 		return err
 	}
 	for i := range records {
 		if records[i].State == Retired {
 			continue
 		}
-		if _, err := s.unwrap(&records[i]); err != nil {
+		if _, err := unwrap(kek, &records[i]); err != nil {
 			return fmt.Errorf("%s is not the key-encryption key of this database: the key %s of the tenant %s does not open under it; "+
-				"put the one back that was in use, which ONNXGATE_KEK_FILE names", cfg.KEKFile, records[i].KID, records[i].Tenant)
+				"put the one back that was in use, which ONNXGATE_KEK_FILE names", s.kekFile, records[i].KID, records[i].Tenant)
 		}
 	}
+	s.kek.Store(kek)
 	return nil
 }
 

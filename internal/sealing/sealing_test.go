@@ -363,8 +363,31 @@ func TestAKeyEncryptionKeyThatDoesNotOpenWhatIsStoredStopsTheStart(t *testing.T)
 	}
 	refused("one that is not made", sealing.Config{KEKFile: kekFile(t)}, "no such file")
 
+	if err := os.Rename(other, kek); err != nil { // the file of the running server
+		t.Fatal(err)
+	}
+	if err := s.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "is not the key-encryption key") {
+		t.Errorf("a reload took over another one: %v", err)
+	}
+	if _, err := s.Rotate(t.Context(), "acme"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Open(t.Context(), "acme", sealText(t, s, "acme", "hello"), 60); err != nil {
+		t.Errorf("the running server does not go on with the old one: %v", err)
+	}
+	for i := range store.records {
+		store.records[i].State = sealing.Retired
+	}
+	if err := s.Reload(t.Context()); err != nil {
+		t.Errorf("with nothing that the old one wrapped: %v", err)
+	}
+	for i := range store.records {
+		store.records[i].State = sealing.Former
+	}
+
 	store.records[0].Tenant = "other" // as who can write to the database would
 	refused("a key moved to another tenant", sealing.Config{KEKFile: kek}, "does not open")
+	store.revision.Add(1)
 	if _, err := s.Open(t.Context(), "other", "x", seal.AnyAge); kindOf(err) != fault.Internal {
 		t.Errorf("a running server uses it: %v", err)
 	}
