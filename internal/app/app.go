@@ -208,12 +208,13 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 
 // openStored opens the store and what lives in it.
 func (a *App) openStored(ctx context.Context) error {
-	if err := a.openAccounts(ctx); err != nil {
+	err := a.openAccounts(ctx)
+	if a.store == nil {
 		return err
 	}
-	var err error
-	a.sealing, err = newSealing(ctx, a.cfg, a.store)
-	return err
+	var wrong error
+	a.sealing, wrong = newSealing(ctx, a.cfg, a.store)
+	return errors.Join(err, wrong)
 }
 
 func (a *App) openAccounts(ctx context.Context) error {

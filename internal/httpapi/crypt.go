@@ -21,7 +21,8 @@ const (
 	// maxPlainBody fits the longest text even where each of its bytes is escaped
 	// as \u0000.
 	maxPlainBody = 6<<20 + 1<<10
-	// maxCipherBody fits its token, which is a third longer and needs no escape.
+	// maxCipherBody fits its token, which is a third longer and needs no escape, and
+	// leaves room for what may stand around it by mistake.
 	maxCipherBody = 2 << 20
 )
 

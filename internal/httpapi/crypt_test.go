@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/seal"
 )
 
 func TestTextIsSealedAndOpenedForTheCallersTenant(t *testing.T) {
@@ -172,5 +173,24 @@ func TestTextAndTokensAreNotLogged(t *testing.T) {
 	f.accessLines()
 	if log := f.lines.String() + f.log.String(); strings.Contains(log, canary) || !strings.Contains(log, `"/encrypt"`) {
 		t.Errorf("the log has it:\n%s", log)
+	}
+}
+
+func TestBodiesOfSealingFitTheLongestTextHoweverItIsWritten(t *testing.T) {
+	f := newAPI(t, nil).serve()
+	const mib = 1 << 20
+	for name, tc := range map[string]struct {
+		path, body string
+		want       int
+	}{
+		"a text of 1 MiB, escaped":  {"/encrypt", `{"plaintext":"` + strings.Repeat(`\u0041`, mib) + `"}`, 200},
+		"a body that is too long":   {"/encrypt", `{"plaintext":"` + strings.Repeat(`\u0041`, mib+200) + `"}`, 413},
+		"a token of 1 MiB of text":  {"/decrypt", `{"ciphertext":"sealer:` + strings.Repeat("A", seal.TokenLen(mib)) + `"}`, 200},
+		"a token that is too long":  {"/decrypt", `{"ciphertext":"` + strings.Repeat("A", 2*mib) + `"}`, 413},
+		"many members, none of use": {"/decrypt", `{` + strings.Repeat(`"a":1,`, 100) + `"ciphertext":""}`, 400},
+	} {
+		if got := f.do(request{method: "POST", path: tc.path, token: "sealer", body: tc.body}); got.StatusCode != tc.want {
+			t.Errorf("%s: %d %.300s, want %d", name, got.StatusCode, got.body, tc.want)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package agefile_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -208,6 +209,39 @@ func TestTheAgeCommandReadsAndWritesTheSameFiles(t *testing.T) {
 		if got, err := agefile.Open(sealed, secret); err != nil || string(got) != settings {
 			t.Errorf("we read %q, %v", got, err)
 		}
+	}
+}
+
+func TestTheAgeCommandTakesTheSamePassphrases(t *testing.T) {
+	command, python := need(t, "age"), need(t, "python3")
+	dir := t.TempDir()
+	plain, ours, theirs, opened := filepath.Join(dir, "plain"), filepath.Join(dir, "ours"), filepath.Join(dir, "theirs"), filepath.Join(dir, "opened")
+	to, err := agefile.Passphrase("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := agefile.Seal([]byte(settings), to, false)
+	if err = errors.Join(err, os.WriteFile(ours, sealed, 0o600), os.WriteFile(plain, []byte(settings), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	typed := func(args ...string) {
+		t.Helper()
+		args = append([]string{"testdata/typed.py", "correct horse", command}, args...)
+		if out, err := exec.CommandContext(t.Context(), python, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	typed("-d", "-o", opened, ours)
+	if got, err := os.ReadFile(opened); err != nil || string(got) != settings {
+		t.Errorf("age read %q, %v", got, err)
+	}
+	typed("-p", "-o", theirs, plain)
+	sealed, err = os.ReadFile(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := agefile.Open(sealed, []byte("correct horse\n")); err != nil || string(got) != settings {
+		t.Errorf("we read %q, %v", got, err)
 	}
 }
 
