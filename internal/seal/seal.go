@@ -144,7 +144,7 @@ func parse(text []byte) token {
 // fresh returns 1 when the token is of the last maxAge seconds, else 0.
 func (t *token) fresh(now, maxAge int64) int {
 	made := binary.BigEndian.Uint64(t.signed[timeAt:])
-	age := now - int64(made&math.MaxInt64) //nolint:gosec // G115: the bit that would be its sign is gone
+	age := now - int64(made&math.MaxInt64)
 	inTime := bit(made <= math.MaxInt64) & bit(age >= -maxClockSkew) & bit(age <= maxAge)
 	return inTime | bit(maxAge == AnyAge)
 }
