@@ -155,11 +155,11 @@ func openFernetKeys(ctx context.Context, cfg *config.Config) (*keyring, error) {
 			return fernetViews(keys...), err
 		},
 		rotate: func(ctx context.Context, tenant string) ([]keyView, error) {
-			keys, err := service.Rotate(ctx, tenant)
+			keys, err := service.Rotate(ctx, localActor().Name, tenant)
 			return fernetViews(keys...), err
 		},
 		retire: func(ctx context.Context, kid string) ([]keyView, error) {
-			key, err := service.Retire(ctx, kid)
+			key, err := service.Retire(ctx, localActor().Name, kid)
 			return fernetViews(key), err
 		},
 		close: done,

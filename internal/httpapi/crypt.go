@@ -4,16 +4,17 @@ import (
 	"context"
 	"math"
 
+	"onnxgate/internal/identity"
 	"onnxgate/internal/seal"
 )
 
-// Sealer seals text with the keys of a tenant. Faults: Content, TooLarge,
+// Sealer seals text with the keys of the principal's tenant. Faults: Content, TooLarge,
 // Unavailable; of Open also Undecryptable, the same for whatever is wrong with a
 // token.
 type Sealer interface {
-	Seal(ctx context.Context, tenant, text string) (token string, err error)
+	Seal(ctx context.Context, p *identity.Principal, text string) (token string, err error)
 	// Open takes a token that is at most maxAge seconds old; seal.AnyAge is any.
-	Open(ctx context.Context, tenant, token string, maxAge int64) (text string, err error)
+	Open(ctx context.Context, p *identity.Principal, token string, maxAge int64) (text string, err error)
 }
 
 // Bodies of the routes that seal text.
@@ -52,7 +53,7 @@ func (a *API) encrypt(ctx context.Context, x *exchange) error {
 	if err := x.readMembers(&req); err != nil {
 		return err
 	}
-	token, err := a.cfg.Sealer.Seal(ctx, x.principal.Tenant, *req.Plaintext)
+	token, err := a.cfg.Sealer.Seal(ctx, x.principal, *req.Plaintext)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (a *API) decrypt(ctx context.Context, x *exchange) error {
 	if err := x.readMembers(&req); err != nil {
 		return err
 	}
-	text, err := a.cfg.Sealer.Open(ctx, x.principal.Tenant, *req.Ciphertext, req.maxAge())
+	text, err := a.cfg.Sealer.Open(ctx, x.principal, *req.Ciphertext, req.maxAge())
 	if err != nil {
 		return err
 	}

@@ -124,12 +124,12 @@ func (s *tokenServer) Token(_ context.Context, req oauth.TokenRequest) (*oauth.T
 // sealer marks a text with its tenant.
 type sealer struct{}
 
-func (sealer) Seal(_ context.Context, tenant, text string) (string, error) {
-	return tenant + ":" + text, nil
+func (sealer) Seal(_ context.Context, p *identity.Principal, text string) (string, error) {
+	return p.Tenant + ":" + text, nil
 }
 
-func (sealer) Open(_ context.Context, tenant, token string, maxAge int64) (string, error) {
-	text, ok := strings.CutPrefix(token, tenant+":")
+func (sealer) Open(_ context.Context, p *identity.Principal, token string, maxAge int64) (string, error) {
+	text, ok := strings.CutPrefix(token, p.Tenant+":")
 	if !ok || maxAge == 0 {
 		return "", fault.New(fault.Undecryptable, "Decryption failed")
 	}

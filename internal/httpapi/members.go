@@ -20,6 +20,10 @@ import (
 // maxNesting is how many arrays and objects may stand around a value.
 const maxNesting = 32
 
+// maxMembers bounds an object, and with it the memory for finding a name that it
+// has twice.
+const maxMembers = 1000
+
 // maxPointer bounds how much of a name of the client's own comes back.
 const maxPointer = 64
 
@@ -73,6 +77,8 @@ func checkSyntax(body []byte) error {
 			return syntaxFault(err)
 		case d.StackDepth() > maxNesting:
 			return syntaxAt(string(d.StackPointer()), "is nested deeper than "+strconv.Itoa(maxNesting))
+		case tooManyMembers(d):
+			return syntaxAt(string(d.StackPointer().Parent()), "has more than "+strconv.Itoa(maxMembers)+" members")
 		case d.StackDepth() == 0:
 			// One value: what follows must be blank.
 			rest := bytes.TrimLeft(body[d.InputOffset():], " \t\r\n")
@@ -82,6 +88,11 @@ func checkSyntax(body []byte) error {
 			return nil
 		}
 	}
+}
+
+func tooManyMembers(d *jsontext.Decoder) bool {
+	kind, tokens := d.StackIndex(d.StackDepth())
+	return kind == jsontext.KindBeginObject && tokens > 2*maxMembers
 }
 
 func syntaxFault(err error) error {

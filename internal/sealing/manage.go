@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/seal"
@@ -49,8 +50,8 @@ func (s *Service) List(ctx context.Context, tenant string) ([]Key, error) {
 
 // Rotate gives a tenant another active key; what the former ones sealed still
 // opens. AnyTenant is every tenant that has a key, and the default one when none
-// has. It returns the new keys.
-func (s *Service) Rotate(ctx context.Context, tenant string) (made []Key, err error) {
+// has. It returns the new keys. Actor is who asks, for the record.
+func (s *Service) Rotate(ctx context.Context, actor, tenant string) (made []Key, err error) {
 	err = s.store.Update(ctx, func(keys Keys) error {
 		tenants, err := tenantsOf(keys, tenant)
 		if err != nil {
@@ -58,7 +59,7 @@ func (s *Service) Rotate(ctx context.Context, tenant string) (made []Key, err er
 		}
 		made = make([]Key, len(tenants))
 		for i, t := range tenants {
-			if made[i], err = s.rotate(keys, t); err != nil {
+			if made[i], err = s.rotate(ctx, keys, actor, t); err != nil {
 				return err
 			}
 		}
@@ -87,7 +88,7 @@ func tenantsOf(keys Keys, tenant string) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-func (s *Service) rotate(keys Keys, tenant string) (Key, error) {
+func (s *Service) rotate(ctx context.Context, keys Keys, actor, tenant string) (Key, error) {
 	records, err := keys.List(tenant)
 	if err != nil {
 		return Key{}, err
@@ -101,17 +102,19 @@ func (s *Service) rotate(keys Keys, tenant string) (Key, error) {
 			return Key{}, err
 		}
 	}
-	return s.insert(keys, tenant)
+	return s.insert(ctx, keys, "key.rotate", actor, tenant)
 }
 
-// begin makes a tenant's first key, unless another process has just done so.
-func (s *Service) begin(ctx context.Context, tenant string) (*ring, error) {
+// begin makes the first key of the caller's tenant, unless another process has
+// just done so.
+func (s *Service) begin(ctx context.Context, p *identity.Principal) (*ring, error) {
+	tenant := p.Tenant
 	err := s.store.Update(ctx, func(keys Keys) error {
 		records, err := keys.List(tenant)
 		if err != nil || slices.ContainsFunc(records, func(r Record) bool { return r.State == Active }) {
 			return err
 		}
-		_, err = s.insert(keys, tenant)
+		_, err = s.insert(ctx, keys, "key.create", p.Subject, tenant)
 		return err
 	})
 	if err != nil {
@@ -124,8 +127,8 @@ func (s *Service) begin(ctx context.Context, tenant string) (*ring, error) {
 	return r, err
 }
 
-// insert adds a new active key.
-func (s *Service) insert(keys Keys, tenant string) (Key, error) {
+// insert adds a new active key. It is on record who had it made, or it is not.
+func (s *Service) insert(ctx context.Context, keys Keys, event, actor, tenant string) (Key, error) {
 	kid := make([]byte, kidBytes)
 	if _, err := io.ReadFull(s.rand, kid); err != nil {
 		return Key{}, err
@@ -138,7 +141,14 @@ func (s *Service) insert(keys Keys, tenant string) (Key, error) {
 		KID: hex.EncodeToString(kid), Tenant: tenant, State: Active, CreatedAt: s.now().UTC().Truncate(time.Second),
 	}}
 	record.Wrapped = s.kek.Load().Wrap(binding(&record.Key), secret)
-	return record.Key, keys.Insert(record)
+	if err := keys.Insert(record); err != nil {
+		return Key{}, err
+	}
+	return record.Key, s.changed(ctx, event, actor, &record.Key)
+}
+
+func (s *Service) changed(ctx context.Context, event, actor string, k *Key) error {
+	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: actor, Tenant: k.Tenant, Object: k.KID, Outcome: "ok"})
 }
 
 // newSecret makes the bytes of a key, and the key of them.
@@ -163,8 +173,8 @@ func unwrap(kek *seal.KEK, r *Record) (*seal.FernetKey, error) {
 
 // Retire ends a former key: what it sealed never opens again, and its bytes are
 // gone. Faults: NotFound; Conflict for the key that seals, and for one that was
-// retired before.
-func (s *Service) Retire(ctx context.Context, kid string) (Key, error) {
+// retired before. Actor is who asks, for the record.
+func (s *Service) Retire(ctx context.Context, actor, kid string) (Key, error) {
 	var retired Key
 	err := s.store.Update(ctx, func(keys Keys) error {
 		records, err := keys.ListAll()
@@ -185,7 +195,10 @@ func (s *Service) Retire(ctx context.Context, kid string) (Key, error) {
 		}
 		r.State, r.RetiredAt, r.Wrapped = Retired, s.now().UTC().Truncate(time.Second), nil
 		retired = r.Key
-		return keys.Replace(r)
+		if err := keys.Replace(r); err != nil {
+			return err
+		}
+		return s.changed(ctx, "key.retire", actor, &retired)
 	})
 	return retired, err
 }

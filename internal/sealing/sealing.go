@@ -17,7 +17,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
 	"onnxgate/internal/seal"
 )
@@ -108,6 +110,8 @@ type Config struct {
 	// MaxStale is how long it is relied on while the store cannot be reached;
 	// zero means 60 s.
 	MaxStale time.Duration
+	// Audit keeps a record of each use of a key and of each change; nil keeps none.
+	Audit audit.Recorder
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Rand is the source of keys and initialisation vectors; nil means
@@ -126,6 +130,7 @@ const (
 // Service seals and opens text. It is safe for concurrent use.
 type Service struct {
 	store Store
+	audit audit.Recorder
 	kek   atomic.Pointer[seal.KEK]
 	now   func() time.Time
 	rand  io.Reader
@@ -147,6 +152,9 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now //nolint:forbidigo // the default of the injected clock
 	}
+	if cfg.Audit == nil {
+		cfg.Audit = audit.Discard{}
+	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
@@ -156,7 +164,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if cfg.MaxStale <= 0 {
 		cfg.MaxStale = defaultMaxStale
 	}
-	s := &Service{store: cfg.Store, now: cfg.Now, rand: cfg.Rand, kekFile: cfg.KEKFile, watch: newWatch(&cfg)}
+	s := &Service{store: cfg.Store, audit: cfg.Audit, now: cfg.Now, rand: cfg.Rand, kekFile: cfg.KEKFile, watch: newWatch(&cfg)}
 	if err := s.openKEK(ctx, &cfg); err != nil {
 		return nil, err
 	}
@@ -220,18 +228,24 @@ func anyWrapped(records []Record) bool {
 // errFailed is the one answer to every token that does not open.
 func errFailed() error { return fault.New(fault.Undecryptable, "Decryption failed") }
 
-// Seal returns the token of a text under the tenant's active key, which is made
-// when there is none. Faults: Content for what is no text, TooLarge, Unavailable.
-func (s *Service) Seal(ctx context.Context, tenant, text string) (string, error) {
+// Seal returns the token of a text under the active key of the caller's tenant,
+// which is made when there is none. Faults: Content for what is no text, TooLarge,
+// Unavailable.
+func (s *Service) Seal(ctx context.Context, p *identity.Principal, text string) (string, error) {
+	token, err := s.seal(ctx, p, text)
+	return s.recorded(ctx, p, "key.encrypt", token, err)
+}
+
+func (s *Service) seal(ctx context.Context, p *identity.Principal, text string) (string, error) {
 	switch {
 	case len(text) > MaxText:
 		return "", fault.Newf(fault.TooLarge, "The plaintext must be at most %d bytes", MaxText)
 	case !utf8.ValidString(text):
 		return "", fault.New(fault.Content, "The plaintext must be valid UTF-8")
 	}
-	r, err := s.ring(ctx, tenant, false)
+	r, err := s.ring(ctx, p.Tenant, false)
 	if err == nil && r.active == nil {
-		r, err = s.begin(ctx, tenant)
+		r, err = s.begin(ctx, p)
 	}
 	if err != nil {
 		return "", err
@@ -240,16 +254,34 @@ func (s *Service) Seal(ctx context.Context, tenant, text string) (string, error)
 	return string(token), err
 }
 
-// Open returns the text of a token that one of the tenant's keys made at most
-// maxAge seconds ago; seal.AnyAge sets no limit. Whatever else is wrong with a
-// token, the fault is Undecryptable and took the same work, which grows with the
-// token and with the number of keys. Further faults: Unavailable.
-func (s *Service) Open(ctx context.Context, tenant, token string, maxAge int64) (string, error) {
+// Open returns the text of a token that one of the keys of the caller's tenant made
+// at most maxAge seconds ago; seal.AnyAge sets no limit. Whatever else is wrong
+// with a token, the fault is Undecryptable and took the same work, which grows with
+// the token and with the number of keys. Further faults: Unavailable.
+func (s *Service) Open(ctx context.Context, p *identity.Principal, token string, maxAge int64) (string, error) {
+	text, err := s.open(ctx, p.Tenant, token, maxAge)
+	return s.recorded(ctx, p, "key.decrypt", text, err)
+}
+
+// recorded puts on record how a key was used, or hands nothing out.
+func (s *Service) recorded(ctx context.Context, p *identity.Principal, event, result string, err error) (string, error) {
+	outcome := "ok"
+	if err != nil {
+		outcome = fault.KindOf(err).String()
+	}
+	record := &audit.Record{Event: event, Actor: p.Subject, Tenant: p.Tenant, Method: string(p.Method), Outcome: outcome}
+	if err := s.audit.Record(ctx, record); err != nil {
+		return "", err
+	}
+	return result, err
+}
+
+func (s *Service) open(ctx context.Context, tenant, token string, maxAge int64) (string, error) {
 	r, err := s.ring(ctx, tenant, false)
 	if err != nil {
 		return "", err
 	}
-	text, err := s.open(ctx, r, token, maxAge)
+	text, err := s.try(ctx, r, token, maxAge)
 	if err == nil {
 		return text, nil
 	}
@@ -261,10 +293,10 @@ func (s *Service) Open(ctx context.Context, tenant, token string, maxAge int64) 
 	if later == r {
 		return "", errFailed()
 	}
-	return s.open(ctx, later, token, maxAge)
+	return s.try(ctx, later, token, maxAge)
 }
 
-func (s *Service) open(ctx context.Context, r *ring, token string, maxAge int64) (string, error) {
+func (s *Service) try(ctx context.Context, r *ring, token string, maxAge int64) (string, error) {
 	keys := r.keys
 	if len(keys) == 0 {
 		keys = s.decoy

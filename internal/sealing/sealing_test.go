@@ -16,7 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/seal"
 	"onnxgate/internal/sealing"
 )
@@ -116,7 +118,7 @@ func open(tb testing.TB, cfg sealing.Config) *sealing.Service {
 
 func sealText(tb testing.TB, s *sealing.Service, tenant, text string) string {
 	tb.Helper()
-	token, err := s.Seal(tb.Context(), tenant, text)
+	token, err := s.Seal(tb.Context(), caller(tenant), text)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -127,11 +129,11 @@ func TestWhatATenantSealedOpensForItAlone(t *testing.T) {
 	s := open(t, sealing.Config{Store: &memory{}, KEKFile: kekFile(t)})
 	for _, text := range []string{"", "hello", "żółw 🐢\x00\n", strings.Repeat("x", sealing.MaxText)} {
 		token := sealText(t, s, "acme", text)
-		if got, err := s.Open(t.Context(), "acme", token, 60); err != nil || got != text {
+		if got, err := s.Open(t.Context(), caller("acme"), token, 60); err != nil || got != text {
 			t.Errorf("%.20q: %.20q, %v", text, got, err)
 		}
 		for _, other := range []string{"default", "acme2", "nobody"} {
-			if got, err := s.Open(t.Context(), other, token, seal.AnyAge); kindOf(err) != fault.Undecryptable || got != "" {
+			if got, err := s.Open(t.Context(), caller(other), token, seal.AnyAge); kindOf(err) != fault.Undecryptable || got != "" {
 				t.Errorf("%s opened %.20q, %v", other, got, err)
 			}
 		}
@@ -147,10 +149,10 @@ func TestWhatIsNoTenantHasNoKeys(t *testing.T) {
 	s := open(t, sealing.Config{Store: &memory{}, KEKFile: kekFile(t)})
 	token := sealText(t, s, "acme", "hello")
 	for _, tenant := range []string{"", sealing.AnyTenant} {
-		if got, err := s.Open(t.Context(), tenant, token, seal.AnyAge); err == nil {
+		if got, err := s.Open(t.Context(), caller(tenant), token, seal.AnyAge); err == nil {
 			t.Errorf("%q opened %q", tenant, got)
 		}
-		if _, err := s.Seal(t.Context(), tenant, ""); err == nil {
+		if _, err := s.Seal(t.Context(), caller(tenant), ""); err == nil {
 			t.Errorf("%q sealed", tenant)
 		}
 	}
@@ -158,14 +160,14 @@ func TestWhatIsNoTenantHasNoKeys(t *testing.T) {
 
 func TestTextThatIsNoneOrTooLongIsRefused(t *testing.T) {
 	s := open(t, sealing.Config{Store: &memory{}, KEKFile: kekFile(t)})
-	if _, err := s.Seal(t.Context(), "acme", strings.Repeat("x", sealing.MaxText+1)); kindOf(err) != fault.TooLarge {
+	if _, err := s.Seal(t.Context(), caller("acme"), strings.Repeat("x", sealing.MaxText+1)); kindOf(err) != fault.TooLarge {
 		t.Errorf("too long: %v", err)
 	}
-	if _, err := s.Seal(t.Context(), "acme", "\xff"); kindOf(err) != fault.Content {
+	if _, err := s.Seal(t.Context(), caller("acme"), "\xff"); kindOf(err) != fault.Content {
 		t.Errorf("not UTF-8: %v", err)
 	}
 	longest := sealText(t, s, "acme", strings.Repeat("x", sealing.MaxText))
-	if _, err := s.Open(t.Context(), "acme", longest+"\n", seal.AnyAge); kindOf(err) != fault.Undecryptable {
+	if _, err := s.Open(t.Context(), caller("acme"), longest+"\n", seal.AnyAge); kindOf(err) != fault.Undecryptable {
 		t.Errorf("the longest token and a line end: %v", err)
 	}
 }
@@ -174,17 +176,22 @@ func TestATokenOlderThanItsCallerWantsIsTheOneRefusal(t *testing.T) {
 	c := newClock()
 	s := open(t, sealing.Config{Store: &memory{}, KEKFile: kekFile(t), Now: c.now})
 	token := sealText(t, s, "acme", "hello")
-	if _, err := s.Open(t.Context(), "acme", token, 0); err != nil {
+	if _, err := s.Open(t.Context(), caller("acme"), token, 0); err != nil {
 		t.Errorf("at once: %v", err)
 	}
 	c.move(time.Minute)
-	if _, err := s.Open(t.Context(), "acme", token, 60); err != nil {
+	if _, err := s.Open(t.Context(), caller("acme"), token, 60); err != nil {
 		t.Errorf("at the limit: %v", err)
 	}
-	old, bad := errors.Join(second(s.Open(t.Context(), "acme", token, 59))), errors.Join(second(s.Open(t.Context(), "acme", token[1:], 59)))
+	old, bad := errors.Join(second(s.Open(t.Context(), caller("acme"), token, 59))), errors.Join(second(s.Open(t.Context(), caller("acme"), token[1:], 59)))
 	if old == nil || bad == nil || old.Error() != bad.Error() {
 		t.Errorf("too old: %v; no token: %v", old, bad)
 	}
+}
+
+// caller is somebody of a tenant.
+func caller(tenant string) *identity.Principal {
+	return &identity.Principal{Subject: "user of " + tenant, Tenant: tenant, Method: identity.Bearer}
 }
 
 func second(_ string, err error) error { return err }
@@ -211,7 +218,7 @@ func TestRotationUnderLoadFailsNothing(t *testing.T) {
 				default:
 				}
 				token := sealText(t, pair[0], "acme", "hello")
-				if got, err := pair[1].Open(t.Context(), "acme", token, 60); err != nil || got != "hello" {
+				if got, err := pair[1].Open(t.Context(), caller("acme"), token, 60); err != nil || got != "hello" {
 					t.Errorf("token %d: %q, %v", n, got, err)
 					return
 				}
@@ -219,7 +226,7 @@ func TestRotationUnderLoadFailsNothing(t *testing.T) {
 		})
 	}
 	for range rotations {
-		if _, err := first.Rotate(t.Context(), "acme"); err != nil {
+		if _, err := first.Rotate(t.Context(), "root", "acme"); err != nil {
 			t.Error(err)
 		}
 		c.move(time.Second / 10)
@@ -233,7 +240,7 @@ func TestARotationOfAnotherProcessIsTakenOverWithinASecond(t *testing.T) {
 	server := open(t, sealing.Config{Store: store, KEKFile: kek, Now: c.now})
 	before := sealText(t, server, "acme", "hello")
 	command := open(t, sealing.Config{Store: store, KEKFile: kek, Now: c.now})
-	made, err := command.Rotate(t.Context(), "acme")
+	made, err := command.Rotate(t.Context(), "root", "acme")
 	if err != nil || len(made) != 1 || made[0].State != sealing.Active {
 		t.Fatalf("%v, %v", made, err)
 	}
@@ -241,15 +248,15 @@ func TestARotationOfAnotherProcessIsTakenOverWithinASecond(t *testing.T) {
 	if diff := cmp.Diff([]string{"acme active", "acme former"}, states(keys)); diff != "" || err != nil || keys[0] != made[0] {
 		t.Errorf("%v %s", err, diff)
 	}
-	if _, err := command.Retire(t.Context(), keys[1].KID); err != nil {
+	if _, err := command.Retire(t.Context(), "root", keys[1].KID); err != nil {
 		t.Fatal(err)
 	}
 	c.move(time.Second)
 	after := sealText(t, server, "acme", "hello")
-	if _, err := command.Open(t.Context(), "acme", after, 60); err != nil {
+	if _, err := command.Open(t.Context(), caller("acme"), after, 60); err != nil {
 		t.Errorf("the server still seals with the retired key: %v", err)
 	}
-	if _, err := server.Open(t.Context(), "acme", before, 60); kindOf(err) != fault.Undecryptable {
+	if _, err := server.Open(t.Context(), caller("acme"), before, 60); kindOf(err) != fault.Undecryptable {
 		t.Errorf("the server opened with a retired key: %v", err)
 	}
 }
@@ -257,11 +264,11 @@ func TestARotationOfAnotherProcessIsTakenOverWithinASecond(t *testing.T) {
 func TestWhichKeysMayBeRetired(t *testing.T) {
 	store, c := &memory{}, newClock()
 	s := open(t, sealing.Config{Store: store, KEKFile: kekFile(t), Now: c.now})
-	if made, err := s.Rotate(t.Context(), sealing.AnyTenant); err != nil || len(made) != 1 || made[0].Tenant != "default" {
+	if made, err := s.Rotate(t.Context(), "root", sealing.AnyTenant); err != nil || len(made) != 1 || made[0].Tenant != "default" {
 		t.Fatalf("%v, %v", made, err)
 	}
 	sealText(t, s, "acme", "")
-	made, err := s.Rotate(t.Context(), sealing.AnyTenant)
+	made, err := s.Rotate(t.Context(), "root", sealing.AnyTenant)
 	if diff := cmp.Diff([]string{"acme active", "default active"}, states(made)); diff != "" || err != nil {
 		t.Fatalf("%v %s", err, diff)
 	}
@@ -269,7 +276,7 @@ func TestWhichKeysMayBeRetired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	retired, err := s.Retire(t.Context(), keys[1].KID)
+	retired, err := s.Retire(t.Context(), "root", keys[1].KID)
 	if err != nil || retired.State != sealing.Retired || !retired.RetiredAt.Equal(c.now()) || retired.RetiredAt.Location() != time.UTC {
 		t.Errorf("%+v, %v", retired, err)
 	}
@@ -279,7 +286,7 @@ func TestWhichKeysMayBeRetired(t *testing.T) {
 		}
 	}
 	for kid, want := range map[string]fault.Kind{keys[0].KID: fault.Conflict, keys[1].KID: fault.Conflict, "nonsense": fault.NotFound, "": fault.NotFound} {
-		if _, err := s.Retire(t.Context(), kid); kindOf(err) != want {
+		if _, err := s.Retire(t.Context(), "root", kid); kindOf(err) != want {
 			t.Errorf("%q: %v, want %v", kid, err, want)
 		}
 	}
@@ -292,26 +299,26 @@ func TestAStoreThatIsAwayIsDoneWithoutForAMinute(t *testing.T) {
 	store.away.Store(true)
 	for range 60 {
 		c.move(time.Second)
-		if _, err := s.Open(t.Context(), "acme", sealText(t, s, "acme", ""), 60); err != nil {
+		if _, err := s.Open(t.Context(), caller("acme"), sealText(t, s, "acme", ""), 60); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Open(t.Context(), "acme", token[1:], 60); kindOf(err) != fault.Unavailable {
+	if _, err := s.Open(t.Context(), caller("acme"), token[1:], 60); kindOf(err) != fault.Unavailable {
 		t.Errorf("a token whose key may be newer: %v", err)
 	}
-	if _, err := s.Seal(t.Context(), "other", ""); kindOf(err) != fault.Unavailable {
+	if _, err := s.Seal(t.Context(), caller("other"), ""); kindOf(err) != fault.Unavailable {
 		t.Errorf("a tenant that was never seen: %v", err)
 	}
 	c.move(time.Second)
-	if _, err := s.Open(t.Context(), "acme", token, 3600); kindOf(err) != fault.Unavailable {
+	if _, err := s.Open(t.Context(), caller("acme"), token, 3600); kindOf(err) != fault.Unavailable {
 		t.Errorf("after a minute: %v", err)
 	}
-	if _, err := s.Seal(t.Context(), "acme", ""); kindOf(err) != fault.Unavailable {
+	if _, err := s.Seal(t.Context(), caller("acme"), ""); kindOf(err) != fault.Unavailable {
 		t.Errorf("after a minute: %v", err)
 	}
 	store.away.Store(false)
 	c.move(time.Second)
-	if _, err := s.Open(t.Context(), "acme", token, 3600); err != nil {
+	if _, err := s.Open(t.Context(), caller("acme"), token, 3600); err != nil {
 		t.Errorf("when it is back: %v", err)
 	}
 }
@@ -370,10 +377,10 @@ func TestAKeyEncryptionKeyThatDoesNotOpenWhatIsStoredStopsTheStart(t *testing.T)
 	if err := s.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "is not the key-encryption key") {
 		t.Errorf("a reload took over another one: %v", err)
 	}
-	if _, err := s.Rotate(t.Context(), "acme"); err != nil {
+	if _, err := s.Rotate(t.Context(), "root", "acme"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Open(t.Context(), "acme", sealText(t, s, "acme", "hello"), 60); err != nil {
+	if _, err := s.Open(t.Context(), caller("acme"), sealText(t, s, "acme", "hello"), 60); err != nil {
 		t.Errorf("the running server does not go on with the old one: %v", err)
 	}
 	for i := range store.records {
@@ -389,7 +396,72 @@ func TestAKeyEncryptionKeyThatDoesNotOpenWhatIsStoredStopsTheStart(t *testing.T)
 	store.records[0].Tenant = "other" // as who can write to the database would
 	refused("a key moved to another tenant", sealing.Config{KEKFile: kek}, "does not open")
 	store.revision.Add(1)
-	if _, err := s.Open(t.Context(), "other", "x", seal.AnyAge); kindOf(err) != fault.Internal {
+	if _, err := s.Open(t.Context(), caller("other"), "x", seal.AnyAge); kindOf(err) != fault.Internal {
 		t.Errorf("a running server uses it: %v", err)
+	}
+}
+
+// ledger keeps records until it is full.
+type ledger struct {
+	records []audit.Record
+	full    bool
+}
+
+func (l *ledger) Record(_ context.Context, r *audit.Record) error {
+	if l.full {
+		return fault.New(fault.Unavailable, "The audit log is full")
+	}
+	l.records = append(l.records, *r)
+	return nil
+}
+
+func TestEveryUseAndChangeOfAKeyIsOnRecordOrRefused(t *testing.T) {
+	log, store := &ledger{}, &memory{}
+	s := open(t, sealing.Config{Store: store, KEKFile: kekFile(t), Audit: log})
+	token := sealText(t, s, "acme", "canary")
+	if _, err := s.Open(t.Context(), caller("acme"), token, 60); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Open(t.Context(), caller("other"), token, 60); err == nil {
+		t.Fatal("opened")
+	}
+	made, err := s.Rotate(t.Context(), "root", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := s.List(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Retire(t.Context(), "root", keys[1].KID); err != nil {
+		t.Fatal(err)
+	}
+	user := audit.Record{Actor: "user of acme", Tenant: "acme", Outcome: "ok"}
+	create, encrypt, decrypt, refused, rotate, retire := user, user, user, user, user, user
+	create.Event, create.Object = "key.create", keys[1].KID
+	encrypt.Event, encrypt.Method = "key.encrypt", "bearer"
+	decrypt.Event, decrypt.Method = "key.decrypt", "bearer"
+	refused.Event, refused.Method, refused.Outcome = "key.decrypt", "bearer", "undecryptable"
+	refused.Actor, refused.Tenant = "user of other", "other"
+	rotate.Event, rotate.Actor, rotate.Object = "key.rotate", "root", made[0].KID
+	retire.Event, retire.Actor, retire.Object = "key.retire", "root", keys[1].KID
+	if diff := cmp.Diff([]audit.Record{create, encrypt, decrypt, refused, rotate, retire}, log.records); diff != "" {
+		t.Error(diff)
+	}
+
+	log.full = true
+	before := slices.Clone(store.records)
+	for name, err := range map[string]error{
+		"seal":       second(s.Seal(t.Context(), caller("acme"), "x")),
+		"first seal": second(s.Seal(t.Context(), caller("other"), "x")),
+		"open":       second(s.Open(t.Context(), caller("acme"), token, 60)),
+		"rotate":     errors.Join(func() error { _, err := s.Rotate(t.Context(), "root", sealing.AnyTenant); return err }()),
+	} {
+		if kindOf(err) != fault.Unavailable {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if diff := cmp.Diff(before, store.records); diff != "" {
+		t.Errorf("changed without a record: %s", diff)
 	}
 }

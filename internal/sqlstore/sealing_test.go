@@ -11,6 +11,7 @@ import (
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 )
@@ -84,16 +85,17 @@ func TestProcessesThatShareADatabaseShareItsKeys(t *testing.T) {
 		})
 		must(t, err)
 	}
+	caller := &identity.Principal{Subject: "ada", Tenant: "default"}
 	var wg sync.WaitGroup
 	for i, s := range services {
 		wg.Go(func() {
 			for range 100 {
-				token, err := s.Seal(t.Context(), "default", "hello")
+				token, err := s.Seal(t.Context(), caller, "hello")
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if got, err := services[1-i].Open(t.Context(), "default", token, 60); err != nil || got != "hello" {
+				if got, err := services[1-i].Open(t.Context(), caller, token, 60); err != nil || got != "hello" {
 					t.Errorf("%q, %v", got, err)
 					return
 				}
@@ -101,7 +103,7 @@ func TestProcessesThatShareADatabaseShareItsKeys(t *testing.T) {
 		})
 	}
 	for range 20 {
-		if _, err := services[0].Rotate(t.Context(), sealing.AnyTenant); err != nil {
+		if _, err := services[0].Rotate(t.Context(), "root", sealing.AnyTenant); err != nil {
 			t.Error(err)
 		}
 	}
