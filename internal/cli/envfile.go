@@ -28,7 +28,7 @@ const identitySetting = "ONNXGATE_ENV_IDENTITY_FILE"
 func configEncrypt(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "encrypt [FILE]", Short: "Seal a file with settings, so that it can be committed",
-		Long: "Seals FILE (default .env) into FILE.age, which the server reads like FILE.\n" +
+		Long: "Seals FILE (default .env) into FILE.age, in the place of one that is there. The server reads it like FILE.\n" +
 			"Without a recipient or a passphrase, for the identities in " + identitySetting + ".",
 		Args: atMost("FILE"),
 	}
