@@ -8,6 +8,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"onnxgate/internal/authz"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
 )
@@ -41,6 +42,10 @@ type BearerConfig struct {
 	Issuer, Audience string
 	Keys             Keys
 	Users            Users
+	// Issuers are the outside issuers whose tokens are accepted too; nil: none.
+	Issuers Issuers
+	// Roles says what the roles of a token grant that is narrowed by no scope.
+	Roles authz.Roles
 	// Leeway is how much the issuer's clock may differ, at most 60 s.
 	Leeway time.Duration
 	// CacheSize is how many verified tokens are remembered; zero means 4096.
@@ -49,11 +54,13 @@ type BearerConfig struct {
 	Now func() time.Time
 }
 
-// Bearer verifies the access tokens that this server issued. It is safe for
-// concurrent use.
+// Bearer verifies the access tokens that this server issued, and those of the
+// outside issuers. It is safe for concurrent use.
 type Bearer struct {
 	keys      Keys
 	users     Users
+	issuers   Issuers
+	roles     authz.Roles
 	audience  string
 	validator *jwt.Validator
 	leeway    time.Duration
@@ -78,7 +85,7 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 		cfg.CacheSize = defaultCacheSize
 	}
 	return &Bearer{
-		keys: cfg.Keys, users: cfg.Users, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
+		keys: cfg.Keys, users: cfg.Users, issuers: cfg.Issuers, roles: cfg.Roles, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
 		validator: jwt.NewValidator(
 			jwt.WithIssuer(cfg.Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 			jwt.WithLeeway(cfg.Leeway), jwt.WithTimeFunc(cfg.Now),
@@ -88,9 +95,10 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 }
 
 // Authenticate returns the principal of a genuine token that has not ended and
-// whose user is unchanged since. A token is verified once and then remembered;
-// that its user is unchanged is asked every time. Without a bearer token the
-// error is ErrNotMine.
+// whose user is unchanged since, or whose issuer still has its key. A token is
+// verified once and then remembered; that its user is unchanged, or its key
+// still the issuer's, is asked every time. Without a bearer token the error is
+// ErrNotMine; Unavailable says that the keys of an outside issuer cannot be had.
 func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Principal, error) {
 	if c.Bearer == "" {
 		return nil, ErrNotMine
@@ -98,16 +106,9 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 	if len(c.Bearer) > MaxTokenBytes { // not even looked up, which costs its length
 		return nil, refuse(msgInvalid, fmt.Errorf("the token has %d bytes; at most %d are read", len(c.Bearer), MaxTokenBytes))
 	}
-	v := b.cache.get(c.Bearer)
-	if v == nil {
-		var err error
-		if v, err = b.verify(c.Bearer); err != nil {
-			return nil, err
-		}
-		b.cache.put(c.Bearer, v)
-	} else if !reqctx.Now(ctx, b.now).Before(v.until) {
-		b.cache.remove(c.Bearer)
-		return nil, refuse(msgExpired, jwt.ErrTokenExpired)
+	v, err := b.proven(ctx, c.Bearer)
+	if err != nil || v.issuer != nil {
+		return v.who(), err
 	}
 	current, err := b.users.Current(ctx, v.principal.Subject, v.stamp)
 	if err != nil {
@@ -120,15 +121,53 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 	return v.principal, nil
 }
 
-func (b *Bearer) verify(token string) (*verified, error) {
-	h, payload, err := verifyJWS(token, b.keys)
+// proven returns what the token proves, remembered or by verifying it.
+func (b *Bearer) proven(ctx context.Context, token string) (*verified, error) {
+	v := b.cache.get(token)
+	if v != nil {
+		now := reqctx.Now(ctx, b.now)
+		if now.Before(v.until) && (v.issuer == nil || b.vouched(v, now)) {
+			return v, nil
+		}
+		b.cache.remove(token)
+		if !now.Before(v.until) {
+			return nil, refuse(msgExpired, jwt.ErrTokenExpired)
+		}
+	}
+	v, err := b.verify(ctx, token)
+	if err == nil {
+		b.cache.put(token, v)
+	}
+	return v, err
+}
+
+// verify has the token judged by the issuer that it names, and by nobody else
+// (RFC 8725 section 3.8).
+func (b *Bearer) verify(ctx context.Context, token string) (*verified, error) {
+	t, err := parseJWS(token)
 	if err != nil {
 		return nil, refuse(msgInvalid, err)
 	}
-	if h.typ != typAccessToken && h.typ != typAccessTokenLong {
+	if b.issuers != nil {
+		name, err := claimedIssuer(t.payload)
+		if err != nil {
+			return nil, refuse(msgInvalid, fmt.Errorf("claims: %w", err))
+		}
+		if i, ok := b.issuers.Issuer(name); ok {
+			return b.verifyOutside(ctx, i, t)
+		}
+	}
+	return b.verifyOwn(t)
+}
+
+func (b *Bearer) verifyOwn(t *jws) (*verified, error) {
+	if err := t.verifyWith(b.keys); err != nil {
+		return nil, refuse(msgInvalid, err)
+	}
+	if h := t.header; h.typ != typAccessToken && h.typ != typAccessTokenLong {
 		return nil, refuse(msgInvalid, errors.New("the token's typ is not at+jwt"))
 	}
-	c, err := parseClaims(payload)
+	c, err := parseClaims(t.payload)
 	if err != nil {
 		return nil, refuse(msgInvalid, fmt.Errorf("claims: %w", err))
 	}

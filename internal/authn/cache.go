@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"onnxgate/internal/identity"
+	"onnxgate/internal/keys"
 )
 
 // verified is what a token proved. It does not change.
@@ -14,12 +15,23 @@ type verified struct {
 	stamp     string
 	// until is when the token ends, leeway included.
 	until time.Time
+	// issuer and key are those of a token from outside; nil for our own.
+	issuer *Issuer
+	key    *keys.Verifier
+}
+
+func (v *verified) who() *identity.Principal {
+	if v == nil {
+		return nil
+	}
+	return v.principal
 }
 
 const shards = 16 // a power of two
 
 // cache remembers verified tokens, keyed by the whole token, compared exactly:
-// two credentials never share an entry. Only genuine tokens come in, so that a
+// two credentials never share an entry, nor do two issuers, because the token
+// names its own. Only genuine tokens come in, so that a
 // stranger cannot push anything out. It holds a bounded number; the tokens
 // that were not used for longest go first.
 type cache struct{ shard [shards]shard }

@@ -1,0 +1,140 @@
+package oidc
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"onnxgate/internal/keys"
+)
+
+// jwk holds the members of a JSON Web Key (RFC 7517 section 4, RFC 7518 section
+// 6, RFC 8037 section 2) that decide about it.
+type jwk struct {
+	KTY    string          `json:"kty"`
+	KID    *string         `json:"kid"`
+	Use    *string         `json:"use"`
+	KeyOps []string        `json:"key_ops"`
+	Alg    *keys.Algorithm `json:"alg"`
+	CRV    string          `json:"crv"`
+	N      base64url       `json:"n"`
+	E      base64url       `json:"e"`
+	X      base64url       `json:"x"`
+	Y      base64url       `json:"y"`
+	// What a public key does not have.
+	D   jsontext.Value `json:"d"`
+	P   jsontext.Value `json:"p"`
+	Q   jsontext.Value `json:"q"`
+	DP  jsontext.Value `json:"dp"`
+	DQ  jsontext.Value `json:"dq"`
+	QI  jsontext.Value `json:"qi"`
+	Oth jsontext.Value `json:"oth"`
+	K   jsontext.Value `json:"k"`
+}
+
+// base64url is unpadded and canonical (RFC 7515 section 2).
+type base64url []byte
+
+// UnmarshalText decodes it.
+func (b *base64url) UnmarshalText(text []byte) (err error) {
+	if slices.Contains(text, '\n') || slices.Contains(text, '\r') { // the decoder skips them
+		return errors.New("line ends in base64url")
+	}
+	*b, err = base64.RawURLEncoding.Strict().DecodeString(string(text))
+	return err
+}
+
+// parseKey returns what verifies with a key of a set: one for its algorithm, or,
+// when it names none, one for each algorithm of the issuer's that it fits.
+func parseKey(raw jsontext.Value, allowed []keys.Algorithm) (kid *string, fit []*keys.Verifier, err error) {
+	var k jwk
+	if err := json.Unmarshal(raw, &k); err != nil {
+		return nil, nil, errors.New("it is not a JSON Web Key")
+	}
+	if err := k.check(); err != nil {
+		return k.KID, nil, err
+	}
+	public, err := k.public()
+	if err != nil {
+		return k.KID, nil, err
+	}
+	if k.Alg != nil {
+		if !slices.Contains(allowed, *k.Alg) {
+			return k.KID, nil, fmt.Errorf("its alg %q is none of the entry's algorithms", *k.Alg)
+		}
+		allowed = []keys.Algorithm{*k.Alg}
+	}
+	for _, alg := range allowed {
+		v, unfit := keys.NewVerifier(alg, public)
+		if unfit != nil {
+			err = unfit
+			continue
+		}
+		fit = append(fit, v)
+	}
+	if len(fit) > 0 {
+		return k.KID, fit, nil
+	}
+	return k.KID, nil, err
+}
+
+// check refuses a key that is not there to verify, or that is no public one.
+func (k *jwk) check() error {
+	switch {
+	case k.KTY == "oct" || k.K != nil:
+		return errors.New("it is symmetric")
+	case k.D != nil || k.P != nil || k.Q != nil || k.DP != nil || k.DQ != nil || k.QI != nil || k.Oth != nil:
+		return errors.New("it is a private key, which the issuer must not publish")
+	case k.Use != nil && *k.Use != "sig":
+		return fmt.Errorf("its use is %q", *k.Use)
+	case k.KeyOps != nil && !slices.Contains(k.KeyOps, "verify"):
+		return errors.New("its key_ops do not hold verify")
+	}
+	return nil
+}
+
+func (k *jwk) public() (any, error) {
+	switch k.KTY {
+	case "RSA":
+		return k.rsa()
+	case "EC":
+		return k.ec()
+	case "OKP":
+		if k.CRV != "Ed25519" {
+			return nil, fmt.Errorf("its curve %q is not supported", k.CRV)
+		}
+		return ed25519.PublicKey(k.X), nil
+	default:
+		return nil, fmt.Errorf("its type %q is not supported", k.KTY)
+	}
+}
+
+func (k *jwk) rsa() (any, error) {
+	e := new(big.Int).SetBytes(k.E)
+	if !e.IsInt64() || e.Int64() > math.MaxInt32 {
+		return nil, errors.New("its exponent is out of range")
+	}
+	return &rsa.PublicKey{N: new(big.Int).SetBytes(k.N), E: int(e.Int64())}, nil
+}
+
+func (k *jwk) ec() (any, error) {
+	if k.CRV != "P-256" {
+		return nil, fmt.Errorf("its curve %q is not supported", k.CRV)
+	}
+	point := slices.Concat([]byte{4}, k.X, k.Y) // SEC 1 section 2.3.3
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil || len(k.X) != len(k.Y) {
+		return nil, errors.New("it is not a point of its curve")
+	}
+	return public, nil
+}
