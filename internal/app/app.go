@@ -30,6 +30,7 @@ import (
 	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/oidc"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
 	"onnxgate/models"
@@ -57,6 +58,7 @@ type App struct {
 	store    *sqlstore.Store
 	accounts *accounts.Service
 	keys     *keys.Set
+	issuers  *oidc.Issuers  // nil when there are no outside issuers
 	certs    *certs.Manager // nil without TLS
 	catalog  *inference.Catalog
 	api      *httpapi.API
@@ -96,6 +98,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 	err := inParallel(
 		func() error { return a.openAccounts(ctx) },
 		a.openKeys,
+		a.openIssuers,
 		a.openCerts,
 		a.openCatalog,
 	)
@@ -302,9 +305,7 @@ func (a *App) observe(model, version string) inference.Observe {
 }
 
 func (a *App) openAPI() error {
-	bearer, err := authn.NewBearer(authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Users: a.accounts, Now: time.Now,
-	})
+	bearer, err := a.newBearer()
 	if err != nil {
 		return err
 	}

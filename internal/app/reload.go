@@ -11,9 +11,9 @@ import (
 )
 
 // Reload takes over what can change while the server runs: rates, CORS origins,
-// the log level, models, and files of the certificate. A configuration that
-// cannot be right changes nothing. Otherwise each model, version and the
-// certificate is for itself: one that cannot be taken over stays as it was and
+// the log level, models, and files of the certificate and of the outside issuers.
+// A configuration that cannot be right changes nothing. Otherwise each model,
+// version, the certificate and the issuers' file is for itself: one that cannot be taken over stays as it was and
 // is logged. A server that is stopping takes over nothing.
 func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 	a.reloading.Lock()
@@ -39,6 +39,7 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 			a.log.ErrorContext(ctx, "kept the old certificate", slog.Any("error", err))
 		}
 	}
+	a.reloadIssuers(ctx)
 	a.log.LogAttrs(ctx, slog.LevelInfo, "reloaded", attrs...)
 }
 
