@@ -75,7 +75,7 @@ func checkEd25519(public any) error {
 	if !ok || len(key) != ed25519.PublicKeySize {
 		return fmt.Errorf("the key is not an Ed25519 key but %T", public)
 	}
-	return nil
+	return newCurve25519().checkPoint(key)
 }
 
 func checkP256(public any) error {
