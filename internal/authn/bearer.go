@@ -107,8 +107,11 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 		return nil, refuse(msgInvalid, fmt.Errorf("the token has %d bytes; at most %d are read", len(c.Bearer), MaxTokenBytes))
 	}
 	v, err := b.proven(ctx, c.Bearer)
-	if err != nil || v.issuer != nil {
-		return v.who(), err
+	if err != nil {
+		return nil, err
+	}
+	if v.issuer != nil { // its keys were asked after, which stand for its users
+		return v.principal, nil
 	}
 	current, err := b.users.Current(ctx, v.principal.Subject, v.stamp)
 	if err != nil {

@@ -20,13 +20,6 @@ type verified struct {
 	key    *keys.Verifier
 }
 
-func (v *verified) who() *identity.Principal {
-	if v == nil {
-		return nil
-	}
-	return v.principal
-}
-
 const shards = 16 // a power of two
 
 // cache remembers verified tokens, keyed by the whole token, compared exactly:

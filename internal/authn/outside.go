@@ -49,7 +49,7 @@ func (b *Bearer) verifyOutside(ctx context.Context, i *Issuer, t *jws) (*verifie
 	}
 	c, err := parseOutside(t.payload)
 	if err == nil {
-		err = i.check(c)
+		err = i.check(t.header, c)
 	}
 	if err != nil {
 		return nil, refuse(msgInvalid, fmt.Errorf("claims: %w", err))
@@ -86,12 +86,12 @@ func (i *Issuer) key(ctx context.Context, h *header) (*keys.Verifier, error) {
 }
 
 // check refuses what is for others, and what is another kind of token.
-func (i *Issuer) check(c *outsideClaims) error {
+func (i *Issuer) check(h *header, c *outsideClaims) error {
 	if !i.addresses(c.aud) {
 		return jwt.ErrTokenInvalidAudience
 	}
 	if !i.IDToken {
-		return c.accessToken()
+		return c.accessToken(h.typ)
 	}
 	return nil
 }

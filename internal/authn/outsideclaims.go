@@ -102,21 +102,30 @@ func dateOf(all map[string]any, name string) (*jwt.NumericDate, error) {
 	return numericDate(seconds), nil
 }
 
+// marks are claims that an access token does not have: those of an ID token
+// (OpenID Connect Core section 3.3.2.11) and of a security event, such as a
+// logout token (RFC 8417 section 2.2).
+var marks = []string{"nonce", "at_hash", "c_hash", "s_hash", "events"}
+
+// kinds are claims by which issuers say what else a token is.
+var kinds = map[string][]string{
+	"typ":       {"ID", "Refresh", "Offline", "Logout"}, // Keycloak
+	"token_use": {"id", "refresh"},                      // Amazon Cognito
+}
+
 // accessToken refuses what is marked as something else. Many issuers put no typ
-// of its own on access tokens (RFC 9068), so that an ID token, which any client
-// of the issuer may hold and pass on, is only known by its claims.
-func (c *outsideClaims) accessToken() error {
-	for _, name := range []string{"nonce", "c_hash", "s_hash", "events"} {
-		if _, ok := c.all[name]; ok {
-			return fmt.Errorf("it has the claim %s: an ID token or a logout token, not an access token", name)
+// of its own on access tokens (RFC 9068 section 2.1), so that an ID token, which
+// every client of the issuer gets, is known by its claims alone. Dex, whose
+// tokens have no typ, puts at_hash on access tokens too.
+func (c *outsideClaims) accessToken(typ string) error {
+	for _, name := range marks {
+		if _, ok := c.all[name]; ok && (name != "at_hash" || typ != "") {
+			return fmt.Errorf("the claim %s marks an ID token or a logout token, not an access token", name)
 		}
 	}
-	for name, others := range map[string][]string{
-		"typ":       {"ID", "Refresh", "Offline", "Logout"}, // Keycloak
-		"token_use": {"id", "refresh"},                      // Amazon Cognito
-	} {
+	for name, others := range kinds {
 		if kind, _ := c.all[name].(string); slices.Contains(others, kind) {
-			return fmt.Errorf("its %s says that it is no access token", name)
+			return fmt.Errorf("the claim %s says that it is not an access token", name)
 		}
 	}
 	return nil
@@ -146,15 +155,23 @@ func (c *outsideClaims) at(path string) (any, bool) {
 func (c *outsideClaims) subject(path string) (string, error) {
 	v, _ := c.at(path)
 	s, _ := v.(string)
+	sub, hasSub := c.all["sub"]
 	switch {
 	case s == "":
 		return "", fmt.Errorf("the claim %s is missing, empty, or not a string", path)
+	case hasSub && !isName(sub):
+		return "", errors.New("the claim sub is empty, or not a string")
 	case len(s) > maxSubject || strings.ContainsFunc(s, unicode.IsControl):
 		return "", fmt.Errorf("the claim %s is no name", path)
 	case path == "email" && c.all["email_verified"] != true:
 		return "", errors.New("the e-mail address is not verified")
 	}
 	return s, nil
+}
+
+func isName(v any) bool {
+	s, ok := v.(string)
+	return ok && s != ""
 }
 
 // tenantOr returns the tenant that the token names, or the other one when it
@@ -167,11 +184,10 @@ func (c *outsideClaims) tenantOr(path, other string) (string, error) {
 	if !ok {
 		return other, nil
 	}
-	s, _ := v.(string)
-	if s == "" {
-		return "", fmt.Errorf("the claim %s is not the name of a tenant", path)
+	if s, ok := v.(string); ok && s != "" {
+		return s, nil
 	}
-	return s, nil
+	return "", fmt.Errorf("the claim %s is not the name of a tenant", path)
 }
 
 // rolesBy translates the words of the claims. A claim of another type than a
