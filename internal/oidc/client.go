@@ -17,11 +17,10 @@ import (
 
 // The bounds of one fetch.
 const (
-	requestTime    = 5 * time.Second
-	maxDocument    = 512 << 10 // bytes
-	maxHeader      = 64 << 10
-	maxTokenFile   = 64 << 10
-	contentIsPlain = "identity"
+	requestTime  = 5 * time.Second
+	maxDocument  = 512 << 10 // bytes
+	maxHeader    = 64 << 10
+	maxTokenFile = 64 << 10
 )
 
 // client fetches the documents of one issuer: from addresses that are allowed,
@@ -56,7 +55,7 @@ func newClient(e *entry) *client {
 func (c *client) get(ctx context.Context, at string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
-		return nil, &documentError{fmt.Errorf("%q is not a URL", at)}
+		return nil, &documentError{fmt.Errorf("%s is not a URL", shown(at))}
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	req.Header.Set("User-Agent", "onnxgate")
@@ -79,8 +78,8 @@ func read(resp *http.Response) ([]byte, error) {
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("%s answers %s", at, resp.Status)
 	}
-	if coding := resp.Header.Get("Content-Encoding"); coding != "" && coding != contentIsPlain {
-		return nil, &documentError{fmt.Errorf("%s answers in the encoding %q, which was not asked for", at, coding)}
+	if coding := resp.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return nil, &documentError{fmt.Errorf("%s answers in the encoding %s, which was not asked for", at, shown(coding))}
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
 	if err != nil {
@@ -129,12 +128,14 @@ func unreachable(err error) bool {
 func checkURL(s string) error {
 	u, err := url.Parse(s)
 	switch {
+	case err == nil && u.User != nil:
+		return errors.New("a URL must not hold a user or a password; write bearer_token_file")
 	case err != nil || u.Host == "" || u.Opaque != "":
-		return fmt.Errorf("%q is not a URL", s)
+		return fmt.Errorf("%s is not a URL", shown(s))
 	case u.Scheme != "https":
-		return fmt.Errorf("%q does not begin with https://", s)
-	case u.User != nil || strings.Contains(s, "#"):
-		return fmt.Errorf("%q has a user or a fragment", s)
+		return fmt.Errorf("%s does not begin with https://", shown(s))
+	case strings.Contains(s, "#"):
+		return fmt.Errorf("%s has a fragment", shown(s))
 	}
 	return nil
 }

@@ -68,24 +68,40 @@ func parseKey(raw jsontext.Value, allowed []keys.Algorithm) (kid *string, fit []
 	if err != nil {
 		return k.KID, nil, err
 	}
-	if k.Alg != nil {
-		if !slices.Contains(allowed, *k.Alg) {
-			return k.KID, nil, fmt.Errorf("its alg %q is none of the entry's algorithms", *k.Alg)
-		}
-		allowed = []keys.Algorithm{*k.Alg}
+	if allowed, err = k.algorithms(allowed); err != nil {
+		return k.KID, nil, err
 	}
 	for _, alg := range allowed {
-		v, unfit := keys.NewVerifier(alg, public)
-		if unfit != nil {
-			err = unfit
-			continue
+		v, err := keys.NewVerifier(alg, public)
+		if err != nil { // for one of its type's algorithms as for the others
+			return k.KID, nil, err
 		}
 		fit = append(fit, v)
 	}
-	if len(fit) > 0 {
-		return k.KID, fit, nil
+	return k.KID, fit, nil
+}
+
+// algorithmsOf are those of each type of key.
+var algorithmsOf = map[string][]keys.Algorithm{
+	"OKP": {keys.EdDSA},
+	"EC":  {keys.ES256},
+	"RSA": {keys.RS256, keys.RS384, keys.RS512, keys.PS256, keys.PS384, keys.PS512},
+}
+
+// algorithms returns which of the issuer's the key may be used with.
+func (k *jwk) algorithms(allowed []keys.Algorithm) ([]keys.Algorithm, error) {
+	fit := algorithmsOf[k.KTY]
+	if k.Alg != nil {
+		if !slices.Contains(fit, *k.Alg) {
+			return nil, fmt.Errorf("its alg %s is none of a key of type %s that is supported", shown(string(*k.Alg)), k.KTY)
+		}
+		fit = []keys.Algorithm{*k.Alg}
 	}
-	return k.KID, nil, err
+	fit = slices.DeleteFunc(slices.Clone(fit), func(alg keys.Algorithm) bool { return !slices.Contains(allowed, alg) })
+	if len(fit) == 0 {
+		return nil, errors.New("its algorithm is none of the entry's algorithms")
+	}
+	return fit, nil
 }
 
 // check refuses a key that is not there to verify, or that is no public one.
@@ -96,7 +112,7 @@ func (k *jwk) check() error {
 	case k.D != nil || k.P != nil || k.Q != nil || k.DP != nil || k.DQ != nil || k.QI != nil || k.Oth != nil:
 		return errors.New("it is a private key, which the issuer must not publish")
 	case k.Use != nil && *k.Use != "sig":
-		return fmt.Errorf("its use is %q", *k.Use)
+		return fmt.Errorf("its use is %s", shown(*k.Use))
 	case k.KeyOps != nil && !slices.Contains(k.KeyOps, "verify"):
 		return errors.New("its key_ops do not hold verify")
 	}
@@ -111,11 +127,11 @@ func (k *jwk) public() (any, error) {
 		return k.ec()
 	case "OKP":
 		if k.CRV != "Ed25519" {
-			return nil, fmt.Errorf("its curve %q is not supported", k.CRV)
+			return nil, fmt.Errorf("its curve %s is not supported", shown(k.CRV))
 		}
 		return ed25519.PublicKey(k.X), nil
 	default:
-		return nil, fmt.Errorf("its type %q is not supported", k.KTY)
+		return nil, fmt.Errorf("its type %s is not supported", shown(k.KTY))
 	}
 }
 
@@ -129,7 +145,7 @@ func (k *jwk) rsa() (any, error) {
 
 func (k *jwk) ec() (any, error) {
 	if k.CRV != "P-256" {
-		return nil, fmt.Errorf("its curve %q is not supported", k.CRV)
+		return nil, fmt.Errorf("its curve %s is not supported", shown(k.CRV))
 	}
 	point := slices.Concat([]byte{4}, k.X, k.Y) // SEC 1 section 2.3.3
 	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)

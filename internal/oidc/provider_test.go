@@ -87,11 +87,15 @@ func (p *provider) serve(w http.ResponseWriter, r *http.Request) {
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(mustJSON(v))
+}
+
+func mustJSON(v any) []byte {
 	data, err := json.Marshal(v)
 	if err != nil {
 		panic(err)
 	}
-	_, _ = w.Write(data)
+	return data
 }
 
 // publish replaces the keys; respond the answers, nil being the documents again.
@@ -133,10 +137,15 @@ func (p *provider) entry(t *testing.T, more ...string) string {
 func place(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
+	overwrite(t, path, content)
+	return path
+}
+
+func overwrite(t *testing.T, path, content string) {
+	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return path
 }
 
 // clock is one that a test moves.
