@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"onnxgate/internal/authz"
+	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/keys"
 	"onnxgate/internal/reqctx"
 )
 
@@ -28,12 +31,28 @@ const (
 	defaultCacheSize = 4096
 )
 
-// Users knows the present state of users.
-type Users interface {
-	// Current reports whether stamp is the present security stamp of an enabled
-	// user of that name. It is called for every request. The error is a fault
-	// of kind Unavailable when the answer is not known.
-	Current(ctx context.Context, name, stamp string) (bool, error)
+// Issued knows what became of those whom tokens were issued to.
+type Issued interface {
+	// Revision returns a number that moves whenever TokenStands may answer
+	// otherwise. It is called for every request. The error is a fault of kind
+	// Unavailable when that is not known.
+	Revision(ctx context.Context) (int64, error)
+	// TokenStands reports whether the subject is there, enabled and still of
+	// that stamp, and whether the token with that id was not revoked.
+	TokenStands(ctx context.Context, subject, stamp, tokenID string) (bool, error)
+}
+
+// verified is what a token proved.
+type verified struct {
+	principal *identity.Principal
+	stamp, id string
+	// until is when the token ends, leeway included.
+	until time.Time
+	// stands is the revision at which the token was last found to count.
+	stands atomic.Int64
+	// issuer and key are those of a token from outside; nil for our own.
+	issuer *Issuer
+	key    *keys.Verifier
 }
 
 // BearerConfig says which tokens to accept.
@@ -41,10 +60,10 @@ type BearerConfig struct {
 	// Issuer and Audience must be those of a token to the letter.
 	Issuer, Audience string
 	Keys             Keys
-	Users            Users
+	Issued           Issued
 	// Issuers are the outside issuers whose tokens are accepted too; nil: none.
 	Issuers Issuers
-	// Roles says what the roles of a token grant that is narrowed by no scope.
+	// Roles says what the roles of a token grant that no scope narrows.
 	Roles authz.Roles
 	// Leeway is how much the issuer's clock may differ, at most 60 s.
 	Leeway time.Duration
@@ -58,14 +77,14 @@ type BearerConfig struct {
 // outside issuers. It is safe for concurrent use.
 type Bearer struct {
 	keys      Keys
-	users     Users
+	issued    Issued
 	issuers   Issuers
 	roles     authz.Roles
 	audience  string
 	validator *jwt.Validator
 	leeway    time.Duration
 	now       func() time.Time
-	cache     *cache
+	cache     *cache[verified]
 }
 
 // NewBearer returns the authenticator of access tokens.
@@ -73,8 +92,8 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 	switch {
 	case cfg.Issuer == "" || cfg.Audience == "":
 		return nil, errors.New("authn: an issuer and an audience are needed")
-	case cfg.Keys == nil || cfg.Users == nil:
-		return nil, errors.New("authn: keys and users are needed")
+	case cfg.Keys == nil || cfg.Issued == nil:
+		return nil, errors.New("authn: keys and those they are issued to are needed")
 	case cfg.Leeway < 0 || cfg.Leeway > maxLeeway:
 		return nil, fmt.Errorf("authn: the leeway is %s; from 0 to %s are allowed", cfg.Leeway, maxLeeway)
 	}
@@ -85,20 +104,21 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 		cfg.CacheSize = defaultCacheSize
 	}
 	return &Bearer{
-		keys: cfg.Keys, users: cfg.Users, issuers: cfg.Issuers, roles: cfg.Roles, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
+		keys: cfg.Keys, issued: cfg.Issued, issuers: cfg.Issuers, roles: cfg.Roles, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
 		validator: jwt.NewValidator(
 			jwt.WithIssuer(cfg.Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 			jwt.WithLeeway(cfg.Leeway), jwt.WithTimeFunc(cfg.Now),
 		),
-		cache: newCache(cfg.CacheSize),
+		cache: newCache[verified](cfg.CacheSize),
 	}, nil
 }
 
-// Authenticate returns the principal of a genuine token that has not ended and
-// whose user is unchanged since, or whose issuer still has its key. A token is
-// verified once and then remembered; that its user is unchanged, or its key
-// still the issuer's, is asked every time. Without a bearer token the error is
-// ErrNotMine; Unavailable says that the keys of an outside issuer cannot be had.
+// Authenticate returns the principal of a genuine token that has not ended, was
+// not revoked, and whose subject is unchanged since; of one from outside, while
+// its issuer has the key. A token is verified once and then remembered; whether
+// it still counts is asked whenever the accounts have changed, or the issuer's
+// keys. Without a bearer token the error is ErrNotMine; a fault of kind
+// Unavailable also says that an issuer's keys cannot be had.
 func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Principal, error) {
 	if c.Bearer == "" {
 		return nil, ErrNotMine
@@ -110,38 +130,54 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 	if err != nil {
 		return nil, err
 	}
-	if v.issuer != nil { // its keys were asked after, which stand for its users
+	if v.issuer != nil { // its accounts are the issuer's
 		return v.principal, nil
 	}
-	current, err := b.users.Current(ctx, v.principal.Subject, v.stamp)
-	if err != nil {
+	if err := b.stands(ctx, v); err != nil {
+		if fault.KindOf(err) == fault.Unauthenticated {
+			b.cache.remove(c.Bearer)
+		}
 		return nil, err
-	}
-	if !current {
-		b.cache.remove(c.Bearer)
-		return nil, refuse(msgRevoked, errors.New("the user was changed, disabled or deleted"))
 	}
 	return v.principal, nil
 }
 
 // proven returns what the token proves, remembered or by verifying it.
 func (b *Bearer) proven(ctx context.Context, token string) (*verified, error) {
-	v := b.cache.get(token)
-	if v != nil {
+	if v := b.cache.get(token); v != nil {
 		now := reqctx.Now(ctx, b.now)
-		if now.Before(v.until) && (v.issuer == nil || b.vouched(v, now)) {
+		ended := !now.Before(v.until)
+		if !ended && (v.issuer == nil || b.vouched(v, now)) {
 			return v, nil
 		}
 		b.cache.remove(token)
-		if !now.Before(v.until) {
+		if ended {
 			return nil, refuse(msgExpired, jwt.ErrTokenExpired)
 		}
 	}
 	v, err := b.verify(ctx, token)
-	if err == nil {
-		b.cache.put(token, v)
+	if err != nil {
+		return nil, err
 	}
-	return v, err
+	b.cache.put(token, v)
+	return v, nil
+}
+
+// stands asks whether a token still counts, once for each state of the accounts.
+func (b *Bearer) stands(ctx context.Context, v *verified) error {
+	revision, err := b.issued.Revision(ctx)
+	if err != nil || v.stands.Load() == revision {
+		return err
+	}
+	stands, err := b.issued.TokenStands(ctx, v.principal.Subject, v.stamp, v.id)
+	switch {
+	case err != nil:
+		return err
+	case !stands:
+		return refuse(msgRevoked, errors.New("whom the token is for was changed, disabled or deleted, or the token was revoked"))
+	}
+	v.stands.Store(revision)
+	return nil
 }
 
 // verify has the token judged by the issuer that it names, and by nobody else
@@ -151,14 +187,15 @@ func (b *Bearer) verify(ctx context.Context, token string) (*verified, error) {
 	if err != nil {
 		return nil, refuse(msgInvalid, err)
 	}
-	if b.issuers != nil {
-		name, err := claimedIssuer(t.payload)
-		if err != nil {
-			return nil, refuse(msgInvalid, fmt.Errorf("claims: %w", err))
-		}
-		if i, ok := b.issuers.Issuer(name); ok {
-			return b.verifyOutside(ctx, i, t)
-		}
+	if b.issuers == nil {
+		return b.verifyOwn(t)
+	}
+	name, err := claimedIssuer(t.payload)
+	if err != nil {
+		return nil, refuse(msgInvalid, fmt.Errorf("claims: %w", err))
+	}
+	if i, ok := b.issuers.Issuer(name); ok {
+		return b.verifyOutside(ctx, i, t)
 	}
 	return b.verifyOwn(t)
 }
@@ -167,7 +204,7 @@ func (b *Bearer) verifyOwn(t *jws) (*verified, error) {
 	if err := t.verifyWith(b.keys); err != nil {
 		return nil, refuse(msgInvalid, err)
 	}
-	if h := t.header; h.typ != typAccessToken && h.typ != typAccessTokenLong {
+	if typ := t.header.typ; typ != typAccessToken && typ != typAccessTokenLong {
 		return nil, refuse(msgInvalid, errors.New("the token's typ is not at+jwt"))
 	}
 	c, err := parseClaims(t.payload)
@@ -185,5 +222,5 @@ func (b *Bearer) verifyOwn(t *jws) (*verified, error) {
 		}
 		return nil, refuse(msgInvalid, err)
 	}
-	return &verified{principal: c.principal(), stamp: c.stamp, until: c.exp.Add(b.leeway)}, nil
+	return &verified{principal: c.principal(), stamp: c.stamp, id: c.jti, until: c.exp.Add(b.leeway)}, nil
 }

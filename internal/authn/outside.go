@@ -68,7 +68,7 @@ func (b *Bearer) verifyOutside(ctx context.Context, i *Issuer, t *jws) (*verifie
 	if err != nil {
 		return nil, refuse(msgInvalid, fmt.Errorf("claims: %w", err))
 	}
-	return &verified{principal: p, until: p.Until, issuer: i, key: key}, nil
+	return &verified{principal: p, until: c.exp.Add(i.Leeway), issuer: i, key: key}, nil
 }
 
 // key returns the key that a header names, if the issuer signs such tokens.
@@ -113,6 +113,6 @@ func (b *Bearer) outsider(i *Issuer, c *outsideClaims) (*identity.Principal, err
 	}
 	return &identity.Principal{
 		Subject: subject, Issuer: i.Name, Tenant: tenant, Roles: roles, Scopes: scopes,
-		Claims: c.all, Method: identity.Outside, Until: c.exp.Add(i.Leeway),
+		Claims: c.all, Method: identity.Outside,
 	}, nil
 }

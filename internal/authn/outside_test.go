@@ -95,9 +95,19 @@ func (f *federation) withHeader(overrides object) string {
 	return f.sign(f.header().with(overrides), f.claims())
 }
 
+// threeTenants are where the principals of tests are.
+type threeTenants struct{ everybody }
+
+func (t threeTenants) Tenant(ctx context.Context, name string) (*identity.Tenant, error) {
+	if name == "acme" || name == "spare" {
+		return &identity.Tenant{Name: name}, nil
+	}
+	return t.everybody.Tenant(ctx, name)
+}
+
 func (f *federation) authenticator(tb testing.TB) authn.Authenticator {
 	tb.Helper()
-	return f.own.bearer(tb, everybody{}, func(c *authn.BearerConfig) {
+	return f.own.bearer(tb, threeTenants{}, func(c *authn.BearerConfig) {
 		c.Issuers, c.Now = f.issuers, func() time.Time { return f.now }
 	})
 }

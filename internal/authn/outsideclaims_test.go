@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"onnxgate/internal/authn"
+	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
 
@@ -69,6 +70,10 @@ func TestPrincipalsThatCannotBeMadeAreRefused(t *testing.T) {
 		"a tenant that is null":   {f.sign(f.header(), f.claims().nulled("tenant")), "tenant is not the name"},
 		"an empty tenant":         {f.withClaims(object{"tenant": ""}), "tenant is not the name"},
 	})
+	_, err := f.authenticator(t).Authenticate(t.Context(), authn.Credentials{Bearer: f.withClaims(object{"tenant": "nowhere"})})
+	if fault.KindOf(err) != fault.Unauthenticated {
+		t.Errorf("a tenant that does not exist: %v, want unauthenticated", err)
+	}
 	mail := newFederation(t, func(i *authn.Issuer) { i.Claims.Subject = "email" })
 	a := mail.authenticator(t)
 	for _, verified := range []any{nil, false, "true", 1} {

@@ -199,9 +199,11 @@ func (n *news) last() oidc.Event {
 	return n.all[len(n.all)-1]
 }
 
+// nobody has no accounts of our own.
 type nobody struct{}
 
-func (nobody) Current(context.Context, string, string) (bool, error) { return false, nil }
+func (nobody) Revision(context.Context) (int64, error)                           { return 1, nil }
+func (nobody) TokenStands(context.Context, string, string, string) (bool, error) { return false, nil }
 
 // newGate reads entries and asks nobody before a token comes.
 func newGate(t *testing.T, entries ...string) *gate {
@@ -217,7 +219,7 @@ func newGate(t *testing.T, entries ...string) *gate {
 		t.Fatal(err)
 	}
 	g.Authenticator, err = authn.NewBearer(authn.BearerConfig{
-		Issuer: "https://own.example", Audience: "ml", Keys: own, Users: nobody{}, Issuers: g.issuers, Now: g.clock.Now,
+		Issuer: "https://own.example", Audience: "ml", Keys: own, Issued: nobody{}, Issuers: g.issuers, Now: g.clock.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
