@@ -94,19 +94,26 @@ func (s *source) Verifier(ctx context.Context, kid string, alg keys.Algorithm) (
 		select {
 		case <-ended:
 		case <-ctx.Done():
-			return nil, fault.Wrap(fault.Unavailable, msgUnavailable, context.Cause(ctx))
+			return nil, errUnavailable()
 		}
 	}
 	if key, done := s.find(kid, alg); done {
 		return found(key)
 	}
 	if st := s.state.Load(); s.usable(s.now()) == nil && (st.failed == nil || unreachable(st.failed)) {
-		return nil, fault.Wrap(fault.Unavailable, msgUnavailable, st.failed)
+		return nil, errUnavailable()
 	}
 	return nil, errNoKey
 }
 
-const msgUnavailable = "The token cannot be checked now, because its issuer cannot be reached; try again later"
+// errUnavailable has no cause, which would be logged for each request: any
+// stranger can name an issuer that is down. The cause was reported once.
+func errUnavailable() error {
+	return &fault.Error{
+		Kind: fault.Unavailable, RetryAfter: askEvery,
+		Msg: "The token cannot be checked now, because its issuer cannot be reached; try again later",
+	}
+}
 
 var errNoKey = errors.New("no key of the issuer has the token's kid and alg")
 
