@@ -60,6 +60,7 @@ type App struct {
 	keys     *keys.Set
 	issuers  *oidc.Issuers  // nil when there are no outside issuers
 	certs    *certs.Manager // nil without TLS
+	clients  *certs.Clients // nil without client certificates
 	catalog  *inference.Catalog
 	api      *httpapi.API
 
@@ -240,8 +241,26 @@ func (a *App) openCerts() (err error) {
 	if !a.cfg.TLS {
 		return nil
 	}
-	a.certs, err = newCerts(a.cfg, a.certificateChanged)
+	if a.certs, err = newCerts(a.cfg, a.certificateChanged); err != nil {
+		return err
+	}
+	a.clients, err = newClients(a.cfg)
 	return err
+}
+
+// newClients returns what judges client certificates, nil when none is asked
+// for.
+func newClients(cfg *config.Config) (*certs.Clients, error) {
+	if cfg.ClientCAFile == "" {
+		return nil, nil //nolint:nilnil // it is off
+	}
+	clients, err := certs.NewClients(certs.ClientConfig{
+		CAFile: cfg.ClientCAFile, CRLFile: cfg.ClientCRLFile, Now: time.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ONNXGATE_CLIENT_CA_FILE, ONNXGATE_CLIENT_CRL_FILE: %w", err)
+	}
+	return clients, nil
 }
 
 func newCerts(cfg *config.Config, changed func(*certs.Certificate, error)) (*certs.Manager, error) {
@@ -305,7 +324,7 @@ func (a *App) observe(model, version string) inference.Observe {
 }
 
 func (a *App) openAPI() error {
-	bearer, err := a.newBearer()
+	authenticator, err := a.newAuthenticator()
 	if err != nil {
 		return err
 	}
@@ -321,7 +340,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authn.Chain(a.accounts, bearer), Tokens: tokens, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -330,6 +349,23 @@ func (a *App) openAPI() error {
 		Version: a.opts.Version, Settings: settings,
 	})
 	return err
+}
+
+// newAuthenticator returns the chain of everything that proves who calls.
+func (a *App) newAuthenticator() (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
+	bearer, err := a.newBearer()
+	if err != nil {
+		return nil, err
+	}
+	chain := []authn.Authenticator{bearer}
+	if a.clients != nil {
+		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Now: time.Now})
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, certificate)
+	}
+	return authn.Chain(a.accounts, chain...), nil
 }
 
 // liveSettings are those that a reload takes over.
