@@ -1,10 +1,11 @@
 package oidc_test
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/oidc"
 )
@@ -33,8 +34,9 @@ issuers:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := fmt.Sprint(issuers.Names()), "[https://idp.example/realms/ml https://idp.example/realms/ml/]"; got != want {
-		t.Errorf("%s, want %s", got, want)
+	want := []oidc.Status{{Issuer: "https://idp.example/realms/ml"}, {Issuer: "https://idp.example/realms/ml/"}}
+	if diff := cmp.Diff(want, issuers.Status()); diff != "" {
+		t.Error(diff)
 	}
 }
 

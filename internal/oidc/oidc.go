@@ -129,8 +129,27 @@ func (s *Issuers) Issuer(name string) (*authn.Issuer, bool) {
 	return i.policy, true
 }
 
-// Names returns the issuers' names, sorted.
-func (s *Issuers) Names() []string { return slices.Sorted(maps.Keys(*s.known.Load())) }
+// Status is how one issuer is doing.
+type Status struct {
+	Issuer string
+	// Keys is as in Event, while they may be used.
+	Keys int
+	// Fetched is when they were; zero for those of a file, and before the first
+	// time.
+	Fetched time.Time
+	// Err is why the last fetch failed; nil when it did not.
+	Err error
+}
+
+// Status returns how the issuers are doing, by their names.
+func (s *Issuers) Status() []Status {
+	known := *s.known.Load()
+	all := make([]Status, 0, len(known))
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		all = append(all, known[name].source.status())
+	}
+	return all
+}
 
 // Run keeps the keys of all issuers fresh until ctx is done. An issuer that
 // cannot be reached concerns no other.

@@ -55,7 +55,7 @@ func TestUnknownKeysMakeTheIssuerBeAskedOnceIn30Seconds(t *testing.T) {
 	for _, step := range []struct {
 		after time.Duration
 		want  int
-	}{{0, 1}, {29 * time.Second, 1}, {time.Second, 2}, {29 * time.Second, 2}, {time.Second, 3}} {
+	}{{0, 2}, {29 * time.Second, 2}, {time.Second, 3}, {29 * time.Second, 3}, {time.Second, 4}} { // the first is the load
 		g.clock.advance(step.after)
 		flood()
 		if n := p.count(keysPath); n != step.want {
@@ -110,7 +110,13 @@ func TestKnownKeysServeWhileTheIssuerIsDown(t *testing.T) {
 	if e := g.news.last(); e.Err == nil || !e.Cached || !strings.Contains(e.Err.Error(), "503") {
 		t.Errorf("the operator is told %+v", e)
 	}
+	if s := g.issuers.Status(); len(s) != 1 || s[0].Keys != 1 || s[0].Err == nil || !s[0].Fetched.Equal(newClock().Now()) {
+		t.Errorf("the status is %+v", s)
+	}
 	g.clock.advance(time.Second)
+	if s := g.issuers.Status(); s[0].Keys != 0 {
+		t.Errorf("the status is %+v, want no keys", s)
+	}
 	g.unavailable(t, "down, max_stale over, remembered", token)
 	g.unavailable(t, "down, max_stale over", key.sign(t, g.claims(p.server.URL), nil))
 	p.answer(nil)

@@ -76,6 +76,15 @@ func (s *source) usable(now time.Time) *keySet {
 	return st.set
 }
 
+func (s *source) status() Status {
+	st := s.state.Load()
+	status := Status{Issuer: s.entry.policy.Name, Fetched: st.fetched, Err: st.failed}
+	if set := s.usable(s.now()); set != nil {
+		status.Keys = len(set.live)
+	}
+	return status
+}
+
 // Holds reports whether a key is the issuer's still, as far as is known.
 func (s *source) Holds(key *keys.Verifier, now time.Time) bool {
 	set := s.usable(now)
@@ -135,19 +144,23 @@ func found(key *keys.Verifier) (*keys.Verifier, error) {
 	return key, nil
 }
 
-// ask returns what is closed when the issuer was asked; nil when it was asked
-// too short a time ago.
+// ask returns what is closed when the issuer was asked; nil when a token made it
+// be asked too short a time ago. The first load is nobody's asking.
 func (s *source) ask(ctx context.Context) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pending == nil {
+	if s.pending != nil {
+		return s.pending
+	}
+	st := s.state.Load()
+	if loaded := st.set != nil || st.failed != nil; loaded {
 		now := s.now()
 		if !s.asked.IsZero() && now.Sub(s.asked) < askEvery {
 			return nil
 		}
 		s.asked = now
-		s.begin(ctx, s.state.Load().jwksURI)
 	}
+	s.begin(ctx, st.jwksURI)
 	return s.pending
 }
 
