@@ -96,6 +96,8 @@ func (t *jws) verifyWith(known Keys) error {
 var methods = map[keys.Algorithm]jwt.SigningMethod{
 	keys.EdDSA: jwt.SigningMethodEdDSA,
 	keys.ES256: jwt.SigningMethodES256,
+	keys.ES384: jwt.SigningMethodES384,
+	keys.ES512: jwt.SigningMethodES512,
 	keys.RS256: jwt.SigningMethodRS256,
 	keys.RS384: jwt.SigningMethodRS384,
 	keys.RS512: jwt.SigningMethodRS512,

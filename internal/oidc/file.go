@@ -31,7 +31,7 @@ const (
 // asymmetric are the algorithms of an entry that names none, and all that one
 // may name: a secret shared with an issuer could make its tokens.
 var asymmetric = []keys.Algorithm{
-	keys.EdDSA, keys.ES256, keys.RS256, keys.RS384, keys.RS512, keys.PS256, keys.PS384, keys.PS512,
+	keys.EdDSA, keys.ES256, keys.ES384, keys.ES512, keys.RS256, keys.RS384, keys.RS512, keys.PS256, keys.PS384, keys.PS512,
 }
 
 // entry is one issuer of the file.

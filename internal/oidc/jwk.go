@@ -81,16 +81,18 @@ func parseKey(raw jsontext.Value, allowed []keys.Algorithm) (kid *string, fit []
 	return k.KID, fit, nil
 }
 
-// algorithmsOf are those of each type of key.
+// algorithmsOf are those of each type of key, but for EC, where the curve decides.
 var algorithmsOf = map[string][]keys.Algorithm{
 	"OKP": {keys.EdDSA},
-	"EC":  {keys.ES256},
 	"RSA": {keys.RS256, keys.RS384, keys.RS512, keys.PS256, keys.PS384, keys.PS512},
 }
 
 // algorithms returns which of the issuer's the key may be used with.
 func (k *jwk) algorithms(allowed []keys.Algorithm) ([]keys.Algorithm, error) {
 	fit := algorithmsOf[k.KTY]
+	if k.KTY == "EC" {
+		fit = []keys.Algorithm{curves[k.CRV].alg}
+	}
 	if k.Alg != nil {
 		if !slices.Contains(fit, *k.Alg) {
 			return nil, fmt.Errorf("its alg %s is none of a key of type %s that is supported", shown(string(*k.Alg)), k.KTY)
@@ -143,12 +145,24 @@ func (k *jwk) rsa() (any, error) {
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(k.N), E: int(e.Int64())}, nil
 }
 
+// curves are those of EC keys (RFC 7518 section 6.2.1.1), each with the one
+// algorithm that it is for (section 3.4).
+var curves = map[string]struct {
+	curve elliptic.Curve
+	alg   keys.Algorithm
+}{
+	"P-256": {elliptic.P256(), keys.ES256},
+	"P-384": {elliptic.P384(), keys.ES384},
+	"P-521": {elliptic.P521(), keys.ES512},
+}
+
 func (k *jwk) ec() (any, error) {
-	if k.CRV != "P-256" {
+	c, ok := curves[k.CRV]
+	if !ok {
 		return nil, fmt.Errorf("its curve %s is not supported", shown(k.CRV))
 	}
 	point := slices.Concat([]byte{4}, k.X, k.Y) // SEC 1 section 2.3.3
-	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	public, err := ecdsa.ParseUncompressedPublicKey(c.curve, point)
 	if err != nil || len(k.X) != len(k.Y) {
 		return nil, errors.New("it is not a point of its curve")
 	}

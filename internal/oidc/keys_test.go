@@ -1,9 +1,6 @@
 package oidc_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/rsa"
 	"math/big"
 	"strings"
@@ -19,52 +16,50 @@ func TestBadKeysOfASetAreLeftOut(t *testing.T) {
 	if !ok {
 		t.Fatal("no RSA key")
 	}
-	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ec := newEC(t, "bad")
 	with := func(s *signer, overrides object) object { return s.jwk().with(overrides) }
 	for name, tc := range map[string]struct {
 		jwk    object
 		reason string
 	}{
-		"RSA of 1024 bits":         {newModulus("bad", 1024, 65537), "1024 bits"},
-		"RSA of 2047 bits":         {newModulus("bad", 2047, 65537), "2047 bits"},
-		"RSA of 16384 bits":        {newModulus("bad", 16384, 65537), "16384 bits"},
-		"RSA with the exponent 1":  {with(rsaKey, object{"e": "AQ"}), "exponent 1"},
-		"RSA with the exponent 3":  {with(rsaKey, object{"e": "Aw"}), "exponent 3"},
-		"RSA with an even one":     {with(rsaKey, object{"e": "AQAC"}), "exponent 65538"},
-		"RSA with a huge one":      {with(rsaKey, object{"e": b64(make([]byte, 300)[:299]) + "AQ"}), "Web Key"},
-		"RSA with one of 64 bits":  {with(rsaKey, object{"e": "AQAAAAAAAAAB"}), "exponent is out of range"},
-		"RSA without a modulus":    {with(rsaKey, object{"n": nil}), "0 bits"},
-		"a private RSA key":        {with(rsaKey, object{"d": b64(private.D.Bytes())}), "private"},
-		"a private RSA prime":      {with(rsaKey, object{"p": b64(private.Primes[0].Bytes())}), "private"},
-		"a private EC key":         {with(ec, object{"d": "AQ"}), "private"},
-		"a private Ed25519 key":    {with(ed, object{"d": ""}), "private"},
-		"a symmetric key":          {object{"kty": "oct", "kid": "bad", "k": b64(make([]byte, 32))}, "symmetric"},
-		"a symmetric key as EC":    {with(ec, object{"k": "AQ"}), "symmetric"},
-		"for encryption":           {with(ec, object{"use": "enc"}), `use is "enc"`},
-		"for nothing":              {with(ec, object{"use": ""}), `use is ""`},
-		"not to verify":            {with(ec, object{"key_ops": []string{"sign"}}), "key_ops"},
-		"another algorithm":        {with(ec, object{"alg": "RS256"}), "RS256"},
-		"an unknown algorithm":     {with(ec, object{"alg": "RSA-OAEP"}), "RSA-OAEP"},
-		"the algorithm none":       {with(ec, object{"alg": "none"}), "none"},
-		"a symmetric algorithm":    {with(ec, object{"alg": "HS256"}), "HS256"},
-		"off the curve":            {with(ec, object{"y": with(newEC(t, ""), nil)["y"]}), "not a point"},
-		"the point at infinity":    {with(ec, object{"x": b64(make([]byte, 32)), "y": b64(make([]byte, 32))}), "not a point"},
-		"coordinates cut":          {with(ec, object{"x": b64(make([]byte, 31)), "y": b64(make([]byte, 33))}), "not a point"},
-		"another curve":            {object{"kty": "EC", "crv": "P-384", "kid": "bad", "x": b64(p384.X.Bytes()), "y": b64(p384.Y.Bytes())}, "P-384"},
-		"a key for agreement":      {with(ed, object{"crv": "X25519"}), "X25519"},
-		"Ed25519 of small order":   {with(ed, object{"x": b64(append([]byte{1}, make([]byte, 31)...))}), "small order"},
-		"Ed25519 cut short":        {with(ed, object{"x": "AQ"}), "not an Ed25519 key"},
-		"an unknown type":          {with(ec, object{"kty": "AKP"}), "AKP"},
-		"a type in small letters":  {with(rsaKey, object{"kty": "rsa"}), "rsa"},
-		"no type":                  {with(ec, object{"kty": nil}), `type ""`},
-		"padding":                  {with(ec, object{"x": b64(make([]byte, 32)) + "="}), "Web Key"},
-		"a kid that is a number":   {with(ec, object{"kid": 1}), "Web Key"},
-		"a name twice, the first":  {with(ec, object{"kid": "good"}), "another one has its kid"},
-		"members of another shape": {object{"kty": []string{"EC"}}, "Web Key"},
+		"RSA of 1024 bits":               {newModulus("bad", 1024, 65537), "1024 bits"},
+		"RSA of 2047 bits":               {newModulus("bad", 2047, 65537), "2047 bits"},
+		"RSA of 16384 bits":              {newModulus("bad", 16384, 65537), "16384 bits"},
+		"RSA with the exponent 1":        {with(rsaKey, object{"e": "AQ"}), "exponent 1"},
+		"RSA with the exponent 3":        {with(rsaKey, object{"e": "Aw"}), "exponent 3"},
+		"RSA with an even one":           {with(rsaKey, object{"e": "AQAC"}), "exponent 65538"},
+		"RSA with a huge one":            {with(rsaKey, object{"e": b64(make([]byte, 300)[:299]) + "AQ"}), "Web Key"},
+		"RSA with one of 64 bits":        {with(rsaKey, object{"e": "AQAAAAAAAAAB"}), "exponent is out of range"},
+		"RSA without a modulus":          {with(rsaKey, object{"n": nil}), "0 bits"},
+		"a private RSA key":              {with(rsaKey, object{"d": b64(private.D.Bytes())}), "private"},
+		"a private RSA prime":            {with(rsaKey, object{"p": b64(private.Primes[0].Bytes())}), "private"},
+		"a private EC key":               {with(ec, object{"d": "AQ"}), "private"},
+		"a private Ed25519 key":          {with(ed, object{"d": ""}), "private"},
+		"a symmetric key":                {object{"kty": "oct", "kid": "bad", "k": b64(make([]byte, 32))}, "symmetric"},
+		"a symmetric key as EC":          {with(ec, object{"k": "AQ"}), "symmetric"},
+		"for encryption":                 {with(ec, object{"use": "enc"}), `use is "enc"`},
+		"for nothing":                    {with(ec, object{"use": ""}), `use is ""`},
+		"not to verify":                  {with(ec, object{"key_ops": []string{"sign"}}), "key_ops"},
+		"another algorithm":              {with(ec, object{"alg": "RS256"}), "RS256"},
+		"an unknown algorithm":           {with(ec, object{"alg": "RSA-OAEP"}), "RSA-OAEP"},
+		"the algorithm none":             {with(ec, object{"alg": "none"}), "none"},
+		"a symmetric algorithm":          {with(ec, object{"alg": "HS256"}), "HS256"},
+		"off the curve":                  {with(ec, object{"y": with(newEC(t, ""), nil)["y"]}), "not a point"},
+		"the point at infinity":          {with(ec, object{"x": b64(make([]byte, 32)), "y": b64(make([]byte, 32))}), "not a point"},
+		"coordinates cut":                {with(ec, object{"x": b64(make([]byte, 31)), "y": b64(make([]byte, 33))}), "not a point"},
+		"another curve":                  {with(ec, object{"crv": "secp256k1"}), "secp256k1"},
+		"a curve that it is not on":      {with(ec, object{"crv": "P-384"}), "not a point"},
+		"the algorithm of another curve": {with(ec, object{"alg": "ES384"}), "ES384"},
+		"a key for agreement":            {with(ed, object{"crv": "X25519"}), "X25519"},
+		"Ed25519 of small order":         {with(ed, object{"x": b64(append([]byte{1}, make([]byte, 31)...))}), "small order"},
+		"Ed25519 cut short":              {with(ed, object{"x": "AQ"}), "not an Ed25519 key"},
+		"an unknown type":                {with(ec, object{"kty": "AKP"}), "AKP"},
+		"a type in small letters":        {with(rsaKey, object{"kty": "rsa"}), "rsa"},
+		"no type":                        {with(ec, object{"kty": nil}), `type ""`},
+		"padding":                        {with(ec, object{"x": b64(make([]byte, 32)) + "="}), "Web Key"},
+		"a kid that is a number":         {with(ec, object{"kid": 1}), "Web Key"},
+		"a name twice, the first":        {with(ec, object{"kid": "good"}), "another one has its kid"},
+		"members of another shape":       {object{"kty": []string{"EC"}}, "Web Key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(t, good.jwk().with(object{"kid": "best"}), tc.jwk, good.jwk())

@@ -1,10 +1,12 @@
 package oidc_test
 
 import (
+	"crypto/elliptic"
 	"io"
 	"log"
 	"testing"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/fault"
@@ -23,7 +25,10 @@ func refused(t *testing.T, p *identity.Principal, err error) {
 }
 
 func TestAnOutsideTokenGivesItsPrincipal(t *testing.T) {
-	for _, s := range []*signer{newEC(t, "k1"), newEd(t, "k1"), newRSA(t, "k1", 2048)} {
+	for _, s := range []*signer{
+		newEC(t, "k1"), newEd(t, "k1"), newRSA(t, "k1", 2048),
+		newOn(t, "k1", elliptic.P384(), jwt.SigningMethodES384), newOn(t, "k1", elliptic.P521(), jwt.SigningMethodES512),
+	} {
 		t.Run(s.method.Alg(), func(t *testing.T) {
 			p := newProvider(t, s.jwk())
 			g := newGate(t, p.entry(t))

@@ -241,11 +241,16 @@ type signer struct {
 
 func newEC(t *testing.T, kid string) *signer {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return newOn(t, kid, elliptic.P256(), jwt.SigningMethodES256)
+}
+
+func newOn(t *testing.T, kid string, curve elliptic.Curve, method jwt.SigningMethod) *signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &signer{kid, jwt.SigningMethodES256, key}
+	return &signer{kid, method, key}
 }
 
 func newEd(t *testing.T, kid string) *signer {
@@ -276,7 +281,8 @@ func (s *signer) jwk() object {
 		if err != nil {
 			panic(err)
 		}
-		return object{"kty": "EC", "crv": "P-256", "kid": s.kid, "x": b64(point[1:33]), "y": b64(point[33:])}
+		half := 1 + (len(point)-1)/2
+		return object{"kty": "EC", "crv": public.Curve.Params().Name, "kid": s.kid, "x": b64(point[1:half]), "y": b64(point[half:])}
 	case ed25519.PublicKey:
 		return object{"kty": "OKP", "crv": "Ed25519", "kid": s.kid, "x": b64(public)}
 	case *rsa.PublicKey:
