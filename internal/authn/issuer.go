@@ -70,7 +70,8 @@ type IssuerKeys interface {
 // accepts reports whether a header's typ is one of the issuer's. The prefix
 // "application/" may be left out (RFC 7515 section 4.1.9).
 func (i *Issuer) accepts(typ string) bool {
-	return slices.Contains(i.Types, typ) || slices.Contains(i.Types, strings.TrimPrefix(typ, "application/"))
+	short, long := strings.CutPrefix(typ, "application/")
+	return slices.Contains(i.Types, typ) || long && short != "" && slices.Contains(i.Types, short)
 }
 
 // addresses reports whether an audience is this server's alone. A token that

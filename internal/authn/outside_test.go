@@ -249,6 +249,7 @@ func TestAnIDTokenIsAcceptedWhereTheEntrySaysSo(t *testing.T) {
 	refuse(t, a, forgery{f.sign(jwt, f.claims().with(object{"aud": []string{"ml", "web"}})), "audience"})
 	refuse(t, a, forgery{f.sign(jwt, f.claims().with(object{"aud": "account"})), "audience"})
 	refuse(t, a, forgery{f.withClaims(nil), "typ is none"})
+	refuse(t, a, forgery{f.withHeader(object{"typ": "application/"}), "typ is none"})
 }
 
 func TestWhatIsWrittenInTheEntryIsAccepted(t *testing.T) {

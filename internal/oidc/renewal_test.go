@@ -118,7 +118,11 @@ func TestKnownKeysServeWhileTheIssuerIsDown(t *testing.T) {
 		t.Errorf("the status is %+v, want no keys", s)
 	}
 	g.unavailable(t, "down, max_stale over, remembered", token)
+	g.clock.advance(30 * time.Second)
 	g.unavailable(t, "down, max_stale over", key.sign(t, g.claims(p.server.URL), nil))
+	if e := g.news.last(); e.Err == nil || e.Cached {
+		t.Errorf("the operator is told %+v", e)
+	}
 	p.answer(nil)
 	g.clock.advance(30 * time.Second)
 	g.accepts(t, "up again", token)

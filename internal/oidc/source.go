@@ -51,6 +51,8 @@ type state struct {
 	jwksURI string
 	// failed is why the last fetch failed; nil when it did not.
 	failed error
+	// expired says that what is known was too old at the last fetch.
+	expired bool
 }
 
 func newSource(e *entry, now func() time.Time, report func(Event)) *source {
@@ -70,10 +72,14 @@ func (s *source) inherit(other *source) {
 // usable returns the keys while they may be used.
 func (s *source) usable(now time.Time) *keySet {
 	st := s.state.Load()
-	if s.entry.static == nil && now.Sub(st.fetched) > s.entry.maxStale {
+	if s.tooOld(st, now) {
 		return nil
 	}
 	return st.set
+}
+
+func (s *source) tooOld(st *state, now time.Time) bool {
+	return s.entry.static == nil && now.Sub(st.fetched) > s.entry.maxStale
 }
 
 func (s *source) status() Status {
@@ -192,6 +198,7 @@ func (s *source) fetch(ctx context.Context, jwksURI string) {
 	before := s.state.Load()
 	next := *before
 	next.failed = s.load(ctx, &next, jwksURI)
+	next.expired = next.set == nil || s.tooOld(&next, s.now())
 	s.state.Store(&next)
 	s.tell(before, &next)
 }
@@ -249,8 +256,8 @@ func (s *source) discover(ctx context.Context) (string, error) {
 // tell reports what has changed for the operator.
 func (s *source) tell(before, after *state) {
 	if after.failed != nil {
-		if before.failed == nil || before.failed.Error() != after.failed.Error() {
-			s.report(Event{Issuer: s.entry.policy.Name, Err: after.failed, Cached: s.usable(s.now()) != nil})
+		if before.failed == nil || before.failed.Error() != after.failed.Error() || before.expired != after.expired {
+			s.report(Event{Issuer: s.entry.policy.Name, Err: after.failed, Cached: !after.expired})
 		}
 		return
 	}
