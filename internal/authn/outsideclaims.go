@@ -132,8 +132,12 @@ func (c *outsideClaims) accessToken(typ string) error {
 }
 
 // at returns the claim of an exact name, or else the one at a path of names
-// joined by dots.
+// joined by dots. Anybody may register an e-mail address with many issuers, so
+// it says nothing before it was verified (OpenID Connect Core section 5.7).
 func (c *outsideClaims) at(path string) (any, bool) {
+	if path == "email" && c.all["email_verified"] != true {
+		return nil, false
+	}
 	if v, ok := c.all[path]; ok {
 		return v, true
 	}
@@ -150,21 +154,18 @@ func (c *outsideClaims) at(path string) (any, bool) {
 	return v, true
 }
 
-// subject returns whom the issuer speaks of. Anybody may register an e-mail
-// address with many issuers, so it names nobody before it was verified.
+// subject returns whom the issuer speaks of.
 func (c *outsideClaims) subject(path string) (string, error) {
 	v, _ := c.at(path)
 	s, _ := v.(string)
 	sub, hasSub := c.all["sub"]
 	switch {
 	case s == "":
-		return "", fmt.Errorf("the claim %s is missing, empty, or not a string", path)
+		return "", fmt.Errorf("the claim %s is missing, empty, not verified, or not a string", path)
 	case hasSub && !isName(sub):
 		return "", errors.New("the claim sub is empty, or not a string")
 	case len(s) > maxSubject || strings.ContainsFunc(s, unicode.IsControl):
 		return "", fmt.Errorf("the claim %s is no name", path)
-	case path == "email" && c.all["email_verified"] != true:
-		return "", errors.New("the e-mail address is not verified")
 	}
 	return s, nil
 }

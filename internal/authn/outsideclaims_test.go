@@ -16,6 +16,9 @@ func TestClaimsBecomeAPrincipal(t *testing.T) {
 	named := func(i *authn.Issuer) { i.Claims.Roles = []string{"https://ml.example/roles"} }
 	scoped := func(i *authn.Issuer) { i.Claims.Scopes = "scope" }
 	tenants := func(i *authn.Issuer) { i.Claims.Tenant, i.Tenant = "org.name", "spare" }
+	rolesByMail := func(i *authn.Issuer) {
+		i.Claims.Roles, i.Roles = []string{"email"}, map[string]string{"ada@example.com": "user"}
+	}
 	byMail := func(i *authn.Issuer) { i.Claims.Subject = "email" }
 	both := []string{"models:read", "models:predict"}
 	asIs := func(*authn.Issuer) {}
@@ -47,6 +50,8 @@ func TestClaimsBecomeAPrincipal(t *testing.T) {
 		"the token's tenant":               {tenants, object{"org": object{"name": "acme"}}, want{"ada", "acme", []string{"user"}, both}},
 		"no tenant in the token":           {tenants, nil, want{"ada", "spare", []string{"user"}, both}},
 		"a tenant that nobody asked about": {asIs, object{"tenant": "acme"}, want{"ada", "default", []string{"user"}, both}},
+		"a role for a verified address":    {rolesByMail, object{"email": "ada@example.com", "email_verified": true}, want{"ada", "default", []string{"user"}, both}},
+		"none for one that was not":        {rolesByMail, object{"email": "ada@example.com", "email_verified": "true"}, want{"ada", "default", nil, nil}},
 		"an address that was verified":     {byMail, object{"email": "ada@example.com", "email_verified": true}, want{"ada@example.com", "default", []string{"user"}, both}},
 	} {
 		t.Run(name, func(t *testing.T) {
