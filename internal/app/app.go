@@ -30,6 +30,7 @@ import (
 	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/oidc"
 	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
@@ -59,6 +60,7 @@ type App struct {
 	accounts *accounts.Service
 	sealing  *sealing.Service
 	keys     *keys.Set
+	issuers  *oidc.Issuers  // nil when there are no outside issuers
 	certs    *certs.Manager // nil without TLS
 	clients  *certs.Clients // nil without client certificates
 	catalog  *inference.Catalog
@@ -99,6 +101,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 	err := inParallel(
 		func() error { return a.openStored(ctx) },
 		a.openKeys,
+		a.openIssuers,
 		a.openCerts,
 		a.openCatalog,
 	)
@@ -364,9 +367,7 @@ func (a *App) openAPI() error {
 
 // newAuthenticator returns the chain of everything that proves who calls.
 func (a *App) newAuthenticator() (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
-	bearer, err := authn.NewBearer(authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
-	})
+	bearer, err := a.newBearer()
 	if err != nil {
 		return nil, err
 	}
