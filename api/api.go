@@ -4,7 +4,12 @@ package api
 
 import _ "embed" // for the contract
 
-// OpenAPI is the contract (OpenAPI 3.1, YAML) without any particular model.
+// OpenAPI is the contract of the public listener (OpenAPI 3.1, YAML) without any particular model.
 //
 //go:embed openapi.yaml
 var OpenAPI []byte
+
+// Admin is the contract of the administration listener (OpenAPI 3.1, YAML).
+//
+//go:embed admin.yaml
+var Admin []byte

@@ -15,14 +15,24 @@ type Actor struct {
 	Name string
 	// Tenant is that of what may be changed.
 	Tenant string
+	// holder bounds what may be given; nil for whoever can write to the store
+	// anyway.
+	holder *holder
 }
 
 // mayAdd refuses to add something to a tenant that is not the actor's.
 func (a Actor) mayAdd(tenant string) error {
 	if a.Tenant != AnyTenant && a.Tenant != tenant {
-		return fault.Newf(fault.Content, "there is no tenant %s", tenant)
+		return wrong("tenant", "there is no tenant %s", tenant)
 	}
 	return nil
+}
+
+// wrong is the fault of one part of what was asked for, by its name.
+func wrong(part, format string, args ...any) error {
+	err := fault.Newf(fault.Content, format, args...)
+	err.Fields = []fault.Field{{Name: part, Detail: err.Msg}}
+	return err
 }
 
 // update changes the store and makes the change known at once. It is on record

@@ -27,6 +27,9 @@ func (s *Service) Add(ctx context.Context, by Actor, add NewUser) (user *User, a
 	if err == nil {
 		err = by.mayAdd(record.Tenant)
 	}
+	if err == nil {
+		err = by.mayGive(rightsOfUser(&record.User))
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -55,7 +58,7 @@ func (s *Service) Add(ctx context.Context, by Actor, add NewUser) (user *User, a
 func tenantMustExist(tx *Tx, name string) error {
 	_, err := tx.Tenants.Get(name, name)
 	if fault.KindOf(err) == fault.NotFound {
-		return fault.Newf(fault.Content, "there is no tenant %s; make it with `onnxgate tenant create %s`", name, name)
+		return wrong("tenant", "there is no tenant %s; make it with `onnxgate tenant create %s`", name, name)
 	}
 	return err
 }
@@ -73,7 +76,7 @@ func (s *Service) newRecord(ctx context.Context, add *NewUser) (*Record, error) 
 	if tenant == "" {
 		tenant = identity.DefaultTenant
 	}
-	if err := checkTenant(tenant); err != nil {
+	if err := CheckTenant(tenant); err != nil {
 		return nil, err
 	}
 	if err := CheckPassword(name, add.Password); err != nil {
@@ -170,6 +173,9 @@ func (s *Service) Delete(ctx context.Context, by Actor, name string) error {
 	}
 	err = s.update(ctx, by, "user.delete", canonical, func(tx *Tx) error {
 		record, err := tx.Users.Get(by.Tenant, canonical)
+		if err == nil {
+			err = by.mayGive(rightsOfUser(&record.User))
+		}
 		if err != nil {
 			return err
 		}
@@ -198,11 +204,17 @@ func (s *Service) modify(ctx context.Context, by Actor, event, name string, chan
 	}
 	return s.update(ctx, by, event, canonical, func(tx *Tx) error {
 		record, err := tx.Users.Get(by.Tenant, canonical)
+		if err == nil {
+			err = by.mayGive(rightsOfUser(&record.User))
+		}
 		if err != nil {
 			return err
 		}
 		was := record.enabledAdmin()
 		change(record)
+		if err := by.mayGive(rightsOfUser(&record.User)); err != nil {
+			return err
+		}
 		if was && !record.enabledAdmin() {
 			if err := notTheLastAdmin(tx, canonical); err != nil {
 				return err

@@ -51,12 +51,21 @@ func errName() error {
 	return fault.New(fault.Content, "a user name has 1 to 64 characters of a-z, 0-9 and . _ @ - and begins with a letter or a digit")
 }
 
+// CheckRole says whether a word may be a role. The error is a fault of kind
+// Content.
+func CheckRole(role string) error {
+	if !rolePattern.MatchString(role) {
+		return fault.New(fault.Content, "a role is a word of 1 to 64 characters of a-z, 0-9, _ and - that begins with a letter")
+	}
+	return nil
+}
+
 // checkRoles returns the roles without repetitions.
 func checkRoles(roles []string) ([]string, error) {
 	var unique []string
 	for _, role := range roles {
-		if !rolePattern.MatchString(role) {
-			return nil, fault.New(fault.Content, "a role is a word of 1 to 64 characters of a-z, 0-9, _ and - that begins with a letter")
+		if err := CheckRole(role); err != nil {
+			return nil, err
 		}
 		if !slices.Contains(unique, role) {
 			unique = append(unique, role)
@@ -68,7 +77,9 @@ func checkRoles(roles []string) ([]string, error) {
 	return unique, nil
 }
 
-func checkTenant(tenant string) error {
+// CheckTenant says whether a word may be the name of a tenant. The error is a
+// fault of kind Content.
+func CheckTenant(tenant string) error {
 	if !tenantPattern.MatchString(tenant) {
 		return fault.New(fault.Content, "a tenant has 1 to 63 characters of a-z, 0-9 and - and begins with a letter or a digit")
 	}

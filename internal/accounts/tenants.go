@@ -22,7 +22,7 @@ type NewTenant struct {
 // AddTenant adds a tenant. Faults: Content for what breaks a rule, Conflict
 // for a name that is taken.
 func (s *Service) AddTenant(ctx context.Context, by Actor, add NewTenant) (*Tenant, error) {
-	if err := checkTenant(add.Name); err != nil {
+	if err := CheckTenant(add.Name); err != nil {
 		return nil, err
 	}
 	addresses, err := checkAddresses(add.Addresses)

@@ -226,7 +226,9 @@ func (a *App) openAccounts(ctx context.Context) error {
 		return err
 	}
 	a.store = store
-	a.accounts, err = accounts.New(accounts.Config{Store: store, InitialPasswordFile: inDataDir(a.cfg, passwordFile), Now: time.Now})
+	a.accounts, err = accounts.New(accounts.Config{
+		Store: store, InitialPasswordFile: inDataDir(a.cfg, passwordFile), Audit: changeLog{a.log}, Now: time.Now,
+	})
 	if err != nil {
 		return err
 	}
@@ -354,7 +356,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Sealer: a.sealing, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Accounts: a.accounts, Sealer: a.sealing, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,

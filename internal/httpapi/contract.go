@@ -10,7 +10,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"onnxgate/api"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 )
@@ -41,17 +40,17 @@ const maxContracts = 64
 // object is a JSON object.
 type object = map[string]any
 
-func (c *contracts) load(version string) error {
+// readContract returns a contract as JSON, with what the server says about
+// itself.
+func readContract(document []byte, version string) ([]byte, error) {
 	var doc object
-	if err := yaml.Unmarshal(api.OpenAPI, &doc); err != nil {
-		return fmt.Errorf("read the contract: %w", err)
+	if err := yaml.Unmarshal(document, &doc); err != nil {
+		return nil, fmt.Errorf("read the contract: %w", err)
 	}
 	if info, ok := doc["info"].(object); ok && version != "" {
 		info["version"] = version
 	}
-	base, err := json.Marshal(doc)
-	c.base, c.made = base, map[string][]byte{}
-	return err
+	return json.Marshal(doc)
 }
 
 // document returns the contract for an audience in a generation of the catalog.
@@ -62,6 +61,9 @@ func (c *contracts) document(generation uint64, who audience) ([]byte, error) {
 	if c.generation != generation || len(c.made) >= maxContracts {
 		clear(c.made)
 		c.generation = generation
+	}
+	if c.made == nil {
+		c.made = map[string][]byte{}
 	}
 	if doc, ok := c.made[key]; ok {
 		return doc, nil

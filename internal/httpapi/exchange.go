@@ -101,6 +101,13 @@ func (l *Listener) admit(x *exchange, r *http.Request) error {
 	if misdirected {
 		return fault.New(fault.Misdirected, "")
 	}
+	if l.origins != nil {
+		// Whatever a browser adds by itself, a certificate above all, must not
+		// let another site administer anything (OWASP ASVS 3.5.3).
+		if err := l.origins.Check(r); err != nil {
+			return fault.Wrap(fault.Forbidden, "Pages of other sites may change nothing here", err)
+		}
+	}
 	if len(r.RequestURI) > maxTarget {
 		return fault.Newf(fault.BadRequest, "The path and the query must have at most %d bytes", maxTarget)
 	}

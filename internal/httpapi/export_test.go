@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net/http"
 	"slices"
 
 	"github.com/go-chi/chi/v5"
@@ -12,8 +13,11 @@ import (
 func (l *Listener) Mux() chi.Routes { return l.router.mux }
 
 // RouteOf returns the table's line for what a walk found.
-func (l *Listener) RouteOf(pattern string) Route {
-	i := slices.IndexFunc(l.router.routes, func(r Route) bool { return r.Pattern == pattern })
+func (l *Listener) RouteOf(method, pattern string) Route {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	i := slices.IndexFunc(l.router.routes, func(r Route) bool { return r.Method == method && r.Pattern == pattern })
 	return l.router.routes[i]
 }
 

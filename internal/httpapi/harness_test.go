@@ -23,6 +23,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"onnxgate/internal/accounts"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
@@ -178,7 +179,7 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 	f := &fixture{t: tb, lines: &lockedBuffer{}, log: &lockedBuffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	cfg := httpapi.Config{
-		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Sealer: sealer{},
+		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{},
 		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
 		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
 	}

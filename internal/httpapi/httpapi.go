@@ -28,6 +28,8 @@ import (
 	"github.com/go-playground/validator/v10"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"onnxgate/api"
+	"onnxgate/internal/accounts"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/identity"
@@ -74,6 +76,8 @@ type Config struct {
 	Authenticator Authenticator
 	Tokens        TokenServer
 	Sealer        Sealer
+	// Accounts are what is administered.
+	Accounts *accounts.Service
 	// Roles says what each role permits.
 	Roles authz.Roles
 	// Ready returns why the server cannot serve; nil is always ready.
@@ -137,6 +141,7 @@ type API struct {
 	scrape        http.Handler
 	params        sync.Pool // of *chi.Context
 	contracts     contracts
+	adminDocument []byte               // the contract of the administration listener
 	docs          map[string]*docsFile // by name
 	bodies        budget
 	rules         *validator.Validate // of the members of bodies
@@ -157,13 +162,16 @@ type Listener struct {
 	unmatched    *telemetry.RouteMetrics
 	public       bool
 	loopbackOnly bool
+	// origins refuses changes that pages of other sites ask for; nil where CORS
+	// decides.
+	origins *http.CrossOriginProtection
 }
 
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
-	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Sealer == nil || cfg.Metrics == nil ||
-		cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, a sealer, metrics, logs and a clock are needed")
+	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Sealer == nil || cfg.Accounts == nil ||
+		cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, a sealer, accounts, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -180,7 +188,11 @@ func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs(), rules: newRules()}
 	a.bodies.free.Store(max(cfg.BodyMemory, cfg.MaxBody))
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
-	if err := a.contracts.load(cfg.Version); err != nil {
+	var err error
+	if a.contracts.base, err = readContract(api.OpenAPI, cfg.Version); err != nil {
+		return nil, err
+	}
+	if a.adminDocument, err = readContract(api.Admin, cfg.Version); err != nil {
 		return nil, err
 	}
 	d := &dynamic{}
@@ -205,7 +217,7 @@ func (a *API) listen() error {
 	}
 	unmatched := a.cfg.Metrics.Route("other", "none")
 	a.public = &Listener{api: a, router: public, unmatched: unmatched, public: true, loopbackOnly: a.cfg.LoopbackHost}
-	a.admin = &Listener{api: a, router: admin, unmatched: unmatched, loopbackOnly: a.cfg.AdminLoopback}
+	a.admin = &Listener{api: a, router: admin, unmatched: unmatched, loopbackOnly: a.cfg.AdminLoopback, origins: http.NewCrossOriginProtection()}
 	return nil
 }
 

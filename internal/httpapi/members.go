@@ -58,6 +58,9 @@ func newRules() *validator.Validate {
 	rules := validator.New(validator.WithRequiredStructEnabled())
 	rules.RegisterTagNameFunc(func(f reflect.StructField) string { return f.Tag.Get("json") })
 	_ = rules.RegisterValidation("whole", isWhole) // fails only without a name
+	for tag, rule := range wordRules {
+		_ = rules.RegisterValidation(tag, func(f validator.FieldLevel) bool { return rule(f.Field().String()) == nil })
+	}
 	return rules
 }
 
@@ -214,11 +217,24 @@ func (m *members) refuse(pointer, detail string) {
 func (m *members) check(rules *validator.Validate) {
 	broken, _ := errors.AsType[validator.ValidationErrors](rules.Struct(m.into.Interface()))
 	for _, f := range broken {
-		detail := "is required"
-		if f.Tag() != "required" {
-			field, _ := m.field(func(known string) bool { return known == f.Field() })
-			detail = "must be " + field.Tag.Get("want")
+		name, index, _ := strings.Cut(strings.TrimSuffix(f.Field(), "]"), "[")
+		pointer := "/" + name
+		if index != "" {
+			pointer += "/" + index
 		}
-		m.refuse("/"+f.Field(), detail)
+		m.refuse(pointer, m.brokenRule(name, f))
 	}
+}
+
+// brokenRule says what to write into a field, or what is wrong with a word.
+func (m *members) brokenRule(name string, f validator.FieldError) string {
+	if f.Tag() == "required" {
+		return "is required"
+	}
+	word, isText := f.Value().(string)
+	if rule, ok := wordRules[f.Tag()]; ok && isText {
+		return fault.As(rule(word)).Msg
+	}
+	field, _ := m.field(func(known string) bool { return known == name })
+	return "must be " + field.Tag.Get("want")
 }

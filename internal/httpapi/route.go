@@ -157,11 +157,10 @@ func AdminRoutes(o RouteOptions) []Route {
 	if o.OpenMetrics {
 		metrics.Auth, metrics.Permission = Public, ""
 	}
-	return []Route{
+	return append(managementRoutes(),
 		metrics,
-		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
-		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz},
-	}
+		Route{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
+		Route{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz})
 }
 
 func (r Route) at(pattern string) Route { r.Pattern = pattern; return r }

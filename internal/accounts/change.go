@@ -1,0 +1,142 @@
+package accounts
+
+import (
+	"context"
+	"net/netip"
+
+	"onnxgate/internal/fault"
+)
+
+// UserChange says what becomes of a user. What is nil stays.
+type UserChange struct {
+	Password *string
+	// CurrentPassword is the one until now, which users need who change their
+	// own.
+	CurrentPassword *string
+	Roles           []string
+	Disabled        *bool
+}
+
+// ChangeUser changes a user, all at once. Tokens made before are void. Faults:
+// Content for what breaks a rule and for a wrong current password, NotFound,
+// Forbidden for rights beyond the actor's own, Conflict for what would leave no
+// administrator.
+func (s *Service) ChangeUser(ctx context.Context, by Actor, name string, change UserChange) (*User, error) {
+	canonical, err := CanonicalName(name)
+	if err != nil {
+		return nil, err
+	}
+	if change.Roles != nil {
+		if change.Roles, err = checkRoles(change.Roles); err != nil {
+			return nil, err
+		}
+	}
+	hash, err := s.hashOfChange(ctx, by, canonical, &change)
+	if err != nil {
+		return nil, err
+	}
+	var user User
+	err = s.modify(ctx, by, "user.update", canonical, func(r *Record) {
+		if change.Password != nil {
+			r.PasswordHash, r.InitialPassword = hash, false
+		}
+		if change.Roles != nil {
+			r.Roles = change.Roles
+		}
+		if change.Disabled != nil {
+			r.Disabled = *change.Disabled
+		}
+		r.UpdatedAt = s.timestamp()
+		user = r.User
+	})
+	if err == nil && change.Password != nil {
+		err = s.removeInitialPassword(canonical)
+	}
+	return &user, err
+}
+
+// hashOfChange returns the hash of the new password, if there is one. Nothing is
+// hashed for a user that the actor may not change.
+func (s *Service) hashOfChange(ctx context.Context, by Actor, name string, change *UserChange) (string, error) {
+	if change.Password == nil {
+		return "", nil
+	}
+	user, err := s.User(ctx, by.Tenant, name)
+	if err == nil {
+		err = by.mayGive(rightsOfUser(user))
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := CheckPassword(name, *change.Password); err != nil {
+		return "", err
+	}
+	if by.is(name) {
+		if err := s.checkCurrent(ctx, name, change.CurrentPassword); err != nil {
+			return "", err
+		}
+	}
+	return s.hasher.hash(ctx, *change.Password)
+}
+
+// is reports whether the actor is the user of that name.
+func (a Actor) is(name string) bool { return a.holder != nil && a.Name == name }
+
+// checkCurrent asks for the password until now: who found a terminal open or a
+// token in a log must not be able to keep the account (OWASP ASVS 6.2.3).
+func (s *Service) checkCurrent(ctx context.Context, name string, password *string) error {
+	if password == nil {
+		return wrong("current_password", "the current password is needed to change one's own")
+	}
+	_, _, err := s.VerifyPassword(ctx, name, *password)
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return wrong("current_password", "the current password is another one")
+	}
+	return err
+}
+
+// TenantChange says what becomes of a tenant. What is nil stays.
+type TenantChange struct {
+	// Addresses are the networks that its credentials may be used from; an empty
+	// list is every address.
+	Addresses []netip.Prefix
+	Disabled  *bool
+}
+
+// ChangeTenant changes a tenant, all at once. Faults: Content, NotFound,
+// Conflict for what would shut the default tenant out.
+func (s *Service) ChangeTenant(ctx context.Context, by Actor, name string, change TenantChange) (*Tenant, error) {
+	if change.Disabled != nil && *change.Disabled {
+		if err := notDefault(name); err != nil {
+			return nil, err
+		}
+	}
+	addresses, err := checkAddresses(change.Addresses)
+	if err != nil {
+		return nil, err
+	}
+	var tenant Tenant
+	return &tenant, s.modifyTenant(ctx, by, "tenant.update", name, func(t *Tenant) {
+		if change.Addresses != nil {
+			t.Addresses = addresses
+		}
+		if change.Disabled != nil {
+			t.Disabled = *change.Disabled
+		}
+		t.UpdatedAt = s.timestamp()
+		tenant = *t
+	})
+}
+
+// ParseNetwork reads a network such as 10.0.0.0/8, or one address. The error is
+// a fault of kind Content.
+func ParseNetwork(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	n, err := netip.ParsePrefix(text)
+	if err != nil {
+		return n, fault.Newf(fault.Content, "%.64s is neither an address nor a network such as 10.0.0.0/8", text)
+	}
+	return n, nil
+}

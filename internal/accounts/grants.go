@@ -1,0 +1,97 @@
+package accounts
+
+import (
+	"slices"
+
+	"onnxgate/internal/authz"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+)
+
+// ActorOf returns the principal as one who changes things: those of its tenant,
+// or of every tenant when its own is identity.DefaultTenant.
+//
+// It can neither give nor take over what it does not hold: whatever it adds or
+// changes, a user, a client or a key, must not be able to do more than the
+// principal, before the change and after it. A change is refused before it
+// otherwise, for whoever gives a user another password becomes that user.
+func ActorOf(p *identity.Principal, roles authz.Roles) Actor {
+	a := Actor{Name: p.Subject, Tenant: p.Tenant, holder: &holder{principal: p, roles: roles}}
+	if p.Issuer != "" { // which has no blank, and neither has a subject of ours
+		a.Name = p.Issuer + " " + p.Subject
+	}
+	if p.Tenant == identity.DefaultTenant {
+		a.Tenant = AnyTenant
+	}
+	return a
+}
+
+// holder is a principal, with what its roles mean.
+type holder struct {
+	principal *identity.Principal
+	roles     authz.Roles
+}
+
+// rights are what a user, a client or a key can do.
+type rights struct {
+	tenant string
+	roles  []string
+	// scopes and models narrow it; nil narrows nothing.
+	scopes, models []string
+}
+
+func rightsOfUser(u *User) rights { return rights{tenant: u.Tenant, roles: u.Roles} }
+
+// mayGive refuses rights that the actor does not hold.
+func (a Actor) mayGive(r rights) error {
+	if a.holder == nil {
+		return nil
+	}
+	for p := a.holder.principal; p != nil; p = p.With {
+		if err := a.holder.covers(p, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// covers refuses rights beyond those of one principal. A role counts as a whole,
+// whatever narrows it: rules of models ask for roles, and know no scopes. What is
+// narrowed are the permissions, by both sides' scopes.
+func (h *holder) covers(p *identity.Principal, r rights) error {
+	held := h.roles.Of(p.Tenant, p.Roles)
+	for _, role := range r.roles {
+		granted := h.roles.Of(r.tenant, []string{role})
+		// A role without permissions is a word of the models' rules alone. Nobody
+		// but an administrator gives what it does not hold.
+		if len(granted) == 0 && !p.HasRole(role) && !p.HasRole(identity.RoleAdmin) {
+			return notHeld("role", role)
+		}
+		for _, permission := range granted {
+			if !slices.Contains(held, permission) || !h.roles.Permits(p, permission) && r.narrowedTo(permission) {
+				return notHeld("permission", permission)
+			}
+		}
+	}
+	if p.Models == nil {
+		return nil
+	}
+	if r.models == nil {
+		return fault.New(fault.Forbidden, "Operation not permitted: your credential is for some models alone, and this would be for all")
+	}
+	for _, model := range r.models {
+		if !slices.Contains(p.Models, model) {
+			return notHeld("right to the model", model)
+		}
+	}
+	return nil
+}
+
+// narrowedTo reports whether the scopes leave a permission.
+func (r *rights) narrowedTo(permission string) bool {
+	return r.scopes == nil || slices.Contains(r.scopes, permission)
+}
+
+func notHeld(what, name string) error {
+	return fault.Newf(fault.Forbidden, "Operation not permitted: it takes the %s %s, which you do not hold", what, name)
+}

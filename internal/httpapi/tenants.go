@@ -1,0 +1,120 @@
+package httpapi
+
+import (
+	"context"
+	"net/netip"
+
+	"onnxgate/internal/accounts"
+)
+
+// tenantView is what is told of a tenant.
+type tenantView struct {
+	Name      string   `json:"name"`
+	Addresses []string `json:"addresses"`
+	Disabled  bool     `json:"disabled"`
+	Created   string   `json:"created"`
+	Updated   string   `json:"updated"`
+}
+
+func viewTenant(t *accounts.Tenant) tenantView {
+	return tenantView{
+		Name: t.Name, Addresses: texts(t.Addresses), Disabled: t.Disabled,
+		Created: timestamp(t.CreatedAt), Updated: timestamp(t.UpdatedAt),
+	}
+}
+
+// texts returns the networks in CIDR notation.
+func texts(networks []netip.Prefix) []string {
+	all := make([]string, len(networks))
+	for i, n := range networks {
+		all[i] = n.String()
+	}
+	return all
+}
+
+// networks reads what the tag network has let through; nil stays nil.
+func networks(texts []string) ([]netip.Prefix, error) {
+	if texts == nil {
+		return nil, nil
+	}
+	all := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		var err error
+		if all[i], err = accounts.ParseNetwork(text); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// newTenant is a tenant to be added.
+type newTenant struct {
+	Name      string   `json:"name"      validate:"required,tenant"     want:"a string"`
+	Addresses []string `json:"addresses" validate:"max=64,dive,network" want:"an array of at most 64 networks"`
+}
+
+// tenantChange names what becomes of a tenant.
+type tenantChange struct {
+	Addresses []string `json:"addresses" validate:"max=64,dive,network" want:"an array of at most 64 networks"`
+	Disabled  *bool    `json:"disabled"                                 want:"true or false"`
+}
+
+func (a *API) listTenants(ctx context.Context, x *exchange) error {
+	filter, page, err := x.search(filterDisabled)
+	if err != nil {
+		return err
+	}
+	found, err := a.cfg.Accounts.SearchTenants(ctx, a.actor(x), filter, page)
+	if err != nil {
+		return err
+	}
+	return x.encode(listing("tenants", found, viewTenant))
+}
+
+func (a *API) createTenant(ctx context.Context, x *exchange) error {
+	var add newTenant
+	if err := x.readMembers(&add); err != nil {
+		return err
+	}
+	addresses, err := networks(add.Addresses)
+	if err != nil {
+		return err
+	}
+	tenant, err := a.cfg.Accounts.AddTenant(ctx, a.actor(x), accounts.NewTenant{Name: add.Name, Addresses: addresses})
+	if err != nil {
+		return pointed(err)
+	}
+	return x.created(viewTenant(tenant), "tenants", tenant.Name)
+}
+
+func (a *API) showTenant(ctx context.Context, x *exchange) error {
+	tenant, err := a.cfg.Accounts.FindTenant(ctx, x.param("tenant"))
+	if err != nil {
+		return err
+	}
+	return x.encode(viewTenant(tenant))
+}
+
+func (a *API) changeTenant(ctx context.Context, x *exchange) error {
+	name := x.param("tenant")
+	if _, err := a.cfg.Accounts.FindTenant(ctx, name); err != nil {
+		return err // before anything is said about the body
+	}
+	var change tenantChange
+	if err := x.readChange(&change); err != nil {
+		return err
+	}
+	addresses, err := networks(change.Addresses)
+	if err != nil {
+		return err
+	}
+	tenant, err := a.cfg.Accounts.ChangeTenant(ctx, a.actor(x), name, accounts.TenantChange{Addresses: addresses, Disabled: change.Disabled})
+	if err != nil {
+		return pointed(err)
+	}
+	return x.encode(viewTenant(tenant))
+}
+
+func (a *API) deleteTenant(ctx context.Context, x *exchange) error {
+	return x.deleted(a.cfg.Accounts.DeleteTenant(ctx, a.actor(x), x.param("tenant")))
+}
