@@ -8,6 +8,7 @@ import (
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
@@ -29,12 +30,12 @@ type Call struct {
 // an empty version the newest. The caller must Close the call. Faults: NotFound
 // when the model or version does not exist, Forbidden when the model's rules do
 // not let the principal predict.
-func (c *Catalog) Open(_ context.Context, p *identity.Principal, modelName, versionID string) (*Call, error) {
+func (c *Catalog) Open(ctx context.Context, p *identity.Principal, modelName, versionID string) (*Call, error) {
 	v, err := c.current.Load().resolve(modelName, versionID)
 	if err != nil {
 		return nil, err
 	}
-	decision := authz.Decide(v.policy, p, authz.Predict)
+	decision := authz.Decide(v.policy, authz.Request{Principal: p, Action: authz.Predict, Model: v.model, Address: reqctx.From(ctx).ClientAddr})
 	if !decision.Allow {
 		return nil, notPermitted()
 	}

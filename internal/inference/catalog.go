@@ -191,7 +191,7 @@ func (c *Catalog) List(p *identity.Principal) []ModelInfo {
 	s := c.current.Load()
 	list := []ModelInfo{}
 	for _, m := range s.sorted {
-		if authz.Decide(m.newest().policy, p, authz.Predict).Allow {
+		if authz.Decide(m.newest().policy, authz.Request{Principal: p, Action: authz.Predict, Model: m.name}).Allow {
 			list = append(list, s.info(m))
 		}
 	}
@@ -206,7 +206,7 @@ func (c *Catalog) Describe(p *identity.Principal, name string) (ModelInfo, error
 	if m == nil {
 		return ModelInfo{}, unknownModel()
 	}
-	if !authz.Decide(m.newest().policy, p, authz.Read).Allow {
+	if !authz.Decide(m.newest().policy, authz.Request{Principal: p, Action: authz.Read, Model: m.name}).Allow {
 		return ModelInfo{}, notPermitted()
 	}
 	return s.info(m), nil
