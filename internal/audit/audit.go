@@ -15,11 +15,12 @@ type Record struct {
 	Event string
 	Actor string
 	// Tenant is the actor's.
-	Tenant  string
-	Method  string
+	Tenant string
+	Method string
+	// Model is the model's folder: NAME, or @TENANT/NAME.
 	Model   string
 	Version string
-	// Rule is the index of the access rule that decided.
+	// Rule is the number of the access rule that decided.
 	Rule int
 	Rows int
 	// Latency is the time that the engine took.

@@ -121,10 +121,24 @@ func (policy *Policy) decide(req *Request) Decision {
 	return d
 }
 
-// inReach reports whether the credential may be used for the model at all.
+// InReach reports whether the credentials of the principal may be used for the
+// model at all, whatever the policy says.
+func (req *Request) InReach() bool {
+	for p := req.Principal; p != nil; p = p.With {
+		if !reaches(p, req.Model) {
+			return false
+		}
+	}
+	return req.Principal != nil
+}
+
+// inReach is InReach for the first principal alone.
 func (req *Request) inReach() bool {
-	p := req.Principal
-	return p != nil && (p.Models == nil || slices.Contains(p.Models, req.Model))
+	return req.Principal != nil && reaches(req.Principal, req.Model)
+}
+
+func reaches(p *identity.Principal, model string) bool {
+	return p.Models == nil || slices.Contains(p.Models, model)
 }
 
 // byRole reports whether rule 0 matches.

@@ -1,0 +1,456 @@
+package inference_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"onnxgate/internal/audit"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/inference"
+	"onnxgate/internal/reqctx"
+	"onnxgate/internal/tensor"
+)
+
+// of returns a user of a tenant.
+func of(tenant string, roles ...string) *identity.Principal {
+	return &identity.Principal{Subject: "u@" + tenant, Tenant: tenant, Roles: roles, Method: identity.Bearer}
+}
+
+// tenants are those there are.
+func tenants(names ...string) func(string) (bool, error) {
+	return func(name string) (bool, error) {
+		for _, n := range names {
+			if n == name {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+}
+
+// names returns the models that the principal is shown.
+func names(c *inference.Catalog, p *identity.Principal) []string {
+	all := []string{}
+	for _, m := range c.List(context.Background(), p) { //nolint:usetesting // no address, and no test at hand
+		all = append(all, m.Label())
+	}
+	return all
+}
+
+const (
+	shared    = "access: {roles: [user], share: ['*']}\n"
+	forAcme   = "access: {roles: [user], share: [acme]}\n"
+	analysts  = "access: {rules: [{allow: [predict], roles: [analyst]}, {allow: [read]}]}\n"
+	twoLayers = "access: {roles: [user], require: [bearer, api_key]}\n"
+)
+
+func TestATenantSeesItsOwnModelsAndThoseSharedWithIt(t *testing.T) {
+	c := newCatalog(t, inference.Config{TenantExists: tenants("acme", "globex"), FS: files(
+		"mine/1/model.onnx", "m", "mine/model.yaml", forUsers,
+		"all/1/model.onnx", "m", "all/model.yaml", shared,
+		"some/1/model.onnx", "m", "some/model.yaml", forAcme,
+		"parts/1/model.onnx", "m", "parts/2/model.onnx", "m", "parts/3/model.onnx", "m",
+		"parts/model.yaml", forAcme, "parts/3/model.yaml", forUsers,
+		"same/1/model.onnx", "default's", "same/model.yaml", shared,
+		"@acme/same/1/model.onnx", "acme's", "@acme/same/2/model.onnx", "acme's", "@acme/same/model.yaml", forUsers,
+		"@acme/own/1/model.onnx", "m", "@acme/own/model.yaml", forUsers,
+		"@globex/own/1/model.onnx", "m", "@globex/own/model.yaml", forAcme,
+		"@globex/all/1/model.onnx", "m", "@globex/all/model.yaml", shared,
+	)})
+	for tenant, want := range map[string][]string{
+		"default": {"all", "mine", "parts", "same", "some"},
+		"acme":    {"all", "@acme/own", "parts", "@acme/same", "some"},
+		"globex":  {"@globex/all", "@globex/own", "same"},
+		"initech": {"all", "same"},
+		"":        {"all", "same"},
+		"*":       {"all", "same"},
+	} {
+		if diff := cmp.Diff(want, names(c, of(tenant, "user"))); diff != "" {
+			t.Errorf("tenant %q (-want +got):\n%s", tenant, diff)
+		}
+	}
+	for name, tc := range map[string]struct{ tenant, model, version, want string }{
+		"the own name wins":                         {"acme", "same", "2", "@acme/same/2"},
+		"and hides the shared one":                  {"globex", "same", "2", "not found"},
+		"the newest of the versions that it sees":   {"acme", "parts", "", "parts/2"},
+		"a version that is not shared":              {"acme", "parts", "3", "not found"},
+		"its owner's newest":                        {"default", "parts", "", "parts/3"},
+		"a model of another tenant":                 {"globex", "mine", "", "not found"},
+		"of the same name as one's own":             {"globex", "own", "", "@globex/own/1"},
+		"the folder's name is no name":              {"default", "@acme/own", "", "not found"},
+		"nor the tenant's own":                      {"acme", "@acme/own", "", "not found"},
+		"another tenant's, for the default's admin": {"default", "own", "", "not found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, err := c.Open(t.Context(), of(tc.tenant, "user", "admin"), tc.model, tc.version)
+			got := fault.KindOf(err).String()
+			if err == nil {
+				got = call.Label() + "/" + call.Version()
+				if call.Model() != tc.model || call.Schema().Name() != tc.model {
+					t.Errorf("answers name %s and %s", call.Model(), call.Schema().Name())
+				}
+				call.Close()
+			}
+			if got != tc.want {
+				t.Errorf("Open = %s (%v), want %s", got, err, tc.want)
+			}
+		})
+	}
+	if got := len(c.All()); got != 9 {
+		t.Errorf("All has %d models, want those of every tenant", got)
+	}
+	if seen := c.SeenBy("initech"); len(seen) != 2 {
+		t.Errorf("SeenBy = %v", seen)
+	}
+}
+
+func TestAForeignModelIsAsOneThatDoesNotExist(t *testing.T) {
+	c := newCatalog(t, inference.Config{TenantExists: tenants("acme"), FS: files(
+		"mine/1/model.onnx", "m", "mine/model.yaml", forUsers, "other/1/model.onnx", "m",
+		"@acme/secret/1/model.onnx", "m", "@acme/secret/model.yaml", twoLayers,
+		"parts/1/model.onnx", "m", "parts/2/model.onnx", "m", "parts/1/model.yaml", forAcme,
+	)})
+	_, unknown := c.Open(t.Context(), of("default", "user"), "nothing", "")
+	_, unknownVersion := c.Open(t.Context(), of("acme", "user"), "parts", "7")
+	_, undescribed := c.Describe(t.Context(), of("default", "user"), "nothing")
+	_, openForeign := c.Open(t.Context(), of("default", "user", "admin"), "secret", "")
+	_, openForeignVersion := c.Open(t.Context(), of("default", "user", "admin"), "secret", "1")
+	_, hiddenVersion := c.Open(t.Context(), of("acme", "user", "admin"), "parts", "2")
+	_, describeForeign := c.Describe(t.Context(), of("default", "user", "admin"), "secret")
+	for name, pair := range map[string][2]error{
+		"open": {unknown, openForeign}, "open a version": {unknown, openForeignVersion},
+		"open a version that is not shared": {unknownVersion, hiddenVersion}, "describe": {undescribed, describeForeign},
+	} {
+		if diff := cmp.Diff(fault.As(pair[0]), fault.As(pair[1])); pair[0] == nil || diff != "" {
+			t.Errorf("%s (-unknown +foreign):\n%s", name, diff)
+		}
+	}
+	if got := c.Requires(of("default", "user"), "secret", ""); got != nil {
+		t.Errorf("Requires tells of a foreign model: %v", got)
+	}
+	admin := of("default", "admin")
+	foreign := testing.AllocsPerRun(50, func() { _, _ = c.Open(t.Context(), admin, "secret", "") })
+	nothing := testing.AllocsPerRun(50, func() { _, _ = c.Open(t.Context(), admin, "nothing", "") })
+	if foreign != nothing {
+		t.Errorf("%v allocations for a foreign model, %v for none", foreign, nothing)
+	}
+}
+
+func TestEachTenantHasItsOwnDefaultModel(t *testing.T) {
+	base := []string{"a/1/model.onnx", "m", "a/model.yaml", forUsers, "b/1/model.onnx", "m", "b/model.yaml", forUsers}
+	for name, tc := range map[string]struct {
+		more   []string
+		choose string
+		want   map[string]string // by tenant: the model, or the fault
+	}{
+		"the setting is the default tenant's":        {nil, "b", map[string]string{"default": "b", "acme": "not found"}},
+		"another's is its only model":                {[]string{"@acme/x/1/model.onnx", "m", "@acme/x/model.yaml", forUsers}, "b", map[string]string{"default": "b", "acme": "@acme/x"}},
+		"also beside shared ones":                    {[]string{"@acme/x/1/model.onnx", "m", "@acme/x/model.yaml", forUsers, "c/1/model.onnx", "m", "c/model.yaml", shared}, "", map[string]string{"default": "not found", "acme": "@acme/x"}},
+		"none of several":                            {[]string{"@acme/x/1/model.onnx", "m", "@acme/y/1/model.onnx", "m"}, "", map[string]string{"acme": "not found"}},
+		"without an own one, the only one shared":    {[]string{"c/1/model.onnx", "m", "c/model.yaml", shared}, "", map[string]string{"acme": "c", "default": "not found"}},
+		"a name that only another tenant has is bad": {[]string{"@acme/x/1/model.onnx", "m"}, "x", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := inference.New(inference.Config{
+				FS: files(append(tc.more, base...)...), TenantExists: tenants("acme"), DefaultModel: tc.choose,
+				Compile: new(compiled).compile, Now: time.Now,
+			})
+			if tc.want == nil {
+				if err == nil || !strings.Contains(err.Error(), "is not among the models: a, b") {
+					t.Errorf("New = %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for tenant, want := range tc.want {
+				call, err := c.Open(t.Context(), of(tenant, "user"), "", "")
+				got := fault.KindOf(err).String()
+				if err == nil {
+					got = call.Label()
+					call.Close()
+				}
+				if got != want {
+					t.Errorf("%s: %s, want %s", tenant, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestAFolderOfNoTenantIsRefusedWithTheCommandThatMakesIt(t *testing.T) {
+	fsys := files("a/1/model.onnx", "m", "@acme/x/1/model.onnx", "m", "@default/y/1/model.onnx", "m", "@/z/1/model.onnx", "m")
+	_, err := inference.New(inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
+	for _, want := range []string{
+		"model @acme: there is no tenant \"acme\": make it with `onnxgate tenant create acme`", "model @default: move what is in it one folder up", `model @: there is no tenant ""`,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New = %v, want %q", err, want)
+		}
+	}
+}
+
+func TestAReloadFollowsTheTenants(t *testing.T) {
+	fsys := files("a/1/model.onnx", "m", "@acme/x/1/model.onnx", "m", "@acme/x/model.yaml", shared)
+	exists, failing := true, error(nil)
+	c := newCatalog(t, inference.Config{FS: fsys, TenantExists: func(string) (bool, error) { return exists, failing }})
+	open := func() string {
+		call, err := c.Open(t.Context(), of("globex", "user"), "x", "")
+		if err != nil {
+			return fault.KindOf(err).String()
+		}
+		defer call.Close()
+		return call.Label()
+	}
+	failing = errors.New("the database is away")
+	if err := c.Reload(t.Context()); err == nil || open() != "@acme/x" {
+		t.Errorf("a store that cannot be asked: %v, %s", err, open())
+	}
+	if diff := cmp.Diff(inference.Changes{Kept: []string{"@acme/x/1"}}, c.Changes()); diff != "" {
+		t.Error(diff)
+	}
+	exists, failing = false, nil
+	if err := c.Reload(t.Context()); err == nil || open() != "not found" {
+		t.Errorf("a tenant that was deleted: %v, %s", err, open())
+	}
+	exists = true
+	fsys["@acme/x/2/model.onnx"] = &fstest.MapFile{Data: []byte("m2")}
+	if err := c.Reload(t.Context()); err != nil || open() != "@acme/x" {
+		t.Errorf("a tenant that is back: %v, %s", err, open())
+	}
+	if diff := cmp.Diff([]string{"@acme/x/1", "@acme/x/2"}, c.Changes().Added); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatARefusalSays(t *testing.T) {
+	c := newCatalog(t, inference.Config{FS: files(
+		"open/1/model.onnx", "m", "open/model.yaml", analysts,
+		"closed/1/model.onnx", "m", "closed/model.yaml", "access: {roles: [analyst]}\n",
+		"two/1/model.onnx", "m", "two/model.yaml", twoLayers,
+		"certified/1/model.onnx", "m", "certified/model.yaml", "access: {roles: [user], require: [certificate]}\n",
+	)})
+	key := func(change func(*identity.Principal)) *identity.Principal {
+		p := &identity.Principal{Subject: "apikey:a", Tenant: "default", Roles: []string{"user"}, Method: identity.APIKey}
+		if change != nil {
+			change(p)
+		}
+		return p
+	}
+	with := func(p, second *identity.Principal) *identity.Principal { p.With = second; return p }
+	outside := of("default", "user")
+	outside.Method, outside.Issuer = identity.Outside, "https://idp.example"
+	for name, tc := range map[string]struct {
+		p     *identity.Principal
+		model string
+		want  string
+	}{
+		"who may see the model is told the role":   {of("default", "user"), "open", "forbidden: Operation not permitted: it needs the role analyst"},
+		"who may not, nothing":                     {of("default", "user"), "closed", "forbidden: Operation not permitted"},
+		"a key for other models":                   {key(func(p *identity.Principal) { p.Models = []string{"closed"} }), "open", "forbidden: Operation not permitted: the credential is for other models"},
+		"a missing key":                            {of("default", "user"), "two", "unauthenticated: This model asks for an access token and an API key in one request"},
+		"a missing token":                          {key(nil), "two", "unauthenticated: This model asks for an access token and an API key in one request"},
+		"both":                                     {with(of("default", "user"), key(nil)), "two", ""},
+		"both, in the other order":                 {with(key(nil), of("default", "user")), "two", ""},
+		"a token of another issuer is one":         {with(outside, key(nil)), "two", ""},
+		"both, and the key may not":                {with(of("default", "user"), key(func(p *identity.Principal) { p.Roles = nil })), "two", "forbidden: Operation not permitted"},
+		"both, and the user may not":               {with(of("default"), key(nil)), "two", "forbidden: Operation not permitted"},
+		"both, and the key is for other models":    {with(of("default", "user"), key(func(p *identity.Principal) { p.Models = []string{"open"} })), "two", "forbidden: Operation not permitted: the credential is for other models"},
+		"the key of another tenant is no layer":    {with(of("default", "user"), key(func(p *identity.Principal) { p.Tenant = "acme" })), "two", "unauthenticated: This model asks for an access token and an API key in one request"},
+		"two tokens are not two layers":            {with(of("default", "user"), of("default", "user")), "two", "unauthenticated: This model asks for an access token and an API key in one request"},
+		"a missing layer before the role":          {of("default"), "two", "unauthenticated: This model asks for an access token and an API key in one request"},
+		"a certificate":                            {key(func(p *identity.Principal) { p.Method = identity.Certificate }), "certified", ""},
+		"another credential than the one required": {of("default", "user"), "certified", "unauthenticated: This model asks for a client certificate in one request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, err := c.Open(t.Context(), tc.p, tc.model, "")
+			got := ""
+			if err != nil {
+				got = fault.KindOf(err).String() + ": " + fault.As(err).Msg
+			} else {
+				call.Close()
+			}
+			if got != tc.want {
+				t.Errorf("%q, want %q", got, tc.want)
+			}
+		})
+	}
+	if diff := cmp.Diff([]identity.Method{identity.Bearer, identity.APIKey}, c.Requires(of("default"), "two", "1")); diff != "" {
+		t.Error(diff)
+	}
+	if got := c.Requires(of("default"), "open", ""); got != nil {
+		t.Errorf("Requires = %v, want none", got)
+	}
+	if diff := cmp.Diff([]string{"two"}, names(c, with(of("default", "user"), key(nil)))); diff != "" {
+		t.Errorf("listed with both credentials (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"open"}, names(c, of("default", "analyst", "user"))[1:]); diff != "" {
+		t.Errorf("a model that asks for two credentials is listed for one (-want +got):\n%s", diff)
+	}
+	if _, err := c.Describe(t.Context(), of("default", "user"), "two"); fault.KindOf(err) != fault.Unauthenticated {
+		t.Errorf("Describe = %v, want unauthenticated", err)
+	}
+	if _, err := c.Describe(t.Context(), of("default", "user"), "open"); err != nil {
+		t.Errorf("Describe = %v: reading is allowed", err)
+	}
+}
+
+func TestRulesSeeTheAddressOfTheRequest(t *testing.T) {
+	c := newCatalog(t, inference.Config{FS: files(
+		"a/1/model.onnx", "m", "a/model.yaml", "access: {rules: [{allow: [predict], addresses: [10.1.0.0/16]}]}\n",
+	)})
+	from := func(addr string) context.Context {
+		return reqctx.With(t.Context(), &reqctx.Info{ClientAddr: netip.MustParseAddr(addr)})
+	}
+	p := of("default")
+	for ctx, want := range map[context.Context]bool{from("10.1.2.3"): true, from("10.2.2.3"): false, t.Context(): false} {
+		call, err := c.Open(ctx, p, "a", "")
+		if err == nil {
+			call.Close()
+		}
+		_, described := c.Describe(ctx, p, "a")
+		if (err == nil) != want || (described == nil) != want || (len(c.List(ctx, p)) == 1) != want {
+			t.Errorf("from %v: %v, %v, want %t", reqctx.From(ctx).ClientAddr, err, described, want)
+		}
+	}
+}
+
+func TestRecordsAndMetricsTellModelsOfTwoTenantsApart(t *testing.T) {
+	rec := new(recorder)
+	var watched []string
+	c := newCatalog(t, inference.Config{
+		FS:           files("a/1/model.onnx", "m", "a/model.yaml", forUsers, "@acme/a/1/model.onnx", "m", "@acme/a/model.yaml", "access: {rules: [{deny: [write]}, {allow: [predict]}]}\n"),
+		TenantExists: tenants("acme"), Audit: rec,
+		Observer: func(model, _ string) inference.Observe { watched = append(watched, model); return nil },
+	})
+	for _, tenant := range []string{"default", "acme"} {
+		call, err := c.Open(t.Context(), of(tenant, "user"), "a", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tensor.Reset[float32](call.Batch().Inputs[0], 1, 1)
+		if _, err := call.Predict(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		call.Close()
+	}
+	want := []audit.Record{
+		{Event: "predict", Actor: "u@default", Tenant: "default", Method: "bearer", Model: "a", Version: "1", Rule: 0, Outcome: "ok"},
+		{Event: "predict", Actor: "u@acme", Tenant: "acme", Method: "bearer", Model: "@acme/a", Version: "1", Rule: 2, Outcome: "ok"},
+	}
+	for i := range rec.records {
+		rec.records[i].Latency = 0
+	}
+	if diff := cmp.Diff(want, rec.records); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"@acme/a", "a"}, watched); diff != "" {
+		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+}
+
+func TestAVersionWhoseAccessTestsFailIsNotPublished(t *testing.T) {
+	const manifest = "access: {roles: [user], share: [acme], rules: [{deny: [predict], subjects: [mallory]}]}\n"
+	good := `- {as: {subject: alice, roles: [user]}, action: predict, expect: allow, rule: 0}
+- {as: {subject: alice, roles: [user], tenant: acme}, action: read, expect: allow}
+- {as: {subject: mallory, roles: [user]}, expect: deny, rule: 1}
+- {as: {subject: mallory, roles: [user], issuer: "https://idp.example"}, expect: allow}
+- {as: {subject: alice, roles: [user], tenant: globex}, expect: deny, rule: null}
+- {as: {subject: alice}, expect: deny, rule: null}
+`
+	fsys := files("a/1/model.onnx", "a1", "a/model.yaml", manifest, "a/access_test.yaml", good)
+	c := newCatalog(t, inference.Config{FS: fsys})
+	open := func(p *identity.Principal) bool {
+		call, err := c.Open(t.Context(), p, "a", "")
+		if err == nil {
+			call.Close()
+		}
+		return err == nil
+	}
+	mallory := of("default", "user")
+	mallory.Subject = "mallory"
+
+	fsys["a/model.yaml"] = &fstest.MapFile{Data: []byte("access: {roles: [user]}\n")}
+	err := c.Reload(t.Context())
+	for _, want := range []string{
+		`a/access_test.yaml:2: expected allow, but the tenant acme does not see the model`,
+		`a/access_test.yaml:3: expected deny by rule 1, but rule 0 (roles) allows predict to "mallory", who holds the role user`,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Reload = %v, want %q", err, want)
+		}
+	}
+	if open(mallory) || !open(of("default", "user")) {
+		t.Error("the rules of the refused manifest are in force")
+	}
+	fsys["a/access_test.yaml"] = &fstest.MapFile{Data: []byte("- {as: {subject: mallory, roles: [user]}, expect: allow}\n")}
+	if err := c.Reload(t.Context()); err != nil || !open(mallory) {
+		t.Errorf("with tests that hold: %v", err)
+	}
+	fsys["a/access_test.yaml"] = &fstest.MapFile{Data: []byte("- {expect: maybe}\n")}
+	_, err = inference.New(inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
+	if err == nil || !strings.Contains(err.Error(), "model a, version 1: a/access_test.yaml:1: expect must be one of allow, deny") {
+		t.Errorf("New = %v, want the broken test named", err)
+	}
+}
+
+func TestAVersionHasItsOwnAccessTestsOrTheModels(t *testing.T) {
+	fails := "- {as: {roles: [user]}, expect: deny}\n"
+	_, err := inference.New(inference.Config{Compile: new(compiled).compile, Now: time.Now, FS: files(
+		"a/model.yaml", forUsers, "a/access_test.yaml", fails, "a/1/model.onnx", "m",
+		"a/2/model.onnx", "m", "a/2/access_test.yaml", "- {as: {roles: [user]}, expect: allow}\n",
+	)})
+	if err == nil || !strings.Contains(err.Error(), "version 1: a/access_test.yaml:1") || strings.Contains(err.Error(), "version 2") {
+		t.Errorf("New = %v, want version 1 alone", err)
+	}
+}
+
+func TestRulesAreExplainedWithoutTheModels(t *testing.T) {
+	fsys := files(
+		"a/1/model.onnx", "bad", "a/model.yaml", twoLayers, "a/access_test.yaml", "- {as: {roles: [user]}, expect: deny}\n- {expect: deny}\n",
+		"b/1/model.onnx", "m", "b/model.yaml", "access: {}\n", "@acme/x/1/model.onnx", "m",
+	)
+	r, err := inference.OpenRules(inference.Config{FS: fsys, TenantExists: tenants("acme")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, required, err := r.Explain(of("default", "user"), "a", "predict", netip.Addr{})
+	if err != nil || !e.Allow || e.Rule != 0 || len(required) != 2 {
+		t.Errorf("Explain = %+v, %v, %v", e, required, err)
+	}
+	if e, _, err := r.Explain(of("acme", "admin"), "", "predict", netip.Addr{}); err != nil || !e.Allow {
+		t.Errorf("the default model: %+v, %v", e, err)
+	}
+	if _, _, err := r.Explain(of("default", "user"), "b", "predict", netip.Addr{}); err == nil || !strings.Contains(err.Error(), "b/model.yaml:1: access is empty") {
+		t.Errorf("a model that cannot be served: %v", err)
+	}
+	if _, _, err := r.Explain(of("default", "user"), "x", "predict", netip.Addr{}); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("a foreign model: %v", err)
+	}
+	results, err := r.Test("")
+	if err == nil || !strings.Contains(err.Error(), "b/model.yaml:1") {
+		t.Errorf("Test = %v, want what is wrong with b", err)
+	}
+	want := []inference.TestResult{
+		{Model: "a", Version: "1", Tests: 2, Failed: []string{`a/access_test.yaml:1: expected deny, but rule 0 (roles) allows predict to "", who holds the role user`}},
+		{Model: "@acme/x", Version: "1"},
+	}
+	if diff := cmp.Diff(want, results); diff != "" {
+		t.Error(diff)
+	}
+	if results, err := r.Test("@acme/x"); err != nil || len(results) != 1 {
+		t.Errorf("Test(@acme/x) = %v, %v", results, err)
+	}
+	if _, err := r.Test("nothing"); err == nil {
+		t.Error("tests of a model that is not there: no error")
+	}
+}
