@@ -12,73 +12,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
-
-// User is a person or a program that signs in with a password.
-type User struct {
-	// Name is canonical (see CanonicalName) and unique in the installation.
-	Name string
-	// Tenant is whose models and data the user sees.
-	Tenant string
-	// Roles are words that rules speak about, in the order they were given.
-	Roles    []string
-	Disabled bool
-	// CreatedAt and UpdatedAt are UTC, to the second.
-	CreatedAt, UpdatedAt time.Time
-}
-
-// Record is a User with what must not leave the server.
-type Record struct {
-	User
-	// PasswordHash is a PHC string.
-	PasswordHash string
-	// Stamp is random and changes with the password, the roles and the state:
-	// what was issued under another stamp is void.
-	Stamp string
-	// InitialPassword says that the password is still the one that the first
-	// start chose.
-	InitialPassword bool
-}
-
-func (r *Record) enabledAdmin() bool {
-	return !r.Disabled && (&identity.Principal{Roles: r.Roles}).HasRole(identity.RoleAdmin)
-}
-
-// Store keeps users. Its errors are faults: Unavailable when the store cannot
-// be reached for now, Canceled and Timeout for a context that ended.
-type Store interface {
-	// Users returns all users in the order of their names.
-	Users(ctx context.Context) ([]User, error)
-	// Record returns one user, or a fault of kind NotFound.
-	Record(ctx context.Context, name string) (*Record, error)
-	// Update runs change in one transaction that no other writer can
-	// interleave with, in this process or another, and commits it unless
-	// change fails.
-	Update(ctx context.Context, change func(Tx) error) error
-	// Revision returns a number that differs whenever anything that Stamps
-	// returns may have changed, whoever changed it.
-	Revision(ctx context.Context) (int64, error)
-	// Stamps returns the stamps of all enabled users by their names.
-	Stamps(ctx context.Context) (map[string]string, error)
-}
-
-// Tx is the inside of Store.Update.
-type Tx interface {
-	// Record returns one user, or a fault of kind NotFound.
-	Record(name string) (*Record, error)
-	// CountAdmins returns how many users hold the role admin and are enabled.
-	CountAdmins() (int, error)
-	// Insert adds a user; one of that name must not exist.
-	Insert(*Record) error
-	// Replace overwrites the user of that name, which must exist.
-	Replace(*Record) error
-	// Delete removes the user of that name, which must exist.
-	Delete(name string) error
-}
 
 // Config says how to keep users.
 type Config struct {
@@ -105,11 +44,11 @@ type Config struct {
 
 // Service keeps users. It is safe for concurrent use.
 type Service struct {
-	store     Store
-	hasher    *hasher
-	directory *directory
-	now       func() time.Time
-	rand      io.Reader
+	store   Store
+	hasher  *hasher
+	watcher *watcher
+	now     func() time.Time
+	rand    io.Reader
 	// initialFile is the path of the initial password's file, or empty.
 	initialFile string
 	// nobody is verified against when there is no such user, so that the
@@ -135,7 +74,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		store: cfg.Store, hasher: hasher, now: cfg.Now, rand: cfg.Rand,
 		initialFile: cfg.InitialPasswordFile,
-		directory:   newDirectory(&cfg),
+		watcher:     newWatcher(&cfg),
 	}
 	if s.nobody, err = hasher.decoy(); err != nil {
 		return nil, err
@@ -143,17 +82,54 @@ func New(cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// Current reports whether stamp is the present stamp of an enabled user of
-// that name. It answers from memory; before it says no it looks for changes
-// that are not there yet. The error is a fault of kind Unavailable when the
-// store was not reached for too long.
-func (s *Service) Current(ctx context.Context, name, stamp string) (bool, error) {
-	return s.directory.current(ctx, name, stamp)
+// Revision returns a number that moves whenever an account, a key or a tenant
+// may have changed: what was learnt under another has to be asked again. It
+// answers from memory. The fault is Unavailable when the store was not reached
+// for too long.
+func (s *Service) Revision(ctx context.Context) (int64, error) { return s.watcher.current(ctx) }
+
+// TokenStands reports whether a token still counts that was issued to the
+// subject, a user's name or a client's id, under that stamp and with that id:
+// whoever it is for is there, enabled and unchanged, and the token was not
+// revoked.
+func (s *Service) TokenStands(ctx context.Context, subject, stamp, tokenID string) (bool, error) {
+	return view(ctx, s, func(tx *Tx) (bool, error) {
+		present, err := presentStamp(tx, subject)
+		if err != nil || present == "" || present != stamp {
+			return false, err
+		}
+		_, err = tx.Revocations.Get(AnyTenant, tokenID)
+		return fault.KindOf(err) == fault.NotFound, ignoreNotFound(err)
+	})
 }
 
-// Watch follows the changes that other processes make, so that Current knows
-// them within a second, until ctx ends. It returns nil then.
-func (s *Service) Watch(ctx context.Context) error { return s.directory.watch(ctx) }
+// presentStamp returns the stamp of an enabled user or client, else nothing.
+func presentStamp(tx *Tx, subject string) (string, error) {
+	if strings.HasPrefix(subject, ClientPrefix) {
+		client, err := tx.Clients.Get(AnyTenant, subject)
+		if err != nil || client.Disabled {
+			return "", ignoreNotFound(err)
+		}
+		return client.Stamp, nil
+	}
+	user, err := tx.Users.Get(AnyTenant, subject)
+	if err != nil || user.Disabled {
+		return "", ignoreNotFound(err)
+	}
+	return user.Stamp, nil
+}
+
+// ClientPrefix begins every client's id, and no user's name.
+const ClientPrefix = "ogc_"
+
+// view runs read on one state of the store.
+func view[T any](ctx context.Context, s *Service, read func(*Tx) (T, error)) (got T, err error) {
+	err = s.store.View(ctx, func(tx *Tx) error {
+		got, err = read(tx)
+		return err
+	})
+	return got, err
+}
 
 // errIncorrect is the one answer to every wrong pair of name and password.
 func errIncorrect(cause error) error {
@@ -199,11 +175,15 @@ func (s *Service) lookup(ctx context.Context, name string) (*Record, error) {
 		// must take as long as for one that somebody could.
 		canonical = "-"
 	}
-	record, err := s.store.Record(ctx, canonical)
+	record, err := s.record(ctx, canonical)
 	if fault.KindOf(err) == fault.NotFound {
 		return nil, nil //nolint:nilnil // no such user is no failure here
 	}
 	return record, err
+}
+
+func (s *Service) record(ctx context.Context, name string) (*Record, error) {
+	return view(ctx, s, func(tx *Tx) (*Record, error) { return tx.Users.Get(AnyTenant, name) })
 }
 
 // rehash stores the password under the present cost, unless it was changed in
@@ -213,13 +193,13 @@ func (s *Service) rehash(ctx context.Context, old *Record, password string) erro
 	if err != nil {
 		return err
 	}
-	return s.store.Update(ctx, func(tx Tx) error {
-		record, err := tx.Record(old.Name)
+	return s.store.Update(ctx, func(tx *Tx) error {
+		record, err := tx.Users.Get(old.Tenant, old.Name)
 		if err != nil || record.PasswordHash != old.PasswordHash {
 			return ignoreNotFound(err)
 		}
 		record.PasswordHash = hash
-		return tx.Replace(record)
+		return tx.Users.Replace(record)
 	})
 }
 

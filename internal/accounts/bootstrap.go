@@ -34,7 +34,7 @@ func (s *Service) Bootstrap(ctx context.Context, password string) (created bool,
 			return false, err
 		}
 	}
-	err = s.store.Update(ctx, func(tx Tx) error {
+	err = s.store.Update(ctx, func(tx *Tx) error {
 		n, err := tx.CountAdmins()
 		if err != nil || n > 0 {
 			return err
@@ -50,8 +50,8 @@ func (s *Service) Bootstrap(ctx context.Context, password string) (created bool,
 	return created, s.forgetInitialPassword(ctx)
 }
 
-func notTaken(tx Tx) error {
-	_, err := tx.Record(AdminName)
+func notTaken(tx *Tx) error {
+	_, err := tx.Users.Get(AnyTenant, AdminName)
 	if err == nil {
 		return fault.Newf(fault.Conflict, "nobody is an administrator, and the user %s exists without that role; give it to a user", AdminName)
 	}
@@ -60,7 +60,7 @@ func notTaken(tx Tx) error {
 
 // insertAdmin runs inside the transaction, so that of several processes one
 // makes the user, and the file is written before the user can be seen.
-func (s *Service) insertAdmin(ctx context.Context, tx Tx, password string) error {
+func (s *Service) insertAdmin(ctx context.Context, tx *Tx, password string) error {
 	initial := password == ""
 	if initial {
 		var err error
@@ -73,7 +73,7 @@ func (s *Service) insertAdmin(ctx context.Context, tx Tx, password string) error
 		return err
 	}
 	record.InitialPassword = initial
-	if err := tx.Insert(record); err != nil {
+	if err := tx.Users.Insert(record); err != nil {
 		return err
 	}
 	if !initial {
@@ -99,7 +99,7 @@ func (s *Service) forgetInitialPassword(ctx context.Context) error {
 	if _, err := os.Lstat(s.initialFile); s.initialFile == "" || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	record, err := s.store.Record(ctx, AdminName)
+	record, err := s.record(ctx, AdminName)
 	if err := ignoreNotFound(err); err != nil {
 		return err
 	}

@@ -104,13 +104,15 @@ func TestAWeakFirstPasswordStopsEveryStart(t *testing.T) {
 
 func TestTheFileGoesWithThePassword(t *testing.T) {
 	for name, change := range map[string]func(ctx context.Context, s *accounts.Service) error{
-		"password": func(ctx context.Context, s *accounts.Service) error { return s.SetPassword(ctx, "Admin", another) },
+		"password": func(ctx context.Context, s *accounts.Service) error {
+			return s.SetPassword(ctx, accounts.AnyTenant, "Admin", another)
+		},
 		"deleted": func(ctx context.Context, s *accounts.Service) error {
 			_, _, err := s.Add(ctx, accounts.NewUser{Name: "root", Password: another, Roles: []string{"admin"}})
 			if err != nil {
 				return err
 			}
-			return s.Delete(ctx, "admin")
+			return s.Delete(ctx, accounts.AnyTenant, "admin")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,11 +134,11 @@ func TestTheFileStaysWithOtherChanges(t *testing.T) {
 	f.bootstrap(t, "")
 	f.add(t, "ada", "admin")
 	ctx := t.Context()
-	must(t, f.SetPassword(ctx, "ada", another))
-	must(t, f.SetRoles(ctx, "admin", []string{"admin", "user"}))
-	must(t, f.Disable(ctx, "admin"))
-	must(t, f.Enable(ctx, "admin"))
-	must(t, f.Delete(ctx, "ada"))
+	must(t, f.SetPassword(ctx, accounts.AnyTenant, "ada", another))
+	must(t, f.SetRoles(ctx, accounts.AnyTenant, "admin", []string{"admin", "user"}))
+	must(t, f.Disable(ctx, accounts.AnyTenant, "admin"))
+	must(t, f.Enable(ctx, accounts.AnyTenant, "admin"))
+	must(t, f.Delete(ctx, accounts.AnyTenant, "ada"))
 	f.bootstrap(t, "")
 	if _, _, err := f.VerifyPassword(ctx, "admin", f.initialPassword(t)); err != nil {
 		t.Errorf("the file's password: %v", err)
@@ -147,7 +149,7 @@ func TestAFileThatWasLeftBehindIsRemovedAtTheNextStart(t *testing.T) {
 	f := newFixture(t)
 	f.bootstrap(t, "")
 	stale := f.initialPassword(t)
-	must(t, f.SetPassword(t.Context(), "admin", another))
+	must(t, f.SetPassword(t.Context(), accounts.AnyTenant, "admin", another))
 	must(t, os.WriteFile(f.passwordFile(), []byte(stale), 0o600))
 	f.bootstrap(t, "")
 	if f.initialPassword(t) != "" {
@@ -162,7 +164,7 @@ func TestAStartThatFailedIsRepeated(t *testing.T) {
 	if _, err := f.Bootstrap(t.Context(), ""); err == nil {
 		t.Fatal("no error without a file")
 	}
-	users, err := f.List(t.Context())
+	users, err := f.Users(t.Context(), accounts.AnyTenant, accounts.Page{})
 	if err != nil || len(users) != 0 {
 		t.Errorf("List = %v, %v: a user whose password nobody knows", users, err)
 	}

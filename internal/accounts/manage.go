@@ -27,12 +27,14 @@ func (s *Service) Add(ctx context.Context, add NewUser) (user *User, added bool,
 	if err != nil {
 		return nil, false, err
 	}
-	err = s.update(ctx, func(tx Tx) error {
-		existing, err := tx.Record(record.Name)
+	err = s.update(ctx, func(tx *Tx) error {
+		existing, err := tx.Users.Get(AnyTenant, record.Name)
 		switch {
 		case fault.KindOf(err) == fault.NotFound:
-			added = true
-			return tx.Insert(record)
+			if added, err = true, tenantMustExist(tx, record.Tenant); err != nil {
+				return err
+			}
+			return tx.Users.Insert(record)
 		case err != nil:
 			return err
 		case !add.IfAbsent:
@@ -45,6 +47,14 @@ func (s *Service) Add(ctx context.Context, add NewUser) (user *User, added bool,
 		return nil, false, err
 	}
 	return &record.User, added, nil
+}
+
+func tenantMustExist(tx *Tx, name string) error {
+	_, err := tx.Tenants.Get(name, name)
+	if fault.KindOf(err) == fault.NotFound {
+		return fault.Newf(fault.Content, "there is no tenant %s; make it with `onnxgate tenant create %s`", name, name)
+	}
+	return err
 }
 
 func (s *Service) newRecord(ctx context.Context, add *NewUser) (*Record, error) {
@@ -81,11 +91,33 @@ func (s *Service) newRecord(ctx context.Context, add *NewUser) (*Record, error) 
 	}, nil
 }
 
-// List returns all users in the order of their names.
-func (s *Service) List(ctx context.Context) ([]User, error) { return s.store.Users(ctx) }
+// Users returns a page of the tenant's users, in the order of their names;
+// AnyTenant lists those of all.
+func (s *Service) Users(ctx context.Context, tenant string, page Page) ([]User, error) {
+	records, err := view(ctx, s, func(tx *Tx) ([]Record, error) { return tx.Users.List(tenant, page) })
+	all := make([]User, len(records))
+	for i := range records {
+		all[i] = records[i].User
+	}
+	return all, err
+}
 
-// SetPassword gives the user another password. Tokens made before are void.
-func (s *Service) SetPassword(ctx context.Context, name, password string) error {
+// User returns one user of the tenant. Faults: Content for what is no name,
+// NotFound.
+func (s *Service) User(ctx context.Context, tenant, name string) (*User, error) {
+	canonical, err := CanonicalName(name)
+	if err != nil {
+		return nil, err
+	}
+	record, err := view(ctx, s, func(tx *Tx) (*Record, error) { return tx.Users.Get(tenant, canonical) })
+	if err != nil {
+		return nil, err
+	}
+	return &record.User, nil
+}
+
+// SetPassword gives the user of the tenant, or of AnyTenant, another password. Tokens made before are void.
+func (s *Service) SetPassword(ctx context.Context, tenant, name, password string) error {
 	canonical, err := CanonicalName(name)
 	if err != nil {
 		return err
@@ -97,7 +129,7 @@ func (s *Service) SetPassword(ctx context.Context, name, password string) error 
 	if err != nil {
 		return err
 	}
-	err = s.modify(ctx, canonical, func(r *Record) { r.PasswordHash, r.InitialPassword = hash, false })
+	err = s.modify(ctx, tenant, canonical, func(r *Record) { r.PasswordHash, r.InitialPassword = hash, false })
 	if err != nil {
 		return err
 	}
@@ -107,34 +139,34 @@ func (s *Service) SetPassword(ctx context.Context, name, password string) error 
 // SetRoles gives the user these roles instead of the former. Tokens made
 // before are void. It is a Conflict to take the role admin from the last
 // enabled administrator.
-func (s *Service) SetRoles(ctx context.Context, name string, roles []string) error {
+func (s *Service) SetRoles(ctx context.Context, tenant, name string, roles []string) error {
 	roles, err := checkRoles(roles)
 	if err != nil {
 		return err
 	}
-	return s.modify(ctx, name, func(r *Record) { r.Roles = roles })
+	return s.modify(ctx, tenant, name, func(r *Record) { r.Roles = roles })
 }
 
 // Disable keeps the user from signing in. Tokens made before are void. It is a
 // Conflict to disable the last enabled administrator.
-func (s *Service) Disable(ctx context.Context, name string) error {
-	return s.modify(ctx, name, func(r *Record) { r.Disabled = true })
+func (s *Service) Disable(ctx context.Context, tenant, name string) error {
+	return s.modify(ctx, tenant, name, func(r *Record) { r.Disabled = true })
 }
 
 // Enable lets a disabled user sign in again. Tokens made before stay void.
-func (s *Service) Enable(ctx context.Context, name string) error {
-	return s.modify(ctx, name, func(r *Record) { r.Disabled = false })
+func (s *Service) Enable(ctx context.Context, tenant, name string) error {
+	return s.modify(ctx, tenant, name, func(r *Record) { r.Disabled = false })
 }
 
 // Delete removes the user. It is a Conflict to delete the last enabled
 // administrator.
-func (s *Service) Delete(ctx context.Context, name string) error {
+func (s *Service) Delete(ctx context.Context, tenant, name string) error {
 	canonical, err := CanonicalName(name)
 	if err != nil {
 		return err
 	}
-	err = s.update(ctx, func(tx Tx) error {
-		record, err := tx.Record(canonical)
+	err = s.update(ctx, func(tx *Tx) error {
+		record, err := tx.Users.Get(tenant, canonical)
 		if err != nil {
 			return err
 		}
@@ -143,7 +175,7 @@ func (s *Service) Delete(ctx context.Context, name string) error {
 				return err
 			}
 		}
-		return tx.Delete(canonical)
+		return tx.Users.Delete(tenant, canonical)
 	})
 	if err != nil {
 		return err
@@ -152,7 +184,7 @@ func (s *Service) Delete(ctx context.Context, name string) error {
 }
 
 // modify changes one user and gives it a new stamp.
-func (s *Service) modify(ctx context.Context, name string, change func(*Record)) error {
+func (s *Service) modify(ctx context.Context, tenant, name string, change func(*Record)) error {
 	canonical, err := CanonicalName(name)
 	if err != nil {
 		return err
@@ -161,8 +193,8 @@ func (s *Service) modify(ctx context.Context, name string, change func(*Record))
 	if err != nil {
 		return err
 	}
-	return s.update(ctx, func(tx Tx) error {
-		record, err := tx.Record(canonical)
+	return s.update(ctx, func(tx *Tx) error {
+		record, err := tx.Users.Get(tenant, canonical)
 		if err != nil {
 			return err
 		}
@@ -174,12 +206,12 @@ func (s *Service) modify(ctx context.Context, name string, change func(*Record))
 			}
 		}
 		record.Stamp, record.UpdatedAt = stamp, s.timestamp()
-		return tx.Replace(record)
+		return tx.Users.Replace(record)
 	})
 }
 
 // notTheLastAdmin refuses what would leave nobody who can administer.
-func notTheLastAdmin(tx Tx, name string) error {
+func notTheLastAdmin(tx *Tx, name string) error {
 	n, err := tx.CountAdmins()
 	if err == nil && n <= 1 {
 		return fault.Newf(fault.Conflict, "%s is the last enabled user with the role admin; give that role to another user first", name)
@@ -188,11 +220,11 @@ func notTheLastAdmin(tx Tx, name string) error {
 }
 
 // update changes the store and makes the change known at once.
-func (s *Service) update(ctx context.Context, change func(Tx) error) error {
+func (s *Service) update(ctx context.Context, change func(*Tx) error) error {
 	if err := s.store.Update(ctx, change); err != nil {
 		return err
 	}
-	s.directory.changed(ctx)
+	s.watcher.changed(ctx)
 	return nil
 }
 

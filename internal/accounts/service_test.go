@@ -80,9 +80,17 @@ func (f *fixture) add(t *testing.T, name string, roles ...string) {
 	must(t, err)
 }
 
+func (f *fixture) record(ctx context.Context, name string) (r *accounts.Record, err error) {
+	err = f.store.View(ctx, func(tx *accounts.Tx) error {
+		r, err = tx.Users.Get(accounts.AnyTenant, name)
+		return err
+	})
+	return r, err
+}
+
 func (f *fixture) stamp(t *testing.T, name string) string {
 	t.Helper()
-	r, err := f.store.Record(t.Context(), name)
+	r, err := f.record(t.Context(), name)
 	must(t, err)
 	return r.Stamp
 }
@@ -142,7 +150,7 @@ func TestEveryWrongSignInLooksTheSame(t *testing.T) {
 	f.add(t, "root", "admin")
 	f.add(t, "ada", "user")
 	f.add(t, "dora", "user")
-	must(t, f.Disable(t.Context(), "dora"))
+	must(t, f.Disable(t.Context(), accounts.AnyTenant, "dora"))
 	f.add(t, "eve", "user")
 	spoil(t, f, "eve", "$argon2id$v=19$m=4194304,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
 	for what, tc := range map[string]struct{ name, password string }{
@@ -172,25 +180,25 @@ func TestEveryWrongSignInLooksTheSame(t *testing.T) {
 // spoil stores a hash that this package never makes.
 func spoil(t *testing.T, f *fixture, name, hash string) {
 	t.Helper()
-	must(t, f.store.Update(t.Context(), func(tx accounts.Tx) error {
-		r, err := tx.Record(name)
+	must(t, f.store.Update(t.Context(), func(tx *accounts.Tx) error {
+		r, err := tx.Users.Get(accounts.AnyTenant, name)
 		if err != nil {
 			return err
 		}
 		r.PasswordHash = hash
-		return tx.Replace(r)
+		return tx.Users.Replace(r)
 	}))
 }
 
 func TestAHashOfAnotherCostIsRenewed(t *testing.T) {
 	f := newFixture(t)
 	f.add(t, "ada", "user")
-	before, err := f.store.Record(t.Context(), "ada")
+	before, err := f.record(t.Context(), "ada")
 	must(t, err)
 	dearer := f.service(t, func(c *accounts.Config) { c.Params = accounts.Params{Memory: 128, Time: 1, Threads: 1} })
 	_, _, err = dearer.VerifyPassword(t.Context(), "ada", "wrong, so that nothing is renewed")
 	wantKind(t, "wrong password", err, fault.Unauthenticated)
-	if after, err := f.store.Record(t.Context(), "ada"); err != nil || after.PasswordHash != before.PasswordHash {
+	if after, err := f.record(t.Context(), "ada"); err != nil || after.PasswordHash != before.PasswordHash {
 		t.Errorf("a wrong password renewed the hash: %v", err)
 	}
 	for range 2 {
@@ -198,7 +206,7 @@ func TestAHashOfAnotherCostIsRenewed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	after, err := f.store.Record(t.Context(), "ada")
+	after, err := f.record(t.Context(), "ada")
 	must(t, err)
 	if !strings.HasPrefix(after.PasswordHash, "$argon2id$v=19$m=128,t=1,p=1$") {
 		t.Errorf("the hash is %s", after.PasswordHash)
@@ -232,7 +240,7 @@ func TestAddRefusesWhatBreaksARule(t *testing.T) {
 			t.Errorf("%s: added", what)
 		}
 	}
-	users, err := f.List(t.Context())
+	users, err := f.Users(t.Context(), accounts.AnyTenant, accounts.Page{})
 	if err != nil || len(users) != 1 {
 		t.Errorf("List = %v, %v, want ada alone", users, err)
 	}
@@ -264,13 +272,13 @@ func TestEveryChangeGivesANewStamp(t *testing.T) {
 		what   string
 		change func() error
 	}{
-		{"password", func() error { return f.SetPassword(ctx, "Ada", another) }},
-		{"the same password", func() error { return f.SetPassword(ctx, "ada", another) }},
-		{"roles", func() error { return f.SetRoles(ctx, "ada", []string{"analyst"}) }},
-		{"disable", func() error { return f.Disable(ctx, "ada") }},
-		{"enable", func() error { return f.Enable(ctx, "ada") }},
+		{"password", func() error { return f.SetPassword(ctx, accounts.AnyTenant, "Ada", another) }},
+		{"the same password", func() error { return f.SetPassword(ctx, accounts.AnyTenant, "ada", another) }},
+		{"roles", func() error { return f.SetRoles(ctx, accounts.AnyTenant, "ada", []string{"analyst"}) }},
+		{"disable", func() error { return f.Disable(ctx, accounts.AnyTenant, "ada") }},
+		{"enable", func() error { return f.Enable(ctx, accounts.AnyTenant, "ada") }},
 		{"delete and add", func() error {
-			return errors.Join(f.Delete(ctx, "ada"), func() error {
+			return errors.Join(f.Delete(ctx, accounts.AnyTenant, "ada"), func() error {
 				_, _, err := f.Add(ctx, accounts.NewUser{Name: "ada", Password: another, Roles: []string{"analyst"}})
 				return err
 			}())
@@ -278,7 +286,7 @@ func TestEveryChangeGivesANewStamp(t *testing.T) {
 	} {
 		f.now = f.now.Add(time.Hour)
 		must(t, step.change())
-		r, err := f.store.Record(ctx, "ada")
+		r, err := f.record(ctx, "ada")
 		must(t, err)
 		if former, ok := seen[r.Stamp]; ok {
 			t.Errorf("%s gave the stamp of %s", step.what, former)
@@ -297,8 +305,8 @@ func TestChangesOfNobodyAreNotFound(t *testing.T) {
 	ctx := t.Context()
 	f := newFixture(t)
 	for what, err := range map[string]error{
-		"password": f.SetPassword(ctx, "bob", password), "roles": f.SetRoles(ctx, "bob", []string{"user"}),
-		"disable": f.Disable(ctx, "bob"), "enable": f.Enable(ctx, "bob"), "delete": f.Delete(ctx, "bob"),
+		"password": f.SetPassword(ctx, accounts.AnyTenant, "bob", password), "roles": f.SetRoles(ctx, accounts.AnyTenant, "bob", []string{"user"}),
+		"disable": f.Disable(ctx, accounts.AnyTenant, "bob"), "enable": f.Enable(ctx, accounts.AnyTenant, "bob"), "delete": f.Delete(ctx, accounts.AnyTenant, "bob"),
 	} {
 		wantKind(t, what, err, fault.NotFound)
 	}
@@ -309,8 +317,8 @@ func TestChangesKeepTheRules(t *testing.T) {
 	f := newFixture(t)
 	f.add(t, "ada", "user")
 	for what, err := range map[string]error{
-		"weak password": f.SetPassword(ctx, "ada", "password"), "no role": f.SetRoles(ctx, "ada", nil),
-		"bad role": f.SetRoles(ctx, "ada", []string{"a b"}), "bad name": f.Delete(ctx, "a b"),
+		"weak password": f.SetPassword(ctx, accounts.AnyTenant, "ada", "password"), "no role": f.SetRoles(ctx, accounts.AnyTenant, "ada", nil),
+		"bad role": f.SetRoles(ctx, accounts.AnyTenant, "ada", []string{"a b"}), "bad name": f.Delete(ctx, accounts.AnyTenant, "a b"),
 	} {
 		wantKind(t, what, err, fault.Content)
 	}
@@ -321,20 +329,20 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	f := newFixture(t)
 	f.add(t, "root", "admin", "user")
 	f.add(t, "ada", "admin")
-	must(t, f.Disable(ctx, "ada"))
+	must(t, f.Disable(ctx, accounts.AnyTenant, "ada"))
 	for what, err := range map[string]error{
-		"disable": f.Disable(ctx, "root"), "delete": f.Delete(ctx, "root"), "demote": f.SetRoles(ctx, "root", []string{"user"}),
+		"disable": f.Disable(ctx, accounts.AnyTenant, "root"), "delete": f.Delete(ctx, accounts.AnyTenant, "root"), "demote": f.SetRoles(ctx, accounts.AnyTenant, "root", []string{"user"}),
 	} {
 		wantKind(t, what, err, fault.Conflict)
 	}
-	must(t, f.SetRoles(ctx, "root", []string{"admin"})) // keeps the role
-	must(t, f.SetPassword(ctx, "root", another))
-	must(t, f.Delete(ctx, "ada")) // was no enabled one
+	must(t, f.SetRoles(ctx, accounts.AnyTenant, "root", []string{"admin"})) // keeps the role
+	must(t, f.SetPassword(ctx, accounts.AnyTenant, "root", another))
+	must(t, f.Delete(ctx, accounts.AnyTenant, "ada")) // was no enabled one
 	f.add(t, "eve", "admin")
-	must(t, f.Disable(ctx, "root"))
-	wantKind(t, "disable the other", f.Disable(ctx, "eve"), fault.Conflict)
-	must(t, f.Enable(ctx, "root"))
-	must(t, f.Delete(ctx, "eve"))
+	must(t, f.Disable(ctx, accounts.AnyTenant, "root"))
+	wantKind(t, "disable the other", f.Disable(ctx, accounts.AnyTenant, "eve"), fault.Conflict)
+	must(t, f.Enable(ctx, accounts.AnyTenant, "root"))
+	must(t, f.Delete(ctx, accounts.AnyTenant, "eve"))
 }
 
 func TestOfTwoWhoRemoveEachOtherOneStays(t *testing.T) {
@@ -345,7 +353,7 @@ func TestOfTwoWhoRemoveEachOtherOneStays(t *testing.T) {
 		ctx := context.WithoutCancel(t.Context())
 		errs := make(chan error, 2)
 		for _, name := range []string{"ada", "bob"} {
-			go func() { errs <- f.Delete(ctx, name) }()
+			go func() { errs <- f.Delete(ctx, accounts.AnyTenant, name) }()
 		}
 		one, two := <-errs, <-errs
 		if (one == nil) == (two == nil) {

@@ -303,7 +303,7 @@ func (a *App) observe(model, version string) inference.Observe {
 
 func (a *App) openAPI() error {
 	bearer, err := authn.NewBearer(authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Users: a.accounts, Now: time.Now,
+		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -320,7 +320,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authn.Chain(bearer), Tokens: tokens, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authn.Chain(a.accounts, bearer), Tokens: tokens, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,

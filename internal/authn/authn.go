@@ -31,24 +31,34 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, c Credentials) (*identity.Principal, error)
 }
 
-type chain []Authenticator
+type chain struct {
+	all  []Authenticator
+	gate *gate
+}
 
 // Chain returns the authenticator that asks each in turn. The first that does
 // not answer ErrNotMine decides. When all do, the fault is Unauthenticated,
 // without a Code when there was no credential: RFC 6750 section 3.1 wants no
-// error code then.
-func Chain(all ...Authenticator) Authenticator { //nolint:ireturn // a chain is an authenticator and nothing else
-	return chain(all)
+// error code then. Whoever was proven is let in by the present state of its
+// tenant: the fault is Forbidden for an address that the tenant does not allow.
+func Chain(tenants Tenants, all ...Authenticator) Authenticator { //nolint:ireturn // a chain is an authenticator and nothing else
+	return &chain{all: all, gate: newGate(tenants)}
 }
 
-func (all chain) Authenticate(ctx context.Context, c Credentials) (*identity.Principal, error) {
-	for _, a := range all {
-		principal, err := a.Authenticate(ctx, c)
-		if err == nil || !errors.Is(err, ErrNotMine) {
-			return principal, err
+func (c *chain) Authenticate(ctx context.Context, presented Credentials) (*identity.Principal, error) {
+	for _, a := range c.all {
+		principal, err := a.Authenticate(ctx, presented)
+		if err == nil {
+			if err := c.gate.admit(ctx, principal); err != nil {
+				return nil, err
+			}
+			return principal, nil
+		}
+		if !errors.Is(err, ErrNotMine) {
+			return nil, err
 		}
 	}
-	if c.Bearer != "" {
+	if presented.Bearer != "" {
 		return nil, refuse(msgInvalid, ErrNotMine)
 	}
 	return nil, fault.New(fault.Unauthenticated, "Authentication is required: send an access token as Authorization: Bearer")

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
 )
@@ -27,12 +29,25 @@ const (
 	defaultCacheSize = 4096
 )
 
-// Users knows the present state of users.
-type Users interface {
-	// Current reports whether stamp is the present security stamp of an enabled
-	// user of that name. It is called for every request. The error is a fault
-	// of kind Unavailable when the answer is not known.
-	Current(ctx context.Context, name, stamp string) (bool, error)
+// Issued knows what became of those whom tokens were issued to.
+type Issued interface {
+	// Revision returns a number that moves whenever TokenStands may answer
+	// otherwise. It is called for every request. The error is a fault of kind
+	// Unavailable when that is not known.
+	Revision(ctx context.Context) (int64, error)
+	// TokenStands reports whether the subject is there, enabled and still of
+	// that stamp, and whether the token with that id was not revoked.
+	TokenStands(ctx context.Context, subject, stamp, tokenID string) (bool, error)
+}
+
+// verified is what a token proved.
+type verified struct {
+	principal *identity.Principal
+	stamp, id string
+	// until is when the token ends, leeway included.
+	until time.Time
+	// stands is the revision at which the token was last found to count.
+	stands atomic.Int64
 }
 
 // BearerConfig says which tokens to accept.
@@ -40,7 +55,7 @@ type BearerConfig struct {
 	// Issuer and Audience must be those of a token to the letter.
 	Issuer, Audience string
 	Keys             Keys
-	Users            Users
+	Issued           Issued
 	// Leeway is how much the issuer's clock may differ, at most 60 s.
 	Leeway time.Duration
 	// CacheSize is how many verified tokens are remembered; zero means 4096.
@@ -53,12 +68,12 @@ type BearerConfig struct {
 // concurrent use.
 type Bearer struct {
 	keys      Keys
-	users     Users
+	issued    Issued
 	audience  string
 	validator *jwt.Validator
 	leeway    time.Duration
 	now       func() time.Time
-	cache     *cache
+	cache     *cache[verified]
 }
 
 // NewBearer returns the authenticator of access tokens.
@@ -66,8 +81,8 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 	switch {
 	case cfg.Issuer == "" || cfg.Audience == "":
 		return nil, errors.New("authn: an issuer and an audience are needed")
-	case cfg.Keys == nil || cfg.Users == nil:
-		return nil, errors.New("authn: keys and users are needed")
+	case cfg.Keys == nil || cfg.Issued == nil:
+		return nil, errors.New("authn: keys and those they are issued to are needed")
 	case cfg.Leeway < 0 || cfg.Leeway > maxLeeway:
 		return nil, fmt.Errorf("authn: the leeway is %s; from 0 to %s are allowed", cfg.Leeway, maxLeeway)
 	}
@@ -78,19 +93,19 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 		cfg.CacheSize = defaultCacheSize
 	}
 	return &Bearer{
-		keys: cfg.Keys, users: cfg.Users, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
+		keys: cfg.Keys, issued: cfg.Issued, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
 		validator: jwt.NewValidator(
 			jwt.WithIssuer(cfg.Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 			jwt.WithLeeway(cfg.Leeway), jwt.WithTimeFunc(cfg.Now),
 		),
-		cache: newCache(cfg.CacheSize),
+		cache: newCache[verified](cfg.CacheSize),
 	}, nil
 }
 
-// Authenticate returns the principal of a genuine token that has not ended and
-// whose user is unchanged since. A token is verified once and then remembered;
-// that its user is unchanged is asked every time. Without a bearer token the
-// error is ErrNotMine.
+// Authenticate returns the principal of a genuine token that has not ended, was
+// not revoked, and whose subject is unchanged since. A token is verified once
+// and then remembered; whether it still counts is asked whenever the accounts
+// have changed. Without a bearer token the error is ErrNotMine.
 func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Principal, error) {
 	if c.Bearer == "" {
 		return nil, ErrNotMine
@@ -109,15 +124,30 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 		b.cache.remove(c.Bearer)
 		return nil, refuse(msgExpired, jwt.ErrTokenExpired)
 	}
-	current, err := b.users.Current(ctx, v.principal.Subject, v.stamp)
-	if err != nil {
+	if err := b.stands(ctx, v); err != nil {
+		if fault.KindOf(err) == fault.Unauthenticated {
+			b.cache.remove(c.Bearer)
+		}
 		return nil, err
 	}
-	if !current {
-		b.cache.remove(c.Bearer)
-		return nil, refuse(msgRevoked, errors.New("the user was changed, disabled or deleted"))
-	}
 	return v.principal, nil
+}
+
+// stands asks whether a token still counts, once for each state of the accounts.
+func (b *Bearer) stands(ctx context.Context, v *verified) error {
+	revision, err := b.issued.Revision(ctx)
+	if err != nil || v.stands.Load() == revision {
+		return err
+	}
+	stands, err := b.issued.TokenStands(ctx, v.principal.Subject, v.stamp, v.id)
+	switch {
+	case err != nil:
+		return err
+	case !stands:
+		return refuse(msgRevoked, errors.New("whom the token is for was changed, disabled or deleted, or the token was revoked"))
+	}
+	v.stands.Store(revision)
+	return nil
 }
 
 func (b *Bearer) verify(token string) (*verified, error) {
@@ -143,5 +173,5 @@ func (b *Bearer) verify(token string) (*verified, error) {
 		}
 		return nil, refuse(msgInvalid, err)
 	}
-	return &verified{principal: c.principal(), stamp: c.stamp, until: c.exp.Add(b.leeway)}, nil
+	return &verified{principal: c.principal(), stamp: c.stamp, id: c.jti, until: c.exp.Add(b.leeway)}, nil
 }

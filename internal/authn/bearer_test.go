@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,24 +16,65 @@ import (
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
 )
 
 // everybody is unchanged.
-type everybody struct{}
+type everybody struct{ oneTenant }
 
-func (everybody) Current(context.Context, string, string) (bool, error) { return true, nil }
+func (everybody) TokenStands(context.Context, string, string, string) (bool, error) { return true, nil }
 
-// stamps are the present stamps of users.
-type stamps map[string]string
+// oneTenant is where everybody is.
+type oneTenant struct{}
 
-func (s stamps) Current(_ context.Context, name, stamp string) (bool, error) {
-	got, ok := s[name]
-	return ok && got == stamp, nil
+func (oneTenant) Revision(context.Context) (int64, error) { return 1, nil }
+
+func (oneTenant) Tenant(_ context.Context, name string) (*identity.Tenant, error) {
+	if name != identity.DefaultTenant {
+		return nil, fault.New(fault.NotFound, "no such tenant")
+	}
+	return &identity.Tenant{Name: name}, nil
+}
+
+// state is the state of users, revoked tokens and tenants. Whoever changes it
+// says so.
+type state struct {
+	stamps   map[string]string
+	revoked  map[string]bool
+	tenants  map[string]*identity.Tenant
+	revision int64
+	asked    int
+	err      error
+}
+
+func newState() *state {
+	return &state{
+		stamps: map[string]string{"ada": "stamp-of-ada"}, revoked: map[string]bool{}, revision: 1,
+		tenants: map[string]*identity.Tenant{"default": {Name: "default"}},
+	}
+}
+
+func (s *state) changed() { s.revision++ }
+
+func (s *state) Revision(context.Context) (int64, error) { return s.revision, nil }
+
+func (s *state) TokenStands(_ context.Context, subject, stamp, id string) (bool, error) {
+	s.asked++
+	got, ok := s.stamps[subject]
+	return ok && got == stamp && !s.revoked[id], s.err
+}
+
+func (s *state) Tenant(_ context.Context, name string) (*identity.Tenant, error) {
+	s.asked++
+	if t := s.tenants[name]; t != nil {
+		return t, s.err
+	}
+	return nil, fault.New(fault.NotFound, "no such tenant")
 }
 
 func TestAGenuineTokenGivesItsPrincipal(t *testing.T) {
 	m := newMint(t)
-	a := m.bearer(t, stamps{"ada": "stamp-of-ada"})
+	a := m.bearer(t, newState())
 	want := &identity.Principal{
 		Subject: "ada", Tenant: "default", Roles: []string{"user"},
 		Scopes: []string{"models:read", "models:predict"}, Method: identity.Bearer,
@@ -51,7 +93,7 @@ func TestAGenuineTokenGivesItsPrincipal(t *testing.T) {
 
 func TestNoCredentialHasNoErrorCode(t *testing.T) {
 	m := newMint(t)
-	for name, a := range map[string]authn.Authenticator{"bearer": m.bearer(t, everybody{}), "nothing": authn.Chain()} {
+	for name, a := range map[string]authn.Authenticator{"bearer": m.bearer(t, everybody{}), "nothing": authn.Chain(everybody{})} {
 		_, err := a.Authenticate(t.Context(), authn.Credentials{})
 		if f := fault.As(err); f == nil || f.Kind != fault.Unauthenticated || f.Code != "" {
 			t.Errorf("%s: %v, want unauthenticated without a code", name, err)
@@ -60,7 +102,7 @@ func TestNoCredentialHasNoErrorCode(t *testing.T) {
 }
 
 func TestATokenThatNobodyJudgesIsInvalid(t *testing.T) {
-	_, err := authn.Chain().Authenticate(t.Context(), authn.Credentials{Bearer: "x"})
+	_, err := authn.Chain(everybody{}).Authenticate(t.Context(), authn.Credentials{Bearer: "x"})
 	if f := fault.As(err); f == nil || f.Kind != fault.Unauthenticated || f.Code != "invalid_token" {
 		t.Errorf("%v, want invalid_token", err)
 	}
@@ -77,16 +119,16 @@ func (a answer) Authenticate(context.Context, authn.Credentials) (*identity.Prin
 }
 
 func TestTheFirstThatClaimsACredentialDecides(t *testing.T) {
-	ada, bad := &identity.Principal{Subject: "ada"}, errors.New("bad")
+	ada, bad := &identity.Principal{Subject: "ada", Tenant: "default"}, errors.New("bad")
 	notMine := answer{err: fmt.Errorf("an api key: %w", authn.ErrNotMine)}
 	for name, tc := range map[string]struct {
 		chain authn.Authenticator
 		want  *identity.Principal
 		err   error
 	}{
-		"the second accepts":          {authn.Chain(notMine, answer{principal: ada}), ada, nil},
-		"the first accepts":           {authn.Chain(answer{principal: ada}, answer{err: bad}), ada, nil},
-		"a refusal is not overridden": {authn.Chain(answer{err: bad}, answer{principal: ada}), nil, bad},
+		"the second accepts":          {authn.Chain(everybody{}, notMine, answer{principal: ada}), ada, nil},
+		"the first accepts":           {authn.Chain(everybody{}, answer{principal: ada}, answer{err: bad}), ada, nil},
+		"a refusal is not overridden": {authn.Chain(everybody{}, answer{err: bad}, answer{principal: ada}), nil, bad},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := tc.chain.Authenticate(t.Context(), authn.Credentials{Bearer: "x"})
@@ -142,36 +184,95 @@ func TestARememberedTokenEndsInTime(t *testing.T) {
 	}
 }
 
-func TestARememberedTokenEndsWithItsUsersState(t *testing.T) {
-	m := newMint(t)
-	users := stamps{"ada": "stamp-of-ada"}
-	a := m.bearer(t, users)
+func TestARememberedTokenEndsWithWhatItStandsOn(t *testing.T) {
+	for name, change := range map[string]func(*state){
+		"another stamp":    func(s *state) { s.stamps["ada"] = "another" },
+		"a deleted user":   func(s *state) { delete(s.stamps, "ada") },
+		"a revoked token":  func(s *state) { s.revoked["AAAAAAAAAAAAAAAAAAAAAA"] = true },
+		"a deleted tenant": func(s *state) { delete(s.tenants, "default") },
+		"a disabled tenant": func(s *state) {
+			s.tenants["default"] = &identity.Tenant{Name: "default", Disabled: true}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, s := newMint(t), newState()
+			a := m.bearer(t, s)
+			c := authn.Credentials{Bearer: m.genuine()}
+			if _, err := a.Authenticate(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			change(s)
+			s.changed()
+			_, err := a.Authenticate(t.Context(), c)
+			if f := fault.As(err); f == nil || f.Kind != fault.Unauthenticated || f.Code != "invalid_token" {
+				t.Errorf("after the change: %v, want invalid_token", err)
+			}
+		})
+	}
+}
+
+func TestNothingIsAskedAgainWithoutAChange(t *testing.T) {
+	m, s := newMint(t), newState()
+	a := m.bearer(t, s)
+	for range 100 {
+		if _, err := a.Authenticate(t.Context(), authn.Credentials{Bearer: m.genuine()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.asked != 2 {
+		t.Errorf("asked %d times, want once for the token and once for its tenant", s.asked)
+	}
+	s.changed()
+	for range 100 {
+		if _, err := a.Authenticate(t.Context(), authn.Credentials{Bearer: m.genuine()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.asked != 4 {
+		t.Errorf("asked %d times after one change, want twice more", s.asked)
+	}
+}
+
+func TestATenantLetsItsOwnNetworksIn(t *testing.T) {
+	m, s := newMint(t), newState()
+	s.tenants["default"] = &identity.Tenant{Name: "default", Addresses: []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"),
+	}}
+	a := m.bearer(t, s)
+	for addr, want := range map[string]fault.Kind{
+		"10.1.2.3": 0, "::ffff:10.1.2.3": 0, "2001:db8::1": 0,
+		"11.0.0.1": fault.Forbidden, "::ffff:11.0.0.1": fault.Forbidden, "2001:db9::1": fault.Forbidden, "": fault.Forbidden,
+	} {
+		info := &reqctx.Info{}
+		if addr != "" {
+			info.ClientAddr = netip.MustParseAddr(addr)
+		}
+		_, err := a.Authenticate(reqctx.With(t.Context(), info), authn.Credentials{Bearer: m.genuine()})
+		if err == nil != (want == 0) || err != nil && fault.KindOf(err) != want {
+			t.Errorf("from %q: %v, want %v", addr, err, want)
+		}
+	}
+}
+
+func TestAccountsThatCannotBeAskedAreUnavailable(t *testing.T) {
+	m, s := newMint(t), newState()
+	a := m.bearer(t, s)
 	c := authn.Credentials{Bearer: m.genuine()}
+	s.err = fault.New(fault.Unavailable, "later")
+	if _, err := a.Authenticate(t.Context(), c); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("at the first use: %v, want unavailable", err)
+	}
+	s.err = nil
 	if _, err := a.Authenticate(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	users["ada"] = "another"
-	_, err := a.Authenticate(t.Context(), c)
-	if f := fault.As(err); f == nil || f.Code != "invalid_token" {
-		t.Errorf("after a change: %v, want invalid_token", err)
+	s.err = fault.New(fault.Unavailable, "later")
+	if _, err := a.Authenticate(t.Context(), c); err != nil {
+		t.Errorf("without a change: %v, want what was known", err)
 	}
-	delete(users, "ada")
-	if _, err := a.Authenticate(t.Context(), c); fault.KindOf(err) != fault.Unauthenticated {
-		t.Errorf("after deletion: %v, want unauthenticated", err)
-	}
-}
-
-type unreachable struct{}
-
-func (unreachable) Current(context.Context, string, string) (bool, error) {
-	return false, fault.New(fault.Unavailable, "later")
-}
-
-func TestUsersThatCannotBeAskedAreUnavailable(t *testing.T) {
-	m := newMint(t)
-	_, err := m.bearer(t, unreachable{}).Authenticate(t.Context(), authn.Credentials{Bearer: m.genuine()})
-	if fault.KindOf(err) != fault.Unavailable {
-		t.Errorf("%v, want unavailable", err)
+	s.changed()
+	if _, err := a.Authenticate(t.Context(), c); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("after a change: %v, want unavailable", err)
 	}
 }
 
@@ -222,11 +323,11 @@ func TestBadConfigurationIsRefused(t *testing.T) {
 		"no issuer":       func(c *authn.BearerConfig) { c.Issuer = "" },
 		"no audience":     func(c *authn.BearerConfig) { c.Audience = "" },
 		"no keys":         func(c *authn.BearerConfig) { c.Keys = nil },
-		"no users":        func(c *authn.BearerConfig) { c.Users = nil },
+		"no accounts":     func(c *authn.BearerConfig) { c.Issued = nil },
 		"leeway too long": func(c *authn.BearerConfig) { c.Leeway = time.Minute + 1 },
 		"leeway negative": func(c *authn.BearerConfig) { c.Leeway = -1 },
 	} {
-		cfg := authn.BearerConfig{Issuer: issuer, Audience: audience, Keys: m.set, Users: everybody{}}
+		cfg := authn.BearerConfig{Issuer: issuer, Audience: audience, Keys: m.set, Issued: everybody{}}
 		change(&cfg)
 		if _, err := authn.NewBearer(cfg); err == nil {
 			t.Errorf("%s: no error", name)
@@ -236,7 +337,7 @@ func TestBadConfigurationIsRefused(t *testing.T) {
 
 func TestTheCacheHitAllocatesNothing(t *testing.T) {
 	m := newMint(t)
-	a := m.bearer(t, stamps{"ada": "stamp-of-ada"})
+	a := m.bearer(t, newState())
 	c := authn.Credentials{Bearer: strings.Clone(m.genuine())}
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(1000, func() {
@@ -250,7 +351,7 @@ func TestTheCacheHitAllocatesNothing(t *testing.T) {
 
 func BenchmarkBearerRemembered(b *testing.B) {
 	m := newMint(b)
-	a := m.bearer(b, stamps{"ada": "stamp-of-ada"}, func(c *authn.BearerConfig) { c.Now = nil })
+	a := m.bearer(b, newState(), func(c *authn.BearerConfig) { c.Now = nil })
 	m.now = time.Now()
 	c := authn.Credentials{Bearer: m.genuine()}
 	ctx := b.Context()
@@ -264,7 +365,7 @@ func BenchmarkBearerRemembered(b *testing.B) {
 
 func BenchmarkBearerVerify(b *testing.B) {
 	m := newMint(b)
-	a := m.bearer(b, stamps{"ada": "another"}) // never remembered
+	a := m.bearer(b, newState()) // never remembered
 	c := authn.Credentials{Bearer: m.genuine()}
 	ctx := b.Context()
 	b.ReportAllocs()

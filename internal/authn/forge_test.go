@@ -98,11 +98,17 @@ func encode(v any) []byte {
 
 func b64(data []byte) string { return base64.RawURLEncoding.EncodeToString(data) }
 
+// accountsOf are the accounts behind a token.
+type accountsOf interface {
+	authn.Issued
+	authn.Tenants
+}
+
 // bearer returns an authenticator of the mint's tokens with the mint's clock.
-func (m *mint) bearer(tb testing.TB, users authn.Users, overrides ...func(*authn.BearerConfig)) authn.Authenticator {
+func (m *mint) bearer(tb testing.TB, of accountsOf, overrides ...func(*authn.BearerConfig)) authn.Authenticator {
 	tb.Helper()
 	cfg := authn.BearerConfig{
-		Issuer: issuer, Audience: audience, Keys: m.set, Users: users,
+		Issuer: issuer, Audience: audience, Keys: m.set, Issued: of,
 		Now: func() time.Time { return m.now },
 	}
 	for _, o := range overrides {
@@ -112,5 +118,5 @@ func (m *mint) bearer(tb testing.TB, users authn.Users, overrides ...func(*authn
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return authn.Chain(b)
+	return authn.Chain(of, b)
 }

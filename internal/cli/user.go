@@ -71,6 +71,7 @@ func userAdd(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "add NAME --role ROLE", Short: "Add a user", Args: exactly("NAME")}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
 	roles := addRoles(cmd)
+	tenant := cmd.Flags().String("tenant", identity.DefaultTenant, "the user's tenant")
 	stdin := cmd.Flags().Bool("password-stdin", false, "read the password from standard input; one trailing newline is not part of it")
 	ifAbsent := cmd.Flags().Bool("if-absent", false, "succeed without a change when there is such a user")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
@@ -84,7 +85,7 @@ func userAdd(p *Process) *cobra.Command {
 			return err
 		}
 		return openAccounts(cmd.Context(), cfg, func(ctx context.Context, service *accounts.Service) error {
-			user, added, err := service.Add(ctx, accounts.NewUser{Name: args[0], Password: password, Roles: *roles, IfAbsent: *ifAbsent})
+			user, added, err := service.Add(ctx, accounts.NewUser{Name: args[0], Password: password, Roles: *roles, Tenant: *tenant, IfAbsent: *ifAbsent})
 			if fault.KindOf(err) == fault.Conflict {
 				return fmt.Errorf("%w; `onnxgate user role` and `onnxgate user passwd` change a user, and with --if-absent this is no failure", err)
 			}
@@ -121,10 +122,11 @@ func addRoles(cmd *cobra.Command) *[]string {
 func userList(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List the users", Args: exactly()}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
+	tenant := cmd.Flags().String("tenant", accounts.AnyTenant, "list the users of this tenant alone")
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON array")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
-			users, err := service.List(ctx)
+			users, err := service.Users(ctx, *tenant, accounts.Page{})
 			if err != nil {
 				return err
 			}
@@ -167,7 +169,7 @@ func userPassword(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return service.SetPassword(ctx, name, password)
+		return service.SetPassword(ctx, accounts.AnyTenant, name, password)
 	})
 }
 
@@ -175,13 +177,13 @@ func userRole(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "role NAME --role ROLE", Short: "Give a user other roles; tokens end at once"}
 	roles := addRoles(cmd)
 	return userChange(p, cmd, func(ctx context.Context, service *accounts.Service, name string) error {
-		return service.SetRoles(ctx, name, *roles)
+		return service.SetRoles(ctx, accounts.AnyTenant, name, *roles)
 	})
 }
 
-func userSwitch(p *Process, use, short string, change func(*accounts.Service, context.Context, string) error) *cobra.Command {
+func userSwitch(p *Process, use, short string, change func(s *accounts.Service, ctx context.Context, tenant, name string) error) *cobra.Command {
 	return userChange(p, &cobra.Command{Use: use, Short: short}, func(ctx context.Context, service *accounts.Service, name string) error {
-		return change(service, ctx, name)
+		return change(service, ctx, accounts.AnyTenant, name)
 	})
 }
 
@@ -193,14 +195,17 @@ func userChange(p *Process, cmd *cobra.Command, change func(ctx context.Context,
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
-			before, err := find(ctx, service, args[0])
+			before, err := service.User(ctx, accounts.AnyTenant, args[0])
+			if fault.KindOf(err) == fault.NotFound {
+				return fmt.Errorf("%w; `onnxgate user list` shows those there are", err)
+			}
 			if err != nil {
 				return err
 			}
 			if err := change(ctx, service, args[0]); err != nil {
 				return err
 			}
-			after, err := find(ctx, service, args[0])
+			after, err := service.User(ctx, accounts.AnyTenant, args[0])
 			if fault.KindOf(err) == fault.NotFound { // by this command
 				return p.printUsers(*asJSON, view(before), []accounts.User{*before}, "deleted")
 			}
@@ -211,24 +216,6 @@ func userChange(p *Process, cmd *cobra.Command, change func(ctx context.Context,
 		})
 	}
 	return cmd
-}
-
-// find returns the user of that name. Faults: Content for what is no name,
-// NotFound.
-func find(ctx context.Context, service *accounts.Service, name string) (*accounts.User, error) {
-	canonical, err := accounts.CanonicalName(name)
-	if err != nil {
-		return nil, err
-	}
-	users, err := service.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	i := slices.IndexFunc(users, func(u accounts.User) bool { return u.Name == canonical })
-	if i < 0 {
-		return nil, fault.Newf(fault.NotFound, "There is no user %s; `onnxgate user list` shows those there are", canonical)
-	}
-	return &users[i], nil
 }
 
 // maxPassword bounds what is read as a password; the rules for passwords are

@@ -2,10 +2,7 @@
 // passed as an argument, never hidden in a context.
 package identity
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
 // Method says how a principal proved who it is.
 type Method string
@@ -76,8 +73,6 @@ type Principal struct {
 	Claims map[string]any
 	// Method is how the principal was authenticated.
 	Method Method
-	// Until is when the credential ends; zero when it does not.
-	Until time.Time
 	// With is a second principal, of another credential of the same request and
 	// of the same tenant. Whatever is asked must be allowed to both.
 	With *Principal

@@ -54,11 +54,11 @@ func wire(t *testing.T, keyConfig keys.Config) *parts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bearer, err := authn.NewBearer(authn.BearerConfig{Issuer: issuer, Audience: issuer, Keys: set, Users: users})
+	bearer, err := authn.NewBearer(authn.BearerConfig{Issuer: issuer, Audience: issuer, Keys: set, Issued: users})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &parts{users: users, server: server, bearer: authn.Chain(bearer)}
+	return &parts{users: users, server: server, bearer: authn.Chain(users, bearer)}
 }
 
 func (p *parts) add(t *testing.T, name string, roles ...string) {
@@ -111,10 +111,14 @@ func TestATokenGotByPasswordAuthenticatesItsUser(t *testing.T) {
 
 func TestATokenEndsWithAnyChangeOfItsUser(t *testing.T) {
 	for name, change := range map[string]func(*accounts.Service) error{
-		"password": func(s *accounts.Service) error { return s.SetPassword(t.Context(), "ada", "another-lamp-violet-orbit") },
-		"roles":    func(s *accounts.Service) error { return s.SetRoles(t.Context(), "ada", []string{"analyst"}) },
-		"disabled": func(s *accounts.Service) error { return s.Disable(t.Context(), "ada") },
-		"deleted":  func(s *accounts.Service) error { return s.Delete(t.Context(), "ada") },
+		"password": func(s *accounts.Service) error {
+			return s.SetPassword(t.Context(), accounts.AnyTenant, "ada", "another-lamp-violet-orbit")
+		},
+		"roles": func(s *accounts.Service) error {
+			return s.SetRoles(t.Context(), accounts.AnyTenant, "ada", []string{"analyst"})
+		},
+		"disabled": func(s *accounts.Service) error { return s.Disable(t.Context(), accounts.AnyTenant, "ada") },
+		"deleted":  func(s *accounts.Service) error { return s.Delete(t.Context(), accounts.AnyTenant, "ada") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := wire(t, keys.Config{Dir: filepath.Join(t.TempDir(), "keys")})

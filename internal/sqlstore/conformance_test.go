@@ -48,11 +48,32 @@ func record(name string, roles ...string) *accounts.Record {
 	}
 }
 
+func in(tenant string, r *accounts.Record) *accounts.Record {
+	r.Tenant = tenant
+	return r
+}
+
+func get(ctx context.Context, s accounts.Store, name string) (r *accounts.Record, err error) {
+	err = s.View(ctx, func(tx *accounts.Tx) error {
+		r, err = tx.Users.Get(accounts.AnyTenant, name)
+		return err
+	})
+	return r, err
+}
+
+func list(ctx context.Context, s accounts.Store) (all []accounts.Record, err error) {
+	err = s.View(ctx, func(tx *accounts.Tx) error {
+		all, err = tx.Users.List(accounts.AnyTenant, accounts.Page{})
+		return err
+	})
+	return all, err
+}
+
 func insert(t *testing.T, s accounts.Store, records ...*accounts.Record) {
 	t.Helper()
-	err := s.Update(t.Context(), func(tx accounts.Tx) error {
+	err := s.Update(t.Context(), func(tx *accounts.Tx) error {
 		for _, r := range records {
-			if err := tx.Insert(r); err != nil {
+			if err := tx.Users.Insert(r); err != nil {
 				return err
 			}
 		}
@@ -68,10 +89,10 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 	"a record comes back as it was stored": func(t *testing.T, s, other accounts.Store) {
 		t.Helper()
 		want := record("ada", "zeta", "admin", "alpha")
-		want.Disabled, want.InitialPassword, want.Tenant = true, true, "acme"
+		want.Disabled, want.InitialPassword = true, true
 		insert(t, s, want)
 		for _, from := range []accounts.Store{s, other} {
-			got, err := from.Record(t.Context(), "ada")
+			got, err := get(t.Context(), from, "ada")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,19 +105,19 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 		t.Helper()
 		insert(t, s, record("ada", "user"))
 		for _, name := range []string{"bob", "", "Ada", "ada ", "ad", "a%", "ada' OR '1'='1"} {
-			if _, err := s.Record(t.Context(), name); fault.KindOf(err) != fault.NotFound {
+			if _, err := get(t.Context(), s, name); fault.KindOf(err) != fault.NotFound {
 				t.Errorf("Record(%q) = %v, want not found", name, err)
 			}
 		}
 	},
 	"users are listed by name": func(t *testing.T, s, other accounts.Store) {
 		t.Helper()
-		if users, err := s.Users(t.Context()); err != nil || len(users) != 0 {
+		if users, err := list(t.Context(), s); err != nil || len(users) != 0 {
 			t.Errorf("an empty store lists %v, %v", users, err)
 		}
 		insert(t, s, record("carol", "user"), record("ada", "admin", "user"), record("bob", "user"))
-		want := []accounts.User{record("ada", "admin", "user").User, record("bob", "user").User, record("carol", "user").User}
-		got, err := other.Users(t.Context())
+		want := []accounts.Record{*record("ada", "admin", "user"), *record("bob", "user"), *record("carol", "user")}
+		got, err := list(t.Context(), other)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,8 +130,8 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 		insert(t, s, record("ada", "admin", "user"), record("bob", "user"))
 		want := record("ada", "analyst")
 		want.PasswordHash, want.Stamp, want.Disabled, want.UpdatedAt = "hash", "stamp", true, want.UpdatedAt.Add(time.Hour)
-		must(t, s.Update(t.Context(), func(tx accounts.Tx) error { return tx.Replace(want) }))
-		got, err := other.Record(t.Context(), "ada")
+		must(t, s.Update(t.Context(), func(tx *accounts.Tx) error { return tx.Users.Replace(want) }))
+		got, err := get(t.Context(), other, "ada")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,8 +142,8 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 	"a deleted user is gone with its roles": func(t *testing.T, s, other accounts.Store) {
 		t.Helper()
 		insert(t, s, record("ada", "admin"), record("bob", "user"))
-		must(t, s.Update(t.Context(), func(tx accounts.Tx) error { return tx.Delete("ada") }))
-		if _, err := other.Record(t.Context(), "ada"); fault.KindOf(err) != fault.NotFound {
+		must(t, s.Update(t.Context(), func(tx *accounts.Tx) error { return tx.Users.Delete(accounts.AnyTenant, "ada") }))
+		if _, err := get(t.Context(), other, "ada"); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("Record = %v, want not found", err)
 		}
 		if n := countAdmins(t, s); n != 0 {
@@ -132,15 +153,15 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 	},
 	"what a transaction wrote it reads": func(t *testing.T, s, _ accounts.Store) {
 		t.Helper()
-		must(t, s.Update(t.Context(), func(tx accounts.Tx) error {
-			if err := tx.Insert(record("ada", "admin")); err != nil {
+		must(t, s.Update(t.Context(), func(tx *accounts.Tx) error {
+			if err := tx.Users.Insert(record("ada", "admin")); err != nil {
 				return err
 			}
-			r, err := tx.Record("ada")
+			r, err := tx.Users.Get(accounts.AnyTenant, "ada")
 			if err != nil || r.Name != "ada" {
 				return fmt.Errorf("Record = %v, %w", r, err)
 			}
-			_, err = tx.Record("bob")
+			_, err = tx.Users.Get(accounts.AnyTenant, "bob")
 			if fault.KindOf(err) != fault.NotFound {
 				return fmt.Errorf("Record = %w, want not found", err)
 			}
@@ -151,8 +172,8 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 		t.Helper()
 		insert(t, s, record("ada", "admin"))
 		refused := errors.New("refused")
-		err := s.Update(t.Context(), func(tx accounts.Tx) error {
-			if err := errors.Join(tx.Delete("ada"), tx.Insert(record("bob", "user"))); err != nil {
+		err := s.Update(t.Context(), func(tx *accounts.Tx) error {
+			if err := errors.Join(tx.Users.Delete(accounts.AnyTenant, "ada"), tx.Users.Insert(record("bob", "user"))); err != nil {
 				return err
 			}
 			return refused
@@ -160,7 +181,7 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 		if !errors.Is(err, refused) {
 			t.Errorf("Update = %v, want the function's error", err)
 		}
-		users, err := other.Users(t.Context())
+		users, err := list(t.Context(), other)
 		if err != nil || len(users) != 1 || users[0].Name != "ada" {
 			t.Errorf("Users = %v, %v, want ada alone", users, err)
 		}
@@ -168,17 +189,18 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 	"writing what cannot be is an error": func(t *testing.T, s, _ accounts.Store) {
 		t.Helper()
 		insert(t, s, record("ada", "user"))
-		for name, change := range map[string]func(accounts.Tx) error{
-			"insert twice":    func(tx accounts.Tx) error { return tx.Insert(record("ada", "user")) },
-			"replace nobody":  func(tx accounts.Tx) error { return tx.Replace(record("bob", "user")) },
-			"delete nobody":   func(tx accounts.Tx) error { return tx.Delete("bob") },
-			"the same role 2": func(tx accounts.Tx) error { return tx.Replace(record("ada", "user", "user")) },
+		for name, change := range map[string]func(*accounts.Tx) error{
+			"insert twice":   func(tx *accounts.Tx) error { return tx.Users.Insert(record("ada", "user")) },
+			"replace nobody": func(tx *accounts.Tx) error { return tx.Users.Replace(record("bob", "user")) },
+			"delete nobody":  func(tx *accounts.Tx) error { return tx.Users.Delete(accounts.AnyTenant, "bob") },
+			"in no tenant":   func(tx *accounts.Tx) error { return tx.Users.Insert(in("acme", record("bob", "user"))) },
+			"in another":     func(tx *accounts.Tx) error { return tx.Users.Replace(in("acme", record("ada", "user"))) },
 		} {
 			if err := s.Update(t.Context(), change); err == nil {
 				t.Errorf("%s: no error", name)
 			}
 		}
-		got, err := s.Record(t.Context(), "ada")
+		got, err := get(t.Context(), s, "ada")
 		if diff := cmp.Diff(record("ada", "user"), got); diff != "" || err != nil {
 			t.Error(diff, err)
 		}
@@ -192,28 +214,18 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 			t.Errorf("%d administrators, want 2", n)
 		}
 	},
-	"stamps are those of enabled users": func(t *testing.T, s, other accounts.Store) {
-		t.Helper()
-		disabled := record("dora", "admin")
-		disabled.Disabled = true
-		insert(t, s, record("ada", "user"), record("bob", "user"), disabled)
-		got, err := other.Stamps(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(map[string]string{"ada": "stamp of ada", "bob": "stamp of bob"}, got); diff != "" {
-			t.Error(diff)
-		}
-	},
 	"the revision differs after every change, and only then": testRevision,
 	"writers do not interleave":                              testWriters,
+	"each kind is kept by tenant":                            testKinds,
+	"a tenant goes with all that it has":                     testTenantGoes,
+	"what has ended is pruned":                               testPrune,
 	"a context that ended is canceled": func(t *testing.T, s, _ accounts.Store) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, errUsers := s.Users(ctx)
-		_, errRecord := s.Record(ctx, "ada")
-		errUpdate := s.Update(ctx, func(accounts.Tx) error { return nil })
+		_, errUsers := list(ctx, s)
+		_, errRecord := get(ctx, s, "ada")
+		errUpdate := s.Update(ctx, func(*accounts.Tx) error { return nil })
 		for _, err := range []error{errUsers, errRecord, errUpdate} {
 			if fault.KindOf(err) != fault.Canceled {
 				t.Errorf("%v, want canceled", err)
@@ -245,15 +257,15 @@ func testRevision(t *testing.T, s, other accounts.Store) {
 		}
 		last = now
 	}
-	update := func(by accounts.Store, change func(accounts.Tx) error) func() error {
+	update := func(by accounts.Store, change func(*accounts.Tx) error) func() error {
 		return func() error { return by.Update(t.Context(), change) }
 	}
 	step("nothing", false, func() error { return nil })
-	step("insert", true, update(s, func(tx accounts.Tx) error { return tx.Insert(record("ada", "user")) }))
-	step("replace by another", true, update(other, func(tx accounts.Tx) error { return tx.Replace(record("ada", "admin")) }))
-	step("read", false, func() error { _, err := other.Users(t.Context()); return err })
-	step("read in a transaction", false, update(other, func(tx accounts.Tx) error { _, err := tx.Record("ada"); return err }))
-	step("delete by another", true, update(other, func(tx accounts.Tx) error { return tx.Delete("ada") }))
+	step("insert", true, update(s, func(tx *accounts.Tx) error { return tx.Users.Insert(record("ada", "user")) }))
+	step("replace by another", true, update(other, func(tx *accounts.Tx) error { return tx.Users.Replace(record("ada", "admin")) }))
+	step("read", false, func() error { _, err := list(t.Context(), other); return err })
+	step("read in a transaction", false, update(other, func(tx *accounts.Tx) error { _, err := tx.Users.Get(accounts.AnyTenant, "ada"); return err }))
+	step("delete by another", true, update(other, func(tx *accounts.Tx) error { return tx.Users.Delete(accounts.AnyTenant, "ada") }))
 }
 
 // testWriters has two processes' worth of writers read, and then write what
@@ -271,8 +283,8 @@ func testWriters(t *testing.T, s, other accounts.Store) {
 		}
 		wg.Go(func() {
 			for range rounds {
-				errs <- by.Update(context.WithoutCancel(t.Context()), func(tx accounts.Tx) error {
-					r, err := tx.Record("counter")
+				errs <- by.Update(context.WithoutCancel(t.Context()), func(tx *accounts.Tx) error {
+					r, err := tx.Users.Get(accounts.AnyTenant, "counter")
 					if err != nil {
 						return err
 					}
@@ -281,7 +293,7 @@ func testWriters(t *testing.T, s, other accounts.Store) {
 						return err
 					}
 					r.Roles = []string{fmt.Sprint("r", n+1)}
-					return tx.Replace(r)
+					return tx.Users.Replace(r)
 				})
 			}
 		})
@@ -293,7 +305,7 @@ func testWriters(t *testing.T, s, other accounts.Store) {
 			t.Error(err)
 		}
 	}
-	r, err := s.Record(t.Context(), "counter")
+	r, err := get(t.Context(), s, "counter")
 	if want := fmt.Sprint("r", writers*rounds); err != nil || r.Roles[0] != want {
 		t.Errorf("Record = %+v, %v, want %s: an update was lost", r, err, want)
 	}
@@ -315,7 +327,7 @@ func revision(t *testing.T, s accounts.Store) int64 {
 
 func countAdmins(t *testing.T, s accounts.Store) (n int) {
 	t.Helper()
-	must(t, s.Update(t.Context(), func(tx accounts.Tx) (err error) {
+	must(t, s.Update(t.Context(), func(tx *accounts.Tx) (err error) {
 		n, err = tx.CountAdmins()
 		return err
 	}))

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -29,7 +28,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := s.enableWAL(ctx); err != nil {
 		return err
 	}
-	return s.inTransaction(ctx, func(tx *sql.Tx) error { return migrate(ctx, tx) })
+	return s.update(ctx, func(t *transaction) error { return migrate(ctx, t.q) })
 }
 
 // enableWAL sets the journal mode, which the file then keeps. SQLite does not
@@ -57,7 +56,7 @@ func (s *Store) enableWAL(ctx context.Context) error {
 	}
 }
 
-func migrate(ctx context.Context, tx *sql.Tx) error {
+func migrate(ctx context.Context, tx querier) error {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err
@@ -78,7 +77,7 @@ func migrate(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-func step(ctx context.Context, tx *sql.Tx, file string, version int) error {
+func step(ctx context.Context, tx querier, file string, version int) error {
 	ddl, err := migrations.ReadFile(file)
 	if err != nil {
 		return err
@@ -93,7 +92,7 @@ func step(ctx context.Context, tx *sql.Tx, file string, version int) error {
 
 // schemaVersion returns the version of the schema, 0 for an empty database. It
 // refuses a database of another program.
-func schemaVersion(ctx context.Context, tx *sql.Tx) (int, error) {
+func schemaVersion(ctx context.Context, tx querier) (int, error) {
 	var id, version, tables int
 	row := tx.QueryRowContext(ctx, `SELECT
 		(SELECT application_id FROM pragma_application_id),

@@ -48,12 +48,11 @@ type Store struct {
 	// here in order instead of polling SQLite's lock.
 	writing chan struct{}
 
-	// mu guards the connection that watches for changes.
-	mu      sync.Mutex
-	watcher *sql.Conn
-	// watchers counts the connections that watched so far: the numbers that
-	// two connections give cannot be compared.
-	watchers int64
+	// mu guards the connection that watches for changes, and what it saw last.
+	mu       sync.Mutex
+	watcher  *sql.Conn
+	version  uint32
+	revision int64
 }
 
 var _ accounts.Store = (*Store)(nil)

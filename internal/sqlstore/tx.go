@@ -9,12 +9,44 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"onnxgate/internal/accounts"
 	"onnxgate/internal/fault"
 )
 
-// inTransaction runs do in a transaction that holds the write lock from its
-// beginning, and commits it unless do fails.
-func (s *Store) inTransaction(ctx context.Context, do func(*sql.Tx) error) error {
+// View runs read on one state of everything.
+func (s *Store) View(ctx context.Context, read func(*accounts.Tx) error) error {
+	return classify(ctx, s.view(ctx, func(t *transaction) error { return read(t.accounts()) }))
+}
+
+// Update runs change in one transaction that no other writer can interleave
+// with, in this process or another, and commits it unless change fails. The
+// revision moves if change wrote anything.
+func (s *Store) Update(ctx context.Context, change func(*accounts.Tx) error) error {
+	return classify(ctx, s.update(ctx, func(t *transaction) error {
+		if err := change(t.accounts()); err != nil || !t.wrote {
+			return err
+		}
+		_, err := t.change(moveRevision)
+		return err
+	}))
+}
+
+// Note is Update for what nobody remembers: it leaves the revision.
+func (s *Store) Note(ctx context.Context, change func(*accounts.Tx) error) error {
+	return classify(ctx, s.update(ctx, func(t *transaction) error { return change(t.accounts()) }))
+}
+
+func (s *Store) view(ctx context.Context, read func(*transaction) error) error {
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing was written
+	return read(s.transaction(ctx, tx))
+}
+
+// update holds the write lock from its beginning.
+func (s *Store) update(ctx context.Context, change func(*transaction) error) error {
 	select {
 	case s.writing <- struct{}{}:
 	case <-ctx.Done():
@@ -26,10 +58,56 @@ func (s *Store) inTransaction(ctx context.Context, do func(*sql.Tx) error) error
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing once it was committed
-	if err := do(tx); err != nil {
+	if err := change(s.transaction(ctx, tx)); err != nil {
 		return err
 	}
 	return tx.Commit()
+}
+
+func (s *Store) transaction(ctx context.Context, tx *sql.Tx) *transaction {
+	return &transaction{ctx: ctx, q: tx, mark: asIs}
+}
+
+// asIs leaves the place holders of SQLite, which are those of the statements.
+func asIs(statement string) string { return statement }
+
+// Revision returns the number that every Update moves, whoever made it. As long
+// as nothing is written to the database it costs a look at shared memory.
+func (s *Store) Revision(ctx context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.watch(ctx); err != nil {
+		if s.watcher != nil {
+			err = errors.Join(err, s.watcher.Close())
+			s.watcher = nil
+		}
+		return 0, classify(ctx, err)
+	}
+	return s.revision, nil
+}
+
+// watch reads the revision when the database was written to since the last
+// look. Its data_version counts what other connections wrote, and this one
+// writes nothing.
+func (s *Store) watch(ctx context.Context) (err error) {
+	fresh := s.watcher == nil
+	if fresh {
+		if s.watcher, err = s.db.Conn(ctx); err != nil {
+			return err
+		}
+	}
+	var version uint32
+	if err := s.watcher.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
+		return err
+	}
+	if !fresh && version == s.version {
+		return nil
+	}
+	if err := s.watcher.QueryRowContext(ctx, readRevision).Scan(&s.revision); err != nil {
+		return err
+	}
+	s.version = version
+	return nil
 }
 
 // classify turns an error of the database into a fault. What is one already

@@ -1,0 +1,137 @@
+package accounts
+
+import (
+	"context"
+	"net/netip"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+)
+
+// maxAddresses bounds an allow-list.
+const maxAddresses = 64
+
+// NewTenant is a tenant to be added.
+type NewTenant struct {
+	Name string
+	// Addresses are the networks that its credentials may be used from; none
+	// is every address.
+	Addresses []netip.Prefix
+}
+
+// AddTenant adds a tenant. Faults: Content for what breaks a rule, Conflict
+// for a name that is taken.
+func (s *Service) AddTenant(ctx context.Context, add NewTenant) (*Tenant, error) {
+	if err := checkTenant(add.Name); err != nil {
+		return nil, err
+	}
+	addresses, err := checkAddresses(add.Addresses)
+	if err != nil {
+		return nil, err
+	}
+	now := s.timestamp()
+	tenant := &Tenant{Tenant: identity.Tenant{Name: add.Name, Addresses: addresses}, CreatedAt: now, UpdatedAt: now}
+	return tenant, s.update(ctx, func(tx *Tx) error {
+		_, err := tx.Tenants.Get(add.Name, add.Name)
+		if err == nil {
+			return fault.Newf(fault.Conflict, "the tenant %s exists already", add.Name)
+		}
+		if err := ignoreNotFound(err); err != nil {
+			return err
+		}
+		return tx.Tenants.Insert(tenant)
+	})
+}
+
+// checkAddresses returns the networks in their one spelling.
+func checkAddresses(networks []netip.Prefix) ([]netip.Prefix, error) {
+	if len(networks) > maxAddresses {
+		return nil, fault.Newf(fault.Content, "at most %d networks can be named", maxAddresses)
+	}
+	var all []netip.Prefix
+	for _, n := range networks {
+		if !n.IsValid() || n.Addr().Is4In6() {
+			return nil, fault.Newf(fault.Content, "%s is no network such as 10.0.0.0/8 or fd00::/8", n)
+		}
+		all = append(all, n.Masked())
+	}
+	return all, nil
+}
+
+// Tenant returns what authentication asks about a tenant. The fault is
+// NotFound when there is none.
+func (s *Service) Tenant(ctx context.Context, name string) (*identity.Tenant, error) {
+	tenant, err := view(ctx, s, func(tx *Tx) (*Tenant, error) { return tx.Tenants.Get(name, name) })
+	if err != nil {
+		return nil, err
+	}
+	return &tenant.Tenant, nil
+}
+
+// TenantExists reports whether there is such a tenant.
+func (s *Service) TenantExists(ctx context.Context, name string) (bool, error) {
+	_, err := s.Tenant(ctx, name)
+	return err == nil, ignoreNotFound(err)
+}
+
+// Tenants returns a page of the tenants, in the order of their names.
+func (s *Service) Tenants(ctx context.Context, page Page) ([]Tenant, error) {
+	return view(ctx, s, func(tx *Tx) ([]Tenant, error) { return tx.Tenants.List(AnyTenant, page) })
+}
+
+// SetTenantAddresses gives the tenant these networks instead of the former.
+func (s *Service) SetTenantAddresses(ctx context.Context, name string, networks []netip.Prefix) error {
+	addresses, err := checkAddresses(networks)
+	if err != nil {
+		return err
+	}
+	return s.modifyTenant(ctx, name, func(t *Tenant) { t.Addresses = addresses })
+}
+
+// DisableTenant refuses every request of the tenant's. It is a Conflict to
+// disable the default tenant.
+func (s *Service) DisableTenant(ctx context.Context, name string) error {
+	if err := notDefault(name); err != nil {
+		return err
+	}
+	return s.modifyTenant(ctx, name, func(t *Tenant) { t.Disabled = true })
+}
+
+// EnableTenant undoes DisableTenant: what its users were issued before holds
+// again.
+func (s *Service) EnableTenant(ctx context.Context, name string) error {
+	return s.modifyTenant(ctx, name, func(t *Tenant) { t.Disabled = false })
+}
+
+func (s *Service) modifyTenant(ctx context.Context, name string, change func(*Tenant)) error {
+	return s.update(ctx, func(tx *Tx) error {
+		tenant, err := tx.Tenants.Get(name, name)
+		if err != nil {
+			return err
+		}
+		change(tenant)
+		tenant.UpdatedAt = s.timestamp()
+		return tx.Tenants.Replace(tenant)
+	})
+}
+
+// DeleteTenant removes the tenant with its users, clients and keys. It returns
+// when no server that shares the store serves the tenant any more: at once as
+// a rule, and after MaxStale when a server was killed. It is a Conflict to
+// delete the default tenant.
+func (s *Service) DeleteTenant(ctx context.Context, name string) error {
+	if err := notDefault(name); err != nil {
+		return err
+	}
+	if err := s.update(ctx, func(tx *Tx) error { return tx.Tenants.Delete(name, name) }); err != nil {
+		return err
+	}
+	return s.settled(ctx)
+}
+
+func notDefault(name string) error {
+	if name == identity.DefaultTenant {
+		return fault.Newf(fault.Conflict, "the tenant %s is that of the installation and stays", name)
+	}
+	return nil
+}

@@ -1,0 +1,280 @@
+package accounts_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"onnxgate/internal/accounts"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+)
+
+// changing is a store with a revision, which can be out of reach.
+type changing struct {
+	mu       sync.Mutex
+	revision int64
+	down     bool
+	looks    int
+}
+
+func (c *changing) set(change func(c *changing)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(c)
+}
+
+func (c *changing) Revision(context.Context) (int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.looks++
+	if c.down {
+		return 0, errors.New("out of reach")
+	}
+	return c.revision, nil
+}
+
+func (*changing) View(context.Context, func(*accounts.Tx) error) error {
+	return errors.New("not asked here")
+}
+
+func (*changing) Update(context.Context, func(*accounts.Tx) error) error {
+	return errors.New("not asked here")
+}
+
+func (*changing) Note(context.Context, func(*accounts.Tx) error) error {
+	return errors.New("not asked here")
+}
+
+func newChanging(t *testing.T, now *time.Time) (*changing, *accounts.Service) {
+	t.Helper()
+	store := &changing{revision: 7}
+	s, err := accounts.New(accounts.Config{Store: store, Params: cheap, Now: func() time.Time { return *now }})
+	must(t, err)
+	return store, s
+}
+
+func TestTheRevisionIsAnsweredFromMemory(t *testing.T) {
+	now := start
+	store, s := newChanging(t, &now)
+	for range 100 {
+		if got, err := s.Revision(t.Context()); err != nil || got != 7 {
+			t.Fatalf("Revision = %d, %v", got, err)
+		}
+	}
+	if store.looks != 1 {
+		t.Errorf("the store was asked %d times", store.looks)
+	}
+}
+
+func TestAStoreOutOfReachIsBorneForAMinute(t *testing.T) {
+	now := start
+	store, s := newChanging(t, &now)
+	_, err := s.Revision(t.Context())
+	must(t, err)
+	store.down = true
+	now = start.Add(time.Minute)
+	if got, err := s.Revision(t.Context()); err != nil || got != 7 {
+		t.Errorf("after a minute: %d, %v, want what is known", got, err)
+	}
+	now = start.Add(time.Minute + time.Second)
+	_, err = s.Revision(t.Context())
+	if f := fault.As(err); f == nil || f.Kind != fault.Unavailable || f.RetryAfter < time.Second {
+		t.Errorf("after more than a minute: %v, want unavailable", err)
+	}
+	store.down = false
+	watchUntil(t, s, func() bool {
+		_, err := s.Revision(t.Context())
+		return err == nil
+	})
+}
+
+func TestAStoreThatWasNeverReachedIsAnError(t *testing.T) {
+	now := start
+	store, s := newChanging(t, &now)
+	store.down = true
+	if got, err := s.Revision(t.Context()); err == nil {
+		t.Errorf("Revision = %d", got)
+	}
+}
+
+func TestWatchSeesAChange(t *testing.T) {
+	now := start
+	store, s := newChanging(t, &now)
+	_, err := s.Revision(t.Context())
+	must(t, err)
+	store.set(func(c *changing) { c.revision = 8 })
+	watchUntil(t, s, func() bool {
+		got, err := s.Revision(t.Context())
+		return err == nil && got == 8
+	})
+}
+
+// watchUntil watches until the condition holds, and then ends the watch.
+func watchUntil(t *testing.T, s *accounts.Service, holds func() bool) {
+	t.Helper()
+	stop := watch(t, s)
+	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Error("it does not happen")
+			break
+		}
+	}
+	stop()
+}
+
+// watch has the service follow changes until stop, or until the test ends.
+func watch(t *testing.T, s *accounts.Service) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Watch(ctx) }()
+	return sync.OnceFunc(func() {
+		cancel()
+		must(t, <-ended)
+	})
+}
+
+func stands(t *testing.T, s *accounts.Service, subject, stamp string) bool {
+	t.Helper()
+	ok, err := s.TokenStands(t.Context(), subject, stamp, "id")
+	must(t, err)
+	return ok
+}
+
+func TestOnlyThePresentStampStands(t *testing.T) {
+	f := newFixture(t)
+	f.add(t, "ada", "user")
+	stamp := f.stamp(t, "ada")
+	for name, tc := range map[string]struct {
+		subject, stamp string
+		want           bool
+	}{
+		"the present one":    {"ada", stamp, true},
+		"another":            {"ada", stamp + "x", false},
+		"none":               {"ada", "", false},
+		"somebody else's":    {"bob", stamp, false},
+		"nobody's":           {"", "", false},
+		"another spelling":   {"Ada", stamp, false},
+		"an unknown client":  {"ogc_aaaaaaaaaaaa", stamp, false},
+		"an unknown, no one": {"ogc_aaaaaaaaaaaa", "", false},
+	} {
+		if got := stands(t, f.Service, tc.subject, tc.stamp); got != tc.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+func TestOwnChangesAreKnownAtOnce(t *testing.T) {
+	f := newFixture(t)
+	f.add(t, "ada", "user")
+	before, err := f.Revision(t.Context())
+	must(t, err)
+	stamp := f.stamp(t, "ada")
+	must(t, f.Disable(t.Context(), accounts.AnyTenant, "ada"))
+	if after, err := f.Revision(t.Context()); err != nil || after == before {
+		t.Errorf("the revision stays %d, %v", after, err)
+	}
+	if stands(t, f.Service, "ada", stamp) {
+		t.Error("a disabled user's token stands")
+	}
+}
+
+func TestATenantIsDeletedWhenNoServerServesItAnyMore(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.AddTenant(t.Context(), accounts.NewTenant{Name: "acme"})
+	must(t, err)
+	other := f.service(t)
+	must(t, errors.Join(revisionKnown(t, other)))
+	stop := watch(t, other)
+	defer stop()
+	waitForServers(t, f, 1)
+	must(t, f.DeleteTenant(t.Context(), "acme"))
+	want, err := f.store.Revision(t.Context())
+	must(t, err)
+	if got, err := other.Revision(t.Context()); err != nil || got != want {
+		t.Errorf("the other server knows revision %d, %v, want %d", got, err, want)
+	}
+	stop()
+	waitForServers(t, f, 0)
+}
+
+func revisionKnown(t *testing.T, s *accounts.Service) error {
+	t.Helper()
+	_, err := s.Revision(t.Context())
+	return err
+}
+
+func waitForServers(t *testing.T, f *fixture, n int) {
+	t.Helper()
+	var all []accounts.Server
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		must(t, f.store.View(t.Context(), func(tx *accounts.Tx) (err error) {
+			all, err = tx.Servers.List(accounts.AnyTenant, accounts.Page{})
+			return err
+		}))
+		if len(all) == n {
+			return
+		}
+	}
+	t.Fatalf("%d servers, want %d", len(all), n)
+}
+
+func TestAServerThatWasKilledIsWaitedForAsLongAsItMayServe(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.AddTenant(t.Context(), accounts.NewTenant{Name: "acme"})
+	must(t, err)
+	must(t, f.store.Note(t.Context(), func(tx *accounts.Tx) error {
+		return tx.Servers.Insert(&accounts.Server{ID: "killed", Seen: 1, At: start})
+	}))
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	wantKind(t, "while it may serve", f.DeleteTenant(ctx, "acme"), fault.Timeout)
+	_, err = f.AddTenant(t.Context(), accounts.NewTenant{Name: "acme"})
+	must(t, err)
+	f.now = start.Add(time.Minute + 2*time.Second)
+	must(t, f.DeleteTenant(t.Context(), "acme"))
+}
+
+func TestTheDefaultTenantStays(t *testing.T) {
+	f := newFixture(t)
+	wantKind(t, "delete", f.DeleteTenant(t.Context(), identity.DefaultTenant), fault.Conflict)
+	wantKind(t, "disable", f.DisableTenant(t.Context(), identity.DefaultTenant), fault.Conflict)
+	wantKind(t, "delete nobody", f.DeleteTenant(t.Context(), "acme"), fault.NotFound)
+	wantKind(t, "disable nobody", f.DisableTenant(t.Context(), "acme"), fault.NotFound)
+}
+
+func TestAUserBelongsToATenantThatThereIs(t *testing.T) {
+	f := newFixture(t)
+	add := accounts.NewUser{Name: "ada", Password: password, Roles: []string{"user"}, Tenant: "acme"}
+	_, _, err := f.Add(t.Context(), add)
+	wantKind(t, "without the tenant", err, fault.Content)
+	_, err = f.AddTenant(t.Context(), accounts.NewTenant{Name: "acme"})
+	must(t, err)
+	_, _, err = f.Add(t.Context(), add)
+	must(t, err)
+	for _, tenant := range []string{"default", "other", ""} {
+		_, err := f.User(t.Context(), tenant, "ada")
+		wantKind(t, "read from "+tenant, err, fault.NotFound)
+		wantKind(t, "disabled from "+tenant, f.Disable(t.Context(), tenant, "ada"), fault.NotFound)
+		wantKind(t, "deleted from "+tenant, f.Delete(t.Context(), tenant, "ada"), fault.NotFound)
+	}
+	must(t, f.DeleteTenant(t.Context(), "acme"))
+	_, err = f.User(t.Context(), accounts.AnyTenant, "ada")
+	wantKind(t, "after the tenant", err, fault.NotFound)
+}
+
+func BenchmarkRevision(b *testing.B) {
+	s, err := accounts.New(accounts.Config{Store: &changing{revision: 7}, Params: cheap})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Revision(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package authn
+
+import (
+	"context"
+	"errors"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
+)
+
+// Tenants knows the tenants.
+type Tenants interface {
+	// Revision returns a number that moves whenever Tenant may answer otherwise.
+	// It is called for every request. The error is a fault of kind Unavailable
+	// when that is not known.
+	Revision(ctx context.Context) (int64, error)
+	// Tenant returns a tenant, or a fault of kind NotFound.
+	Tenant(ctx context.Context, name string) (*identity.Tenant, error)
+}
+
+// gate is the end of every chain: whatever the credential, its tenant must be
+// there and let it in.
+type gate struct {
+	tenants Tenants
+	cache   *cache[knownTenant]
+}
+
+// knownTenant is a tenant as it was at a revision. It does not change.
+type knownTenant struct {
+	identity.Tenant
+	revision int64
+}
+
+func newGate(tenants Tenants) *gate {
+	return &gate{tenants: tenants, cache: newCache[knownTenant](defaultCacheSize)}
+}
+
+// admit refuses a principal whose tenant is gone or disabled, or does not let
+// its credentials be used from where the request comes from.
+func (g *gate) admit(ctx context.Context, p *identity.Principal) error {
+	t, err := g.tenant(ctx, p.Tenant)
+	if fault.KindOf(err) == fault.NotFound || err == nil && t.Disabled {
+		return refuse(msgRevoked, errors.New("the credential's tenant is gone or disabled"))
+	}
+	if err != nil {
+		return err
+	}
+	if !t.Admits(reqctx.From(ctx).ClientAddr) {
+		return fault.New(fault.Forbidden, "This credential may not be used from your address")
+	}
+	return nil
+}
+
+func (g *gate) tenant(ctx context.Context, name string) (*knownTenant, error) {
+	revision, err := g.tenants.Revision(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if known := g.cache.get(name); known != nil && known.revision == revision {
+		return known, nil
+	}
+	t, err := g.tenants.Tenant(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	known := &knownTenant{Tenant: *t, revision: revision}
+	g.cache.put(name, known)
+	return known, nil
+}

@@ -1,0 +1,60 @@
+package sqlstore
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// acrossTenants are the statements that name no tenant, with the reason. Every
+// other one is bound to one tenant.
+var acrossTenants = map[string]string{
+	"get any":    "proves who somebody is, when the tenant is what is asked",
+	"list any":   "is for the installation's administrators",
+	"remove any": "is for the installation's administrators",
+}
+
+// every returns the statements of every table by the table's name, and the
+// column that holds the tenant; empty for what belongs to no tenant.
+func every() (statements map[string]map[string]string, tenantOf map[string]string) {
+	statements, tenantOf = map[string]map[string]string{}, map[string]string{}
+	add := func(name, tenant string, s statementsOf) { statements[name], tenantOf[name] = s.all(), tenant }
+	add(tenants.name, tenants.tenant, &tenants.sql)
+	add(users.name, users.tenant, &users.sql)
+	add(clients.name, clients.tenant, &clients.sql)
+	add(apiKeys.name, apiKeys.tenant, &apiKeys.sql)
+	add(families.name, families.tenant, &families.sql)
+	add(revocations.name, revocations.tenant, &revocations.sql)
+	add(servers.name, servers.tenant, &servers.sql)
+	return statements, tenantOf
+}
+
+type statementsOf interface{ all() map[string]string }
+
+func TestEveryStatementIsBoundToATenant(t *testing.T) {
+	all, tenantOf := every()
+	seen := 0
+	for name, statements := range all {
+		tenant := tenantOf[name]
+		for what, sql := range statements {
+			seen++
+			bound := regexp.MustCompile(`\bWHERE ` + tenant + ` = \? AND `).MatchString(sql)
+			switch _, across := acrossTenants[what]; {
+			case tenant == "":
+				if !slices.Contains([]string{"servers"}, name) {
+					t.Errorf("%s belongs to no tenant", name)
+				}
+			case what == "insert":
+				if !strings.Contains(sql, tenant) {
+					t.Errorf("%s: %s writes no tenant: %s", name, what, sql)
+				}
+			case bound == across:
+				t.Errorf("%s: %s is bound %t: %s", name, what, bound, sql)
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("only %d statements were read", seen)
+	}
+}

@@ -1,0 +1,218 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+
+	"onnxgate/internal/accounts"
+	"onnxgate/internal/fault"
+)
+
+// table is how records of one kind are kept: one row each, found by tenant and
+// id. Its statements are made once.
+type table[R any] struct {
+	name string
+	// what names a record to a client.
+	what string
+	// key and tenant are the columns of the id and of the tenant. A table
+	// without tenant belongs to the installation.
+	key, tenant string
+	columns     []column[R]
+	sql         statements
+}
+
+// column ties a column to its place in a record.
+type column[R any] struct {
+	name string
+	of   func(*R) field
+}
+
+// statements are all that run on a table. Those of one tenant name it; those
+// of any tenant are for proving who somebody is and for the installation's
+// administrators.
+type statements struct {
+	get, getAny, list, listAny    string
+	insert, replace, remove, drop string
+}
+
+// all returns the statements that there are, by what they do.
+func (s *statements) all() map[string]string {
+	m := map[string]string{
+		"get": s.get, "get any": s.getAny, "list": s.list, "list any": s.listAny,
+		"insert": s.insert, "replace": s.replace, "remove": s.remove, "remove any": s.drop,
+	}
+	for k, v := range m {
+		if v == "" {
+			delete(m, k)
+		}
+	}
+	return m
+}
+
+func newTable[R any](t table[R]) *table[R] {
+	var names []string
+	for _, c := range t.columns {
+		names = append(names, c.name)
+	}
+	selected := "SELECT " + strings.Join(names, ", ") + " FROM " + t.name + " WHERE "
+	page := t.key + " > ? ORDER BY " + t.key + " LIMIT ?"
+	var sets []string
+	for _, n := range names {
+		sets = append(sets, n+" = ?")
+	}
+	t.sql = statements{
+		getAny: selected + t.key + " = ?", listAny: selected + page,
+		insert: "INSERT INTO " + t.name + " (" + strings.Join(names, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(names)-1) + ")",
+		drop:   "DELETE FROM " + t.name + " WHERE " + t.key + " = ?",
+	}
+	update := "UPDATE " + t.name + " SET " + strings.Join(sets, ", ") + " WHERE "
+	if t.tenant == "" {
+		t.sql.replace = update + t.key + " = ?"
+		return &t
+	}
+	mine := t.tenant + " = ? AND "
+	t.sql.get, t.sql.list = selected+mine+t.key+" = ?", selected+mine+page
+	t.sql.replace = update + mine + t.key + " = ?"
+	t.sql.remove = "DELETE FROM " + t.name + " WHERE " + mine + t.key + " = ?"
+	return &t
+}
+
+// value returns the value of a column in a record.
+func (t *table[R]) value(r *R, name string) (any, error) {
+	i := slices.IndexFunc(t.columns, func(c column[R]) bool { return c.name == name })
+	return t.columns[i].of(r).Value()
+}
+
+func (t *table[R]) fields(r *R) []any {
+	all := make([]any, len(t.columns))
+	for i, c := range t.columns {
+		all[i] = c.of(r)
+	}
+	return all
+}
+
+// rows are the records of a table inside a transaction.
+type rows[R any] struct {
+	*table[R]
+	*transaction
+}
+
+// Get returns one record.
+func (r rows[R]) Get(tenant, id string) (*R, error) {
+	query, args := r.sql.getAny, []any{id}
+	if tenant != accounts.AnyTenant {
+		query, args = r.sql.get, []any{tenant, id}
+	}
+	record := new(R)
+	err := r.q.QueryRowContext(r.ctx, r.mark(query), args...).Scan(r.fields(record)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, r.none(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return record, nil
+}
+
+// List returns a page of records.
+func (r rows[R]) List(tenant string, page accounts.Page) ([]R, error) {
+	limit := page.Limit
+	if limit <= 0 {
+		limit = 1<<31 - 1
+	}
+	query, args := r.sql.listAny, []any{page.After, limit}
+	if tenant != accounts.AnyTenant {
+		query, args = r.sql.list, []any{tenant, page.After, limit}
+	}
+	var all []R
+	err := r.each(query, args, func(scan func(...any) error) error {
+		all = append(all, *new(R))
+		return scan(r.fields(&all[len(all)-1])...)
+	})
+	return all, err
+}
+
+// Insert adds a record.
+func (r rows[R]) Insert(record *R) error {
+	_, err := r.change(r.sql.insert, r.fields(record)...)
+	return err
+}
+
+// Replace overwrites a record.
+func (r rows[R]) Replace(record *R) error {
+	args := r.fields(record)
+	if r.tenant != "" {
+		tenant, err := r.value(record, r.tenant)
+		if err != nil {
+			return err
+		}
+		args = append(args, tenant)
+	}
+	id, err := r.value(record, r.key)
+	if err != nil {
+		return err
+	}
+	return r.one(id, r.sql.replace, append(args, id)...)
+}
+
+// Delete removes a record.
+func (r rows[R]) Delete(tenant, id string) error {
+	if tenant == accounts.AnyTenant {
+		return r.one(id, r.sql.drop, id)
+	}
+	return r.one(id, r.sql.remove, tenant, id)
+}
+
+// one runs a statement that changes the record with that id.
+func (r rows[R]) one(id any, statement string, args ...any) error {
+	n, err := r.change(statement, args...)
+	if err == nil && n == 0 {
+		return r.none(id)
+	}
+	return err
+}
+
+func (r rows[R]) none(id any) error {
+	return fault.Newf(fault.NotFound, "there is no %s %v", r.what, id)
+}
+
+// transaction is what the tables of one transaction share.
+type transaction struct {
+	ctx   context.Context //nolint:containedctx // it lives as long as the call that it came with
+	q     querier
+	mark  func(string) string // puts the database's own place holders
+	wrote bool
+}
+
+// querier is a transaction of database/sql.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func (t *transaction) each(query string, args []any, row func(scan func(...any) error) error) (err error) {
+	found, err := t.q.QueryContext(t.ctx, t.mark(query), args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, found.Close()) }()
+	for found.Next() {
+		if err := row(found.Scan); err != nil {
+			return err
+		}
+	}
+	return found.Err()
+}
+
+func (t *transaction) change(statement string, args ...any) (int64, error) {
+	result, err := t.q.ExecContext(t.ctx, t.mark(statement), args...)
+	if err != nil {
+		return 0, err
+	}
+	t.wrote = true
+	return result.RowsAffected()
+}
