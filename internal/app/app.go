@@ -23,6 +23,7 @@ import (
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/authn"
+	"onnxgate/internal/authz"
 	"onnxgate/internal/certs"
 	"onnxgate/internal/config"
 	"onnxgate/internal/httpapi"
@@ -54,6 +55,7 @@ type App struct {
 	access  *telemetry.AccessLog
 	metrics *telemetry.Metrics
 
+	roles    authz.Roles
 	store    *sqlstore.Store
 	accounts *accounts.Service
 	keys     *keys.Set
@@ -93,11 +95,13 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		_, wrong := Check(cfg) // this, and everything else
 		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
 	}
+	accounts := sync.OnceValue(func() error { return a.openAccounts(ctx) })
 	err := inParallel(
-		func() error { return a.openAccounts(ctx) },
+		a.openRoles,
+		accounts,
 		a.openKeys,
 		a.openCerts,
-		a.openCatalog,
+		func() error { return a.openCatalog(ctx, accounts) },
 	)
 	if err == nil {
 		err = a.openAPI()
@@ -227,10 +231,14 @@ func (a *App) openAccounts(ctx context.Context) error {
 }
 
 func (a *App) openKeys() (err error) {
-	a.keys, err = keys.Open(keys.Config{
-		Dir: inDataDir(a.cfg, keysDir), Algorithm: keys.Algorithm(a.cfg.JWTAlg), Secret: []byte(a.cfg.JWTSecret.Reveal()),
-	})
+	a.keys, err = openKeys(a.cfg)
 	return err
+}
+
+func openKeys(cfg *config.Config) (*keys.Set, error) {
+	return keys.Open(keys.Config{
+		Dir: inDataDir(cfg, keysDir), Algorithm: keys.Algorithm(cfg.JWTAlg), Secret: []byte(cfg.JWTSecret.Reveal()),
+	})
 }
 
 func (a *App) openCerts() (err error) {
@@ -273,22 +281,36 @@ func (a *App) certificateChanged(cert *certs.Certificate, err error) {
 	a.log.InfoContext(ctx, "took over a new certificate", slog.String("sha256_fingerprint", cert.Fingerprint))
 }
 
-func (a *App) openCatalog() (err error) {
-	a.catalog, err = newCatalog(a.cfg, a.observe)
+func (a *App) openRoles() (err error) {
+	a.roles, err = readRoles(a.cfg)
 	return err
 }
 
-func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe) (*inference.Catalog, error) {
-	var fsys fs.FS = models.FS
-	if cfg.ModelsDir != "" {
-		fsys = os.DirFS(cfg.ModelsDir)
-	}
+// openCatalog asks for a tenant once the accounts are open.
+func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
+	a.catalog, err = newCatalog(a.cfg, a.observe, func(name string) (bool, error) {
+		if err := accounts(); err != nil {
+			return false, err
+		}
+		return tenantExists(ctx, a.accounts, name)
+	})
+	return err
+}
+
+func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe, tenants func(string) (bool, error)) (*inference.Catalog, error) {
 	// A large batch leaves one processor to the requests that come meanwhile.
 	engines := NewEngines(cfg.ORTLibrary, runtime.GOMAXPROCS(0)-1)
 	return inference.New(inference.Config{
-		FS: fsys, Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
-		Observer: observer, Now: time.Now,
+		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
+		TenantExists: tenants, Observer: observer, Now: time.Now,
 	})
+}
+
+func modelFiles(cfg *config.Config) fs.FS {
+	if cfg.ModelsDir != "" {
+		return os.DirFS(cfg.ModelsDir)
+	}
+	return models.FS
 }
 
 // observe counts the predictions of one version of a model.
@@ -301,16 +323,25 @@ func (a *App) observe(model, version string) inference.Observe {
 	}
 }
 
-func (a *App) openAPI() error {
+// newAuthenticator returns what judges every credential of a request.
+func newAuthenticator(cfg *config.Config, keys *keys.Set, accounts *accounts.Service) (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
 	bearer, err := authn.NewBearer(authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
+		Issuer: cfg.Issuer, Audience: cfg.Audience, Keys: keys, Issued: accounts, Now: time.Now,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return authn.Chain(accounts, bearer), nil
+}
+
+func (a *App) openAPI() error {
+	authenticator, err := newAuthenticator(a.cfg, a.keys, a.accounts)
 	if err != nil {
 		return err
 	}
 	tokens, err := oauth.New(oauth.Config{
 		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
-		Keys: a.keys, Passwords: a.accounts, Now: time.Now,
+		Keys: a.keys, Roles: a.roles, Passwords: a.accounts, Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -320,7 +351,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authn.Chain(a.accounts, bearer), Tokens: tokens, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,

@@ -180,7 +180,7 @@ func (r *Rule) failing(req *Request) condition {
 		return onSubject
 	case r.Issuers != nil && !slices.Contains(r.Issuers, issuerOf(p)):
 		return onIssuer
-	case r.Addresses != nil && !within(r.Addresses, req.Address):
+	case r.Addresses != nil && (len(r.Addresses) == 0 || !identity.InNetworks(req.Address, r.Addresses)):
 		return onAddress
 	case r.failingClaim(p) != nil:
 		return onClaim
@@ -210,18 +210,6 @@ func issuerOf(p *identity.Principal) string {
 func intersects(a, b []string) bool {
 	for _, word := range a {
 		if slices.Contains(b, word) {
-			return true
-		}
-	}
-	return false
-}
-
-// within reports whether one of the networks holds the address. An IPv4 address
-// counts as one however it is written, and an IPv6 zone does not matter.
-func within(networks []netip.Prefix, addr netip.Addr) bool {
-	addr = addr.Unmap().WithZone("")
-	for _, network := range networks {
-		if network.Contains(addr) {
 			return true
 		}
 	}

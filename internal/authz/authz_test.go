@@ -152,7 +152,7 @@ func TestWithinARuleEveryLineMustHoldAndWithinALineAnyValue(t *testing.T) {
 	}
 	ask(t, map[string]question{
 		"all hold":          {rules(full), good(nil), by(1)},
-		"another value":     {rules(full), good(func(p *identity.Principal, r *authz.Request) { p.Tenant, p.Roles = "globex", []string{"x", "admin"} }), by(1)},
+		"another value":     {rules(full), good(func(p *identity.Principal, _ *authz.Request) { p.Tenant, p.Roles = "globex", []string{"x", "admin"} }), by(1)},
 		"the tenant":        {rules(full), good(func(p *identity.Principal, _ *authz.Request) { p.Tenant = "initech" }), nobody},
 		"no tenant":         {rules(full), good(func(p *identity.Principal, _ *authz.Request) { p.Tenant = "" }), nobody},
 		"the role":          {rules(full), good(func(p *identity.Principal, _ *authz.Request) { p.Roles = []string{"user"} }), nobody},
@@ -196,7 +196,8 @@ func TestSubjectsWithoutIssuersAreOurOwn(t *testing.T) {
 		"a key by its id":                     {rules(with(subjects, func(r *authz.Rule) { r.Subjects = []string{"apikey:0123456789ab"} })), authz.Request{Principal: key}, by(1)},
 		"a deny without issuers spares their bob": {
 			rules(allow(authz.Predict), with(deny(authz.Predict), func(r *authz.Rule) { r.Subjects = []string{"bob"} })),
-			authz.Request{Principal: outside("bob", nil)}, by(1),
+			authz.Request{Principal: outside("bob", nil)},
+			by(1),
 		},
 	})
 }
@@ -335,7 +336,8 @@ func TestExplanationsNameTheConditionThatFailed(t *testing.T) {
 		"rules of other kinds": {rules(allow(authz.Write), with(deny(authz.Predict), func(r *authz.Rule) { r.Subjects = []string{"bob"} })), alice, `no rule allows predict to "alice"`},
 		"a role":               {authz.AllowRoles("admin", "analyst"), alice, `no rule allows predict to "alice": rule 0 (roles) asks for the role admin or analyst`},
 		"two rules": {
-			authz.Policy{Roles: []string{"admin"}, Rules: []authz.Rule{with(allow(authz.Predict), func(r *authz.Rule) { r.Tenants = []string{"globex"} })}}, alice,
+			authz.Policy{Roles: []string{"admin"}, Rules: []authz.Rule{with(allow(authz.Predict), func(r *authz.Rule) { r.Tenants = []string{"globex"} })}},
+			alice,
 			`no rule allows predict to "alice": rule 0 (roles) asks for the role admin; rule 1 asks for the tenant globex, not "acme"`,
 		},
 		"a scope":             {rule(func(r *authz.Rule) { r.Scopes = []string{"models:predict"} }), alice, `rule 1 asks for the scope models:predict`},

@@ -76,12 +76,7 @@ func (c *Claim) matches(value any) bool {
 	case []any:
 		return slices.ContainsFunc(list, c.allows)
 	case []string:
-		for _, word := range list {
-			if c.allowsText(word) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(list, c.allowsText)
 	}
 	return c.allows(value)
 }
@@ -147,7 +142,7 @@ func numberOf(v any) (number, bool) {
 
 func wholeNumber(i int64) number {
 	if i < 0 {
-		return number{negative: true, whole: -uint64(i)} // two's complement: right for the smallest, too
+		return number{negative: true, whole: uint64(-(i+1)) + 1} //nolint:gosec // not negative; -i would overflow for the smallest
 	}
 	return number{whole: uint64(i)}
 }

@@ -168,8 +168,8 @@ func Remedy(policy Policy, req Request) string {
 	if len(policy.Roles) > 0 && req.Action != Write {
 		ways = append(ways, oneOf("the role", policy.Roles))
 	}
-	for _, rule := range policy.Rules {
-		if way := rule.remedy(&req); way != "" && !slices.Contains(ways, way) {
+	for i := range policy.Rules {
+		if way := policy.Rules[i].remedy(&req); way != "" && !slices.Contains(ways, way) {
 			ways = append(ways, way)
 		}
 	}
@@ -177,7 +177,7 @@ func Remedy(policy Policy, req Request) string {
 }
 
 // remedy returns what of roles and scopes is missing when nothing else is.
-func (r Rule) remedy(req *Request) string {
+func (r *Rule) remedy(req *Request) string {
 	var missing []string
 	if r.Roles != nil && !intersects(r.Roles, req.Principal.Roles) {
 		missing = append(missing, oneOf("the role", r.Roles))
@@ -185,8 +185,9 @@ func (r Rule) remedy(req *Request) string {
 	if r.Scopes != nil && !intersects(r.Scopes, req.Principal.Scopes) {
 		missing = append(missing, oneOf("the scope", r.Scopes))
 	}
-	r.Roles, r.Scopes = nil, nil
-	if r.Deny || !r.covers(req.Action) || r.failing(req) != none {
+	rest := *r
+	rest.Roles, rest.Scopes = nil, nil
+	if r.Deny || !r.covers(req.Action) || rest.failing(req) != none {
 		return ""
 	}
 	return strings.Join(missing, " and ")

@@ -164,7 +164,8 @@ func proved(p *identity.Principal, method identity.Method) bool {
 
 // credentials are the methods in words for a client. Read only.
 var credentials = map[identity.Method]string{
-	identity.Bearer: "an access token", identity.APIKey: "an API key", identity.Certificate: "a client certificate",
+	identity.Bearer: "an access token", identity.Outside: "an access token",
+	identity.APIKey: "an API key", identity.Certificate: "a client certificate",
 }
 
 func missingCredential(required []identity.Method) error {

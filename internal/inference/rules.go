@@ -1,8 +1,9 @@
 package inference
 
 import (
-	"errors"
+	"cmp"
 	"net/netip"
+	"strings"
 
 	"onnxgate/internal/authz"
 	"onnxgate/internal/identity"
@@ -32,17 +33,18 @@ func OpenRules(cfg Config) (*Rules, error) {
 func (r *Rules) Explain(p *identity.Principal, name string, action authz.Action, address netip.Addr) (authz.Explanation, []identity.Method, error) {
 	v, err := r.current.of(p).resolve(name, "")
 	if err != nil {
-		return authz.Explanation{}, nil, errors.Join(err, r.wrong(labelOf(p.Tenant, name)))
+		return authz.Explanation{}, nil, cmp.Or(r.wrong(labelOf(p.Tenant, name)), err)
 	}
 	req := authz.Request{Principal: p, Action: action, Model: v.model, Address: address}
 	return authz.Explain(v.access.policy, req), v.access.require, nil
 }
 
-// wrong returns what is wrong with a model, or with all.
+// wrong returns what is wrong with a model or with its tenant's folder, or with
+// all when the label is empty.
 func (r *Rules) wrong(label string) error {
 	var problems []LoadError
 	for _, p := range r.current.problems {
-		if label == "" || p.Model == label {
+		if label == "" || p.Model == label || strings.HasPrefix(label, p.Model+"/") {
 			problems = append(problems, p)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -26,20 +27,13 @@ func of(tenant string, roles ...string) *identity.Principal {
 
 // tenants are those there are.
 func tenants(names ...string) func(string) (bool, error) {
-	return func(name string) (bool, error) {
-		for _, n := range names {
-			if n == name {
-				return true, nil
-			}
-		}
-		return false, nil
-	}
+	return func(name string) (bool, error) { return slices.Contains(names, name), nil }
 }
 
 // names returns the models that the principal is shown.
 func names(c *inference.Catalog, p *identity.Principal) []string {
 	all := []string{}
-	for _, m := range c.List(context.Background(), p) { //nolint:usetesting // no address, and no test at hand
+	for _, m := range c.List(context.Background(), p) {
 		all = append(all, m.Label())
 	}
 	return all

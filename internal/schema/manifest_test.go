@@ -227,8 +227,10 @@ func TestAccessSaysWhoMayDoWhat(t *testing.T) {
 				Subjects: []string{"svc-scoring"}, Issuers: []string{"https://idp.example/realms/ml"},
 				Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
 				When: []schema.ClaimRule{
-					{Claim: "email", Values: []any{"person_a@company.com"}}, {Claim: "email_verified", Values: []any{true}},
-					{Claim: "level", Values: []any{int64(3), 0.5}}, {Claim: "since", Values: []any{"2026-01-31"}},
+					{Claim: "email", Values: []any{"person_a@company.com"}},
+					{Claim: "email_verified", Values: []any{true}},
+					{Claim: "level", Values: []any{int64(3), 0.5}},
+					{Claim: "since", Values: []any{"2026-01-31"}},
 				},
 			},
 			{Deny: true, Actions: []string{"read"}, Subjects: []string{"mallory"}},
