@@ -178,7 +178,7 @@ func (r *Rule) failing(req *Request) condition {
 		return onScope
 	case r.Subjects != nil && !r.names(p):
 		return onSubject
-	case r.Issuers != nil && !slices.Contains(r.Issuers, issuerOf(p)):
+	case r.Issuers != nil && (issuerOf(p) == "" || !slices.Contains(r.Issuers, issuerOf(p))):
 		return onIssuer
 	case r.Addresses != nil && (len(r.Addresses) == 0 || !identity.InNetworks(req.Address, r.Addresses)):
 		return onAddress

@@ -142,7 +142,7 @@ func numberOf(v any) (number, bool) {
 
 func wholeNumber(i int64) number {
 	if i < 0 {
-		return number{negative: true, whole: uint64(-(i+1)) + 1} //nolint:gosec // not negative; -i would overflow for the smallest
+		return number{negative: true, whole: uint64(-(i + 1)) + 1} //nolint:gosec // not negative; -i would overflow for the smallest
 	}
 	return number{whole: uint64(i)}
 }
