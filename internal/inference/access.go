@@ -15,9 +15,11 @@ import (
 // access is who may do what with one version of a model, and which tenants see
 // it at all.
 type access struct {
-	policy  authz.Policy
-	require []identity.Method
-	share   []string
+	policy authz.Policy
+	// byAddress says that some rule asks for an address.
+	byAddress bool
+	require   []identity.Method
+	share     []string
 	// cases is how many tests there were, and failures those that did not hold.
 	cases    int
 	failures []string
@@ -29,6 +31,7 @@ func newAccess(v *version, manifest *schema.Manifest, tests file) (access, error
 	a := access{policy: authz.AllowRoles(schema.AdminRole)}
 	if manifest != nil && manifest.Access != nil {
 		a.policy = policyOf(manifest.Access)
+		a.byAddress = slices.ContainsFunc(a.policy.Rules, func(r authz.Rule) bool { return r.Addresses != nil })
 		a.share = manifest.Access.Share
 		for _, layer := range manifest.Access.Require {
 			a.require = append(a.require, methods[layer])

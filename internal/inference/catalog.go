@@ -251,9 +251,15 @@ func (c *Catalog) Requires(p *identity.Principal, modelName, versionID string) [
 	return slices.Clone(v.access.require)
 }
 
-// request is the question whether the principal may do action to the version.
+// request is the question whether the principal may do action to the version. It
+// has the address where a rule asks for one: finding it costs as much as most
+// decisions.
 func (v *version) request(ctx context.Context, p *identity.Principal, action authz.Action) authz.Request {
-	return authz.Request{Principal: p, Action: action, Model: v.model, Address: reqctx.From(ctx).ClientAddr}
+	req := authz.Request{Principal: p, Action: action, Model: v.model}
+	if v.access.byAddress {
+		req.Address = reqctx.From(ctx).ClientAddr
+	}
+	return req
 }
 
 func unknownModel() error {

@@ -448,3 +448,39 @@ func TestRulesAreExplainedWithoutTheModels(t *testing.T) {
 		t.Error("tests of a model that is not there: no error")
 	}
 }
+
+func TestTenantsThatShareAModelSeeNothingOfEachOther(t *testing.T) {
+	c := newCatalog(t, inference.Config{FS: files("a/1/model.onnx", "m", "a/model.yaml", shared)})
+	const canary = 31337
+	predict := func(ctx context.Context, tenant, body string) []float32 {
+		call, err := c.Open(t.Context(), of(tenant, "user"), "a", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer call.Close()
+		if err := call.Schema().Decode(call.Batch(), []byte(body), 100); err != nil {
+			return nil
+		}
+		outputs, err := call.Predict(ctx)
+		if err != nil {
+			return nil
+		}
+		return slices.Clone(tensor.Of[float32](outputs[0]))
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	rows := "[" + strings.Repeat(`{"x":31337},`, 50) + `{"x":31337}]`
+	for range 20 {
+		predict(t.Context(), "acme", rows)
+		for name, ask := range map[string]func() []float32{
+			"a smaller batch":           func() []float32 { return predict(t.Context(), "globex", `[{"x":1},{"x":2}]`) },
+			"input that is refused":     func() []float32 { return predict(t.Context(), "globex", `[{"x":1},{}]`) },
+			"a request that went away":  func() []float32 { return predict(canceled, "globex", `{"x":1}`) },
+			"one row after all of this": func() []float32 { return predict(t.Context(), "globex", `{"x":1}`) },
+		} {
+			if got := ask(); slices.Contains(got, 2*canary) || len(got) > 2 {
+				t.Fatalf("%s: %v", name, got)
+			}
+		}
+	}
+}

@@ -157,3 +157,56 @@ lookup(claims, name) := value if {
 	value := object.get(claims, split(name, "."), set())
 	value != set()
 }
+
+# What the catalog answers: input.models are all there are, input.name is what
+# the principal asks for.
+tenant := input.principals[0].tenant
+
+own := [m | some m in input.models; m.tenant == tenant; m.name == input.name]
+
+# The default tenant's come first among shared ones, then the owners by name.
+candidates := sort([[rank[m.tenant == "default"], m.tenant, i] |
+	some i, m in input.models
+	m.name == input.name
+	m.tenant != tenant
+	some word in m.share
+	word in {tenant, "*"}
+])
+
+rank := {true: 0, false: 1}
+
+model := own[0] if count(own) > 0
+
+model := input.models[candidates[0][2]] if {
+	count(own) == 0
+	count(candidates) > 0
+}
+
+default outcome := "not found"
+
+outcome := "unauthenticated" if {
+	model
+	not layered
+}
+
+outcome := "forbidden" if {
+	layered
+	verdict := decision with input.policy as model.policy
+	not verdict.allow
+}
+
+outcome := sprintf("%s of %s", [model.name, model.tenant]) if {
+	layered
+	verdict := decision with input.policy as model.policy
+	verdict.allow
+}
+
+layered if {
+	every layer in model.require {
+		some p in input.principals
+		p.tenant == tenant
+		p.method in proofs[layer]
+	}
+}
+
+proofs := {"bearer": {"bearer", "oidc"}, "api_key": {"api_key"}, "certificate": {"certificate"}}
