@@ -60,6 +60,7 @@ type App struct {
 	accounts *accounts.Service
 	keys     *keys.Set
 	certs    *certs.Manager // nil without TLS
+	clients  *certs.Clients // nil without client certificates
 	catalog  *inference.Catalog
 	api      *httpapi.API
 
@@ -231,22 +232,36 @@ func (a *App) openAccounts(ctx context.Context) error {
 }
 
 func (a *App) openKeys() (err error) {
-	a.keys, err = openKeys(a.cfg)
-	return err
-}
-
-func openKeys(cfg *config.Config) (*keys.Set, error) {
-	return keys.Open(keys.Config{
-		Dir: inDataDir(cfg, keysDir), Algorithm: keys.Algorithm(cfg.JWTAlg), Secret: []byte(cfg.JWTSecret.Reveal()),
+	a.keys, err = keys.Open(keys.Config{
+		Dir: inDataDir(a.cfg, keysDir), Algorithm: keys.Algorithm(a.cfg.JWTAlg), Secret: []byte(a.cfg.JWTSecret.Reveal()),
 	})
+	return err
 }
 
 func (a *App) openCerts() (err error) {
 	if !a.cfg.TLS {
 		return nil
 	}
-	a.certs, err = newCerts(a.cfg, a.certificateChanged)
+	if a.certs, err = newCerts(a.cfg, a.certificateChanged); err != nil {
+		return err
+	}
+	a.clients, err = newClients(a.cfg)
 	return err
+}
+
+// newClients returns what judges client certificates, nil when none is asked
+// for.
+func newClients(cfg *config.Config) (*certs.Clients, error) {
+	if cfg.ClientCAFile == "" {
+		return nil, nil //nolint:nilnil // it is off
+	}
+	clients, err := certs.NewClients(certs.ClientConfig{
+		CAFile: cfg.ClientCAFile, CRLFile: cfg.ClientCRLFile, Now: time.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ONNXGATE_CLIENT_CA_FILE, ONNXGATE_CLIENT_CRL_FILE: %w", err)
+	}
+	return clients, nil
 }
 
 func newCerts(cfg *config.Config, changed func(*certs.Certificate, error)) (*certs.Manager, error) {
@@ -323,19 +338,8 @@ func (a *App) observe(model, version string) inference.Observe {
 	}
 }
 
-// newAuthenticator returns what judges every credential of a request.
-func newAuthenticator(cfg *config.Config, keys *keys.Set, accounts *accounts.Service) (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
-	bearer, err := authn.NewBearer(authn.BearerConfig{
-		Issuer: cfg.Issuer, Audience: cfg.Audience, Keys: keys, Issued: accounts, Now: time.Now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return authn.Chain(accounts, bearer), nil
-}
-
 func (a *App) openAPI() error {
-	authenticator, err := newAuthenticator(a.cfg, a.keys, a.accounts)
+	authenticator, err := a.newAuthenticator()
 	if err != nil {
 		return err
 	}
@@ -360,6 +364,25 @@ func (a *App) openAPI() error {
 		Version: a.opts.Version, Settings: settings,
 	})
 	return err
+}
+
+// newAuthenticator returns the chain of everything that proves who calls.
+func (a *App) newAuthenticator() (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
+	bearer, err := authn.NewBearer(authn.BearerConfig{
+		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	chain := []authn.Authenticator{bearer}
+	if a.clients != nil {
+		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Now: time.Now})
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, certificate)
+	}
+	return authn.Chain(a.accounts, chain...), nil
 }
 
 // liveSettings are those that a reload takes over.

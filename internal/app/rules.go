@@ -134,11 +134,11 @@ func Explain(ctx context.Context, cfg *config.Config, q AccessQuestion) (answer 
 // server, NotFound for a user that there is not.
 func (q *AccessQuestion) principal(ctx context.Context, cfg *config.Config, service *accounts.Service, roles authz.Roles) (*identity.Principal, error) {
 	if q.User == "" {
-		keys, err := openKeys(cfg)
-		if err != nil {
+		a := &App{cfg: cfg, accounts: service, roles: roles} // a server, as far as it judges tokens
+		if err := a.openKeys(); err != nil {
 			return nil, err
 		}
-		authenticator, err := newAuthenticator(cfg, keys, service)
+		authenticator, err := a.newAuthenticator()
 		if err != nil {
 			return nil, err
 		}
