@@ -226,7 +226,8 @@ var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 func TestRulesPageShowsRulesThatParse(t *testing.T) {
 	manifests, tests := 0, 0
 	for _, block := range yamlBlock.FindAllStringSubmatch(readPage(t, "../docs/rules.md")+readPage(t, "../docs/tenants.md"), -1) {
-		text, err := block[1], error(nil)
+		var err error
+		text := block[1]
 		switch {
 		case strings.HasPrefix(text, "access:"):
 			manifests++

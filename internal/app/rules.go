@@ -183,7 +183,7 @@ func withoutPermission(roles authz.Roles, p *identity.Principal, action authz.Ac
 }
 
 func (q *AccessQuestion) byRules(cfg *config.Config, p *identity.Principal, tenants *laterAccounts) (*AccessAnswer, error) {
-	rules, err := openRules(cfg, tenants)
+	rules, err := openRules(cfg, tenants.exists)
 	if err != nil {
 		return nil, err
 	}
@@ -204,16 +204,15 @@ func (q *AccessQuestion) byRules(cfg *config.Config, p *identity.Principal, tena
 	return answer, nil
 }
 
-func openRules(cfg *config.Config, tenants *laterAccounts) (*inference.Rules, error) {
-	return inference.OpenRules(inference.Config{FS: modelFiles(cfg), DefaultModel: cfg.DefaultModel, TenantExists: tenants.exists})
+func openRules(cfg *config.Config, tenants func(string) (bool, error)) (*inference.Rules, error) {
+	return inference.OpenRules(inference.Config{FS: modelFiles(cfg), DefaultModel: cfg.DefaultModel, TenantExists: tenants})
 }
 
 // TestAccess returns the outcome of the tests beside the model in the folder, or
-// beside all models when it is empty. Its error says what could not be read.
-func TestAccess(cfg *config.Config, folder string) (results []inference.TestResult, err error) {
-	l := &laterAccounts{cfg: cfg}
-	defer func() { err = errors.Join(err, l.close()) }()
-	rules, err := openRules(cfg, l)
+// beside all models when it is empty. It needs no accounts: a tenant may be made
+// later. Its error says what could not be read.
+func TestAccess(cfg *config.Config, folder string) ([]inference.TestResult, error) {
+	rules, err := openRules(cfg, func(string) (bool, error) { return true, nil })
 	if err != nil {
 		return nil, err
 	}
