@@ -125,7 +125,7 @@ func TestAModelThatAsksForTwoCredentialsRefusesOne(t *testing.T) {
 	for path, body := range map[string]string{"/models/secret/predict": `{}`, "/models/secret": ""} {
 		method := map[bool]string{true: http.MethodGet, false: http.MethodPost}[body == ""]
 		r := f.do(request{method: method, path: path, token: "acme", body: body})
-		if r.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(r.Header.Get("WWW-Authenticate"), "Bearer") || !strings.Contains(r.body, "an access token and an API key") {
+		if r.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(r.Header.Get("WWW-Authenticate"), "Bearer") || strings.Contains(r.Header.Get("WWW-Authenticate"), "invalid_token") || !strings.Contains(r.body, "an access token and an API key") {
 			t.Errorf("%s: %d %v %s", path, r.StatusCode, r.Header, r.body)
 		}
 	}
