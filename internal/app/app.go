@@ -31,6 +31,7 @@ import (
 	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
 	"onnxgate/models"
@@ -58,6 +59,7 @@ type App struct {
 	roles    authz.Roles
 	store    *sqlstore.Store
 	accounts *accounts.Service
+	sealing  *sealing.Service
 	keys     *keys.Set
 	certs    *certs.Manager // nil without TLS
 	clients  *certs.Clients // nil without client certificates
@@ -96,13 +98,13 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		_, wrong := Check(cfg) // this, and everything else
 		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
 	}
-	accounts := sync.OnceValue(func() error { return a.openAccounts(ctx) })
+	stored := sync.OnceValue(func() error { return a.openStored(ctx) })
 	err := inParallel(
 		a.openRoles,
-		accounts,
+		stored,
 		a.openKeys,
 		a.openCerts,
-		func() error { return a.openCatalog(ctx, accounts) },
+		func() error { return a.openCatalog(ctx, stored) },
 	)
 	if err == nil {
 		err = a.openAPI()
@@ -155,6 +157,7 @@ func badDataDir(err error) error {
 const (
 	databaseFile = "onnxgate.db"
 	passwordFile = "initial-admin-password"
+	kekFile      = "kek"
 	keysDir      = "keys"
 	certsDir     = "tls"
 )
@@ -205,6 +208,17 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 		return nil, nil, errors.Join(err, store.Close())
 	}
 	return service, store.Close, nil
+}
+
+// openStored opens the store and what lives in it.
+func (a *App) openStored(ctx context.Context) error {
+	err := a.openAccounts(ctx)
+	if a.store == nil {
+		return err
+	}
+	var wrong error
+	a.sealing, wrong = newSealing(ctx, a.cfg, a.store)
+	return errors.Join(err, wrong)
 }
 
 func (a *App) openAccounts(ctx context.Context) error {
@@ -355,7 +369,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Roles: a.roles, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Sealer: a.sealing, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
