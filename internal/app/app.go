@@ -31,6 +31,7 @@ import (
 	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/oidc"
 	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
@@ -61,6 +62,7 @@ type App struct {
 	accounts *accounts.Service
 	sealing  *sealing.Service
 	keys     *keys.Set
+	issuers  *oidc.Issuers  // nil when there are no outside issuers
 	certs    *certs.Manager // nil without TLS
 	clients  *certs.Clients // nil without client certificates
 	catalog  *inference.Catalog
@@ -103,6 +105,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		a.openRoles,
 		stored,
 		a.openKeys,
+		a.openIssuers,
 		a.openCerts,
 		func() error { return a.openCatalog(ctx, stored) },
 	)
@@ -382,15 +385,13 @@ func (a *App) openAPI() error {
 
 // newAuthenticator returns the chain of everything that proves who calls.
 func (a *App) newAuthenticator() (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
-	bearer, err := authn.NewBearer(authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
-	})
+	bearer, err := a.newBearer()
 	if err != nil {
 		return nil, err
 	}
 	chain := []authn.Authenticator{bearer}
 	if a.clients != nil {
-		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Now: time.Now})
+		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Roles: a.roles, Now: time.Now})
 		if err != nil {
 			return nil, err
 		}

@@ -27,6 +27,7 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 		func() error { return checkAdminPassword(cfg) },
 		func() error { return checkCerts(cfg) },
 		func() error { return checkKEK(cfg) },
+		func() error { return checkIssuers(cfg) },
 		func() (err error) { catalog, err = newCatalog(cfg, nil, tenants.exists); return err },
 	)
 	if err != nil {

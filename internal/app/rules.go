@@ -138,6 +138,10 @@ func (q *AccessQuestion) principal(ctx context.Context, cfg *config.Config, serv
 		if err := a.openKeys(); err != nil {
 			return nil, err
 		}
+		var err error
+		if a.issuers, err = newIssuers(cfg, nil); err != nil {
+			return nil, err
+		}
 		authenticator, err := a.newAuthenticator()
 		if err != nil {
 			return nil, err

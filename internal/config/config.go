@@ -51,6 +51,8 @@ type Config struct {
 	// instead.
 	JWTAlg    string `setting:"ONNXGATE_JWT_ALG" validate:"oneof=EdDSA ES256 RS256"`
 	JWTSecret Secret
+	// IssuersFile is empty when only tokens of this server are accepted.
+	IssuersFile string `setting:"ONNXGATE_ISSUERS_FILE" validate:"omitempty,file"`
 	// AdminPassword is what AdminPasswordFile holds; not set: one is made.
 	AdminPassword     Secret
 	AdminPasswordFile string

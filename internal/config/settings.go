@@ -229,6 +229,12 @@ func tokenSettings() []Setting {
 			binding: bind(func(c *Config) *Secret { return &c.JWTSecret }, parseSecret, Secret.String),
 		},
 		{
+			Name:    "ONNXGATE_ISSUERS_FILE",
+			Doc:     "YAML file of the outside issuers (OpenID Connect) whose tokens are accepted; a reload reads it again. Empty: none.",
+			Want:    "a file that exists, or nothing",
+			binding: text(func(c *Config) *string { return &c.IssuersFile }),
+		},
+		{
 			Name:    "ONNXGATE_ADMIN_PASSWORD_FILE",
 			Doc:     "File with the password that admin gets at the first start; empty: a random one in <data dir>/initial-admin-password.",
 			Want:    "the path of a file with a password of 15 characters or more",
