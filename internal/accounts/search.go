@@ -25,14 +25,15 @@ type Found[T any] struct {
 	Next string
 }
 
+// How many things a page has.
 const (
-	// searched is how many records one search reads at most: a page of a
-	// filtered list has then what was found so far.
-	searched = 2000
-	// DefaultPage and MaxPage are how many things a page has.
 	DefaultPage = 100
 	MaxPage     = 500
 )
+
+// searched is how many records one search reads at most: a page of a filtered
+// list has then what was found so far.
+const searched = 2000
 
 // within returns the tenant whose things the actor asks for, and false when it
 // may see nothing of it.

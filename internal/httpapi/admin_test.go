@@ -204,7 +204,7 @@ func TestTenantsAreManaged(t *testing.T) {
 		t.Error(diff)
 	}
 	got = a.ask("landlord", "PATCH", "/tenants/globex", `{"addresses":[],"disabled":true}`)
-	if o := got.json(t); got.StatusCode != http.StatusOK || o["disabled"] != true || len(o["addresses"].([]any)) != 0 { //nolint:forcetypeassert // a panic fails the test
+	if o := got.json(t); got.StatusCode != http.StatusOK || o["disabled"] != true || !cmp.Equal(o["addresses"], []any{}) {
 		t.Errorf("%d %s", got.StatusCode, got.body)
 	}
 	if got := names(a.ask("landlord", "GET", "/tenants?disabled=true", ""), "tenants", "name"); !slices.Equal(got, []string{"globex"}) {
@@ -498,7 +498,7 @@ func TestTheContractOfAdministrationIsWholeAndHolds(t *testing.T) {
 		{"GET", "/users/none", "", "Problem"},
 	} {
 		answer := a.ask("admin", tc.method, tc.path, tc.body)
-		if err := compileAt(t, doc, "#/components/schemas/"+tc.schema).Validate(map[string]any(answer.json(t))); err != nil {
+		if err := compileAt(t, doc, "#/components/schemas/"+tc.schema).Validate(answer.json(t)); err != nil {
 			t.Errorf("%s %s: %s: %v", tc.method, tc.path, answer.body, err)
 		}
 	}
