@@ -373,9 +373,13 @@ func (a *App) openAPI() error {
 	if err != nil {
 		return err
 	}
+	var issuers httpapi.Issuers
+	if a.issuers != nil {
+		issuers = issuerList{a.issuers}
+	}
 	a.api, err = httpapi.New(httpapi.Config{
 		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Accounts: a.accounts, Sealer: a.sealing,
-		Roles: a.roles, Ready: a.ready,
+		Issuers: issuers, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,

@@ -8,6 +8,7 @@ import (
 
 	"onnxgate/internal/authn"
 	"onnxgate/internal/config"
+	"onnxgate/internal/httpapi"
 	"onnxgate/internal/oidc"
 )
 
@@ -67,4 +68,18 @@ func (a *App) reloadIssuers(ctx context.Context) {
 	if err := a.issuers.Reload(); err != nil {
 		a.log.ErrorContext(ctx, "the outside issuers stay as they were", slog.Any("error", err))
 	}
+}
+
+// issuerList tells the administrators of the outside issuers.
+type issuerList struct{ issuers *oidc.Issuers }
+
+// All returns them by their names.
+func (l issuerList) All() []httpapi.IssuerInfo {
+	var all []httpapi.IssuerInfo
+	for _, status := range l.issuers.Status() {
+		if issuer, ok := l.issuers.Issuer(status.Issuer); ok { // else a reload took it away
+			all = append(all, httpapi.IssuerInfo{Issuer: issuer, Live: status.Keys, Fetched: status.Fetched, Failing: status.Err != nil})
+		}
+	}
+	return all
 }

@@ -27,6 +27,7 @@ type managed struct {
 
 // managementRoutes are the routes of everything that is administered.
 func managementRoutes() []Route {
+	read := Route{Method: http.MethodGet, Timeout: quick, Auth: Bearer}
 	return slices.Concat(
 		manage("tenants", "tenant", identity.TenantsWrite, managed{
 			list: (*API).listTenants, create: (*API).createTenant,
@@ -36,9 +37,15 @@ func managementRoutes() []Route {
 			list: (*API).listUsers, create: (*API).createUser,
 			show: (*API).showUser, change: (*API).changeUser, remove: (*API).deleteUser,
 		}),
-		[]Route{{
-			Method: http.MethodGet, Pattern: adminPath + "openapi.json", Timeout: quick, Auth: Bearer, Handler: (*API).adminContract,
-		}},
+		[]Route{
+			read.at(adminPath + "issuers").with(withoutQuery((*API).listIssuers)).needs(identity.KeysWrite),
+			read.at(adminPath + "models/{model}/policy").with((*API).showPolicy).needs(identity.ModelsRead),
+			{
+				Method: http.MethodPost, Pattern: adminPath + "models/{model}/policy/test", MaxBody: maxAdminBody, Timeout: quick,
+				Auth: Bearer, Permission: identity.ModelsRead, Handler: (*API).testPolicy,
+			},
+			read.at(adminPath + "openapi.json").with(withoutQuery((*API).adminContract)),
+		},
 	)
 }
 
@@ -58,7 +65,7 @@ func manage(plural, singular, permission string, h managed) []Route {
 		if r.Handler == nil {
 			continue
 		}
-		if r.Method != http.MethodGet || r.Pattern != all {
+		if r.Method != http.MethodGet || r.Pattern != all { // the list
 			r.Handler = withoutQuery(r.Handler)
 		}
 		routes = append(routes, r.asManaged(permission))
@@ -73,8 +80,8 @@ func (r Route) asManaged(permission string) Route {
 // withoutQuery refuses parameters where none is known.
 func withoutQuery(h handlerFunc) handlerFunc {
 	return func(a *API, ctx context.Context, x *exchange) error {
-		if x.request.URL.RawQuery != "" {
-			return fault.New(fault.BadRequest, "This path takes no parameters")
+		if _, err := x.parameters(); err != nil {
+			return err
 		}
 		return h(a, ctx, x)
 	}

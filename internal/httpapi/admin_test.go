@@ -506,3 +506,49 @@ func TestTheContractOfAdministrationIsWholeAndHolds(t *testing.T) {
 		t.Errorf("without a token: %d", got.StatusCode)
 	}
 }
+
+func TestPoliciesAreShownAndTested(t *testing.T) {
+	a := newAdministration(t)
+	got := a.ask("admin", "GET", "/models/iris/policy", "")
+	want := map[string]any{
+		"model": "iris", "version": "2", "tenant": "default", "roles": []any{"admin"}, "rules": []any{}, "require": []any{}, "share": []any{},
+	}
+	if diff := cmp.Diff(want, got.json(t)); got.StatusCode != http.StatusOK || diff != "" {
+		t.Errorf("%d %s", got.StatusCode, diff)
+	}
+	for body, want := range map[string]string{
+		`{"principal":{"subject":"x","roles":["user","admin"]}}`:                          `{"allow":true,"rule":0,"reason":"rule 0 (roles) allows predict to \"x\", who holds the role admin"}`,
+		`{"principal":{"roles":["admin"]},"action":"write"}`:                              `{"allow":false,"rule":null,"reason":"no rule allows write to \"\""}`,
+		`{"principal":{"subject":"x","tenant":"acme","roles":["admin"]},"action":"read"}`: `{"allow":false,"rule":null,"reason":"the tenant acme does not see the model"}`,
+	} {
+		if got := a.ask("admin", "POST", "/models/iris/policy/test", body); got.StatusCode != http.StatusOK || got.body != want+"\n" {
+			t.Errorf("%s: %d %s, want %s", body, got.StatusCode, got.body, want)
+		}
+	}
+	const question = `{"principal":{}}`
+	for _, tc := range []struct {
+		token, path, body string
+		want              int
+	}{
+		{"user", "/models/iris/policy/test", question, 403},
+		{"boss", "/models/iris/policy/test", question, 404},
+		{"boss", "/models/iris/policy/test?tenant=default", question, 404},
+		{"boss", "/models/iris/policy/test?tenant=nowhere", "{", 404},
+		{"admin", "/models/iris/policy/test?tenant=acme", question, 404},
+		{"admin", "/models/iris/policy/test?tenant=default", question, 200},
+		{"admin", "/models/iris/policy/test?version=1", question, 400},
+		{"admin", "/models/none/policy/test", "{", 404},
+	} {
+		if got := a.ask(tc.token, "POST", tc.path, tc.body); got.StatusCode != tc.want {
+			t.Errorf("%s %s %s: %d %s, want %d", tc.token, tc.path, tc.body, got.StatusCode, got.body, tc.want)
+		}
+	}
+	got = a.ask("admin", "POST", "/models/iris/policy/test", `{"principal":{"role":"x","roles":["A"],"address":"home","claims":[]},"action":"fly"}`)
+	if diff := cmp.Diff(map[string]string{
+		"#/principal/role":    `is not known here`,
+		"#/principal/roles/0": "a role is a word of 1 to 64 characters of a-z, 0-9, _ and - that begins with a letter",
+		"#/principal/address": "must be an IP address", "#/principal/claims": "must be an object", "#/action": "must be predict, read or write",
+	}, got.faults(t)); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -56,6 +56,21 @@ type TokenServer interface {
 type Catalog interface {
 	Open(ctx context.Context, p *identity.Principal, model, version string) (*inference.Call, error)
 	Library
+	Policies
+}
+
+// Policies are the access rules of the models that a tenant owns. Faults:
+// NotFound.
+type Policies interface {
+	Policy(tenant, model string) (inference.PolicyInfo, error)
+	// Judge says what the rules decide about a request, and why.
+	Judge(tenant, model string, req authz.Request) (authz.Explanation, error)
+}
+
+// Issuers are the outside issuers whose tokens are accepted.
+type Issuers interface {
+	// All returns them by their names.
+	All() []IssuerInfo
 }
 
 // Library describes the loaded models.
@@ -79,6 +94,8 @@ type Config struct {
 	Sealer        Sealer
 	// Accounts are what is administered.
 	Accounts *accounts.Service
+	// Issuers is nil where there are none from outside.
+	Issuers Issuers
 	// Roles says what each role permits.
 	Roles authz.Roles
 	// Ready returns why the server cannot serve; nil is always ready.

@@ -141,6 +141,7 @@ func fragment(pointer string) string {
 // members reads one object. Its syntax has been checked.
 type members struct {
 	into   reflect.Value
+	at     string // the pointer of the object
 	faults []fault.Field
 }
 
@@ -167,7 +168,7 @@ func (m *members) read(body []byte) error {
 
 // member reads one value.
 func (m *members) member(d *jsontext.Decoder, name string) error {
-	field, ok := m.field(func(known string) bool { return known == name })
+	field, ok := fieldOf(m.into.Type(), func(known string) bool { return known == name })
 	if !ok {
 		m.unknown(string(d.StackPointer()), name)
 		return d.SkipValue()
@@ -176,23 +177,36 @@ func (m *members) member(d *jsontext.Decoder, name string) error {
 	if err != nil {
 		return err
 	}
-	if value.Kind() == jsontext.KindNull || json.Unmarshal(value, m.into.FieldByIndex(field.Index).Addr().Interface()) != nil {
+	into := m.into.FieldByIndex(field.Index)
+	if value.Kind() == jsontext.KindBeginObject && isObject(field.Type) {
+		into.Set(reflect.New(field.Type.Elem()))
+		inner := members{into: into.Elem(), at: m.at + "/" + name, faults: m.faults}
+		err := inner.read(value)
+		m.faults = inner.faults
+		return err
+	}
+	if value.Kind() == jsontext.KindNull || json.Unmarshal(value, into.Addr().Interface()) != nil {
 		m.refuse("/"+name, "must be "+field.Tag.Get("want"))
 	}
 	return nil
 }
 
+// isObject reports whether a field is an object with members of its own.
+func isObject(t reflect.Type) bool {
+	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct
+}
+
 func (m *members) unknown(pointer, name string) {
 	detail := "is not known here"
-	if near, ok := m.field(func(known string) bool { return strings.EqualFold(known, name) }); ok {
+	if near, ok := fieldOf(m.into.Type(), func(known string) bool { return strings.EqualFold(known, name) }); ok {
 		detail += fmt.Sprintf("; did you mean %q?", near.Tag.Get("json"))
 	}
 	m.refuse(pointer, detail)
 }
 
-// field returns the first field whose member's name is the one.
-func (m *members) field(is func(name string) bool) (reflect.StructField, bool) {
-	for f := range m.into.Type().Fields() {
+// fieldOf returns the first field whose member's name is the one.
+func fieldOf(t reflect.Type, is func(name string) bool) (reflect.StructField, bool) {
+	for f := range t.Fields() {
 		if is(f.Tag.Get("json")) {
 			return f, true
 		}
@@ -202,7 +216,7 @@ func (m *members) field(is func(name string) bool) (reflect.StructField, bool) {
 
 // refuse notes a fault, of the first one of a member the one that counts.
 func (m *members) refuse(pointer, detail string) {
-	at := fragment(pointer)
+	at := fragment(m.at + pointer)
 	for i := range m.faults {
 		if m.faults[i].Pointer == at {
 			return
@@ -217,17 +231,14 @@ func (m *members) refuse(pointer, detail string) {
 func (m *members) check(rules *validator.Validate) {
 	broken, _ := errors.AsType[validator.ValidationErrors](rules.Struct(m.into.Interface()))
 	for _, f := range broken {
-		name, index, _ := strings.Cut(strings.TrimSuffix(f.Field(), "]"), "[")
-		pointer := "/" + name
-		if index != "" {
-			pointer += "/" + index
-		}
-		m.refuse(pointer, m.brokenRule(name, f))
+		_, path, _ := strings.Cut(f.Namespace(), ".")
+		m.refuse("/"+strings.NewReplacer("[", "/", "]", "", ".", "/").Replace(path), brokenRule(m.into.Type(), path, f))
 	}
 }
 
-// brokenRule says what to write into a field, or what is wrong with a word.
-func (m *members) brokenRule(name string, f validator.FieldError) string {
+// brokenRule says what to write into the field at a path such as "roles[1]", or
+// what is wrong with a word.
+func brokenRule(t reflect.Type, path string, f validator.FieldError) string {
 	if f.Tag() == "required" {
 		return "is required"
 	}
@@ -235,6 +246,14 @@ func (m *members) brokenRule(name string, f validator.FieldError) string {
 	if rule, ok := wordRules[f.Tag()]; ok && isText {
 		return fault.As(rule(word)).Msg
 	}
-	field, _ := m.field(func(known string) bool { return known == name })
+	var field reflect.StructField
+	for name := range strings.SplitSeq(path, ".") {
+		name, _, _ = strings.Cut(name, "[")
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		field, _ = fieldOf(t, func(known string) bool { return known == name })
+		t = field.Type
+	}
 	return "must be " + field.Tag.Get("want")
 }

@@ -26,20 +26,9 @@ const maxParameter = 256
 // it has. The fault is BadRequest for any other, one that stands twice, or a
 // value that it cannot have.
 func (x *exchange) search(filters ...string) (f accounts.Filter, page accounts.Page, err error) {
-	values, err := url.ParseQuery(x.request.URL.RawQuery)
+	values, err := x.parameters(append([]string{pageLimit, pageAfter}, filters...)...)
 	if err != nil {
-		return f, page, fault.New(fault.BadRequest, "The query is not made of NAME=VALUE, joined by &")
-	}
-	known := append([]string{pageLimit, pageAfter}, filters...)
-	for name, all := range values {
-		switch {
-		case !slices.Contains(known, name):
-			return f, page, fault.Newf(fault.BadRequest, "There is no parameter %q here; there are %s", cut(name), join(known))
-		case len(all) > 1:
-			return f, page, fault.Newf(fault.BadRequest, "The parameter %s stands there twice", name)
-		case all[0] == "" || len(all[0]) > maxParameter:
-			return f, page, fault.Newf(fault.BadRequest, "The parameter %s must have a value of at most %d bytes", name, maxParameter)
-		}
+		return f, page, err
 	}
 	f.Tenant, f.Role, page.After = values.Get(filterTenant), values.Get(filterRole), values.Get(pageAfter)
 	if page.Limit, err = limitOf(values); err != nil {
@@ -47,6 +36,37 @@ func (x *exchange) search(filters ...string) (f accounts.Filter, page accounts.P
 	}
 	f.Disabled, err = truth(values, filterDisabled)
 	return f, page, err
+}
+
+// tenantParameter reads the one parameter tenant, empty without it.
+func (x *exchange) tenantParameter() (string, error) {
+	values, err := x.parameters(filterTenant)
+	return values.Get(filterTenant), err
+}
+
+// parameters reads the query, which has no parameter but the known ones, each
+// once. Faults: BadRequest.
+func (x *exchange) parameters(known ...string) (url.Values, error) {
+	if x.request.URL.RawQuery == "" {
+		return nil, nil
+	}
+	values, err := url.ParseQuery(x.request.URL.RawQuery)
+	if err != nil {
+		return nil, fault.New(fault.BadRequest, "The query is not made of NAME=VALUE, joined by &")
+	}
+	for name, all := range values {
+		switch {
+		case len(known) == 0:
+			return nil, fault.New(fault.BadRequest, "This path takes no parameters")
+		case !slices.Contains(known, name):
+			return nil, fault.Newf(fault.BadRequest, "There is no parameter %q here; there are %s", cut(name), join(known))
+		case len(all) > 1:
+			return nil, fault.Newf(fault.BadRequest, "The parameter %s stands there twice", name)
+		case all[0] == "" || len(all[0]) > maxParameter:
+			return nil, fault.Newf(fault.BadRequest, "The parameter %s must have a value of at most %d bytes", name, maxParameter)
+		}
+	}
+	return values, nil
 }
 
 func limitOf(values url.Values) (int, error) {

@@ -167,6 +167,8 @@ func (r Route) at(pattern string) Route { r.Pattern = pattern; return r }
 
 func (r Route) with(h handlerFunc) Route { r.Handler = h; return r }
 
+func (r Route) needs(permission string) Route { r.Permission = permission; return r }
+
 // check refuses a route that leaves something undecided.
 func (r Route) check() error {
 	var errs []error

@@ -86,14 +86,20 @@ func (a *access) try(v *version, c *schema.AccessCase) string {
 	if p.Issuer != "" {
 		p.Method = identity.Outside
 	}
-	got := authz.Explanation{Decision: authz.Decision{Rule: authz.NoRule}, Reason: "the tenant " + p.Tenant + " does not see the model"}
-	if p.Tenant == v.tenant || a.sharedWith(p.Tenant) {
-		got = authz.Explain(a.policy, authz.Request{Principal: p, Action: authz.Action(c.Action), Model: v.model, Address: c.As.Address})
-	}
+	got := a.explain(v, authz.Request{Principal: p, Action: authz.Action(c.Action), Model: v.model, Address: c.As.Address})
 	if got.Allow == c.Allow && (c.Rule == nil || *c.Rule == got.Rule) {
 		return ""
 	}
 	return "expected " + expectation(c) + ", but " + got.Reason
+}
+
+// explain says what is decided about a request, whose tenant may not see the
+// version at all.
+func (a *access) explain(v *version, req authz.Request) authz.Explanation {
+	if tenant := req.Principal.Tenant; tenant != v.tenant && !a.sharedWith(tenant) {
+		return authz.Explanation{Decision: authz.Decision{Rule: authz.NoRule}, Reason: "the tenant " + tenant + " does not see the model"}
+	}
+	return authz.Explain(a.policy, req)
 }
 
 func expectation(c *schema.AccessCase) string {
