@@ -51,6 +51,7 @@ type Service struct {
 	rand    io.Reader
 	// initialFile is the path of the initial password's file, or empty.
 	initialFile string
+	uses        uses
 	// nobody is verified against when there is no such user, so that the
 	// answer takes as long.
 	nobody string

@@ -34,6 +34,7 @@ type column[R any] struct {
 // of any tenant are for proving who somebody is and for the installation's
 // administrators.
 type statements struct {
+	selected                      string // what all that read begin with
 	get, getAny, list, listAny    string
 	insert, replace, remove, drop string
 }
@@ -57,14 +58,16 @@ func newTable[R any](t table[R]) *table[R] {
 	for _, c := range t.columns {
 		names = append(names, c.name)
 	}
-	selected := "SELECT " + strings.Join(names, ", ") + " FROM " + t.name + " WHERE "
+	all := "SELECT " + strings.Join(names, ", ") + " FROM " + t.name
+	selected := all + " WHERE "
 	page := t.key + " > ? ORDER BY " + t.key + " LIMIT ?"
 	var sets []string
 	for _, n := range names {
 		sets = append(sets, n+" = ?")
 	}
 	t.sql = statements{
-		getAny: selected + t.key + " = ?", listAny: selected + page,
+		selected: all,
+		getAny:   selected + t.key + " = ?", listAny: selected + page,
 		insert: "INSERT INTO " + t.name + " (" + strings.Join(names, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(names)-1) + ")",
 		drop:   "DELETE FROM " + t.name + " WHERE " + t.key + " = ?",
 	}
@@ -106,6 +109,11 @@ func (r rows[R]) Get(tenant, id string) (*R, error) {
 	if tenant != accounts.AnyTenant {
 		query, args = r.sql.get, []any{tenant, id}
 	}
+	return r.row(id, query, args...)
+}
+
+// row returns the one record that a query finds for the id.
+func (r rows[R]) row(id, query string, args ...any) (*R, error) {
 	record := new(R)
 	err := r.q.QueryRowContext(r.ctx, r.mark(query), args...).Scan(r.fields(record)...)
 	if errors.Is(err, sql.ErrNoRows) {
