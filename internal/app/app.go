@@ -212,6 +212,9 @@ func (a *App) openAccounts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.accounts.BootstrapKey(ctx, a.cfg.BootstrapAPIKey.Reveal(), a.cfg.BootstrapAPIKeyRole); err != nil {
+		return fmt.Errorf("ONNXGATE_BOOTSTRAP_API_KEY: %w", err)
+	}
 	created, err := a.accounts.Bootstrap(ctx, a.cfg.AdminPassword.Reveal())
 	if err != nil && a.cfg.AdminPassword.IsSet() {
 		return badAdminPassword(err)
@@ -308,6 +311,10 @@ func (a *App) openAPI() error {
 	if err != nil {
 		return err
 	}
+	apiKeys, err := authn.NewAPIKey(authn.APIKeyConfig{Keys: a.accounts, Now: time.Now})
+	if err != nil {
+		return err
+	}
 	tokens, err := oauth.New(oauth.Config{
 		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
 		Keys: a.keys, Passwords: a.accounts, Now: time.Now,
@@ -320,7 +327,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authn.Chain(a.accounts, bearer), Tokens: tokens, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authn.Chain(a.accounts, bearer, apiKeys), Tokens: tokens, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,

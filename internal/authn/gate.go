@@ -47,7 +47,7 @@ func (g *gate) admit(ctx context.Context, p *identity.Principal) error {
 		return err
 	}
 	if !t.Admits(reqctx.From(ctx).ClientAddr) {
-		return fault.New(fault.Forbidden, "This credential may not be used from your address")
+		return fault.New(fault.Forbidden, msgAddress)
 	}
 	return nil
 }

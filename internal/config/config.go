@@ -48,6 +48,10 @@ type Config struct {
 	AdminPassword     Secret
 	AdminPasswordFile string
 
+	// BootstrapAPIKey is a key that the configuration holds, and what it may do.
+	BootstrapAPIKey     Secret
+	BootstrapAPIKeyRole string
+
 	// RateToken and RatePredict are "N/second|minute|hour|day" or "off".
 	RateToken      string
 	RatePredict    string

@@ -57,8 +57,8 @@ func parseSwitch(s string) (bool, error) {
 	}
 }
 
-// parseDuration accepts Go's durations, and days as in "90d".
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration accepts Go's durations, and days as in "90d".
+func ParseDuration(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
 			return time.Duration(n) * 24 * time.Hour, nil
@@ -150,8 +150,8 @@ func list[T any](parse func(string) (T, error)) func(string) ([]T, error) {
 	}
 }
 
-// parseNetwork accepts a CIDR prefix, or one address.
-func parseNetwork(s string) (netip.Prefix, error) {
+// ParseNetwork accepts a CIDR prefix, or one address.
+func ParseNetwork(s string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" && !addr.Is4In6() {
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
