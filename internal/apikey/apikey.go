@@ -120,7 +120,7 @@ func checked(text, rest string) (string, error) {
 	if n < secretLen || !isBase62(rest) {
 		return "", errForm
 	}
-	if checksum(text[:head+n]) != [checksumLen]byte([]byte(rest[n:])) {
+	if sum := checksum(text[:head+n]); string(sum[:]) != rest[n:] {
 		return "", errors.New("the checksum of this API key is wrong: it was not copied whole")
 	}
 	return rest[:n], nil
@@ -150,8 +150,11 @@ func distinct(s string) int {
 // checksum returns the CRC-32 of the text in base62, most significant digit
 // first.
 func checksum(text string) (digits [checksumLen]byte) {
-	var raw [MaxLen]byte
-	sum := crc32.ChecksumIEEE(raw[:copy(raw[:], text)])
+	sum := ^uint32(0)
+	for i := range len(text) { // crc32.ChecksumIEEE would need the text in memory of its own
+		sum = crc32.IEEETable[(sum^uint32(text[i]))&0xff] ^ sum>>8
+	}
+	sum = ^sum
 	for i := checksumLen - 1; i >= 0; i-- {
 		digits[i] = alphabet[sum%uint32(len(alphabet))]
 		sum /= uint32(len(alphabet))

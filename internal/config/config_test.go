@@ -59,7 +59,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 		Issuer: "https://localhost:8443", Audience: "https://localhost:8443",
 		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", RateToken: "5/minute", RatePredict: "10/minute",
 		BootstrapAPIKeyRole: "user",
-		MaxBody: 8 << 20, MaxRows: 10000,
+		MaxBody:             8 << 20, MaxRows: 10000,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{})); diff != "" {
 		t.Error(diff)

@@ -146,11 +146,10 @@ func basicKey(encoded string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	key, err := apikey.Parse(pair.Password)
-	if err != nil || key.ID != pair.Username {
-		return apikey.Prefix, nil // which is no key
+	if key, err := apikey.Parse(pair.Password); err == nil && key.ID == pair.Username {
+		return pair.Password, nil
 	}
-	return pair.Password, nil
+	return apikey.Prefix, nil // which is no key
 }
 
 // authorization splits the one Authorization header into scheme and the rest.

@@ -1,0 +1,42 @@
+package sqlstore
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Among any number of keys, every statement goes to its rows by an index.
+func TestNoStatementOfKeysReadsTheWholeTable(t *testing.T) {
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "onnxgate.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // nothing was written
+	statements := apiKeys.sql.all()
+	statements["key or another"] = apiKeys.sql.selected + keyOrAnother
+	statements["key used"], statements["bootstrap keys"] = keyUsed, bootstrapKeys
+	delete(statements, "insert")
+	for name, statement := range statements {
+		args := make([]any, strings.Count(statement, "?"))
+		rows, err := s.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement, args...)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		steps := 0
+		for rows.Next() {
+			var id, parent, unused int
+			var step string
+			if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+				t.Fatal(err)
+			}
+			steps++
+			if strings.HasPrefix(step, "SCAN api_keys") && !strings.Contains(step, "INDEX api_keys_bootstrap") {
+				t.Errorf("%s: %s", name, step)
+			}
+		}
+		if err := rows.Close(); err != nil || steps == 0 {
+			t.Errorf("%s: %d steps, %v", name, steps, err)
+		}
+	}
+}
