@@ -42,17 +42,19 @@ type NewKey struct {
 	Rate string
 	// ExpiresAt is zero for a key that does not end.
 	ExpiresAt time.Time
-	// CreatedBy is the subject of who makes the key.
-	CreatedBy string
 }
 
 // CreateKey makes a key and returns it with its text, which is nowhere kept.
 // The fault is Content for what breaks a rule.
-func (s *Service) CreateKey(ctx context.Context, add NewKey) (key *APIKey, text string, err error) {
+func (s *Service) CreateKey(ctx context.Context, by Actor, add NewKey) (key *APIKey, text string, err error) {
 	record, err := s.newKey(&add)
+	if err == nil {
+		err = by.mayAdd(record.Tenant)
+	}
 	if err != nil {
 		return nil, "", err
 	}
+	record.CreatedBy = by.Name
 	text, err = apikey.New(s.rand)
 	if err != nil {
 		return nil, "", err
@@ -60,7 +62,7 @@ func (s *Service) CreateKey(ctx context.Context, add NewKey) (key *APIKey, text 
 	if err := record.take(text); err != nil {
 		return nil, "", err
 	}
-	err = s.update(ctx, func(tx *Tx) error {
+	err = s.update(ctx, by, "apikey.create", record.ID, func(tx *Tx) error {
 		if err := tenantMustExist(tx, record.Tenant); err != nil {
 			return err
 		}
@@ -111,7 +113,7 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 	now := s.timestamp()
 	key := &APIKey{
 		Name: add.Name, Tenant: tenant, Roles: roles, Addresses: addresses, Rate: add.Rate,
-		ExpiresAt: add.ExpiresAt.UTC().Truncate(time.Second), CreatedBy: add.CreatedBy, CreatedAt: now,
+		ExpiresAt: add.ExpiresAt.UTC().Truncate(time.Second), CreatedAt: now,
 	}
 	if !add.ExpiresAt.IsZero() && !key.ExpiresAt.After(now) {
 		return nil, fault.New(fault.Content, "the key would have ended already; let it expire in the future")
@@ -201,12 +203,12 @@ func (s *Service) Key(ctx context.Context, tenant, id string) (*APIKey, error) {
 // The id stays, and the former secret counts until overlap is over. Faults:
 // NotFound, Content for an overlap beyond 90 days, Conflict for the key of the
 // configuration.
-func (s *Service) RotateKey(ctx context.Context, tenant, id string, overlap time.Duration) (key *APIKey, text string, err error) {
+func (s *Service) RotateKey(ctx context.Context, by Actor, id string, overlap time.Duration) (key *APIKey, text string, err error) {
 	if overlap < 0 || overlap > maxOverlap {
 		return nil, "", fault.New(fault.Content, "the overlap is from 0s to 90d")
 	}
-	err = s.update(ctx, func(tx *Tx) error {
-		if key, err = tx.Keys.Get(tenant, id); err != nil {
+	err = s.update(ctx, by, "apikey.rotate", id, func(tx *Tx) error {
+		if key, err = tx.Keys.Get(by.Tenant, id); err != nil {
 			return err
 		}
 		if key.Bootstrap {
@@ -233,40 +235,50 @@ func (s *Service) RotateKey(ctx context.Context, tenant, id string, overlap time
 // RevokeKey ends the key at once, and for good: the one of the configuration
 // stays, disabled, so that it does not come back at the next start. The fault is
 // NotFound when there is no such key.
-func (s *Service) RevokeKey(ctx context.Context, tenant, id string) error {
-	return s.update(ctx, func(tx *Tx) error {
-		key, err := tx.Keys.Get(tenant, id)
+func (s *Service) RevokeKey(ctx context.Context, by Actor, id string) error {
+	return s.update(ctx, by, "apikey.revoke", id, func(tx *Tx) error {
+		key, err := tx.Keys.Get(by.Tenant, id)
 		if err != nil {
 			return err
 		}
 		if !key.Bootstrap {
-			return tx.Keys.Delete(tenant, id)
+			return tx.Keys.Delete(by.Tenant, id)
 		}
 		key.Disabled = true
 		return tx.Keys.Replace(key)
 	})
 }
 
-// BootstrapName is the name of the configuration's key.
-const BootstrapName = "bootstrap"
+// BootstrapName is the name of the configuration's key, and configuration who
+// makes and ends it.
+const (
+	BootstrapName = "bootstrap"
+	configuration = "configuration"
+)
 
 // BootstrapKey makes the key that the configuration holds, with the role, and
 // removes one that it held before; an empty text removes alone. Faults: Content
 // for a text that is no key or a bad role, Conflict for the id of another key.
 func (s *Service) BootstrapKey(ctx context.Context, text, role string) error {
-	var wanted *APIKey
-	if text != "" {
-		var err error
-		wanted, err = s.newKey(&NewKey{Name: BootstrapName, Roles: []string{role}, CreatedBy: "configuration"})
-		if err != nil {
-			return err
-		}
-		if err := wanted.take(text); err != nil {
-			return fault.Newf(fault.Content, "%s", err)
-		}
-		wanted.Bootstrap = true
+	if text == "" {
+		return s.changeBootstrap(ctx, nil)
 	}
-	return s.update(ctx, func(tx *Tx) error {
+	wanted, err := s.newKey(&NewKey{Name: BootstrapName, Roles: []string{role}})
+	if err != nil {
+		return err
+	}
+	if err := wanted.take(text); err != nil {
+		return fault.Newf(fault.Content, "%s", err)
+	}
+	wanted.Bootstrap, wanted.CreatedBy = true, configuration
+	return s.changeBootstrap(ctx, wanted)
+}
+
+// changeBootstrap is one transaction, so that servers that start at the same
+// time agree. What it changes is on record, and nothing else.
+func (s *Service) changeBootstrap(ctx context.Context, wanted *APIKey) error {
+	by := Actor{Name: configuration, Tenant: AnyTenant}
+	return s.store.Update(ctx, func(tx *Tx) error {
 		ids, err := tx.BootstrapKeys()
 		if err != nil {
 			return err
@@ -278,30 +290,36 @@ func (s *Service) BootstrapKey(ctx context.Context, text, role string) error {
 			if err := tx.Keys.Delete(AnyTenant, id); err != nil {
 				return err
 			}
+			if err := s.onRecord(ctx, by, "apikey.revoke", id); err != nil {
+				return err
+			}
 		}
-		return keepBootstrap(tx, wanted)
+		if wanted == nil {
+			return nil
+		}
+		changed, err := keepBootstrap(tx, wanted)
+		if err != nil || !changed {
+			return err
+		}
+		return s.onRecord(ctx, by, "apikey.create", wanted.ID)
 	})
 }
 
 // keepBootstrap writes the wanted key unless it is there as it should be.
-func keepBootstrap(tx *Tx, wanted *APIKey) error {
-	if wanted == nil {
-		return nil
-	}
+func keepBootstrap(tx *Tx, wanted *APIKey) (changed bool, err error) {
 	present, err := tx.Keys.Get(AnyTenant, wanted.ID)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		return tx.Keys.Insert(wanted)
+		return true, tx.Keys.Insert(wanted)
 	case err != nil:
-		return err
+		return false, err
 	case !present.Bootstrap:
-		return fault.New(fault.Conflict, "another key has that id; take one that `onnxgate apikey generate` prints")
-	case present.Hash == wanted.Hash && slices.Equal(present.Roles, wanted.Roles):
-		return nil // also when it was revoked
-	case present.Hash == wanted.Hash:
-		present.Roles = wanted.Roles
-		return tx.Keys.Replace(present)
-	default:
-		return tx.Keys.Replace(wanted)
+		return false, fault.New(fault.Conflict, "another key has that id; take one that `onnxgate apikey generate` prints")
+	case present.Hash != wanted.Hash:
+		return true, tx.Keys.Replace(wanted)
+	case slices.Equal(present.Roles, wanted.Roles):
+		return false, nil // also when it was revoked
 	}
+	present.Roles = wanted.Roles
+	return true, tx.Keys.Replace(present)
 }

@@ -24,11 +24,11 @@ import (
 
 func newKey(t *testing.T, s *accounts.Service, change ...func(*accounts.NewKey)) (*accounts.APIKey, string) {
 	t.Helper()
-	add := accounts.NewKey{Name: "scoring", Roles: []string{"user"}, CreatedBy: "admin"}
+	add := accounts.NewKey{Name: "scoring", Roles: []string{"user"}}
 	for _, c := range change {
 		c(&add)
 	}
-	key, text, err := s.CreateKey(t.Context(), add)
+	key, text, err := s.CreateKey(t.Context(), administrator, add)
 	must(t, err)
 	return key, text
 }
@@ -53,7 +53,7 @@ func TestAKeyIsKeptAsItWasMade(t *testing.T) {
 	want := &accounts.APIKey{
 		ID: made.ID, Name: "scoring", Tenant: "default", Roles: []string{"user"}, Scopes: []string{"models:predict"},
 		Models: []string{"iris"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Rate: "100/minute",
-		ExpiresAt: start.Add(90 * 24 * time.Hour), CreatedBy: "admin", CreatedAt: start,
+		ExpiresAt: start.Add(90 * 24 * time.Hour), CreatedBy: "administrator", CreatedAt: start,
 	}
 	kept, err := f.Key(t.Context(), accounts.AnyTenant, made.ID)
 	must(t, err)
@@ -106,7 +106,7 @@ func TestKeysThatBreakARuleAreRefused(t *testing.T) {
 	} {
 		add := accounts.NewKey{Name: "scoring", Roles: []string{"user"}}
 		change(&add)
-		if _, text, err := f.CreateKey(t.Context(), add); fault.KindOf(err) != fault.Content || text != "" {
+		if _, text, err := f.CreateKey(t.Context(), administrator, add); fault.KindOf(err) != fault.Content || text != "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -118,17 +118,21 @@ func TestKeysThatBreakARuleAreRefused(t *testing.T) {
 // Z03: a key of another tenant is as one that is not there.
 func TestATenantSeesAndChangesItsOwnKeysAlone(t *testing.T) {
 	f := newFixture(t)
-	_, err := f.AddTenant(t.Context(), accounts.NewTenant{Name: "acme"})
+	_, err := f.AddTenant(t.Context(), administrator, accounts.NewTenant{Name: "acme"})
 	must(t, err)
+	eve := accounts.Actor{Name: "eve", Tenant: "default"}
 	theirs, text := newKey(t, f.Service, func(k *accounts.NewKey) { k.Tenant = "acme" })
 	for name, err := range map[string]error{
 		"read":   second(f.Key(t.Context(), "default", theirs.ID)),
-		"rotate": third(f.RotateKey(t.Context(), "default", theirs.ID, 0)),
-		"revoke": f.RevokeKey(t.Context(), "default", theirs.ID),
+		"rotate": third(f.RotateKey(t.Context(), eve, theirs.ID, 0)),
+		"revoke": f.RevokeKey(t.Context(), eve, theirs.ID),
 	} {
 		if fault.KindOf(err) != fault.NotFound || err.Error() != "there is no API key "+theirs.ID {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, _, err := f.CreateKey(t.Context(), eve, accounts.NewKey{Name: "k", Tenant: "acme", Roles: []string{"user"}}); fault.KindOf(err) != fault.Content {
+		t.Errorf("a key was made in another tenant: %v", err)
 	}
 	if all, err := f.Keys(t.Context(), "default", accounts.Page{}); err != nil || len(all) != 0 {
 		t.Errorf("default sees %v, %v", all, err)
@@ -136,7 +140,7 @@ func TestATenantSeesAndChangesItsOwnKeysAlone(t *testing.T) {
 	if !proves(t, f.Service, text, start) {
 		t.Error("the key was changed")
 	}
-	must(t, f.DeleteTenant(t.Context(), "acme"))
+	must(t, f.DeleteTenant(t.Context(), administrator, "acme"))
 	if proves(t, f.Service, text, start) {
 		t.Error("the key outlives its tenant")
 	}
@@ -172,7 +176,7 @@ func TestListsOfKeysHavePages(t *testing.T) {
 func TestRotationOverlaps(t *testing.T) {
 	f := newFixture(t)
 	made, first := newKey(t, f.Service)
-	rotated, next, err := f.RotateKey(t.Context(), "default", made.ID, time.Hour)
+	rotated, next, err := f.RotateKey(t.Context(), administrator, made.ID, time.Hour)
 	must(t, err)
 	if rotated.ID != made.ID || rotated.FormerUntil != start.Add(time.Hour) || rotated.Hash != "" || rotated.FormerHash != "" {
 		t.Errorf("%+v", rotated)
@@ -182,13 +186,13 @@ func TestRotationOverlaps(t *testing.T) {
 			t.Errorf("after %s the former should count: %t", at, want)
 		}
 	}
-	_, last, err := f.RotateKey(t.Context(), "default", made.ID, 0)
+	_, last, err := f.RotateKey(t.Context(), administrator, made.ID, 0)
 	must(t, err)
 	if !proves(t, f.Service, last, start) || proves(t, f.Service, next, start) || proves(t, f.Service, first, start) {
 		t.Error("without an overlap the new one counts alone")
 	}
 	for _, overlap := range []time.Duration{-1, 91 * 24 * time.Hour} {
-		if _, _, err := f.RotateKey(t.Context(), "default", made.ID, overlap); fault.KindOf(err) != fault.Content {
+		if _, _, err := f.RotateKey(t.Context(), administrator, made.ID, overlap); fault.KindOf(err) != fault.Content {
 			t.Errorf("overlap %s: %v", overlap, err)
 		}
 	}
@@ -242,10 +246,10 @@ func TestTheKeyOfTheConfiguration(t *testing.T) {
 	}
 	p, err := apikey.Parse(second)
 	must(t, err)
-	if _, _, err := f.RotateKey(t.Context(), "default", p.ID, 0); fault.KindOf(err) != fault.Conflict {
+	if _, _, err := f.RotateKey(t.Context(), administrator, p.ID, 0); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("rotated: %v", err)
 	}
-	must(t, f.RevokeKey(t.Context(), "default", p.ID))
+	must(t, f.RevokeKey(t.Context(), administrator, p.ID))
 	boot(second, "user")
 	if role(second) != "revoked" || proves(t, f.Service, second, start) {
 		t.Error("a revoked key came back at the next start")
@@ -278,7 +282,7 @@ func TestUsesOfKeysCostNoWriteEach(t *testing.T) {
 	f := newFixture(t, func(c *accounts.Config) { c.PollInterval = time.Millisecond })
 	key, _ := newKey(t, f.Service)
 	gone, _ := newKey(t, f.Service)
-	must(t, f.RevokeKey(t.Context(), "default", gone.ID))
+	must(t, f.RevokeKey(t.Context(), administrator, gone.ID))
 	before, err := f.store.Revision(t.Context())
 	must(t, err)
 	for i := range 10_000 {
@@ -323,7 +327,7 @@ func canaries(keys ...string) []string {
 func TestTheStoreHoldsNoKey(t *testing.T) {
 	f := newFixture(t)
 	key, text := newKey(t, f.Service)
-	_, next, err := f.RotateKey(t.Context(), "default", key.ID, time.Hour)
+	_, next, err := f.RotateKey(t.Context(), administrator, key.ID, time.Hour)
 	must(t, err)
 	files, err := filepath.Glob(filepath.Join(f.dir, "*"))
 	must(t, err)

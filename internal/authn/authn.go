@@ -7,6 +7,7 @@ package authn
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 
 	"onnxgate/internal/fault"
@@ -20,6 +21,9 @@ type Credentials struct {
 	Bearer string
 	// APIKey is the text of an API key, empty when there was none.
 	APIKey string
+	// Certificates are those that the connection's client presented, its own
+	// first; none without TLS or without a client certificate.
+	Certificates []*x509.Certificate
 }
 
 // ErrNotMine says that a credential is not of the kind that an authenticator

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -72,19 +71,19 @@ func instant(t time.Time) *time.Time {
 func apikeyCreate(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "create NAME --role ROLE", Short: "Make an API key; it is shown once", Args: exactly("NAME")}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	add := accounts.NewKey{CreatedBy: commandLine}
+	add := accounts.NewKey{}
 	roles := addRoles(cmd)
 	cmd.Flags().StringVar(&add.Tenant, "tenant", identity.DefaultTenant, "the key's tenant")
 	cmd.Flags().StringSliceVar(&add.Scopes, "scope", nil, "permission that the key is narrowed to; repeat it, or separate several by commas (default: all of its roles)")
 	cmd.Flags().StringSliceVar(&add.Models, "model", nil, "model that the key is narrowed to (default: any)")
-	addresses := cmd.Flags().StringSlice("address", nil, "network that the key may be used from, such as 10.0.0.0/8 (default: any)")
+	addresses := addAddresses(cmd, "where the key may be used from")
 	cmd.Flags().StringVar(&add.Rate, "rate", "", "limit of the key itself, such as 100/minute (default: none)")
 	expires := cmd.Flags().String("expires", "", "how long the key is valid, such as 90d or 12h (default: without end)")
 	out := addSecretOutput(cmd, p)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var err error
 		add.Name, add.Roles = args[0], *roles
-		if add.Addresses, err = parseNetworks(*addresses); err != nil {
+		if add.Addresses, err = networks(*addresses); err != nil {
 			return err
 		}
 		if *expires != "" {
@@ -95,25 +94,10 @@ func apikeyCreate(p *Process) *cobra.Command {
 			add.ExpiresAt = p.Now().Add(d)
 		}
 		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
-			return out.write(func() (*accounts.APIKey, string, error) { return service.CreateKey(ctx, add) })
+			return out.write(func() (*accounts.APIKey, string, error) { return service.CreateKey(ctx, localActor(), add) })
 		})
 	}
 	return cmd
-}
-
-// commandLine is the actor of what a command changes.
-const commandLine = "command line"
-
-func parseNetworks(texts []string) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	for _, text := range texts {
-		network, err := config.ParseNetwork(text)
-		if err != nil {
-			return nil, usagef("--address: %w; write a network such as 10.0.0.0/8, or an address", err)
-		}
-		all = append(all, network)
-	}
-	return all, nil
 }
 
 func parsePositive(flag, text string) (time.Duration, error) {
@@ -191,7 +175,7 @@ func apikeyRotate(p *Process) *cobra.Command {
 		}
 		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
 			err := out.write(func() (*accounts.APIKey, string, error) {
-				return service.RotateKey(ctx, accounts.AnyTenant, args[0], d)
+				return service.RotateKey(ctx, localActor(), args[0], d)
 			})
 			return noSuchKey(err)
 		})
@@ -214,7 +198,7 @@ func apikeyRevoke(p *Process) *cobra.Command {
 		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
 			key, err := service.Key(ctx, accounts.AnyTenant, args[0])
 			if err == nil {
-				err = service.RevokeKey(ctx, accounts.AnyTenant, args[0])
+				err = service.RevokeKey(ctx, localActor(), args[0])
 			}
 			if err != nil {
 				return noSuchKey(err)

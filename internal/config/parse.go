@@ -150,8 +150,8 @@ func list[T any](parse func(string) (T, error)) func(string) ([]T, error) {
 	}
 }
 
-// ParseNetwork accepts a CIDR prefix, or one address.
-func ParseNetwork(s string) (netip.Prefix, error) {
+// parseNetwork accepts a CIDR prefix, or one address.
+func parseNetwork(s string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" && !addr.Is4In6() {
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}

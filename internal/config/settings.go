@@ -162,6 +162,24 @@ func tlsSettings() []Setting {
 			Want:    "the path of a PEM file, together with ONNXGATE_TLS_CERT_FILE",
 			binding: text(func(c *Config) *string { return &c.TLSKeyFile }),
 		},
+		{
+			Name: "ONNXGATE_CLIENT_CERT", Default: "off",
+			Doc:     "Whether clients are asked for a certificate: request takes one that is shown, require refuses connections without.",
+			Want:    "off, request or require",
+			binding: text(func(c *Config) *string { return &c.ClientCert }),
+		},
+		{
+			Name:    "ONNXGATE_CLIENT_CA_FILE",
+			Doc:     "PEM file with the authorities that sign client certificates; read again at a reload.",
+			Want:    "the path of a PEM file, together with ONNXGATE_CLIENT_CERT",
+			binding: text(func(c *Config) *string { return &c.ClientCAFile }),
+		},
+		{
+			Name:    "ONNXGATE_CLIENT_CRL_FILE",
+			Doc:     "PEM file with the revocation lists of these authorities; read again at a reload.",
+			Want:    "the path of a PEM file, or nothing",
+			binding: text(func(c *Config) *string { return &c.ClientCRLFile }),
+		},
 	}
 }
 
@@ -254,7 +272,7 @@ func requestSettings() []Setting {
 			Name:    "ONNXGATE_TRUSTED_PROXIES",
 			Doc:     "Networks of proxies whose X-Forwarded-For is believed, separated by commas; empty: nobody's.",
 			Want:    "networks in CIDR form, such as 10.0.0.0/8,fd00::/8",
-			binding: bind(func(c *Config) *[]netip.Prefix { return &c.TrustedProxies }, list(ParseNetwork), joined(netip.Prefix.String)),
+			binding: bind(func(c *Config) *[]netip.Prefix { return &c.TrustedProxies }, list(parseNetwork), joined(netip.Prefix.String)),
 		},
 		{
 			Name: "ONNXGATE_CORS_ORIGINS", Live: true,

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -27,17 +28,26 @@ var secretParameters = []string{
 // has a rate of its own.
 func (a *API) authenticate(ctx context.Context, x *exchange) error {
 	presented, err := credentials(x.request.Header)
-	x.credential = presented != authn.Credentials{}
+	x.credential = presented.Bearer != "" || presented.APIKey != ""
 	if err != nil {
 		return err
 	}
 	if err := refuseSecrets(x.request.URL.RawQuery); err != nil {
 		return err
 	}
+	presented.Certificates = peer(x.request)
 	if x.principal, err = a.prove(ctx, x, presented); err != nil {
 		return err
 	}
 	return a.takeOwnRate(ctx, x)
+}
+
+// peer returns the certificates that the connection's client has proven to hold.
+func peer(r *http.Request) []*x509.Certificate {
+	if r.TLS == nil {
+		return nil
+	}
+	return r.TLS.PeerCertificates
 }
 
 // prove returns the principal of the credentials. A request may carry both an

@@ -114,7 +114,7 @@ const (
 	pruneRevocations = `DELETE FROM revocations WHERE expires_at < ?`
 	// keyOrAnother finds the key or the first of all, by the same steps: how long
 	// it takes does not tell whether there is such a key.
-	keyOrAnother = ` WHERE id = (SELECT max(id) FROM (
+	keyOrAnother = `id = (SELECT max(id) FROM (
 		SELECT id FROM api_keys WHERE id = ? UNION ALL SELECT min(id) FROM api_keys))`
 	bootstrapKeys = `SELECT id FROM api_keys WHERE bootstrap`
 	keyUsed       = `UPDATE api_keys SET last_used = ? WHERE id = ? AND last_used < ?`
@@ -132,6 +132,9 @@ func (t *transaction) accounts() *accounts.Tx {
 		Families:    rows[accounts.Family]{families, t},
 		Revocations: rows[accounts.Revocation]{revocations, t},
 		Servers:     rows[accounts.Server]{servers, t},
+		ClientByCertificate: func(name string) (*accounts.Client, error) {
+			return rows[accounts.Client]{clients, t}.by("certificate", name)
+		},
 		CountAdmins: func() (n int, err error) {
 			err = t.q.QueryRowContext(t.ctx, countAdmins).Scan(&n)
 			return n, err
@@ -147,7 +150,7 @@ func (t *transaction) accounts() *accounts.Tx {
 }
 
 func (t *transaction) keyOrAnother(id string) (*accounts.APIKey, error) {
-	return rows[accounts.APIKey]{apiKeys, t}.row(id, apiKeys.sql.selected+keyOrAnother, id)
+	return rows[accounts.APIKey]{apiKeys, t}.one(id, apiKeys.sql.selected+keyOrAnother, id)
 }
 
 func (t *transaction) bootstrapKeys() (ids []string, err error) {
