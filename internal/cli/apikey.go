@@ -93,7 +93,11 @@ func apikeyCreate(p *Process) *cobra.Command {
 			}
 			add.ExpiresAt = p.Now().Add(d)
 		}
-		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
+		cfg, err := s.loadForUsers(cmd)
+		if err != nil {
+			return err
+		}
+		return openAccounts(cmd.Context(), cfg, func(ctx context.Context, service *accounts.Service) error {
 			return out.write(func() (*accounts.APIKey, string, error) { return service.CreateKey(ctx, localActor(), add) })
 		})
 	}
