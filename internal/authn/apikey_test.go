@@ -343,3 +343,18 @@ func BenchmarkAPIKey(b *testing.B) {
 		}
 	}
 }
+
+// The end of the chain: who was proven is let in by the state of its tenant, and
+// the holder of a key is told no more than before.
+func TestAKeyOfATenantThatIsGoneIsNotValid(t *testing.T) {
+	k := newKeys(t)
+	k.change(k.id, func(key *identity.Key) { key.Tenant = "gone" })
+	_, err := authn.Chain(oneTenant{}, k).Authenticate(t.Context(), authn.Credentials{APIKey: k.text})
+	if f := fault.As(err); f == nil || f.Kind != fault.Unauthenticated || f.Msg != "The API key is not valid" {
+		t.Errorf("%v", err)
+	}
+	_, err = authn.Chain(oneTenant{}).Authenticate(t.Context(), authn.Credentials{APIKey: k.text})
+	if f := fault.As(err); f == nil || f.Kind != fault.Unauthenticated || f.Msg != "The API key is not valid" {
+		t.Errorf("without anybody who judges keys: %v", err)
+	}
+}

@@ -41,7 +41,7 @@ func newGate(tenants Tenants) *gate {
 func (g *gate) admit(ctx context.Context, p *identity.Principal) error {
 	t, err := g.tenant(ctx, p.Tenant)
 	if fault.KindOf(err) == fault.NotFound || err == nil && t.Disabled {
-		return refuse(msgRevoked, errors.New("the credential's tenant is gone or disabled"))
+		return refuse(noLonger(p), errors.New("the credential's tenant is gone or disabled"))
 	}
 	if err != nil {
 		return err
@@ -50,6 +50,14 @@ func (g *gate) admit(ctx context.Context, p *identity.Principal) error {
 		return fault.New(fault.Forbidden, msgAddress)
 	}
 	return nil
+}
+
+// noLonger is what the holder of a credential of such a tenant is told.
+func noLonger(p *identity.Principal) string {
+	if p.Method == identity.APIKey {
+		return msgInvalidKey
+	}
+	return msgRevoked
 }
 
 func (g *gate) tenant(ctx context.Context, name string) (*knownTenant, error) {

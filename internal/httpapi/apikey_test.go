@@ -152,7 +152,14 @@ func TestAPIKeysInARequest(t *testing.T) {
 			}
 		})
 	}
+	f.do(request{method: "GET", path: "/models/" + goodKey})
+	if err := f.access.Close(); err != nil {
+		t.Fatal(err)
+	}
 	logs := f.lines.String() + f.log.String()
+	if !strings.Contains(logs, `"path":"/models/ogk_"`) {
+		t.Error("the logs were not searched")
+	}
 	for _, canary := range []string{"7Yb2Nc9Qw4", "hunter2", "21a636a4a80dc05", base64.StdEncoding.EncodeToString([]byte(goodID + ":" + goodKey))} {
 		if strings.Contains(logs, canary) {
 			t.Errorf("the logs hold %s", canary)

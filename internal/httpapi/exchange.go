@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
+	"onnxgate/internal/apikey"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
@@ -321,7 +323,7 @@ func (x *exchange) observe() {
 	a := x.listener.api
 	took := a.cfg.Now().Sub(x.start)
 	line := telemetry.Access{
-		Time: x.start, Duration: took, Method: x.request.Method, Path: x.request.URL.Path,
+		Time: x.start, Duration: took, Method: x.request.Method, Path: withoutKey(x.request.URL.Path),
 		Status: x.status, Bytes: x.bytes, RequestID: x.info.RequestID,
 		ClientRequestID: x.info.ClientRequestID, Client: x.info.ClientAddr,
 		Model: x.model, Version: x.version,
@@ -339,6 +341,14 @@ func (x *exchange) observe() {
 	}
 	metrics.Observe(x.status, took)
 	a.cfg.AccessLog.Log(&line)
+}
+
+// withoutKey cuts off a path that somebody has put an API key into.
+func withoutKey(path string) string {
+	if at := strings.Index(path, apikey.Prefix); at >= 0 {
+		return path[:at+len(apikey.Prefix)]
+	}
+	return path
 }
 
 // countedByServer is the length up to which net/http itself finds out how long

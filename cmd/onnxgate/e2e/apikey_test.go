@@ -19,7 +19,7 @@ const (
 // it.
 func cmdAPIKey(ts *testscript.TestScript, neg bool, args []string) {
 	noNegation(ts, neg, args, 2, "apikey NAME ARG...")
-	cmd := exec.CommandContext(stateOf(ts).ctx, binary, append(append([]string{"apikey"}, args[1:]...), "--json")...) //nolint:gosec // our own binary
+	cmd := exec.CommandContext(stateOf(ts).ctx, binary, append(append([]string{"apikey"}, args[1:]...), "--json")...)
 	cmd.Dir = ts.Getenv("WORK")
 	out, err := cmd.Output()
 	ts.Check(err)
