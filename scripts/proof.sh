@@ -7,8 +7,8 @@
 #   RACES     how often all tests run under the race detector (2)
 #   MUTANTS   how many mutated models are loaded and run (1,000,000)
 #   MODELS    how many drawn models both engines run (10,000)
-#   SAMPLES   how often each refusal is timed (20,000)
-#   SEED      the number of the first of either (1): other numbers, other models
+#   DECISIONS how many decisions about access are compared with Rego's (250,000)
+#   SEED      the number of the first of each (1): other numbers, other cases
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . scripts/tools.sh
@@ -20,9 +20,9 @@ fuzztime=${FUZZTIME:-90s}
 races=${RACES:-2}
 mutants=${MUTANTS:-1000000}
 models=${MODELS:-10000}
+decisions=${DECISIONS:-250000}
 seed=${SEED:-1}
-samples=${SAMPLES:-20000}
-unset MUTANTS MODELS SEED SAMPLES # which are for their own rows, and not for every test
+unset MUTANTS MODELS DECISIONS SEED # which are for their own rows, and not for every test
 log=$(mktemp -d)
 rows=()
 failed=0
@@ -59,11 +59,17 @@ prove "models drawn at random answer as ONNX Runtime" '$(said_in $out)' \
 prove "mutated models load and run without harm" '$(said_in $out)' \
 	env MUTANTS="$mutants" SEED="$seed" go test -count=1 -timeout 6h -v -run TestMutatedModelsDoNoHarm ./internal/onnx/exec
 prove "refusals of API keys take the same time" '$(said_in $out)' \
-	env SAMPLES="$samples" go test -count=1 -v -run TestRefusalsOfAPIKeys ./internal/app
+	env TIMING=20000 go test -count=1 -v -run TestRefusalsOfAPIKeys ./internal/app
+prove "decisions about access are those of a second implementation, in Rego" '$(said_in $out)' \
+	env DECISIONS="$decisions" SEED="$seed" go test -C internal/authz/oracle -count=1 -timeout 1h -v ./...
 while read -r package target; do
 	prove "fuzzing $target (${package#onnxgate/})" '$(execs_in $out) inputs in $fuzztime' \
 		fuzz_one "$package" "$target" "$fuzztime"
 done < <(fuzz_targets)
+prove "Fernet tokens go both ways with Python's cryptography" '$(said_in $out)' \
+	env MESSAGES=10000 go test -count=1 -v -run TestPythonOpensOurTokensAndWeOpenPythons ./internal/seal
+prove "refusals to decrypt cannot be told apart by their time" '$(said_in $out)' \
+	env TIMING=20000 go test -count=1 -timeout 1h -v -run TestRefusalsCannotBeToldApartByTheirTime ./internal/app
 prove "known vulnerabilities" '"govulncheck $govulncheck_version"' scripts/vulnerabilities.sh
 prove "a second build is the same" '$(stat -c %s bin/onnxgate) bytes' scripts/reproduce.sh
 prove "speed" '"see below"' scripts/bench.sh

@@ -23,6 +23,7 @@ import (
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/authn"
+	"onnxgate/internal/authz"
 	"onnxgate/internal/certs"
 	"onnxgate/internal/config"
 	"onnxgate/internal/httpapi"
@@ -30,6 +31,8 @@ import (
 	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/oidc"
+	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
 	"onnxgate/models"
@@ -54,9 +57,12 @@ type App struct {
 	access  *telemetry.AccessLog
 	metrics *telemetry.Metrics
 
+	roles    authz.Roles
 	store    *sqlstore.Store
 	accounts *accounts.Service
+	sealing  *sealing.Service
 	keys     *keys.Set
+	issuers  *oidc.Issuers  // nil when there are no outside issuers
 	certs    *certs.Manager // nil without TLS
 	clients  *certs.Clients // nil without client certificates
 	catalog  *inference.Catalog
@@ -94,11 +100,14 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		_, wrong := Check(cfg) // this, and everything else
 		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
 	}
+	stored := sync.OnceValue(func() error { return a.openStored(ctx) })
 	err := inParallel(
-		func() error { return a.openAccounts(ctx) },
+		a.openRoles,
+		stored,
 		a.openKeys,
+		a.openIssuers,
 		a.openCerts,
-		a.openCatalog,
+		func() error { return a.openCatalog(ctx, stored) },
 	)
 	if err == nil {
 		err = a.openAPI()
@@ -151,6 +160,7 @@ func badDataDir(err error) error {
 const (
 	databaseFile = "onnxgate.db"
 	passwordFile = "initial-admin-password"
+	kekFile      = "kek"
 	keysDir      = "keys"
 	certsDir     = "tls"
 )
@@ -201,6 +211,17 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 		return nil, nil, errors.Join(err, store.Close())
 	}
 	return service, store.Close, nil
+}
+
+// openStored opens the store and what lives in it.
+func (a *App) openStored(ctx context.Context) error {
+	err := a.openAccounts(ctx)
+	if a.store == nil {
+		return err
+	}
+	var wrong error
+	a.sealing, wrong = newSealing(ctx, a.cfg, a.store)
+	return errors.Join(err, wrong)
 }
 
 func (a *App) openAccounts(ctx context.Context) error {
@@ -295,22 +316,36 @@ func (a *App) certificateChanged(cert *certs.Certificate, err error) {
 	a.log.InfoContext(ctx, "took over a new certificate", slog.String("sha256_fingerprint", cert.Fingerprint))
 }
 
-func (a *App) openCatalog() (err error) {
-	a.catalog, err = newCatalog(a.cfg, a.observe)
+func (a *App) openRoles() (err error) {
+	a.roles, err = readRoles(a.cfg)
 	return err
 }
 
-func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe) (*inference.Catalog, error) {
-	var fsys fs.FS = models.FS
-	if cfg.ModelsDir != "" {
-		fsys = os.DirFS(cfg.ModelsDir)
-	}
+// openCatalog asks for a tenant once the accounts are open.
+func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
+	a.catalog, err = newCatalog(a.cfg, a.observe, func(name string) (bool, error) {
+		if err := accounts(); err != nil {
+			return false, err
+		}
+		return tenantExists(ctx, a.accounts, name)
+	})
+	return err
+}
+
+func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe, tenants func(string) (bool, error)) (*inference.Catalog, error) {
 	// A large batch leaves one processor to the requests that come meanwhile.
 	engines := NewEngines(cfg.ORTLibrary, runtime.GOMAXPROCS(0)-1)
 	return inference.New(inference.Config{
-		FS: fsys, Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
-		Observer: observer, Now: time.Now,
+		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
+		TenantExists: tenants, Observer: observer, Now: time.Now,
 	})
+}
+
+func modelFiles(cfg *config.Config) fs.FS {
+	if cfg.ModelsDir != "" {
+		return os.DirFS(cfg.ModelsDir)
+	}
+	return models.FS
 }
 
 // observe counts the predictions of one version of a model.
@@ -330,7 +365,7 @@ func (a *App) openAPI() error {
 	}
 	tokens, err := oauth.New(oauth.Config{
 		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
-		Keys: a.keys, Passwords: a.accounts, Now: time.Now,
+		Keys: a.keys, Roles: a.roles, Passwords: a.accounts, Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -340,7 +375,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Ready: a.ready,
+		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Tokens: tokens, Sealer: a.sealing, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -353,19 +388,17 @@ func (a *App) openAPI() error {
 
 // newAuthenticator returns the chain of everything that proves who calls.
 func (a *App) newAuthenticator() (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
-	bearer, err := authn.NewBearer(authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
-	})
+	bearer, err := a.newBearer()
 	if err != nil {
 		return nil, err
 	}
-	apiKeys, err := authn.NewAPIKey(authn.APIKeyConfig{Keys: a.accounts, Now: time.Now})
+	apiKeys, err := authn.NewAPIKey(authn.APIKeyConfig{Keys: a.accounts, Roles: a.roles, Now: time.Now})
 	if err != nil {
 		return nil, err
 	}
 	chain := []authn.Authenticator{bearer, apiKeys}
 	if a.clients != nil {
-		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Now: time.Now})
+		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Roles: a.roles, Now: time.Now})
 		if err != nil {
 			return nil, err
 		}

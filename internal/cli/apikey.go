@@ -24,8 +24,8 @@ func apikeyCommand(p *Process) *cobra.Command {
 		apikeyCreate(p), apikeyList(p), apikeyRotate(p), apikeyRevoke(p), apikeyGenerate(p))
 }
 
-// keyView is how a key is printed. The lists that narrow nothing are null.
-type keyView struct {
+// apikeyView is how a key is printed. The lists that narrow nothing are null.
+type apikeyView struct {
 	ID string `json:"id"`
 	// Key is the key's text, only where it was just made.
 	Key       string     `json:"key,omitempty"`
@@ -43,8 +43,8 @@ type keyView struct {
 	LastUsed  *time.Time `json:"last_used"`
 }
 
-func (p *Process) viewKey(k *accounts.APIKey, text string) keyView {
-	v := keyView{
+func (p *Process) viewAPIKey(k *accounts.APIKey, text string) apikeyView {
+	v := apikeyView{
 		ID: k.ID, Key: text, Name: k.Name, Tenant: k.Tenant, Roles: k.Roles, Scopes: k.Scopes, Models: k.Models,
 		Rate: k.Rate, Expires: instant(k.ExpiresAt), State: "enabled",
 		Created: k.CreatedAt, CreatedBy: k.CreatedBy, LastUsed: instant(k.LastUsed),
@@ -126,20 +126,20 @@ func apikeyList(p *Process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			views := make([]keyView, len(keys))
+			views := make([]apikeyView, len(keys))
 			for i := range keys {
-				views[i] = p.viewKey(&keys[i], "")
+				views[i] = p.viewAPIKey(&keys[i], "")
 			}
 			if *asJSON {
 				return p.printJSON(views)
 			}
-			return p.printKeys(views)
+			return p.printAPIKeys(views)
 		})
 	}
 	return cmd
 }
 
-func (p *Process) printKeys(views []keyView) error {
+func (p *Process) printAPIKeys(views []apikeyView) error {
 	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "ID\tNAME\tTENANT\tROLES\tSCOPES\tMODELS\tEXPIRES\tLAST USED\tSTATE")
 	for i := range views {
@@ -207,12 +207,12 @@ func apikeyRevoke(p *Process) *cobra.Command {
 			if err != nil {
 				return noSuchKey(err)
 			}
-			view := p.viewKey(key, "")
+			view := p.viewAPIKey(key, "")
 			view.State = "revoked"
 			if *asJSON {
 				return p.printJSON(view)
 			}
-			return p.printKeys([]keyView{view})
+			return p.printAPIKeys([]apikeyView{view})
 		})
 	}
 	return cmd
@@ -276,11 +276,11 @@ func (o *secretOutput) write(create func() (*accounts.APIKey, string, error)) (e
 }
 
 func (o *secretOutput) print(key *accounts.APIKey, text string) error {
-	view := o.process.viewKey(key, text)
+	view := o.process.viewAPIKey(key, text)
 	if *o.asJSON {
 		return o.process.printJSON(view)
 	}
-	if err := o.process.printKeys([]keyView{view}); err != nil || text == "" {
+	if err := o.process.printAPIKeys([]apikeyView{view}); err != nil || text == "" {
 		return err
 	}
 	return o.process.printf("\n%s\n\nKeep it now: it is shown once and stored nowhere.\n", text)

@@ -87,6 +87,8 @@ func Settings() []Setting {
 	all := append(listenerSettings(), modelSettings()...)
 	all = append(all, tlsSettings()...)
 	all = append(all, tokenSettings()...)
+	all = append(all, roleSettings()...)
+	all = append(all, sealSettings()...)
 	return append(all, requestSettings()...)
 }
 
@@ -138,6 +140,17 @@ func modelSettings() []Setting {
 			Doc:     "ONNX Runtime's shared library, for a build that has that engine; empty: libonnxruntime beside the binary.",
 			Want:    "a file that exists, or nothing",
 			binding: text(func(c *Config) *string { return &c.ORTLibrary }),
+		},
+	}
+}
+
+func roleSettings() []Setting {
+	return []Setting{
+		{
+			Name:    "ONNXGATE_ROLES_FILE",
+			Doc:     "YAML file with roles of your own, each with its permissions (role: [permission, …]); empty: only the built in ones grant any.",
+			Want:    "a file that exists, or nothing",
+			binding: text(func(c *Config) *string { return &c.RolesFile }),
 		},
 	}
 }
@@ -216,6 +229,12 @@ func tokenSettings() []Setting {
 			binding: bind(func(c *Config) *Secret { return &c.JWTSecret }, parseSecret, Secret.String),
 		},
 		{
+			Name:    "ONNXGATE_ISSUERS_FILE",
+			Doc:     "YAML file of the outside issuers (OpenID Connect) whose tokens are accepted; a reload reads it again. Empty: none.",
+			Want:    "a file that exists, or nothing",
+			binding: text(func(c *Config) *string { return &c.IssuersFile }),
+		},
+		{
 			Name:    "ONNXGATE_ADMIN_PASSWORD_FILE",
 			Doc:     "File with the password that admin gets at the first start; empty: a random one in <data dir>/initial-admin-password.",
 			Want:    "the path of a file with a password of 15 characters or more",
@@ -232,6 +251,23 @@ func tokenSettings() []Setting {
 			Doc:     "Role of that key.",
 			Want:    "a role, such as user or admin",
 			binding: text(func(c *Config) *string { return &c.BootstrapAPIKeyRole }),
+		},
+	}
+}
+
+func sealSettings() []Setting {
+	return []Setting{
+		{
+			Name:    "ONNXGATE_KEK_FILE",
+			Doc:     "File with the key-encryption key, which wraps the keys in the database; empty: <data dir>/kek, made at the first start.",
+			Want:    "the path of a file with 32 bytes in base64 on one line: openssl rand -base64 32",
+			binding: text(func(c *Config) *string { return &c.KEKFile }),
+		},
+		{
+			Name:    "ONNXGATE_ENV_IDENTITY_FILE",
+			Doc:     "File with the age identities, or the passphrase, that open .env.age; read from the real environment alone.",
+			Want:    "the path of a file that age-keygen wrote, or that holds the passphrase",
+			binding: text(func(c *Config) *string { return &c.EnvIdentityFile }),
 		},
 	}
 }
@@ -264,7 +300,7 @@ func requestSettings() []Setting {
 		},
 		{
 			Name: "ONNXGATE_RATE_PREDICT", Default: "10/minute", Live: true,
-			Doc:     "Predictions that one address may ask for, over all routes that predict.",
+			Doc:     "Predictions that one address may ask for, over all routes that predict, seal or open.",
 			Want:    wantRate,
 			binding: bind(func(c *Config) *string { return &c.RatePredict }, parseRate, asIs),
 		},

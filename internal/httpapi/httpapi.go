@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-playground/validator/v10"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"onnxgate/internal/authn"
@@ -49,7 +50,7 @@ type TokenServer interface {
 }
 
 // Catalog opens models to those who may predict with them. Faults: NotFound,
-// Forbidden.
+// Unauthenticated when a further credential is needed, Forbidden.
 type Catalog interface {
 	Open(ctx context.Context, p *identity.Principal, model, version string) (*inference.Call, error)
 	Library
@@ -58,11 +59,12 @@ type Catalog interface {
 // Library describes the loaded models.
 type Library interface {
 	// List is what the principal may predict with, by name.
-	List(p *identity.Principal) []inference.ModelInfo
-	// Describe is for who may read the model. Faults: NotFound, Forbidden.
-	Describe(p *identity.Principal, model string) (inference.ModelInfo, error)
-	// All is every model, by name.
-	All() []inference.ModelInfo
+	List(ctx context.Context, p *identity.Principal) []inference.ModelInfo
+	// Describe is for who may read the model. Faults: NotFound,
+	// Unauthenticated when a further credential is needed, Forbidden.
+	Describe(ctx context.Context, p *identity.Principal, model string) (inference.ModelInfo, error)
+	// SeenBy is every model that a tenant sees, by name.
+	SeenBy(tenant string) []inference.ModelInfo
 	// Generation changes whenever another set of models is served.
 	Generation() uint64
 }
@@ -82,6 +84,7 @@ type Config struct {
 	Tokens        TokenServer
 	// Layers is nil when no model asks for two credentials.
 	Layers Layers
+	Sealer Sealer
 	// Roles says what each role permits.
 	Roles authz.Roles
 	// Ready returns why the server cannot serve; nil is always ready.
@@ -120,7 +123,8 @@ type Config struct {
 
 // Settings can change while the server runs.
 type Settings struct {
-	// TokenRate and PredictRate count per client address.
+	// TokenRate and PredictRate count per client address; PredictRate also what is
+	// sealed and opened.
 	TokenRate, PredictRate limit.Rate
 	// CORSOrigins are the exact origins whose pages may call the API; none
 	// closes it.
@@ -147,6 +151,7 @@ type API struct {
 	contracts     contracts
 	docs          map[string]*docsFile // by name
 	bodies        budget
+	rules         *validator.Validate // of the members of bodies
 	public, admin *Listener
 }
 
@@ -168,9 +173,9 @@ type Listener struct {
 
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
-	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Metrics == nil ||
+	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Sealer == nil || cfg.Metrics == nil ||
 		cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, metrics, logs and a clock are needed")
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, a sealer, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -184,7 +189,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
-	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs(), own: limit.NewOwn(0, cfg.Now)}
+	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs(), rules: newRules(), own: limit.NewOwn(0, cfg.Now)}
 	a.bodies.free.Store(max(cfg.BodyMemory, cfg.MaxBody))
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	if err := a.contracts.load(cfg.Version); err != nil {

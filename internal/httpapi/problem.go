@@ -45,6 +45,7 @@ var problems = map[fault.Kind]problem{
 	fault.TooLarge:         {http.StatusRequestEntityTooLarge, "too-large", "Too large", "invalid_request", "The body is too large"},
 	fault.Syntax:           {http.StatusBadRequest, "invalid-syntax", "Invalid syntax", "invalid_request", "The body cannot be parsed"},
 	fault.Content:          {http.StatusUnprocessableEntity, "invalid-content", "Invalid content", "invalid_request", "The body does not fit"},
+	fault.Undecryptable:    {http.StatusBadRequest, "decryption-failed", "Decryption failed", "invalid_request", "Decryption failed"},
 	fault.Conflict:         {http.StatusConflict, "conflict", "Conflict", "invalid_request", "The request contradicts the present state"},
 	fault.Unavailable:      {http.StatusServiceUnavailable, "unavailable", "Unavailable", "temporarily_unavailable", "The server cannot do this for now; try again"},
 	fault.Timeout:          {http.StatusServiceUnavailable, "timeout", "Timeout", "temporarily_unavailable", "The work was not done in time; try again"},
@@ -194,7 +195,9 @@ func (x *exchange) challenge(format ErrorFormat, f *fault.Error) {
 	case format == OAuth && f.Kind == fault.Unauthenticated:
 		header["WWW-Authenticate"] = challengeBasic
 	case format == OAuth:
-	case f.Kind == fault.Unauthenticated && !x.credential:
+	case f.Kind == fault.Unauthenticated && (!x.credential || x.principal != nil):
+		// Nothing is wrong with the credential of a caller who is known: a further
+		// one is missing.
 		header["WWW-Authenticate"] = challengeBearer
 	case f.Kind == fault.Unauthenticated:
 		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="invalid_token", error_description="` + describable(message(problemOf(f.Kind), f)) + `"`}
