@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"onnxgate/internal/apikey"
@@ -131,7 +132,7 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 func checkScopes(scopes []string) ([]string, error) {
 	for _, scope := range scopes {
 		if !authz.IsPermission(scope) {
-			return nil, fault.Newf(fault.Content, "there is no scope %q; the scopes are %s", scope, listed(authz.Permissions()))
+			return nil, fault.Newf(fault.Content, "there is no scope %q; the scopes are %s", scope, strings.Join(authz.Permissions(), ", "))
 		}
 	}
 	return unique(scopes, "scope")

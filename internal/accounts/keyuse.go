@@ -13,11 +13,8 @@ import (
 	"onnxgate/internal/limit"
 )
 
-func listed(words []string) string { return strings.Join(words, ", ") }
-
 // APIKey returns the key with that id. When there is none, the answer takes the
-// same work and is a key without an id, of the default tenant's nobody, that no
-// secret proves.
+// same work and is a key without an id, that no secret proves.
 func (s *Service) APIKey(ctx context.Context, id string) (*identity.Key, error) {
 	record, err := view(ctx, s, func(tx *Tx) (*APIKey, error) { return tx.KeyOrAnother(id) })
 	if fault.KindOf(err) == fault.NotFound { // there are no keys at all
@@ -27,11 +24,11 @@ func (s *Service) APIKey(ctx context.Context, id string) (*identity.Key, error) 
 		return nil, err
 	}
 	key, err := record.identity()
-	if err != nil {
+	switch {
+	case record.ID != id:
+		return new(identity.Key), nil
+	case err != nil:
 		return nil, fmt.Errorf("API key %s: %w", record.ID, err)
-	}
-	if key.ID != id {
-		*key = identity.Key{}
 	}
 	return key, nil
 }
