@@ -30,10 +30,7 @@ func flood(ctx context.Context, gate *server) error {
 	if err != nil {
 		return err
 	}
-	logins, err := startLogins(ctx, gate)
-	if err != nil {
-		return err
-	}
+	logins := startLogins(ctx, gate)
 	busy, err := latencies(ctx, gate)
 	if stopErr := logins.stop(); err == nil {
 		err = stopErr
@@ -42,9 +39,9 @@ func flood(ctx context.Context, gate *server) error {
 		return err
 	}
 	fmt.Printf("p99 of a prediction while %d sign-ins are tried at once   %.2f ms   without %.2f ms   ratio %.2f\n",
-		floodLogins, percentile(busy, 99), percentile(quiet, 99), percentile(busy, 99)/percentile(quiet, 99))
+		floodLogins, p99(busy), p99(quiet), p99(busy)/p99(quiet))
 	fmt.Printf("of these sign-ins %d were judged and %d sent away (503); p99 until sent away %.1f ms\n",
-		logins.judged.Load(), logins.refused.Load(), percentile(logins.waits, 99))
+		logins.judged.Load(), logins.refused.Load(), p99(logins.waits))
 	return nil
 }
 
@@ -88,7 +85,7 @@ type logins struct {
 	waits []float64 // until sent away, in milliseconds
 }
 
-func startLogins(ctx context.Context, gate *server) (*logins, error) {
+func startLogins(ctx context.Context, gate *server) *logins {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &logins{cancel: cancel}
 	var ready sync.WaitGroup
@@ -119,13 +116,13 @@ func startLogins(ctx context.Context, gate *server) (*logins, error) {
 		})
 	}
 	ready.Wait()
-	return l, nil
+	return l
 }
 
 // ignoreEnd forgives an error that the end of the measurement caused.
 func ignoreEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the connection was told to end
 	}
 	return err
 }
@@ -165,10 +162,10 @@ func (l *logins) stop() error {
 	return l.group.Wait()
 }
 
-func percentile(values []float64, p int) float64 {
+func p99(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
 	}
 	sorted := slices.Sorted(slices.Values(values))
-	return sorted[min(len(sorted)-1, len(sorted)*p/100)]
+	return sorted[min(len(sorted)-1, len(sorted)*99/100)]
 }
