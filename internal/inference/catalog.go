@@ -138,6 +138,19 @@ func joined(problems []LoadError) error {
 	return errors.Join(errs...)
 }
 
+// Tenants returns the tenants that have models here, beside the default one, in
+// the order of their names.
+func (c *Catalog) Tenants() []string {
+	var all []string
+	for _, m := range c.current.Load().sorted {
+		if m.tenant != identity.DefaultTenant {
+			all = append(all, m.tenant)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Generation grows with every reload. Whoever derives something from the whole
 // catalog can tell by it when to do so again.
 func (c *Catalog) Generation() uint64 { return c.current.Load().generation }

@@ -42,7 +42,7 @@ func (s *snapshot) since(before *snapshot) Changes {
 // about all of its model, or about all models of its tenant.
 func (s *snapshot) concerns(v *version) bool {
 	for _, p := range s.problems {
-		if p.Model == v.label && (p.Version == "" || p.Version == v.id) || p.Model == tenantMark+v.tenant {
+		if p.Model == v.label && (p.Version == "" || p.Version == v.id) || p.Model == TenantMark+v.tenant {
 			return true
 		}
 	}

@@ -82,11 +82,11 @@ func labelOf(tenant, name string) string {
 	if tenant == identity.DefaultTenant {
 		return name
 	}
-	return tenantMark + tenant + "/" + name
+	return TenantMark + tenant + "/" + name
 }
 
-// tenantMark begins the name of a folder that holds the models of a tenant.
-const tenantMark = "@"
+// TenantMark begins the name of a folder that holds the models of a tenant.
+const TenantMark = "@"
 
 // version is one compiled model file with its contract and its rules.
 type version struct {
@@ -127,7 +127,7 @@ func (l *loader) load() ([]*model, error) {
 	}
 	var models []*model
 	for _, folder := range folders {
-		if tenant, ok := strings.CutPrefix(folder, tenantMark); ok {
+		if tenant, ok := strings.CutPrefix(folder, TenantMark); ok {
 			models = append(models, l.loadTenant(tenant)...)
 		} else if m := l.loadModel(identity.DefaultTenant, folder); m != nil {
 			models = append(models, m)
@@ -157,7 +157,7 @@ func (l *loader) folders(dir string) ([]string, error) {
 // loadTenant returns the models of a tenant's folder. Those of one that is no
 // tenant any more do not go on as they were.
 func (l *loader) loadTenant(tenant string) []*model {
-	folder := tenantMark + tenant
+	folder := TenantMark + tenant
 	exists, err := l.tenantExists(tenant)
 	switch {
 	case tenant == identity.DefaultTenant:
