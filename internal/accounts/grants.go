@@ -42,6 +42,19 @@ type rights struct {
 
 func rightsOfUser(u *User) rights { return rights{tenant: u.Tenant, roles: u.Roles} }
 
+func rightsOfKey(k *APIKey) rights {
+	return rights{tenant: k.Tenant, roles: k.Roles, scopes: k.Scopes, models: k.Models}
+}
+
+// key returns a key that the actor may change.
+func (a Actor) key(tx *Tx, id string) (*APIKey, error) {
+	key, err := tx.Keys.Get(a.Tenant, id)
+	if err == nil {
+		err = a.mayGive(rightsOfKey(key))
+	}
+	return key, err
+}
+
 // mayGive refuses rights that the actor does not hold.
 func (a Actor) mayGive(r rights) error {
 	if a.holder == nil {

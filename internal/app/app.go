@@ -236,6 +236,9 @@ func (a *App) openAccounts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.accounts.BootstrapKey(ctx, a.cfg.BootstrapAPIKey.Reveal(), a.cfg.BootstrapAPIKeyRole); err != nil {
+		return fmt.Errorf("ONNXGATE_BOOTSTRAP_API_KEY: %w", err)
+	}
 	created, err := a.accounts.Bootstrap(ctx, a.cfg.AdminPassword.Reveal())
 	if err != nil && a.cfg.AdminPassword.IsSet() {
 		return badAdminPassword(err)
@@ -378,7 +381,7 @@ func (a *App) openAPI() error {
 		issuers = issuerList{a.issuers}
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Accounts: a.accounts, Sealer: a.sealing,
+		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Tokens: tokens, Accounts: a.accounts, Sealer: a.sealing,
 		Issuers: issuers, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
@@ -396,7 +399,11 @@ func (a *App) newAuthenticator() (authn.Authenticator, error) { //nolint:ireturn
 	if err != nil {
 		return nil, err
 	}
-	chain := []authn.Authenticator{bearer}
+	apiKeys, err := authn.NewAPIKey(authn.APIKeyConfig{Keys: a.accounts, Roles: a.roles, Now: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	chain := []authn.Authenticator{bearer, apiKeys}
 	if a.clients != nil {
 		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Roles: a.roles, Now: time.Now})
 		if err != nil {
