@@ -97,7 +97,7 @@ func (k *APIKey) shown() *APIKey {
 
 func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 	if !labelPattern.MatchString(add.Name) {
-		return nil, fault.New(fault.Content, "the name of a key has 1 to 64 letters, digits, blanks and . _ @ : / + - and begins with a letter or a digit")
+		return nil, wrong("name", "the name of a key has 1 to 64 letters, digits, blanks and . _ @ : / + - and begins with a letter or a digit")
 	}
 	roles, err := checkRoles(add.Roles)
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 		ExpiresAt: add.ExpiresAt.UTC().Truncate(time.Second), CreatedAt: now,
 	}
 	if !add.ExpiresAt.IsZero() && !key.ExpiresAt.After(now) {
-		return nil, fault.New(fault.Content, "the key would have ended already; let it expire in the future")
+		return nil, wrong("expires", "the key would have ended already; let it expire in the future")
 	}
 	if key.Scopes, err = checkScopes(add.Scopes); err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func checkScopes(scopes []string) ([]string, error) {
 func checkModels(models []string) ([]string, error) {
 	for _, model := range models {
 		if !modelPattern.MatchString(model) {
-			return nil, fault.Newf(fault.Content, "%q cannot be the name of a model", model)
+			return nil, wrong("models", "%q cannot be the name of a model", model)
 		}
 	}
 	if len(models) > maxKeyModels {
@@ -178,7 +178,7 @@ func checkKeyRate(rate string) error {
 		return nil
 	}
 	if _, err := limit.ParseRate(rate); err != nil {
-		return fault.Newf(fault.Content, "the rate of a key %s", err)
+		return wrong("rate", "the rate of a key %s", err)
 	}
 	return nil
 }
@@ -209,14 +209,14 @@ func (s *Service) Key(ctx context.Context, tenant, id string) (*APIKey, error) {
 // configuration.
 func (s *Service) RotateKey(ctx context.Context, by Actor, id string, overlap time.Duration) (key *APIKey, text string, err error) {
 	if overlap < 0 || overlap > maxOverlap {
-		return nil, "", fault.New(fault.Content, "the overlap is from 0s to 90d")
+		return nil, "", wrong("overlap", "the overlap is from 0s to 90d")
 	}
 	err = s.update(ctx, by, "apikey.rotate", id, func(tx *Tx) error {
 		if key, err = by.key(tx, id); err != nil {
 			return err
 		}
 		if key.Bootstrap {
-			return fault.Newf(fault.Conflict, "the key %s is that of ONNXGATE_BOOTSTRAP_API_KEY; change the setting and start the server again", id)
+			return ofConfiguration(id)
 		}
 		if text, err = apikey.WithID(s.rand, id); err != nil {
 			return err
@@ -234,6 +234,10 @@ func (s *Service) RotateKey(ctx context.Context, by Actor, id string, overlap ti
 		return nil, "", err
 	}
 	return key.shown(), text, nil
+}
+
+func ofConfiguration(id string) error {
+	return fault.Newf(fault.Conflict, "the key %s is that of ONNXGATE_BOOTSTRAP_API_KEY; change the setting and start the server again", id)
 }
 
 // RevokeKey ends the key at once, and for good: the one of the configuration

@@ -67,6 +67,16 @@ func (s *Service) SearchTenants(ctx context.Context, by Actor, f Filter, page Pa
 		func(r *Tenant) Tenant { return *r })
 }
 
+// SearchKeys returns a page of the API keys that the actor may see, in the order
+// of their ids, without their hashes.
+func (s *Service) SearchKeys(ctx context.Context, by Actor, f Filter, page Page) (Found[APIKey], error) {
+	return search(ctx, s, by, f.Tenant, page,
+		func(tx *Tx) Reader[APIKey] { return tx.Keys },
+		func(r *APIKey) string { return r.ID },
+		func(r *APIKey) bool { return f.keeps(r.Disabled, r.Roles) },
+		func(r *APIKey) APIKey { return *r.shown() })
+}
+
 // search reads records in the order of the store until a page is full, all were
 // read, or enough.
 func search[R, T any](

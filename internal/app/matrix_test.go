@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -21,9 +22,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"onnxgate/internal/accounts"
-	"onnxgate/internal/app"
+	"onnxgate/internal/apikey"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/sqlstore"
 )
 
 // matrixPassword is that of everybody in the matrix.
@@ -42,37 +45,50 @@ type matrix struct {
 	key    ed25519.PrivateKey
 	kid    string
 	claims map[string]jwt.MapClaims // of a genuine token, by user
+	keys   seeded
 	things things
 }
 
 func newMatrix(t *testing.T) *matrix {
 	t.Helper()
 	dir := t.TempDir()
-	seedMatrix(t, dir)
+	keys := seedMatrix(t, dir)
 	// Not on loopback, where the metrics would be open.
-	m := &matrix{server: start(t, dir, map[string]string{"ADMIN_ADDR": "0.0.0.0:0", "DOCS": "off"}), claims: map[string]jwt.MapClaims{}}
+	m := &matrix{server: start(t, dir, map[string]string{"ADMIN_ADDR": "0.0.0.0:0", "DOCS": "off"}), claims: map[string]jwt.MapClaims{}, keys: keys}
 	m.readKey(t)
 	for _, user := range []string{"root", "boss", "weak"} {
 		m.claims[user] = m.signIn(t, user)
 	}
 	m.things = things{
 		"model": {"iris", "nothing"}, "version": {"1", "9"}, "tenant": {"default", "nothing"}, "user": {"victim", "nothing"},
+		"key": {keys.id, "abcdefghijkl"},
 	}
 	return m
 }
 
-// seedMatrix makes two tenants with an administrator each.
-func seedMatrix(t *testing.T, dir string) {
+// seeded are API keys of the matrix.
+type seeded struct {
+	id                                                      string // of the good one
+	good, narrow, foreign, expired, revoked, unknown, wrong string
+}
+
+// seedMatrix makes two tenants with an administrator and keys each.
+func seedMatrix(t *testing.T, dir string) (keys seeded) {
 	t.Helper()
-	service, done, err := app.OpenAccounts(t.Context(), load(t, dir, nil))
+	store, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(dir, "onnxgate.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := done(); err != nil {
+		if err := store.Close(); err != nil {
 			t.Error(err)
 		}
 	}()
+	now := time.Now()
+	service, err := accounts.New(accounts.Config{Store: store, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
 	by := accounts.Actor{Name: "seed", Tenant: accounts.AnyTenant}
 	if _, err := service.AddTenant(t.Context(), by, accounts.NewTenant{Name: "acme"}); err != nil {
 		t.Fatal(err)
@@ -86,6 +102,32 @@ func seedMatrix(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
+	key := func(add accounts.NewKey) (id, text string) {
+		t.Helper()
+		add.Name, add.Roles = "key", []string{"admin"}
+		made, text, err := service.CreateKey(t.Context(), by, add)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made.ID, text
+	}
+	keys.id, keys.good = key(accounts.NewKey{})
+	_, keys.narrow = key(accounts.NewKey{Scopes: []string{identity.AuditRead}})
+	_, keys.foreign = key(accounts.NewKey{Tenant: "acme"})
+	id, text := key(accounts.NewKey{})
+	keys.revoked = text
+	if err := service.RevokeKey(t.Context(), by, id); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(-2 * time.Hour)
+	_, keys.expired = key(accounts.NewKey{ExpiresAt: now.Add(time.Hour)})
+	if keys.unknown, err = apikey.New(rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	if keys.wrong, err = apikey.WithID(rand.Reader, keys.id); err != nil {
+		t.Fatal(err)
+	}
+	return keys
 }
 
 func (m *matrix) readKey(t *testing.T) {
@@ -201,6 +243,8 @@ func (a answer) anonymous(m *matrix) string {
 	return fmt.Sprint(a.status, " ", a.challenge, " ", text)
 }
 
+func apiKey(text string) http.Header { return http.Header{"X-Api-Key": {text}} }
+
 func bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 
 // otherScope is a permission that is not the route's.
@@ -226,6 +270,13 @@ func (m *matrix) refusedCredentials(t *testing.T) map[string]http.Header {
 		"of another tenant": bearer(m.mint(t, "root", jwt.MapClaims{"tenant": "nowhere"})),
 		"empty":             {"Authorization": {"Bearer "}},
 		"of another scheme": {"Authorization": {"Digest abc"}},
+		"malformed key":     apiKey("ogk_nonsense"),
+		"mistyped key":      apiKey(m.keys.good[:len(m.keys.good)-1] + "_"),
+		"unknown key":       apiKey(m.keys.unknown),
+		"wrong secret":      apiKey(m.keys.wrong),
+		"expired key":       apiKey(m.keys.expired),
+		"revoked key":       apiKey(m.keys.revoked),
+		"key in its place":  bearer(m.keys.revoked),
 	}
 }
 
@@ -300,8 +351,13 @@ func (m *matrix) checkRights(t *testing.T, addr string, r *httpapi.Route) {
 			t.Errorf("too weak a role: %d %s, want 403", got.status, got.body)
 		}
 	}
-	if got := m.ask(t, addr, r, false, bearer(m.mint(t, "root", nil))); got.status == http.StatusUnauthorized || got.status == http.StatusForbidden || got.status >= 500 {
-		t.Errorf("right: %d %s", got.status, got.body)
+	if got := m.ask(t, addr, r, true, apiKey(m.keys.narrow)); r.Permission != "" && r.Permission != identity.AuditRead && got.status != http.StatusForbidden {
+		t.Errorf("a key of too little scope: %d %s, want 403", got.status, got.body)
+	}
+	for name, header := range map[string]http.Header{"token": bearer(m.mint(t, "root", nil)), "key": apiKey(m.keys.good)} {
+		if got := m.ask(t, addr, r, false, header); got.status == http.StatusUnauthorized || got.status == http.StatusForbidden || got.status >= 500 {
+			t.Errorf("right %s: %d %s", name, got.status, got.body)
+		}
 	}
 }
 
@@ -309,17 +365,18 @@ func (m *matrix) checkRights(t *testing.T, addr string, r *httpapi.Route) {
 // own is answered as what is not there, and in no answer.
 func (m *matrix) checkOtherTenant(t *testing.T, addr string, r *httpapi.Route) {
 	t.Helper()
-	token := bearer(m.mint(t, "boss", nil))
-	foreign, absent := m.ask(t, addr, r, true, token), m.ask(t, addr, r, false, token)
-	if f, a := foreign.anonymous(m), absent.anonymous(m); f != a {
-		t.Errorf("what is there is answered by\n%s\nand what is not by\n%s", f, a)
-	}
-	if parameter.MatchString(r.Pattern) && foreign.status != http.StatusNotFound && foreign.status != http.StatusForbidden {
-		t.Errorf("another tenant's: %d %s, want 404", foreign.status, foreign.body)
-	}
-	for _, name := range []string{`"victim"`, `"root"`, `"iris"`} {
-		if strings.Contains(foreign.body, name) {
-			t.Errorf("the answer shows %s of another tenant", name)
+	for kind, header := range map[string]http.Header{"token": bearer(m.mint(t, "boss", nil)), "key": apiKey(m.keys.foreign)} {
+		foreign, absent := m.ask(t, addr, r, true, header), m.ask(t, addr, r, false, header)
+		if f, a := foreign.anonymous(m), absent.anonymous(m); f != a {
+			t.Errorf("%s: what is there is answered by\n%s\nand what is not by\n%s", kind, f, a)
+		}
+		if parameter.MatchString(r.Pattern) && foreign.status != http.StatusNotFound && foreign.status != http.StatusForbidden {
+			t.Errorf("%s: another tenant's: %d %s, want 404", kind, foreign.status, foreign.body)
+		}
+		for _, name := range []string{`"victim"`, `"root"`, `"iris"`, `"id":"` + m.keys.id} {
+			if strings.Contains(foreign.body, name) {
+				t.Errorf("%s: the answer shows %s of another tenant", kind, name)
+			}
 		}
 	}
 }

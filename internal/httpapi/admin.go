@@ -37,6 +37,10 @@ func managementRoutes() []Route {
 			list: (*API).listUsers, create: (*API).createUser,
 			show: (*API).showUser, change: (*API).changeUser, remove: (*API).deleteUser,
 		}),
+		manage("keys", "key", identity.KeysWrite, managed{
+			list: (*API).listKeys, create: (*API).createKey, rotate: (*API).rotateKey,
+			show: (*API).showKey, change: (*API).changeKey, remove: (*API).deleteKey,
+		}),
 		[]Route{
 			read.at(adminPath + "issuers").with(withoutQuery((*API).listIssuers)).needs(identity.KeysWrite),
 			read.at(adminPath + "models/{model}/policy").with((*API).showPolicy).needs(identity.ModelsRead),

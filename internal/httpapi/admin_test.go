@@ -131,7 +131,7 @@ func everybody(roles authz.Roles) callers {
 	oneModel.Models, oneModel.Method = []string{"iris"}, identity.APIKey
 	return callers{
 		"admin": who("default", "admin", "admin"), "user": who("default", "alice", "user"), "helen": who("default", "helen", "helpdesk"),
-		"landlord": who("default", "lord", "landlord"), "boss": who("acme", "boss@acme", "admin"),
+		"landlord": who("default", "lord", "landlord"), "keymaker": who("default", "kim", "keymaker"), "boss": who("acme", "boss@acme", "admin"),
 		"narrow": narrow, "outside": outside, "onemodel": oneModel,
 	}
 }
@@ -496,6 +496,9 @@ func TestTheContractOfAdministrationIsWholeAndHolds(t *testing.T) {
 		{"PATCH", "/users/bob", `{"disabled":true}`, "User"},
 		{"POST", "/tenants", `{"name":"globex","addresses":["::1"]}`, "Tenant"},
 		{"GET", "/users/none", "", "Problem"},
+		{"POST", "/keys", `{"name":"x","roles":["user"],"expires":"90d"}`, "SecretKey"},
+		{"GET", "/models/iris/policy", "", "Policy"},
+		{"POST", "/models/iris/policy/test", `{"principal":{}}`, "Decision"},
 	} {
 		answer := a.ask("admin", tc.method, tc.path, tc.body)
 		if err := compileAt(t, doc, "#/components/schemas/"+tc.schema).Validate(answer.json(t)); err != nil {

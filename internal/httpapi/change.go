@@ -3,6 +3,7 @@ package httpapi
 import (
 	"reflect"
 	"slices"
+	"time"
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/fault"
@@ -64,4 +65,7 @@ var wordRules = map[string]func(string) error{
 	"role":     accounts.CheckRole,
 	"tenant":   accounts.CheckTenant,
 	"network":  func(s string) error { _, err := accounts.ParseNetwork(s); return err },
+	"scope":    checkScope,
+	"span":     func(s string) error { _, err := parseSpan(s); return err },
+	"moment":   func(s string) error { _, err := parseMoment(s, time.Time{}); return err },
 }

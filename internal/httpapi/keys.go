@@ -1,0 +1,233 @@
+package httpapi
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"onnxgate/internal/accounts"
+	"onnxgate/internal/authz"
+	"onnxgate/internal/fault"
+)
+
+// keyView is what is told of an API key. The lists that narrow nothing are null.
+type keyView struct {
+	ID string `json:"id"`
+	// Key is the key's text, only where it was just made.
+	Key       string   `json:"key,omitempty"`
+	Name      string   `json:"name"`
+	Tenant    string   `json:"tenant"`
+	Roles     []string `json:"roles"`
+	Scopes    []string `json:"scopes"`
+	Models    []string `json:"models"`
+	Addresses []string `json:"addresses"`
+	Rate      string   `json:"rate,omitempty"`
+	Expires   *string  `json:"expires"`
+	Disabled  bool     `json:"disabled"`
+	Created   string   `json:"created"`
+	CreatedBy string   `json:"created_by"`
+	LastUsed  *string  `json:"last_used"`
+}
+
+func viewKey(k *accounts.APIKey) keyView {
+	return keyView{
+		ID: k.ID, Name: k.Name, Tenant: k.Tenant, Roles: k.Roles, Scopes: k.Scopes, Models: k.Models,
+		Addresses: texts(k.Addresses), Rate: k.Rate, Expires: instant(k.ExpiresAt), Disabled: k.Disabled,
+		Created: timestamp(k.CreatedAt), CreatedBy: k.CreatedBy, LastUsed: instant(k.LastUsed),
+	}
+}
+
+// shownKey is a key with its text, which is told once.
+func shownKey(k *accounts.APIKey, text string) keyView {
+	v := viewKey(k)
+	v.Key = text
+	return v
+}
+
+// instant is a time or null.
+func instant(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := timestamp(t)
+	return &text
+}
+
+// newKey is an API key to be made.
+type newKey struct {
+	Name      string   `json:"name"      validate:"required"                        want:"a string"`
+	Tenant    string   `json:"tenant"    validate:"omitempty,tenant"                want:"the name of a tenant"`
+	Roles     []string `json:"roles"     validate:"required,min=1,max=32,dive,role" want:"an array of 1 to 32 roles"`
+	Scopes    []string `json:"scopes"    validate:"omitempty,min=1,dive,scope"      want:"an array of scopes; left out, it narrows nothing"`
+	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"         want:"an array of 1 to 256 models; left out, it narrows nothing"`
+	Addresses []string `json:"addresses" validate:"max=64,dive,network"             want:"an array of at most 64 networks"`
+	Rate      string   `json:"rate"                                                 want:"a rate such as 100/minute"`
+	Expires   string   `json:"expires"   validate:"omitempty,moment"                want:"a time such as 2030-01-31T00:00:00Z, or how long from now, such as 90d"`
+}
+
+// keyChange names what becomes of an API key.
+type keyChange struct {
+	Name      *string  `json:"name"                                                  want:"a string"`
+	Roles     []string `json:"roles"     validate:"omitempty,min=1,max=32,dive,role" want:"an array of 1 to 32 roles"`
+	Scopes    []string `json:"scopes"    validate:"omitempty,min=1,dive,scope"       want:"an array of scopes"`
+	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"          want:"an array of 1 to 256 models"`
+	Addresses []string `json:"addresses" validate:"max=64,dive,network"              want:"an array of at most 64 networks"`
+	Rate      *string  `json:"rate"                                                  want:"a rate such as 100/minute, or an empty string for none"`
+	Expires   *string  `json:"expires"   validate:"omitempty,moment"                 want:"a time such as 2030-01-31T00:00:00Z, how long from now, such as 90d, or an empty string for no end"`
+	Disabled  *bool    `json:"disabled"                                              want:"true or false"`
+}
+
+// rotation says how long the secret before a new one counts.
+type rotation struct {
+	Overlap *string `json:"overlap" validate:"omitempty,span" want:"how long the secret until now counts, such as 24h or 0s"`
+}
+
+// rotation reads the body of a rotation, which need not be there.
+func (x *exchange) rotation() (r rotation, err error) {
+	if x.request.ContentLength == 0 {
+		return r, nil
+	}
+	return r, x.readMembers(&r)
+}
+
+// overlap returns how long it is, and what was meant when it was not said.
+func (r *rotation) overlap(unsaid time.Duration) time.Duration {
+	if r.Overlap == nil {
+		return unsaid
+	}
+	d, _ := parseSpan(*r.Overlap) // held against its rule
+	return d
+}
+
+// parseSpan reads a duration of Go's, or days such as 90d.
+func parseSpan(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err == nil {
+			return time.Duration(n) * 24 * time.Hour, nil //nolint:gosec // 16 bits
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, fault.New(fault.Content, "must be a duration such as 90d, 12h or 0s")
+	}
+	return d, nil
+}
+
+// parseMoment reads a time, or how long it is from now; the zero time from an
+// empty text.
+func parseMoment(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	d, err := parseSpan(text)
+	if err != nil || d == 0 {
+		return time.Time{}, fault.New(fault.Content, "must be a time such as 2030-01-31T00:00:00Z, or how long from now, such as 90d")
+	}
+	return now.Add(d), nil
+}
+
+// checkScope says whether there is such a scope.
+func checkScope(scope string) error {
+	if !authz.IsPermission(scope) {
+		return fault.New(fault.Content, "must be one of "+join(authz.Permissions()))
+	}
+	return nil
+}
+
+func (a *API) listKeys(ctx context.Context, x *exchange) error {
+	filter, page, err := x.search(filterTenant, filterRole, filterDisabled)
+	if err != nil {
+		return err
+	}
+	found, err := a.cfg.Accounts.SearchKeys(ctx, a.actor(x), filter, page)
+	if err != nil {
+		return err
+	}
+	return x.encode(listing("keys", found, viewKey))
+}
+
+func (a *API) createKey(ctx context.Context, x *exchange) error {
+	var add newKey
+	if err := x.readMembers(&add); err != nil {
+		return err
+	}
+	addresses, err := networks(add.Addresses)
+	if err != nil {
+		return err
+	}
+	expires, err := parseMoment(add.Expires, a.cfg.Now())
+	if err != nil {
+		return err
+	}
+	key, text, err := a.cfg.Accounts.CreateKey(ctx, a.actor(x), accounts.NewKey{
+		Name: add.Name, Tenant: ownTenant(x, add.Tenant), Roles: add.Roles, Scopes: add.Scopes, Models: add.Models,
+		Addresses: addresses, Rate: add.Rate, ExpiresAt: expires,
+	})
+	if err != nil {
+		return pointed(err)
+	}
+	return x.created(shownKey(key, text), "keys", key.ID)
+}
+
+func (a *API) showKey(ctx context.Context, x *exchange) error {
+	key, err := a.cfg.Accounts.Key(ctx, a.actor(x).Tenant, x.param("key"))
+	if err != nil {
+		return err
+	}
+	return x.encode(viewKey(key))
+}
+
+func (a *API) changeKey(ctx context.Context, x *exchange) error {
+	id := x.param("key")
+	if _, err := a.cfg.Accounts.Key(ctx, a.actor(x).Tenant, id); err != nil {
+		return err // before anything is said about the body
+	}
+	var named keyChange
+	if err := x.readChange(&named); err != nil {
+		return err
+	}
+	change := accounts.KeyChange{
+		Name: named.Name, Roles: named.Roles, Scopes: named.Scopes, Models: named.Models, Rate: named.Rate, Disabled: named.Disabled,
+	}
+	var err error
+	if change.Addresses, err = networks(named.Addresses); err != nil {
+		return err
+	}
+	if named.Expires != nil {
+		expires, err := parseMoment(*named.Expires, a.cfg.Now())
+		if err != nil {
+			return err
+		}
+		change.ExpiresAt = &expires
+	}
+	key, err := a.cfg.Accounts.ChangeKey(ctx, a.actor(x), id, change)
+	if err != nil {
+		return pointed(err)
+	}
+	return x.encode(viewKey(key))
+}
+
+func (a *API) rotateKey(ctx context.Context, x *exchange) error {
+	id := x.param("key")
+	if _, err := a.cfg.Accounts.Key(ctx, a.actor(x).Tenant, id); err != nil {
+		return err // before anything is said about the body
+	}
+	r, err := x.rotation()
+	if err != nil {
+		return err
+	}
+	key, text, err := a.cfg.Accounts.RotateKey(ctx, a.actor(x), id, r.overlap(accounts.DefaultOverlap))
+	if err != nil {
+		return pointed(err)
+	}
+	return x.encode(shownKey(key, text))
+}
+
+func (a *API) deleteKey(ctx context.Context, x *exchange) error {
+	return x.deleted(a.cfg.Accounts.RevokeKey(ctx, a.actor(x), x.param("key")))
+}
