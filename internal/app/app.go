@@ -227,10 +227,33 @@ func (a *App) openAccounts(ctx context.Context) error {
 }
 
 func (a *App) openKeys() (err error) {
-	a.keys, err = keys.Open(keys.Config{
-		Dir: inDataDir(a.cfg, keysDir), Algorithm: keys.Algorithm(a.cfg.JWTAlg), Secret: []byte(a.cfg.JWTSecret.Reveal()),
-	})
+	a.keys, err = openKeys(a.cfg, a.keyChanged)
 	return err
+}
+
+func openKeys(cfg *config.Config, changed func(kid string, err error)) (*keys.Set, error) {
+	return keys.Open(keys.Config{
+		Dir: inDataDir(cfg, keysDir), Algorithm: keys.Algorithm(cfg.JWTAlg), Secret: []byte(cfg.JWTSecret.Reveal()),
+		TokenTTL: cfg.TokenTTL, RotateEvery: cfg.JWTRotate, Changed: changed, Now: time.Now,
+	})
+}
+
+// OpenKeys opens the signing keys of the data directory, for a command that
+// works beside the server.
+func OpenKeys(cfg *config.Config) (*keys.Set, error) {
+	if err := makeDataDir(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	return openKeys(cfg, nil)
+}
+
+func (a *App) keyChanged(kid string, err error) {
+	ctx := context.Background()
+	if err != nil {
+		a.log.ErrorContext(ctx, "kept the old signing keys", slog.Any("error", err))
+		return
+	}
+	a.log.InfoContext(ctx, "another key signs tokens", slog.String("kid", kid))
 }
 
 func (a *App) openCerts() (err error) {
@@ -308,10 +331,7 @@ func (a *App) openAPI() error {
 	if err != nil {
 		return err
 	}
-	tokens, err := oauth.New(oauth.Config{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
-		Keys: a.keys, Passwords: a.accounts, Now: time.Now,
-	})
+	tokens, err := a.newTokenServer(bearer)
 	if err != nil {
 		return err
 	}
@@ -320,7 +340,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authn.Chain(a.accounts, bearer), Tokens: tokens, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authn.Chain(a.accounts, bearer), Tokens: tokens, Keys: a.keys, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -329,6 +349,18 @@ func (a *App) openAPI() error {
 		Version: a.opts.Version, Settings: settings,
 	})
 	return err
+}
+
+func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {
+	cfg := oauth.Config{
+		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
+		Keys: a.keys, Published: !a.cfg.JWTSecret.IsSet(), Clients: a.accounts,
+		Refresh: a.accounts, Access: bearer, Revocations: a.accounts, Now: time.Now,
+	}
+	if a.cfg.PasswordGrant {
+		cfg.Passwords = a.accounts
+	}
+	return oauth.New(cfg)
 }
 
 // liveSettings are those that a reload takes over.

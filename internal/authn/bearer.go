@@ -11,6 +11,7 @@ import (
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/keys"
 	"onnxgate/internal/reqctx"
 )
 
@@ -44,6 +45,9 @@ type Issued interface {
 type verified struct {
 	principal *identity.Principal
 	stamp, id string
+	clientID  string
+	key       *keys.Verifier
+	issued    time.Time
 	// until is when the token ends, leeway included.
 	until time.Time
 	// stands is the revision at which the token was last found to count.
@@ -110,27 +114,59 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 	if c.Bearer == "" {
 		return nil, ErrNotMine
 	}
-	if len(c.Bearer) > MaxTokenBytes { // not even looked up, which costs its length
-		return nil, refuse(msgInvalid, fmt.Errorf("the token has %d bytes; at most %d are read", len(c.Bearer), MaxTokenBytes))
-	}
-	v := b.cache.get(c.Bearer)
-	if v == nil {
-		var err error
-		if v, err = b.verify(c.Bearer); err != nil {
-			return nil, err
-		}
-		b.cache.put(c.Bearer, v)
-	} else if !reqctx.Now(ctx, b.now).Before(v.until) {
-		b.cache.remove(c.Bearer)
-		return nil, refuse(msgExpired, jwt.ErrTokenExpired)
-	}
-	if err := b.stands(ctx, v); err != nil {
-		if fault.KindOf(err) == fault.Unauthenticated {
-			b.cache.remove(c.Bearer)
-		}
+	v, err := b.check(ctx, c.Bearer)
+	if err != nil {
 		return nil, err
 	}
 	return v.principal, nil
+}
+
+// Inspect returns what a token says that Authenticate would accept now. The
+// fault is Unauthenticated for every other.
+func (b *Bearer) Inspect(ctx context.Context, token string) (*identity.AccessToken, error) {
+	v, err := b.check(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	return &identity.AccessToken{
+		Principal: v.principal, ID: v.id, ClientID: v.clientID, IssuedAt: v.issued, ExpiresAt: v.until.Add(-b.leeway),
+	}, nil
+}
+
+func (b *Bearer) check(ctx context.Context, token string) (*verified, error) {
+	if len(token) > MaxTokenBytes { // not even looked up, which costs its length
+		return nil, refuse(msgInvalid, fmt.Errorf("the token has %d bytes; at most %d are read", len(token), MaxTokenBytes))
+	}
+	v := b.cache.get(token)
+	if v == nil {
+		var err error
+		if v, err = b.verify(token); err != nil {
+			return nil, err
+		}
+		b.cache.put(token, v)
+	} else if err := b.holds(ctx, v); err != nil {
+		b.cache.remove(token)
+		return nil, err
+	}
+	if err := b.stands(ctx, v); err != nil {
+		if fault.KindOf(err) == fault.Unauthenticated {
+			b.cache.remove(token)
+		}
+		return nil, err
+	}
+	return v, nil
+}
+
+// holds says whether a remembered token still is what was verified: its time is
+// not over, and its key was not retired.
+func (b *Bearer) holds(ctx context.Context, v *verified) error {
+	if !reqctx.Now(ctx, b.now).Before(v.until) {
+		return refuse(msgExpired, jwt.ErrTokenExpired)
+	}
+	if key, ok := b.keys.Verifier(v.key.KID); !ok || key != v.key {
+		return refuse(msgRevoked, errors.New("the key that signed the token was retired"))
+	}
+	return nil
 }
 
 // stands asks whether a token still counts, once for each state of the accounts.
@@ -173,5 +209,8 @@ func (b *Bearer) verify(token string) (*verified, error) {
 		}
 		return nil, refuse(msgInvalid, err)
 	}
-	return &verified{principal: c.principal(), stamp: c.stamp, id: c.jti, until: c.exp.Add(b.leeway)}, nil
+	return &verified{
+		principal: c.principal(), stamp: c.stamp, id: c.jti, clientID: c.clientID, key: h.key,
+		issued: c.iat.Time, until: c.exp.Add(b.leeway),
+	}, nil
 }

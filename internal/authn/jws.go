@@ -23,8 +23,12 @@ type Keys interface {
 	Verifier(kid string) (*keys.Verifier, bool)
 }
 
-// header is what is read of a token's JOSE header (RFC 7515 section 4.1).
-type header struct{ alg, typ, kid string }
+// header is what is read of a token's JOSE header (RFC 7515 section 4.1), and
+// the key that it names.
+type header struct {
+	alg, typ, kid string
+	key           *keys.Verifier
+}
 
 // verifyJWS checks a token in JWS compact serialization (RFC 7515 section 7.1)
 // and returns its header and payload. It is stricter than the RFC where
@@ -69,6 +73,7 @@ func verifyJWS(token string, known Keys) (*header, []byte, error) {
 	if err := method.Verify(signed, sig, key.Public()); err != nil {
 		return nil, nil, fmt.Errorf("signature: %w", err)
 	}
+	h.key = key
 	return h, payload, nil
 }
 

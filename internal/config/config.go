@@ -44,6 +44,10 @@ type Config struct {
 	// instead.
 	JWTAlg    string `setting:"ONNXGATE_JWT_ALG" validate:"oneof=EdDSA ES256 RS256"`
 	JWTSecret Secret
+	// JWTRotate is how old a key of the server's own gets; zero: as old as it likes.
+	JWTRotate time.Duration `setting:"ONNXGATE_JWT_ROTATE" validate:"omitempty,min=1h,max=87600h"`
+	// PasswordGrant opens /token to users with their passwords.
+	PasswordGrant bool
 	// AdminPassword is what AdminPasswordFile holds; not set: one is made.
 	AdminPassword     Secret
 	AdminPasswordFile string

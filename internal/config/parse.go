@@ -57,8 +57,8 @@ func parseSwitch(s string) (bool, error) {
 	}
 }
 
-// parseDuration accepts Go's durations, and days as in "90d".
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration accepts Go's durations, and days as in "90d".
+func ParseDuration(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
 			return time.Duration(n) * 24 * time.Hour, nil
@@ -69,6 +69,25 @@ func parseDuration(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%s is not a duration", shown(s))
 	}
 	return d, nil
+}
+
+// parseDurationOrOff reads off as zero, and refuses zero.
+func parseDurationOrOff(s string) (time.Duration, error) {
+	if s == off {
+		return 0, nil
+	}
+	d, err := ParseDuration(s)
+	if err == nil && d <= 0 {
+		err = fmt.Errorf("%s is no time", shown(s))
+	}
+	return d, err
+}
+
+func formatDurationOrOff(d time.Duration) string {
+	if d == 0 {
+		return off
+	}
+	return formatDuration(d)
 }
 
 // formatDuration writes 15m where time.Duration.String writes 15m0s.

@@ -183,7 +183,7 @@ func tokenSettings() []Setting {
 			Name: "ONNXGATE_TOKEN_TTL", Default: "15m",
 			Doc:     "How long an access token is valid.",
 			Want:    "a duration from 1m to 24h, such as 15m",
-			binding: bind(func(c *Config) *time.Duration { return &c.TokenTTL }, parseDuration, formatDuration),
+			binding: bind(func(c *Config) *time.Duration { return &c.TokenTTL }, ParseDuration, formatDuration),
 		},
 		{
 			Name: "ONNXGATE_JWT_ALG", Default: "EdDSA",
@@ -196,6 +196,18 @@ func tokenSettings() []Setting {
 			Doc:     "Shared secret of 32 bytes or more; when it is set, tokens are signed with it (HS256).",
 			Want:    "the output of: openssl rand -base64 32",
 			binding: bind(func(c *Config) *Secret { return &c.JWTSecret }, parseSecret, Secret.String),
+		},
+		{
+			Name: "ONNXGATE_JWT_ROTATE", Default: "90d",
+			Doc:     "Age at which a key that signs tokens gets a successor; off: never by itself.",
+			Want:    "a duration from 1h to 3650d, such as 90d, or off",
+			binding: bind(func(c *Config) *time.Duration { return &c.JWTRotate }, parseDurationOrOff, formatDurationOrOff),
+		},
+		{
+			Name: "ONNXGATE_PASSWORD_GRANT", Default: "on",
+			Doc:     "off: no tokens for user names and passwords at /token, only for service clients and refresh tokens.",
+			Want:    "on or off",
+			binding: bind(func(c *Config) *bool { return &c.PasswordGrant }, parseSwitch, onOff),
 		},
 		{
 			Name:    "ONNXGATE_ADMIN_PASSWORD_FILE",

@@ -105,10 +105,10 @@ func (tokens) Authenticate(_ context.Context, c authn.Credentials) (*identity.Pr
 // tokenServer gives the token "admin" for the password "right".
 type tokenServer struct {
 	mu   sync.Mutex
-	last oauth.TokenRequest
+	last oauth.Request
 }
 
-func (s *tokenServer) Token(_ context.Context, req oauth.TokenRequest) (*oauth.TokenResponse, error) {
+func (s *tokenServer) Token(_ context.Context, req oauth.Request) (*oauth.TokenResponse, error) {
 	s.mu.Lock()
 	s.last = req
 	s.mu.Unlock()
@@ -117,6 +117,31 @@ func (s *tokenServer) Token(_ context.Context, req oauth.TokenRequest) (*oauth.T
 	}
 	return &oauth.TokenResponse{AccessToken: "admin", TokenType: "bearer", ExpiresIn: 900, Scope: "models:read models:predict"}, nil
 }
+
+// Revoke knows no client, and one token that it must not end.
+func (*tokenServer) Revoke(_ context.Context, req oauth.Request) error {
+	if req.Form.Get("token") == "" {
+		return &fault.Error{Kind: fault.BadRequest, Code: "invalid_request", Msg: "The parameter token is missing"}
+	}
+	return nil
+}
+
+// Introspect knows the client app and the token admin.
+func (*tokenServer) Introspect(_ context.Context, req oauth.Request) (*oauth.Introspection, error) {
+	if req.Basic == nil || req.Basic.Username != "app" {
+		return nil, &fault.Error{Kind: fault.Unauthenticated, Code: "invalid_client", Msg: "A client has to authenticate here"}
+	}
+	if req.Form.Get("token") != "admin" {
+		return &oauth.Introspection{}, nil
+	}
+	return &oauth.Introspection{Active: true, Subject: "admin"}, nil
+}
+
+func (*tokenServer) Metadata() oauth.Metadata {
+	return oauth.Metadata{Issuer: "https://ml.example", ResponseTypes: []string{}}
+}
+
+func (*tokenServer) JWKS() []byte { return []byte(`{"keys":[]}`) }
 
 // lockedBuffer is a log that tests read while requests write it.
 type lockedBuffer struct {
@@ -160,7 +185,7 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 	f := &fixture{t: tb, lines: &lockedBuffer{}, log: &lockedBuffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	cfg := httpapi.Config{
-		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens,
+		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens,
 		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
 		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
 	}

@@ -45,7 +45,16 @@ type Authenticator interface {
 // TokenServer is the token endpoint. Faults have a Code of RFC 6749 section
 // 5.2, or are Unavailable, Timeout or Canceled.
 type TokenServer interface {
-	Token(ctx context.Context, req oauth.TokenRequest) (*oauth.TokenResponse, error)
+	Token(ctx context.Context, req oauth.Request) (*oauth.TokenResponse, error)
+	Revoke(ctx context.Context, req oauth.Request) error
+	Introspect(ctx context.Context, req oauth.Request) (*oauth.Introspection, error)
+	Metadata() oauth.Metadata
+}
+
+// PublicKeys are the keys that verify access tokens.
+type PublicKeys interface {
+	// JWKS returns them as a JWK Set, which must not be changed.
+	JWKS() []byte
 }
 
 // Catalog opens models to those who may predict with them. Faults: NotFound,
@@ -72,6 +81,7 @@ type Config struct {
 	Catalog       Catalog
 	Authenticator Authenticator
 	Tokens        TokenServer
+	Keys          PublicKeys
 	// Roles says what each role permits.
 	Roles authz.Roles
 	// Ready returns why the server cannot serve; nil is always ready.
@@ -157,9 +167,9 @@ type Listener struct {
 
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
-	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Metrics == nil ||
+	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Metrics == nil ||
 		cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, metrics, logs and a clock are needed")
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader

@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"onnxgate/internal/identity"
+	"onnxgate/internal/oauth"
 	"onnxgate/internal/telemetry"
 )
 
@@ -44,7 +45,7 @@ type LimitName uint8
 const (
 	// NoLimit counts nothing.
 	NoLimit LimitName = iota
-	// TokenLimit is for routes that check passwords.
+	// TokenLimit is for routes that check passwords and clients' secrets.
 	TokenLimit
 	// PredictLimit is shared by all routes that predict.
 	PredictLimit
@@ -86,7 +87,7 @@ const (
 	slow = 30 * time.Second
 )
 
-// maxTokenBody bounds the form of a token request.
+// maxTokenBody bounds the form of a request to the authorization server.
 const maxTokenBody = 16 << 10
 
 // RouteOptions is what the route tables depend on.
@@ -110,11 +111,16 @@ func PublicRoutes(o RouteOptions) []Route {
 		Method: http.MethodGet, Timeout: quick,
 		Auth: Bearer, Permission: identity.ModelsRead,
 	}
+	form := Route{
+		Method: http.MethodPost, MaxBody: maxTokenBody, Timeout: slow, Limit: TokenLimit, Auth: Public, Errors: OAuth,
+	}
+	wellKnown := Route{Method: http.MethodGet, Timeout: quick, Auth: Public, Errors: OAuth}
 	routes := []Route{
-		{
-			Method: http.MethodPost, Pattern: "/token", MaxBody: maxTokenBody, Timeout: slow,
-			Limit: TokenLimit, Auth: Public, Errors: OAuth, Handler: (*API).token,
-		},
+		form.at(oauth.PathToken).with((*API).token),
+		form.at(oauth.PathRevoke).with((*API).revoke),
+		form.at(oauth.PathIntrospect).with((*API).introspect),
+		wellKnown.at(oauth.PathMetadata).with((*API).serverMetadata),
+		wellKnown.at(oauth.PathJWKS).with((*API).jwks),
 		predict.at("/predict"),
 		predict.at("/models/{model}/predict"),
 		predict.at("/models/{model}/versions/{version}/predict"),

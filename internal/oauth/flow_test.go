@@ -70,7 +70,7 @@ func (p *parts) add(t *testing.T, name string, roles ...string) {
 
 func (p *parts) token(t *testing.T, name string) *oauth.TokenResponse {
 	t.Helper()
-	res, err := p.server.Token(t.Context(), oauth.TokenRequest{Form: url.Values{
+	res, err := p.server.Token(t.Context(), oauth.Request{Form: url.Values{
 		"grant_type": {"password"}, "username": {name}, "password": {password},
 	}})
 	if err != nil {

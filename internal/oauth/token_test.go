@@ -102,7 +102,7 @@ func TestRequestsThatAreGranted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, newPeople())
-			got, err := s.Token(t.Context(), oauth.TokenRequest{Form: form(t, tc.form), Basic: tc.basic})
+			got, err := s.Token(t.Context(), oauth.Request{Form: form(t, tc.form), Basic: tc.basic})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +123,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		"grant_type=password&password=x":  "The parameter username is missing",
 		"grant_type=password&username=ad": "The parameter password is missing",
 	} {
-		_, err := newServer(t, newPeople()).Token(t.Context(), oauth.TokenRequest{Form: form(t, params)})
+		_, err := newServer(t, newPeople()).Token(t.Context(), oauth.Request{Form: form(t, params)})
 		if f := fault.As(err); f == nil || f.Code != "invalid_request" || f.Msg != want {
 			t.Errorf("%q: %v, want %q", params, err, want)
 		}
@@ -180,7 +180,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPeople()
-			got, err := newServer(t, p).Token(t.Context(), oauth.TokenRequest{Form: form(t, tc.form), Basic: tc.basic})
+			got, err := newServer(t, p).Token(t.Context(), oauth.Request{Form: form(t, tc.form), Basic: tc.basic})
 			f := fault.As(err)
 			if got != nil || f == nil || f.Kind != tc.kind || f.Code != tc.code || f.Msg == "" {
 				t.Fatalf("Token = %+v, %+v, want %s", got, f, tc.code)
@@ -206,7 +206,7 @@ func TestOtherFaultsStayWhatTheyAre(t *testing.T) {
 	want := &fault.Error{Kind: fault.Unavailable, Msg: "later", RetryAfter: time.Second}
 	p := newPeople()
 	p.err = want
-	_, err := newServer(t, p).Token(t.Context(), oauth.TokenRequest{Form: form(t, ada)})
+	_, err := newServer(t, p).Token(t.Context(), oauth.Request{Form: form(t, ada)})
 	if !errors.Is(err, want) {
 		t.Errorf("Token = %v, want %v", err, want)
 	}
@@ -217,7 +217,7 @@ func TestATokenSaysWhatTheProfileAsks(t *testing.T) {
 		c.TTL = 10 * time.Minute
 		c.Rand = strings.NewReader("0123456789abcdef")
 	})
-	res, err := s.Token(t.Context(), oauth.TokenRequest{Form: form(t, "grant_type=password&scope=models:read&"+root)})
+	res, err := s.Token(t.Context(), oauth.Request{Form: form(t, "grant_type=password&scope=models:read&"+root)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestTokenIdsDiffer(t *testing.T) {
 	seen := map[any]bool{}
 	const n = 2000
 	for range n {
-		res, err := s.Token(t.Context(), oauth.TokenRequest{Form: form(t, ada)})
+		res, err := s.Token(t.Context(), oauth.Request{Form: form(t, ada)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,7 @@ func TestTokenIdsDiffer(t *testing.T) {
 
 func TestNoTokenWithoutRandomness(t *testing.T) {
 	s := newServer(t, newPeople(), func(c *oauth.Config) { c.Rand = strings.NewReader("short") })
-	if res, err := s.Token(t.Context(), oauth.TokenRequest{Form: form(t, ada)}); err == nil {
+	if res, err := s.Token(t.Context(), oauth.Request{Form: form(t, ada)}); err == nil {
 		t.Errorf("Token = %+v", res)
 	}
 }

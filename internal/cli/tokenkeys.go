@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"onnxgate/internal/app"
+	"onnxgate/internal/config"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/keys"
+)
+
+// openTokenKeys opens the keys that sign access tokens. They are the
+// installation's, whatever tenant is asked for.
+func openTokenKeys(_ context.Context, cfg *config.Config) (*keyring, error) {
+	set, err := app.OpenKeys(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &keyring{
+		list:   func(context.Context, string) ([]keyView, error) { return tokenViews(set, ""), nil },
+		rotate: func(ctx context.Context, _ string) ([]keyView, error) { return rotateTokenKey(ctx, set) },
+		retire: func(_ context.Context, kid string) ([]keyView, error) {
+			if len(tokenViews(set, kid)) == 0 {
+				return nil, fault.Newf(fault.NotFound, "there is no key %s; `onnxgate keys list` shows those there are", kid)
+			}
+			if err := set.Retire(kid); err != nil {
+				return nil, err
+			}
+			return tokenViews(set, kid), nil
+		},
+		close: func() error { return nil },
+	}, nil
+}
+
+// rotateTokenKey makes a key and returns when it signs, which is when every
+// server that reads the same directory knows it.
+func rotateTokenKey(ctx context.Context, set *keys.Set) ([]keyView, error) {
+	made, err := set.Rotate()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-time.After(time.Until(made.Created)):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := set.Look(); err != nil {
+		return nil, err
+	}
+	return tokenViews(set, made.KID), nil
+}
+
+// tokenViews returns the keys, or the one of that name.
+func tokenViews(set *keys.Set, kid string) []keyView {
+	var views []keyView
+	for _, k := range set.List() {
+		views = append(views, keyView{KID: k.KID, Use: useToken, Alg: string(k.Algorithm), State: string(k.State), Created: k.Created.UTC()})
+	}
+	return slices.DeleteFunc(views, func(v keyView) bool { return kid != "" && v.KID != kid })
+}
