@@ -46,14 +46,15 @@ type NewClient struct {
 	Grants []string
 	// Tenant is identity.DefaultTenant when empty.
 	Tenant string
-	// CreatedBy is the subject of who adds it.
-	CreatedBy string
 }
 
 // AddClient adds a client and returns it with its secret, which is not kept.
 // The fault is Content for what breaks a rule.
-func (s *Service) AddClient(ctx context.Context, add NewClient) (*Client, string, error) {
+func (s *Service) AddClient(ctx context.Context, by Actor, add NewClient) (*Client, string, error) {
 	client, err := s.newClient(&add)
+	if err == nil {
+		err = by.mayAdd(client.Tenant)
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -61,8 +62,8 @@ func (s *Service) AddClient(ctx context.Context, add NewClient) (*Client, string
 	if err != nil {
 		return nil, "", err
 	}
-	client.SecretHash = hashOf(secret)
-	err = s.update(ctx, func(tx *Tx) error {
+	client.SecretHash, client.CreatedBy = hashOf(secret), by.Name
+	err = s.update(ctx, by, "client.create", client.ID, func(tx *Tx) error {
 		if err := tenantMustExist(tx, client.Tenant); err != nil {
 			return err
 		}
@@ -108,7 +109,7 @@ func (s *Service) newClient(add *NewClient) (*Client, error) {
 	return &Client{
 		ID: ClientPrefix + id, Name: add.Name, Tenant: add.Tenant, Roles: roles,
 		Scopes: add.Scopes, Grants: slices.Compact(slices.Sorted(slices.Values(add.Grants))), Stamp: stamp,
-		CreatedBy: add.CreatedBy, CreatedAt: now, UpdatedAt: now,
+		CreatedAt: now, UpdatedAt: now,
 	}, err
 }
 
@@ -159,7 +160,7 @@ func (s *Service) Client(ctx context.Context, tenant, id string) (*Client, error
 
 // RotateClient gives the client a new secret and returns it. The one before
 // counts for overlap longer. Tokens stay valid: it is the same client.
-func (s *Service) RotateClient(ctx context.Context, tenant, id string, overlap time.Duration) (*Client, string, error) {
+func (s *Service) RotateClient(ctx context.Context, by Actor, id string, overlap time.Duration) (*Client, string, error) {
 	if overlap < 0 || overlap > maxOverlap {
 		return nil, "", fault.New(fault.Content, "the secret before can count for 0s to 30d longer")
 	}
@@ -168,7 +169,7 @@ func (s *Service) RotateClient(ctx context.Context, tenant, id string, overlap t
 		return nil, "", err
 	}
 	var rotated *Client
-	err = s.modifyClient(ctx, tenant, id, func(c *Client) {
+	err = s.modifyClient(ctx, by, "client.rotate", id, func(c *Client) {
 		c.FormerHash, c.FormerUntil = "", time.Time{}
 		if overlap > 0 {
 			c.FormerHash, c.FormerUntil = c.SecretHash, s.now().Add(overlap).UTC()
@@ -183,35 +184,35 @@ func (s *Service) RotateClient(ctx context.Context, tenant, id string, overlap t
 
 // DisableClient keeps the client from getting tokens. Those made before are
 // void.
-func (s *Service) DisableClient(ctx context.Context, tenant, id string) error {
-	return s.restampClient(ctx, tenant, id, func(c *Client) { c.Disabled = true })
+func (s *Service) DisableClient(ctx context.Context, by Actor, id string) error {
+	return s.restampClient(ctx, by, "client.disable", id, func(c *Client) { c.Disabled = true })
 }
 
 // EnableClient lets a disabled client get tokens again. Those made before stay
 // void.
-func (s *Service) EnableClient(ctx context.Context, tenant, id string) error {
-	return s.restampClient(ctx, tenant, id, func(c *Client) { c.Disabled = false })
+func (s *Service) EnableClient(ctx context.Context, by Actor, id string) error {
+	return s.restampClient(ctx, by, "client.enable", id, func(c *Client) { c.Disabled = false })
 }
 
 // DeleteClient removes the client. Its tokens are void.
-func (s *Service) DeleteClient(ctx context.Context, tenant, id string) error {
-	return s.update(ctx, func(tx *Tx) error { return tx.Clients.Delete(tenant, id) })
+func (s *Service) DeleteClient(ctx context.Context, by Actor, id string) error {
+	return s.update(ctx, by, "client.delete", id, func(tx *Tx) error { return tx.Clients.Delete(by.Tenant, id) })
 }
 
-func (s *Service) restampClient(ctx context.Context, tenant, id string, change func(*Client)) error {
+func (s *Service) restampClient(ctx context.Context, by Actor, event, id string, change func(*Client)) error {
 	stamp, err := s.newStamp()
 	if err != nil {
 		return err
 	}
-	return s.modifyClient(ctx, tenant, id, func(c *Client) {
+	return s.modifyClient(ctx, by, event, id, func(c *Client) {
 		c.Stamp = stamp
 		change(c)
 	})
 }
 
-func (s *Service) modifyClient(ctx context.Context, tenant, id string, change func(*Client)) error {
-	return s.update(ctx, func(tx *Tx) error {
-		client, err := tx.Clients.Get(tenant, id)
+func (s *Service) modifyClient(ctx context.Context, by Actor, event, id string, change func(*Client)) error {
+	return s.update(ctx, by, event, id, func(tx *Tx) error {
+		client, err := tx.Clients.Get(by.Tenant, id)
 		if err != nil {
 			return err
 		}

@@ -195,13 +195,14 @@ func (s *Service) InspectRefreshToken(ctx context.Context, token string) (*ident
 
 // endFamily removes the family and ends its access tokens.
 func (s *Service) endFamily(ctx context.Context, id string) error {
-	return s.update(ctx, func(tx *Tx) error {
-		family, err := tx.Families.Get(AnyTenant, id)
-		if err != nil {
-			return ignoreNotFound(err)
-		}
+	family, err := view(ctx, s, func(tx *Tx) (*Family, error) { return tx.Families.Get(AnyTenant, id) })
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	by := Actor{Name: family.User, Tenant: family.Tenant}
+	return s.update(ctx, by, "user.revoke", id, func(tx *Tx) error {
 		if err := tx.Families.Delete(family.Tenant, id); err != nil {
-			return err
+			return ignoreNotFound(err)
 		}
 		return revoke(tx, family.Tenant, id, s.now().Add(maxAccessAge))
 	})

@@ -2,19 +2,25 @@ package accounts
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
 
-// Revoke ends the access token of that id before its time, which is until. It
-// is kept only so long.
-func (s *Service) Revoke(ctx context.Context, tenant, id string, until time.Time) error {
-	if !until.After(s.now()) {
+// Revoke ends an access token before its time, and remembers it until then.
+func (s *Service) Revoke(ctx context.Context, token *identity.AccessToken) error {
+	if !token.ExpiresAt.After(s.now()) {
 		return nil
 	}
-	return s.update(ctx, func(tx *Tx) error { return revoke(tx, tenant, id, until) })
+	by, event := Actor{Name: token.Subject, Tenant: token.Tenant}, "user.revoke"
+	if strings.HasPrefix(token.Subject, ClientPrefix) {
+		event = "client.revoke"
+	}
+	return s.update(ctx, by, event, token.ID, func(tx *Tx) error {
+		return revoke(tx, token.Tenant, token.ID, token.ExpiresAt)
+	})
 }
 
 func revoke(tx *Tx, tenant, id string, until time.Time) error {

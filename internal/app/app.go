@@ -58,6 +58,7 @@ type App struct {
 	accounts *accounts.Service
 	keys     *keys.Set
 	certs    *certs.Manager // nil without TLS
+	clients  *certs.Clients // nil without client certificates
 	catalog  *inference.Catalog
 	api      *httpapi.API
 
@@ -260,8 +261,26 @@ func (a *App) openCerts() (err error) {
 	if !a.cfg.TLS {
 		return nil
 	}
-	a.certs, err = newCerts(a.cfg, a.certificateChanged)
+	if a.certs, err = newCerts(a.cfg, a.certificateChanged); err != nil {
+		return err
+	}
+	a.clients, err = newClients(a.cfg)
 	return err
+}
+
+// newClients returns what judges client certificates, nil when none is asked
+// for.
+func newClients(cfg *config.Config) (*certs.Clients, error) {
+	if cfg.ClientCAFile == "" {
+		return nil, nil //nolint:nilnil // it is off
+	}
+	clients, err := certs.NewClients(certs.ClientConfig{
+		CAFile: cfg.ClientCAFile, CRLFile: cfg.ClientCRLFile, Now: time.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ONNXGATE_CLIENT_CA_FILE, ONNXGATE_CLIENT_CRL_FILE: %w", err)
+	}
+	return clients, nil
 }
 
 func newCerts(cfg *config.Config, changed func(*certs.Certificate, error)) (*certs.Manager, error) {
@@ -331,6 +350,10 @@ func (a *App) openAPI() error {
 	if err != nil {
 		return err
 	}
+	authenticator, err := a.newAuthenticator(bearer)
+	if err != nil {
+		return err
+	}
 	tokens, err := a.newTokenServer(bearer)
 	if err != nil {
 		return err
@@ -340,7 +363,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authn.Chain(a.accounts, bearer), Tokens: tokens, Keys: a.keys, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -361,6 +384,19 @@ func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {
 		cfg.Passwords = a.accounts
 	}
 	return oauth.New(cfg)
+}
+
+// newAuthenticator returns the chain of everything that proves who calls.
+func (a *App) newAuthenticator(bearer *authn.Bearer) (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
+	chain := []authn.Authenticator{bearer}
+	if a.clients != nil {
+		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Now: time.Now})
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, certificate)
+	}
+	return authn.Chain(a.accounts, chain...), nil
 }
 
 // liveSettings are those that a reload takes over.

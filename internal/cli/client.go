@@ -55,16 +55,13 @@ func clientCreate(p *Process) *cobra.Command {
 	out := addSecretFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return p.issueSecret(cmd, s, out, func(ctx context.Context, service *accounts.Service) (*accounts.Client, string, error) {
-			return service.AddClient(ctx, accounts.NewClient{
-				Name: args[0], Roles: *roles, Scopes: *scopes, Grants: *grants, Tenant: *tenant, CreatedBy: createdByCommand,
+			return service.AddClient(ctx, localActor(), accounts.NewClient{
+				Name: args[0], Roles: *roles, Scopes: *scopes, Grants: *grants, Tenant: *tenant,
 			})
 		})
 	}
 	return cmd
 }
-
-// createdByCommand is the subject of who works on the server's own files.
-const createdByCommand = "command line"
 
 // secretFlags say where a secret goes.
 type secretFlags struct {
@@ -200,7 +197,7 @@ func clientRotate(p *Process) *cobra.Command {
 			return usagef("--overlap: %w", err)
 		}
 		return p.issueSecret(cmd, s, out, func(ctx context.Context, service *accounts.Service) (*accounts.Client, string, error) {
-			client, secret, err := service.RotateClient(ctx, accounts.AnyTenant, args[0], d)
+			client, secret, err := service.RotateClient(ctx, localActor(), args[0], d)
 			return client, secret, seeClients(err)
 		})
 	}
@@ -215,7 +212,7 @@ func seeClients(err error) error {
 	return err
 }
 
-func clientSwitch(p *Process, use, short string, change func(s *accounts.Service, ctx context.Context, tenant, id string) error) *cobra.Command {
+func clientSwitch(p *Process, use, short string, change func(s *accounts.Service, ctx context.Context, by accounts.Actor, id string) error) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: exactly("ID")}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
@@ -225,7 +222,7 @@ func clientSwitch(p *Process, use, short string, change func(s *accounts.Service
 			if err != nil {
 				return seeClients(err)
 			}
-			if err := change(service, ctx, accounts.AnyTenant, args[0]); err != nil {
+			if err := change(service, ctx, localActor(), args[0]); err != nil {
 				return seeClients(err)
 			}
 			if after, err := service.Client(ctx, accounts.AnyTenant, args[0]); err == nil {

@@ -3,7 +3,6 @@ package oauth
 import (
 	"context"
 	"strings"
-	"time"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -18,7 +17,8 @@ type AccessTokens interface {
 
 // Revocations remembers access tokens that ended before their time.
 type Revocations interface {
-	Revoke(ctx context.Context, tenant, tokenID string, until time.Time) error
+	// Revoke ends a token.
+	Revoke(ctx context.Context, token *identity.AccessToken) error
 }
 
 // Revoke ends a token (RFC 7009): an access token alone, a refresh token with
@@ -53,7 +53,7 @@ func (s *Server) Revoke(ctx context.Context, req Request) error {
 	case known.ClientID != idOf(client):
 		return errForeign(client)
 	}
-	return s.revocations.Revoke(ctx, known.Tenant, known.ID, known.ExpiresAt)
+	return s.revocations.Revoke(ctx, known)
 }
 
 // refreshPrefix begins every refresh token, and no access token.

@@ -34,6 +34,7 @@ type column[R any] struct {
 // of any tenant are for proving who somebody is and for the installation's
 // administrators.
 type statements struct {
+	selected                      string // up to its condition
 	get, getAny, list, listAny    string
 	insert, replace, remove, drop string
 }
@@ -64,7 +65,7 @@ func newTable[R any](t table[R]) *table[R] {
 		sets = append(sets, n+" = ?")
 	}
 	t.sql = statements{
-		getAny: selected + t.key + " = ?", listAny: selected + page,
+		selected: selected, getAny: selected + t.key + " = ?", listAny: selected + page,
 		insert: "INSERT INTO " + t.name + " (" + strings.Join(names, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(names)-1) + ")",
 		drop:   "DELETE FROM " + t.name + " WHERE " + t.key + " = ?",
 	}
@@ -102,10 +103,19 @@ type rows[R any] struct {
 
 // Get returns one record.
 func (r rows[R]) Get(tenant, id string) (*R, error) {
-	query, args := r.sql.getAny, []any{id}
-	if tenant != accounts.AnyTenant {
-		query, args = r.sql.get, []any{tenant, id}
+	if tenant == accounts.AnyTenant {
+		return r.one(id, r.sql.getAny, id)
 	}
+	return r.one(id, r.sql.get, tenant, id)
+}
+
+// by returns the record with that value in another unique column, whatever its
+// tenant.
+func (r rows[R]) by(column, value string) (*R, error) {
+	return r.one(value, r.sql.selected+column+" = ?", value)
+}
+
+func (r rows[R]) one(id any, query string, args ...any) (*R, error) {
 	record := new(R)
 	err := r.q.QueryRowContext(r.ctx, r.mark(query), args...).Scan(r.fields(record)...)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -155,19 +165,19 @@ func (r rows[R]) Replace(record *R) error {
 	if err != nil {
 		return err
 	}
-	return r.one(id, r.sql.replace, append(args, id)...)
+	return r.set(id, r.sql.replace, append(args, id)...)
 }
 
 // Delete removes a record.
 func (r rows[R]) Delete(tenant, id string) error {
 	if tenant == accounts.AnyTenant {
-		return r.one(id, r.sql.drop, id)
+		return r.set(id, r.sql.drop, id)
 	}
-	return r.one(id, r.sql.remove, tenant, id)
+	return r.set(id, r.sql.remove, tenant, id)
 }
 
-// one runs a statement that changes the record with that id.
-func (r rows[R]) one(id any, statement string, args ...any) error {
+// set runs a statement that changes the record with that id.
+func (r rows[R]) set(id any, statement string, args ...any) error {
 	n, err := r.change(statement, args...)
 	if err == nil && n == 0 {
 		return r.none(id)
