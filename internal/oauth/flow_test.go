@@ -53,11 +53,14 @@ func wire(t *testing.T, keyConfig keys.Config) *parts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := oauth.New(oauth.Config{Issuer: issuer, Audience: issuer, Keys: set, Passwords: users})
+	bearer, err := authn.NewBearer(authn.BearerConfig{Issuer: issuer, Audience: issuer, Keys: set, Issued: users})
 	if err != nil {
 		t.Fatal(err)
 	}
-	bearer, err := authn.NewBearer(authn.BearerConfig{Issuer: issuer, Audience: issuer, Keys: set, Issued: users})
+	server, err := oauth.New(oauth.Config{
+		Issuer: issuer, Audience: issuer, Keys: set, Passwords: users, Clients: users,
+		Refresh: users, Access: bearer, Revocations: users, Published: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -79,13 +80,6 @@ type Clients interface {
 	VerifyClient(ctx context.Context, id, secret string) (*identity.Client, error)
 }
 
-// Issued is one answer of the token endpoint, for the record of who got what.
-type Issued struct {
-	GrantType, Subject, Tenant, ClientID, Scope, TokenID string
-	// Err is why nothing was issued.
-	Err error
-}
-
 // Config says what tokens are issued.
 type Config struct {
 	// Issuer and Audience become the claims iss and aud.
@@ -106,9 +100,9 @@ type Config struct {
 	Revocations Revocations
 	// Published says that the keys that verify tokens can be fetched.
 	Published bool
-	// Record is told of every answer before it is given; its error is given
-	// instead. Nil records nothing.
-	Record func(ctx context.Context, issued *Issued) error
+	// Audit keeps a record of every answer of the token endpoint, or it is not
+	// given; nil keeps none.
+	Audit audit.Recorder
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Rand is the source of token ids; nil means crypto/rand.
@@ -125,7 +119,7 @@ type Server struct {
 	access      AccessTokens
 	revocations Revocations
 	published   bool
-	record      func(ctx context.Context, issued *Issued) error
+	audit       audit.Recorder
 }
 
 // grant proves one kind of authorization grant (RFC 6749 section 1.3).
@@ -172,8 +166,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
-	if cfg.Record == nil {
-		cfg.Record = func(context.Context, *Issued) error { return nil }
+	if cfg.Audit == nil {
+		cfg.Audit = audit.Discard{}
 	}
 	return &Server{
 		issuer: issuer{
@@ -181,7 +175,7 @@ func New(cfg Config) (*Server, error) {
 			keys: cfg.Keys, now: cfg.Now, rand: cfg.Rand,
 		},
 		roles: cfg.Roles, grants: grants(&cfg), clients: cfg.Clients, refresh: cfg.Refresh,
-		access: cfg.Access, revocations: cfg.Revocations, published: cfg.Published, record: cfg.Record,
+		access: cfg.Access, revocations: cfg.Revocations, published: cfg.Published, audit: cfg.Audit,
 	}, nil
 }
 
@@ -203,17 +197,19 @@ func grants(cfg *Config) map[string]grant {
 // refused client and for a wrong password; or one of kind RateLimited,
 // Unavailable, Timeout or Canceled without a Code.
 func (s *Server) Token(ctx context.Context, req Request) (*TokenResponse, error) {
-	issued := new(Issued)
-	res, err := s.token(ctx, req, issued)
-	issued.Err = err
-	if failed := s.record(ctx, issued); failed != nil {
+	record := &audit.Record{Event: "login", Outcome: "ok"}
+	res, err := s.token(ctx, req, record)
+	if err != nil {
+		record.Event, record.Outcome = "refused", fault.KindOf(err).String()
+	}
+	if failed := s.audit.Record(ctx, record); failed != nil {
 		return nil, failed
 	}
 	return res, err
 }
 
 // token is the pipeline: client, grant, subject, scope, token.
-func (s *Server) token(ctx context.Context, in Request, issued *Issued) (*TokenResponse, error) {
+func (s *Server) token(ctx context.Context, in Request, record *audit.Record) (*TokenResponse, error) {
 	if err := checkOnce(in.Form); err != nil {
 		return nil, err
 	}
@@ -225,7 +221,10 @@ func (s *Server) token(ctx context.Context, in Request, issued *Issued) (*TokenR
 	if err != nil {
 		return nil, err
 	}
-	issued.GrantType, issued.ClientID = name, idOf(client)
+	record.Method = name
+	if client != nil {
+		record.Actor, record.Tenant = client.Subject, client.Tenant
+	}
 	if err := mayUse(client, name); err != nil {
 		return nil, err
 	}
@@ -237,12 +236,12 @@ func (s *Server) token(ctx context.Context, in Request, issued *Issued) (*TokenR
 	if err != nil {
 		return nil, err
 	}
-	issued.Subject, issued.Tenant = sub.grant.Subject, sub.grant.Tenant
-	return s.issue(ctx, req, sub, issued)
+	record.Actor, record.Tenant = sub.grant.Subject, sub.grant.Tenant
+	return s.issue(ctx, req, sub, record)
 }
 
 // issue gives the subject what was asked for, as far as it may have it.
-func (s *Server) issue(ctx context.Context, req *request, sub *subject, issued *Issued) (*TokenResponse, error) {
+func (s *Server) issue(ctx context.Context, req *request, sub *subject, record *audit.Record) (*TokenResponse, error) {
 	scopes, err := s.narrow(req.scope.permissions, sub, req.client)
 	if err != nil {
 		return nil, err
@@ -257,7 +256,7 @@ func (s *Server) issue(ctx context.Context, req *request, sub *subject, issued *
 	if err != nil {
 		return nil, err
 	}
-	issued.Scope, issued.TokenID = res.Scope, id
+	record.Object = id
 	return res, nil
 }
 
