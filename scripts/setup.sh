@@ -12,7 +12,12 @@ debian() {
 		command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
 	done
 	((${#missing[@]})) || return 0
-	local as=()
+	install_packages "${missing[@]}"
+}
+
+# install_packages PACKAGE… installs packages as debian does.
+install_packages() {
+	local missing=("$@") as=()
 	((EUID == 0)) || as=(sudo -n)
 	if command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }; then
 		"${as[@]}" apt-get update -q >/dev/null &&
@@ -49,7 +54,7 @@ node_modules() {
 	debian npm=npm || true
 	mkdir -p "$dir"
 	cp "$1/package.json" "$1/package-lock.json" "$dir"
-	if npm ci --silent --no-audit --no-fund --prefix "$dir"; then
+	if (cd "$dir" && npm ci --silent --no-audit --no-fund); then
 		touch "$dir/$stamp"
 	else
 		echo "some tests will be skipped: npm could not install $1" >&2
@@ -64,6 +69,8 @@ setup_e2e() {
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || debian chromium=chromium # the documentation, CORS
 	debian node=nodejs
 	node_modules scripts/browser
+	node_modules scripts/clients # the authorization server
+	/usr/bin/python3 -c 'import jwt, cryptography' 2>/dev/null || install_packages python3-jwt python3-cryptography
 }
 
 # setup_nodetests: ONNX's own node tests (internal/onnx/nodetests), built again

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"slices"
-	"time"
 
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
@@ -34,19 +33,9 @@ func openTokenKeys(_ context.Context, cfg *config.Config) (*keyring, error) {
 	}, nil
 }
 
-// rotateTokenKey makes a key and returns when it signs, which is when every
-// server that reads the same directory knows it.
 func rotateTokenKey(ctx context.Context, set *keys.Set) ([]keyView, error) {
-	made, err := set.Rotate()
+	made, err := set.Rotate(ctx)
 	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-time.After(time.Until(made.Created)):
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if err := set.Look(); err != nil {
 		return nil, err
 	}
 	return tokenViews(set, made.KID), nil

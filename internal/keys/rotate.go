@@ -190,10 +190,10 @@ func (s *Set) rotateOnTime(now time.Time) error {
 // errSecret is for what a shared secret cannot do.
 var errSecret = errors.New("tokens are signed with a shared secret (ONNXGATE_JWT_SECRET), which is changed where it is set")
 
-// Rotate makes a new key. It signs from the returned time on, which is some
-// seconds away, so that every process has it by then; the one before verifies
-// as long as its tokens last.
-func (s *Set) Rotate() (Info, error) {
+// Rotate makes a new key and returns when it signs, some seconds later, so that
+// every process has it by then; the one before verifies as long as its tokens
+// last.
+func (s *Set) Rotate(ctx context.Context) (Info, error) {
 	if s.dir == "" {
 		return Info{}, errSecret
 	}
@@ -202,7 +202,14 @@ func (s *Set) Rotate() (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("make a signing key in %s: %w", s.dir, err)
 	}
-	return Info{KID: made.verifier.KID, Algorithm: s.algorithm, State: Next, Created: made.modified}, s.Look()
+	begins := time.NewTimer(made.modified.Sub(s.now()))
+	defer begins.Stop()
+	select {
+	case <-begins.C:
+	case <-ctx.Done():
+		return Info{}, ctx.Err()
+	}
+	return Info{KID: made.verifier.KID, Algorithm: s.algorithm, State: Active, Created: made.modified}, s.Look()
 }
 
 // Retire ends a key at once, with every token that it signed. The one that signs

@@ -46,11 +46,11 @@ func (s *Server) Introspect(ctx context.Context, req Request) (*Introspection, e
 		inspect = s.inspectRefresh
 	}
 	found, err := inspect(ctx, token, client)
-	if kind := fault.KindOf(err); err != nil && kind != fault.Unauthenticated && kind != fault.BadRequest {
+	switch kind := fault.KindOf(err); {
+	case err != nil && kind != fault.Unauthenticated && kind != fault.BadRequest:
 		return nil, err
-	}
-	if err != nil || found == nil {
-		return &Introspection{}, nil
+	case found == nil:
+		found = &Introspection{}
 	}
 	return found, nil
 }
