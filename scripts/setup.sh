@@ -73,6 +73,12 @@ setup_e2e() {
 	/usr/bin/python3 -c 'import jwt, cryptography' 2>/dev/null || install_packages python3-jwt python3-cryptography
 }
 
+# setup_seal: the counterparts of sealed text and settings.
+setup_seal() {
+	debian age=age
+	python3 -c 'import cryptography.fernet' 2>/dev/null || debian python3-cryptography=python3-cryptography
+}
+
 # setup_nodetests: ONNX's own node tests (internal/onnx/nodetests), built again
 # only when their script or the packages have changed.
 setup_nodetests() {
@@ -122,6 +128,7 @@ setup_ort() {
 # setup_tests meets every need.
 setup_tests() {
 	setup_e2e
+	setup_seal
 	setup_nodetests
 	setup_ort
 	setup_zoo

@@ -30,6 +30,7 @@ import (
 	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
 	"onnxgate/models"
@@ -56,6 +57,7 @@ type App struct {
 
 	store    *sqlstore.Store
 	accounts *accounts.Service
+	sealing  *sealing.Service
 	keys     *keys.Set
 	certs    *certs.Manager // nil without TLS
 	clients  *certs.Clients // nil without client certificates
@@ -95,7 +97,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
 	}
 	err := inParallel(
-		func() error { return a.openAccounts(ctx) },
+		func() error { return a.openStored(ctx) },
 		a.openKeys,
 		a.openCerts,
 		a.openCatalog,
@@ -151,6 +153,7 @@ func badDataDir(err error) error {
 const (
 	databaseFile = "onnxgate.db"
 	passwordFile = "initial-admin-password"
+	kekFile      = "kek"
 	keysDir      = "keys"
 	certsDir     = "tls"
 )
@@ -201,6 +204,17 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 		return nil, nil, errors.Join(err, store.Close())
 	}
 	return service, store.Close, nil
+}
+
+// openStored opens the store and what lives in it.
+func (a *App) openStored(ctx context.Context) error {
+	err := a.openAccounts(ctx)
+	if a.store == nil {
+		return err
+	}
+	var wrong error
+	a.sealing, wrong = newSealing(ctx, a.cfg, a.store)
+	return errors.Join(err, wrong)
 }
 
 func (a *App) openAccounts(ctx context.Context) error {
@@ -363,7 +377,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Sealer: a.sealing, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,

@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"onnxgate/internal/accounts"
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/sealing"
 )
 
 // keyView is how a key is printed.
@@ -37,14 +37,15 @@ type keyring struct {
 
 // keyrings open the keys of each use.
 var keyrings = map[string]func(ctx context.Context, cfg *config.Config) (*keyring, error){
-	useToken: openTokenKeys,
+	useToken:    openTokenKeys,
+	sealing.Use: openFernetKeys,
 }
 
 // useToken is for the keys that sign access tokens.
 const useToken = "token"
 
 // uses are those of keyrings, in the order in which they are listed.
-var uses = []string{useToken}
+var uses = []string{useToken, sealing.Use}
 
 func keysCommand(p *Process) *cobra.Command {
 	return group("keys", "Manage the keys of the server, also while it runs", keysList(p), keysRotate(p), keysRetire(p))
@@ -52,13 +53,13 @@ func keysCommand(p *Process) *cobra.Command {
 
 func keysList(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List keys, and what each does", Args: exactly()}
-	tenant := cmd.Flags().String("tenant", accounts.AnyTenant, "list the keys of this tenant alone")
+	tenant := cmd.Flags().String("tenant", sealing.AnyTenant, "list the keys of this tenant alone")
 	return keysDo(p, cmd, uses, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.list(ctx, *tenant) })
 }
 
 func keysRotate(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "rotate", Short: "Make a new key; what the former ones made still counts", Args: exactly()}
-	tenant := cmd.Flags().String("tenant", accounts.AnyTenant, "rotate the key of this tenant alone")
+	tenant := cmd.Flags().String("tenant", sealing.AnyTenant, "rotate the key of this tenant alone")
 	return keysDo(p, cmd, []string{useToken}, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.rotate(ctx, *tenant) })
 }
 
@@ -141,4 +142,35 @@ func (p *Process) printKeys(asJSON bool, views []keyView) error {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.KID, v.Use, v.Alg, v.State, v.Created.Format(time.RFC3339), v.Tenant)
 	}
 	return w.Flush()
+}
+
+// openFernetKeys opens the keys that seal text.
+func openFernetKeys(ctx context.Context, cfg *config.Config) (*keyring, error) {
+	service, done, err := app.OpenSealing(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &keyring{
+		list: func(ctx context.Context, tenant string) ([]keyView, error) {
+			keys, err := service.List(ctx, tenant)
+			return fernetViews(keys...), err
+		},
+		rotate: func(ctx context.Context, tenant string) ([]keyView, error) {
+			keys, err := service.Rotate(ctx, localActor().Name, tenant)
+			return fernetViews(keys...), err
+		},
+		retire: func(ctx context.Context, kid string) ([]keyView, error) {
+			key, err := service.Retire(ctx, localActor().Name, kid)
+			return fernetViews(key), err
+		},
+		close: done,
+	}, nil
+}
+
+func fernetViews(keys ...sealing.Key) []keyView {
+	views := make([]keyView, len(keys))
+	for i, k := range keys {
+		views[i] = keyView{KID: k.KID, Use: sealing.Use, Alg: sealing.Algorithm, State: string(k.State), Created: k.CreatedAt, Tenant: k.Tenant}
+	}
+	return views
 }

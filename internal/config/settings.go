@@ -87,6 +87,7 @@ func Settings() []Setting {
 	all := append(listenerSettings(), modelSettings()...)
 	all = append(all, tlsSettings()...)
 	all = append(all, tokenSettings()...)
+	all = append(all, sealSettings()...)
 	return append(all, requestSettings()...)
 }
 
@@ -236,6 +237,23 @@ func tokenSettings() []Setting {
 	}
 }
 
+func sealSettings() []Setting {
+	return []Setting{
+		{
+			Name:    "ONNXGATE_KEK_FILE",
+			Doc:     "File with the key-encryption key, which wraps the keys in the database; empty: <data dir>/kek, made at the first start.",
+			Want:    "the path of a file with 32 bytes in base64 on one line: openssl rand -base64 32",
+			binding: text(func(c *Config) *string { return &c.KEKFile }),
+		},
+		{
+			Name:    "ONNXGATE_ENV_IDENTITY_FILE",
+			Doc:     "File with the age identities, or the passphrase, that open .env.age; read from the real environment alone.",
+			Want:    "the path of a file that age-keygen wrote, or that holds the passphrase",
+			binding: text(func(c *Config) *string { return &c.EnvIdentityFile }),
+		},
+	}
+}
+
 // adminPassword binds a setting that names the file of a secret, which has no
 // form of its own in the environment.
 func adminPassword() binding {
@@ -264,7 +282,7 @@ func requestSettings() []Setting {
 		},
 		{
 			Name: "ONNXGATE_RATE_PREDICT", Default: "10/minute", Live: true,
-			Doc:     "Predictions that one address may ask for, over all routes that predict.",
+			Doc:     "Predictions that one address may ask for, over all routes that predict, seal or open.",
 			Want:    wantRate,
 			binding: bind(func(c *Config) *string { return &c.RatePredict }, parseRate, asIs),
 		},

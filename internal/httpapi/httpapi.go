@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-playground/validator/v10"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"onnxgate/internal/authn"
@@ -82,6 +83,7 @@ type Config struct {
 	Authenticator Authenticator
 	Tokens        TokenServer
 	Keys          PublicKeys
+	Sealer        Sealer
 	// Roles says what each role permits.
 	Roles authz.Roles
 	// Ready returns why the server cannot serve; nil is always ready.
@@ -120,7 +122,8 @@ type Config struct {
 
 // Settings can change while the server runs.
 type Settings struct {
-	// TokenRate and PredictRate count per client address.
+	// TokenRate and PredictRate count per client address; PredictRate also what is
+	// sealed and opened.
 	TokenRate, PredictRate limit.Rate
 	// CORSOrigins are the exact origins whose pages may call the API; none
 	// closes it.
@@ -146,6 +149,7 @@ type API struct {
 	contracts     contracts
 	docs          map[string]*docsFile // by name
 	bodies        budget
+	rules         *validator.Validate // of the members of bodies
 	public, admin *Listener
 }
 
@@ -167,9 +171,9 @@ type Listener struct {
 
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
-	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Metrics == nil ||
+	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Sealer == nil || cfg.Metrics == nil ||
 		cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, metrics, logs and a clock are needed")
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, a sealer, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -183,7 +187,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
-	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs()}
+	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs(), rules: newRules()}
 	a.bodies.free.Store(max(cfg.BodyMemory, cfg.MaxBody))
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	if err := a.contracts.load(cfg.Version); err != nil {

@@ -22,8 +22,13 @@ func (s *Store) View(ctx context.Context, read func(*accounts.Tx) error) error {
 // with, in this process or another, and commits it unless change fails. The
 // revision moves if change wrote anything.
 func (s *Store) Update(ctx context.Context, change func(*accounts.Tx) error) error {
+	return s.moving(ctx, func(t *transaction) error { return change(t.accounts()) })
+}
+
+// moving is update with the revision, which moves if change wrote anything.
+func (s *Store) moving(ctx context.Context, change func(*transaction) error) error {
 	return classify(ctx, s.update(ctx, func(t *transaction) error {
-		if err := change(t.accounts()); err != nil || !t.wrote {
+		if err := change(t); err != nil || !t.wrote {
 			return err
 		}
 		_, err := t.change(moveRevision)
