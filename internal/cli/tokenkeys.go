@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"onnxgate/internal/accounts"
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
 	"onnxgate/internal/fault"
@@ -11,15 +12,25 @@ import (
 )
 
 // openTokenKeys opens the keys that sign access tokens. They are the
-// installation's, whatever tenant is asked for.
+// installation's: no tenant has some of its own.
 func openTokenKeys(_ context.Context, cfg *config.Config) (*keyring, error) {
 	set, err := app.OpenKeys(cfg)
 	if err != nil {
 		return nil, err
 	}
 	return &keyring{
-		list:   func(context.Context, string) ([]keyView, error) { return tokenViews(set, ""), nil },
-		rotate: func(ctx context.Context, _ string) ([]keyView, error) { return rotateTokenKey(ctx, set) },
+		list: func(_ context.Context, tenant string) ([]keyView, error) {
+			if tenant != accounts.AnyTenant {
+				return nil, nil // no tenant has one of its own
+			}
+			return tokenViews(set, ""), nil
+		},
+		rotate: func(ctx context.Context, tenant string) ([]keyView, error) {
+			if tenant != accounts.AnyTenant {
+				return nil, usagef("no tenant has a key of its own for tokens; leave --tenant out")
+			}
+			return rotateTokenKey(ctx, set)
+		},
 		retire: func(_ context.Context, kid string) ([]keyView, error) {
 			if len(tokenViews(set, kid)) == 0 {
 				return nil, fault.Newf(fault.NotFound, "there is no key %s; `onnxgate keys list` shows those there are", kid)
