@@ -25,6 +25,7 @@ const (
 // parts are the real packages, wired as the server wires them.
 type parts struct {
 	users  *accounts.Service
+	keys   *keys.Set
 	server *oauth.Server
 	bearer authn.Authenticator
 }
@@ -64,7 +65,7 @@ func wire(t *testing.T, keyConfig keys.Config) *parts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &parts{users: users, server: server, bearer: authn.Chain(users, bearer)}
+	return &parts{users: users, keys: set, server: server, bearer: authn.Chain(users, bearer)}
 }
 
 func (p *parts) add(t *testing.T, name string, roles ...string) {
