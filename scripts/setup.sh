@@ -71,6 +71,7 @@ setup_e2e() {
 	node_modules scripts/browser
 	node_modules scripts/clients # the authorization server
 	/usr/bin/python3 -c 'import jwt, cryptography' 2>/dev/null || install_packages python3-jwt python3-cryptography
+	node_modules scripts/oidc-provider # outside issuers
 }
 
 # setup_seal: the counterparts of sealed text and settings.

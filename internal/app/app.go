@@ -23,6 +23,7 @@ import (
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/authn"
+	"onnxgate/internal/authz"
 	"onnxgate/internal/certs"
 	"onnxgate/internal/config"
 	"onnxgate/internal/httpapi"
@@ -30,6 +31,7 @@ import (
 	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/oidc"
 	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
@@ -55,10 +57,12 @@ type App struct {
 	access  *telemetry.AccessLog
 	metrics *telemetry.Metrics
 
+	roles    authz.Roles
 	store    *sqlstore.Store
 	accounts *accounts.Service
 	sealing  *sealing.Service
 	keys     *keys.Set
+	issuers  *oidc.Issuers  // nil when there are no outside issuers
 	certs    *certs.Manager // nil without TLS
 	clients  *certs.Clients // nil without client certificates
 	catalog  *inference.Catalog
@@ -96,11 +100,14 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		_, wrong := Check(cfg) // this, and everything else
 		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
 	}
+	stored := sync.OnceValue(func() error { return a.openStored(ctx) })
 	err := inParallel(
-		func() error { return a.openStored(ctx) },
+		a.openRoles,
+		stored,
 		a.openKeys,
+		a.openIssuers,
 		a.openCerts,
-		a.openCatalog,
+		func() error { return a.openCatalog(ctx, stored) },
 	)
 	if err == nil {
 		err = a.openAPI()
@@ -329,22 +336,36 @@ func (a *App) certificateChanged(cert *certs.Certificate, err error) {
 	a.log.InfoContext(ctx, "took over a new certificate", slog.String("sha256_fingerprint", cert.Fingerprint))
 }
 
-func (a *App) openCatalog() (err error) {
-	a.catalog, err = newCatalog(a.cfg, a.observe)
+func (a *App) openRoles() (err error) {
+	a.roles, err = readRoles(a.cfg)
 	return err
 }
 
-func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe) (*inference.Catalog, error) {
-	var fsys fs.FS = models.FS
-	if cfg.ModelsDir != "" {
-		fsys = os.DirFS(cfg.ModelsDir)
-	}
+// openCatalog asks for a tenant once the accounts are open.
+func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
+	a.catalog, err = newCatalog(a.cfg, a.observe, func(name string) (bool, error) {
+		if err := accounts(); err != nil {
+			return false, err
+		}
+		return tenantExists(ctx, a.accounts, name)
+	})
+	return err
+}
+
+func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe, tenants func(string) (bool, error)) (*inference.Catalog, error) {
 	// A large batch leaves one processor to the requests that come meanwhile.
 	engines := NewEngines(cfg.ORTLibrary, runtime.GOMAXPROCS(0)-1)
 	return inference.New(inference.Config{
-		FS: fsys, Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
-		Observer: observer, Now: time.Now,
+		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
+		TenantExists: tenants, Observer: observer, Now: time.Now,
 	})
+}
+
+func modelFiles(cfg *config.Config) fs.FS {
+	if cfg.ModelsDir != "" {
+		return os.DirFS(cfg.ModelsDir)
+	}
+	return models.FS
 }
 
 // observe counts the predictions of one version of a model.
@@ -358,9 +379,7 @@ func (a *App) observe(model, version string) inference.Observe {
 }
 
 func (a *App) openAPI() error {
-	bearer, err := authn.NewBearer(authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
-	})
+	bearer, err := a.newBearer()
 	if err != nil {
 		return err
 	}
@@ -377,7 +396,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Sealer: a.sealing, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Sealer: a.sealing, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -391,7 +410,7 @@ func (a *App) openAPI() error {
 func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {
 	cfg := oauth.Config{
 		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
-		Keys: a.keys, Published: !a.cfg.JWTSecret.IsSet(), Clients: a.accounts,
+		Keys: a.keys, Published: !a.cfg.JWTSecret.IsSet(), Clients: a.accounts, Roles: a.roles,
 		Refresh: a.accounts, Access: bearer, Revocations: a.accounts, Now: time.Now,
 	}
 	if a.cfg.PasswordGrant {
@@ -404,7 +423,7 @@ func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {
 func (a *App) newAuthenticator(bearer *authn.Bearer) (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
 	chain := []authn.Authenticator{bearer}
 	if a.clients != nil {
-		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Now: time.Now})
+		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Roles: a.roles, Now: time.Now})
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/keys"
@@ -45,13 +46,17 @@ type Issued interface {
 type verified struct {
 	principal *identity.Principal
 	stamp, id string
-	clientID  string
-	key       *keys.Verifier
-	issued    time.Time
 	// until is when the token ends, leeway included.
 	until time.Time
 	// stands is the revision at which the token was last found to count.
 	stands atomic.Int64
+	// issuer is that of a token from outside; nil for our own.
+	issuer *Issuer
+	// key is the one that signed the token.
+	key *keys.Verifier
+	// clientID and issued are those of a token of our own.
+	clientID string
+	issued   time.Time
 }
 
 // BearerConfig says which tokens to accept.
@@ -60,6 +65,10 @@ type BearerConfig struct {
 	Issuer, Audience string
 	Keys             Keys
 	Issued           Issued
+	// Issuers are the outside issuers whose tokens are accepted too; nil: none.
+	Issuers Issuers
+	// Roles says what the roles of a token grant that no scope narrows.
+	Roles authz.Roles
 	// Leeway is how much the issuer's clock may differ, at most 60 s.
 	Leeway time.Duration
 	// CacheSize is how many verified tokens are remembered; zero means 4096.
@@ -68,11 +77,13 @@ type BearerConfig struct {
 	Now func() time.Time
 }
 
-// Bearer verifies the access tokens that this server issued. It is safe for
-// concurrent use.
+// Bearer verifies the access tokens that this server issued, and those of the
+// outside issuers. It is safe for concurrent use.
 type Bearer struct {
 	keys      Keys
 	issued    Issued
+	issuers   Issuers
+	roles     authz.Roles
 	audience  string
 	validator *jwt.Validator
 	leeway    time.Duration
@@ -97,7 +108,7 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 		cfg.CacheSize = defaultCacheSize
 	}
 	return &Bearer{
-		keys: cfg.Keys, issued: cfg.Issued, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
+		keys: cfg.Keys, issued: cfg.Issued, issuers: cfg.Issuers, roles: cfg.Roles, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
 		validator: jwt.NewValidator(
 			jwt.WithIssuer(cfg.Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 			jwt.WithLeeway(cfg.Leeway), jwt.WithTimeFunc(cfg.Now),
@@ -107,9 +118,11 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 }
 
 // Authenticate returns the principal of a genuine token that has not ended, was
-// not revoked, and whose subject is unchanged since. A token is verified once
-// and then remembered; whether it still counts is asked whenever the accounts
-// have changed. Without a bearer token the error is ErrNotMine.
+// not revoked, and whose subject is unchanged since; of one from outside, while
+// its issuer has the key. A token is verified once and then remembered; whether
+// it still counts is asked whenever the accounts have changed, or the issuer's
+// keys. Without a bearer token the error is ErrNotMine; a fault of kind
+// Unavailable also says that an issuer's keys cannot be had.
 func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Principal, error) {
 	if c.Bearer == "" {
 		return nil, ErrNotMine
@@ -121,32 +134,29 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 	return v.principal, nil
 }
 
-// Inspect returns what a token says that Authenticate would accept now. The
-// fault is Unauthenticated for every other.
+// Inspect returns what a token of our own says that Authenticate would accept
+// now. The fault is Unauthenticated for every other.
 func (b *Bearer) Inspect(ctx context.Context, token string) (*identity.AccessToken, error) {
 	v, err := b.check(ctx, token)
 	if err != nil {
 		return nil, err
+	}
+	if v.issuer != nil {
+		return nil, refuse(msgInvalid, errors.New("the token is an outside issuer's"))
 	}
 	return &identity.AccessToken{
 		Principal: v.principal, ID: v.id, ClientID: v.clientID, IssuedAt: v.issued, ExpiresAt: v.until.Add(-b.leeway),
 	}, nil
 }
 
+// check returns what the token proves now.
 func (b *Bearer) check(ctx context.Context, token string) (*verified, error) {
 	if len(token) > MaxTokenBytes { // not even looked up, which costs its length
 		return nil, refuse(msgInvalid, fmt.Errorf("the token has %d bytes; at most %d are read", len(token), MaxTokenBytes))
 	}
-	v := b.cache.get(token)
-	if v == nil {
-		var err error
-		if v, err = b.verify(token); err != nil {
-			return nil, err
-		}
-		b.cache.put(token, v)
-	} else if err := b.holds(ctx, v); err != nil {
-		b.cache.remove(token)
-		return nil, err
+	v, err := b.proven(ctx, token)
+	if err != nil || v.issuer != nil { // the accounts of a token from outside are its issuer's
+		return v, err
 	}
 	if err := b.stands(ctx, v); err != nil {
 		if fault.KindOf(err) == fault.Unauthenticated {
@@ -157,16 +167,34 @@ func (b *Bearer) check(ctx context.Context, token string) (*verified, error) {
 	return v, nil
 }
 
-// holds says whether a remembered token still is what was verified: its time is
-// not over, and its key was not retired.
-func (b *Bearer) holds(ctx context.Context, v *verified) error {
-	if !reqctx.Now(ctx, b.now).Before(v.until) {
-		return refuse(msgExpired, jwt.ErrTokenExpired)
+// proven returns what the token proves, remembered or by verifying it.
+func (b *Bearer) proven(ctx context.Context, token string) (*verified, error) {
+	if v := b.cache.get(token); v != nil {
+		now := reqctx.Now(ctx, b.now)
+		ended := !now.Before(v.until)
+		if !ended && b.trusted(v, now) {
+			return v, nil
+		}
+		b.cache.remove(token)
+		if ended {
+			return nil, refuse(msgExpired, jwt.ErrTokenExpired)
+		}
 	}
-	if key, ok := b.keys.Verifier(v.key.KID); !ok || key != v.key {
-		return refuse(msgRevoked, errors.New("the key that signed the token was retired"))
+	v, err := b.verify(ctx, token)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	b.cache.put(token, v)
+	return v, nil
+}
+
+// trusted reports whether the key of a remembered token still counts.
+func (b *Bearer) trusted(v *verified, now time.Time) bool {
+	if v.issuer != nil {
+		return b.vouched(v, now)
+	}
+	key, ok := b.keys.Verifier(v.key.KID)
+	return ok && key == v.key
 }
 
 // stands asks whether a token still counts, once for each state of the accounts.
@@ -186,15 +214,35 @@ func (b *Bearer) stands(ctx context.Context, v *verified) error {
 	return nil
 }
 
-func (b *Bearer) verify(token string) (*verified, error) {
-	h, payload, err := verifyJWS(token, b.keys)
+// verify has the token judged by the issuer that it names, and by nobody else
+// (RFC 8725 section 3.8).
+func (b *Bearer) verify(ctx context.Context, token string) (*verified, error) {
+	t, err := parseJWS(token)
 	if err != nil {
 		return nil, refuse(msgInvalid, err)
 	}
-	if h.typ != typAccessToken && h.typ != typAccessTokenLong {
+	if b.issuers == nil {
+		return b.verifyOwn(t)
+	}
+	name, err := claimedIssuer(t.payload)
+	if err != nil {
+		return nil, refuse(msgInvalid, fmt.Errorf("claims: %w", err))
+	}
+	if i, ok := b.issuers.Issuer(name); ok {
+		return b.verifyOutside(ctx, i, t)
+	}
+	return b.verifyOwn(t)
+}
+
+func (b *Bearer) verifyOwn(t *jws) (*verified, error) {
+	key, err := t.verifyWith(b.keys)
+	if err != nil {
+		return nil, refuse(msgInvalid, err)
+	}
+	if typ := t.header.typ; typ != typAccessToken && typ != typAccessTokenLong {
 		return nil, refuse(msgInvalid, errors.New("the token's typ is not at+jwt"))
 	}
-	c, err := parseClaims(payload)
+	c, err := parseClaims(t.payload)
 	if err != nil {
 		return nil, refuse(msgInvalid, fmt.Errorf("claims: %w", err))
 	}
@@ -210,7 +258,7 @@ func (b *Bearer) verify(token string) (*verified, error) {
 		return nil, refuse(msgInvalid, err)
 	}
 	return &verified{
-		principal: c.principal(), stamp: c.stamp, id: c.jti, clientID: c.clientID, key: h.key,
+		principal: c.principal(), stamp: c.stamp, id: c.jti, clientID: c.clientID, key: key,
 		issued: c.iat.Time, until: c.exp.Add(b.leeway),
 	}, nil
 }

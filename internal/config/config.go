@@ -30,6 +30,8 @@ type Config struct {
 	// ORTLibrary is empty for the library beside the binary.
 	ORTLibrary    string `setting:"ONNXGATE_ORT_LIBRARY" validate:"omitempty,file"`
 	SkipBadModels bool
+	// RolesFile defines the operator's own roles; empty: there are none.
+	RolesFile string `setting:"ONNXGATE_ROLES_FILE" validate:"omitempty,file"`
 
 	TLS bool
 	// TLSCertFile and TLSKeyFile are both set or both empty: a self-signed
@@ -53,6 +55,8 @@ type Config struct {
 	JWTRotate time.Duration `setting:"ONNXGATE_JWT_ROTATE" validate:"omitempty,min=1h,max=87600h"`
 	// PasswordGrant opens /token to users with their passwords.
 	PasswordGrant bool
+	// IssuersFile is empty when only tokens of this server are accepted.
+	IssuersFile string `setting:"ONNXGATE_ISSUERS_FILE" validate:"omitempty,file"`
 	// AdminPassword is what AdminPasswordFile holds; not set: one is made.
 	AdminPassword     Secret
 	AdminPasswordFile string

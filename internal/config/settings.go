@@ -87,6 +87,7 @@ func Settings() []Setting {
 	all := append(listenerSettings(), modelSettings()...)
 	all = append(all, tlsSettings()...)
 	all = append(all, tokenSettings()...)
+	all = append(all, roleSettings()...)
 	all = append(all, sealSettings()...)
 	return append(all, requestSettings()...)
 }
@@ -139,6 +140,17 @@ func modelSettings() []Setting {
 			Doc:     "ONNX Runtime's shared library, for a build that has that engine; empty: libonnxruntime beside the binary.",
 			Want:    "a file that exists, or nothing",
 			binding: text(func(c *Config) *string { return &c.ORTLibrary }),
+		},
+	}
+}
+
+func roleSettings() []Setting {
+	return []Setting{
+		{
+			Name:    "ONNXGATE_ROLES_FILE",
+			Doc:     "YAML file with roles of your own, each with its permissions (role: [permission, …]); empty: only the built in ones grant any.",
+			Want:    "a file that exists, or nothing",
+			binding: text(func(c *Config) *string { return &c.RolesFile }),
 		},
 	}
 }
@@ -227,6 +239,12 @@ func tokenSettings() []Setting {
 			Doc:     "off: no tokens for user names and passwords at /token, only for service clients and refresh tokens.",
 			Want:    "on or off",
 			binding: bind(func(c *Config) *bool { return &c.PasswordGrant }, parseSwitch, onOff),
+		},
+		{
+			Name:    "ONNXGATE_ISSUERS_FILE",
+			Doc:     "YAML file of the outside issuers (OpenID Connect) whose tokens are accepted; a reload reads it again. Empty: none.",
+			Want:    "a file that exists, or nothing",
+			binding: text(func(c *Config) *string { return &c.IssuersFile }),
 		},
 		{
 			Name:    "ONNXGATE_ADMIN_PASSWORD_FILE",
