@@ -215,3 +215,30 @@ func TestARevokedTokenStandsNoMore(t *testing.T) {
 		t.Errorf("%v was not pruned", all)
 	}
 }
+
+func TestAPasswordChangesForThePresentOneAndEndsWhatWasIssued(t *testing.T) {
+	f := newFixture(t)
+	f.add(t, "ada", "user")
+	token, _ := f.signIn(t)
+	ada := &identity.Principal{Subject: "ada", Tenant: "default", Method: identity.Bearer}
+	outside, key := *ada, *ada
+	outside.Issuer, key.Method = "https://idp.example", identity.APIKey
+	for name, p := range map[string]*identity.Principal{
+		"an outside issuer's ada": &outside, "a key": &key,
+		"a client": {Subject: "ogc_000000000000", Tenant: "default", Method: identity.Bearer},
+	} {
+		wantKind(t, name, f.ChangePassword(t.Context(), p, password, another), fault.Forbidden)
+	}
+	wantKind(t, "a wrong one", f.ChangePassword(t.Context(), ada, another, another), fault.Forbidden)
+	wantKind(t, "a weak one", f.ChangePassword(t.Context(), ada, password, "password1234567"), fault.Content)
+	stamp := f.stamp(t, "ada")
+	must(t, f.ChangePassword(t.Context(), ada, password, another))
+	if _, _, err := f.VerifyPassword(t.Context(), "ada", another); err != nil {
+		t.Errorf("the new one: %v", err)
+	}
+	if stands, err := f.TokenStands(t.Context(), "ada", stamp, "id"); stands || err != nil {
+		t.Errorf("a token from before stands: %t, %v", stands, err)
+	}
+	_, err := f.refresh(t, token)
+	wantKind(t, "a refresh token from before", err, fault.BadRequest)
+}

@@ -396,7 +396,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Sealer: a.sealing, Roles: a.roles, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Passwords: a.accounts, Sealer: a.sealing, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,

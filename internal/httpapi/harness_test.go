@@ -144,6 +144,17 @@ func (*tokenServer) Metadata() oauth.Metadata {
 	return oauth.Metadata{Issuer: "https://ml.example", ResponseTypes: []string{}}
 }
 
+// ChangePassword knows the present password right.
+func (*tokenServer) ChangePassword(_ context.Context, _ *identity.Principal, current, next string) error {
+	switch {
+	case current != "right":
+		return fault.New(fault.Forbidden, "The present password is wrong")
+	case next == "short":
+		return fault.New(fault.Content, "the password has 5 characters")
+	}
+	return nil
+}
+
 func (*tokenServer) JWKS() []byte { return []byte(`{"keys":[]}`) }
 
 // sealer marks a text with its tenant.
@@ -203,7 +214,7 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 	f := &fixture{t: tb, lines: &lockedBuffer{}, log: &lockedBuffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	cfg := httpapi.Config{
-		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Sealer: sealer{},
+		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{},
 		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
 		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
 	}

@@ -84,6 +84,7 @@ type Config struct {
 	Authenticator Authenticator
 	Tokens        TokenServer
 	Keys          PublicKeys
+	Passwords     Passwords
 	Sealer        Sealer
 	// Roles says what each role permits.
 	Roles authz.Roles
@@ -172,9 +173,9 @@ type Listener struct {
 
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
-	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Sealer == nil || cfg.Metrics == nil ||
+	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Passwords == nil || cfg.Sealer == nil || cfg.Metrics == nil ||
 		cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, a sealer, metrics, logs and a clock are needed")
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader

@@ -128,6 +128,10 @@ func PublicRoutes(o RouteOptions) []Route {
 		form.at(oauth.PathToken).with((*API).token),
 		form.at(oauth.PathRevoke).with((*API).revoke),
 		form.at(oauth.PathIntrospect).with((*API).introspect),
+		{
+			Method: http.MethodPost, Pattern: "/account/password", MaxBody: maxPasswordBody, Timeout: slow,
+			Limit: TokenLimit, Auth: Bearer, Handler: (*API).changePassword,
+		},
 		wellKnown.at(oauth.PathMetadata).with((*API).serverMetadata),
 		wellKnown.at(oauth.PathJWKS).with((*API).jwks),
 		predict.at("/predict"),
