@@ -58,6 +58,8 @@ prove "models drawn at random answer as ONNX Runtime" '$(said_in $out)' \
 	env CGO_ENABLED=1 MODELS="$models" SEED="$seed" go test -tags ort -count=1 -timeout 6h -v -run TestDrawnModelsAnswerAsONNXRuntime ./internal/onnx/ort
 prove "mutated models load and run without harm" '$(said_in $out)' \
 	env MUTANTS="$mutants" SEED="$seed" go test -count=1 -timeout 6h -v -run TestMutatedModelsDoNoHarm ./internal/onnx/exec
+prove "refusals of API keys take the same time" '$(said_in $out)' \
+	env TIMING=20000 go test -count=1 -v -run TestRefusalsOfAPIKeys ./internal/app
 prove "decisions about access are those of a second implementation, in Rego" '$(said_in $out)' \
 	env DECISIONS="$decisions" SEED="$seed" go test -C internal/authz/oracle -count=1 -timeout 1h -v ./...
 while read -r package target; do

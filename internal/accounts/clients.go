@@ -10,7 +10,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -24,8 +23,6 @@ const (
 
 const (
 	maxClientName = 100
-	// maxOverlap bounds how long the secret before counts beside a new one.
-	maxOverlap = 30 * 24 * time.Hour
 	// maxSecretBytes is far above the longest secret: what is longer is not
 	// hashed.
 	maxSecretBytes = 256
@@ -83,7 +80,8 @@ func (s *Service) newClient(add *NewClient) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkScopes(add.Scopes); err != nil {
+	scopes, err := checkScopes(add.Scopes)
+	if err != nil {
 		return nil, err
 	}
 	if len(add.Grants) == 0 {
@@ -108,7 +106,7 @@ func (s *Service) newClient(add *NewClient) (*Client, error) {
 	now := s.timestamp()
 	return &Client{
 		ID: ClientPrefix + id, Name: add.Name, Tenant: add.Tenant, Roles: roles,
-		Scopes: add.Scopes, Grants: slices.Compact(slices.Sorted(slices.Values(add.Grants))), Stamp: stamp,
+		Scopes: scopes, Grants: slices.Compact(slices.Sorted(slices.Values(add.Grants))), Stamp: stamp,
 		CreatedAt: now, UpdatedAt: now,
 	}, err
 }
@@ -118,15 +116,6 @@ func checkLabel(name string) error {
 	if name == "" || !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxClientName ||
 		strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return fault.Newf(fault.Content, "a name has 1 to %d characters that can be printed, and no blank at its ends", maxClientName)
-	}
-	return nil
-}
-
-func checkScopes(scopes []string) error {
-	for _, scope := range scopes {
-		if !authz.IsPermission(scope) {
-			return fault.Newf(fault.Content, "%q is no scope; there are %s", scope, strings.Join(authz.Permissions(), ", "))
-		}
 	}
 	return nil
 }
@@ -162,7 +151,7 @@ func (s *Service) Client(ctx context.Context, tenant, id string) (*Client, error
 // counts for overlap longer. Tokens stay valid: it is the same client.
 func (s *Service) RotateClient(ctx context.Context, by Actor, id string, overlap time.Duration) (*Client, string, error) {
 	if overlap < 0 || overlap > maxOverlap {
-		return nil, "", fault.New(fault.Content, "the secret before can count for 0s to 30d longer")
+		return nil, "", fault.New(fault.Content, "the secret before can count for 0s to 90d longer")
 	}
 	secret, err := s.randomText(secretChars)
 	if err != nil {

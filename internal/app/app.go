@@ -234,6 +234,9 @@ func (a *App) openAccounts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.accounts.BootstrapKey(ctx, a.cfg.BootstrapAPIKey.Reveal(), a.cfg.BootstrapAPIKeyRole); err != nil {
+		return fmt.Errorf("ONNXGATE_BOOTSTRAP_API_KEY: %w", err)
+	}
 	created, err := a.accounts.Bootstrap(ctx, a.cfg.AdminPassword.Reveal())
 	if err != nil && a.cfg.AdminPassword.IsSet() {
 		return badAdminPassword(err)
@@ -396,7 +399,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Passwords: a.accounts, Sealer: a.sealing, Roles: a.roles, Ready: a.ready,
+		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Passwords: a.accounts, Sealer: a.sealing, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -421,7 +424,11 @@ func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {
 
 // newAuthenticator returns the chain of everything that proves who calls.
 func (a *App) newAuthenticator(bearer *authn.Bearer) (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
-	chain := []authn.Authenticator{bearer}
+	apiKeys, err := authn.NewAPIKey(authn.APIKeyConfig{Keys: a.accounts, Roles: a.roles, Now: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	chain := []authn.Authenticator{bearer, apiKeys}
 	if a.clients != nil {
 		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Roles: a.roles, Now: time.Now})
 		if err != nil {

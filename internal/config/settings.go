@@ -252,6 +252,18 @@ func tokenSettings() []Setting {
 			Want:    "the path of a file with a password of 15 characters or more",
 			binding: adminPassword(),
 		},
+		{
+			Name: "ONNXGATE_BOOTSTRAP_API_KEY", Secret: true,
+			Doc:     "API key that counts as long as it stands here; another one, or none, ends it at the next start.",
+			Want:    "the output of: onnxgate apikey generate",
+			binding: bind(func(c *Config) *Secret { return &c.BootstrapAPIKey }, parseSecret, Secret.String),
+		},
+		{
+			Name: "ONNXGATE_BOOTSTRAP_API_KEY_ROLE", Default: "user",
+			Doc:     "Role of that key.",
+			Want:    "a role, such as user or admin",
+			binding: text(func(c *Config) *string { return &c.BootstrapAPIKeyRole }),
+		},
 	}
 }
 
