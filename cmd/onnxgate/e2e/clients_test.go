@@ -55,7 +55,9 @@ func (s *server) createClient(t *testing.T, args ...string) serviceClient {
 const userPassword = "violet-river-lantern-42"
 
 // issuer is the default of ONNXGATE_ISSUER.
-func (s *server) issuer() string { return "https://localhost" + s.addr[strings.LastIndexByte(s.addr, ':'):] }
+func (s *server) issuer() string {
+	return "https://localhost" + s.addr[strings.LastIndexByte(s.addr, ':'):]
+}
 
 func TestOfficialClientsInJavaScriptWork(t *testing.T) {
 	node := need(t, "node", "on Debian: apt-get install nodejs")
