@@ -12,7 +12,12 @@ debian() {
 		command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
 	done
 	((${#missing[@]})) || return 0
-	local as=()
+	install_packages "${missing[@]}"
+}
+
+# install_packages PACKAGE… installs packages as debian does.
+install_packages() {
+	local missing=("$@") as=()
 	((EUID == 0)) || as=(sudo -n)
 	if command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }; then
 		"${as[@]}" apt-get update -q >/dev/null &&
@@ -64,6 +69,8 @@ setup_e2e() {
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || debian chromium=chromium # the documentation, CORS
 	debian node=nodejs
 	node_modules scripts/browser
+	node_modules scripts/clients # the authorization server
+	/usr/bin/python3 -c 'import jwt, cryptography' 2>/dev/null || install_packages python3-jwt python3-cryptography
 	node_modules scripts/oidc-provider # outside issuers
 }
 

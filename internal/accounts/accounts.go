@@ -51,8 +51,10 @@ type Service struct {
 	hasher  *hasher
 	audit   audit.Recorder
 	watcher *watcher
-	now     func() time.Time
-	rand    io.Reader
+	// throttle slows down who guesses passwords.
+	throttle *throttle
+	now      func() time.Time
+	rand     io.Reader
 	// initialFile is the path of the initial password's file, or empty.
 	initialFile string
 	uses        uses
@@ -82,7 +84,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		store: cfg.Store, hasher: hasher, audit: cfg.Audit, now: cfg.Now, rand: cfg.Rand,
 		initialFile: cfg.InitialPasswordFile,
-		watcher:     newWatcher(&cfg),
+		watcher:     newWatcher(&cfg), throttle: newThrottle(cfg.Now),
 	}
 	if s.nobody, err = hasher.decoy(); err != nil {
 		return nil, err
@@ -106,8 +108,8 @@ func (s *Service) TokenStands(ctx context.Context, subject, stamp, tokenID strin
 		if err != nil || present == "" || present != stamp {
 			return false, err
 		}
-		_, err = tx.Revocations.Get(AnyTenant, tokenID)
-		return fault.KindOf(err) == fault.NotFound, ignoreNotFound(err)
+		ended, err := revoked(tx, tokenID)
+		return err == nil && !ended, err
 	})
 }
 
@@ -146,10 +148,36 @@ func errIncorrect(cause error) error {
 
 // VerifyPassword returns the principal of an enabled user and the stamp under
 // which what is issued to it counts. An unknown name, a wrong password and a
-// disabled user give the same fault of kind Unauthenticated after the same
-// work. Unavailable means too many at once, or a store out of reach.
+// disabled user, or one of a disabled tenant, give the same fault of kind
+// Unauthenticated after the same work; from the tenth in a row for a name on,
+// one of kind RateLimited that says how long no password is looked at for that
+// name. Unavailable means too many at once, or a store out of reach.
 func (s *Service) VerifyPassword(ctx context.Context, name, password string) (*identity.Principal, string, error) {
-	record, err := s.lookup(ctx, name)
+	canonical, err := CanonicalName(name)
+	if err != nil {
+		// A name that nobody can have is looked up all the same: the answer must
+		// take as long as for one that somebody could. It is not counted.
+		return s.verifyPassword(ctx, "-", password)
+	}
+	if err := s.throttle.enter(canonical); err != nil {
+		return nil, "", err
+	}
+	principal, stamp, err := s.verifyPassword(ctx, canonical, password)
+	switch {
+	case err == nil:
+		s.throttle.right(canonical)
+	case fault.KindOf(err) != fault.Unauthenticated:
+		s.throttle.leave(canonical)
+	default:
+		if wait := s.throttle.wrong(canonical); wait != nil {
+			return nil, "", wait
+		}
+	}
+	return principal, stamp, err
+}
+
+func (s *Service) verifyPassword(ctx context.Context, canonical, password string) (*identity.Principal, string, error) {
+	record, err := s.lookup(ctx, canonical)
 	if err != nil {
 		return nil, "", err
 	}
@@ -166,7 +194,7 @@ func (s *Service) VerifyPassword(ctx context.Context, name, password string) (*i
 	case record == nil:
 		return nil, "", errIncorrect(errors.New("no such user"))
 	case record.Disabled:
-		return nil, "", errIncorrect(errors.New("the user is disabled"))
+		return nil, "", errIncorrect(errors.New("the user or its tenant is disabled"))
 	}
 	if match.outdated {
 		_ = s.rehash(ctx, record, password) // the password was right; the next sign-in tries again
@@ -175,15 +203,9 @@ func (s *Service) VerifyPassword(ctx context.Context, name, password string) (*i
 	return principal, record.Stamp, nil
 }
 
-// lookup returns the user that a client named, or nil.
-func (s *Service) lookup(ctx context.Context, name string) (*Record, error) {
-	canonical, err := CanonicalName(name)
-	if err != nil {
-		// A name that nobody can have is looked up all the same: the answer
-		// must take as long as for one that somebody could.
-		canonical = "-"
-	}
-	record, err := s.record(ctx, canonical)
+// lookup returns the user of that name, or nil.
+func (s *Service) lookup(ctx context.Context, canonical string) (*Record, error) {
+	record, err := view(ctx, s, func(tx *Tx) (*Record, error) { return userOfOpenTenant(tx, canonical) })
 	if fault.KindOf(err) == fault.NotFound {
 		return nil, nil //nolint:nilnil // no such user is no failure here
 	}

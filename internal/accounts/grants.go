@@ -46,6 +46,19 @@ func rightsOfKey(k *APIKey) rights {
 	return rights{tenant: k.Tenant, roles: k.Roles, scopes: k.Scopes, models: k.Models}
 }
 
+func rightsOfClient(c *Client) rights {
+	return rights{tenant: c.Tenant, roles: c.Roles, scopes: c.Scopes}
+}
+
+// client returns a client that the actor may change.
+func (a Actor) client(tx *Tx, id string) (*Client, error) {
+	client, err := tx.Clients.Get(a.Tenant, id)
+	if err == nil {
+		err = a.mayGive(rightsOfClient(client))
+	}
+	return client, err
+}
+
 // key returns a key that the actor may change.
 func (a Actor) key(tx *Tx, id string) (*APIKey, error) {
 	key, err := tx.Keys.Get(a.Tenant, id)

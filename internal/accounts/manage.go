@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"onnxgate/internal/fault"
@@ -140,6 +141,24 @@ func (s *Service) SetPassword(ctx context.Context, by Actor, name, password stri
 		return err
 	}
 	return s.removeInitialPassword(canonical)
+}
+
+// ChangePassword gives the user who asks another password, for the present one.
+// Tokens made before are void, refresh tokens too. Faults: Forbidden for whom
+// this server keeps no password, and for a wrong one, which counts as a wrong
+// one at a sign-in does; Content for a new one that breaks a rule.
+func (s *Service) ChangePassword(ctx context.Context, p *identity.Principal, current, next string) error {
+	if p.Issuer != "" || p.Method != identity.Bearer || strings.HasPrefix(p.Subject, ClientPrefix) {
+		return fault.New(fault.Forbidden, "Only users of this server have a password here; send a token that one got by password")
+	}
+	_, _, err := s.VerifyPassword(ctx, p.Subject, current)
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return fault.Wrap(fault.Forbidden, "The present password is wrong", err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.SetPassword(ctx, Actor{Name: p.Subject, Tenant: p.Tenant}, p.Subject, next)
 }
 
 // SetRoles gives the user these roles instead of the former. Tokens made

@@ -254,10 +254,33 @@ func (a *App) openAccounts(ctx context.Context) error {
 }
 
 func (a *App) openKeys() (err error) {
-	a.keys, err = keys.Open(keys.Config{
-		Dir: inDataDir(a.cfg, keysDir), Algorithm: keys.Algorithm(a.cfg.JWTAlg), Secret: []byte(a.cfg.JWTSecret.Reveal()),
-	})
+	a.keys, err = openKeys(a.cfg, a.keyChanged)
 	return err
+}
+
+func openKeys(cfg *config.Config, changed func(kid string, err error)) (*keys.Set, error) {
+	return keys.Open(keys.Config{
+		Dir: inDataDir(cfg, keysDir), Algorithm: keys.Algorithm(cfg.JWTAlg), Secret: []byte(cfg.JWTSecret.Reveal()),
+		TokenTTL: cfg.TokenTTL, RotateEvery: cfg.JWTRotate, Changed: changed, Now: time.Now,
+	})
+}
+
+// OpenKeys opens the signing keys of the data directory, for a command that
+// works beside the server.
+func OpenKeys(cfg *config.Config) (*keys.Set, error) {
+	if err := makeDataDir(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	return openKeys(cfg, nil)
+}
+
+func (a *App) keyChanged(kid string, err error) {
+	ctx := context.Background()
+	if err != nil {
+		a.log.ErrorContext(ctx, "kept the old signing keys", slog.Any("error", err))
+		return
+	}
+	a.log.InfoContext(ctx, "another key signs tokens", slog.String("kid", kid))
 }
 
 func (a *App) openCerts() (err error) {
@@ -361,14 +384,15 @@ func (a *App) observe(model, version string) inference.Observe {
 }
 
 func (a *App) openAPI() error {
-	authenticator, err := a.newAuthenticator()
+	bearer, err := a.newBearer()
 	if err != nil {
 		return err
 	}
-	tokens, err := oauth.New(oauth.Config{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
-		Keys: a.keys, Roles: a.roles, Passwords: a.accounts, Now: time.Now,
-	})
+	authenticator, err := a.newAuthenticator(bearer)
+	if err != nil {
+		return err
+	}
+	tokens, err := a.newTokenServer(bearer)
 	if err != nil {
 		return err
 	}
@@ -381,8 +405,8 @@ func (a *App) openAPI() error {
 		issuers = issuerList{a.issuers}
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Tokens: tokens, Accounts: a.accounts, Sealer: a.sealing,
-		Issuers: issuers, Roles: a.roles, Ready: a.ready,
+		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
+		Accounts: a.accounts, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -393,12 +417,20 @@ func (a *App) openAPI() error {
 	return err
 }
 
-// newAuthenticator returns the chain of everything that proves who calls.
-func (a *App) newAuthenticator() (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
-	bearer, err := a.newBearer()
-	if err != nil {
-		return nil, err
+func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {
+	cfg := oauth.Config{
+		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
+		Keys: a.keys, Published: !a.cfg.JWTSecret.IsSet(), Clients: a.accounts, Roles: a.roles,
+		Refresh: a.accounts, Access: bearer, Revocations: a.accounts, Now: time.Now,
 	}
+	if a.cfg.PasswordGrant {
+		cfg.Passwords = a.accounts
+	}
+	return oauth.New(cfg)
+}
+
+// newAuthenticator returns the chain of everything that proves who calls.
+func (a *App) newAuthenticator(bearer *authn.Bearer) (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
 	apiKeys, err := authn.NewAPIKey(authn.APIKeyConfig{Keys: a.accounts, Roles: a.roles, Now: time.Now})
 	if err != nil {
 		return nil, err

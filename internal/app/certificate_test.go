@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/app"
 	"onnxgate/internal/config"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/testkit"
+	"onnxgate/models"
 )
 
 // change writes to the server's database, as another process does.
@@ -103,4 +105,81 @@ func TestAClientCertificateIsACredential(t *testing.T) {
 	revoke(cert)
 	s.Reload(t.Context(), func() (*config.Config, error) { return load(t, dir, vars), nil })
 	want("revoked, on the open connection", predict(""), http.StatusUnauthorized)
+}
+
+func TestACertificateIsALayerWhereAModelRequiresIt(t *testing.T) {
+	dir, folder, ca := t.TempDir(), t.TempDir(), testkit.NewCA(t, "clients")
+	caFile := filepath.Join(t.TempDir(), "ca.pem")
+	testkit.WritePEM(t, caFile, ca)
+	copyModel(t, filepath.Join(folder, "iris"), "access: {roles: [admin], require: [bearer, certificate]}\n")
+	s := start(t, dir, map[string]string{"CLIENT_CERT": "request", "CLIENT_CA_FILE": caFile, "MODELS_DIR": folder})
+	insert := func(id, uri, tenant string, roles ...string) {
+		t.Helper()
+		s.change(t, func(tx *accounts.Tx) error {
+			return tx.Clients.Insert(&accounts.Client{
+				ID: id, Name: id, Tenant: tenant, Roles: roles, Grants: []string{}, Certificate: "uri:" + uri, Stamp: "one",
+			})
+		})
+	}
+	if err := addTenant(t, s, "acme"); err != nil {
+		t.Fatal(err)
+	}
+	insert("ogc_good", "spiffe://example.org/good", "default", "admin")
+	insert("ogc_weak", "spiffe://example.org/weak", "default", "user")
+	insert("ogc_other", "spiffe://example.org/other", "acme", "admin")
+	token := s.token(t)
+	for name, tc := range map[string]struct {
+		uri, token string
+		want       int
+	}{
+		"both":                            {"spiffe://example.org/good", token, http.StatusOK},
+		"the token alone":                 {"", token, http.StatusUnauthorized},
+		"the certificate alone":           {"spiffe://example.org/good", "", http.StatusUnauthorized},
+		"a client that may not":           {"spiffe://example.org/weak", token, http.StatusForbidden},
+		"a client of another tenant":      {"spiffe://example.org/other", token, http.StatusUnauthorized},
+		"a certificate that nobody has":   {"spiffe://example.org/nobody", token, http.StatusUnauthorized},
+		"a bad token and the certificate": {"spiffe://example.org/good", "x.y.z", http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tc.uri == "" {
+				s.show(t, tls.Certificate{})
+			} else {
+				s.show(t, ca.Issue(t, tc.uri))
+			}
+			status, body := s.call(t, http.MethodPost, "https://"+s.Addr()+"/predict", tc.token, "application/json", graphRow)
+			if status != tc.want {
+				t.Errorf("%d %s, want %d", status, body, tc.want)
+			}
+		})
+	}
+}
+
+// graphRow is a row of iris by the names of the graph.
+const graphRow = `{"X_0":5.1,"X_1":3.5,"X_2":1.4,"X_3":0.2}`
+
+// copyModel writes the shipped model into a folder, with a manifest.
+func copyModel(t *testing.T, dir, manifest string) {
+	t.Helper()
+	data, err := models.FS.ReadFile("iris/1/model.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(
+		os.MkdirAll(filepath.Join(dir, "1"), 0o700),
+		os.WriteFile(filepath.Join(dir, "1", "model.onnx"), data, 0o600),
+		os.WriteFile(filepath.Join(dir, "model.yaml"), []byte(manifest), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// addTenant adds a tenant, as another process does.
+func addTenant(t *testing.T, s *server, tenant string) error {
+	t.Helper()
+	service, done, err := app.OpenAccounts(t.Context(), load(t, s.dir, nil))
+	if err != nil {
+		return err
+	}
+	_, err = service.AddTenant(t.Context(), accounts.Actor{Name: "test", Tenant: accounts.AnyTenant}, accounts.NewTenant{Name: tenant})
+	return errors.Join(err, done())
 }

@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httputil"
@@ -31,6 +30,7 @@ import (
 	"onnxgate/internal/seal"
 	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
+	"onnxgate/internal/testkit"
 )
 
 // forge makes a token of any parts that is signed as it should be.
@@ -177,7 +177,7 @@ func TestRefusalsCannotBeToldApartByTheirTime(t *testing.T) {
 			}
 		}
 	}
-	compare(t, took)
+	testkit.CompareTimes(t, took)
 	t.Logf("in all: %d samples of each of %d kinds", samples, len(names))
 }
 
@@ -195,52 +195,4 @@ func refusal(conn io.Writer, reader *bufio.Reader, request []byte) error {
 		err = errors.Join(err, errors.New(resp.Status))
 	}
 	return errors.Join(err, resp.Body.Close())
-}
-
-// compare holds every pair of kinds against the threshold that leakage tests use.
-func compare(t *testing.T, took map[string][]float64) {
-	t.Helper()
-	const threshold = 4.5
-	var report strings.Builder
-	for name, all := range took {
-		took[name] = cropped(all)
-	}
-	names := slices.Sorted(maps.Keys(took))
-	for i, a := range names {
-		for _, b := range names[:i] {
-			if v := welch(took[a], took[b]); math.Abs(v) > threshold {
-				fmt.Fprintf(&report, "%s (%.0f ns) and %s (%.0f ns): t = %.1f\n", a, mean(took[a]), b, mean(took[b]), v)
-			}
-		}
-	}
-	if report.Len() > 0 {
-		t.Error(report.String())
-	}
-}
-
-// cropped leaves out the slowest tenth: the machine's own business.
-func cropped(all []float64) []float64 {
-	slices.Sort(all)
-	return all[:len(all)*9/10]
-}
-
-func mean(all []float64) float64 {
-	sum := 0.0
-	for _, v := range all {
-		sum += v
-	}
-	return sum / float64(len(all))
-}
-
-// welch is Welch's t of two samples.
-func welch(a, b []float64) float64 {
-	return (mean(a) - mean(b)) / math.Sqrt(variance(a)/float64(len(a))+variance(b)/float64(len(b)))
-}
-
-func variance(all []float64) float64 {
-	m, sum := mean(all), 0.0
-	for _, v := range all {
-		sum += (v - m) * (v - m)
-	}
-	return sum / float64(len(all)-1)
 }

@@ -142,7 +142,11 @@ func (q *AccessQuestion) principal(ctx context.Context, cfg *config.Config, serv
 		if a.issuers, err = newIssuers(cfg, nil); err != nil {
 			return nil, err
 		}
-		authenticator, err := a.newAuthenticator()
+		bearer, err := a.newBearer()
+		if err != nil {
+			return nil, err
+		}
+		authenticator, err := a.newAuthenticator(bearer)
 		if err != nil {
 			return nil, err
 		}

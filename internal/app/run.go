@@ -51,6 +51,7 @@ func (a *App) Start(ctx context.Context) {
 	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopWatching = cancel
 	a.background.Go(func() { _ = a.accounts.Watch(watch) }) // returns nil when it ends
+	a.background.Go(func() { a.keys.Watch(watch) })
 	a.background.Go(func() { a.followTenants(watch) })
 	if a.certs != nil {
 		a.background.Go(func() { a.certs.Run(watch) })

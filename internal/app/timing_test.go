@@ -15,6 +15,7 @@ import (
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/sqlstore"
+	"onnxgate/internal/testkit"
 )
 
 // K02: how long a refusal takes does not tell whether there is such a key, and
@@ -36,7 +37,7 @@ func TestRefusalsOfAPIKeysTakeTheSameTime(t *testing.T) {
 			}
 		}
 	}
-	compare(t, took)
+	testkit.CompareTimes(t, took)
 	t.Logf("in all: %d samples of each of %d kinds", samples, len(refused))
 }
 

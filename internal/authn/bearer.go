@@ -50,9 +50,13 @@ type verified struct {
 	until time.Time
 	// stands is the revision at which the token was last found to count.
 	stands atomic.Int64
-	// issuer and key are those of a token from outside; nil for our own.
+	// issuer is that of a token from outside; nil for our own.
 	issuer *Issuer
-	key    *keys.Verifier
+	// key is the one that signed the token.
+	key *keys.Verifier
+	// clientID and issued are those of a token of our own.
+	clientID string
+	issued   time.Time
 }
 
 // BearerConfig says which tokens to accept.
@@ -123,23 +127,44 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 	if c.Bearer == "" {
 		return nil, ErrNotMine
 	}
-	if len(c.Bearer) > MaxTokenBytes { // not even looked up, which costs its length
-		return nil, refuse(msgInvalid, fmt.Errorf("the token has %d bytes; at most %d are read", len(c.Bearer), MaxTokenBytes))
-	}
-	v, err := b.proven(ctx, c.Bearer)
+	v, err := b.check(ctx, c.Bearer)
 	if err != nil {
 		return nil, err
 	}
-	if v.issuer != nil { // its accounts are the issuer's
-		return v.principal, nil
+	return v.principal, nil
+}
+
+// Inspect returns what a token of our own says that Authenticate would accept
+// now. The fault is Unauthenticated for every other.
+func (b *Bearer) Inspect(ctx context.Context, token string) (*identity.AccessToken, error) {
+	v, err := b.check(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if v.issuer != nil {
+		return nil, refuse(msgInvalid, errors.New("the token is an outside issuer's"))
+	}
+	return &identity.AccessToken{
+		Principal: v.principal, ID: v.id, ClientID: v.clientID, IssuedAt: v.issued, ExpiresAt: v.until.Add(-b.leeway),
+	}, nil
+}
+
+// check returns what the token proves now.
+func (b *Bearer) check(ctx context.Context, token string) (*verified, error) {
+	if len(token) > MaxTokenBytes { // not even looked up, which costs its length
+		return nil, refuse(msgInvalid, fmt.Errorf("the token has %d bytes; at most %d are read", len(token), MaxTokenBytes))
+	}
+	v, err := b.proven(ctx, token)
+	if err != nil || v.issuer != nil { // the accounts of a token from outside are its issuer's
+		return v, err
 	}
 	if err := b.stands(ctx, v); err != nil {
 		if fault.KindOf(err) == fault.Unauthenticated {
-			b.cache.remove(c.Bearer)
+			b.cache.remove(token)
 		}
 		return nil, err
 	}
-	return v.principal, nil
+	return v, nil
 }
 
 // proven returns what the token proves, remembered or by verifying it.
@@ -147,7 +172,7 @@ func (b *Bearer) proven(ctx context.Context, token string) (*verified, error) {
 	if v := b.cache.get(token); v != nil {
 		now := reqctx.Now(ctx, b.now)
 		ended := !now.Before(v.until)
-		if !ended && (v.issuer == nil || b.vouched(v, now)) {
+		if !ended && b.trusted(v, now) {
 			return v, nil
 		}
 		b.cache.remove(token)
@@ -161,6 +186,15 @@ func (b *Bearer) proven(ctx context.Context, token string) (*verified, error) {
 	}
 	b.cache.put(token, v)
 	return v, nil
+}
+
+// trusted reports whether the key of a remembered token still counts.
+func (b *Bearer) trusted(v *verified, now time.Time) bool {
+	if v.issuer != nil {
+		return b.vouched(v, now)
+	}
+	key, ok := b.keys.Verifier(v.key.KID)
+	return ok && key == v.key
 }
 
 // stands asks whether a token still counts, once for each state of the accounts.
@@ -201,7 +235,8 @@ func (b *Bearer) verify(ctx context.Context, token string) (*verified, error) {
 }
 
 func (b *Bearer) verifyOwn(t *jws) (*verified, error) {
-	if err := t.verifyWith(b.keys); err != nil {
+	key, err := t.verifyWith(b.keys)
+	if err != nil {
 		return nil, refuse(msgInvalid, err)
 	}
 	if typ := t.header.typ; typ != typAccessToken && typ != typAccessTokenLong {
@@ -222,5 +257,8 @@ func (b *Bearer) verifyOwn(t *jws) (*verified, error) {
 		}
 		return nil, refuse(msgInvalid, err)
 	}
-	return &verified{principal: c.principal(), stamp: c.stamp, id: c.jti, until: c.exp.Add(b.leeway)}, nil
+	return &verified{
+		principal: c.principal(), stamp: c.stamp, id: c.jti, clientID: c.clientID, key: key,
+		issued: c.iat.Time, until: c.exp.Add(b.leeway),
+	}, nil
 }

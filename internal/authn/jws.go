@@ -82,14 +82,14 @@ func (t *jws) verify(key *keys.Verifier) error {
 	return nil
 }
 
-// verifyWith checks the signature by the key that the header names; it is found
-// in memory.
-func (t *jws) verifyWith(known Keys) error {
+// verifyWith checks the signature by the key that the header names, which it
+// returns; it is found in memory.
+func (t *jws) verifyWith(known Keys) (*keys.Verifier, error) {
 	key, ok := known.Verifier(t.header.kid)
 	if !ok {
-		return errors.New("no key has the token's kid")
+		return nil, errors.New("no key has the token's kid")
 	}
-	return t.verify(key)
+	return key, t.verify(key)
 }
 
 // methods check signatures. "none" is not among them.

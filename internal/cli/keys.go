@@ -37,6 +37,7 @@ type keyring struct {
 
 // keyrings open the keys of each use.
 var keyrings = map[string]func(ctx context.Context, cfg *config.Config) (*keyring, error){
+	useToken:    openTokenKeys,
 	sealing.Use: openFernetKeys,
 }
 
@@ -44,7 +45,7 @@ var keyrings = map[string]func(ctx context.Context, cfg *config.Config) (*keyrin
 const useToken = "token"
 
 // uses are those of keyrings, in the order in which they are listed.
-var uses = []string{sealing.Use}
+var uses = []string{useToken, sealing.Use}
 
 func keysCommand(p *Process) *cobra.Command {
 	return group("keys", "Manage the keys of the server, also while it runs", keysList(p), keysRotate(p), keysRetire(p))

@@ -51,6 +51,10 @@ type Config struct {
 	// instead.
 	JWTAlg    string `setting:"ONNXGATE_JWT_ALG" validate:"oneof=EdDSA ES256 RS256"`
 	JWTSecret Secret
+	// JWTRotate is how old a key of the server's own gets; zero: as old as it likes.
+	JWTRotate time.Duration `setting:"ONNXGATE_JWT_ROTATE" validate:"omitempty,min=1h,max=87600h"`
+	// PasswordGrant opens /token to users with their passwords.
+	PasswordGrant bool
 	// IssuersFile is empty when only tokens of this server are accepted.
 	IssuersFile string `setting:"ONNXGATE_ISSUERS_FILE" validate:"omitempty,file"`
 	// AdminPassword is what AdminPasswordFile holds; not set: one is made.

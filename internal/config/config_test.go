@@ -57,7 +57,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 	want := &config.Config{
 		Addr: "127.0.0.1:8443", AdminAddr: "127.0.0.1:8444", DataDir: "data", TLS: true, ClientCert: "off",
 		Issuer: "https://localhost:8443", Audience: "https://localhost:8443",
-		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", RateToken: "5/minute", RatePredict: "10/minute",
+		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", JWTRotate: 90 * 24 * time.Hour, PasswordGrant: true, RateToken: "5/minute", RatePredict: "10/minute",
 		BootstrapAPIKeyRole: "user",
 		MaxBody:             8 << 20, MaxRows: 10000,
 	}
@@ -81,6 +81,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		"ONNXGATE_TLS":        "on", "ONNXGATE_TLS_CERT_FILE": "c.pem", "ONNXGATE_TLS_KEY_FILE": "k.pem",
 		"ONNXGATE_CLIENT_CERT": "request", "ONNXGATE_CLIENT_CA_FILE": "ca.pem", "ONNXGATE_CLIENT_CRL_FILE": "crl.pem",
 		"ONNXGATE_ISSUER": "https://ml.example", "ONNXGATE_AUDIENCE": "ml", "ONNXGATE_TOKEN_TTL": "1h",
+		"ONNXGATE_JWT_ROTATE": "off", "ONNXGATE_PASSWORD_GRANT": "off",
 		"ONNXGATE_JWT_SECRET": goodSecret, "ONNXGATE_ADMIN_PASSWORD_FILE": password, "ONNXGATE_ISSUERS_FILE": issuers,
 		"ONNXGATE_BOOTSTRAP_API_KEY": goodKey, "ONNXGATE_BOOTSTRAP_API_KEY_ROLE": "scorer",
 		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "1000000000/day",
@@ -143,6 +144,8 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"lifetime too short":             {set("TOKEN_TTL", "1s"), []string{"ONNXGATE_TOKEN_TTL", "from 1m to 24h"}},
 		"lifetime too long":              {set("TOKEN_TTL", "2d"), []string{"ONNXGATE_TOKEN_TTL", "from 1m to 24h"}},
 		"lifetime without unit":          {set("TOKEN_TTL", "900"), []string{"ONNXGATE_TOKEN_TTL", "from 1m to 24h"}},
+		"rotation too often":             {set("JWT_ROTATE", "1m"), []string{"ONNXGATE_JWT_ROTATE", "from 1h to 3650d"}},
+		"rotation at once":               {set("JWT_ROTATE", "0s"), []string{"ONNXGATE_JWT_ROTATE", "or off"}},
 		"algorithm none":                 {set("JWT_ALG", "none"), []string{`ONNXGATE_JWT_ALG: "none" is not one of the choices; write EdDSA`}},
 		"algorithm in small":             {set("JWT_ALG", "es256"), []string{"ONNXGATE_JWT_ALG", "ES256"}},
 		"secret and algorithm":           {set("JWT_ALG", "ES256", "JWT_SECRET", goodSecret), []string{"ONNXGATE_JWT_ALG", "HS256"}},
@@ -367,8 +370,9 @@ func TestASecretFileThatCannotBeReadSaysToNameAFile(t *testing.T) {
 
 func TestSettingsAreShownAsTheyAreWritten(t *testing.T) {
 	for name, values := range map[string][]string{
-		"ONNXGATE_TOKEN_TTL": {"15m", "1h", "1h30m", "90s", "24h", "1h0m1s"},
-		"ONNXGATE_MAX_BODY":  {"8MiB", "8MB", "1KiB", "64KB", "1GiB", "1025"},
+		"ONNXGATE_TOKEN_TTL":  {"15m", "1h", "1h30m", "90s", "24h", "1h0m1s"},
+		"ONNXGATE_JWT_ROTATE": {"off", "1h", "36h"},
+		"ONNXGATE_MAX_BODY":   {"8MiB", "8MB", "1KiB", "64KB", "1GiB", "1025"},
 	} {
 		for _, value := range values {
 			c, err := config.Load(source(t, map[string]string{name: value}))

@@ -71,6 +71,25 @@ func ParseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
+// parseDurationOrOff reads off as zero, and refuses zero.
+func parseDurationOrOff(s string) (time.Duration, error) {
+	if s == off {
+		return 0, nil
+	}
+	d, err := ParseDuration(s)
+	if err == nil && d <= 0 {
+		err = fmt.Errorf("%s is no time", shown(s))
+	}
+	return d, err
+}
+
+func formatDurationOrOff(d time.Duration) string {
+	if d == 0 {
+		return off
+	}
+	return formatDuration(d)
+}
+
 // formatDuration writes 15m where time.Duration.String writes 15m0s.
 func formatDuration(d time.Duration) string {
 	s := d.String()

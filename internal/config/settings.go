@@ -229,6 +229,18 @@ func tokenSettings() []Setting {
 			binding: bind(func(c *Config) *Secret { return &c.JWTSecret }, parseSecret, Secret.String),
 		},
 		{
+			Name: "ONNXGATE_JWT_ROTATE", Default: "90d",
+			Doc:     "Age at which a key that signs tokens gets a successor; off: never by itself.",
+			Want:    "a duration from 1h to 3650d, such as 90d, or off",
+			binding: bind(func(c *Config) *time.Duration { return &c.JWTRotate }, parseDurationOrOff, formatDurationOrOff),
+		},
+		{
+			Name: "ONNXGATE_PASSWORD_GRANT", Default: "on",
+			Doc:     "off: no tokens for user names and passwords at /token, only for service clients and refresh tokens.",
+			Want:    "on or off",
+			binding: bind(func(c *Config) *bool { return &c.PasswordGrant }, parseSwitch, onOff),
+		},
+		{
 			Name:    "ONNXGATE_ISSUERS_FILE",
 			Doc:     "YAML file of the outside issuers (OpenID Connect) whose tokens are accepted; a reload reads it again. Empty: none.",
 			Want:    "a file that exists, or nothing",

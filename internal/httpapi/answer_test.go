@@ -96,16 +96,20 @@ func TestEveryKindHasItsStatusAndSlug(t *testing.T) {
 }
 
 // oauthFault is a token server that fails in one way.
-type oauthFault struct{ err error }
+type oauthFault struct {
+	httpapi.TokenServer
 
-func (f oauthFault) Token(context.Context, oauth.TokenRequest) (*oauth.TokenResponse, error) {
+	err error
+}
+
+func (f oauthFault) Token(context.Context, oauth.Request) (*oauth.TokenResponse, error) {
 	return nil, f.err
 }
 
 func TestEveryKindHasItsOAuthError(t *testing.T) {
 	for _, kind := range fault.Kinds() {
 		f := newAPI(t, func(c *httpapi.Config) {
-			c.Tokens = oauthFault{&fault.Error{Kind: kind, Msg: `say "what" \ to fix é`, RetryAfter: 1500 * time.Millisecond}}
+			c.Tokens = oauthFault{err: &fault.Error{Kind: kind, Msg: `say "what" \ to fix é`, RetryAfter: 1500 * time.Millisecond}}
 		}).serve()
 		got := f.do(request{method: "POST", path: "/token", body: "grant_type=password", header: form()})
 		want := map[string]any{"error": statuses[kind].oauth, "error_description": "Say 'what' ' to fix ?"}

@@ -225,7 +225,10 @@ func paths(doc map[string]any) []string {
 func TestServedContractHasTheModelsOfItsReader(t *testing.T) {
 	open := newAPI(t, func(c *httpapi.Config) { c.Docs = true }).serve()
 	closed := newAPI(t, nil).serve()
-	base := []string{"/livez", "/openapi.json", "/readyz", "/token"}
+	base := []string{
+		"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/account/password", "/livez",
+		"/oauth/introspect", "/oauth/revoke", "/openapi.json", "/readyz", "/token",
+	}
 	models := []string{"/models", "/models/iris/predict", "/models/iris/versions/2/predict", "/models/{model}", "/predict"}
 	text := []string{"/decrypt", "/decrypt/", "/encrypt", "/encrypt/"}
 	sorted := func(parts ...[]string) []string {

@@ -50,33 +50,58 @@ func peer(r *http.Request) []*x509.Certificate {
 	return r.TLS.PeerCertificates
 }
 
-// prove returns the principal of the credentials. A request may carry both an
-// access token and an API key for a model that requires both alone: the
-// principal is then the token's, with the key's beside it. The key is not looked
-// at before the token was found valid.
+// prove returns the principal of the credentials. The first of token, key and
+// certificate is who calls. A key beside a token is for a model that requires
+// both alone, and the certificate of the connection counts beside another
+// credential where the model requires it: the principal then has the others'
+// beside it. None is looked at before the one in front of it was found valid.
 func (a *API) prove(ctx context.Context, x *exchange, c authn.Credentials) (*identity.Principal, error) {
-	if c.Bearer == "" || c.APIKey == "" {
-		return a.cfg.Authenticator.Authenticate(ctx, c)
+	first, further := c, authn.Credentials{}
+	switch {
+	case c.Bearer != "":
+		first, further = authn.Credentials{Bearer: c.Bearer}, authn.Credentials{APIKey: c.APIKey, Certificates: c.Certificates}
+	case c.APIKey != "":
+		first, further = authn.Credentials{APIKey: c.APIKey}, authn.Credentials{Certificates: c.Certificates}
 	}
-	if !x.route.OfModel || a.cfg.Layers == nil {
+	layered := x.route.OfModel && a.cfg.Layers != nil
+	if further.APIKey != "" && !layered {
 		return nil, oneCredential()
 	}
-	caller, err := a.cfg.Authenticator.Authenticate(ctx, authn.Credentials{Bearer: c.Bearer})
+	caller, err := a.cfg.Authenticator.Authenticate(ctx, first)
+	if err != nil || !layered || further.APIKey == "" && further.Certificates == nil {
+		return caller, err
+	}
+	required := a.cfg.Layers.Requires(caller, x.param("model"), x.param("version"))
+	if further.APIKey != "" {
+		if !slices.Contains(required, identity.APIKey) {
+			return nil, oneCredential()
+		}
+		if caller, err = a.beside(ctx, caller, authn.Credentials{APIKey: further.APIKey}); err != nil {
+			return nil, err
+		}
+	}
+	if further.Certificates != nil && slices.Contains(required, identity.Certificate) {
+		return a.beside(ctx, caller, authn.Credentials{Certificates: further.Certificates})
+	}
+	return caller, nil
+}
+
+// beside returns the caller with the principal of a further credential behind it.
+func (a *API) beside(ctx context.Context, caller *identity.Principal, further authn.Credentials) (*identity.Principal, error) {
+	other, err := a.cfg.Authenticator.Authenticate(ctx, further)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(a.cfg.Layers.Requires(caller, x.param("model"), x.param("version")), identity.APIKey) {
-		return nil, oneCredential()
-	}
-	key, err := a.cfg.Authenticator.Authenticate(ctx, authn.Credentials{APIKey: c.APIKey})
-	if err != nil {
-		return nil, err
-	}
-	if key.Tenant != caller.Tenant {
-		return nil, fault.New(fault.Unauthenticated, "The access token and the API key must be of one tenant")
+	if other.Tenant != caller.Tenant {
+		return nil, fault.New(fault.Unauthenticated, "The credentials must be of one tenant")
 	}
 	both := *caller // the caller is shared
-	both.With = key
+	if caller.With != nil {
+		chained := *other
+		chained.With = caller.With
+		other = &chained
+	}
+	both.With = other
 	return &both, nil
 }
 

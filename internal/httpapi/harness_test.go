@@ -109,10 +109,10 @@ func (tokens) Authenticate(_ context.Context, c authn.Credentials) (*identity.Pr
 // tokenServer gives the token "admin" for the password "right".
 type tokenServer struct {
 	mu   sync.Mutex
-	last oauth.TokenRequest
+	last oauth.Request
 }
 
-func (s *tokenServer) Token(_ context.Context, req oauth.TokenRequest) (*oauth.TokenResponse, error) {
+func (s *tokenServer) Token(_ context.Context, req oauth.Request) (*oauth.TokenResponse, error) {
 	s.mu.Lock()
 	s.last = req
 	s.mu.Unlock()
@@ -121,6 +121,42 @@ func (s *tokenServer) Token(_ context.Context, req oauth.TokenRequest) (*oauth.T
 	}
 	return &oauth.TokenResponse{AccessToken: "admin", TokenType: "bearer", ExpiresIn: 900, Scope: "models:read models:predict"}, nil
 }
+
+// Revoke knows no client, and one token that it must not end.
+func (*tokenServer) Revoke(_ context.Context, req oauth.Request) error {
+	if req.Form.Get("token") == "" {
+		return &fault.Error{Kind: fault.BadRequest, Code: "invalid_request", Msg: "The parameter token is missing"}
+	}
+	return nil
+}
+
+// Introspect knows the client app and the token admin.
+func (*tokenServer) Introspect(_ context.Context, req oauth.Request) (*oauth.Introspection, error) {
+	if req.Basic == nil || req.Basic.Username != "app" {
+		return nil, &fault.Error{Kind: fault.Unauthenticated, Code: "invalid_client", Msg: "A client has to authenticate here"}
+	}
+	if req.Form.Get("token") != "admin" {
+		return &oauth.Introspection{}, nil
+	}
+	return &oauth.Introspection{Active: true, Subject: "admin"}, nil
+}
+
+func (*tokenServer) Metadata() oauth.Metadata {
+	return oauth.Metadata{Issuer: "https://ml.example", ResponseTypes: []string{}}
+}
+
+// ChangePassword knows the present password right.
+func (*tokenServer) ChangePassword(_ context.Context, _ *identity.Principal, current, next string) error {
+	switch {
+	case current != "right":
+		return fault.New(fault.Forbidden, "The present password is wrong")
+	case next == "short":
+		return fault.New(fault.Content, "the password has 5 characters")
+	}
+	return nil
+}
+
+func (*tokenServer) JWKS() []byte { return []byte(`{"keys":[]}`) }
 
 // sealer marks a text with its tenant.
 type sealer struct{}
@@ -179,7 +215,7 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 	f := &fixture{t: tb, lines: &lockedBuffer{}, log: &lockedBuffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	cfg := httpapi.Config{
-		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{},
+		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{},
 		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
 		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
 	}

@@ -16,6 +16,9 @@ var (
 	noCache   = []string{"no-cache"}
 	closing   = []string{"close"}
 
+	cacheSeconds = []string{"public, max-age=2"}
+	cacheMinutes = []string{"public, max-age=300"}
+
 	challengeBearer      = []string{`Bearer realm="onnxgate"`}
 	challengeBearerPlain = []string{"Bearer"}
 	challengeBasic       = []string{`Basic realm="onnxgate", charset="UTF-8"`}

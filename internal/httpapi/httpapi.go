@@ -48,7 +48,16 @@ type Authenticator interface {
 // TokenServer is the token endpoint. Faults have a Code of RFC 6749 section
 // 5.2, or are Unavailable, Timeout or Canceled.
 type TokenServer interface {
-	Token(ctx context.Context, req oauth.TokenRequest) (*oauth.TokenResponse, error)
+	Token(ctx context.Context, req oauth.Request) (*oauth.TokenResponse, error)
+	Revoke(ctx context.Context, req oauth.Request) error
+	Introspect(ctx context.Context, req oauth.Request) (*oauth.Introspection, error)
+	Metadata() oauth.Metadata
+}
+
+// PublicKeys are the keys that verify access tokens.
+type PublicKeys interface {
+	// JWKS returns them as a JWK Set, which must not be changed.
+	JWKS() []byte
 }
 
 // Catalog opens models to those who may predict with them. Faults: NotFound,
@@ -99,6 +108,8 @@ type Config struct {
 	Catalog       Catalog
 	Authenticator Authenticator
 	Tokens        TokenServer
+	Keys          PublicKeys
+	Passwords     Passwords
 	// Layers is nil when no model asks for two credentials.
 	Layers Layers
 	Sealer Sealer
@@ -198,9 +209,9 @@ type Listener struct {
 
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
-	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Sealer == nil || cfg.Accounts == nil ||
-		cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, a sealer, accounts, metrics, logs and a clock are needed")
+	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Passwords == nil || cfg.Sealer == nil ||
+		cfg.Accounts == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader

@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"onnxgate/internal/identity"
+	"onnxgate/internal/oauth"
 	"onnxgate/internal/telemetry"
 )
 
@@ -45,7 +46,7 @@ type LimitName uint8
 const (
 	// NoLimit counts nothing.
 	NoLimit LimitName = iota
-	// TokenLimit is for routes that check passwords.
+	// TokenLimit is for routes that check passwords and clients' secrets.
 	TokenLimit
 	// PredictLimit is shared by all routes that predict, seal or open.
 	PredictLimit
@@ -92,7 +93,7 @@ const (
 	slow = 30 * time.Second
 )
 
-// maxTokenBody bounds the form of a token request.
+// maxTokenBody bounds the form of a request to the authorization server.
 const maxTokenBody = 16 << 10
 
 // RouteOptions is what the route tables depend on.
@@ -116,6 +117,10 @@ func PublicRoutes(o RouteOptions) []Route {
 		Method: http.MethodGet, Timeout: quick,
 		Auth: Bearer, Permission: identity.ModelsRead,
 	}
+	form := Route{
+		Method: http.MethodPost, MaxBody: maxTokenBody, Timeout: slow, Limit: TokenLimit, Auth: Public, Errors: OAuth,
+	}
+	wellKnown := Route{Method: http.MethodGet, Timeout: quick, Auth: Public, Errors: OAuth}
 	encrypt := Route{
 		Method: http.MethodPost, MaxBody: maxPlainBody, Timeout: slow, Limit: PredictLimit,
 		Auth: Bearer, Permission: identity.CryptoUse, Handler: (*API).encrypt,
@@ -123,10 +128,15 @@ func PublicRoutes(o RouteOptions) []Route {
 	decrypt := encrypt.with((*API).decrypt)
 	decrypt.MaxBody = maxCipherBody
 	routes := []Route{
+		form.at(oauth.PathToken).with((*API).token),
+		form.at(oauth.PathRevoke).with((*API).revoke),
+		form.at(oauth.PathIntrospect).with((*API).introspect),
 		{
-			Method: http.MethodPost, Pattern: "/token", MaxBody: maxTokenBody, Timeout: slow,
-			Limit: TokenLimit, Auth: Public, Errors: OAuth, Handler: (*API).token,
+			Method: http.MethodPost, Pattern: "/account/password", MaxBody: maxPasswordBody, Timeout: slow,
+			Limit: TokenLimit, Auth: Bearer, Handler: (*API).changePassword,
 		},
+		wellKnown.at(oauth.PathMetadata).with((*API).serverMetadata),
+		wellKnown.at(oauth.PathJWKS).with((*API).jwks),
 		predict.at("/predict"),
 		predict.at("/models/{model}/predict"),
 		predict.at("/models/{model}/versions/{version}/predict"),

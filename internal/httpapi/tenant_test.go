@@ -38,7 +38,7 @@ func ofTenants(t *testing.T) *fixture {
 		FS: fstest.MapFS{
 			"iris/model.yaml": manifest("ours", ""), "iris/1/model.onnx": one,
 			"@acme/iris/model.yaml": manifest("theirs", ""), "@acme/iris/1/model.onnx": one,
-			"@acme/secret/model.yaml": manifest("secret", "access: {roles: [admin], require: [bearer, api_key]}\n"), "@acme/secret/1/model.onnx": one,
+			"@acme/hidden/model.yaml": manifest("hidden", "access: {roles: [admin], require: [bearer, api_key]}\n"), "@acme/hidden/1/model.onnx": one,
 		},
 		Compile:      func([]byte, schema.Engine) (inference.Program, []string, error) { return flower{}, nil, nil },
 		TenantExists: func(string) (bool, error) { return true, nil },
@@ -55,7 +55,7 @@ func TestEachTenantGetsItsOwnModelsAndContract(t *testing.T) {
 	for tenant, feature := range map[string][2]string{"default": {"ours", "theirs"}, "acme": {"theirs", "ours"}} {
 		for _, path := range []string{"/openapi.json", "/models/iris"} {
 			r := f.do(request{method: "GET", path: path, token: tenant})
-			if r.StatusCode != http.StatusOK || !strings.Contains(r.body, feature[0]) || strings.Contains(r.body, feature[1]) || strings.Contains(r.body, "secret") {
+			if r.StatusCode != http.StatusOK || !strings.Contains(r.body, feature[0]) || strings.Contains(r.body, feature[1]) || strings.Contains(r.body, "hidden") {
 				t.Errorf("%s for %s: %d %.200s", path, tenant, r.StatusCode, r.body)
 			}
 		}
@@ -83,14 +83,14 @@ var ofRequest = regexp.MustCompile(`"request_id":"[0-9a-f]*"`)
 func TestAForeignModelIsAnsweredAsOneThatDoesNotExist(t *testing.T) {
 	f := ofTenants(t)
 	for _, pattern := range []string{"/models/NAME/predict", "/models/NAME/versions/1/predict", "/models/NAME"} {
-		method, body := http.MethodPost, `{"secret":1}`
+		method, body := http.MethodPost, `{"hidden":1}`
 		if !strings.HasSuffix(pattern, "predict") {
 			method, body = http.MethodGet, ""
 		}
 		ask := func(name string) *reply {
 			return f.do(request{method: method, path: strings.Replace(pattern, "NAME", name, 1), token: "default", body: body})
 		}
-		foreign, unknown := ask("secret"), ask("absent")
+		foreign, unknown := ask("hidden"), ask("absent")
 		if foreign.StatusCode != http.StatusNotFound || ofRequest.ReplaceAllString(foreign.body, "") != ofRequest.ReplaceAllString(unknown.body, "") {
 			t.Errorf("%s: %d %s, of an unknown model %s", pattern, foreign.StatusCode, foreign.body, unknown.body)
 		}
@@ -122,14 +122,14 @@ func TestATenantInAHeaderOrABodyIsNobodys(t *testing.T) {
 
 func TestAModelThatAsksForTwoCredentialsRefusesOne(t *testing.T) {
 	f := ofTenants(t)
-	for path, body := range map[string]string{"/models/secret/predict": `{}`, "/models/secret": ""} {
+	for path, body := range map[string]string{"/models/hidden/predict": `{}`, "/models/hidden": ""} {
 		method := map[bool]string{true: http.MethodGet, false: http.MethodPost}[body == ""]
 		r := f.do(request{method: method, path: path, token: "acme", body: body})
 		if r.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(r.Header.Get("WWW-Authenticate"), "Bearer") || strings.Contains(r.Header.Get("WWW-Authenticate"), "invalid_token") || !strings.Contains(r.body, "an access token and an API key") {
 			t.Errorf("%s: %d %v %s", path, r.StatusCode, r.Header, r.body)
 		}
 	}
-	if r := f.do(request{method: "GET", path: "/models", token: "acme"}); strings.Contains(r.body, "secret") {
+	if r := f.do(request{method: "GET", path: "/models", token: "acme"}); strings.Contains(r.body, "hidden") {
 		t.Errorf("the list for one credential: %s", r.body)
 	}
 }

@@ -30,24 +30,22 @@ const (
 	maxFileBytes = 16 << 10
 )
 
-// keyFile is a key with the time at which its file was written.
+// keyFile is a key with the time of its file, from which on it signs.
 type keyFile struct {
 	verifier *Verifier
 	private  crypto.Signer
 	modified time.Time
+	size     int64
+	// retired says that it was ended by hand.
+	retired bool
 }
 
-// newest returns the key of the algorithm that was written last; of two
-// written at the same time, the one whose name is greater, so that every
-// process chooses the same. It is nil when there is none.
+// newest returns the key of the algorithm whose time is the last, be it to come.
+// It is nil when there is none.
 func newest(found []*keyFile, alg Algorithm) *keyFile {
 	var best *keyFile
 	for _, f := range found {
-		if f.verifier.Algorithm != alg {
-			continue
-		}
-		if best == nil || f.modified.Compare(best.modified) > 0 ||
-			f.modified.Equal(best.modified) && f.verifier.KID > best.verifier.KID {
+		if f.verifier.Algorithm == alg && !f.retired && (best == nil || compareAge(f, best) > 0) {
 			best = f
 		}
 	}
@@ -82,26 +80,52 @@ func checkMode(mode fs.FileMode, forbidden fs.FileMode) error {
 	return nil
 }
 
-// load reads every key file of the directory.
-func (d directory) load() ([]*keyFile, error) {
+// load reads every key file of the directory. What is known and unchanged is not
+// read again, and a key stays the same in memory.
+func (d directory) load(known []*keyFile) ([]*keyFile, error) {
 	entries, err := os.ReadDir(string(d))
 	if err != nil {
 		return nil, err
 	}
+	byKID := make(map[string]*keyFile, len(known))
+	for _, f := range known {
+		byKID[f.verifier.KID] = f
+	}
 	var found []*keyFile
 	for _, entry := range entries {
 		name := entry.Name()
-		if entry.IsDir() || strings.HasPrefix(name, ".") || !strings.HasSuffix(name, suffix) {
+		ext := filepath.Ext(name)
+		if entry.IsDir() || strings.HasPrefix(name, ".") || ext != suffix && ext != retiredSuffix {
 			continue
 		}
-		path := filepath.Join(string(d), name)
-		f, err := readKey(path)
-		if err != nil {
-			return nil, fmt.Errorf("key file %s: %w", path, err)
+		f, err := d.read(entry, byKID[strings.TrimSuffix(name, ext)])
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // retired meanwhile
 		}
+		if err != nil {
+			return nil, fmt.Errorf("key file %s: %w", filepath.Join(string(d), name), err)
+		}
+		f.retired = ext == retiredSuffix
 		found = append(found, f)
 	}
 	return found, nil
+}
+
+// read returns the key of a file, as it was known if the file is unchanged.
+func (d directory) read(entry fs.DirEntry, known *keyFile) (*keyFile, error) {
+	info, err := entry.Info()
+	if err != nil {
+		return nil, err
+	}
+	if known != nil && info.Mode().IsRegular() && known.modified.Equal(info.ModTime()) && known.size == info.Size() {
+		same := *known
+		return &same, nil
+	}
+	f, err := readKey(filepath.Join(string(d), entry.Name()))
+	if err == nil && known != nil {
+		f.verifier = known.verifier // the name is the key's thumbprint
+	}
+	return f, err
 }
 
 func readKey(path string) (*keyFile, error) {
@@ -121,10 +145,10 @@ func readKey(path string) (*keyFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if want := verifier.KID + suffix; filepath.Base(path) != want {
-		return nil, fmt.Errorf("its name does not fit its key, so it was changed or renamed; a key of this content is called %s", want)
+	if base := filepath.Base(path); strings.TrimSuffix(base, filepath.Ext(base)) != verifier.KID {
+		return nil, fmt.Errorf("its name does not fit its key, so it was changed or renamed; a key of this content is called %s", verifier.KID+suffix)
 	}
-	return &keyFile{verifier: verifier, private: private, modified: info.ModTime()}, nil
+	return &keyFile{verifier: verifier, private: private, modified: info.ModTime(), size: info.Size()}, nil
 }
 
 // readFile reads a file that is regular, small and private, and judges the
@@ -160,25 +184,23 @@ func parsePEM(data []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// create makes a key of the algorithm unless another process has just done so,
-// and returns every key of the directory.
-func (d directory) create(alg Algorithm, generate func() (crypto.Signer, error)) (found []*keyFile, err error) {
+// create makes a key of the algorithm that signs from the time on, if it still
+// is needed when no other process makes one; else it returns nil.
+func (d directory) create(alg Algorithm, since time.Time, needed func([]*keyFile) bool) (made *keyFile, err error) {
 	unlock, err := d.lock()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if found, err = d.load(); err != nil || newest(found, alg) != nil {
-		return found, err
+	found, err := d.load(nil)
+	if err != nil || !needed(found) {
+		return nil, err
 	}
-	private, err := generate()
+	private, err := algorithms[alg].generate()
 	if err != nil {
 		return nil, err
 	}
-	if err := d.write(alg, private); err != nil {
-		return nil, err
-	}
-	return d.load()
+	return d.write(alg, private, since)
 }
 
 func (d directory) lock() (unlock func() error, err error) {
@@ -219,34 +241,37 @@ func (d directory) left() ([]string, error) {
 	return paths, err
 }
 
-// write stores the key so that its file is either whole or not there.
-func (d directory) write(alg Algorithm, private crypto.Signer) error {
+// write stores the key so that its file is either whole or not there. The time
+// of the file is when the key begins to sign.
+func (d directory) write(alg Algorithm, private crypto.Signer, since time.Time) (*keyFile, error) {
 	verifier, err := NewVerifier(alg, private.Public())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	temp, err := os.CreateTemp(string(d), tempPrefix+"*") // mode 0600
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = os.Remove(temp.Name()) }() // gone once it was renamed
 	err = pem.Encode(temp, &pem.Block{Type: pemType, Bytes: der})
-	if err = errors.Join(err, temp.Chmod(fileMode), temp.Sync(), temp.Close()); err != nil {
-		return err
+	if err = errors.Join(err, temp.Chmod(fileMode), temp.Close(), os.Chtimes(temp.Name(), since, since), syncFile(temp.Name())); err != nil {
+		return nil, err
 	}
 	if err := os.Rename(temp.Name(), filepath.Join(string(d), verifier.KID+suffix)); err != nil {
-		return err
+		return nil, err
 	}
-	return d.sync()
+	return &keyFile{verifier: verifier, private: private, modified: since}, d.sync()
 }
 
 // sync makes a rename in the directory durable.
-func (d directory) sync() error {
-	f, err := os.Open(string(d))
+func (d directory) sync() error { return syncFile(string(d)) }
+
+func syncFile(path string) error {
+	f, err := os.Open(path) //nolint:gosec // the operator's own directory
 	if err != nil {
 		return err
 	}

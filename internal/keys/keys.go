@@ -1,4 +1,4 @@
-// Package keys owns the keys that sign access tokens: it makes them once,
+// Package keys owns the keys that sign access tokens: it makes and rotates them,
 // keeps them as PKCS#8 PEM files that only their owner can read, names them by
 // their RFC 7638 thumbprint, and binds each to the one algorithm it may be used
 // with. It refuses keys that are too weak.
@@ -14,6 +14,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // MinSecretBytes is the least length of a shared secret: that of the hash's
@@ -32,6 +35,20 @@ type Config struct {
 	// directory is neither read nor written, so that a public key can never
 	// meet a symmetric algorithm.
 	Secret []byte
+	// TokenTTL is how long a token holds that a key signs: so long the key
+	// verifies after the next one began to sign. Zero means 24 h.
+	TokenTTL time.Duration
+	// RotateEvery is how old a key gets before Watch makes the next one; zero
+	// makes none.
+	RotateEvery time.Duration
+	// Lead is how long a key that Rotate made is known before it signs; zero
+	// means 2 s. Poll is how often Watch looks; zero means 250 ms.
+	Lead, Poll time.Duration
+	// Changed is told by Watch of another key that signs, and of what keeps the
+	// keys from being read. Nil: nobody is.
+	Changed func(kid string, err error)
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
 }
 
 // Signer is the private half of a key.
@@ -88,28 +105,46 @@ func NewVerifier(alg Algorithm, public any) (*Verifier, error) {
 	return &Verifier{KID: kid, Algorithm: alg, public: public}, nil
 }
 
-// Set is the keys of one server: one signs, all verify. It does not change
-// after it was opened and is safe for concurrent use.
+// Set is the keys of one server: one signs, all verify. It is safe for
+// concurrent use.
 type Set struct {
+	dir         directory // empty with a secret
+	algorithm   Algorithm
+	overlap     time.Duration
+	rotateEvery time.Duration
+	lead, poll  time.Duration
+	changed     func(kid string, err error)
+	now         func() time.Time
+	opened      time.Time
+
+	keys atomic.Pointer[present]
+	// mu is held by whoever reads the directory; seen is its time of change then.
+	mu   sync.Mutex
+	seen time.Time
+}
+
+// present is the keys as they are for a while. It does not change.
+type present struct {
+	files     []*keyFile
 	signer    *Signer
 	verifiers map[string]*Verifier
+	published []byte
+	// until is when the clock alone makes a difference.
+	until time.Time
 }
 
 // Open reads the keys of the directory and makes the first one of the
 // configured algorithm when it is not there. The newest file of that algorithm
-// signs; every key verifies. Processes that start at the same time agree on
-// one key. Errors are for the operator: they name files.
+// signs. Processes that start at the same time agree on one key. Errors are for
+// the operator: they name files.
 func Open(cfg Config) (*Set, error) {
+	s := newSet(&cfg)
 	if len(cfg.Secret) > 0 {
-		return fromSecret(cfg.Secret)
+		return s, s.useSecret(cfg.Secret)
 	}
-	alg := cfg.Algorithm
-	if alg == "" {
-		alg = EdDSA
-	}
-	spec, ok := algorithms[alg]
+	spec, ok := algorithms[s.algorithm]
 	if !ok || spec.generate == nil {
-		return nil, fmt.Errorf("signature algorithm %q cannot sign here; use %s, %s or %s", alg, EdDSA, ES256, RS256)
+		return nil, fmt.Errorf("signature algorithm %q cannot sign here; use %s, %s or %s", s.algorithm, EdDSA, ES256, RS256)
 	}
 	dir, err := openDirectory(cfg.Dir)
 	if err != nil {
@@ -118,57 +153,124 @@ func Open(cfg Config) (*Set, error) {
 	if err := dir.sweep(); err != nil {
 		return nil, fmt.Errorf("key directory %s: %w", cfg.Dir, err)
 	}
-	found, err := dir.load()
+	s.dir = dir
+	found, err := dir.load(nil)
 	if err != nil {
 		return nil, err
 	}
-	if newest(found, alg) == nil {
-		if found, err = dir.create(alg, spec.generate); err != nil {
+	none := func(found []*keyFile) bool { return newest(found, s.algorithm) == nil }
+	if none(found) {
+		if _, err := dir.create(s.algorithm, s.now(), none); err != nil {
 			return nil, fmt.Errorf("make a signing key in %s: %w", cfg.Dir, err)
 		}
+		if found, err = dir.load(found); err != nil {
+			return nil, err
+		}
 	}
-	return fromFiles(found, alg)
+	keys, err := s.assemble(found, s.now())
+	s.keys.Store(keys)
+	return s, err
 }
 
-func fromFiles(found []*keyFile, alg Algorithm) (*Set, error) {
-	set := &Set{verifiers: make(map[string]*Verifier, len(found))}
-	for _, f := range found {
-		set.verifiers[f.verifier.KID] = f.verifier
+func newSet(cfg *Config) *Set {
+	s := &Set{
+		algorithm: cfg.Algorithm, rotateEvery: cfg.RotateEvery, lead: cfg.Lead, poll: cfg.Poll,
+		changed: cfg.Changed, now: cfg.Now, overlap: cfg.TokenTTL + clockDifference,
 	}
-	f := newest(found, alg)
-	if f == nil {
-		return nil, errors.New("the key that was just made is gone")
+	if s.algorithm == "" {
+		s.algorithm = EdDSA
 	}
-	set.signer = &Signer{KID: f.verifier.KID, Algorithm: alg, private: f.private}
-	return set, nil
+	if cfg.TokenTTL == 0 {
+		s.overlap += 24 * time.Hour
+	}
+	if s.lead == 0 {
+		s.lead = defaultLead
+	}
+	if s.poll == 0 {
+		s.poll = defaultPoll
+	}
+	if s.changed == nil {
+		s.changed = func(string, error) {}
+	}
+	if s.now == nil {
+		s.now = time.Now //nolint:forbidigo // the default of the injected clock
+	}
+	s.opened = s.now()
+	return s
 }
 
-// fromSecret makes the set of a shared secret. Its name is derived under the
+// assemble prepares the keys for use at the time.
+func (s *Set) assemble(files []*keyFile, now time.Time) (*present, error) {
+	p := &present{files: files, verifiers: make(map[string]*Verifier, len(files)), until: s.nextChange(files, now)}
+	var published []*Verifier
+	states := s.states(files, now)
+	for _, f := range files {
+		if states[f] == Active {
+			p.signer = &Signer{KID: f.verifier.KID, Algorithm: s.algorithm, private: f.private}
+		}
+		if states[f] != Retired {
+			p.verifiers[f.verifier.KID] = f.verifier
+			published = append(published, f.verifier)
+		}
+	}
+	if p.signer == nil {
+		return nil, errors.New("no key is left that signs; start again to make one")
+	}
+	var err error
+	p.published, err = publish(published)
+	return p, err
+}
+
+// nextChange returns when the clock alone changes a state: a key begins to sign,
+// or the tokens of the one before have all ended.
+func (s *Set) nextChange(files []*keyFile, now time.Time) time.Time {
+	next := now.Add(24 * time.Hour)
+	consider := func(at time.Time) {
+		if at.After(now) && at.Before(next) {
+			next = at
+		}
+	}
+	consider(s.opened.Add(s.overlap))
+	for _, f := range files {
+		consider(f.modified)
+		consider(f.modified.Add(s.overlap))
+	}
+	return next
+}
+
+// useSecret makes the set of a shared secret. Its name is derived under the
 // secret rather than by RFC 7638, whose section 7 warns that the thumbprint of
 // a symmetric key lets anyone check a guess.
-func fromSecret(secret []byte) (*Set, error) {
+func (s *Set) useSecret(secret []byte) error {
 	if len(secret) < MinSecretBytes {
-		return nil, fmt.Errorf("the secret has %d bytes; HS256 needs %d or more", len(secret), MinSecretBytes)
+		return fmt.Errorf("the secret has %d bytes; HS256 needs %d or more", len(secret), MinSecretBytes)
 	}
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte("onnxgate key id"))
 	kid := base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 	secret = slices.Clone(secret)
-	return &Set{
+	published, err := publish(nil)
+	s.keys.Store(&present{
 		signer:    &Signer{KID: kid, Algorithm: HS256, private: secret},
 		verifiers: map[string]*Verifier{kid: {KID: kid, Algorithm: HS256, public: secret}},
-	}, nil
+		published: published,
+	})
+	return err
 }
 
 // Signer returns the key that signs new tokens.
-func (s *Set) Signer() *Signer { return s.signer }
+func (s *Set) Signer() *Signer { return s.keys.Load().signer }
 
 // Verifier returns the key with that name. The name is only ever looked up in
 // memory.
 func (s *Set) Verifier(kid string) (*Verifier, bool) {
-	v, ok := s.verifiers[kid]
+	v, ok := s.keys.Load().verifiers[kid]
 	return v, ok
 }
 
-// KIDs returns the names of all keys, sorted.
-func (s *Set) KIDs() []string { return slices.Sorted(maps.Keys(s.verifiers)) }
+// KIDs returns the names of all keys that verify, sorted.
+func (s *Set) KIDs() []string { return slices.Sorted(maps.Keys(s.keys.Load().verifiers)) }
+
+// JWKS returns the public halves as a JWK Set (RFC 7517 section 5). There is
+// none of a shared secret.
+func (s *Set) JWKS() []byte { return s.keys.Load().published }

@@ -25,6 +25,7 @@ const (
 // parts are the real packages, wired as the server wires them.
 type parts struct {
 	users  *accounts.Service
+	keys   *keys.Set
 	server *oauth.Server
 	bearer authn.Authenticator
 }
@@ -53,15 +54,18 @@ func wire(t *testing.T, keyConfig keys.Config) *parts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := oauth.New(oauth.Config{Issuer: issuer, Audience: issuer, Keys: set, Passwords: users})
-	if err != nil {
-		t.Fatal(err)
-	}
 	bearer, err := authn.NewBearer(authn.BearerConfig{Issuer: issuer, Audience: issuer, Keys: set, Issued: users})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &parts{users: users, server: server, bearer: authn.Chain(users, bearer)}
+	server, err := oauth.New(oauth.Config{
+		Issuer: issuer, Audience: issuer, Keys: set, Passwords: users, Clients: users,
+		Refresh: users, Access: bearer, Revocations: users, Published: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &parts{users: users, keys: set, server: server, bearer: authn.Chain(users, bearer)}
 }
 
 func (p *parts) add(t *testing.T, name string, roles ...string) {
@@ -73,7 +77,7 @@ func (p *parts) add(t *testing.T, name string, roles ...string) {
 
 func (p *parts) token(t *testing.T, name string) *oauth.TokenResponse {
 	t.Helper()
-	res, err := p.server.Token(t.Context(), oauth.TokenRequest{Form: url.Values{
+	res, err := p.server.Token(t.Context(), oauth.Request{Form: url.Values{
 		"grant_type": {"password"}, "username": {name}, "password": {password},
 	}})
 	if err != nil {

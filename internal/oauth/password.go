@@ -2,25 +2,24 @@ package oauth
 
 import (
 	"context"
-	"net/url"
+	"errors"
+	"slices"
 
 	"github.com/go-playground/validator/v10"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 )
 
-const (
-	grantPassword = "password"
-	// passwordClient is the client_id of tokens that a user got by password,
-	// without a client (RFC 9068 section 2.2 requires one).
-	passwordClient = "onnxgate"
-)
+const grantPassword = "password"
 
 // passwordGrant is the resource owner password credentials grant (RFC 6749
 // section 4.3), for this server's own users.
 type passwordGrant struct {
 	passwords Passwords
 	validate  *validator.Validate
+	// refresh says that there are refresh tokens.
+	refresh bool
 }
 
 // passwordForm is what the grant reads. An empty parameter counts as missing
@@ -30,17 +29,29 @@ type passwordForm struct {
 	Password string `form:"password" validate:"required"`
 }
 
-func (g *passwordGrant) authorize(ctx context.Context, form url.Values) (*subject, error) {
-	in := passwordForm{Username: form.Get("username"), Password: form.Get("password")}
+func (g *passwordGrant) authorize(ctx context.Context, req *request) (*subject, error) {
+	in := passwordForm{Username: req.form.Get("username"), Password: req.form.Get("password")}
 	if err := checkForm(g.validate, &in); err != nil {
 		return nil, err
 	}
+	if req.scope.offline && !g.mayRefresh(req.client) {
+		return nil, errScope("This client may not use refresh tokens, and so not the scope offline_access")
+	}
 	principal, stamp, err := g.passwords.VerifyPassword(ctx, in.Username, in.Password)
+	if err == nil && req.client != nil && principal.Tenant != req.client.Tenant {
+		err = fault.Wrap(fault.Unauthenticated, "Incorrect username or password", errors.New("the client is another tenant's"))
+	}
 	if f := fault.As(err); f != nil && f.Kind == fault.Unauthenticated {
 		return nil, &fault.Error{Kind: fault.Unauthenticated, Code: CodeInvalidGrant, Msg: f.Msg, Err: f.Err}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &subject{principal: principal, stamp: stamp, clientID: passwordClient}, nil
+	return &subject{
+		grant: identity.Grant{Principal: principal, Stamp: stamp, ClientID: idOf(req.client)}, offline: req.scope.offline,
+	}, nil
+}
+
+func (g *passwordGrant) mayRefresh(client *identity.Client) bool {
+	return g.refresh && (client == nil || slices.Contains(client.Grants, grantRefreshToken))
 }

@@ -9,41 +9,68 @@ import (
 	"onnxgate/internal/identity"
 )
 
+// scopeOffline asks for a refresh token beside the access token, and is no
+// permission (the word is that of OpenID Connect Core section 11).
+const scopeOffline = "offline_access"
+
+// scope is what a request asks for.
+type scope struct {
+	// permissions are nil when none is named: then all are meant.
+	permissions []string
+	offline     bool
+}
+
 // parseScope reads a scope parameter (RFC 6749 section 3.3) and refuses a
-// scope that does not exist, before any password is looked at. It returns nil
-// for an empty one.
-func parseScope(scope string) ([]string, error) {
-	if scope == "" {
-		return nil, nil
+// scope that does not exist, before any password is looked at.
+func parseScope(text string) (scope, error) {
+	if text == "" {
+		return scope{}, nil
 	}
-	requested := strings.Split(scope, " ")
-	for _, s := range requested {
-		if !authz.IsPermission(s) {
-			return nil, errScope()
+	var s scope
+	for word := range strings.SplitSeq(text, " ") {
+		switch {
+		case word == scopeOffline:
+			s.offline = true
+		case authz.IsPermission(word):
+			s.permissions = append(s.permissions, word)
+		default:
+			return scope{}, errScope(msgScope)
 		}
 	}
-	return requested, nil
+	return s, nil
 }
 
-// grantScopes returns what was requested, or everything that the principal's
-// roles permit when nothing was. What is not allowed is refused, never left out
-// silently.
-func (s *Server) grantScopes(requested []string, p *identity.Principal) ([]string, error) {
-	allowed := s.roles.Of(p.Tenant, p.Roles)
-	if requested == nil {
+// narrow returns what was requested, or everything that is allowed when nothing
+// was: what the roles permit, the client may have, and was granted before. What
+// is not allowed is refused, never left out silently.
+func (s *Server) narrow(requested []string, sub *subject, client *identity.Client) ([]string, error) {
+	allowed := s.roles.Of(sub.grant.Tenant, sub.grant.Roles)
+	if client != nil && client.Scopes != nil {
+		allowed = both(allowed, client.Scopes)
+	}
+	if sub.grant.Family != "" {
+		allowed = both(allowed, strings.Fields(sub.grant.Scope))
+	}
+	switch {
+	case requested == nil:
 		return allowed, nil
+	case !within(requested, allowed):
+		return nil, errScope(msgScope)
 	}
-	for _, scope := range requested {
-		if !slices.Contains(allowed, scope) {
-			return nil, errScope()
-		}
-	}
-	return slices.DeleteFunc(slices.Clone(allowed), func(s string) bool { return !slices.Contains(requested, s) }), nil
+	return both(allowed, requested), nil
 }
 
-func errScope() error {
-	return &fault.Error{
-		Kind: fault.BadRequest, Code: CodeInvalidScope,
-		Msg: "The scope is unknown, malformed or not allowed for this user",
-	}
+// both returns the words that are in both lists, in the order of the first.
+func both(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return !slices.Contains(b, s) })
+}
+
+func within(words, all []string) bool {
+	return !slices.ContainsFunc(words, func(s string) bool { return !slices.Contains(all, s) })
+}
+
+const msgScope = "The scope is unknown, malformed or not allowed here"
+
+func errScope(msg string) error {
+	return &fault.Error{Kind: fault.BadRequest, Code: CodeInvalidScope, Msg: msg}
 }

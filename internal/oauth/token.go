@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"onnxgate/internal/identity"
 )
 
 // issuer signs access tokens (RFC 9068).
@@ -29,31 +31,42 @@ type accessClaims struct {
 	Scope    string   `json:"scope"`
 	Roles    []string `json:"roles"`
 	Tenant   string   `json:"tenant"`
-	// Stamp ties the token to the user's present state.
+	// Stamp ties the token to the present state of its user or client.
 	Stamp string `json:"onnxgate_stamp"`
 }
 
-func (i *issuer) issue(sub *subject, scopes []string) (*TokenResponse, error) {
+// tokenType is what the answer calls an access token (RFC 6750 section 4).
+const tokenType = "bearer"
+
+// issue returns the answer and the id of its access token.
+func (i *issuer) issue(sub *subject, scopes []string) (*TokenResponse, string, error) {
 	id, err := i.newID()
 	if err != nil {
-		return nil, err
+		return nil, "", err
+	}
+	granted := strings.Join(scopes, " ")
+	if sub.grant.Family != "" {
+		id = identity.FamilyTokenID(sub.grant.Family, id)
 	}
 	now := i.now()
-	claims := accessClaims{
+	token, err := i.sign(accessClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: i.name, Subject: sub.principal.Subject,
+			Issuer: i.name, Subject: sub.grant.Subject,
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(i.ttl)), ID: id,
 		},
-		Audience: i.audience, ClientID: sub.clientID, Scope: strings.Join(scopes, " "),
-		Roles: sub.principal.Roles, Tenant: sub.principal.Tenant, Stamp: sub.stamp,
-	}
-	token, err := i.sign(claims)
+		Audience: i.audience, ClientID: sub.grant.ClientID, Scope: granted,
+		Roles: sub.grant.Roles, Tenant: sub.grant.Tenant, Stamp: sub.grant.Stamp,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("sign an access token: %w", err)
+		return nil, "", fmt.Errorf("sign an access token: %w", err)
+	}
+	if sub.refreshToken != "" {
+		granted = strings.TrimPrefix(granted+" "+scopeOffline, " ")
 	}
 	return &TokenResponse{
-		AccessToken: token, TokenType: "bearer", ExpiresIn: int(i.ttl.Seconds()), Scope: claims.Scope,
-	}, nil
+		AccessToken: token, TokenType: tokenType, ExpiresIn: int(i.ttl.Seconds()),
+		RefreshToken: sub.refreshToken, Scope: granted,
+	}, id, nil
 }
 
 func (i *issuer) sign(claims jwt.Claims) (string, error) {

@@ -43,6 +43,18 @@ func newPeople() *people {
 	return &people{roles: map[string][]string{"root": {"admin"}, "ada": {"user"}, "grace": {"analyst", "admin"}}}
 }
 
+// state is nothing: for what these tests do not ask.
+type state struct {
+	oauth.RefreshTokens
+	oauth.AccessTokens
+	oauth.Revocations
+}
+
+// Refresh knows no token.
+func (state) Refresh(context.Context, string, string) (*identity.Grant, string, error) {
+	return nil, "", fault.New(fault.BadRequest, "The refresh token is not valid any more")
+}
+
 var start = time.Date(2026, 3, 1, 12, 0, 0, 900_000_000, time.UTC)
 
 func newServer(t *testing.T, p *people, overrides ...func(*oauth.Config)) *oauth.Server {
@@ -53,6 +65,7 @@ func newServer(t *testing.T, p *people, overrides ...func(*oauth.Config)) *oauth
 	}
 	cfg := oauth.Config{
 		Issuer: issuer, Audience: issuer + "/api", Keys: set, Passwords: p, Now: func() time.Time { return start },
+		Refresh: state{}, Access: state{}, Revocations: state{},
 	}
 	for _, o := range overrides {
 		o(&cfg)
@@ -102,7 +115,7 @@ func TestRequestsThatAreGranted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, newPeople())
-			got, err := s.Token(t.Context(), oauth.TokenRequest{Form: form(t, tc.form), Basic: tc.basic})
+			got, err := s.Token(t.Context(), oauth.Request{Form: form(t, tc.form), Basic: tc.basic})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +136,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		"grant_type=password&password=x":  "The parameter username is missing",
 		"grant_type=password&username=ad": "The parameter password is missing",
 	} {
-		_, err := newServer(t, newPeople()).Token(t.Context(), oauth.TokenRequest{Form: form(t, params)})
+		_, err := newServer(t, newPeople()).Token(t.Context(), oauth.Request{Form: form(t, params)})
 		if f := fault.As(err); f == nil || f.Code != "invalid_request" || f.Msg != want {
 			t.Errorf("%q: %v, want %q", params, err, want)
 		}
@@ -153,7 +166,8 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"an unknown one twice":       {grant + ada + "&x=1&x=2", nil, fault.BadRequest, "invalid_request", 0},
 		"one twice, once empty":      {grant + ada + "&password=", nil, fault.BadRequest, "invalid_request", 0},
 		"another grant":              {"grant_type=client_credentials", nil, fault.BadRequest, "unsupported_grant_type", 0},
-		"another grant with a user":  {"grant_type=refresh_token&" + ada, nil, fault.BadRequest, "unsupported_grant_type", 0},
+		"no refresh token":           {"grant_type=refresh_token&" + ada, nil, fault.BadRequest, "invalid_request", 0},
+		"an unknown refresh token":   {"grant_type=refresh_token&refresh_token=x", nil, fault.BadRequest, "invalid_grant", 0},
 		"a grant in capitals":        {"grant_type=Password&" + ada, nil, fault.BadRequest, "unsupported_grant_type", 0},
 		"a client in the body":       {grant + ada + "&client_id=x&client_secret=y", nil, fault.Unauthenticated, "invalid_client", 0},
 		"a client without a secret":  {grant + ada + "&client_id=x", nil, fault.Unauthenticated, "invalid_client", 0},
@@ -180,12 +194,12 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPeople()
-			got, err := newServer(t, p).Token(t.Context(), oauth.TokenRequest{Form: form(t, tc.form), Basic: tc.basic})
+			got, err := newServer(t, p).Token(t.Context(), oauth.Request{Form: form(t, tc.form), Basic: tc.basic})
 			f := fault.As(err)
 			if got != nil || f == nil || f.Kind != tc.kind || f.Code != tc.code || f.Msg == "" {
 				t.Fatalf("Token = %+v, %+v, want %s", got, f, tc.code)
 			}
-			if tc.code == "invalid_grant" && f.Msg != "Incorrect username or password" {
+			if tc.code == "invalid_grant" && tc.asked > 0 && f.Msg != "Incorrect username or password" {
 				t.Errorf("the client is told %q", f.Msg)
 			}
 			// RFC 6749 section 5.2 limits error_description to these.
@@ -206,7 +220,7 @@ func TestOtherFaultsStayWhatTheyAre(t *testing.T) {
 	want := &fault.Error{Kind: fault.Unavailable, Msg: "later", RetryAfter: time.Second}
 	p := newPeople()
 	p.err = want
-	_, err := newServer(t, p).Token(t.Context(), oauth.TokenRequest{Form: form(t, ada)})
+	_, err := newServer(t, p).Token(t.Context(), oauth.Request{Form: form(t, ada)})
 	if !errors.Is(err, want) {
 		t.Errorf("Token = %v, want %v", err, want)
 	}
@@ -217,7 +231,7 @@ func TestATokenSaysWhatTheProfileAsks(t *testing.T) {
 		c.TTL = 10 * time.Minute
 		c.Rand = strings.NewReader("0123456789abcdef")
 	})
-	res, err := s.Token(t.Context(), oauth.TokenRequest{Form: form(t, "grant_type=password&scope=models:read&"+root)})
+	res, err := s.Token(t.Context(), oauth.Request{Form: form(t, "grant_type=password&scope=models:read&"+root)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +277,7 @@ func TestTokenIdsDiffer(t *testing.T) {
 	seen := map[any]bool{}
 	const n = 2000
 	for range n {
-		res, err := s.Token(t.Context(), oauth.TokenRequest{Form: form(t, ada)})
+		res, err := s.Token(t.Context(), oauth.Request{Form: form(t, ada)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +291,7 @@ func TestTokenIdsDiffer(t *testing.T) {
 
 func TestNoTokenWithoutRandomness(t *testing.T) {
 	s := newServer(t, newPeople(), func(c *oauth.Config) { c.Rand = strings.NewReader("short") })
-	if res, err := s.Token(t.Context(), oauth.TokenRequest{Form: form(t, ada)}); err == nil {
+	if res, err := s.Token(t.Context(), oauth.Request{Form: form(t, ada)}); err == nil {
 		t.Errorf("Token = %+v", res)
 	}
 }
@@ -301,11 +315,16 @@ func TestBadConfigurationIsRefused(t *testing.T) {
 		"no issuer":      func(c *oauth.Config) { c.Issuer = "" },
 		"no audience":    func(c *oauth.Config) { c.Audience = "" },
 		"no keys":        func(c *oauth.Config) { c.Keys = nil },
-		"no passwords":   func(c *oauth.Config) { c.Passwords = nil },
+		"no refresh":     func(c *oauth.Config) { c.Refresh = nil },
+		"no access":      func(c *oauth.Config) { c.Access = nil },
+		"no revocations": func(c *oauth.Config) { c.Revocations = nil },
 		"too short":      func(c *oauth.Config) { c.TTL = time.Millisecond },
 		"a negative TTL": func(c *oauth.Config) { c.TTL = -time.Minute },
 	} {
-		cfg := oauth.Config{Issuer: issuer, Audience: issuer, Keys: set, Passwords: newPeople()}
+		cfg := oauth.Config{
+			Issuer: issuer, Audience: issuer, Keys: set, Passwords: newPeople(),
+			Refresh: state{}, Access: state{}, Revocations: state{},
+		}
 		change(&cfg)
 		if _, err := oauth.New(cfg); err == nil {
 			t.Errorf("%s: no error", name)

@@ -138,7 +138,7 @@ func (a *answer) checkError(fail func(string, ...any)) {
 	if a.noBody {
 		return
 	}
-	if a.url.Path == "/token" && !a.admin {
+	if (a.url.Path == "/token" || strings.HasPrefix(a.url.Path, "/oauth/") || strings.HasPrefix(a.url.Path, "/.well-known/")) && !a.admin {
 		a.checkOAuthError(fail)
 		return
 	}

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"slices"
+
+	"onnxgate/internal/accounts"
+	"onnxgate/internal/app"
+	"onnxgate/internal/config"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/keys"
+)
+
+// openTokenKeys opens the keys that sign access tokens. They are the
+// installation's: no tenant has some of its own.
+func openTokenKeys(_ context.Context, cfg *config.Config) (*keyring, error) {
+	set, err := app.OpenKeys(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &keyring{
+		list: func(_ context.Context, tenant string) ([]keyView, error) {
+			if tenant != accounts.AnyTenant {
+				return nil, nil // no tenant has one of its own
+			}
+			return tokenViews(set, ""), nil
+		},
+		rotate: func(ctx context.Context, tenant string) ([]keyView, error) {
+			if tenant != accounts.AnyTenant {
+				return nil, usagef("no tenant has a key of its own for tokens; leave --tenant out")
+			}
+			return rotateTokenKey(ctx, set)
+		},
+		retire: func(_ context.Context, kid string) ([]keyView, error) {
+			if len(tokenViews(set, kid)) == 0 {
+				return nil, fault.Newf(fault.NotFound, "there is no key %s; `onnxgate keys list` shows those there are", kid)
+			}
+			if err := set.Retire(kid); err != nil {
+				return nil, err
+			}
+			return tokenViews(set, kid), nil
+		},
+		close: func() error { return nil },
+	}, nil
+}
+
+func rotateTokenKey(ctx context.Context, set *keys.Set) ([]keyView, error) {
+	made, err := set.Rotate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return tokenViews(set, made.KID), nil
+}
+
+// tokenViews returns the keys, or the one of that name.
+func tokenViews(set *keys.Set, kid string) []keyView {
+	var views []keyView
+	for _, k := range set.List() {
+		views = append(views, keyView{KID: k.KID, Use: useToken, Alg: string(k.Algorithm), State: string(k.State), Created: k.Created.UTC()})
+	}
+	return slices.DeleteFunc(views, func(v keyView) bool { return kid != "" && v.KID != kid })
+}

@@ -1,0 +1,100 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/oauth"
+)
+
+const mediaForm = "application/x-www-form-urlencoded"
+
+// token gives an access token for a grant (RFC 6749 section 3.2).
+func (a *API) token(ctx context.Context, x *exchange) error {
+	req, err := oauthRequest(x)
+	if err != nil {
+		return err
+	}
+	res, err := a.cfg.Tokens.Token(ctx, req)
+	if err != nil {
+		return err
+	}
+	return x.sendValue(res)
+}
+
+// revoke ends a token (RFC 7009 section 2).
+func (a *API) revoke(ctx context.Context, x *exchange) error {
+	req, err := oauthRequest(x)
+	if err != nil {
+		return err
+	}
+	if err := a.cfg.Tokens.Revoke(ctx, req); err != nil {
+		return err
+	}
+	x.send(http.StatusOK, nil)
+	return nil
+}
+
+// introspect tells a client what a token is good for (RFC 7662 section 2).
+func (a *API) introspect(ctx context.Context, x *exchange) error {
+	req, err := oauthRequest(x)
+	if err != nil {
+		return err
+	}
+	res, err := a.cfg.Tokens.Introspect(ctx, req)
+	if err != nil {
+		return err
+	}
+	return x.sendValue(res)
+}
+
+// serverMetadata says where the endpoints are (RFC 8414 section 3).
+func (a *API) serverMetadata(_ context.Context, x *exchange) error {
+	x.Header()["Cache-Control"] = cacheMinutes
+	return x.sendValue(a.cfg.Tokens.Metadata())
+}
+
+// jwks publishes the keys that verify access tokens (RFC 7517 section 5). A
+// copy is not kept for longer than a key is known before it signs.
+func (a *API) jwks(_ context.Context, x *exchange) error {
+	x.Header()["Cache-Control"] = cacheSeconds
+	x.sendJSON(a.cfg.Keys.JWKS())
+	return nil
+}
+
+func (x *exchange) sendValue(v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode an answer: %w", err)
+	}
+	x.sendJSON(append(body, '\n'))
+	return nil
+}
+
+func oauthRequest(x *exchange) (oauth.Request, error) {
+	x.Header()["Pragma"] = noCache // RFC 6749 section 5.1
+	if x.request.URL.RawQuery != "" {
+		return oauth.Request{}, malformed("The parameters of this request belong in its body, not in the URL")
+	}
+	basic, err := basicCredentials(x.request.Header["Authorization"])
+	if err != nil {
+		return oauth.Request{}, err
+	}
+	body, err := x.readBody(mediaForm)
+	if fault.KindOf(err) == fault.UnsupportedMedia {
+		// RFC 6749 knows no 415: a form in another type is a malformed request.
+		return oauth.Request{}, malformed(fault.As(err).Msg)
+	}
+	if err != nil {
+		return oauth.Request{}, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return oauth.Request{}, malformed("The body is not a valid " + mediaForm + " form")
+	}
+	return oauth.Request{Form: form, Basic: basic}, nil
+}

@@ -1,0 +1,266 @@
+package keys_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"onnxgate/internal/keys"
+)
+
+// clocked opens the keys of a directory under a clock that the test moves.
+func clocked(t *testing.T, dir string, now *time.Time, change ...func(*keys.Config)) *keys.Set {
+	t.Helper()
+	cfg := keys.Config{Dir: dir, TokenTTL: 15 * time.Minute, Lead: time.Millisecond, Now: func() time.Time { return *now }}
+	for _, c := range change {
+		c(&cfg)
+	}
+	set, err := keys.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func rotate(t *testing.T, set *keys.Set, now *time.Time) string {
+	t.Helper()
+	*now = now.Add(time.Second)
+	made, err := set.Rotate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	*now = now.Add(time.Second) // it signs
+	look(t, set)
+	return made.KID
+}
+
+func look(t *testing.T, set *keys.Set) {
+	t.Helper()
+	if err := set.Look(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// published returns the names in the JWK Set.
+func published(t *testing.T, set *keys.Set) []string {
+	t.Helper()
+	var jwks struct {
+		Keys []map[string]string `json:"keys"`
+	}
+	if err := json.Unmarshal(set.JWKS(), &jwks); err != nil {
+		t.Fatal(err)
+	}
+	var kids []string
+	for _, key := range jwks.Keys {
+		kids = append(kids, key["kid"])
+		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "k"} {
+			if key[private] != "" {
+				t.Errorf("the JWK Set has the private member %s", private)
+			}
+		}
+		if key["use"] != "sig" || key["alg"] == "" || key["kty"] == "" {
+			t.Errorf("the JWK Set has %v", key)
+		}
+	}
+	return kids
+}
+
+func states(set *keys.Set) map[string]keys.State {
+	all := map[string]keys.State{}
+	for _, k := range set.List() {
+		all[k.KID] = k.State
+	}
+	return all
+}
+
+func verifies(set *keys.Set, kid string) bool {
+	_, ok := set.Verifier(kid)
+	return ok
+}
+
+func TestAFormerKeyVerifiesAsLongAsItsTokensLast(t *testing.T) {
+	for _, alg := range []keys.Algorithm{keys.EdDSA, keys.ES256, keys.RS256} {
+		now := time.Now()
+		set := clocked(t, filepath.Join(t.TempDir(), "keys"), &now, func(c *keys.Config) { c.Algorithm = alg })
+		first := set.Signer().KID
+		second := rotate(t, set, &now)
+		if set.Signer().KID != second || len(published(t, set)) != 2 || !verifies(set, first) {
+			t.Errorf("%s: %v", alg, states(set))
+		}
+		if diff := cmp.Diff(map[string]keys.State{first: keys.Former, second: keys.Active}, states(set)); diff != "" {
+			t.Error(diff)
+		}
+		now = now.Add(15 * time.Minute)
+		look(t, set)
+		if !verifies(set, first) {
+			t.Errorf("%s: a token of the last second is refused", alg)
+		}
+		now = now.Add(2 * time.Minute)
+		look(t, set)
+		if diff := cmp.Diff([]string{second}, published(t, set)); diff != "" || verifies(set, first) {
+			t.Errorf("%s: the key outlives its tokens: %s", alg, diff)
+		}
+		if diff := cmp.Diff(map[string]keys.State{first: keys.Retired, second: keys.Active}, states(set)); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestANewKeyIsKnownBeforeItSigns(t *testing.T) {
+	now := time.Now()
+	dir := filepath.Join(t.TempDir(), "keys")
+	set := clocked(t, dir, &now)
+	replica := clocked(t, dir, &now)
+	first := set.Signer().KID
+	now = now.Add(time.Second)
+	made, err := clocked(t, dir, &now, func(c *keys.Config) { c.Lead = 30 * time.Millisecond }).Rotate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*keys.Set{set, replica} {
+		look(t, s)
+		if s.Signer().KID != first || !verifies(s, made.KID) || len(published(t, s)) != 2 {
+			t.Errorf("before its time: %v", states(s))
+		}
+	}
+	now = now.Add(time.Second)
+	for _, s := range []*keys.Set{set, replica} {
+		look(t, s)
+		if s.Signer().KID != made.KID {
+			t.Errorf("after its time: %v", states(s))
+		}
+	}
+}
+
+func TestARetiredKeyEndsAtOnce(t *testing.T) {
+	now := time.Now()
+	dir := filepath.Join(t.TempDir(), "keys")
+	set, replica := clocked(t, dir, &now), clocked(t, dir, &now)
+	first := set.Signer().KID
+	if err := set.Retire(first); err == nil {
+		t.Error("the only key was retired")
+	}
+	second := rotate(t, set, &now)
+	look(t, replica)
+	if err := set.Retire(second); err == nil {
+		t.Error("the key that signs was retired")
+	}
+	if err := set.Retire("nobody's"); err == nil {
+		t.Error("a key that is not there was retired")
+	}
+	if err := set.Retire(first); err != nil {
+		t.Fatal(err)
+	}
+	look(t, replica)
+	for _, s := range []*keys.Set{set, replica} {
+		if verifies(s, first) || len(published(t, s)) != 1 {
+			t.Errorf("%v", states(s))
+		}
+	}
+	if diff := cmp.Diff(map[string]keys.State{first: keys.Retired, second: keys.Active}, states(clocked(t, dir, &now))); diff != "" {
+		t.Errorf("after a restart: %s", diff)
+	}
+}
+
+func TestAKeyStaysTheSameWhileOthersCome(t *testing.T) {
+	now := time.Now()
+	set := clocked(t, filepath.Join(t.TempDir(), "keys"), &now)
+	kid := set.Signer().KID
+	before, _ := set.Verifier(kid)
+	rotate(t, set, &now)
+	if after, ok := set.Verifier(kid); !ok || after != before {
+		t.Error("what was remembered under the key has to be verified again")
+	}
+}
+
+func TestKeysRotateOnTime(t *testing.T) {
+	const every = 10 * 24 * time.Hour
+	now := time.Now()
+	dir := filepath.Join(t.TempDir(), "keys")
+	onTime := func(c *keys.Config) { c.RotateEvery = every }
+	set, replica := clocked(t, dir, &now, onTime), clocked(t, dir, &now, onTime)
+	first := set.Signer().KID
+	now = now.Add(every - 2*time.Hour)
+	look(t, set)
+	if len(set.List()) != 1 {
+		t.Fatal("a key was made too early")
+	}
+	now = now.Add(time.Hour + time.Minute)
+	for _, s := range []*keys.Set{set, replica, set} {
+		look(t, s)
+		if s.Signer().KID != first || len(s.List()) != 2 || len(published(t, s)) != 2 {
+			t.Fatalf("an hour before: %v", states(s))
+		}
+	}
+	now = now.Add(time.Hour)
+	look(t, set)
+	if set.Signer().KID == first || !verifies(set, first) {
+		t.Errorf("on time: %v", states(set))
+	}
+}
+
+func TestASecretCannotBeRotatedOrPublished(t *testing.T) {
+	set, err := keys.Open(keys.Config{Secret: []byte("an unguessable secret of 32 bytes or more")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(set.JWKS()); got != `{"keys":[]}` {
+		t.Errorf("JWKS = %s", got)
+	}
+	if _, err := set.Rotate(t.Context()); err == nil {
+		t.Error("Rotate: no error")
+	}
+	if err := set.Retire(set.Signer().KID); err == nil {
+		t.Error("Retire: no error")
+	}
+	if list := set.List(); len(list) != 1 || list[0].State != keys.Active || list[0].Algorithm != keys.HS256 {
+		t.Errorf("List = %v", list)
+	}
+	set.Watch(t.Context()) // returns: there is nothing to watch
+}
+
+func TestABadFileLeavesTheKeysAsTheyWereAndIsToldOnce(t *testing.T) {
+	var mu sync.Mutex
+	var told []error
+	dir := filepath.Join(t.TempDir(), "keys")
+	set, err := keys.Open(keys.Config{Dir: dir, Poll: time.Millisecond, Changed: func(_ string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, err)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid := set.Signer().KID
+	ctx, cancel := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	watching.Go(func() { set.Watch(ctx) })
+	if err := os.WriteFile(filepath.Join(dir, "bad.pem"), []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(told)
+	}
+	for deadline := time.Now().Add(10 * time.Second); count() == 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(20 * time.Millisecond) // many looks
+	cancel()
+	watching.Wait()
+	if n := count(); n != 1 || told[0] == nil || !strings.Contains(told[0].Error(), "bad.pem") {
+		t.Errorf("told %d times: %v", n, errors.Join(told...))
+	}
+	if set.Signer().KID != kid || !verifies(set, kid) {
+		t.Error("the keys changed")
+	}
+}

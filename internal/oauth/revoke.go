@@ -1,0 +1,69 @@
+package oauth
+
+import (
+	"context"
+	"strings"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+)
+
+// AccessTokens judges access tokens of this server.
+type AccessTokens interface {
+	// Inspect returns what a token says that counts now. The fault is
+	// Unauthenticated for every other.
+	Inspect(ctx context.Context, token string) (*identity.AccessToken, error)
+}
+
+// Revocations remembers access tokens that ended before their time.
+type Revocations interface {
+	// Revoke ends a token.
+	Revoke(ctx context.Context, token *identity.AccessToken) error
+}
+
+// Revoke ends a token (RFC 7009): an access token alone, a refresh token with
+// everything that goes back to the same sign-in. Presenting it is enough for a
+// token that a user got without a client; a client ends only its own. A token
+// that is not known, or has ended, is no failure. Faults are those of Token.
+func (s *Server) Revoke(ctx context.Context, req Request) error {
+	if err := checkOnce(req.Form); err != nil {
+		return err
+	}
+	client, err := s.authenticate(ctx, req)
+	if err != nil {
+		return err
+	}
+	token := req.Form.Get("token")
+	switch {
+	case token == "":
+		return invalidRequest("The parameter token is missing")
+	case strings.HasPrefix(token, refreshPrefix):
+		err := s.refresh.RevokeRefreshToken(ctx, token, idOf(client))
+		if fault.KindOf(err) == fault.Forbidden {
+			return errForeign(client)
+		}
+		return err
+	}
+	known, err := s.access.Inspect(ctx, token)
+	switch {
+	case fault.KindOf(err) == fault.Unauthenticated:
+		return nil // what does not count has ended already
+	case err != nil:
+		return err
+	case known.ClientID != idOf(client):
+		return errForeign(client)
+	}
+	return s.revocations.Revoke(ctx, known)
+}
+
+// refreshPrefix begins every refresh token, and no access token.
+const refreshPrefix = "ogr_"
+
+// errForeign refuses a token of another client, or of a client that did not
+// say who it is.
+func errForeign(client *identity.Client) error {
+	if client == nil {
+		return errClientNeeded()
+	}
+	return &fault.Error{Kind: fault.BadRequest, Code: CodeUnauthorizedClient, Msg: "The token was issued to another client"}
+}
