@@ -9,18 +9,37 @@ import (
 	"onnxgate/internal/identity"
 )
 
-// Revoke ends an access token before its time, and remembers it until then.
+// Revoke ends an access token before its time, for whoever presents it, and
+// remembers it until then.
 func (s *Service) Revoke(ctx context.Context, token *identity.AccessToken) error {
+	return s.RevokeToken(ctx, Actor{Name: token.Subject, Tenant: token.Tenant}, token)
+}
+
+// RevokeToken is Revoke for an actor, who may end those of its tenant. The fault
+// is NotFound for any other.
+func (s *Service) RevokeToken(ctx context.Context, by Actor, token *identity.AccessToken) error {
+	if by.Tenant != AnyTenant && by.Tenant != token.Tenant {
+		return fault.New(fault.NotFound, "there is no such token")
+	}
 	if !token.ExpiresAt.After(s.now()) {
 		return nil
 	}
-	by, event := Actor{Name: token.Subject, Tenant: token.Tenant}, "user.revoke"
+	event := "user.revoke"
 	if strings.HasPrefix(token.Subject, ClientPrefix) {
 		event = "client.revoke"
 	}
 	return s.update(ctx, by, event, token.ID, func(tx *Tx) error {
 		return revoke(tx, token.Tenant, token.ID, token.ExpiresAt)
 	})
+}
+
+// RevokeAll ends everything that was issued to a user or a client until now.
+// Faults: NotFound, Forbidden for one with rights beyond the actor's own.
+func (s *Service) RevokeAll(ctx context.Context, by Actor, subject string) error {
+	if strings.HasPrefix(subject, ClientPrefix) {
+		return s.restampClient(ctx, by, "client.revoke", subject, func(*Client) {})
+	}
+	return s.modify(ctx, by, "user.revoke", subject, func(*Record) {})
 }
 
 func revoke(tx *Tx, tenant, id string, until time.Time) error {

@@ -67,6 +67,16 @@ func (s *Service) SearchTenants(ctx context.Context, by Actor, f Filter, page Pa
 		func(r *Tenant) Tenant { return *r })
 }
 
+// SearchClients returns a page of the service clients that the actor may see, in
+// the order of their ids, without their secrets' hashes.
+func (s *Service) SearchClients(ctx context.Context, by Actor, f Filter, page Page) (Found[Client], error) {
+	return search(ctx, s, by, f.Tenant, page,
+		func(tx *Tx) Reader[Client] { return tx.Clients },
+		func(r *Client) string { return r.ID },
+		func(r *Client) bool { return f.keeps(r.Disabled, r.Roles) },
+		func(r *Client) Client { return *r.shown() })
+}
+
 // SearchKeys returns a page of the API keys that the actor may see, in the order
 // of their ids, without their hashes.
 func (s *Service) SearchKeys(ctx context.Context, by Actor, f Filter, page Page) (Found[APIKey], error) {

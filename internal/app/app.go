@@ -406,7 +406,7 @@ func (a *App) openAPI() error {
 	}
 	a.api, err = httpapi.New(httpapi.Config{
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
-		Accounts: a.accounts, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready,
+		Accounts: a.accounts, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,

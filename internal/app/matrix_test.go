@@ -61,14 +61,14 @@ func newMatrix(t *testing.T) *matrix {
 	}
 	m.things = things{
 		"model": {"iris", "nothing"}, "version": {"1", "9"}, "tenant": {"default", "nothing"}, "user": {"victim", "nothing"},
-		"key": {keys.id, "abcdefghijkl"},
+		"key": {keys.id, "abcdefghijkl"}, "client": {keys.client, "ogc_nothing"},
 	}
 	return m
 }
 
 // seeded are API keys of the matrix.
 type seeded struct {
-	id                                                      string // of the good one
+	id, client                                              string // ids of the good key and of a client
 	good, narrow, foreign, expired, revoked, unknown, wrong string
 }
 
@@ -114,6 +114,11 @@ func seedMatrix(t *testing.T, dir string) (keys seeded) {
 	keys.id, keys.good = key(accounts.NewKey{})
 	_, keys.narrow = key(accounts.NewKey{Scopes: []string{identity.AuditRead}})
 	_, keys.foreign = key(accounts.NewKey{Tenant: "acme"})
+	client, _, err := service.AddClient(t.Context(), by, accounts.NewClient{Name: "client", Roles: []string{"admin"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys.client = client.ID
 	id, text := key(accounts.NewKey{})
 	keys.revoked = text
 	if err := service.RevokeKey(t.Context(), by, id); err != nil {

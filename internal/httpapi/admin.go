@@ -37,6 +37,11 @@ func managementRoutes() []Route {
 			list: (*API).listUsers, create: (*API).createUser,
 			show: (*API).showUser, change: (*API).changeUser, remove: (*API).deleteUser,
 		}),
+		manage("clients", "client", identity.KeysWrite, managed{
+			list: (*API).listClients, create: (*API).createClient, rotate: (*API).rotateClient,
+			show: (*API).showClient, change: (*API).changeClient, remove: (*API).deleteClient,
+		}),
+		manage("revocations", "revocation", identity.KeysWrite, managed{create: (*API).revokeAny}),
 		manage("keys", "key", identity.KeysWrite, managed{
 			list: (*API).listKeys, create: (*API).createKey, rotate: (*API).rotateKey,
 			show: (*API).showKey, change: (*API).changeKey, remove: (*API).deleteKey,

@@ -191,6 +191,18 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
+// accessTokens knows one token of each tenant.
+type accessTokens struct{}
+
+func (accessTokens) Inspect(_ context.Context, token string) (*identity.AccessToken, error) {
+	tenant, ok := map[string]string{"of-alice": "default", "of-uma": "acme"}[token]
+	if !ok {
+		return nil, fault.New(fault.Unauthenticated, "The access token is not valid")
+	}
+	p := &identity.Principal{Subject: strings.TrimPrefix(token, "of-"), Tenant: tenant}
+	return &identity.AccessToken{Principal: p, ID: "jti-" + token, ExpiresAt: time.Now().Add(time.Hour)}, nil
+}
+
 // fixture is a running API with fakes behind it.
 type fixture struct {
 	t       testing.TB
@@ -215,7 +227,7 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 	f := &fixture{t: tb, lines: &lockedBuffer{}, log: &lockedBuffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	cfg := httpapi.Config{
-		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{},
+		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{}, Access: accessTokens{},
 		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
 		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
 	}

@@ -115,6 +115,8 @@ type Config struct {
 	Sealer Sealer
 	// Accounts are what is administered.
 	Accounts *accounts.Service
+	// Access reads the access tokens that are to be revoked.
+	Access AccessTokens
 	// Issuers is nil where there are none from outside.
 	Issuers Issuers
 	// Roles says what each role permits.
@@ -210,8 +212,8 @@ type Listener struct {
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
 	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Passwords == nil || cfg.Sealer == nil ||
-		cfg.Accounts == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, metrics, logs and a clock are needed")
+		cfg.Accounts == nil || cfg.Access == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, access tokens, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader

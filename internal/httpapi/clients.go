@@ -1,0 +1,126 @@
+package httpapi
+
+import (
+	"context"
+
+	"onnxgate/internal/accounts"
+)
+
+// clientView is what is told of a service client.
+type clientView struct {
+	ID string `json:"client_id"`
+	// Secret is told only where it was just made.
+	Secret   string   `json:"client_secret,omitempty"`
+	Name     string   `json:"name"`
+	Tenant   string   `json:"tenant"`
+	Roles    []string `json:"roles"`
+	Scopes   []string `json:"scopes"`
+	Grants   []string `json:"grants"`
+	Disabled bool     `json:"disabled"`
+	Created  string   `json:"created"`
+	Updated  string   `json:"updated"`
+
+	CreatedBy string `json:"created_by"`
+}
+
+func viewClient(c *accounts.Client) clientView {
+	return clientView{
+		ID: c.ID, Name: c.Name, Tenant: c.Tenant, Roles: c.Roles, Scopes: c.Scopes, Grants: list(c.Grants), Disabled: c.Disabled,
+		Created: timestamp(c.CreatedAt), Updated: timestamp(c.UpdatedAt), CreatedBy: c.CreatedBy,
+	}
+}
+
+// shownClient is a client with its secret, which is told once.
+func shownClient(c *accounts.Client, secret string) clientView {
+	v := viewClient(c)
+	v.Secret = secret
+	return v
+}
+
+// newClient is a service client to be added.
+type newClient struct {
+	Name   string   `json:"name"   validate:"required"                                                         want:"a string"`
+	Tenant string   `json:"tenant" validate:"omitempty,tenant"                                                 want:"the name of a tenant"`
+	Roles  []string `json:"roles"  validate:"required,min=1,max=32,dive,role"                                  want:"an array of 1 to 32 roles"`
+	Scopes []string `json:"scopes" validate:"omitempty,min=1,dive,scope"                                       want:"an array of scopes; left out, it narrows nothing"`
+	Grants []string `json:"grants" validate:"omitempty,dive,oneof=client_credentials password refresh_token" want:"an array of client_credentials, password, refresh_token"`
+}
+
+// clientChange names what becomes of a service client.
+type clientChange struct {
+	Name     *string  `json:"name"                                                                                     want:"a string"`
+	Roles    []string `json:"roles"    validate:"omitempty,min=1,max=32,dive,role"                                     want:"an array of 1 to 32 roles"`
+	Scopes   []string `json:"scopes"   validate:"omitempty,min=1,dive,scope"                                           want:"an array of scopes"`
+	Grants   []string `json:"grants"   validate:"omitempty,min=1,dive,oneof=client_credentials password refresh_token" want:"an array of client_credentials, password, refresh_token"`
+	Disabled *bool    `json:"disabled"                                                                                 want:"true or false"`
+}
+
+func (a *API) listClients(ctx context.Context, x *exchange) error {
+	filter, page, err := x.search(filterTenant, filterRole, filterDisabled)
+	if err != nil {
+		return err
+	}
+	found, err := a.cfg.Accounts.SearchClients(ctx, a.actor(x), filter, page)
+	if err != nil {
+		return err
+	}
+	return x.encode(listing("clients", found, viewClient))
+}
+
+func (a *API) createClient(ctx context.Context, x *exchange) error {
+	var add newClient
+	if err := x.readMembers(&add); err != nil {
+		return err
+	}
+	client, secret, err := a.cfg.Accounts.AddClient(ctx, a.actor(x), accounts.NewClient{
+		Name: add.Name, Tenant: ownTenant(x, add.Tenant), Roles: add.Roles, Scopes: add.Scopes, Grants: add.Grants,
+	})
+	if err != nil {
+		return pointed(err)
+	}
+	return x.created(shownClient(client, secret), "clients", client.ID)
+}
+
+func (a *API) showClient(ctx context.Context, x *exchange) error {
+	client, err := a.cfg.Accounts.Client(ctx, a.actor(x).Tenant, x.param("client"))
+	if err != nil {
+		return err
+	}
+	return x.encode(viewClient(client))
+}
+
+func (a *API) changeClient(ctx context.Context, x *exchange) error {
+	id := x.param("client")
+	if _, err := a.cfg.Accounts.Client(ctx, a.actor(x).Tenant, id); err != nil {
+		return err // before anything is said about the body
+	}
+	var change clientChange
+	if err := x.readChange(&change); err != nil {
+		return err
+	}
+	client, err := a.cfg.Accounts.ChangeClient(ctx, a.actor(x), id, accounts.ClientChange(change))
+	if err != nil {
+		return pointed(err)
+	}
+	return x.encode(viewClient(client))
+}
+
+func (a *API) rotateClient(ctx context.Context, x *exchange) error {
+	id := x.param("client")
+	if _, err := a.cfg.Accounts.Client(ctx, a.actor(x).Tenant, id); err != nil {
+		return err // before anything is said about the body
+	}
+	r, err := x.rotation()
+	if err != nil {
+		return err
+	}
+	client, secret, err := a.cfg.Accounts.RotateClient(ctx, a.actor(x), id, r.overlap(0))
+	if err != nil {
+		return pointed(err)
+	}
+	return x.encode(shownClient(client, secret))
+}
+
+func (a *API) deleteClient(ctx context.Context, x *exchange) error {
+	return x.deleted(a.cfg.Accounts.DeleteClient(ctx, a.actor(x), x.param("client")))
+}
