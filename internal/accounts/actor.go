@@ -20,6 +20,14 @@ type Actor struct {
 	holder *holder
 }
 
+// home is the tenant that the actor belongs to.
+func (a Actor) home() string {
+	if a.holder == nil {
+		return a.Tenant
+	}
+	return a.holder.principal.Tenant
+}
+
 // mayAdd refuses to add something to a tenant that is not the actor's.
 func (a Actor) mayAdd(tenant string) error {
 	if a.Tenant != AnyTenant && a.Tenant != tenant {
@@ -53,5 +61,5 @@ func (s *Service) update(ctx context.Context, by Actor, event, object string, ch
 
 // onRecord keeps who did what.
 func (s *Service) onRecord(ctx context.Context, by Actor, event, object string) error {
-	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: by.Name, Tenant: by.Tenant, Object: object, Outcome: "ok"})
+	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: by.Name, Tenant: by.home(), Object: object, Outcome: "ok"})
 }

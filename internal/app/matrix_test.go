@@ -94,8 +94,10 @@ func seedMatrix(t *testing.T, dir string) (keys seeded) {
 		t.Fatal(err)
 	}
 	for _, add := range []accounts.NewUser{
-		{Name: "root", Roles: []string{"admin"}}, {Name: "victim", Roles: []string{"user"}},
-		{Name: "weak", Roles: []string{"nobody"}}, {Name: "boss", Roles: []string{"admin"}, Tenant: "acme"},
+		{Name: "root", Roles: []string{"admin"}},
+		{Name: "victim", Roles: []string{"user"}},
+		{Name: "weak", Roles: []string{"nobody"}},
+		{Name: "boss", Roles: []string{"admin"}, Tenant: "acme"},
 	} {
 		add.Password = matrixPassword
 		if _, _, err := service.Add(t.Context(), by, add); err != nil {

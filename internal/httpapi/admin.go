@@ -81,6 +81,7 @@ func manage(plural, singular, permission string, h managed) []Route {
 	}
 	return routes
 }
+
 func (r Route) asManaged(permission string) Route {
 	r.Timeout, r.Auth, r.Permission = slow, Bearer, permission
 	return r

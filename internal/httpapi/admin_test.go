@@ -236,8 +236,12 @@ func TestAnotherTenantsThingsAreNotThere(t *testing.T) {
 		return fmt.Sprint(got.StatusCode) + strings.NewReplacer(id, "", name, "NAME").Replace(got.body)
 	}
 	for _, tc := range []struct{ method, body string }{
-		{"GET", ""}, {"DELETE", ""}, {"PATCH", `{"disabled":true}`}, {"PATCH", `{"password":"` + nextPassword + `"}`},
-		{"PATCH", `{"roles":["nobodys"],"x":1}`}, {"PATCH", `{`},
+		{"GET", ""},
+		{"DELETE", ""},
+		{"PATCH", `{"disabled":true}`},
+		{"PATCH", `{"password":"` + nextPassword + `"}`},
+		{"PATCH", `{"roles":["nobodys"],"x":1}`},
+		{"PATCH", `{`},
 	} {
 		foreign, absent := a.ask("boss", tc.method, "/users/alice", tc.body), a.ask("boss", tc.method, "/users/nobody", tc.body)
 		if f, n := anonymous(foreign, "alice"), anonymous(absent, "nobody"); foreign.StatusCode != http.StatusNotFound || f != n {

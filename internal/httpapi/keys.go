@@ -105,7 +105,7 @@ func parseSpan(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
 		if err == nil {
-			return time.Duration(n) * 24 * time.Hour, nil //nolint:gosec // 16 bits
+			return time.Duration(n) * 24 * time.Hour, nil
 		}
 	}
 	d, err := time.ParseDuration(text)

@@ -48,7 +48,7 @@ func (x *exchange) tenantParameter() (string, error) {
 // once. Faults: BadRequest.
 func (x *exchange) parameters(known ...string) (url.Values, error) {
 	if x.request.URL.RawQuery == "" {
-		return nil, nil
+		return url.Values{}, nil
 	}
 	values, err := url.ParseQuery(x.request.URL.RawQuery)
 	if err != nil {
