@@ -18,7 +18,9 @@ import (
 // be running.
 func Check(cfg *config.Config) (warnings []string, err error) {
 	var catalog *inference.Catalog
+	var ofDatabase []string
 	err = inParallel(
+		func() (err error) { ofDatabase, err = checkDatabase(cfg); return err },
 		func() error { return probeDataDir(cfg.DataDir) },
 		func() error { return checkAdminPassword(cfg) },
 		func() error { return checkCerts(cfg) },
@@ -30,7 +32,7 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 	for _, p := range catalog.Problems() {
 		warnings = append(warnings, p.Error())
 	}
-	return append(warnings, advice(cfg, catalog)...), nil
+	return append(append(warnings, ofDatabase...), advice(cfg, catalog)...), nil
 }
 
 // advice is what works, and is probably not what the operator means.

@@ -63,7 +63,7 @@ func child(path string) error {
 
 func TestAChangeOfAnotherProcessIsKnownWithinASecond(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "onnxgate.db")
-	s := open(t, path)
+	s := openFile(t, path)
 	insert(t, s, record("ada", "user"))
 	service, err := accounts.New(accounts.Config{Store: s, Params: accounts.Params{Memory: 64, Time: 1, Threads: 1}})
 	must(t, err)
@@ -171,7 +171,7 @@ func TestProcessesThatStartAtOnceShareTheDatabase(t *testing.T) {
 
 func TestTheFilesArePrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	s := open(t, filepath.Join(dir, "onnxgate.db"))
+	s := openFile(t, filepath.Join(dir, "onnxgate.db"))
 	insert(t, s, record("ada", "user"))
 	modes := map[string]fs.FileMode{}
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
@@ -191,7 +191,7 @@ func TestTheFilesArePrivate(t *testing.T) {
 func TestPathsAreTakenLiterally(t *testing.T) {
 	for _, name := range []string{"a?mode=memory.db", "b#c.db", "d%41.db", "e f.db", "ünïcode.db", "g&_pragma=x.db"} {
 		dir := t.TempDir()
-		s := open(t, filepath.Join(dir, name))
+		s := openFile(t, filepath.Join(dir, name))
 		insert(t, s, record("ada", "user"))
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
@@ -208,7 +208,7 @@ func TestPathsAreTakenLiterally(t *testing.T) {
 
 func TestARelativePathIsOpened(t *testing.T) {
 	t.Chdir(t.TempDir())
-	s := open(t, filepath.Join("data", "onnxgate.db"))
+	s := openFile(t, filepath.Join("data", "onnxgate.db"))
 	insert(t, s, record("ada", "user"))
 	if info, err := os.Stat("data/onnxgate.db"); err != nil || info.Size() == 0 {
 		t.Errorf("data/onnxgate.db: %v, %v", info, err)
@@ -222,7 +222,7 @@ func TestADatabaseThatIsNotOursIsRefused(t *testing.T) {
 	}{
 		"of a newer version": {func(t *testing.T, path string) {
 			t.Helper()
-			must(t, open(t, path).Close())
+			must(t, openFile(t, path).Close())
 			execute(t, path, "PRAGMA user_version = 1000")
 		}, "schema version 1000"},
 		"of another program": {func(t *testing.T, path string) {
@@ -280,7 +280,7 @@ func TestTheFirstSchemaIsStillRead(t *testing.T) {
 	want := []*accounts.Record{admin, record("ada", "admin", "user"), disabled}
 	if *update {
 		_ = os.Remove(schema1)
-		s := open(t, schema1)
+		s := openFile(t, schema1)
 		insert(t, s, want...)
 		must(t, s.Close())
 	}
@@ -288,7 +288,7 @@ func TestTheFirstSchemaIsStillRead(t *testing.T) {
 	data, err := os.ReadFile(schema1)
 	must(t, err)
 	must(t, os.WriteFile(path, data, 0o600))
-	s := open(t, path)
+	s := openFile(t, path)
 	for _, w := range want {
 		got, err := get(t.Context(), s, w.Name)
 		must(t, err)
@@ -300,14 +300,14 @@ func TestTheFirstSchemaIsStillRead(t *testing.T) {
 
 func TestAStoreOutOfReachIsUnavailable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "onnxgate.db")
-	first := open(t, path)
+	first := openFile(t, path)
 	insert(t, first, record("ada", "user"))
 	must(t, first.Close())
 	if _, err := first.Revision(t.Context()); err == nil {
 		t.Error("a closed store answers")
 	}
 
-	s := open(t, path)
+	s := openFile(t, path)
 	info, err := os.Stat(path)
 	must(t, err)
 	garbage := bytes.Repeat([]byte{0xff}, int(info.Size())-4096)

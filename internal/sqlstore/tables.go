@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/identity"
 )
 
 // The tables, each with its columns.
@@ -108,8 +109,6 @@ var (
 
 // The statements beside those of the tables.
 const (
-	countAdmins = `SELECT count(*) FROM users
-		WHERE tenant = 'default' AND NOT disabled AND instr(' ' || roles || ' ', ' admin ') > 0`
 	pruneFamilies    = `DELETE FROM refresh_families WHERE expires_at < ?`
 	pruneRevocations = `DELETE FROM revocations WHERE expires_at < ?`
 	moveRevision     = `UPDATE revision SET value = value + 1`
@@ -127,7 +126,7 @@ func (t *transaction) accounts() *accounts.Tx {
 		Revocations: rows[accounts.Revocation]{revocations, t},
 		Servers:     rows[accounts.Server]{servers, t},
 		CountAdmins: func() (n int, err error) {
-			err = t.q.QueryRowContext(t.ctx, countAdmins).Scan(&n)
+			err = t.row(identity.DefaultTenant, t.dialect.countAdmins(), nil, &n)
 			return n, err
 		},
 		Prune: t.prune,
@@ -136,7 +135,7 @@ func (t *transaction) accounts() *accounts.Tx {
 
 func (t *transaction) prune(before time.Time) error {
 	for _, statement := range []string{pruneFamilies, pruneRevocations} {
-		if _, err := t.change(statement, before.Unix()); err != nil {
+		if _, err := t.change(anyTenant, statement, before.Unix()); err != nil {
 			return err
 		}
 	}
