@@ -18,7 +18,7 @@ run: build ## Serve on https://127.0.0.1:8443 with the documentation on, and pri
 	@ONNXGATE_DOCS=$${ONNXGATE_DOCS:-on} exec bin/onnxgate serve --print-examples
 
 build: ## Build bin/onnxgate, static and reproducible
-	@CGO_ENABLED=0 go build -pgo=auto -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/onnxgate ./cmd/onnxgate
+	@CGO_ENABLED=0 go build -pgo=auto -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/onnxgate ./cmd/onnxgate
 
 build-ort: ## Build bin/onnxgate-ort, which has ONNX Runtime as its second engine
 	@VERSION=$(VERSION) scripts/build_ort.sh

@@ -59,7 +59,7 @@ ca_roots() {
 stage() {
 	local root=$1/rootfs
 	mkdir -p "$root/usr/bin" "$root/etc/ssl/certs" "$1/volumes/data"
-	CGO_ENABLED=0 GOOS=linux go build -pgo=auto -trimpath \
+	CGO_ENABLED=0 GOOS=linux go build -pgo=auto -trimpath -buildvcs=false \
 		-ldflags "-s -w -X main.version=$version" \
 		-o "$root/usr/bin/onnxgate" ./cmd/onnxgate
 	ca_roots >"$root/etc/ssl/certs/ca-certificates.crt"

@@ -39,6 +39,9 @@ type Tx struct {
 	Revocations Rows[Revocation]
 	// Servers belong to no tenant: only AnyTenant finds them.
 	Servers Rows[Server]
+	// ClientByCertificate returns the client with that name in its certificate,
+	// or a fault of kind NotFound.
+	ClientByCertificate func(name string) (*Client, error)
 	// CountAdmins returns how many users of the default tenant hold the role
 	// admin and are enabled.
 	CountAdmins func() (int, error)

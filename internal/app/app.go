@@ -58,6 +58,7 @@ type App struct {
 	accounts *accounts.Service
 	keys     *keys.Set
 	certs    *certs.Manager // nil without TLS
+	clients  *certs.Clients // nil without client certificates
 	catalog  *inference.Catalog
 	api      *httpapi.API
 
@@ -183,8 +184,26 @@ func (a *App) openCerts() (err error) {
 	if !a.cfg.TLS {
 		return nil
 	}
-	a.certs, err = newCerts(a.cfg, a.certificateChanged)
+	if a.certs, err = newCerts(a.cfg, a.certificateChanged); err != nil {
+		return err
+	}
+	a.clients, err = newClients(a.cfg)
 	return err
+}
+
+// newClients returns what judges client certificates, nil when none is asked
+// for.
+func newClients(cfg *config.Config) (*certs.Clients, error) {
+	if cfg.ClientCAFile == "" {
+		return nil, nil //nolint:nilnil // it is off
+	}
+	clients, err := certs.NewClients(certs.ClientConfig{
+		CAFile: cfg.ClientCAFile, CRLFile: cfg.ClientCRLFile, Now: time.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ONNXGATE_CLIENT_CA_FILE, ONNXGATE_CLIENT_CRL_FILE: %w", err)
+	}
+	return clients, nil
 }
 
 func newCerts(cfg *config.Config, changed func(*certs.Certificate, error)) (*certs.Manager, error) {
@@ -248,9 +267,7 @@ func (a *App) observe(model, version string) inference.Observe {
 }
 
 func (a *App) openAPI() error {
-	bearer, err := authn.NewBearer(authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
-	})
+	authenticator, err := a.newAuthenticator()
 	if err != nil {
 		return err
 	}
@@ -266,7 +283,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authn.Chain(a.accounts, bearer), Tokens: tokens, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -275,6 +292,25 @@ func (a *App) openAPI() error {
 		Version: a.opts.Version, Settings: settings,
 	})
 	return err
+}
+
+// newAuthenticator returns the chain of everything that proves who calls.
+func (a *App) newAuthenticator() (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
+	bearer, err := authn.NewBearer(authn.BearerConfig{
+		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	chain := []authn.Authenticator{bearer}
+	if a.clients != nil {
+		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Now: time.Now})
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, certificate)
+	}
+	return authn.Chain(a.accounts, chain...), nil
 }
 
 // liveSettings are those that a reload takes over.

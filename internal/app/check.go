@@ -64,10 +64,11 @@ func badAdminPassword(err error) error {
 // checkCerts reads the files of the operator; a certificate of our own is made
 // at the start.
 func checkCerts(cfg *config.Config) error {
-	if !cfg.TLS || cfg.TLSCertFile == "" {
-		return nil
+	_, err := newClients(cfg)
+	if cfg.TLS && cfg.TLSCertFile != "" {
+		_, own := newCerts(cfg, nil)
+		err = errors.Join(err, own)
 	}
-	_, err := newCerts(cfg, nil)
 	return err
 }
 

@@ -39,6 +39,11 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 			a.log.ErrorContext(ctx, "kept the old certificate", slog.Any("error", err))
 		}
 	}
+	if a.clients != nil {
+		if err := a.clients.Reload(); err != nil {
+			a.log.ErrorContext(ctx, "kept the old authorities of client certificates", slog.Any("error", err))
+		}
+	}
 	a.log.LogAttrs(ctx, slog.LevelInfo, "reloaded", attrs...)
 }
 

@@ -66,7 +66,13 @@ func (a *App) newServer(handler *httpapi.Listener) *http.Server {
 	if a.certs == nil {
 		return httpapi.NewServer(handler, nil, a.log.Handler())
 	}
-	return httpapi.NewServer(handler, a.certs.TLSConfig("h2", "http/1.1"), a.log.Handler())
+	settings := a.certs.TLSConfig("h2", "http/1.1")
+	if a.clients != nil {
+		// Those who look after the server reach its health and its metrics
+		// without a certificate; everything else there asks for a token.
+		a.clients.Configure(settings, handler == a.api.Public() && a.cfg.ClientCert == "require")
+	}
+	return httpapi.NewServer(handler, settings, a.log.Handler())
 }
 
 func (a *App) listeners() []*listener {

@@ -7,6 +7,7 @@ package authn
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 
 	"onnxgate/internal/fault"
@@ -18,6 +19,9 @@ type Credentials struct {
 	// Bearer is the token of "Authorization: Bearer" (RFC 6750 section 2.1),
 	// empty when there was none.
 	Bearer string
+	// Certificates are those that the connection's client presented, its own
+	// first; none without TLS or without a client certificate.
+	Certificates []*x509.Certificate
 }
 
 // ErrNotMine says that a credential is not of the kind that an authenticator

@@ -40,10 +40,14 @@ func healthcheckCommand(p *Process) *cobra.Command {
 func healthcheck(ctx context.Context, cfg *config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
+	addr := cfg.Addr
+	if cfg.ClientCert == "require" && cfg.AdminAddr != "" {
+		addr = cfg.AdminAddr // the other listener lets nobody in without a certificate
+	}
 	scheme := "http"
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, cfg.Addr) // an unspecified address dials this machine
+			return (&net.Dialer{}).DialContext(ctx, network, addr) // an unspecified address dials this machine
 		},
 	}
 	if cfg.TLS {
@@ -53,18 +57,18 @@ func healthcheck(ctx context.Context, cfg *config.Config) error {
 			return err
 		}
 	}
-	_, port, _ := net.SplitHostPort(cfg.Addr)
+	_, port, _ := net.SplitHostPort(addr)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://localhost:"+port+"/livez", http.NoBody)
 	if err != nil {
 		return err
 	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		return fmt.Errorf("no answer on %s: %w", cfg.Addr, err)
+		return fmt.Errorf("no answer on %s: %w", addr, err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read from
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the server on %s answered %s", cfg.Addr, resp.Status)
+		return fmt.Errorf("the server on %s answered %s", addr, resp.Status)
 	}
 	return nil
 }

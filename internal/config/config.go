@@ -41,6 +41,11 @@ type Config struct {
 	// certificate in the data directory.
 	TLSCertFile string `setting:"ONNXGATE_TLS_CERT_FILE" validate:"required_with=TLSKeyFile"`
 	TLSKeyFile  string `setting:"ONNXGATE_TLS_KEY_FILE" validate:"required_with=TLSCertFile"`
+	// ClientCert is off, request or require. The files are those of the
+	// authorities and of their revocation lists.
+	ClientCert    string `setting:"ONNXGATE_CLIENT_CERT" validate:"oneof=off request require"`
+	ClientCAFile  string
+	ClientCRLFile string
 
 	Issuer   string
 	Audience string

@@ -180,6 +180,24 @@ func tlsSettings() []Setting {
 			Want:    "the path of a PEM file, together with ONNXGATE_TLS_CERT_FILE",
 			binding: text(func(c *Config) *string { return &c.TLSKeyFile }),
 		},
+		{
+			Name: "ONNXGATE_CLIENT_CERT", Default: "off",
+			Doc:     "Whether clients are asked for a certificate: request takes one that is shown, require refuses connections without.",
+			Want:    "off, request or require",
+			binding: text(func(c *Config) *string { return &c.ClientCert }),
+		},
+		{
+			Name:    "ONNXGATE_CLIENT_CA_FILE",
+			Doc:     "PEM file with the authorities that sign client certificates; read again at a reload.",
+			Want:    "the path of a PEM file, together with ONNXGATE_CLIENT_CERT",
+			binding: text(func(c *Config) *string { return &c.ClientCAFile }),
+		},
+		{
+			Name:    "ONNXGATE_CLIENT_CRL_FILE",
+			Doc:     "PEM file with the revocation lists of these authorities; read again at a reload.",
+			Want:    "the path of a PEM file, or nothing",
+			binding: text(func(c *Config) *string { return &c.ClientCRLFile }),
+		},
 	}
 }
 

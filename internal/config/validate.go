@@ -62,6 +62,22 @@ func outOfRangeText(f validator.FieldError) string {
 	}
 }
 
+// clientCertificates are asked for by TLS, and judged by the authorities' file.
+func (c *Config) clientCertificates(report func(setting, detail string)) {
+	asked := c.ClientCert == "request" || c.ClientCert == "require"
+	switch {
+	case asked && !c.TLS:
+		report("ONNXGATE_CLIENT_CERT", "asks for client certificates, and ONNXGATE_TLS is off; turn TLS on")
+	case asked && c.ClientCAFile == "":
+		report("ONNXGATE_CLIENT_CA_FILE", "is not set; name the PEM file with the authorities that sign client certificates")
+	case !asked && c.ClientCAFile != "":
+		report("ONNXGATE_CLIENT_CERT", "is off, and ONNXGATE_CLIENT_CA_FILE is set; write request or require, or unset that")
+	}
+	if c.ClientCRLFile != "" && c.ClientCAFile == "" {
+		report("ONNXGATE_CLIENT_CRL_FILE", "is set, and ONNXGATE_CLIENT_CA_FILE is not; revocation lists are checked by those authorities")
+	}
+}
+
 // contradictions checks what one field cannot know alone.
 func (c *Config) contradictions() []Problem {
 	var problems []Problem
@@ -69,6 +85,7 @@ func (c *Config) contradictions() []Problem {
 	if !c.TLS {
 		c.plainHTTP(report)
 	}
+	c.clientCertificates(report)
 	if c.JWTSecret.IsSet() {
 		if why := weakness(c.JWTSecret.Reveal()); why != "" {
 			report("ONNXGATE_JWT_SECRET", why+"; write the output of: openssl rand -base64 32")

@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -30,8 +32,16 @@ func (a *API) authenticate(ctx context.Context, x *exchange) error {
 	if err := refuseSecrets(x.request.URL.RawQuery); err != nil {
 		return err
 	}
-	x.principal, err = a.cfg.Authenticator.Authenticate(ctx, authn.Credentials{Bearer: token})
+	x.principal, err = a.cfg.Authenticator.Authenticate(ctx, authn.Credentials{Bearer: token, Certificates: peer(x.request)})
 	return err
+}
+
+// peer returns the certificates that the connection's client has proven to hold.
+func peer(r *http.Request) []*x509.Certificate {
+	if r.TLS == nil {
+		return nil
+	}
+	return r.TLS.PeerCertificates
 }
 
 // bearerToken returns the token of "Authorization: Bearer" (RFC 6750 section

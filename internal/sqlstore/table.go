@@ -33,6 +33,7 @@ type column[R any] struct {
 // of any tenant are for proving who somebody is and for the installation's
 // administrators.
 type statements struct {
+	selected                      string // up to its condition
 	get, getAny, list, listAny    string
 	insert, replace, remove, drop string
 }
@@ -63,7 +64,7 @@ func newTable[R any](t table[R]) *table[R] {
 		sets = append(sets, n+" = ?")
 	}
 	t.sql = statements{
-		getAny: selected + t.key + " = ?", listAny: selected + page,
+		selected: selected, getAny: selected + t.key + " = ?", listAny: selected + page,
 		insert: "INSERT INTO " + t.name + " (" + strings.Join(names, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(names)-1) + ")",
 		drop:   "DELETE FROM " + t.name + " WHERE " + t.key + " = ?",
 	}
@@ -113,12 +114,21 @@ type rows[R any] struct {
 
 // Get returns one record.
 func (r rows[R]) Get(tenant, id string) (*R, error) {
+	if tenant == anyTenant {
+		return r.one(tenant, id, r.sql.getAny, id)
+	}
+	return r.one(tenant, id, r.sql.get, tenant, id)
+}
+
+// by returns the record with that value in another unique column, whatever its
+// tenant.
+func (r rows[R]) by(column, value string) (*R, error) {
+	return r.one(anyTenant, value, r.sql.selected+column+" = ?", value)
+}
+
+func (r rows[R]) one(tenant, id, query string, args ...any) (*R, error) {
 	if !storable(tenant, id) {
 		return nil, r.none(id)
-	}
-	query, args := r.sql.getAny, []any{id}
-	if tenant != accounts.AnyTenant {
-		query, args = r.sql.get, []any{tenant, id}
 	}
 	record := new(R)
 	err := r.row(tenant, query, args, r.fields(record)...)
@@ -141,7 +151,7 @@ func (r rows[R]) List(tenant string, page accounts.Page) ([]R, error) {
 		limit = 1<<31 - 1
 	}
 	query, args := r.sql.listAny, []any{page.After, limit}
-	if tenant != accounts.AnyTenant {
+	if tenant != anyTenant {
 		query, args = r.sql.list, []any{tenant, page.After, limit}
 	}
 	var all []R
@@ -175,22 +185,23 @@ func (r rows[R]) Replace(record *R) error {
 	if r.tenant != "" {
 		args = append(args, tenant)
 	}
-	return r.one(tenant, id, r.sql.replace, append(args, id)...)
+	return r.set(tenant, id, r.sql.replace, append(args, id)...)
 }
 
 // Delete removes a record.
 func (r rows[R]) Delete(tenant, id string) error {
-	if !storable(tenant, id) {
+	switch {
+	case !storable(tenant, id):
 		return r.none(id)
+	case tenant == anyTenant:
+		return r.set(tenant, id, r.sql.drop, id)
+	default:
+		return r.set(tenant, id, r.sql.remove, tenant, id)
 	}
-	if tenant == accounts.AnyTenant {
-		return r.one(tenant, id, r.sql.drop, id)
-	}
-	return r.one(tenant, id, r.sql.remove, tenant, id)
 }
 
-// one runs a statement that changes the record with that id.
-func (r rows[R]) one(tenant string, id any, statement string, args ...any) error {
+// set runs a statement that changes the record with that id.
+func (r rows[R]) set(tenant string, id any, statement string, args ...any) error {
 	n, err := r.change(tenant, statement, args...)
 	if err == nil && n == 0 {
 		return r.none(id)

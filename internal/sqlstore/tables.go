@@ -125,6 +125,9 @@ func (t *transaction) accounts() *accounts.Tx {
 		Families:    rows[accounts.Family]{families, t},
 		Revocations: rows[accounts.Revocation]{revocations, t},
 		Servers:     rows[accounts.Server]{servers, t},
+		ClientByCertificate: func(name string) (*accounts.Client, error) {
+			return rows[accounts.Client]{clients, t}.by("certificate", name)
+		},
 		CountAdmins: func() (n int, err error) {
 			err = t.row(identity.DefaultTenant, t.dialect.countAdmins(), nil, &n)
 			return n, err

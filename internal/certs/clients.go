@@ -1,0 +1,226 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ClientConfig says which client certificates are accepted.
+type ClientConfig struct {
+	// CAFile is a PEM file of the authorities that sign client certificates.
+	CAFile string
+	// CRLFile is a PEM file of revocation lists (RFC 5280 section 5) that these
+	// authorities signed; it may be empty. The certificates of an authority with
+	// a list are refused once the list has ended.
+	CRLFile string
+	// Now is the clock. It is required.
+	Now func() time.Time
+}
+
+// Clients judges client certificates. It is safe for concurrent use.
+type Clients struct {
+	cfg     ClientConfig
+	mu      sync.Mutex // one reload at a time
+	current atomic.Pointer[trust]
+}
+
+// trust is what the files say. It does not change.
+type trust struct {
+	generation uint64
+	roots      *x509.CertPool
+	lists      map[string]*list // by the issuer's name in DER
+	caPEM      []byte
+	crlPEM     []byte
+}
+
+// list is the revocation list of one authority.
+type list struct {
+	ends    time.Time
+	revoked map[string]bool // by serial number
+}
+
+// NewClients reads the files. Its error says what to fix.
+func NewClients(cfg ClientConfig) (*Clients, error) {
+	if cfg.CAFile == "" || cfg.Now == nil {
+		return nil, errors.New("certs: a file of authorities and a clock are needed")
+	}
+	c := &Clients{cfg: cfg}
+	c.current.Store(&trust{})
+	return c, c.Reload()
+}
+
+// Reload takes over changed files. When they cannot be used, what was read
+// before stays and the error says why.
+func (c *Clients) Reload() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	caPEM, err := readFile(c.cfg.CAFile)
+	if err != nil {
+		return err
+	}
+	var crlPEM []byte
+	if c.cfg.CRLFile != "" {
+		if crlPEM, err = readFile(c.cfg.CRLFile); err != nil {
+			return err
+		}
+	}
+	old := c.current.Load()
+	if old.generation > 0 && bytes.Equal(caPEM, old.caPEM) && bytes.Equal(crlPEM, old.crlPEM) {
+		return nil
+	}
+	next := &trust{generation: old.generation + 1, caPEM: caPEM, crlPEM: crlPEM}
+	authorities, err := next.readAuthorities(c.cfg.CAFile)
+	if err != nil {
+		return err
+	}
+	if err := next.readLists(c.cfg.CRLFile, authorities, c.cfg.Now()); err != nil {
+		return err
+	}
+	c.current.Store(next)
+	return nil
+}
+
+// readAuthorities refuses a file without authorities: an empty pool would mean
+// those of the system to the library, and nobody to the operator.
+func (t *trust) readAuthorities(file string) ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	t.roots = x509.NewCertPool()
+	err := eachBlock(file, t.caPEM, "CERTIFICATE", func(der []byte) error {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return err
+		}
+		if !cert.IsCA || !cert.BasicConstraintsValid {
+			return fmt.Errorf("%s is no certificate of an authority", cert.Subject)
+		}
+		t.roots.AddCert(cert)
+		all = append(all, cert)
+		return nil
+	})
+	return all, err
+}
+
+func (t *trust) readLists(file string, authorities []*x509.Certificate, now time.Time) error {
+	t.lists = map[string]*list{}
+	if file == "" {
+		return nil
+	}
+	return eachBlock(file, t.crlPEM, "X509 CRL", func(der []byte) error {
+		crl, err := x509.ParseRevocationList(der)
+		if err != nil {
+			return err
+		}
+		if !signedByOne(crl, authorities) {
+			return fmt.Errorf("the list of %s is signed by no authority of the client certificates", crl.Issuer)
+		}
+		if !crl.NextUpdate.IsZero() && now.After(crl.NextUpdate) {
+			return fmt.Errorf("the list of %s ended on %s; put the next one in its place", crl.Issuer, crl.NextUpdate.Format(time.RFC3339))
+		}
+		l := &list{ends: crl.NextUpdate, revoked: map[string]bool{}}
+		for i := range crl.RevokedCertificateEntries {
+			l.revoked[crl.RevokedCertificateEntries[i].SerialNumber.String()] = true
+		}
+		t.lists[string(crl.RawIssuer)] = l
+		return nil
+	})
+}
+
+func signedByOne(crl *x509.RevocationList, authorities []*x509.Certificate) bool {
+	for _, ca := range authorities {
+		if bytes.Equal(ca.RawSubject, crl.RawIssuer) && crl.CheckSignatureFrom(ca) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// eachBlock calls do for every block of a PEM file, all of which must be of the
+// kind, and of which there must be one.
+func eachBlock(file string, data []byte, kind string, do func(der []byte) error) error {
+	n := 0
+	block, rest := pem.Decode(data)
+	for ; block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != kind {
+			return fmt.Errorf("%s holds a block %q; only %q belongs there", file, block.Type, kind)
+		}
+		if err := do(block.Bytes); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		n++
+	}
+	if n == 0 || len(bytes.TrimSpace(rest)) > 0 {
+		return fmt.Errorf("%s is not made of blocks %q in PEM", file, kind)
+	}
+	return nil
+}
+
+// Configure has a listener ask for client certificates, refuse those that
+// Verify does, and those who show none where that is required. A session is not resumed, so that each connection is judged by
+// what the files say now.
+func (c *Clients) Configure(config *tls.Config, require bool) {
+	config.ClientAuth = tls.RequestClientCert
+	if require {
+		config.ClientAuth = tls.RequireAnyClientCert
+	}
+	config.SessionTicketsDisabled = true
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		if len(state.PeerCertificates) == 0 {
+			return nil // where one is required, the library has refused by now
+		}
+		return c.Verify(state.PeerCertificates)
+	}
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		next := config.Clone()
+		next.GetConfigForClient = nil
+		next.ClientCAs = c.current.Load().roots // names them to the client, which may have several certificates
+		return next, nil
+	}
+}
+
+// Generation moves whenever Verify may answer otherwise about a certificate
+// whose time has not run out.
+func (c *Clients) Generation() uint64 { return c.current.Load().generation }
+
+// Verify reports whether the first of the certificates is a client's, now valid,
+// issued by an authority through the others, and not revoked.
+func (c *Clients) Verify(presented []*x509.Certificate) error {
+	t, now := c.current.Load(), c.cfg.Now()
+	options := x509.VerifyOptions{
+		Roots: t.roots, Intermediates: x509.NewCertPool(), CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, cert := range presented[1:] {
+		options.Intermediates.AddCert(cert)
+	}
+	chains, err := presented[0].Verify(options)
+	if err != nil {
+		return err
+	}
+	for _, chain := range chains {
+		if err = t.notRevoked(chain, now); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func (t *trust) notRevoked(chain []*x509.Certificate, now time.Time) error {
+	for _, cert := range chain {
+		l := t.lists[string(cert.RawIssuer)]
+		switch {
+		case l == nil:
+		case l.revoked[cert.SerialNumber.String()]:
+			return fmt.Errorf("the certificate %s of %s is revoked", cert.SerialNumber, cert.Issuer)
+		case !l.ends.IsZero() && now.After(l.ends):
+			return fmt.Errorf("the revocation list of %s has ended", cert.Issuer)
+		}
+	}
+	return nil
+}
