@@ -93,3 +93,36 @@ func checkDatabase(cfg *config.Config) (warnings []string, err error) {
 	}
 	return warnings, nil
 }
+
+// DatabaseStatus looks at the database without changing it.
+func DatabaseStatus(ctx context.Context, cfg *config.Config) (*sqlstore.Status, error) {
+	if err := HasAccounts(cfg); err != nil {
+		return nil, err
+	}
+	return sqlstore.Inspect(ctx, database(cfg))
+}
+
+// MigrateDatabase brings the schema up to date, as a start does.
+func MigrateDatabase(ctx context.Context, cfg *config.Config) (before, after int, err error) {
+	if err := makeDataDir(cfg.DataDir); err != nil {
+		return 0, 0, err
+	}
+	return sqlstore.Migrate(ctx, database(cfg))
+}
+
+// BackupDatabase writes the accounts to a file, also while the server runs.
+func BackupDatabase(ctx context.Context, cfg *config.Config, file string) error {
+	if err := HasAccounts(cfg); err != nil {
+		return err
+	}
+	return sqlstore.Backup(ctx, database(cfg), file)
+}
+
+// RestoreDatabase puts a backup into the place of the accounts while no server
+// runs; with force also where there are some.
+func RestoreDatabase(ctx context.Context, cfg *config.Config, file string, force bool) error {
+	if err := makeDataDir(cfg.DataDir); err != nil {
+		return err
+	}
+	return sqlstore.Restore(ctx, database(cfg), file, force)
+}

@@ -37,20 +37,6 @@ func postgresDialect() *dialect {
 	}
 }
 
-func openPostgres(ctx context.Context, url string) (*Store, error) {
-	s, err := connectPostgres(url)
-	if err != nil {
-		return nil, err
-	}
-	if _, err = s.migrate(ctx); err == nil {
-		err = s.lookAround(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
-}
-
 // connectPostgres opens the database without looking into it.
 func connectPostgres(url string) (*Store, error) {
 	cfg, warnings, err := parseURL(url)
@@ -59,7 +45,7 @@ func connectPostgres(url string) (*Store, error) {
 	}
 	s := newStore(postgresDialect(), stdlib.OpenDB(*cfg), postgresConns)
 	s.db.SetConnMaxLifetime(connLifetime)
-	s.warnings = warnings
+	s.warnings, s.prepare = warnings, s.lookAround
 	s.revision = func(ctx context.Context) (revision int64, err error) {
 		err = s.db.QueryRowContext(ctx, readRevision).Scan(&revision)
 		return revision, err

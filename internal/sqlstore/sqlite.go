@@ -50,7 +50,7 @@ func connectSQLite(path string) (*Store, error) {
 	}
 	s := newStore(sqliteDialect(), sql.OpenDB(connector), sqliteConns)
 	w := &dataVersion{db: s.db}
-	s.revision, s.release = w.revision, w.close
+	s.revision, s.release, s.prepare = w.revision, w.close, s.enableWAL
 	return s, nil
 }
 

@@ -46,6 +46,8 @@ type Store struct {
 	// for that.
 	revision func(ctx context.Context) (int64, error)
 	release  func() error
+	// prepare makes the database ready for the schema.
+	prepare  func(ctx context.Context) error
 	warnings []string
 }
 
@@ -61,39 +63,52 @@ func newStore(d *dialect, db *sql.DB, conns int) *Store {
 // the schema up to date. A database of a newer version is refused. Errors are
 // for the operator: they name the file, or the server without any password.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	s, err := open(ctx, cfg)
-	if err != nil {
-		return nil, cfg.explain(err)
-	}
-	return s, nil
+	s, _, err := open(ctx, cfg)
+	return s, cfg.explain(err)
 }
 
-func open(ctx context.Context, cfg Config) (*Store, error) {
+// open also returns the version that the schema had.
+func open(ctx context.Context, cfg Config) (*Store, int, error) {
+	if cfg.URL == "" {
+		if err := prepareFile(cfg.Path); err != nil {
+			return nil, 0, err
+		}
+	}
+	s, err := connect(cfg)
+	if err != nil {
+		return nil, 0, err
+	}
+	var before int
+	if err = s.prepare(ctx); err == nil {
+		before, err = s.migrate(ctx)
+	}
+	if err != nil {
+		return nil, before, errors.Join(err, s.Close())
+	}
+	return s, before, nil
+}
+
+// connect opens the database without looking into it.
+func connect(cfg Config) (*Store, error) {
 	if cfg.URL != "" {
-		return openPostgres(ctx, cfg.URL)
+		return connectPostgres(cfg.URL)
 	}
-	if err := prepareFile(cfg.Path); err != nil {
-		return nil, err
-	}
-	s, err := connectSQLite(cfg.Path)
-	if err != nil {
-		return nil, err
-	}
-	if err = s.enableWAL(ctx); err == nil {
-		_, err = s.migrate(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
+	return connectSQLite(cfg.Path)
 }
 
 // explain says which database an error is about.
 func (cfg *Config) explain(err error) error {
-	if cfg.URL != "" {
-		return fmt.Errorf("database %s: %w", location(cfg.URL), err)
+	if err == nil {
+		return nil
 	}
-	return fmt.Errorf("database %s: %w", cfg.Path, err)
+	return fmt.Errorf("database %s: %w", cfg.location(), err)
+}
+
+func (cfg *Config) location() string {
+	if cfg.URL != "" {
+		return location(cfg.URL)
+	}
+	return cfg.Path
 }
 
 // Warnings returns what works, and is probably not what the operator means.
