@@ -27,15 +27,15 @@ type backend struct {
 // eachBackend runs a test on both kinds of database.
 func eachBackend(t *testing.T, test func(t *testing.T, b backend)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) {
-		test(t, backend{"sqlite", func(tb testing.TB) sqlstore.Config {
-			tb.Helper()
-			return sqlstore.Config{Path: filepath.Join(tb.TempDir(), "onnxgate.db")}
-		}})
-	})
-	t.Run("postgres", func(t *testing.T) {
-		test(t, postgres(testkit.StartPostgres(t)))
-	})
+	t.Run("sqlite", func(t *testing.T) { test(t, file()) })
+	t.Run("postgres", func(t *testing.T) { test(t, postgres(testkit.StartPostgres(t))) })
+}
+
+func file() backend {
+	return backend{"sqlite", func(tb testing.TB) sqlstore.Config {
+		tb.Helper()
+		return sqlstore.Config{Path: filepath.Join(tb.TempDir(), "onnxgate.db")}
+	}}
 }
 
 func postgres(server *testkit.Postgres) backend {
