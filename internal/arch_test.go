@@ -17,11 +17,11 @@ var layers = map[string]int{
 	// vocabulary: standard library only
 	"fault": 0, "filekind": 0, "identity": 0, "regular": 0, "reqctx": 0, "tensor": 0,
 	// mechanisms: no knowledge of each other
-	"audit": 1, "authz": 1, "certs": 1, "config": 1, "keys": 1, "limit": 1, "npy": 1, "oip": 1, "onnx": 1, "schema": 1, "telemetry": 1,
+	"audit": 1, "authz": 1, "certs": 1, "config": 1, "keys": 1, "limit": 1, "npy": 1, "oip": 1, "onnx": 1, "schema": 1, "seal": 1, "telemetry": 1,
 	// services: the rules of the product
-	"accounts": 2, "authn": 2, "inference": 2, "oauth": 2,
+	"accounts": 2, "authn": 2, "inference": 2, "oauth": 2, "sealing": 2,
 	// adapters: the outside world
-	"httpapi": 3, "sqlstore": 3,
+	"httpapi": 3, "oidc": 3, "sqlstore": 3,
 	// wiring
 	"app": 4, "cli": 5,
 	// for tests alone: above everything, so that nothing else may import it

@@ -60,6 +60,10 @@ while read -r package target; do
 	prove "fuzzing $target (${package#onnxgate/})" '$(execs_in $out) inputs in $fuzztime' \
 		fuzz_one "$package" "$target" "$fuzztime"
 done < <(fuzz_targets)
+prove "Fernet tokens go both ways with Python's cryptography" '$(said_in $out)' \
+	env MESSAGES=10000 go test -count=1 -v -run TestPythonOpensOurTokensAndWeOpenPythons ./internal/seal
+prove "refusals to decrypt cannot be told apart by their time" '$(said_in $out)' \
+	env TIMING=20000 go test -count=1 -timeout 1h -v -run TestRefusalsCannotBeToldApartByTheirTime ./internal/app
 prove "known vulnerabilities" '"govulncheck $govulncheck_version"' scripts/vulnerabilities.sh
 prove "a second build is the same" '$(stat -c %s bin/onnxgate) bytes' scripts/reproduce.sh
 prove "speed" '"see below"' scripts/bench.sh

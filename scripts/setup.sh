@@ -49,7 +49,7 @@ node_modules() {
 	debian npm=npm || true
 	mkdir -p "$dir"
 	cp "$1/package.json" "$1/package-lock.json" "$dir"
-	if npm ci --silent --no-audit --no-fund --prefix "$dir"; then
+	if (cd "$dir" && npm ci --silent --no-audit --no-fund); then
 		touch "$dir/$stamp"
 	else
 		echo "some tests will be skipped: npm could not install $1" >&2
@@ -64,6 +64,13 @@ setup_e2e() {
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || debian chromium=chromium # the documentation, CORS
 	debian node=nodejs
 	node_modules scripts/browser
+	node_modules scripts/oidc-provider # outside issuers
+}
+
+# setup_seal: the counterparts of sealed text and settings.
+setup_seal() {
+	debian age=age
+	python3 -c 'import cryptography.fernet' 2>/dev/null || debian python3-cryptography=python3-cryptography
 }
 
 # setup_nodetests: ONNX's own node tests (internal/onnx/nodetests), built again
@@ -122,6 +129,7 @@ setup_postgres() {
 setup_tests() {
 	setup_postgres
 	setup_e2e
+	setup_seal
 	setup_nodetests
 	setup_ort
 	setup_zoo

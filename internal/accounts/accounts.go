@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -36,6 +37,8 @@ type Config struct {
 	// MaxStale is how long what was last read may be relied on while the store
 	// cannot be reached; zero means 60 s.
 	MaxStale time.Duration
+	// Audit keeps a record of every change; nil keeps none.
+	Audit audit.Recorder
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Rand is the source of salts, stamps and passwords; nil means crypto/rand.
@@ -46,6 +49,7 @@ type Config struct {
 type Service struct {
 	store   Store
 	hasher  *hasher
+	audit   audit.Recorder
 	watcher *watcher
 	now     func() time.Time
 	rand    io.Reader
@@ -64,6 +68,9 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now //nolint:forbidigo // the default of the injected clock
 	}
+	if cfg.Audit == nil {
+		cfg.Audit = audit.Discard{}
+	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
@@ -72,7 +79,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		store: cfg.Store, hasher: hasher, now: cfg.Now, rand: cfg.Rand,
+		store: cfg.Store, hasher: hasher, audit: cfg.Audit, now: cfg.Now, rand: cfg.Rand,
 		initialFile: cfg.InitialPasswordFile,
 		watcher:     newWatcher(&cfg),
 	}

@@ -105,14 +105,14 @@ func TestAWeakFirstPasswordStopsEveryStart(t *testing.T) {
 func TestTheFileGoesWithThePassword(t *testing.T) {
 	for name, change := range map[string]func(ctx context.Context, s *accounts.Service) error{
 		"password": func(ctx context.Context, s *accounts.Service) error {
-			return s.SetPassword(ctx, accounts.AnyTenant, "Admin", another)
+			return s.SetPassword(ctx, administrator, "Admin", another)
 		},
 		"deleted": func(ctx context.Context, s *accounts.Service) error {
-			_, _, err := s.Add(ctx, accounts.NewUser{Name: "root", Password: another, Roles: []string{"admin"}})
+			_, _, err := s.Add(ctx, administrator, accounts.NewUser{Name: "root", Password: another, Roles: []string{"admin"}})
 			if err != nil {
 				return err
 			}
-			return s.Delete(ctx, accounts.AnyTenant, "admin")
+			return s.Delete(ctx, administrator, "admin")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,11 +134,11 @@ func TestTheFileStaysWithOtherChanges(t *testing.T) {
 	f.bootstrap(t, "")
 	f.add(t, "ada", "admin")
 	ctx := t.Context()
-	must(t, f.SetPassword(ctx, accounts.AnyTenant, "ada", another))
-	must(t, f.SetRoles(ctx, accounts.AnyTenant, "admin", []string{"admin", "user"}))
-	must(t, f.Disable(ctx, accounts.AnyTenant, "admin"))
-	must(t, f.Enable(ctx, accounts.AnyTenant, "admin"))
-	must(t, f.Delete(ctx, accounts.AnyTenant, "ada"))
+	must(t, f.SetPassword(ctx, administrator, "ada", another))
+	must(t, f.SetRoles(ctx, administrator, "admin", []string{"admin", "user"}))
+	must(t, f.Disable(ctx, administrator, "admin"))
+	must(t, f.Enable(ctx, administrator, "admin"))
+	must(t, f.Delete(ctx, administrator, "ada"))
 	f.bootstrap(t, "")
 	if _, _, err := f.VerifyPassword(ctx, "admin", f.initialPassword(t)); err != nil {
 		t.Errorf("the file's password: %v", err)
@@ -149,7 +149,7 @@ func TestAFileThatWasLeftBehindIsRemovedAtTheNextStart(t *testing.T) {
 	f := newFixture(t)
 	f.bootstrap(t, "")
 	stale := f.initialPassword(t)
-	must(t, f.SetPassword(t.Context(), accounts.AnyTenant, "admin", another))
+	must(t, f.SetPassword(t.Context(), administrator, "admin", another))
 	must(t, os.WriteFile(f.passwordFile(), []byte(stale), 0o600))
 	f.bootstrap(t, "")
 	if f.initialPassword(t) != "" {

@@ -22,12 +22,15 @@ type NewUser struct {
 
 // Add adds a user and reports whether it did. The error is a fault: Content
 // for what breaks a rule, Conflict for a name that is taken.
-func (s *Service) Add(ctx context.Context, add NewUser) (user *User, added bool, err error) {
+func (s *Service) Add(ctx context.Context, by Actor, add NewUser) (user *User, added bool, err error) {
 	record, err := s.newRecord(ctx, &add)
+	if err == nil {
+		err = by.mayAdd(record.Tenant)
+	}
 	if err != nil {
 		return nil, false, err
 	}
-	err = s.update(ctx, func(tx *Tx) error {
+	err = s.update(ctx, by, "user.add", record.Name, func(tx *Tx) error {
 		existing, err := tx.Users.Get(AnyTenant, record.Name)
 		switch {
 		case fault.KindOf(err) == fault.NotFound:
@@ -116,8 +119,8 @@ func (s *Service) User(ctx context.Context, tenant, name string) (*User, error) 
 	return &record.User, nil
 }
 
-// SetPassword gives the user of the tenant, or of AnyTenant, another password. Tokens made before are void.
-func (s *Service) SetPassword(ctx context.Context, tenant, name, password string) error {
+// SetPassword gives the user another password. Tokens made before are void.
+func (s *Service) SetPassword(ctx context.Context, by Actor, name, password string) error {
 	canonical, err := CanonicalName(name)
 	if err != nil {
 		return err
@@ -129,7 +132,7 @@ func (s *Service) SetPassword(ctx context.Context, tenant, name, password string
 	if err != nil {
 		return err
 	}
-	err = s.modify(ctx, tenant, canonical, func(r *Record) { r.PasswordHash, r.InitialPassword = hash, false })
+	err = s.modify(ctx, by, "user.password", canonical, func(r *Record) { r.PasswordHash, r.InitialPassword = hash, false })
 	if err != nil {
 		return err
 	}
@@ -139,34 +142,34 @@ func (s *Service) SetPassword(ctx context.Context, tenant, name, password string
 // SetRoles gives the user these roles instead of the former. Tokens made
 // before are void. It is a Conflict to take the role admin from the last
 // enabled administrator.
-func (s *Service) SetRoles(ctx context.Context, tenant, name string, roles []string) error {
+func (s *Service) SetRoles(ctx context.Context, by Actor, name string, roles []string) error {
 	roles, err := checkRoles(roles)
 	if err != nil {
 		return err
 	}
-	return s.modify(ctx, tenant, name, func(r *Record) { r.Roles = roles })
+	return s.modify(ctx, by, "user.roles", name, func(r *Record) { r.Roles = roles })
 }
 
 // Disable keeps the user from signing in. Tokens made before are void. It is a
 // Conflict to disable the last enabled administrator.
-func (s *Service) Disable(ctx context.Context, tenant, name string) error {
-	return s.modify(ctx, tenant, name, func(r *Record) { r.Disabled = true })
+func (s *Service) Disable(ctx context.Context, by Actor, name string) error {
+	return s.modify(ctx, by, "user.disable", name, func(r *Record) { r.Disabled = true })
 }
 
 // Enable lets a disabled user sign in again. Tokens made before stay void.
-func (s *Service) Enable(ctx context.Context, tenant, name string) error {
-	return s.modify(ctx, tenant, name, func(r *Record) { r.Disabled = false })
+func (s *Service) Enable(ctx context.Context, by Actor, name string) error {
+	return s.modify(ctx, by, "user.enable", name, func(r *Record) { r.Disabled = false })
 }
 
 // Delete removes the user. It is a Conflict to delete the last enabled
 // administrator.
-func (s *Service) Delete(ctx context.Context, tenant, name string) error {
+func (s *Service) Delete(ctx context.Context, by Actor, name string) error {
 	canonical, err := CanonicalName(name)
 	if err != nil {
 		return err
 	}
-	err = s.update(ctx, func(tx *Tx) error {
-		record, err := tx.Users.Get(tenant, canonical)
+	err = s.update(ctx, by, "user.delete", canonical, func(tx *Tx) error {
+		record, err := tx.Users.Get(by.Tenant, canonical)
 		if err != nil {
 			return err
 		}
@@ -175,7 +178,7 @@ func (s *Service) Delete(ctx context.Context, tenant, name string) error {
 				return err
 			}
 		}
-		return tx.Users.Delete(tenant, canonical)
+		return tx.Users.Delete(by.Tenant, canonical)
 	})
 	if err != nil {
 		return err
@@ -184,7 +187,7 @@ func (s *Service) Delete(ctx context.Context, tenant, name string) error {
 }
 
 // modify changes one user and gives it a new stamp.
-func (s *Service) modify(ctx context.Context, tenant, name string, change func(*Record)) error {
+func (s *Service) modify(ctx context.Context, by Actor, event, name string, change func(*Record)) error {
 	canonical, err := CanonicalName(name)
 	if err != nil {
 		return err
@@ -193,8 +196,8 @@ func (s *Service) modify(ctx context.Context, tenant, name string, change func(*
 	if err != nil {
 		return err
 	}
-	return s.update(ctx, func(tx *Tx) error {
-		record, err := tx.Users.Get(tenant, canonical)
+	return s.update(ctx, by, event, canonical, func(tx *Tx) error {
+		record, err := tx.Users.Get(by.Tenant, canonical)
 		if err != nil {
 			return err
 		}
@@ -217,15 +220,6 @@ func notTheLastAdmin(tx *Tx, name string) error {
 		return fault.Newf(fault.Conflict, "%s is the last enabled user with the role admin; give that role to another user first", name)
 	}
 	return err
-}
-
-// update changes the store and makes the change known at once.
-func (s *Service) update(ctx context.Context, change func(*Tx) error) error {
-	if err := s.store.Update(ctx, change); err != nil {
-		return err
-	}
-	s.watcher.changed(ctx)
-	return nil
 }
 
 func (s *Service) timestamp() time.Time { return s.now().UTC().Truncate(time.Second) }

@@ -76,7 +76,7 @@ func (f *fixture) passwordFile() string { return filepath.Join(f.dir, "initial-a
 
 func (f *fixture) add(t *testing.T, name string, roles ...string) {
 	t.Helper()
-	_, _, err := f.Add(t.Context(), accounts.NewUser{Name: name, Password: password, Roles: roles})
+	_, _, err := f.Add(t.Context(), administrator, accounts.NewUser{Name: name, Password: password, Roles: roles})
 	must(t, err)
 }
 
@@ -111,7 +111,7 @@ func wantKind(t *testing.T, what string, err error, kind fault.Kind) {
 
 func TestAUserIsAddedAndVerified(t *testing.T) {
 	f := newFixture(t)
-	got, added, err := f.Add(t.Context(), accounts.NewUser{
+	got, added, err := f.Add(t.Context(), administrator, accounts.NewUser{
 		Name: "Ada", Password: password, Roles: []string{"user", "analyst", "user"},
 	})
 	must(t, err)
@@ -136,7 +136,7 @@ func TestAUserIsAddedAndVerified(t *testing.T) {
 func TestPasswordsMatchInEitherNormalForm(t *testing.T) {
 	f := newFixture(t)
 	composed, decomposed := "crème brûlée für zwei", "cre\u0300me bru\u0302le\u0301e fu\u0308r zwei"
-	_, _, err := f.Add(t.Context(), accounts.NewUser{Name: "ada", Password: decomposed, Roles: []string{"user"}})
+	_, _, err := f.Add(t.Context(), administrator, accounts.NewUser{Name: "ada", Password: decomposed, Roles: []string{"user"}})
 	must(t, err)
 	for _, p := range []string{composed, decomposed} {
 		if _, _, err := f.VerifyPassword(t.Context(), "ada", p); err != nil {
@@ -150,7 +150,7 @@ func TestEveryWrongSignInLooksTheSame(t *testing.T) {
 	f.add(t, "root", "admin")
 	f.add(t, "ada", "user")
 	f.add(t, "dora", "user")
-	must(t, f.Disable(t.Context(), accounts.AnyTenant, "dora"))
+	must(t, f.Disable(t.Context(), administrator, "dora"))
 	f.add(t, "eve", "user")
 	spoil(t, f, "eve", "$argon2id$v=19$m=4194304,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
 	for what, tc := range map[string]struct{ name, password string }{
@@ -234,7 +234,7 @@ func TestAddRefusesWhatBreaksARule(t *testing.T) {
 		"a weak password":          {accounts.NewUser{Name: "bob", Password: "password", Roles: []string{"user"}}, fault.Content},
 		"weak, though it is there": {accounts.NewUser{Name: "ada", Password: "password", Roles: []string{"user"}, IfAbsent: true}, fault.Content},
 	} {
-		_, added, err := f.Add(t.Context(), tc.add)
+		_, added, err := f.Add(t.Context(), administrator, tc.add)
 		wantKind(t, what, err, tc.kind)
 		if added {
 			t.Errorf("%s: added", what)
@@ -250,7 +250,7 @@ func TestAddIfAbsentLeavesAUserAsItIs(t *testing.T) {
 	f := newFixture(t)
 	f.add(t, "ada", "user")
 	before := f.stamp(t, "ada")
-	got, added, err := f.Add(t.Context(), accounts.NewUser{
+	got, added, err := f.Add(t.Context(), administrator, accounts.NewUser{
 		Name: "ada", Password: another, Roles: []string{"admin"}, IfAbsent: true,
 	})
 	must(t, err)
@@ -272,14 +272,14 @@ func TestEveryChangeGivesANewStamp(t *testing.T) {
 		what   string
 		change func() error
 	}{
-		{"password", func() error { return f.SetPassword(ctx, accounts.AnyTenant, "Ada", another) }},
-		{"the same password", func() error { return f.SetPassword(ctx, accounts.AnyTenant, "ada", another) }},
-		{"roles", func() error { return f.SetRoles(ctx, accounts.AnyTenant, "ada", []string{"analyst"}) }},
-		{"disable", func() error { return f.Disable(ctx, accounts.AnyTenant, "ada") }},
-		{"enable", func() error { return f.Enable(ctx, accounts.AnyTenant, "ada") }},
+		{"password", func() error { return f.SetPassword(ctx, administrator, "Ada", another) }},
+		{"the same password", func() error { return f.SetPassword(ctx, administrator, "ada", another) }},
+		{"roles", func() error { return f.SetRoles(ctx, administrator, "ada", []string{"analyst"}) }},
+		{"disable", func() error { return f.Disable(ctx, administrator, "ada") }},
+		{"enable", func() error { return f.Enable(ctx, administrator, "ada") }},
 		{"delete and add", func() error {
-			return errors.Join(f.Delete(ctx, accounts.AnyTenant, "ada"), func() error {
-				_, _, err := f.Add(ctx, accounts.NewUser{Name: "ada", Password: another, Roles: []string{"analyst"}})
+			return errors.Join(f.Delete(ctx, administrator, "ada"), func() error {
+				_, _, err := f.Add(ctx, administrator, accounts.NewUser{Name: "ada", Password: another, Roles: []string{"analyst"}})
 				return err
 			}())
 		}},
@@ -305,8 +305,8 @@ func TestChangesOfNobodyAreNotFound(t *testing.T) {
 	ctx := t.Context()
 	f := newFixture(t)
 	for what, err := range map[string]error{
-		"password": f.SetPassword(ctx, accounts.AnyTenant, "bob", password), "roles": f.SetRoles(ctx, accounts.AnyTenant, "bob", []string{"user"}),
-		"disable": f.Disable(ctx, accounts.AnyTenant, "bob"), "enable": f.Enable(ctx, accounts.AnyTenant, "bob"), "delete": f.Delete(ctx, accounts.AnyTenant, "bob"),
+		"password": f.SetPassword(ctx, administrator, "bob", password), "roles": f.SetRoles(ctx, administrator, "bob", []string{"user"}),
+		"disable": f.Disable(ctx, administrator, "bob"), "enable": f.Enable(ctx, administrator, "bob"), "delete": f.Delete(ctx, administrator, "bob"),
 	} {
 		wantKind(t, what, err, fault.NotFound)
 	}
@@ -317,8 +317,8 @@ func TestChangesKeepTheRules(t *testing.T) {
 	f := newFixture(t)
 	f.add(t, "ada", "user")
 	for what, err := range map[string]error{
-		"weak password": f.SetPassword(ctx, accounts.AnyTenant, "ada", "password"), "no role": f.SetRoles(ctx, accounts.AnyTenant, "ada", nil),
-		"bad role": f.SetRoles(ctx, accounts.AnyTenant, "ada", []string{"a b"}), "bad name": f.Delete(ctx, accounts.AnyTenant, "a b"),
+		"weak password": f.SetPassword(ctx, administrator, "ada", "password"), "no role": f.SetRoles(ctx, administrator, "ada", nil),
+		"bad role": f.SetRoles(ctx, administrator, "ada", []string{"a b"}), "bad name": f.Delete(ctx, administrator, "a b"),
 	} {
 		wantKind(t, what, err, fault.Content)
 	}
@@ -329,20 +329,20 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	f := newFixture(t)
 	f.add(t, "root", "admin", "user")
 	f.add(t, "ada", "admin")
-	must(t, f.Disable(ctx, accounts.AnyTenant, "ada"))
+	must(t, f.Disable(ctx, administrator, "ada"))
 	for what, err := range map[string]error{
-		"disable": f.Disable(ctx, accounts.AnyTenant, "root"), "delete": f.Delete(ctx, accounts.AnyTenant, "root"), "demote": f.SetRoles(ctx, accounts.AnyTenant, "root", []string{"user"}),
+		"disable": f.Disable(ctx, administrator, "root"), "delete": f.Delete(ctx, administrator, "root"), "demote": f.SetRoles(ctx, administrator, "root", []string{"user"}),
 	} {
 		wantKind(t, what, err, fault.Conflict)
 	}
-	must(t, f.SetRoles(ctx, accounts.AnyTenant, "root", []string{"admin"})) // keeps the role
-	must(t, f.SetPassword(ctx, accounts.AnyTenant, "root", another))
-	must(t, f.Delete(ctx, accounts.AnyTenant, "ada")) // was no enabled one
+	must(t, f.SetRoles(ctx, administrator, "root", []string{"admin"})) // keeps the role
+	must(t, f.SetPassword(ctx, administrator, "root", another))
+	must(t, f.Delete(ctx, administrator, "ada")) // was no enabled one
 	f.add(t, "eve", "admin")
-	must(t, f.Disable(ctx, accounts.AnyTenant, "root"))
-	wantKind(t, "disable the other", f.Disable(ctx, accounts.AnyTenant, "eve"), fault.Conflict)
-	must(t, f.Enable(ctx, accounts.AnyTenant, "root"))
-	must(t, f.Delete(ctx, accounts.AnyTenant, "eve"))
+	must(t, f.Disable(ctx, administrator, "root"))
+	wantKind(t, "disable the other", f.Disable(ctx, administrator, "eve"), fault.Conflict)
+	must(t, f.Enable(ctx, administrator, "root"))
+	must(t, f.Delete(ctx, administrator, "eve"))
 }
 
 func TestOfTwoWhoRemoveEachOtherOneStays(t *testing.T) {
@@ -353,7 +353,7 @@ func TestOfTwoWhoRemoveEachOtherOneStays(t *testing.T) {
 		ctx := context.WithoutCancel(t.Context())
 		errs := make(chan error, 2)
 		for _, name := range []string{"ada", "bob"} {
-			go func() { errs <- f.Delete(ctx, accounts.AnyTenant, name) }()
+			go func() { errs <- f.Delete(ctx, administrator, name) }()
 		}
 		one, two := <-errs, <-errs
 		if (one == nil) == (two == nil) {

@@ -21,7 +21,7 @@ type NewTenant struct {
 
 // AddTenant adds a tenant. Faults: Content for what breaks a rule, Conflict
 // for a name that is taken.
-func (s *Service) AddTenant(ctx context.Context, add NewTenant) (*Tenant, error) {
+func (s *Service) AddTenant(ctx context.Context, by Actor, add NewTenant) (*Tenant, error) {
 	if err := checkTenant(add.Name); err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (s *Service) AddTenant(ctx context.Context, add NewTenant) (*Tenant, error)
 	}
 	now := s.timestamp()
 	tenant := &Tenant{Tenant: identity.Tenant{Name: add.Name, Addresses: addresses}, CreatedAt: now, UpdatedAt: now}
-	return tenant, s.update(ctx, func(tx *Tx) error {
+	return tenant, s.update(ctx, by, "tenant.create", add.Name, func(tx *Tx) error {
 		_, err := tx.Tenants.Get(add.Name, add.Name)
 		if err == nil {
 			return fault.Newf(fault.Conflict, "the tenant %s exists already", add.Name)
@@ -58,10 +58,15 @@ func checkAddresses(networks []netip.Prefix) ([]netip.Prefix, error) {
 	return all, nil
 }
 
-// Tenant returns what authentication asks about a tenant. The fault is
-// NotFound when there is none.
+// FindTenant returns a tenant, or a fault of kind NotFound.
+func (s *Service) FindTenant(ctx context.Context, name string) (*Tenant, error) {
+	return view(ctx, s, func(tx *Tx) (*Tenant, error) { return tx.Tenants.Get(name, name) })
+}
+
+// Tenant returns what authentication asks about a tenant, or a fault of kind
+// NotFound.
 func (s *Service) Tenant(ctx context.Context, name string) (*identity.Tenant, error) {
-	tenant, err := view(ctx, s, func(tx *Tx) (*Tenant, error) { return tx.Tenants.Get(name, name) })
+	tenant, err := s.FindTenant(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -80,31 +85,31 @@ func (s *Service) Tenants(ctx context.Context, page Page) ([]Tenant, error) {
 }
 
 // SetTenantAddresses gives the tenant these networks instead of the former.
-func (s *Service) SetTenantAddresses(ctx context.Context, name string, networks []netip.Prefix) error {
+func (s *Service) SetTenantAddresses(ctx context.Context, by Actor, name string, networks []netip.Prefix) error {
 	addresses, err := checkAddresses(networks)
 	if err != nil {
 		return err
 	}
-	return s.modifyTenant(ctx, name, func(t *Tenant) { t.Addresses = addresses })
+	return s.modifyTenant(ctx, by, "tenant.addresses", name, func(t *Tenant) { t.Addresses = addresses })
 }
 
 // DisableTenant refuses every request of the tenant's. It is a Conflict to
 // disable the default tenant.
-func (s *Service) DisableTenant(ctx context.Context, name string) error {
+func (s *Service) DisableTenant(ctx context.Context, by Actor, name string) error {
 	if err := notDefault(name); err != nil {
 		return err
 	}
-	return s.modifyTenant(ctx, name, func(t *Tenant) { t.Disabled = true })
+	return s.modifyTenant(ctx, by, "tenant.disable", name, func(t *Tenant) { t.Disabled = true })
 }
 
 // EnableTenant undoes DisableTenant: what its users were issued before holds
 // again.
-func (s *Service) EnableTenant(ctx context.Context, name string) error {
-	return s.modifyTenant(ctx, name, func(t *Tenant) { t.Disabled = false })
+func (s *Service) EnableTenant(ctx context.Context, by Actor, name string) error {
+	return s.modifyTenant(ctx, by, "tenant.enable", name, func(t *Tenant) { t.Disabled = false })
 }
 
-func (s *Service) modifyTenant(ctx context.Context, name string, change func(*Tenant)) error {
-	return s.update(ctx, func(tx *Tx) error {
+func (s *Service) modifyTenant(ctx context.Context, by Actor, event, name string, change func(*Tenant)) error {
+	return s.update(ctx, by, event, name, func(tx *Tx) error {
 		tenant, err := tx.Tenants.Get(name, name)
 		if err != nil {
 			return err
@@ -119,11 +124,11 @@ func (s *Service) modifyTenant(ctx context.Context, name string, change func(*Te
 // when no server that shares the store serves the tenant any more: at once as
 // a rule, and after MaxStale when a server was killed. It is a Conflict to
 // delete the default tenant.
-func (s *Service) DeleteTenant(ctx context.Context, name string) error {
+func (s *Service) DeleteTenant(ctx context.Context, by Actor, name string) error {
 	if err := notDefault(name); err != nil {
 		return err
 	}
-	if err := s.update(ctx, func(tx *Tx) error { return tx.Tenants.Delete(name, name) }); err != nil {
+	if err := s.update(ctx, by, "tenant.delete", name, func(tx *Tx) error { return tx.Tenants.Delete(name, name) }); err != nil {
 		return err
 	}
 	return s.settled(ctx)

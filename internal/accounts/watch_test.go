@@ -173,7 +173,7 @@ func TestOwnChangesAreKnownAtOnce(t *testing.T) {
 	before, err := f.Revision(t.Context())
 	must(t, err)
 	stamp := f.stamp(t, "ada")
-	must(t, f.Disable(t.Context(), accounts.AnyTenant, "ada"))
+	must(t, f.Disable(t.Context(), administrator, "ada"))
 	if after, err := f.Revision(t.Context()); err != nil || after == before {
 		t.Errorf("the revision stays %d, %v", after, err)
 	}
@@ -184,14 +184,14 @@ func TestOwnChangesAreKnownAtOnce(t *testing.T) {
 
 func TestATenantIsDeletedWhenNoServerServesItAnyMore(t *testing.T) {
 	f := newFixture(t)
-	_, err := f.AddTenant(t.Context(), accounts.NewTenant{Name: "acme"})
+	_, err := f.AddTenant(t.Context(), administrator, accounts.NewTenant{Name: "acme"})
 	must(t, err)
 	other := f.service(t)
 	must(t, errors.Join(revisionKnown(t, other)))
 	stop := watch(t, other)
 	defer stop()
 	waitForServers(t, f, 1)
-	must(t, f.DeleteTenant(t.Context(), "acme"))
+	must(t, f.DeleteTenant(t.Context(), administrator, "acme"))
 	want, err := f.store.Revision(t.Context())
 	must(t, err)
 	if got, err := other.Revision(t.Context()); err != nil || got != want {
@@ -224,44 +224,44 @@ func waitForServers(t *testing.T, f *fixture, n int) {
 
 func TestAServerThatWasKilledIsWaitedForAsLongAsItMayServe(t *testing.T) {
 	f := newFixture(t)
-	_, err := f.AddTenant(t.Context(), accounts.NewTenant{Name: "acme"})
+	_, err := f.AddTenant(t.Context(), administrator, accounts.NewTenant{Name: "acme"})
 	must(t, err)
 	must(t, f.store.Note(t.Context(), func(tx *accounts.Tx) error {
 		return tx.Servers.Insert(&accounts.Server{ID: "killed", Seen: 1, At: start})
 	}))
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	wantKind(t, "while it may serve", f.DeleteTenant(ctx, "acme"), fault.Timeout)
-	_, err = f.AddTenant(t.Context(), accounts.NewTenant{Name: "acme"})
+	wantKind(t, "while it may serve", f.DeleteTenant(ctx, administrator, "acme"), fault.Timeout)
+	_, err = f.AddTenant(t.Context(), administrator, accounts.NewTenant{Name: "acme"})
 	must(t, err)
 	f.now = start.Add(time.Minute + 2*time.Second)
-	must(t, f.DeleteTenant(t.Context(), "acme"))
+	must(t, f.DeleteTenant(t.Context(), administrator, "acme"))
 }
 
 func TestTheDefaultTenantStays(t *testing.T) {
 	f := newFixture(t)
-	wantKind(t, "delete", f.DeleteTenant(t.Context(), identity.DefaultTenant), fault.Conflict)
-	wantKind(t, "disable", f.DisableTenant(t.Context(), identity.DefaultTenant), fault.Conflict)
-	wantKind(t, "delete nobody", f.DeleteTenant(t.Context(), "acme"), fault.NotFound)
-	wantKind(t, "disable nobody", f.DisableTenant(t.Context(), "acme"), fault.NotFound)
+	wantKind(t, "delete", f.DeleteTenant(t.Context(), administrator, identity.DefaultTenant), fault.Conflict)
+	wantKind(t, "disable", f.DisableTenant(t.Context(), administrator, identity.DefaultTenant), fault.Conflict)
+	wantKind(t, "delete nobody", f.DeleteTenant(t.Context(), administrator, "acme"), fault.NotFound)
+	wantKind(t, "disable nobody", f.DisableTenant(t.Context(), administrator, "acme"), fault.NotFound)
 }
 
 func TestAUserBelongsToATenantThatThereIs(t *testing.T) {
 	f := newFixture(t)
 	add := accounts.NewUser{Name: "ada", Password: password, Roles: []string{"user"}, Tenant: "acme"}
-	_, _, err := f.Add(t.Context(), add)
+	_, _, err := f.Add(t.Context(), administrator, add)
 	wantKind(t, "without the tenant", err, fault.Content)
-	_, err = f.AddTenant(t.Context(), accounts.NewTenant{Name: "acme"})
+	_, err = f.AddTenant(t.Context(), administrator, accounts.NewTenant{Name: "acme"})
 	must(t, err)
-	_, _, err = f.Add(t.Context(), add)
+	_, _, err = f.Add(t.Context(), administrator, add)
 	must(t, err)
 	for _, tenant := range []string{"default", "other", ""} {
 		_, err := f.User(t.Context(), tenant, "ada")
 		wantKind(t, "read from "+tenant, err, fault.NotFound)
-		wantKind(t, "disabled from "+tenant, f.Disable(t.Context(), tenant, "ada"), fault.NotFound)
-		wantKind(t, "deleted from "+tenant, f.Delete(t.Context(), tenant, "ada"), fault.NotFound)
+		wantKind(t, "disabled from "+tenant, f.Disable(t.Context(), accounts.Actor{Name: "other", Tenant: tenant}, "ada"), fault.NotFound)
+		wantKind(t, "deleted from "+tenant, f.Delete(t.Context(), accounts.Actor{Name: "other", Tenant: tenant}, "ada"), fault.NotFound)
 	}
-	must(t, f.DeleteTenant(t.Context(), "acme"))
+	must(t, f.DeleteTenant(t.Context(), administrator, "acme"))
 	_, err = f.User(t.Context(), accounts.AnyTenant, "ada")
 	wantKind(t, "after the tenant", err, fault.NotFound)
 }

@@ -59,6 +59,17 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 	return service, store.Close, nil
 }
 
+// openStored opens the store and what lives in it.
+func (a *App) openStored(ctx context.Context) error {
+	err := a.openAccounts(ctx)
+	if a.store == nil {
+		return err
+	}
+	var wrong error
+	a.sealing, wrong = newSealing(ctx, a.cfg, a.store)
+	return errors.Join(err, wrong)
+}
+
 func (a *App) openAccounts(ctx context.Context) (err error) {
 	if a.store, err = sqlstore.Open(ctx, database(a.cfg)); err != nil {
 		return err

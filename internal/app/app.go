@@ -30,6 +30,8 @@ import (
 	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/oidc"
+	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
 	"onnxgate/models"
@@ -56,7 +58,9 @@ type App struct {
 
 	store    *sqlstore.Store
 	accounts *accounts.Service
+	sealing  *sealing.Service
 	keys     *keys.Set
+	issuers  *oidc.Issuers  // nil when there are no outside issuers
 	certs    *certs.Manager // nil without TLS
 	clients  *certs.Clients // nil without client certificates
 	catalog  *inference.Catalog
@@ -95,8 +99,9 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
 	}
 	err := inParallel(
-		func() error { return a.openAccounts(ctx) },
+		func() error { return a.openStored(ctx) },
 		a.openKeys,
+		a.openIssuers,
 		a.openCerts,
 		a.openCatalog,
 	)
@@ -151,6 +156,7 @@ func badDataDir(err error) error {
 const (
 	databaseFile = "onnxgate.db"
 	passwordFile = "initial-admin-password"
+	kekFile      = "kek"
 	keysDir      = "keys"
 	certsDir     = "tls"
 )
@@ -283,7 +289,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Sealer: a.sealing, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -296,9 +302,7 @@ func (a *App) openAPI() error {
 
 // newAuthenticator returns the chain of everything that proves who calls.
 func (a *App) newAuthenticator() (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
-	bearer, err := authn.NewBearer(authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
-	})
+	bearer, err := a.newBearer()
 	if err != nil {
 		return nil, err
 	}

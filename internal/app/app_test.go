@@ -470,14 +470,19 @@ func TestTheOperatorIsWarnedOfKeysAndProxiesThatAreOpen(t *testing.T) {
 	if err := os.Chmod(keyFile, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	kek := filepath.Join(t.TempDir(), "kek")
+	err := errors.Join(os.WriteFile(kek, []byte("q7Jm0Y2cVv6mS1cW3r8u0e5bTz4hXk9LpNaQdRfGsEo=\n"), 0o600), os.Chmod(kek, 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
 	private := filepath.Join(t.TempDir(), "data")
-	vars := map[string]string{"TLS_CERT_FILE": certFile, "TLS_KEY_FILE": keyFile, "TRUSTED_PROXIES": "0.0.0.0/0,10.0.0.0/8,::/0,fc00::/7"}
+	vars := map[string]string{"TLS_CERT_FILE": certFile, "TLS_KEY_FILE": keyFile, "KEK_FILE": kek, "TRUSTED_PROXIES": "0.0.0.0/0,10.0.0.0/8,::/0,fc00::/7"}
 	s := start(t, private, vars)
 	checked, err := app.Check(load(t, private, vars))
-	if err != nil || len(checked) != 3 {
-		t.Errorf("warnings %q, %v; want three", checked, err)
+	if err != nil || len(checked) != 4 {
+		t.Errorf("warnings %q, %v; want four", checked, err)
 	}
-	for _, want := range []string{"chmod o= " + keyFile, "holds 0.0.0.0/0: ", "holds ::/0: "} {
+	for _, want := range []string{"chmod o= " + keyFile, "chmod o= " + kek, "holds 0.0.0.0/0: ", "holds ::/0: "} {
 		if !strings.Contains(s.log.String(), want) || !strings.Contains(strings.Join(checked, "\n"), want) {
 			t.Errorf("nothing says %q in %q or in\n%s", want, checked, s.log)
 		}
@@ -562,7 +567,7 @@ func TestAStartThatCannotWorkNamesEveryReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := load(t, t.TempDir(), map[string]string{
-		"MODELS_DIR": folder, "TLS_CERT_FILE": missing, "TLS_KEY_FILE": missing, "ADMIN_PASSWORD_FILE": weak,
+		"MODELS_DIR": folder, "TLS_CERT_FILE": missing, "TLS_KEY_FILE": missing, "ADMIN_PASSWORD_FILE": weak, "KEK_FILE": weak,
 	})
 	_, checked := app.Check(cfg)
 	if files, err := os.ReadDir(cfg.DataDir); err != nil || len(files) > 0 {
@@ -572,7 +577,7 @@ func TestAStartThatCannotWorkNamesEveryReason(t *testing.T) {
 	if err == nil || checked == nil {
 		t.Fatalf("started, or was said to: %v, %v", err, checked)
 	}
-	for _, want := range []string{"iris", "ONNXGATE_TLS_CERT_FILE, ONNXGATE_TLS_KEY_FILE: open " + missing, "ONNXGATE_ADMIN_PASSWORD_FILE: "} {
+	for _, want := range []string{"iris", "ONNXGATE_TLS_CERT_FILE, ONNXGATE_TLS_KEY_FILE: open " + missing, "ONNXGATE_ADMIN_PASSWORD_FILE: ", "key-encryption key " + weak} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not name %s", err, want)
 		}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/config"
@@ -24,6 +25,8 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 		func() error { return probeDataDir(cfg.DataDir) },
 		func() error { return checkAdminPassword(cfg) },
 		func() error { return checkCerts(cfg) },
+		func() error { return checkKEK(cfg) },
+		func() error { return checkIssuers(cfg) },
 		func() (err error) { catalog, err = newCatalog(cfg, nil); return err },
 	)
 	if err != nil {
@@ -108,13 +111,23 @@ func openToOthers(cfg *config.Config) []string {
 	if mode := modeOf(cfg.DataDir); mode&othersAccess != 0 {
 		all = append(all, fmt.Sprintf("other users may enter the data directory %[1]s (mode %04[2]o): run chmod 700 %[1]s", cfg.DataDir, mode))
 	}
-	if !cfg.TLS || cfg.TLSKeyFile == "" {
-		return all
-	}
-	if mode := modeOf(cfg.TLSKeyFile); mode&othersAccess != 0 {
-		all = append(all, fmt.Sprintf("other users may read or change the private key %[1]s (mode %04[2]o): run chmod o= %[1]s", cfg.TLSKeyFile, mode))
+	for _, secret := range secretFiles(cfg) {
+		if mode := modeOf(secret.path); mode&othersAccess != 0 {
+			all = append(all, fmt.Sprintf("other users may read or change the %[3]s %[1]s (mode %04[2]o): run chmod o= %[1]s", secret.path, mode, secret.what))
+		}
 	}
 	return all
+}
+
+// secretFile is a file of the operator's that holds a key.
+type secretFile struct{ what, path string }
+
+func secretFiles(cfg *config.Config) []secretFile {
+	all := []secretFile{{"key-encryption key", cfg.KEKFile}, {"identity of sealed settings", cfg.EnvIdentityFile}}
+	if cfg.TLS {
+		all = append(all, secretFile{"private key", cfg.TLSKeyFile})
+	}
+	return slices.DeleteFunc(all, func(f secretFile) bool { return f.path == "" })
 }
 
 // Networks wider than these are no proxies' but everybody's; 10.0.0.0/8 and

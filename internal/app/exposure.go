@@ -1,11 +1,11 @@
 package app
 
 import (
-	"net/http"
 	"strings"
 
 	"onnxgate/internal/config"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/identity"
 )
 
 // Exposed is one line of the exposure table: what can be reached, by whom, from
@@ -65,7 +65,7 @@ func who(r *httpapi.Route) string {
 	if r.Permission != "" {
 		needs = append(needs, "permission "+r.Permission)
 	}
-	if strings.HasPrefix(r.Pattern, "/models") || r.Method == http.MethodPost {
+	if strings.HasPrefix(r.Pattern, "/models") || r.Permission == identity.ModelsPredict {
 		needs = append(needs, "a role of the model")
 	}
 	return strings.TrimSuffix("token: "+strings.Join(needs, ", "), ": ")

@@ -11,10 +11,11 @@ import (
 )
 
 // Reload takes over what can change while the server runs: rates, CORS origins,
-// the log level, models, and files of the certificate. A configuration that
-// cannot be right changes nothing. Otherwise each model, version and the
-// certificate is for itself: one that cannot be taken over stays as it was and
-// is logged. A server that is stopping takes over nothing.
+// the log level, models, and the files of the certificate, of the authorities of
+// client certificates, of the key-encryption key and of the outside issuers. A
+// configuration that cannot be right changes nothing. Otherwise each model,
+// version and file is for itself: one that cannot be taken over stays as it was
+// and is logged. A server that is stopping takes over nothing.
 func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
@@ -44,6 +45,10 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 			a.log.ErrorContext(ctx, "kept the old authorities of client certificates", slog.Any("error", err))
 		}
 	}
+	if err := a.sealing.Reload(ctx); err != nil {
+		a.log.ErrorContext(ctx, "kept the old key-encryption key", slog.Any("error", err))
+	}
+	a.reloadIssuers(ctx)
 	a.log.LogAttrs(ctx, slog.LevelInfo, "reloaded", attrs...)
 }
 

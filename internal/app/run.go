@@ -53,6 +53,9 @@ func (a *App) Start(ctx context.Context) {
 	if a.certs != nil {
 		a.background.Go(func() { a.certs.Run(watch) })
 	}
+	if a.issuers != nil {
+		a.background.Go(func() { a.issuers.Run(watch) })
+	}
 	a.public.server = a.newServer(a.api.Public())
 	if a.admin != nil {
 		a.admin.server = a.newServer(a.api.Admin())

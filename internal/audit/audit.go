@@ -14,8 +14,10 @@ type Record struct {
 	// Event is a word of a closed list, such as "predict".
 	Event string
 	Actor string
-	// Tenant is the actor's.
-	Tenant  string
+	// Tenant is the actor's, or that of Object.
+	Tenant string
+	// Object names what was changed; empty for what changes nothing.
+	Object  string
 	Method  string
 	Model   string
 	Version string

@@ -9,8 +9,10 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/keys"
 	"onnxgate/internal/reqctx"
 )
 
@@ -48,6 +50,9 @@ type verified struct {
 	until time.Time
 	// stands is the revision at which the token was last found to count.
 	stands atomic.Int64
+	// issuer and key are those of a token from outside; nil for our own.
+	issuer *Issuer
+	key    *keys.Verifier
 }
 
 // BearerConfig says which tokens to accept.
@@ -56,6 +61,10 @@ type BearerConfig struct {
 	Issuer, Audience string
 	Keys             Keys
 	Issued           Issued
+	// Issuers are the outside issuers whose tokens are accepted too; nil: none.
+	Issuers Issuers
+	// Roles says what the roles of a token grant that no scope narrows.
+	Roles authz.Roles
 	// Leeway is how much the issuer's clock may differ, at most 60 s.
 	Leeway time.Duration
 	// CacheSize is how many verified tokens are remembered; zero means 4096.
@@ -64,11 +73,13 @@ type BearerConfig struct {
 	Now func() time.Time
 }
 
-// Bearer verifies the access tokens that this server issued. It is safe for
-// concurrent use.
+// Bearer verifies the access tokens that this server issued, and those of the
+// outside issuers. It is safe for concurrent use.
 type Bearer struct {
 	keys      Keys
 	issued    Issued
+	issuers   Issuers
+	roles     authz.Roles
 	audience  string
 	validator *jwt.Validator
 	leeway    time.Duration
@@ -93,7 +104,7 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 		cfg.CacheSize = defaultCacheSize
 	}
 	return &Bearer{
-		keys: cfg.Keys, issued: cfg.Issued, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
+		keys: cfg.Keys, issued: cfg.Issued, issuers: cfg.Issuers, roles: cfg.Roles, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
 		validator: jwt.NewValidator(
 			jwt.WithIssuer(cfg.Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 			jwt.WithLeeway(cfg.Leeway), jwt.WithTimeFunc(cfg.Now),
@@ -103,9 +114,11 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 }
 
 // Authenticate returns the principal of a genuine token that has not ended, was
-// not revoked, and whose subject is unchanged since. A token is verified once
-// and then remembered; whether it still counts is asked whenever the accounts
-// have changed. Without a bearer token the error is ErrNotMine.
+// not revoked, and whose subject is unchanged since; of one from outside, while
+// its issuer has the key. A token is verified once and then remembered; whether
+// it still counts is asked whenever the accounts have changed, or the issuer's
+// keys. Without a bearer token the error is ErrNotMine; a fault of kind
+// Unavailable also says that an issuer's keys cannot be had.
 func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Principal, error) {
 	if c.Bearer == "" {
 		return nil, ErrNotMine
@@ -113,16 +126,12 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 	if len(c.Bearer) > MaxTokenBytes { // not even looked up, which costs its length
 		return nil, refuse(msgInvalid, fmt.Errorf("the token has %d bytes; at most %d are read", len(c.Bearer), MaxTokenBytes))
 	}
-	v := b.cache.get(c.Bearer)
-	if v == nil {
-		var err error
-		if v, err = b.verify(c.Bearer); err != nil {
-			return nil, err
-		}
-		b.cache.put(c.Bearer, v)
-	} else if !reqctx.Now(ctx, b.now).Before(v.until) {
-		b.cache.remove(c.Bearer)
-		return nil, refuse(msgExpired, jwt.ErrTokenExpired)
+	v, err := b.proven(ctx, c.Bearer)
+	if err != nil {
+		return nil, err
+	}
+	if v.issuer != nil { // its accounts are the issuer's
+		return v.principal, nil
 	}
 	if err := b.stands(ctx, v); err != nil {
 		if fault.KindOf(err) == fault.Unauthenticated {
@@ -131,6 +140,27 @@ func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 		return nil, err
 	}
 	return v.principal, nil
+}
+
+// proven returns what the token proves, remembered or by verifying it.
+func (b *Bearer) proven(ctx context.Context, token string) (*verified, error) {
+	if v := b.cache.get(token); v != nil {
+		now := reqctx.Now(ctx, b.now)
+		ended := !now.Before(v.until)
+		if !ended && (v.issuer == nil || b.vouched(v, now)) {
+			return v, nil
+		}
+		b.cache.remove(token)
+		if ended {
+			return nil, refuse(msgExpired, jwt.ErrTokenExpired)
+		}
+	}
+	v, err := b.verify(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	b.cache.put(token, v)
+	return v, nil
 }
 
 // stands asks whether a token still counts, once for each state of the accounts.
@@ -150,15 +180,34 @@ func (b *Bearer) stands(ctx context.Context, v *verified) error {
 	return nil
 }
 
-func (b *Bearer) verify(token string) (*verified, error) {
-	h, payload, err := verifyJWS(token, b.keys)
+// verify has the token judged by the issuer that it names, and by nobody else
+// (RFC 8725 section 3.8).
+func (b *Bearer) verify(ctx context.Context, token string) (*verified, error) {
+	t, err := parseJWS(token)
 	if err != nil {
 		return nil, refuse(msgInvalid, err)
 	}
-	if h.typ != typAccessToken && h.typ != typAccessTokenLong {
+	if b.issuers == nil {
+		return b.verifyOwn(t)
+	}
+	name, err := claimedIssuer(t.payload)
+	if err != nil {
+		return nil, refuse(msgInvalid, fmt.Errorf("claims: %w", err))
+	}
+	if i, ok := b.issuers.Issuer(name); ok {
+		return b.verifyOutside(ctx, i, t)
+	}
+	return b.verifyOwn(t)
+}
+
+func (b *Bearer) verifyOwn(t *jws) (*verified, error) {
+	if err := t.verifyWith(b.keys); err != nil {
+		return nil, refuse(msgInvalid, err)
+	}
+	if typ := t.header.typ; typ != typAccessToken && typ != typAccessTokenLong {
 		return nil, refuse(msgInvalid, errors.New("the token's typ is not at+jwt"))
 	}
-	c, err := parseClaims(payload)
+	c, err := parseClaims(t.payload)
 	if err != nil {
 		return nil, refuse(msgInvalid, fmt.Errorf("claims: %w", err))
 	}

@@ -118,9 +118,13 @@ func readDate(dec *jsontext.Decoder, into **jwt.NumericDate) error {
 	if err != nil || seconds < 0 || seconds > maxDate {
 		return errors.New("not a date from 1970 to 9999")
 	}
-	whole, fraction := math.Modf(seconds)
-	*into = &jwt.NumericDate{Time: time.Unix(int64(whole), int64(fraction*1e9))}
+	*into = numericDate(seconds)
 	return nil
+}
+
+func numericDate(seconds float64) *jwt.NumericDate {
+	whole, fraction := math.Modf(seconds)
+	return &jwt.NumericDate{Time: time.Unix(int64(whole), int64(fraction*1e9))}
 }
 
 // principal returns who the token speaks for. The principal's Claims are what

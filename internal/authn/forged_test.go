@@ -30,23 +30,26 @@ func refuseAll(t *testing.T, m *mint, forgeries map[string]forgery) {
 		t.Fatalf("the genuine token is refused, so that nothing is shown: %v", err)
 	}
 	for name, f := range forgeries {
-		t.Run(name, func(t *testing.T) {
-			p, err := a.Authenticate(t.Context(), authn.Credentials{Bearer: f.token})
-			e := fault.As(err)
-			if p != nil || e == nil || e.Kind != fault.Unauthenticated || e.Code != "invalid_token" {
-				t.Fatalf("Authenticate = %+v, %v, want invalid_token", p, err)
-			}
-			if e.Err == nil || !strings.Contains(e.Err.Error(), f.reason) {
-				t.Errorf("refused because %v, want a reason with %q", e.Err, f.reason)
-			}
-			want := "The access token is not valid"
-			if f.reason == "expired" {
-				want = "The access token has expired; get a new one"
-			}
-			if e.Msg != want {
-				t.Errorf("the client is told %q, want %q", e.Msg, want)
-			}
-		})
+		t.Run(name, func(t *testing.T) { refuse(t, a, f) })
+	}
+}
+
+func refuse(t *testing.T, a authn.Authenticator, f forgery) {
+	t.Helper()
+	p, err := a.Authenticate(t.Context(), authn.Credentials{Bearer: f.token})
+	e := fault.As(err)
+	if p != nil || e == nil || e.Kind != fault.Unauthenticated || e.Code != "invalid_token" {
+		t.Fatalf("Authenticate = %+v, %v, want invalid_token", p, err)
+	}
+	if e.Err == nil || !strings.Contains(e.Err.Error(), f.reason) {
+		t.Errorf("refused because %v, want a reason with %q", e.Err, f.reason)
+	}
+	want := "The access token is not valid"
+	if f.reason == "expired" {
+		want = "The access token has expired; get a new one"
+	}
+	if e.Msg != want {
+		t.Errorf("the client is told %q, want %q", e.Msg, want)
 	}
 }
 

@@ -24,58 +24,80 @@ type Keys interface {
 }
 
 // header is what is read of a token's JOSE header (RFC 7515 section 4.1).
-type header struct{ alg, typ, kid string }
+type header struct {
+	alg, typ, kid string
+	named         bool // there is a kid
+}
 
-// verifyJWS checks a token in JWS compact serialization (RFC 7515 section 7.1)
-// and returns its header and payload. It is stricter than the RFC where
-// leniency gives one token several spellings, or lets its sender choose how it
-// is judged (its size was bounded before):
+// jws is a token that was taken apart. Nothing of it is proven before verify.
+type jws struct {
+	header    *header
+	payload   []byte
+	signed    string
+	signature []byte
+}
+
+// parseJWS takes a token in JWS compact serialization (RFC 7515 section 7.1)
+// apart. It is stricter than the RFC where leniency gives one token several
+// spellings, or lets its sender choose how it is judged (its size was bounded
+// before):
 //
 //   - base64url is canonical: no padding, no white space, no unused bits;
 //   - the header is one JSON object with no name twice;
-//   - the key is found by kid in memory, and the algorithm is the key's: the
-//     header must agree and never chooses (RFC 8725 section 3.1);
 //   - crit, b64, and headers that bring or point at a key are refused.
-func verifyJWS(token string, known Keys) (*header, []byte, error) {
+func parseJWS(token string) (*jws, error) {
 	head, rest, ok := strings.Cut(token, ".")
 	body, signature, ok2 := strings.Cut(rest, ".")
 	if !ok || !ok2 || strings.Contains(signature, ".") {
-		return nil, nil, errors.New("the token does not have three segments")
+		return nil, errors.New("the token does not have three segments")
 	}
 	h, err := parseHeader(head)
 	if err != nil {
-		return nil, nil, fmt.Errorf("header: %w", err)
-	}
-	key, ok := known.Verifier(h.kid)
-	if !ok {
-		return nil, nil, errors.New("no key has the token's kid")
-	}
-	if h.alg != string(key.Algorithm) {
-		return nil, nil, fmt.Errorf("the token's alg is not %s, which its key is for", key.Algorithm)
+		return nil, fmt.Errorf("header: %w", err)
 	}
 	payload, err := decodeSegment(body)
 	if err != nil {
-		return nil, nil, fmt.Errorf("payload: %w", err)
+		return nil, fmt.Errorf("payload: %w", err)
 	}
 	sig, err := decodeSegment(signature)
 	if err != nil {
-		return nil, nil, fmt.Errorf("signature: %w", err)
+		return nil, fmt.Errorf("signature: %w", err)
+	}
+	return &jws{header: h, payload: payload, signed: token[:len(head)+1+len(body)], signature: sig}, nil
+}
+
+// verify checks the signature. The algorithm is the key's: the header must agree
+// and never chooses (RFC 8725 section 3.1).
+func (t *jws) verify(key *keys.Verifier) error {
+	if t.header.alg != string(key.Algorithm) {
+		return fmt.Errorf("the token's alg is not %s, which its key is for", key.Algorithm)
 	}
 	method, ok := methods[key.Algorithm]
 	if !ok {
-		return nil, nil, fmt.Errorf("no method for %s", key.Algorithm)
+		return fmt.Errorf("no method for %s", key.Algorithm)
 	}
-	signed := token[:len(head)+1+len(body)]
-	if err := method.Verify(signed, sig, key.Public()); err != nil {
-		return nil, nil, fmt.Errorf("signature: %w", err)
+	if err := method.Verify(t.signed, t.signature, key.Public()); err != nil {
+		return fmt.Errorf("signature: %w", err)
 	}
-	return h, payload, nil
+	return nil
+}
+
+// verifyWith checks the signature by the key that the header names; it is found
+// in memory.
+func (t *jws) verifyWith(known Keys) error {
+	key, ok := known.Verifier(t.header.kid)
+	if !ok {
+		return errors.New("no key has the token's kid")
+	}
+	return t.verify(key)
 }
 
 // methods check signatures. "none" is not among them.
 var methods = map[keys.Algorithm]jwt.SigningMethod{
 	keys.EdDSA: jwt.SigningMethodEdDSA,
 	keys.ES256: jwt.SigningMethodES256,
+	keys.ES384: jwt.SigningMethodES384,
+	keys.ES512: jwt.SigningMethodES512,
 	keys.RS256: jwt.SigningMethodRS256,
 	keys.RS384: jwt.SigningMethodRS384,
 	keys.RS512: jwt.SigningMethodRS512,
@@ -116,6 +138,7 @@ func parseHeader(segment string) (*header, error) {
 		case "typ":
 			return readString(dec, &h.typ)
 		case "kid":
+			h.named = true
 			return readString(dec, &h.kid)
 		case "crit", "b64", "zip", "enc", "jku", "jwk", "x5u", "x5c":
 			return fmt.Errorf("%s is refused", name)

@@ -35,7 +35,7 @@ func configCommand(p *Process) *cobra.Command {
 		}
 		return p.checkTable(cfg)
 	}
-	return group("config", "Check the configuration", check)
+	return group("config", "Check the configuration, seal files with settings", check, configEncrypt(p), configDecrypt(p))
 }
 
 func (p *Process) checkTable(cfg *config.Config) error {

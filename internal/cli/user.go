@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -55,6 +57,16 @@ func openAccounts(ctx context.Context, cfg *config.Config, run func(context.Cont
 	return errors.Join(run(ctx, service), done())
 }
 
+// localActor is who runs a command: whoever may write to the store may change
+// everything in it.
+func localActor() accounts.Actor {
+	name := strconv.Itoa(os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	return accounts.Actor{Name: "local:" + name, Tenant: accounts.AnyTenant}
+}
+
 // userView is how a user is printed.
 type userView struct {
 	Name     string   `json:"name"`
@@ -85,7 +97,7 @@ func userAdd(p *Process) *cobra.Command {
 			return err
 		}
 		return openAccounts(cmd.Context(), cfg, func(ctx context.Context, service *accounts.Service) error {
-			user, added, err := service.Add(ctx, accounts.NewUser{Name: args[0], Password: password, Roles: *roles, Tenant: *tenant, IfAbsent: *ifAbsent})
+			user, added, err := service.Add(ctx, localActor(), accounts.NewUser{Name: args[0], Password: password, Roles: *roles, Tenant: *tenant, IfAbsent: *ifAbsent})
 			if fault.KindOf(err) == fault.Conflict {
 				return fmt.Errorf("%w; `onnxgate user role` and `onnxgate user passwd` change a user, and with --if-absent this is no failure", err)
 			}
@@ -169,7 +181,7 @@ func userPassword(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return service.SetPassword(ctx, accounts.AnyTenant, name, password)
+		return service.SetPassword(ctx, localActor(), name, password)
 	})
 }
 
@@ -177,13 +189,13 @@ func userRole(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "role NAME --role ROLE", Short: "Give a user other roles; tokens end at once"}
 	roles := addRoles(cmd)
 	return userChange(p, cmd, func(ctx context.Context, service *accounts.Service, name string) error {
-		return service.SetRoles(ctx, accounts.AnyTenant, name, *roles)
+		return service.SetRoles(ctx, localActor(), name, *roles)
 	})
 }
 
-func userSwitch(p *Process, use, short string, change func(s *accounts.Service, ctx context.Context, tenant, name string) error) *cobra.Command {
+func userSwitch(p *Process, use, short string, change func(s *accounts.Service, ctx context.Context, by accounts.Actor, name string) error) *cobra.Command {
 	return userChange(p, &cobra.Command{Use: use, Short: short}, func(ctx context.Context, service *accounts.Service, name string) error {
-		return change(service, ctx, accounts.AnyTenant, name)
+		return change(service, ctx, localActor(), name)
 	})
 }
 

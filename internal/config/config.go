@@ -54,9 +54,17 @@ type Config struct {
 	// instead.
 	JWTAlg    string `setting:"ONNXGATE_JWT_ALG" validate:"oneof=EdDSA ES256 RS256"`
 	JWTSecret Secret
+	// IssuersFile is empty when only tokens of this server are accepted.
+	IssuersFile string `setting:"ONNXGATE_ISSUERS_FILE" validate:"omitempty,file"`
 	// AdminPassword is what AdminPasswordFile holds; not set: one is made.
 	AdminPassword     Secret
 	AdminPasswordFile string
+
+	// KEKFile holds the key-encryption key; empty: one that is made in the data
+	// directory.
+	KEKFile string
+	// EnvIdentityFile holds what opens a sealed .env file.
+	EnvIdentityFile string
 
 	// RateToken and RatePredict are "N/second|minute|hour|day" or "off".
 	RateToken      string
@@ -80,7 +88,7 @@ type Config struct {
 }
 
 // Source is where settings come from. A flag wins over the environment, which
-// wins over the file. An empty value counts as not set, and hides those below.
+// wins over the files. An empty value counts as not set, and hides those below.
 type Source struct {
 	// Flags holds the flags that were given, by the name of their setting.
 	Flags map[string]string
@@ -88,7 +96,8 @@ type Source struct {
 	// those there are. Nil means an empty environment.
 	Lookup func(name string) (string, bool)
 	Names  []string
-	// EnvFile is the .env file to read; empty: ".env", if there is one.
+	// EnvFile is the .env file to read, sealed by age or not; empty: ".env" and
+	// ".env.age", those that there are.
 	EnvFile string
 	// InsecureHTTP is the flag of that name.
 	InsecureHTTP bool
@@ -119,12 +128,12 @@ func Load(src Source) (*Config, error) {
 	if src.Lookup == nil {
 		src.Lookup = func(string) (string, bool) { return "", false }
 	}
-	file, problems := readEnvFile(src.EnvFile)
-	problems = append(problems, unknownNames(src, file)...)
+	files, problems := readEnvFiles(src)
+	problems = append(problems, unknownNames(src, files)...)
 	c := &Config{InsecureHTTP: src.InsecureHTTP, origins: map[string]string{}}
 	wrong := map[string]bool{}
 	for _, s := range Settings() {
-		if p := c.take(&s, src, file); p != nil {
+		if p := c.take(&s, src, files); p != nil {
 			wrong[s.Name] = true
 			problems = append(problems, *p)
 		}
@@ -167,11 +176,11 @@ func Changed(before, after *Config) (live, restart []string) {
 }
 
 // take finds the value of one setting and sets it.
-func (c *Config) take(s *Setting, src Source, file *envFile) *Problem {
-	value, origin := find(s.Name, s.Flag, src, file)
+func (c *Config) take(s *Setting, src Source, files []*envFile) *Problem {
+	value, origin := find(s.Name, s.Flag, src, files)
 	parse, name, want := s.set, s.Name, s.Want
 	if s.Secret {
-		path, pathOrigin := find(s.Name+fileSuffix, "", src, file)
+		path, pathOrigin := find(s.Name+fileSuffix, "", src, files)
 		switch {
 		case path == "":
 		case value != "":
@@ -207,21 +216,23 @@ func fromFile(s *Setting) func(*Config, string) error {
 }
 
 // find returns the value that wins and where it stands.
-func find(name, flag string, src Source, file *envFile) (value, origin string) {
+func find(name, flag string, src Source, files []*envFile) (value, origin string) {
 	if v, ok := src.Flags[name]; ok {
 		return v, "--" + flag
 	}
 	if v, ok := src.Lookup(name); ok {
 		return v, "environment"
 	}
-	if v, ok := file.values[name]; ok {
-		return v, file.where(name)
+	for _, file := range slices.Backward(files) { // the sealed one, where both agree
+		if v, ok := file.values[name]; ok {
+			return v, file.where(name)
+		}
 	}
 	return "", ""
 }
 
 // unknownNames reports what looks like a setting and is none.
-func unknownNames(src Source, file *envFile) []Problem {
+func unknownNames(src Source, files []*envFile) []Problem {
 	var problems []Problem
 	known := names()
 	sorted := slices.Sorted(slices.Values(src.Names))
@@ -231,6 +242,15 @@ func unknownNames(src Source, file *envFile) []Problem {
 			problems = append(problems, Problem{name, unknown(name)})
 		}
 	}
+	for _, file := range files {
+		problems = append(problems, unknownInFile(file)...)
+	}
+	return problems
+}
+
+func unknownInFile(file *envFile) []Problem {
+	var problems []Problem
+	known := names()
 	for _, name := range file.names {
 		if claimsToBeSetting(name) && !slices.Contains(known, name) {
 			problems = append(problems, Problem{file.where(name), name + " " + unknown(name)})

@@ -68,6 +68,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	password := write(t, "password", "a long password for admin\n")
+	issuers := write(t, "issuers.yaml", "issuers: []\n")
 	got, err := config.Load(source(t, map[string]string{
 		"ONNXGATE_ADDR": "[::1]:9443", "ONNXGATE_ADMIN_ADDR": "off", "ONNXGATE_DATA_DIR": "/var/lib/x",
 		"ONNXGATE_DATABASE_URL": "postgres://u:p@db/x", "ONNXGATE_REVOCATION_MAX_AGE": "10s",
@@ -75,7 +76,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		"ONNXGATE_TLS": "on", "ONNXGATE_TLS_CERT_FILE": "c.pem", "ONNXGATE_TLS_KEY_FILE": "k.pem",
 		"ONNXGATE_CLIENT_CERT": "request", "ONNXGATE_CLIENT_CA_FILE": "ca.pem", "ONNXGATE_CLIENT_CRL_FILE": "crl.pem",
 		"ONNXGATE_ISSUER": "https://ml.example", "ONNXGATE_AUDIENCE": "ml", "ONNXGATE_TOKEN_TTL": "1h",
-		"ONNXGATE_JWT_SECRET": goodSecret, "ONNXGATE_ADMIN_PASSWORD_FILE": password,
+		"ONNXGATE_JWT_SECRET": goodSecret, "ONNXGATE_ADMIN_PASSWORD_FILE": password, "ONNXGATE_ISSUERS_FILE": issuers,
 		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "1000000000/day",
 		"ONNXGATE_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,fd00::/8", "ONNXGATE_CORS_ORIGINS": "https://a.example,http://localhost:3000",
 		"ONNXGATE_DOCS": "on", "ONNXGATE_MAX_BODY": "64KiB", "ONNXGATE_MAX_ROWS": "7",
@@ -88,7 +89,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		Addr: "[::1]:9443", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true,
 		TLS: true, TLSCertFile: "c.pem", TLSKeyFile: "k.pem", ClientCert: "request", ClientCAFile: "ca.pem", ClientCRLFile: "crl.pem",
 		Issuer: "https://ml.example", Audience: "ml", TokenTTL: time.Hour, JWTAlg: "EdDSA",
-		AdminPasswordFile: password, RateToken: "off", RatePredict: "1000000000/day",
+		AdminPasswordFile: password, IssuersFile: issuers, RateToken: "off", RatePredict: "1000000000/day",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		CORSOrigins:    []string{"https://a.example", "http://localhost:3000"},
 		Docs:           true, MaxBody: 64 << 10, MaxRows: 7, LogLevel: slog.LevelDebug, LogFormat: "json",
@@ -135,6 +136,7 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"algorithm none":                 {set("JWT_ALG", "none"), []string{`ONNXGATE_JWT_ALG: "none" is not one of the choices; write EdDSA`}},
 		"algorithm in small":             {set("JWT_ALG", "es256"), []string{"ONNXGATE_JWT_ALG", "ES256"}},
 		"secret and algorithm":           {set("JWT_ALG", "ES256", "JWT_SECRET", goodSecret), []string{"ONNXGATE_JWT_ALG", "HS256"}},
+		"issuers' file missing":          {set("ISSUERS_FILE", "/no/such/file"), []string{`ONNXGATE_ISSUERS_FILE: "/no/such/file" is no file; write a file that exists`}},
 		"password file missing":          {set("ADMIN_PASSWORD_FILE", "/no/such/file"), []string{"ONNXGATE_ADMIN_PASSWORD_FILE", "/no/such/file"}},
 		"password file is folder":        {set("ADMIN_PASSWORD_FILE", "/"), []string{"ONNXGATE_ADMIN_PASSWORD_FILE"}},
 		"password in the variable":       {set("ADMIN_PASSWORD", "hunter2"), []string{"ONNXGATE_ADMIN_PASSWORD_FILE?"}},

@@ -4,19 +4,31 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 
 	"github.com/joho/godotenv"
 
+	"onnxgate/internal/config/agefile"
 	"onnxgate/internal/regular"
 )
 
-// defaultEnvFile is read when it is there and no other file is named.
-const defaultEnvFile = ".env"
+// The files that are read when no other is named and they are there. They may
+// hold different settings: the second those that should be readable to nobody.
+const (
+	defaultEnvFile       = ".env"
+	defaultSealedEnvFile = ".env.age"
+)
 
-// maxEnvFile bounds a .env file, in bytes.
-const maxEnvFile = 1 << 20
+// maxEnvFile bounds the text of a .env file, in bytes.
+const maxEnvFile = agefile.MaxText
+
+// envIdentityFile names the file with what opens a sealed one. It is not looked
+// for in any: what is sealed cannot hold its own key, and what lies beside it
+// should not.
+const envIdentityFile = "ONNXGATE_ENV_IDENTITY_FILE"
 
 // envFile is what one .env file says.
 type envFile struct {
@@ -28,21 +40,91 @@ type envFile struct {
 
 func (f *envFile) where(name string) string { return fmt.Sprintf("%s:%d", f.path, f.lines[name]) }
 
-// readEnvFile reads path, or the default file when path is empty; that one may
-// be missing.
-func readEnvFile(path string) (*envFile, []Problem) {
-	optional := path == ""
-	if optional {
-		path = defaultEnvFile
+// readEnvFiles reads the file that was named, or those of the default names,
+// which may be missing.
+func readEnvFiles(src Source) ([]*envFile, []Problem) {
+	if src.EnvFile != "" {
+		f, problems := readEnvFile(src.EnvFile, src)
+		return []*envFile{f}, problems
 	}
-	data, _, err := regular.ReadFile(path, maxEnvFile)
-	if optional && errors.Is(err, fs.ErrNotExist) {
-		return &envFile{path: path}, nil
+	var files []*envFile
+	var problems []Problem
+	for _, path := range []string{defaultEnvFile, defaultSealedEnvFile} {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		f, wrong := readEnvFile(path, src)
+		files, problems = append(files, f), append(problems, wrong...)
 	}
+	return files, append(problems, twiceSet(files)...)
+}
+
+// twiceSet refuses a setting that stands in two files with different values: a
+// reader of one of them would be wrong about it.
+func twiceSet(files []*envFile) []Problem {
+	var problems []Problem
+	for i, f := range files {
+		for _, name := range f.names {
+			for _, before := range files[:i] {
+				if value, ok := before.values[name]; ok && value != f.values[name] {
+					problems = append(problems, Problem{f.where(name), fmt.Sprintf("%s has another value in %s; keep one of them", name, before.where(name))})
+				}
+			}
+		}
+	}
+	return problems
+}
+
+// readEnvFile reads one file, and opens it in memory when it is sealed.
+func readEnvFile(path string, src Source) (*envFile, []Problem) {
+	text, err := readEnvText(path, src)
 	if err != nil {
-		return &envFile{path: path}, []Problem{{Setting: path, Detail: "cannot be read: " + reason(err) + "; name a file with settings that this user can read"}}
+		return &envFile{path: path}, []Problem{{Setting: path, Detail: err.Error()}}
 	}
-	return parseEnvFile(path, string(data))
+	return parseEnvFile(path, string(text))
+}
+
+// CheckEnvFile says what in the text of a .env file no server would take. Its
+// error is of type SettingErrors, and shows no value.
+func CheckEnvFile(path string, text []byte) error {
+	f, problems := parseEnvFile(path, string(text))
+	problems = append(problems, unknownInFile(f)...)
+	if len(problems) > 0 {
+		return SettingErrors(problems)
+	}
+	return nil
+}
+
+func readEnvText(path string, src Source) ([]byte, error) {
+	data, _, err := regular.ReadFile(path, agefile.MaxFile)
+	if err == nil && !agefile.IsSealed(data) && len(data) > maxEnvFile {
+		err = regular.TooLargeError(maxEnvFile)
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("cannot be read: %s; name a file with settings that this user can read", reason(err))
+	case agefile.IsSealed(data):
+		return openEnvText(data, src)
+	case strings.HasSuffix(path, filepath.Ext(defaultSealedEnvFile)):
+		return nil, errors.New("is not sealed, though its name says so; run: onnxgate config encrypt")
+	}
+	return data, nil
+}
+
+func openEnvText(data []byte, src Source) ([]byte, error) {
+	path, _ := src.Lookup(envIdentityFile)
+	if path == "" {
+		return nil, errors.New("is sealed; set " + envIdentityFile + " in the environment to the file with the age identity, or the passphrase, that opens it")
+	}
+	secret, _, err := regular.ReadFile(path, maxSecretFile)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be opened: cannot read %s, which %s names: %s", shownPath(path), envIdentityFile, reason(err))
+	}
+	text, err := agefile.Open(data, secret)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be opened with %s, which %s names: %w", shownPath(path), envIdentityFile, err)
+	}
+	return text, nil
 }
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -62,6 +144,9 @@ func parseEnvFile(path, text string) (*envFile, []Problem) {
 			problems = append(problems, Problem{Setting: fmt.Sprintf("%s:%d", path, i+1), Detail: detail})
 		}
 		i += used
+	}
+	if f.values[envIdentityFile] != "" {
+		problems = append(problems, Problem{f.where(envIdentityFile), envIdentityFile + " is read from the real environment alone; set it there"})
 	}
 	return f, problems
 }

@@ -88,6 +88,7 @@ func Settings() []Setting {
 	all = append(all, modelSettings()...)
 	all = append(all, tlsSettings()...)
 	all = append(all, tokenSettings()...)
+	all = append(all, sealSettings()...)
 	return append(all, requestSettings()...)
 }
 
@@ -234,10 +235,33 @@ func tokenSettings() []Setting {
 			binding: bind(func(c *Config) *Secret { return &c.JWTSecret }, parseSecret, Secret.String),
 		},
 		{
+			Name:    "ONNXGATE_ISSUERS_FILE",
+			Doc:     "YAML file of the outside issuers (OpenID Connect) whose tokens are accepted; a reload reads it again. Empty: none.",
+			Want:    "a file that exists, or nothing",
+			binding: text(func(c *Config) *string { return &c.IssuersFile }),
+		},
+		{
 			Name:    "ONNXGATE_ADMIN_PASSWORD_FILE",
 			Doc:     "File with the password that admin gets at the first start; empty: a random one in <data dir>/initial-admin-password.",
 			Want:    "the path of a file with a password of 15 characters or more",
 			binding: adminPassword(),
+		},
+	}
+}
+
+func sealSettings() []Setting {
+	return []Setting{
+		{
+			Name:    "ONNXGATE_KEK_FILE",
+			Doc:     "File with the key-encryption key, which wraps the keys in the database; empty: <data dir>/kek, made at the first start.",
+			Want:    "the path of a file with 32 bytes in base64 on one line: openssl rand -base64 32",
+			binding: text(func(c *Config) *string { return &c.KEKFile }),
+		},
+		{
+			Name:    "ONNXGATE_ENV_IDENTITY_FILE",
+			Doc:     "File with the age identities, or the passphrase, that open .env.age; read from the real environment alone.",
+			Want:    "the path of a file that age-keygen wrote, or that holds the passphrase",
+			binding: text(func(c *Config) *string { return &c.EnvIdentityFile }),
 		},
 	}
 }
@@ -270,7 +294,7 @@ func requestSettings() []Setting {
 		},
 		{
 			Name: "ONNXGATE_RATE_PREDICT", Default: "10/minute", Live: true,
-			Doc:     "Predictions that one address may ask for, over all routes that predict.",
+			Doc:     "Predictions that one address may ask for, over all routes that predict, seal or open.",
 			Want:    wantRate,
 			binding: bind(func(c *Config) *string { return &c.RatePredict }, parseRate, asIs),
 		},

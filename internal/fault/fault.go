@@ -43,6 +43,8 @@ const (
 	Syntax
 	// Content is a body that parses but does not fit. Fields names every part.
 	Content
+	// Undecryptable is a ciphertext that does not open, whatever the reason.
+	Undecryptable
 	// Conflict is a request that contradicts the present state.
 	Conflict
 	// Unavailable is a dependency or a capacity that is missing for now.
@@ -67,7 +69,7 @@ func Kinds() []Kind {
 var names = [kinds]string{
 	"internal", "misdirected", "bad request", "not found", "method not allowed",
 	"rate limited", "unauthenticated", "forbidden", "unsupported media type",
-	"too large", "syntax", "content", "conflict", "unavailable", "timeout", "canceled",
+	"too large", "syntax", "content", "undecryptable", "conflict", "unavailable", "timeout", "canceled",
 }
 
 // String returns the kind's name, for logs and tests.

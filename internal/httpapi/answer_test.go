@@ -38,6 +38,7 @@ var statuses = map[fault.Kind]struct {
 	fault.TooLarge:         {413, "too-large", "invalid_request"},
 	fault.Syntax:           {400, "invalid-syntax", "invalid_request"},
 	fault.Content:          {422, "invalid-content", "invalid_request"},
+	fault.Undecryptable:    {400, "decryption-failed", "invalid_request"},
 	fault.Conflict:         {409, "conflict", "invalid_request"},
 	fault.Unavailable:      {503, "unavailable", "temporarily_unavailable"},
 	fault.Timeout:          {503, "timeout", "temporarily_unavailable"},

@@ -30,8 +30,8 @@ type contracts struct {
 // audience is who a document is for.
 type audience struct {
 	models []inference.ModelInfo
-	// read, predict and docs say which routes it may use.
-	read, predict, docs bool
+	// read, predict, seal and docs say which routes it may use.
+	read, predict, seal, docs bool
 }
 
 // maxContracts bounds how many documents are kept, one for each different set
@@ -75,7 +75,7 @@ func (c *contracts) document(generation uint64, who audience) ([]byte, error) {
 
 func (a *audience) key() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%t %t %t", a.read, a.predict, a.docs)
+	fmt.Fprintf(&b, "%t %t %t %t", a.read, a.predict, a.seal, a.docs)
 	for i := range a.models {
 		b.WriteByte('/')
 		b.WriteString(a.models[i].Name)
@@ -86,7 +86,7 @@ func (a *audience) key() string {
 // contract answers with everything, to everybody.
 func (a *API) contract(_ context.Context, x *exchange) error {
 	return a.sendContract(x, func() audience {
-		return audience{models: a.cfg.Catalog.All(), read: true, predict: true, docs: true}
+		return audience{models: a.cfg.Catalog.All(), read: true, predict: true, seal: true, docs: true}
 	})
 }
 
@@ -98,6 +98,7 @@ func (a *API) contractForCaller(_ context.Context, x *exchange) error {
 			models:  a.cfg.Catalog.List(p),
 			read:    a.cfg.Roles.Permits(p, identity.ModelsRead),
 			predict: a.cfg.Roles.Permits(p, identity.ModelsPredict),
+			seal:    a.cfg.Roles.Permits(p, identity.CryptoUse),
 		}
 	})
 }
@@ -159,6 +160,11 @@ func (b *builder) cut(who audience) {
 	if !who.docs {
 		delete(b.paths, "/docs")
 		delete(b.paths, "/docs/{asset}")
+	}
+	if !who.seal {
+		for _, path := range []string{"/encrypt", "/encrypt/", "/decrypt", "/decrypt/"} {
+			delete(b.paths, path)
+		}
 	}
 	if !who.read {
 		delete(b.paths, "/models")

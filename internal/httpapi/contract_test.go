@@ -205,13 +205,15 @@ func TestServedContractHasTheModelsOfItsReader(t *testing.T) {
 	closed := newAPI(t, nil).serve()
 	base := []string{"/livez", "/openapi.json", "/readyz", "/token"}
 	models := []string{"/models", "/models/iris/predict", "/models/iris/versions/2/predict", "/models/{model}", "/predict"}
+	text := []string{"/decrypt", "/decrypt/", "/encrypt", "/encrypt/"}
 	sorted := func(parts ...[]string) []string {
 		all := slices.Concat(parts...)
 		slices.Sort(all)
 		return all
 	}
 	for name, tc := range map[string]struct{ got, want []string }{
-		"open":             {paths(open.served("")), sorted(base, models, []string{"/docs", "/docs/{asset}"})},
+		"open":             {paths(open.served("")), sorted(base, models, text, []string{"/docs", "/docs/{asset}"})},
+		"sealer":           {paths(closed.served("sealer")), sorted(base, text)},
 		"admin":            {paths(closed.served("admin")), sorted(base, models)},
 		"without a model":  {paths(closed.served("user")), sorted(base, []string{"/models"})},
 		"without a scope":  {paths(closed.served("noscope")), base},

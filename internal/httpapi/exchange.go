@@ -107,7 +107,7 @@ func (l *Listener) admit(x *exchange, r *http.Request) error {
 	if oversized(r.Header) {
 		return fault.Newf(fault.BadRequest, "The header must have at most %d fields, and %d bytes", maxFields, maxHeader)
 	}
-	if _, ok := canonicalPath(r.RequestURI); !ok {
+	if path, ok := canonicalPath(r.RequestURI); !ok && !l.router.isException(path) {
 		return fault.New(fault.BadRequest, "The path must be written in its one form: no trailing or double slash, no dot segment, nothing percent-encoded")
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -74,4 +75,39 @@ func checkJSON(t *testing.T, detail, pointer string) {
 			t.Errorf("%q", body)
 		}
 	}
+}
+
+func FuzzMembersAreReadAsStrictlyAsTheyAreChecked(f *testing.F) {
+	for _, body := range []string{
+		`{"ciphertext":"a","max_age":60}`, ` {"ciphertext":null,"x":[{"y":1}]} `, `{"ciphertext":"\ud800"}`, `{"a":1,"a":2}`,
+		`[]`, `"a"`, ``, `{`, `{"ciphertext":"a"}x`, `{"max_age":1e400,"Ciphertext":1}`, "\ufeff{}", `{"~/%":0}`, `{"max_age":-0.0}`,
+	} {
+		f.Add([]byte(body))
+	}
+	rules := newRules()
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if err := checkSyntax(body); err != nil {
+			if got := fault.As(err); got.Kind != fault.Syntax || len(got.Fields) != 1 || got.Fields[0].Pointer[0] != '#' {
+				t.Errorf("%q: %+v", body, got)
+			}
+			return
+		}
+		if !json.Valid(body) {
+			t.Errorf("%q passed as JSON", body)
+		}
+		var req decryptRequest
+		m := members{into: reflect.ValueOf(&req).Elem()}
+		if err := m.read(body); err != nil {
+			t.Errorf("%q: %v", body, err)
+		}
+		m.check(rules)
+		if len(m.faults) == 0 && (req.Ciphertext == nil || req.maxAge() < 0) {
+			t.Errorf("%q was read as %+v", body, req)
+		}
+		for _, field := range m.faults {
+			if _, err := url.Parse(field.Pointer); err != nil || !utf8.ValidString(field.Detail) {
+				t.Errorf("%q: %+v, %v", body, field, err)
+			}
+		}
+	})
 }

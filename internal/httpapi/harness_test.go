@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -88,6 +89,8 @@ func (tokens) Authenticate(_ context.Context, c authn.Credentials) (*identity.Pr
 		p.Roles, p.Scopes = []string{"admin"}, append(p.Scopes, "metrics:read")
 	case "user":
 		p.Roles = []string{"user"}
+	case "sealer", "acme":
+		p.Tenant, p.Roles, p.Scopes = c.Bearer, []string{"admin"}, []string{"crypto:use"}
 	case "noscope":
 		p.Roles, p.Scopes = []string{"admin"}, nil
 	case "panic":
@@ -116,6 +119,21 @@ func (s *tokenServer) Token(_ context.Context, req oauth.TokenRequest) (*oauth.T
 		return nil, &fault.Error{Kind: fault.Unauthenticated, Code: "invalid_grant", Msg: "Incorrect username or password"}
 	}
 	return &oauth.TokenResponse{AccessToken: "admin", TokenType: "bearer", ExpiresIn: 900, Scope: "models:read models:predict"}, nil
+}
+
+// sealer marks a text with its tenant.
+type sealer struct{}
+
+func (sealer) Seal(_ context.Context, p *identity.Principal, text string) (string, error) {
+	return p.Tenant + ":" + text, nil
+}
+
+func (sealer) Open(_ context.Context, p *identity.Principal, token string, maxAge int64) (string, error) {
+	text, ok := strings.CutPrefix(token, p.Tenant+":")
+	if !ok || maxAge == 0 {
+		return "", fault.New(fault.Undecryptable, "Decryption failed")
+	}
+	return fmt.Sprintf("%s at most %d old", text, maxAge), nil
 }
 
 // lockedBuffer is a log that tests read while requests write it.
@@ -160,7 +178,7 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 	f := &fixture{t: tb, lines: &lockedBuffer{}, log: &lockedBuffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	cfg := httpapi.Config{
-		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens,
+		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Sealer: sealer{},
 		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
 		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
 	}

@@ -89,25 +89,25 @@ func oversized(h http.Header) bool {
 	return fields > maxFields || size > maxHeader
 }
 
-// canonicalPath returns the path of a request target when it is in the one
-// form that is served: absolute, made of letters, digits and "-._~", without an
+// canonicalPath returns the path of a request target, and whether it is in the
+// one form that is served: absolute, made of letters, digits and "-._~", without an
 // empty, "." or ".." segment, without a slash at its end, and nothing
 // percent-encoded. Routing and every check see this path and no other.
 func canonicalPath(target string) (string, bool) {
 	path, _, _ := strings.Cut(target, "?")
 	if path == "" || path[0] != '/' {
-		return "", false
+		return path, false
 	}
 	start := 1 // of the segment
 	for i := 1; i <= len(path); i++ {
 		if i < len(path) && path[i] != '/' {
 			if !pathByte(path[i]) {
-				return "", false
+				return path, false
 			}
 			continue
 		}
 		if segment := path[start:i]; segment == "." || segment == ".." || segment == "" && len(path) > 1 {
-			return "", false
+			return path, false
 		}
 		start = i + 1
 	}

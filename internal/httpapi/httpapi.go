@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-playground/validator/v10"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"onnxgate/internal/authn"
@@ -72,6 +73,7 @@ type Config struct {
 	Catalog       Catalog
 	Authenticator Authenticator
 	Tokens        TokenServer
+	Sealer        Sealer
 	// Roles says what each role permits.
 	Roles authz.Roles
 	// Ready returns why the server cannot serve; nil is always ready.
@@ -110,7 +112,8 @@ type Config struct {
 
 // Settings can change while the server runs.
 type Settings struct {
-	// TokenRate and PredictRate count per client address.
+	// TokenRate and PredictRate count per client address; PredictRate also what is
+	// sealed and opened.
 	TokenRate, PredictRate limit.Rate
 	// CORSOrigins are the exact origins whose pages may call the API; none
 	// closes it.
@@ -136,6 +139,7 @@ type API struct {
 	contracts     contracts
 	docs          map[string]*docsFile // by name
 	bodies        budget
+	rules         *validator.Validate // of the members of bodies
 	public, admin *Listener
 }
 
@@ -157,9 +161,9 @@ type Listener struct {
 
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
-	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Metrics == nil ||
+	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Sealer == nil || cfg.Metrics == nil ||
 		cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, metrics, logs and a clock are needed")
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, a sealer, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -173,7 +177,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
-	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs()}
+	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs(), rules: newRules()}
 	a.bodies.free.Store(max(cfg.BodyMemory, cfg.MaxBody))
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	if err := a.contracts.load(cfg.Version); err != nil {

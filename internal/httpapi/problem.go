@@ -45,6 +45,7 @@ var problems = map[fault.Kind]problem{
 	fault.TooLarge:         {http.StatusRequestEntityTooLarge, "too-large", "Too large", "invalid_request", "The body is too large"},
 	fault.Syntax:           {http.StatusBadRequest, "invalid-syntax", "Invalid syntax", "invalid_request", "The body cannot be parsed"},
 	fault.Content:          {http.StatusUnprocessableEntity, "invalid-content", "Invalid content", "invalid_request", "The body does not fit"},
+	fault.Undecryptable:    {http.StatusBadRequest, "decryption-failed", "Decryption failed", "invalid_request", "Decryption failed"},
 	fault.Conflict:         {http.StatusConflict, "conflict", "Conflict", "invalid_request", "The request contradicts the present state"},
 	fault.Unavailable:      {http.StatusServiceUnavailable, "unavailable", "Unavailable", "temporarily_unavailable", "The server cannot do this for now; try again"},
 	fault.Timeout:          {http.StatusServiceUnavailable, "timeout", "Timeout", "temporarily_unavailable", "The work was not done in time; try again"},

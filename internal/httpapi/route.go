@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -46,7 +47,7 @@ const (
 	NoLimit LimitName = iota
 	// TokenLimit is for routes that check passwords.
 	TokenLimit
-	// PredictLimit is shared by all routes that predict.
+	// PredictLimit is shared by all routes that predict, seal or open.
 	PredictLimit
 
 	limitNames // the number of rates
@@ -63,7 +64,9 @@ type handlerFunc func(a *API, ctx context.Context, x *exchange) error
 // Route is one line of the route table: everything that is decided about a
 // route before its handler runs.
 type Route struct {
-	Method  string
+	Method string
+	// Pattern is the exact path. One that ends with a slash is an exception to the
+	// one form that paths have, and stands here by name.
 	Pattern string
 	// MaxBody is how many bytes of body are read; 0 reads none.
 	MaxBody int64
@@ -110,6 +113,12 @@ func PublicRoutes(o RouteOptions) []Route {
 		Method: http.MethodGet, Timeout: quick,
 		Auth: Bearer, Permission: identity.ModelsRead,
 	}
+	encrypt := Route{
+		Method: http.MethodPost, MaxBody: maxPlainBody, Timeout: slow, Limit: PredictLimit,
+		Auth: Bearer, Permission: identity.CryptoUse, Handler: (*API).encrypt,
+	}
+	decrypt := encrypt.with((*API).decrypt)
+	decrypt.MaxBody = maxCipherBody
 	routes := []Route{
 		{
 			Method: http.MethodPost, Pattern: "/token", MaxBody: maxTokenBody, Timeout: slow,
@@ -118,6 +127,10 @@ func PublicRoutes(o RouteOptions) []Route {
 		predict.at("/predict"),
 		predict.at("/models/{model}/predict"),
 		predict.at("/models/{model}/versions/{version}/predict"),
+		encrypt.at("/encrypt"),
+		encrypt.at("/encrypt/"),
+		decrypt.at("/decrypt"),
+		decrypt.at("/decrypt/"),
 		read.at("/models").with((*API).listModels),
 		read.at("/models/{model}").with((*API).describeModel),
 		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
@@ -225,6 +238,11 @@ type endpoint struct {
 // ServeHTTP is for chi, which asks for handlers. Only a listener serves
 // requests: it comes before every route.
 func (*endpoint) ServeHTTP(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// isException reports whether a path that is not in the one form is a route's own.
+func (r *router) isException(path string) bool {
+	return strings.HasSuffix(path, "/") && slices.ContainsFunc(r.routes, func(route Route) bool { return route.Pattern == path })
+}
 
 // allowed returns the methods that a path has, none when there is no such path.
 func (r *router) allowed(path string) []string {

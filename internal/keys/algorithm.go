@@ -9,7 +9,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"math/big"
 )
@@ -25,6 +24,8 @@ const (
 	ES256 Algorithm = "ES256"
 	RS256 Algorithm = "RS256"
 	HS256 Algorithm = "HS256"
+	ES384 Algorithm = "ES384"
+	ES512 Algorithm = "ES512"
 	RS384 Algorithm = "RS384"
 	RS512 Algorithm = "RS512"
 	PS256 Algorithm = "PS256"
@@ -51,7 +52,9 @@ type algorithm struct {
 
 var algorithms = map[Algorithm]algorithm{
 	EdDSA: {checkEd25519, generateEd25519},
-	ES256: {checkP256, generateP256},
+	ES256: {onCurve(elliptic.P256()), generateP256},
+	ES384: {onCurve(elliptic.P384()), nil},
+	ES512: {onCurve(elliptic.P521()), nil},
 	RS256: {checkRSA, generateRSA},
 	RS384: {checkRSA, nil},
 	RS512: {checkRSA, nil},
@@ -75,21 +78,25 @@ func checkEd25519(public any) error {
 	if !ok || len(key) != ed25519.PublicKeySize {
 		return fmt.Errorf("the key is not an Ed25519 key but %T", public)
 	}
-	return nil
+	return newCurve25519().checkPoint(key)
 }
 
-func checkP256(public any) error {
-	key, ok := public.(*ecdsa.PublicKey)
-	if !ok {
-		return fmt.Errorf("the key is not an ECDSA key but %T", public)
+// onCurve returns the check of the keys of one curve.
+func onCurve(curve elliptic.Curve) func(any) error {
+	name := curve.Params().Name
+	return func(public any) error {
+		key, ok := public.(*ecdsa.PublicKey)
+		if !ok {
+			return fmt.Errorf("the key is not an ECDSA key but %T", public)
+		}
+		if key.Curve != curve {
+			return fmt.Errorf("the key is not on the curve %s", name)
+		}
+		if _, err := key.ECDH(); err != nil { // refuses a point off the curve
+			return fmt.Errorf("the key is not a point of %s: %w", name, err)
+		}
+		return nil
 	}
-	if key.Curve != elliptic.P256() {
-		return errors.New("the key is not on the curve P-256")
-	}
-	if _, err := key.ECDH(); err != nil { // refuses a point off the curve
-		return fmt.Errorf("the key is not a point of P-256: %w", err)
-	}
-	return nil
 }
 
 func checkRSA(public any) error {

@@ -29,6 +29,9 @@ type parts struct {
 	bearer authn.Authenticator
 }
 
+// administrator may change everything.
+var administrator = accounts.Actor{Name: "administrator", Tenant: accounts.AnyTenant}
+
 func wire(t *testing.T, keyConfig keys.Config) *parts {
 	t.Helper()
 	store, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(t.TempDir(), "onnxgate.db")})
@@ -63,7 +66,7 @@ func wire(t *testing.T, keyConfig keys.Config) *parts {
 
 func (p *parts) add(t *testing.T, name string, roles ...string) {
 	t.Helper()
-	if _, _, err := p.users.Add(t.Context(), accounts.NewUser{Name: name, Password: password, Roles: roles}); err != nil {
+	if _, _, err := p.users.Add(t.Context(), administrator, accounts.NewUser{Name: name, Password: password, Roles: roles}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -112,13 +115,13 @@ func TestATokenGotByPasswordAuthenticatesItsUser(t *testing.T) {
 func TestATokenEndsWithAnyChangeOfItsUser(t *testing.T) {
 	for name, change := range map[string]func(*accounts.Service) error{
 		"password": func(s *accounts.Service) error {
-			return s.SetPassword(t.Context(), accounts.AnyTenant, "ada", "another-lamp-violet-orbit")
+			return s.SetPassword(t.Context(), administrator, "ada", "another-lamp-violet-orbit")
 		},
 		"roles": func(s *accounts.Service) error {
-			return s.SetRoles(t.Context(), accounts.AnyTenant, "ada", []string{"analyst"})
+			return s.SetRoles(t.Context(), administrator, "ada", []string{"analyst"})
 		},
-		"disabled": func(s *accounts.Service) error { return s.Disable(t.Context(), accounts.AnyTenant, "ada") },
-		"deleted":  func(s *accounts.Service) error { return s.Delete(t.Context(), accounts.AnyTenant, "ada") },
+		"disabled": func(s *accounts.Service) error { return s.Disable(t.Context(), administrator, "ada") },
+		"deleted":  func(s *accounts.Service) error { return s.Delete(t.Context(), administrator, "ada") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := wire(t, keys.Config{Dir: filepath.Join(t.TempDir(), "keys")})

@@ -55,18 +55,18 @@ func TestEverySchemaOfSQLiteIsStillRead(t *testing.T) {
 	}
 	fixtures, err := filepath.Glob(files)
 	must(t, err)
-	for _, fixture := range fixtures {
+	for i, fixture := range fixtures {
 		t.Run(filepath.Base(fixture), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "onnxgate.db")
 			data, err := os.ReadFile(fixture)
 			must(t, err)
 			must(t, os.WriteFile(path, data, 0o600))
-			wantFixture(t, openFile(t, path), strings.HasSuffix(fixture, "-1.db"))
+			status, err := sqlstore.Inspect(t.Context(), sqlstore.Config{Path: path})
+			if err != nil || status.Version != i+1 || status.Newest != len(fixtures) {
+				t.Errorf("%d fixtures, this one of schema %+v, %v: run go test -run SQLiteIsStillRead -update", len(fixtures), status, err)
+			}
+			wantFixture(t, openFile(t, path), i == 0)
 		})
-	}
-	newest, err := sqlstore.Inspect(t.Context(), sqlstore.Config{Path: fixtures[len(fixtures)-1]})
-	if err != nil || newest.Version != newest.Newest || newest.Version != len(fixtures) {
-		t.Errorf("%d fixtures, the last of schema %+v, %v: run go test -run SQLiteIsStillRead -update", len(fixtures), newest, err)
 	}
 }
 

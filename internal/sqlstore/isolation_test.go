@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/testkit"
 )
@@ -64,10 +65,15 @@ func fillTenants(t *testing.T, s accounts.Store) {
 
 func TestAForgottenWHEREFindsNothingOfAnotherTenant(t *testing.T) {
 	url := testkit.StartPostgres(t).Database(t)
-	fillTenants(t, open(t, sqlstore.Config{URL: url}))
+	s := open(t, sqlstore.Config{URL: url})
+	fillTenants(t, s)
+	must(t, s.Sealing().Update(t.Context(), func(keys sealing.Keys) error {
+		return errors.Join(keys.Insert(sealingKey("acme", "a", sealing.Active)), keys.Insert(sealingKey("other", "b", sealing.Active)))
+	}))
 	db := connect(t, url)
 	for table, column := range map[string]string{
 		"tenants": "name", "users": "tenant", "clients": "tenant", "api_keys": "tenant", "refresh_families": "tenant", "revocations": "tenant",
+		"fernet_keys": "tenant",
 	} {
 		query := "SELECT " + column + " FROM " + table
 		for tenant, want := range map[string][]string{"acme": {"acme"}, "other": {"other"}, "-": nil, "": nil, "acm": nil} {

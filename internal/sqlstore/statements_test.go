@@ -26,6 +26,7 @@ func every() (statements map[string]map[string]string, tenantOf map[string]strin
 	add(apiKeys.name, apiKeys.tenant, &apiKeys.sql)
 	add(families.name, families.tenant, &families.sql)
 	add(revocations.name, revocations.tenant, &revocations.sql)
+	add(fernetKeys.name, fernetKeys.tenant, &fernetKeys.sql)
 	add(servers.name, servers.tenant, &servers.sql)
 	return statements, tenantOf
 }

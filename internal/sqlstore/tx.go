@@ -12,18 +12,25 @@ import (
 
 // View runs read on one state of everything.
 func (s *Store) View(ctx context.Context, read func(*accounts.Tx) error) error {
-	return s.bounded(ctx, func(ctx context.Context) error {
-		return s.read(ctx, func(t *transaction) error { return read(t.accounts()) })
-	})
+	return s.viewing(ctx, func(t *transaction) error { return read(t.accounts()) })
+}
+
+func (s *Store) viewing(ctx context.Context, read func(*transaction) error) error {
+	return s.bounded(ctx, func(ctx context.Context) error { return s.read(ctx, read) })
 }
 
 // Update runs change in one transaction that no other writer can interleave
 // with, in this process or another, and commits it unless change fails. The
 // revision moves if change wrote anything.
 func (s *Store) Update(ctx context.Context, change func(*accounts.Tx) error) error {
+	return s.moving(ctx, func(t *transaction) error { return change(t.accounts()) })
+}
+
+// moving is write with the revision, which moves if change wrote anything.
+func (s *Store) moving(ctx context.Context, change func(*transaction) error) error {
 	return s.bounded(ctx, func(ctx context.Context) error {
 		return s.write(ctx, func(t *transaction) error {
-			if err := change(t.accounts()); err != nil || !t.wrote {
+			if err := change(t); err != nil || !t.wrote {
 				return err
 			}
 			_, err := t.change(anyTenant, moveRevision)

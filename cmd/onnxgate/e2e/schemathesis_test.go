@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -25,9 +28,11 @@ func TestContractHoldsUnderGeneratedRequests(t *testing.T) {
 		"run", s.url()+"/openapi.json", "--checks", "all", "--max-examples", examples, "--workers", "1", "--no-color",
 		"--tls-verify", s.cacert())
 	cmd.Dir = t.TempDir() // what it writes stays there
+	token := adminToken(t, s)
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "NO_PROXY=*",
-		"SCHEMATHESIS_HOOKS=" + source(t, "scripts", "schemathesis", "hooks.py"), "ADMIN_PASSWORD=" + initialPassword(t, s), "TOKEN=" + adminToken(t, s),
+		"SCHEMATHESIS_HOOKS=" + source(t, "scripts", "schemathesis", "hooks.py"), "ADMIN_PASSWORD=" + initialPassword(t, s), "TOKEN=" + token,
+		"CIPHERTEXT=" + sealedText(t, s, token),
 		"PYTHONDONTWRITEBYTECODE=1",
 	}
 	out, err := cmd.CombinedOutput()
@@ -35,4 +40,30 @@ func TestContractHoldsUnderGeneratedRequests(t *testing.T) {
 		t.Fatalf("schemathesis: %v\n%s", err, out)
 	}
 	t.Logf("%s", out)
+}
+
+// sealedText has the server seal a text, and returns its token.
+func sealedText(t *testing.T, s *server, token string) string {
+	t.Helper()
+	client, err := s.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url()+"/encrypt", strings.NewReader(`{"plaintext":"text"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var answer struct{ Ciphertext string }
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Ciphertext == "" {
+		t.Fatalf("POST /encrypt answered %s (%v)", resp.Status, err)
+	}
+	return answer.Ciphertext
 }

@@ -1,0 +1,42 @@
+package accounts
+
+import (
+	"context"
+
+	"onnxgate/internal/audit"
+	"onnxgate/internal/fault"
+)
+
+// Actor is who changes something, and whose things it may change: those of one
+// tenant, or of AnyTenant. What is another tenant's is not found.
+type Actor struct {
+	// Name is the subject of a principal, or a word for a command or the server
+	// itself.
+	Name string
+	// Tenant is that of what may be changed.
+	Tenant string
+}
+
+// mayAdd refuses to add something to a tenant that is not the actor's.
+func (a Actor) mayAdd(tenant string) error {
+	if a.Tenant != AnyTenant && a.Tenant != tenant {
+		return fault.Newf(fault.Content, "there is no tenant %s", tenant)
+	}
+	return nil
+}
+
+// update changes the store and makes the change known at once. It is on record
+// who did what, or it is not done.
+func (s *Service) update(ctx context.Context, by Actor, event, object string, change func(*Tx) error) error {
+	err := s.store.Update(ctx, func(tx *Tx) error {
+		if err := change(tx); err != nil {
+			return err
+		}
+		return s.audit.Record(ctx, &audit.Record{Event: event, Actor: by.Name, Tenant: by.Tenant, Object: object, Outcome: "ok"})
+	})
+	if err != nil {
+		return err
+	}
+	s.watcher.changed(ctx)
+	return nil
+}

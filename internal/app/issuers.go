@@ -1,0 +1,70 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"onnxgate/internal/authn"
+	"onnxgate/internal/config"
+	"onnxgate/internal/oidc"
+)
+
+func (a *App) openIssuers() (err error) {
+	a.issuers, err = newIssuers(a.cfg, a.issuerNews)
+	return err
+}
+
+// newIssuers returns nil without an error when there are no outside issuers.
+func newIssuers(cfg *config.Config, report func(oidc.Event)) (*oidc.Issuers, error) {
+	if cfg.IssuersFile == "" {
+		return nil, nil //nolint:nilnil // none were asked for
+	}
+	issuers, err := oidc.New(oidc.Config{File: cfg.IssuersFile, Own: cfg.Issuer, Now: time.Now, Report: report})
+	if err != nil {
+		return nil, fmt.Errorf("ONNXGATE_ISSUERS_FILE: %w", err)
+	}
+	return issuers, nil
+}
+
+func checkIssuers(cfg *config.Config) error {
+	_, err := newIssuers(cfg, nil)
+	return err
+}
+
+func (a *App) newBearer() (*authn.Bearer, error) {
+	cfg := authn.BearerConfig{
+		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
+	}
+	if a.issuers != nil {
+		cfg.Issuers = a.issuers
+	}
+	return authn.NewBearer(cfg)
+}
+
+// issuerNews logs what the operator should know of an outside issuer.
+func (a *App) issuerNews(e oidc.Event) {
+	ctx, name := context.Background(), slog.String("issuer", e.Issuer)
+	switch {
+	case e.Err != nil && e.Cached:
+		a.log.WarnContext(ctx, "the keys of an outside issuer cannot be fetched; the known ones serve on", name, slog.Any("error", e.Err))
+	case e.Err != nil:
+		a.log.ErrorContext(ctx, "the keys of an outside issuer cannot be fetched; its tokens are refused", name, slog.Any("error", e.Err))
+	default:
+		a.log.InfoContext(ctx, "took over the keys of an outside issuer", name, slog.Int("keys", e.Keys))
+	}
+	for _, reason := range e.LeftOut {
+		a.log.WarnContext(ctx, "left out a key of an outside issuer", name, slog.String("reason", reason))
+	}
+}
+
+// reloadIssuers reads the file of the outside issuers again.
+func (a *App) reloadIssuers(ctx context.Context) {
+	if a.issuers == nil {
+		return
+	}
+	if err := a.issuers.Reload(); err != nil {
+		a.log.ErrorContext(ctx, "the outside issuers stay as they were", slog.Any("error", err))
+	}
+}

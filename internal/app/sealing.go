@@ -1,0 +1,49 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"onnxgate/internal/config"
+	"onnxgate/internal/seal"
+	"onnxgate/internal/sealing"
+	"onnxgate/internal/sqlstore"
+)
+
+// newSealing opens the keys that seal text. The key-encryption key is made where
+// the operator named none.
+func newSealing(ctx context.Context, cfg *config.Config, store *sqlstore.Store) (*sealing.Service, error) {
+	c := sealing.Config{Store: store.Sealing(), KEKFile: cfg.KEKFile, Now: time.Now}
+	if c.KEKFile == "" {
+		c.KEKFile, c.MakeKEK = inDataDir(cfg, kekFile), true
+	}
+	return sealing.New(ctx, c)
+}
+
+// OpenSealing opens the keys that seal text of the data directory, for a command
+// that works beside the server. The caller must call the function it returns.
+func OpenSealing(ctx context.Context, cfg *config.Config) (*sealing.Service, func() error, error) {
+	if err := makeDataDir(cfg.DataDir); err != nil {
+		return nil, nil, err
+	}
+	store, err := sqlstore.Open(ctx, database(cfg))
+	if err != nil {
+		return nil, nil, err
+	}
+	service, err := newSealing(ctx, cfg, store)
+	if err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	return service, store.Close, nil
+}
+
+// checkKEK reads the operator's key-encryption key; one of our own is made at the
+// start.
+func checkKEK(cfg *config.Config) error {
+	if cfg.KEKFile == "" {
+		return nil
+	}
+	_, err := seal.ReadKEK(cfg.KEKFile)
+	return err
+}
