@@ -196,3 +196,13 @@ func (p *Postgres) try(statement string) error {
 	}
 	return errors.Join(conn.Exec(context.Background(), statement).Close(), conn.Close(context.Background()))
 }
+
+// Shell runs a line of shell with PostgreSQL's own programs on the PATH.
+func (p *Postgres) Shell(tb testing.TB, line string, env ...string) {
+	tb.Helper()
+	cmd := exec.CommandContext(tb.Context(), "sh", "-c", line) //nolint:gosec // what our documentation says
+	cmd.Env = append([]string{"PATH=" + p.bin + ":/usr/bin:/bin", "HOME=" + p.dir}, env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("%s: %v\n%s", line, err, out)
+	}
+}
