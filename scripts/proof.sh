@@ -7,6 +7,7 @@
 #   RACES     how often all tests run under the race detector (2)
 #   MUTANTS   how many mutated models are loaded and run (1,000,000)
 #   MODELS    how many drawn models both engines run (10,000)
+#   KILLS     how often a process that writes to each database is killed (1,000)
 #   SEED      the number of the first of either (1): other numbers, other models
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -19,8 +20,9 @@ fuzztime=${FUZZTIME:-90s}
 races=${RACES:-2}
 mutants=${MUTANTS:-1000000}
 models=${MODELS:-10000}
+kills=${KILLS:-1000}
 seed=${SEED:-1}
-unset MUTANTS MODELS SEED # which are for their own rows, and not for every test
+unset MUTANTS MODELS KILLS SEED # which are for their own rows, and not for every test
 log=$(mktemp -d)
 rows=()
 failed=0
@@ -56,6 +58,8 @@ prove "models drawn at random answer as ONNX Runtime" '$(said_in $out)' \
 	env CGO_ENABLED=1 MODELS="$models" SEED="$seed" go test -tags ort -count=1 -timeout 6h -v -run TestDrawnModelsAnswerAsONNXRuntime ./internal/onnx/ort
 prove "mutated models load and run without harm" '$(said_in $out)' \
 	env MUTANTS="$mutants" SEED="$seed" go test -count=1 -timeout 6h -v -run TestMutatedModelsDoNoHarm ./internal/onnx/exec
+prove "a killed writer loses nothing that it acknowledged" '$(said_in $out), on PostgreSQL; as many on SQLite' \
+	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledWriterLosesNothing ./internal/sqlstore
 while read -r package target; do
 	prove "fuzzing $target (${package#onnxgate/})" '$(execs_in $out) inputs in $fuzztime' \
 		fuzz_one "$package" "$target" "$fuzztime"
