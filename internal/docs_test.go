@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"onnxgate/internal/authz"
 	"onnxgate/internal/cli"
 	"onnxgate/internal/config"
 	"onnxgate/internal/schema"
@@ -216,6 +217,33 @@ func TestServingPageShowsAManifestThatParses(t *testing.T) {
 	}
 	if diff := cmp.Diff(manifest, readPage(t, "../testdata/models/wine/model.yaml")); diff != "" {
 		t.Errorf("run scripts/make_model.sh export_fixtures.py (-page +testdata):\n%s", diff)
+	}
+}
+
+// yamlBlock is an example in YAML.
+var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+func TestRulesPageShowsRulesThatParse(t *testing.T) {
+	manifests, tests := 0, 0
+	for _, block := range yamlBlock.FindAllStringSubmatch(readPage(t, "../docs/rules.md")+readPage(t, "../docs/tenants.md"), -1) {
+		var err error
+		text := block[1]
+		switch {
+		case strings.HasPrefix(text, "access:"):
+			manifests++
+			_, err = schema.Parse("example", []byte(text))
+		case strings.HasPrefix(text, "- {as:"):
+			tests++
+			_, err = schema.ParseAccessTest("example", []byte(text))
+		default:
+			_, err = authz.ParseRoles([]byte(text))
+		}
+		if err != nil {
+			t.Errorf("%v in\n%s", err, text)
+		}
+	}
+	if manifests != 11 || tests != 1 {
+		t.Errorf("%d manifests and %d tests, want an overview, a sharing, nine recipes with rules, and one test", manifests, tests)
 	}
 }
 

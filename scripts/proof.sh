@@ -8,7 +8,8 @@
 #   MUTANTS   how many mutated models are loaded and run (1,000,000)
 #   MODELS    how many drawn models both engines run (10,000)
 #   KILLS     how often a process that writes to each database is killed (1,000)
-#   SEED      the number of the first of either (1): other numbers, other models
+#   DECISIONS how many decisions about access are compared with Rego's (250,000)
+#   SEED      the number of the first of each (1): other numbers, other cases
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . scripts/tools.sh
@@ -21,8 +22,9 @@ races=${RACES:-2}
 mutants=${MUTANTS:-1000000}
 models=${MODELS:-10000}
 kills=${KILLS:-1000}
+decisions=${DECISIONS:-250000}
 seed=${SEED:-1}
-unset MUTANTS MODELS KILLS SEED # which are for their own rows, and not for every test
+unset MUTANTS MODELS DECISIONS KILLS SEED # which are for their own rows, and not for every test
 log=$(mktemp -d)
 rows=()
 failed=0
@@ -60,6 +62,8 @@ prove "mutated models load and run without harm" '$(said_in $out)' \
 	env MUTANTS="$mutants" SEED="$seed" go test -count=1 -timeout 6h -v -run TestMutatedModelsDoNoHarm ./internal/onnx/exec
 prove "a killed writer loses nothing that it acknowledged" '$(said_in $out), on PostgreSQL; as many on SQLite' \
 	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledWriterLosesNothing ./internal/sqlstore
+prove "decisions about access are those of a second implementation, in Rego" '$(said_in $out)' \
+	env DECISIONS="$decisions" SEED="$seed" go test -C internal/authz/oracle -count=1 -timeout 1h -v ./...
 while read -r package target; do
 	prove "fuzzing $target (${package#onnxgate/})" '$(execs_in $out) inputs in $fuzztime' \
 		fuzz_one "$package" "$target" "$fuzztime"

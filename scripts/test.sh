@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 setup_tests
 go test "$@" ./...
+go test -C internal/authz/oracle "$@" ./... # a module of its own
 # The second engine, when its library and a C compiler are there.
 if [[ -e bin/libonnxruntime.so || -e bin/libonnxruntime.dylib ]] && command -v gcc >/dev/null; then
 	CGO_ENABLED=1 go test -tags ort "$@" ./internal/onnx/ort ./internal/app ./internal/cli

@@ -23,6 +23,7 @@ import (
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/authn"
+	"onnxgate/internal/authz"
 	"onnxgate/internal/certs"
 	"onnxgate/internal/config"
 	"onnxgate/internal/httpapi"
@@ -56,6 +57,7 @@ type App struct {
 	access  *telemetry.AccessLog
 	metrics *telemetry.Metrics
 
+	roles    authz.Roles
 	store    *sqlstore.Store
 	accounts *accounts.Service
 	sealing  *sealing.Service
@@ -98,12 +100,14 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		_, wrong := Check(cfg) // this, and everything else
 		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
 	}
+	stored := sync.OnceValue(func() error { return a.openStored(ctx) })
 	err := inParallel(
-		func() error { return a.openStored(ctx) },
+		a.openRoles,
+		stored,
 		a.openKeys,
 		a.openIssuers,
 		a.openCerts,
-		a.openCatalog,
+		func() error { return a.openCatalog(ctx, stored) },
 	)
 	if err == nil {
 		err = a.openAPI()
@@ -244,22 +248,36 @@ func (a *App) certificateChanged(cert *certs.Certificate, err error) {
 	a.log.InfoContext(ctx, "took over a new certificate", slog.String("sha256_fingerprint", cert.Fingerprint))
 }
 
-func (a *App) openCatalog() (err error) {
-	a.catalog, err = newCatalog(a.cfg, a.observe)
+func (a *App) openRoles() (err error) {
+	a.roles, err = readRoles(a.cfg)
 	return err
 }
 
-func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe) (*inference.Catalog, error) {
-	var fsys fs.FS = models.FS
-	if cfg.ModelsDir != "" {
-		fsys = os.DirFS(cfg.ModelsDir)
-	}
+// openCatalog asks for a tenant once the accounts are open.
+func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
+	a.catalog, err = newCatalog(a.cfg, a.observe, func(name string) (bool, error) {
+		if err := accounts(); err != nil {
+			return false, err
+		}
+		return tenantExists(ctx, a.accounts, name)
+	})
+	return err
+}
+
+func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe, tenants func(string) (bool, error)) (*inference.Catalog, error) {
 	// A large batch leaves one processor to the requests that come meanwhile.
 	engines := NewEngines(cfg.ORTLibrary, runtime.GOMAXPROCS(0)-1)
 	return inference.New(inference.Config{
-		FS: fsys, Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
-		Observer: observer, Now: time.Now,
+		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
+		TenantExists: tenants, Observer: observer, Now: time.Now,
 	})
+}
+
+func modelFiles(cfg *config.Config) fs.FS {
+	if cfg.ModelsDir != "" {
+		return os.DirFS(cfg.ModelsDir)
+	}
+	return models.FS
 }
 
 // observe counts the predictions of one version of a model.
@@ -279,7 +297,7 @@ func (a *App) openAPI() error {
 	}
 	tokens, err := oauth.New(oauth.Config{
 		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
-		Keys: a.keys, Passwords: a.accounts, Now: time.Now,
+		Keys: a.keys, Roles: a.roles, Passwords: a.accounts, Now: time.Now,
 	})
 	if err != nil {
 		return err
@@ -289,7 +307,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Sealer: a.sealing, Ready: a.ready,
+		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Sealer: a.sealing, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -308,7 +326,7 @@ func (a *App) newAuthenticator() (authn.Authenticator, error) { //nolint:ireturn
 	}
 	chain := []authn.Authenticator{bearer}
 	if a.clients != nil {
-		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Now: time.Now})
+		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Roles: a.roles, Now: time.Now})
 		if err != nil {
 			return nil, err
 		}

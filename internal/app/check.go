@@ -19,15 +19,18 @@ import (
 // be running.
 func Check(cfg *config.Config) (warnings []string, err error) {
 	var catalog *inference.Catalog
+	tenants := &laterAccounts{cfg: cfg}
+	defer func() { err = errors.Join(err, tenants.close()) }()
 	var ofDatabase []string
 	err = inParallel(
 		func() (err error) { ofDatabase, err = checkDatabase(cfg); return err },
+		func() error { _, err := readRoles(cfg); return err },
 		func() error { return probeDataDir(cfg.DataDir) },
 		func() error { return checkAdminPassword(cfg) },
 		func() error { return checkCerts(cfg) },
 		func() error { return checkKEK(cfg) },
 		func() error { return checkIssuers(cfg) },
-		func() (err error) { catalog, err = newCatalog(cfg, nil); return err },
+		func() (err error) { catalog, err = newCatalog(cfg, nil, tenants.exists); return err },
 	)
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func checkIssuers(cfg *config.Config) error {
 
 func (a *App) newBearer() (*authn.Bearer, error) {
 	cfg := authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Now: time.Now,
+		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Roles: a.roles, Now: time.Now,
 	}
 	if a.issuers != nil {
 		cfg.Issuers = a.issuers

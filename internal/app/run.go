@@ -13,6 +13,7 @@ import (
 
 	"onnxgate/internal/certs"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 )
 
@@ -50,6 +51,7 @@ func (a *App) Start(ctx context.Context) {
 	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopWatching = cancel
 	a.background.Go(func() { _ = a.accounts.Watch(watch) }) // returns nil when it ends
+	a.background.Go(func() { a.followTenants(watch) })
 	if a.certs != nil {
 		a.background.Go(func() { a.certs.Run(watch) })
 	}
@@ -129,13 +131,13 @@ func (a *App) Certificate() (cert *certs.Certificate, file string) {
 	return a.certs.Current(), a.certs.CertFile()
 }
 
-// Models describes the models that are served, by name.
-func (a *App) Models() []inference.ModelInfo { return a.catalog.All() }
+// Models describes the models that the default tenant sees, by name.
+func (a *App) Models() []inference.ModelInfo { return a.catalog.SeenBy(identity.DefaultTenant) }
 
-// defaultModel returns the name of the model of requests that name none; empty
-// when there is no such model.
+// defaultModel returns the name of the model of the default tenant's requests
+// that name none; empty when there is no such model.
 func (a *App) defaultModel() string {
-	for _, m := range a.catalog.All() {
+	for _, m := range a.Models() {
 		if m.Default {
 			return m.Name
 		}
@@ -154,9 +156,9 @@ func (a *App) logStart(ctx context.Context) {
 		a.log.ErrorContext(ctx, "model left out", slog.Any("error", p))
 	}
 	for _, m := range a.catalog.All() {
-		a.log.InfoContext(ctx, "serving model", slog.String("model", m.Name), slog.Any("versions", m.Versions), slog.Bool("default", m.Default))
+		a.log.InfoContext(ctx, "serving model", slog.String("model", m.Label()), slog.Any("versions", m.Versions), slog.Bool("default", m.Default))
 	}
-	if len(a.catalog.All()) > 1 && a.defaultModel() == "" {
+	if len(a.Models()) > 1 && a.defaultModel() == "" {
 		a.log.InfoContext(ctx, "POST /predict has no model; ONNXGATE_DEFAULT_MODEL chooses one of several")
 	}
 	for _, e := range Exposure(a.cfg) {

@@ -17,11 +17,12 @@ type Record struct {
 	// Tenant is the actor's, or that of Object.
 	Tenant string
 	// Object names what was changed; empty for what changes nothing.
-	Object  string
-	Method  string
+	Object string
+	Method string
+	// Model is the model's folder: NAME, or @TENANT/NAME.
 	Model   string
 	Version string
-	// Rule is the index of the access rule that decided.
+	// Rule is the number of the access rule that decided.
 	Rule int
 	Rows int
 	// Latency is the time that the engine took.

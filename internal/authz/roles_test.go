@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,5 +79,41 @@ func TestRolesThatCannotBe(t *testing.T) {
 		if _, err := authz.NewRoles(own); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+func TestRolesFile(t *testing.T) {
+	roles, err := authz.ParseRoles([]byte("# ours\nanalyst: [models:read, models:predict]\nidle: []\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"models:read", "models:predict"}, roles.Of("default", []string{"analyst", "idle"})); diff != "" {
+		t.Error(diff)
+	}
+	for text, want := range map[string]string{
+		"- analyst\n":                     "line 1: write roles",
+		"analyst\n":                       "line 1: write roles",
+		"a: [models:read]\na: []\n":       "line 2: the role a appears twice",
+		"\nadmin: [models:read]\n":        "line 2: the role admin is built in",
+		"Analyst: [models:read]\n":        `line 1: "Analyst" is no role`,
+		"1: [models:read]\n":              `line 1: "1" is no role`,
+		"a: models:read\n":                "line 1: the role a needs a list",
+		"a:\n":                            "line 1: the role a needs a list",
+		"a: {models:read: 1}\n":           "line 1: the role a needs a list",
+		"a:\n  - models:read\n  - fly\n":  `line 3: "fly" is no permission; there is models:read`,
+		"a: [[models:read]]\n":            `is no permission`,
+		"a: [true]\n":                     `"true" is no permission`,
+		"a: [&x models:read]\n":           `is no permission`,
+		"a: &x [models:read]\nb: *x\n":    "the role b needs a list",
+		"a: [\n":                          "yaml:",
+		"a: []\n---\nb: []\n":             "one document",
+		strings.Repeat("# much\n", 1<<18): "larger than",
+	} {
+		if _, err := authz.ParseRoles([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40q: %v, want %q", text, err, want)
+		}
+	}
+	if _, err := authz.ParseRoles(nil); err != nil {
+		t.Errorf("an empty file: %v", err)
 	}
 }

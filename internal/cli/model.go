@@ -110,7 +110,7 @@ func (p *Process) printReport(r *report) error {
 	row := func(cells ...string) { _, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) }
 	row("model", strings.TrimSpace(r.Name+" "+r.Version))
 	row("contract", orElse(r.Manifest, "the graph alone"))
-	row("roles", strings.Join(r.Roles, ", "))
+	row("roles", orElse(strings.Join(r.Roles, ", "), "by rules alone"))
 	for _, in := range r.Inputs {
 		row("input", in.Name, kindOf(in.Kind, in.Datatype), fmt.Sprint(in.Shape))
 	}

@@ -35,6 +35,8 @@ type Config struct {
 	// ORTLibrary is empty for the library beside the binary.
 	ORTLibrary    string `setting:"ONNXGATE_ORT_LIBRARY" validate:"omitempty,file"`
 	SkipBadModels bool
+	// RolesFile defines the operator's own roles; empty: there are none.
+	RolesFile string `setting:"ONNXGATE_ROLES_FILE" validate:"omitempty,file"`
 
 	TLS bool
 	// TLSCertFile and TLSKeyFile are both set or both empty: a self-signed

@@ -68,12 +68,14 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	password := write(t, "password", "a long password for admin\n")
+	roles := write(t, "roles.yaml", "analyst: [models:read]\n")
 	issuers := write(t, "issuers.yaml", "issuers: []\n")
 	got, err := config.Load(source(t, map[string]string{
 		"ONNXGATE_ADDR": "[::1]:9443", "ONNXGATE_ADMIN_ADDR": "off", "ONNXGATE_DATA_DIR": "/var/lib/x",
 		"ONNXGATE_DATABASE_URL": "postgres://u:p@db/x", "ONNXGATE_REVOCATION_MAX_AGE": "10s",
 		"ONNXGATE_MODELS_DIR": dir, "ONNXGATE_DEFAULT_MODEL": "iris", "ONNXGATE_SKIP_BAD_MODELS": "true",
-		"ONNXGATE_TLS": "on", "ONNXGATE_TLS_CERT_FILE": "c.pem", "ONNXGATE_TLS_KEY_FILE": "k.pem",
+		"ONNXGATE_ROLES_FILE": roles,
+		"ONNXGATE_TLS":        "on", "ONNXGATE_TLS_CERT_FILE": "c.pem", "ONNXGATE_TLS_KEY_FILE": "k.pem",
 		"ONNXGATE_CLIENT_CERT": "request", "ONNXGATE_CLIENT_CA_FILE": "ca.pem", "ONNXGATE_CLIENT_CRL_FILE": "crl.pem",
 		"ONNXGATE_ISSUER": "https://ml.example", "ONNXGATE_AUDIENCE": "ml", "ONNXGATE_TOKEN_TTL": "1h",
 		"ONNXGATE_JWT_SECRET": goodSecret, "ONNXGATE_ADMIN_PASSWORD_FILE": password, "ONNXGATE_ISSUERS_FILE": issuers,
@@ -86,7 +88,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config.Config{
-		Addr: "[::1]:9443", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true,
+		Addr: "[::1]:9443", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, RolesFile: roles,
 		TLS: true, TLSCertFile: "c.pem", TLSKeyFile: "k.pem", ClientCert: "request", ClientCAFile: "ca.pem", ClientCRLFile: "crl.pem",
 		Issuer: "https://ml.example", Audience: "ml", TokenTTL: time.Hour, JWTAlg: "EdDSA",
 		AdminPasswordFile: password, IssuersFile: issuers, RateToken: "off", RatePredict: "1000000000/day",
@@ -107,6 +109,7 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		set  map[string]string
 		want []string // each must be in the error
 	}{
+		"no file of roles":               {set("ROLES_FILE", "/nowhere/roles.yaml"), []string{"ONNXGATE_ROLES_FILE", "is no file"}},
 		"address without port":           {set("ADDR", "localhost"), []string{"ONNXGATE_ADDR", "host:port"}},
 		"port too large":                 {set("ADDR", "127.0.0.1:70000"), []string{"ONNXGATE_ADDR", "70000"}},
 		"named port":                     {set("ADDR", "127.0.0.1:https"), []string{"ONNXGATE_ADDR"}},

@@ -88,6 +88,7 @@ func Settings() []Setting {
 	all = append(all, modelSettings()...)
 	all = append(all, tlsSettings()...)
 	all = append(all, tokenSettings()...)
+	all = append(all, roleSettings()...)
 	all = append(all, sealSettings()...)
 	return append(all, requestSettings()...)
 }
@@ -157,6 +158,17 @@ func modelSettings() []Setting {
 			Doc:     "ONNX Runtime's shared library, for a build that has that engine; empty: libonnxruntime beside the binary.",
 			Want:    "a file that exists, or nothing",
 			binding: text(func(c *Config) *string { return &c.ORTLibrary }),
+		},
+	}
+}
+
+func roleSettings() []Setting {
+	return []Setting{
+		{
+			Name:    "ONNXGATE_ROLES_FILE",
+			Doc:     "YAML file with roles of your own, each with its permissions (role: [permission, …]); empty: only the built in ones grant any.",
+			Want:    "a file that exists, or nothing",
+			binding: text(func(c *Config) *string { return &c.RolesFile }),
 		},
 	}
 }

@@ -73,29 +73,32 @@ func (c *contracts) document(generation uint64, who audience) ([]byte, error) {
 	return doc, err
 }
 
+// key tells audiences apart. Two tenants can have models of one name, and see
+// different versions of a shared one.
 func (a *audience) key() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%t %t %t %t", a.read, a.predict, a.seal, a.docs)
 	for i := range a.models {
-		b.WriteByte('/')
-		b.WriteString(a.models[i].Name)
+		m := &a.models[i]
+		fmt.Fprintf(&b, " %s %s %t", m.Label(), strings.Join(m.Versions, ","), m.Default)
 	}
 	return b.String()
 }
 
-// contract answers with everything, to everybody.
+// contract answers with everything that the default tenant sees, to everybody:
+// the models of other tenants are nobody else's business.
 func (a *API) contract(_ context.Context, x *exchange) error {
 	return a.sendContract(x, func() audience {
-		return audience{models: a.cfg.Catalog.All(), read: true, predict: true, seal: true, docs: true}
+		return audience{models: a.cfg.Catalog.SeenBy(identity.DefaultTenant), read: true, predict: true, seal: true, docs: true}
 	})
 }
 
 // contractForCaller answers with what the caller may call.
-func (a *API) contractForCaller(_ context.Context, x *exchange) error {
+func (a *API) contractForCaller(ctx context.Context, x *exchange) error {
 	return a.sendContract(x, func() audience {
 		p := x.principal
 		return audience{
-			models:  a.cfg.Catalog.List(p),
+			models:  a.cfg.Catalog.List(ctx, p),
 			read:    a.cfg.Roles.Permits(p, identity.ModelsRead),
 			predict: a.cfg.Roles.Permits(p, identity.ModelsPredict),
 			seal:    a.cfg.Roles.Permits(p, identity.CryptoUse),

@@ -50,7 +50,7 @@ type TokenServer interface {
 }
 
 // Catalog opens models to those who may predict with them. Faults: NotFound,
-// Forbidden.
+// Unauthenticated when a further credential is needed, Forbidden.
 type Catalog interface {
 	Open(ctx context.Context, p *identity.Principal, model, version string) (*inference.Call, error)
 	Library
@@ -59,11 +59,12 @@ type Catalog interface {
 // Library describes the loaded models.
 type Library interface {
 	// List is what the principal may predict with, by name.
-	List(p *identity.Principal) []inference.ModelInfo
-	// Describe is for who may read the model. Faults: NotFound, Forbidden.
-	Describe(p *identity.Principal, model string) (inference.ModelInfo, error)
-	// All is every model, by name.
-	All() []inference.ModelInfo
+	List(ctx context.Context, p *identity.Principal) []inference.ModelInfo
+	// Describe is for who may read the model. Faults: NotFound,
+	// Unauthenticated when a further credential is needed, Forbidden.
+	Describe(ctx context.Context, p *identity.Principal, model string) (inference.ModelInfo, error)
+	// SeenBy is every model that a tenant sees, by name.
+	SeenBy(tenant string) []inference.ModelInfo
 	// Generation changes whenever another set of models is served.
 	Generation() uint64
 }

@@ -33,8 +33,8 @@ func modelOf(info *inference.ModelInfo) model {
 }
 
 // listModels lists the models that the caller may call.
-func (a *API) listModels(_ context.Context, x *exchange) error {
-	list := a.cfg.Catalog.List(x.principal)
+func (a *API) listModels(ctx context.Context, x *exchange) error {
+	list := a.cfg.Catalog.List(ctx, x.principal)
 	models := make([]model, len(list))
 	for i := range list {
 		models[i] = modelOf(&list[i])
@@ -43,12 +43,12 @@ func (a *API) listModels(_ context.Context, x *exchange) error {
 }
 
 // describeModel tells the contract of one model.
-func (a *API) describeModel(_ context.Context, x *exchange) error {
-	info, err := a.cfg.Catalog.Describe(x.principal, x.param("model"))
+func (a *API) describeModel(ctx context.Context, x *exchange) error {
+	info, err := a.cfg.Catalog.Describe(ctx, x.principal, x.param("model"))
 	if err != nil {
 		return err
 	}
-	x.model = info.Name
+	x.model = info.Label()
 	labels := info.Schema.Labels()
 	if labels == nil {
 		labels = []string{}

@@ -13,7 +13,7 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 		return err
 	}
 	defer call.Close()
-	x.model, x.version = call.Model(), call.Version()
+	x.model, x.version = call.Label(), call.Version()
 
 	body, err := x.readBody(mediaJSON)
 	if err != nil {

@@ -195,7 +195,9 @@ func (x *exchange) challenge(format ErrorFormat, f *fault.Error) {
 	case format == OAuth && f.Kind == fault.Unauthenticated:
 		header["WWW-Authenticate"] = challengeBasic
 	case format == OAuth:
-	case f.Kind == fault.Unauthenticated && !x.credential:
+	case f.Kind == fault.Unauthenticated && (!x.credential || x.principal != nil):
+		// Nothing is wrong with the credential of a caller who is known: a further
+		// one is missing.
 		header["WWW-Authenticate"] = challengeBearer
 	case f.Kind == fault.Unauthenticated:
 		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="invalid_token", error_description="` + describable(message(problemOf(f.Kind), f)) + `"`}

@@ -27,16 +27,17 @@ type Call struct {
 
 // Open returns a call for the principal. An empty model means the default one,
 // an empty version the newest. The caller must Close the call. Faults: NotFound
-// when the model or version does not exist, Forbidden when the model's rules do
-// not let the principal predict.
-func (c *Catalog) Open(_ context.Context, p *identity.Principal, modelName, versionID string) (*Call, error) {
-	v, err := c.current.Load().resolve(modelName, versionID)
+// when the model or version does not exist for the principal's tenant,
+// Unauthenticated when the model asks for a further credential, Forbidden when
+// its rules do not let the principal predict.
+func (c *Catalog) Open(ctx context.Context, p *identity.Principal, modelName, versionID string) (*Call, error) {
+	v, err := c.current.Load().of(p).resolve(modelName, versionID)
 	if err != nil {
 		return nil, err
 	}
-	decision := authz.Decide(v.policy, p, authz.Predict)
-	if !decision.Allow {
-		return nil, notPermitted()
+	decision, err := v.permit(v.request(ctx, p, authz.Predict))
+	if err != nil {
+		return nil, err
 	}
 	call, ok := v.calls.Get().(*Call)
 	if !ok {
@@ -47,10 +48,10 @@ func (c *Catalog) Open(_ context.Context, p *identity.Principal, modelName, vers
 }
 
 // resolve finds the version that the names stand for.
-func (s *snapshot) resolve(modelName, versionID string) (*version, error) {
-	m := s.fallback
+func (seen *view) resolve(modelName, versionID string) (*version, error) {
+	m := seen.fallback
 	if modelName != "" {
-		m = s.models[modelName]
+		m = seen.models[modelName]
 	}
 	switch {
 	case m == nil && modelName == "":
@@ -71,6 +72,10 @@ func (c *Call) Schema() *schema.Schema { return c.version.schema }
 
 // Model returns the model's name.
 func (c *Call) Model() string { return c.version.model }
+
+// Label returns the model's folder, which tells it from models of other tenants
+// with the same name: for logs and records, not for clients.
+func (c *Call) Label() string { return c.version.label }
 
 // Version returns the version's number.
 func (c *Call) Version() string { return c.version.id }
@@ -105,7 +110,7 @@ func (c *Call) audit(ctx context.Context, latency time.Duration, err error) erro
 	}
 	c.record = audit.Record{
 		Event: "predict", Actor: c.principal.Subject, Tenant: c.principal.Tenant,
-		Method: string(c.principal.Method), Model: c.version.model, Version: c.version.id,
+		Method: string(c.principal.Method), Model: c.version.label, Version: c.version.id,
 		Rule: c.rule, Rows: c.batch.Rows, Latency: latency, Outcome: outcome,
 	}
 	return c.catalog.cfg.Audit.Record(ctx, &c.record)

@@ -13,6 +13,7 @@ import (
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
 	"onnxgate/internal/schema"
 )
 
@@ -27,20 +28,21 @@ type Catalog struct {
 // snapshot is one immutable state of the catalog.
 type snapshot struct {
 	generation uint64
-	models     map[string]*model
-	sorted     []*model // by name
-	fallback   *model   // the default model, nil when there is none
+	models     map[string]*model // by label
+	sorted     []*model          // the default tenant's first, then by tenant and name
+	views      map[string]*view  // by tenant
+	others     *view             // for tenants that have no view of their own
 	problems   []LoadError
 	changes    Changes
 }
 
 // version returns the version that a snapshot holds, nil when it does not. A
 // nil snapshot holds nothing.
-func (s *snapshot) version(name, id string) *version {
-	if s == nil || s.models[name] == nil {
+func (s *snapshot) version(label, id string) *version {
+	if s == nil || s.models[label] == nil {
 		return nil
 	}
-	return s.models[name].find(id)
+	return s.models[label].find(id)
 }
 
 // New loads every model. Unless cfg.SkipBad is set, one that cannot be served
@@ -80,46 +82,49 @@ func (c *Catalog) Reload(context.Context) error {
 
 func (c *Catalog) load(before *snapshot) (*snapshot, error) {
 	l := &loader{cfg: &c.cfg, before: before}
+	next, err := l.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	if before == nil {
+		return next, next.checkDefault(c.cfg.DefaultModel)
+	}
+	next.generation, next.changes = before.generation+1, next.since(before)
+	return next, nil
+}
+
+// snapshot reads the folders into a new state.
+func (l *loader) snapshot() (*snapshot, error) {
 	models, err := l.load()
 	if err != nil {
 		return nil, err
 	}
 	next := &snapshot{models: make(map[string]*model, len(models)), sorted: models, problems: l.problems}
-	slices.SortFunc(models, func(a, b *model) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(models, byOwner)
 	for _, m := range models {
-		next.models[m.name] = m
+		next.models[m.label] = m
 	}
-	if err := next.chooseDefault(c.cfg.DefaultModel, before); err != nil {
-		return nil, err
-	}
-	if before != nil {
-		next.generation, next.changes = before.generation+1, next.since(before)
-	}
+	next.makeViews(l.cfg.DefaultModel)
 	return next, nil
 }
 
-// chooseDefault settles which model serves requests that name none. A default
-// that is asked for must exist at the start; later it may come and go.
-func (s *snapshot) chooseDefault(name string, before *snapshot) error {
-	switch {
-	case name == "" && len(s.sorted) == 1:
-		s.fallback = s.sorted[0]
-	case name != "":
-		s.fallback = s.models[name]
-		bad := slices.ContainsFunc(s.problems, func(e LoadError) bool { return e.Model == name })
-		if s.fallback == nil && before == nil && !bad {
-			return fmt.Errorf("the default model %q is not among the models: %s", name, s.names())
-		}
+// checkDefault refuses a default model that is asked for and not there. That is
+// for the start; later it may come and go.
+func (s *snapshot) checkDefault(name string) error {
+	bad := slices.ContainsFunc(s.problems, func(e LoadError) bool { return e.Model == name })
+	seen := s.views[identity.DefaultTenant]
+	if name == "" || seen.fallback != nil || bad {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("the default model %q is not among the models: %s", name, seen.names())
 }
 
-func (s *snapshot) names() string {
-	if len(s.sorted) == 0 {
+func (seen *view) names() string {
+	if len(seen.sorted) == 0 {
 		return "there are none"
 	}
-	all := make([]string, len(s.sorted))
-	for i, m := range s.sorted {
+	all := make([]string, len(seen.sorted))
+	for i, m := range seen.sorted {
 		all[i] = m.name
 	}
 	return strings.Join(all, ", ")
@@ -131,6 +136,19 @@ func joined(problems []LoadError) error {
 		errs[i] = p
 	}
 	return errors.Join(errs...)
+}
+
+// Tenants returns the tenants that have models here, beside the default one, in
+// the order of their names.
+func (c *Catalog) Tenants() []string {
+	var all []string
+	for _, m := range c.current.Load().sorted {
+		if m.tenant != identity.DefaultTenant {
+			all = append(all, m.tenant)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Generation grows with every reload. Whoever derives something from the whole
@@ -147,7 +165,7 @@ func (c *Catalog) Warnings() []Warning {
 	for _, m := range c.current.Load().sorted {
 		for _, v := range m.versions {
 			for _, text := range v.warnings {
-				all = append(all, Warning{Model: m.name, Version: v.id, Text: text})
+				all = append(all, Warning{Model: m.label, Version: v.id, Text: text})
 			}
 		}
 	}
@@ -157,59 +175,104 @@ func (c *Catalog) Warnings() []Warning {
 // ModelInfo describes a model to those who may use it.
 type ModelInfo struct {
 	Name string
+	// Tenant is the owner.
+	Tenant string
 	// Versions are oldest first.
 	Versions []string
 	// Default is set for the model that serves requests that name none.
 	Default bool
 	// Schema is the contract of the newest version.
 	Schema *schema.Schema
-	// Roles may predict with the newest version.
+	// Roles may predict with the newest version, whatever its other rules say.
 	Roles []string
 }
 
-func (s *snapshot) info(m *model) ModelInfo {
-	info := ModelInfo{Name: m.name, Default: m == s.fallback, Schema: m.newest().schema, Roles: m.newest().schema.Roles()}
+// Label returns the model's folder, which tells it from models of other tenants
+// with the same name.
+func (i *ModelInfo) Label() string { return labelOf(i.Tenant, i.Name) }
+
+func (seen *view) info(m *model) ModelInfo {
+	info := ModelInfo{
+		Name: m.name, Tenant: m.tenant, Default: m == seen.fallback,
+		Schema: m.newest().schema, Roles: slices.Clone(m.newest().access.policy.Roles),
+	}
 	for _, v := range m.versions {
 		info.Versions = append(info.Versions, v.id)
 	}
 	return info
 }
 
-// All describes every model, by name, whoever may use it. It is for what the
-// server shows of itself to its operator, and for open documentation.
+// All describes every model of every tenant, the default one's first, whoever
+// may use it. It is for what the server tells its operator.
 func (c *Catalog) All() []ModelInfo {
 	s := c.current.Load()
 	all := make([]ModelInfo, len(s.sorted))
 	for i, m := range s.sorted {
-		all[i] = s.info(m)
+		all[i] = s.views[m.tenant].info(m)
 	}
 	return all
 }
 
-// List describes the models that the principal may predict with, by name.
-func (c *Catalog) List(p *identity.Principal) []ModelInfo {
-	s := c.current.Load()
+// SeenBy describes every model that the tenant sees, by name, whoever of it may
+// use it. It is for open documentation.
+func (c *Catalog) SeenBy(tenant string) []ModelInfo {
+	seen := c.current.Load().of(&identity.Principal{Tenant: tenant})
+	all := make([]ModelInfo, len(seen.sorted))
+	for i, m := range seen.sorted {
+		all[i] = seen.info(m)
+	}
+	return all
+}
+
+// List describes the models that the principal may predict with, by name. One
+// that asks for a further credential is not among them.
+func (c *Catalog) List(ctx context.Context, p *identity.Principal) []ModelInfo {
+	seen := c.current.Load().of(p)
 	list := []ModelInfo{}
-	for _, m := range s.sorted {
-		if authz.Decide(m.newest().policy, p, authz.Predict).Allow {
-			list = append(list, s.info(m))
+	for _, m := range seen.sorted {
+		v := m.newest()
+		if carries(p, v.access.require) && authz.Decide(v.access.policy, v.request(ctx, p, authz.Predict)).Allow {
+			list = append(list, seen.info(m))
 		}
 	}
 	return list
 }
 
 // Describe describes one model to a principal who may read it. Faults:
-// NotFound, Forbidden.
-func (c *Catalog) Describe(p *identity.Principal, name string) (ModelInfo, error) {
-	s := c.current.Load()
-	m := s.models[name]
+// NotFound, Unauthenticated when it asks for a further credential, Forbidden.
+func (c *Catalog) Describe(ctx context.Context, p *identity.Principal, name string) (ModelInfo, error) {
+	seen := c.current.Load().of(p)
+	m := seen.models[name]
 	if m == nil {
 		return ModelInfo{}, unknownModel()
 	}
-	if !authz.Decide(m.newest().policy, p, authz.Read).Allow {
-		return ModelInfo{}, notPermitted()
+	if _, err := m.newest().permit(m.newest().request(ctx, p, authz.Read)); err != nil {
+		return ModelInfo{}, err
 	}
-	return s.info(m), nil
+	return seen.info(m), nil
+}
+
+// Requires returns the kinds of credential that a request must carry, all of
+// them, for the model as the principal's tenant sees it; none for one that asks
+// for no more than a principal, and for one that it does not see. An empty
+// model or version is as in Open.
+func (c *Catalog) Requires(p *identity.Principal, modelName, versionID string) []identity.Method {
+	v, err := c.current.Load().of(p).resolve(modelName, versionID)
+	if err != nil {
+		return nil
+	}
+	return slices.Clone(v.access.require)
+}
+
+// request is the question whether the principal may do action to the version. It
+// has the address where a rule asks for one: finding it costs as much as most
+// decisions.
+func (v *version) request(ctx context.Context, p *identity.Principal, action authz.Action) authz.Request {
+	req := authz.Request{Principal: p, Action: action, Model: v.model}
+	if v.access.byAddress {
+		req.Address = reqctx.From(ctx).ClientAddr
+	}
+	return req
 }
 
 func unknownModel() error {
@@ -218,8 +281,4 @@ func unknownModel() error {
 
 func unknownVersion() error {
 	return fault.New(fault.NotFound, "The model has no such version; GET /models lists the versions")
-}
-
-func notPermitted() error {
-	return fault.New(fault.Forbidden, "Operation not permitted")
 }

@@ -106,7 +106,7 @@ func TestOpenGivesACallOnlyToWhoMayPredict(t *testing.T) {
 		"the manifest's role":                      {user, "b", "1", "b/1"},
 		"an admin whom the manifest does not list": {admin, "b", "1", "forbidden"},
 		"a version's own manifest replaces it":     {user, "b", "2", "forbidden"},
-		"nobody":                                   {nil, "a", "", "forbidden"},
+		"nobody":                                   {nil, "a", "", "not found"},
 		"a path is no name":                        {admin, "../a", "", "not found"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -245,22 +245,22 @@ func TestReloadReplacesOnlyWhatChangedAndKeepsWhatWentBad(t *testing.T) {
 func TestListAndDescribeShowWhatTheCallerMayUse(t *testing.T) {
 	c := newCatalog(t, inference.Config{FS: files("a/1/model.onnx", "a", "b/1/model.onnx", "b", "b/2/model.onnx", "b2", "b/model.yaml", forUsers)})
 	for want, p := range map[string]*identity.Principal{"a": admin, "b": user} {
-		list := c.List(p)
+		list := c.List(t.Context(), p)
 		if len(list) != 1 || list[0].Name != want {
 			t.Errorf("List(%s) = %+v, want %s", p.Subject, list, want)
 		}
 	}
-	info, err := c.Describe(user, "b")
+	info, err := c.Describe(t.Context(), user, "b")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"1", "2"}, info.Versions); diff != "" {
 		t.Errorf("versions (-want +got):\n%s", diff)
 	}
-	if _, err := c.Describe(user, "a"); fault.KindOf(err) != fault.Forbidden {
+	if _, err := c.Describe(t.Context(), user, "a"); fault.KindOf(err) != fault.Forbidden {
 		t.Errorf("Describe = %v, want forbidden", err)
 	}
-	if _, err := c.Describe(user, "x"); fault.KindOf(err) != fault.NotFound {
+	if _, err := c.Describe(t.Context(), user, "x"); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("Describe = %v, want not found", err)
 	}
 }

@@ -1,6 +1,7 @@
 package inference
 
-// Changes says what a reload did to the versions, each as MODEL/VERSION.
+// Changes says what a reload did to the versions, each by its folder:
+// MODEL/VERSION, or @TENANT/MODEL/VERSION.
 type Changes struct {
 	// Added are served since then, Removed are not any more, and Replaced have
 	// another file or another contract.
@@ -17,7 +18,7 @@ func (s *snapshot) since(before *snapshot) Changes {
 	var c Changes
 	for _, m := range s.sorted {
 		for _, v := range m.versions {
-			switch old := before.version(m.name, v.id); {
+			switch old := before.version(m.label, v.id); {
 			case old == nil:
 				c.Added = append(c.Added, v.path())
 			case old != v:
@@ -29,7 +30,7 @@ func (s *snapshot) since(before *snapshot) Changes {
 	}
 	for _, m := range before.sorted {
 		for _, v := range m.versions {
-			if s.version(m.name, v.id) == nil {
+			if s.version(m.label, v.id) == nil {
 				c.Removed = append(c.Removed, v.path())
 			}
 		}
@@ -37,15 +38,15 @@ func (s *snapshot) since(before *snapshot) Changes {
 	return c
 }
 
-// concerns reports whether a problem is about the version: about it alone, or
-// about all of its model.
+// concerns reports whether a problem is about the version: about it alone,
+// about all of its model, or about all models of its tenant.
 func (s *snapshot) concerns(v *version) bool {
 	for _, p := range s.problems {
-		if p.Model == v.model && (p.Version == "" || p.Version == v.id) {
+		if p.Model == v.label && (p.Version == "" || p.Version == v.id) || p.Model == TenantMark+v.tenant {
 			return true
 		}
 	}
 	return false
 }
 
-func (v *version) path() string { return v.model + "/" + v.id }
+func (v *version) path() string { return v.label + "/" + v.id }

@@ -1,7 +1,7 @@
 // Package inference is the one way to a prediction. A Catalog knows the models
-// that are loaded; Open checks that one exists for the caller and that its own
-// rules let the caller use it, and only then gives a Call; and only a Call can
-// predict. Every protocol goes this way, so that none can skip a step.
+// that are loaded, and which tenant sees which; Open checks that one exists for
+// the caller and that its own rules let the caller use it, and only then gives
+// a Call; and only a Call can predict. Every protocol goes this way, so that none can skip a step.
 //
 // It knows neither transports nor how a model's file is compiled: the engine
 // comes in through Config.Compile.
@@ -37,12 +37,18 @@ type Observe func(rows int, latency time.Duration, err error)
 
 // Config is what a Catalog is made of. FS, Compile and Now are required.
 type Config struct {
-	// FS holds NAME/model.yaml and NAME/VERSION/model.onnx.
+	// FS holds NAME/model.yaml and NAME/VERSION/model.onnx for the default
+	// tenant, and the same in @TENANT for every other. An access_test.yaml
+	// beside a model.yaml must hold before a version is served.
 	FS fs.FS
+	// TenantExists reports whether there is such a tenant. Nil: there is none
+	// but the default.
+	TenantExists func(name string) (bool, error)
 	// Compile is the engine.
 	Compile Compile
-	// DefaultModel is served where a request names no model. Empty: the only
-	// model, when there is exactly one.
+	// DefaultModel is served where a request of the default tenant names no
+	// model. Empty, and for every other tenant: its only model, when there is
+	// exactly one.
 	DefaultModel string
 	// SkipBad leaves out models that cannot be served instead of failing.
 	SkipBad bool
@@ -52,7 +58,8 @@ type Config struct {
 	// Nil: audit.Discard.
 	Audit audit.Recorder
 	// Observer is called once for each loaded version; what it returns is
-	// called after each prediction. Nil: nobody watches.
+	// called after each prediction. The model is named by its folder, so that
+	// those of two tenants differ. Nil: nobody watches.
 	Observer func(model, version string) Observe
 	// Now is the clock.
 	Now func() time.Time

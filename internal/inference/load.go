@@ -13,9 +13,7 @@ import (
 	"strings"
 	"sync"
 
-	"onnxgate/internal/authz"
-	"onnxgate/internal/fault"
-	"onnxgate/internal/regular"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
@@ -23,7 +21,9 @@ import (
 const (
 	modelFile    = "model.onnx"
 	manifestFile = "model.yaml"
-	// MaxManifest bounds model.yaml, in bytes.
+	// accessTestFile holds what the owner expects of the model's rules.
+	accessTestFile = "access_test.yaml"
+	// MaxManifest bounds model.yaml and access_test.yaml, in bytes.
 	MaxManifest = 1 << 20
 )
 
@@ -32,6 +32,7 @@ var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
 
 // LoadError says why a model, or one version of it, cannot be served.
 type LoadError struct {
+	// Model is the model's folder, or that of all models of a tenant.
 	Model string
 	// Version is empty when the fault concerns the whole model.
 	Version string
@@ -54,9 +55,11 @@ type Warning struct {
 	Model, Version, Text string
 }
 
-// model is one folder of the catalog.
+// model is one folder of the catalog, or what one tenant sees of it.
 type model struct {
+	tenant   string
 	name     string
+	label    string
 	versions []*version // oldest first, never empty
 }
 
@@ -73,15 +76,29 @@ func (m *model) find(id string) *version {
 	return nil
 }
 
+// labelOf returns the folder of a model, which tells it from those of other
+// tenants with the same name.
+func labelOf(tenant, name string) string {
+	if tenant == identity.DefaultTenant {
+		return name
+	}
+	return TenantMark + tenant + "/" + name
+}
+
+// TenantMark begins the name of a folder that holds the models of a tenant.
+const TenantMark = "@"
+
 // version is one compiled model file with its contract and its rules.
 type version struct {
+	tenant   string
 	model    string
+	label    string // of the model
 	id       string
 	digest   [sha256.Size]byte
 	program  Program
 	outputs  int
 	schema   *schema.Schema
-	policy   authz.Policy
+	access   access
 	warnings []string
 	observe  Observe
 	calls    sync.Pool // of *Call
@@ -92,6 +109,7 @@ type version struct {
 type loader struct {
 	cfg      *Config
 	before   *snapshot
+	rules    bool // read the rules alone
 	problems []LoadError
 	compiled int // bytes of the files that were
 }
@@ -103,17 +121,15 @@ const largeFiles = 32 << 20
 // load returns what the file system holds now. Its error says only that the
 // top folder cannot be read; a model that cannot be served is a problem.
 func (l *loader) load() ([]*model, error) {
-	entries, err := fs.ReadDir(l.cfg.FS, ".")
+	folders, err := l.folders(".")
 	if err != nil {
 		return nil, fmt.Errorf("read the models folder: %w", err)
 	}
 	var models []*model
-	for _, entry := range entries {
-		name := entry.Name()
-		if ignored(name) || !isDir(l.cfg.FS, name) {
-			continue
-		}
-		if m := l.loadModel(name); m != nil {
+	for _, folder := range folders {
+		if tenant, ok := strings.CutPrefix(folder, TenantMark); ok {
+			models = append(models, l.loadTenant(tenant)...)
+		} else if m := l.loadModel(identity.DefaultTenant, folder); m != nil {
 			models = append(models, m)
 		}
 	}
@@ -121,6 +137,71 @@ func (l *loader) load() ([]*model, error) {
 		debug.FreeOSMemory()
 	}
 	return models, nil
+}
+
+// folders returns the names of the folders in dir that are their owner's.
+func (l *loader) folders(dir string) ([]string, error) {
+	entries, err := fs.ReadDir(l.cfg.FS, dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, entry := range entries {
+		if name := entry.Name(); !ignored(name) && isDir(l.cfg.FS, path.Join(dir, name)) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// loadTenant returns the models of a tenant's folder. Those of one that is no
+// tenant any more do not go on as they were.
+func (l *loader) loadTenant(tenant string) []*model {
+	folder := TenantMark + tenant
+	exists, err := l.tenantExists(tenant)
+	switch {
+	case tenant == identity.DefaultTenant:
+		l.bad(folder, "", fmt.Errorf("move what is in it one folder up: the models of the tenant %s are beside this folder", tenant))
+	case err != nil:
+		l.bad(folder, "", fmt.Errorf("ask whether there is a tenant %s: %w", tenant, err))
+		return l.keepTenant(tenant)
+	case !exists:
+		l.bad(folder, "", fmt.Errorf("there is no tenant %[1]q: make it with `onnxgate tenant create %[1]s`, or rename the folder", tenant))
+	default:
+		names, err := l.folders(folder)
+		if err != nil {
+			l.bad(folder, "", fmt.Errorf("read the folder: %w", err))
+			return l.keepTenant(tenant)
+		}
+		var models []*model
+		for _, name := range names {
+			if m := l.loadModel(tenant, name); m != nil {
+				models = append(models, m)
+			}
+		}
+		return models
+	}
+	return nil
+}
+
+func (l *loader) tenantExists(tenant string) (bool, error) {
+	if l.cfg.TenantExists == nil {
+		return false, nil
+	}
+	return l.cfg.TenantExists(tenant)
+}
+
+// keepTenant returns a tenant's models as they were loaded before.
+func (l *loader) keepTenant(tenant string) []*model {
+	var kept []*model
+	if l.before != nil {
+		for _, m := range l.before.sorted {
+			if m.tenant == tenant {
+				kept = append(kept, m)
+			}
+		}
+	}
+	return kept
 }
 
 // ignored reports whether a folder belongs to the volume and not to its owner:
@@ -133,32 +214,32 @@ func isDir(fsys fs.FS, name string) bool {
 	return err == nil && info.IsDir()
 }
 
-func (l *loader) bad(modelName, id string, err error) {
-	l.problems = append(l.problems, LoadError{Model: modelName, Version: id, Err: err})
+func (l *loader) bad(label, id string, err error) {
+	l.problems = append(l.problems, LoadError{Model: label, Version: id, Err: err})
 }
 
 // loadModel returns the model in the folder, or nil when none of its versions
 // can be served. A version that has gone bad since it was loaded goes on as it
 // was.
-func (l *loader) loadModel(name string) *model {
+func (l *loader) loadModel(tenant, name string) *model {
+	m := &model{tenant: tenant, name: name, label: labelOf(tenant, name)}
 	if !modelName.MatchString(name) {
-		l.bad(name, "", errors.New("rename the folder: a model's name is up to 128 letters, digits, '_', '.' and '-', beginning with a letter or digit"))
+		l.bad(m.label, "", errors.New("rename the folder: a model's name is up to 128 letters, digits, '_', '.' and '-', beginning with a letter or digit"))
 		return nil
 	}
-	ids, err := l.versionIDs(name)
+	ids, err := l.versionIDs(m.label)
 	if err != nil {
-		l.bad(name, "", err)
-		return l.keepAll(name)
+		l.bad(m.label, "", err)
+		return l.keepAll(m.label)
 	}
 	if len(ids) == 0 {
-		return l.keepAll(name)
+		return l.keepAll(m.label)
 	}
-	m := &model{name: name}
 	for _, id := range ids {
-		v, err := l.loadVersion(name, id)
+		v, err := l.loadVersion(m, id)
 		if err != nil {
-			l.bad(name, id, err)
-			v = l.before.version(name, id)
+			l.bad(m.label, id, err)
+			v = l.before.version(m.label, id)
 		}
 		if v != nil {
 			m.versions = append(m.versions, v)
@@ -171,37 +252,33 @@ func (l *loader) loadModel(name string) *model {
 }
 
 // keepAll returns the model as it was loaded before, nil when it was not.
-func (l *loader) keepAll(name string) *model {
+func (l *loader) keepAll(label string) *model {
 	if l.before == nil {
 		return nil
 	}
-	return l.before.models[name]
+	return l.before.models[label]
 }
 
 // versionIDs returns the names of the version folders, oldest first. A folder
 // of another name is a problem of the model's, which its versions outlive.
-func (l *loader) versionIDs(name string) ([]string, error) {
-	entries, err := fs.ReadDir(l.cfg.FS, name)
+func (l *loader) versionIDs(label string) ([]string, error) {
+	folders, err := l.folders(label)
 	if err != nil {
 		return nil, fmt.Errorf("read the folder: %w", err)
 	}
 	var numbers []uint64
 	stray := false
-	for _, entry := range entries {
-		id := entry.Name()
-		if ignored(id) || !isDir(l.cfg.FS, path.Join(name, id)) {
-			continue
-		}
+	for _, id := range folders {
 		n, err := strconv.ParseUint(id, 10, 63)
 		if err != nil || n == 0 || strconv.FormatUint(n, 10) != id {
-			l.bad(name, "", fmt.Errorf("rename the folder %q: a version is a whole number from 1, without leading zeros", id))
+			l.bad(label, "", fmt.Errorf("rename the folder %q: a version is a whole number from 1, without leading zeros", id))
 			stray = true
 			continue
 		}
 		numbers = append(numbers, n)
 	}
 	if len(numbers) == 0 && !stray {
-		return nil, fmt.Errorf("there is no version: put the model at %s/1/%s", name, modelFile)
+		return nil, fmt.Errorf("there is no version: put the model at %s/1/%s", label, modelFile)
 	}
 	slices.Sort(numbers)
 	ids := make([]string, len(numbers))
@@ -211,55 +288,57 @@ func (l *loader) versionIDs(name string) ([]string, error) {
 	return ids, nil
 }
 
-// loadVersion compiles one version, or takes it over when neither its file nor
-// its manifest has changed.
-func (l *loader) loadVersion(name, id string) (*version, error) {
-	data, err := readFile(l.cfg.FS, path.Join(name, id, modelFile), l.cfg.MaxBytes)
+// loadVersion compiles one version, or takes it over when none of its files has
+// changed.
+func (l *loader) loadVersion(m *model, id string) (*version, error) {
+	v := &version{tenant: m.tenant, model: m.name, label: m.label, id: id}
+	src, err := l.read(m.label, id)
 	if err != nil {
 		return nil, err
 	}
-	source, manifest, err := l.manifest(name, id)
-	if err != nil {
-		return nil, err
-	}
-	digest := fingerprint(data, manifest)
-	if old := l.before.version(name, id); old != nil && old.digest == digest {
+	v.digest = src.fingerprint()
+	if old := l.before.version(m.label, id); old != nil && old.digest == v.digest {
 		return old, nil
 	}
-	v := &version{model: name, id: id, digest: digest}
-	l.compiled += len(data)
-	if err := v.compile(l.cfg, data, source, manifest); err != nil {
+	manifest, err := src.parse()
+	if err != nil {
+		return nil, err
+	}
+	if v.access, err = newAccess(v, manifest, src.tests); err != nil {
+		return nil, err
+	}
+	if l.rules {
+		return v, nil
+	}
+	if err := v.access.failed(); err != nil {
+		return nil, err
+	}
+	l.compiled += len(src.data)
+	if err := v.compile(l.cfg, src.data, manifest); err != nil {
 		return nil, err
 	}
 	return v, nil
 }
 
-// compile fills in the version from its file and, if source is not empty, its
-// manifest.
-func (v *version) compile(cfg *Config, data []byte, source string, manifest []byte) error {
-	var parsed *schema.Manifest
+// compile fills in the version from its file and its manifest, if it has one.
+func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) error {
 	var engine schema.Engine
-	if source != "" {
-		var err error
-		if parsed, err = schema.Parse(source, manifest); err != nil {
-			return err
-		}
-		engine = parsed.Engine
+	if manifest != nil {
+		engine = manifest.Engine
 	}
 	program, warnings, err := cfg.Compile(data, engine)
 	if err != nil {
 		return err
 	}
 	outputs := program.Outputs()
-	contract, err := schema.Compile(parsed, v.model, program.Inputs(), outputs)
+	contract, err := schema.Compile(manifest, v.model, program.Inputs(), outputs)
 	if err != nil {
 		return err
 	}
 	v.program, v.warnings, v.outputs, v.schema = program, warnings, len(outputs), contract
-	v.policy = authz.AllowRoles(contract.Roles()...)
 	v.calls.New = func() any { return v.newCall() }
 	if cfg.Observer != nil {
-		v.observe = cfg.Observer(v.model, v.id)
+		v.observe = cfg.Observer(v.label, v.id)
 	}
 	return nil
 }
@@ -270,38 +349,4 @@ func (v *version) newCall() *Call {
 		c.outputs[i] = new(tensor.Tensor)
 	}
 	return c
-}
-
-// manifest returns the manifest that holds for the version, and its path: its
-// own, else the model's. The path is empty when there is neither.
-func (l *loader) manifest(name, id string) (string, []byte, error) {
-	for _, file := range []string{path.Join(name, id, manifestFile), path.Join(name, manifestFile)} {
-		data, err := readFile(l.cfg.FS, file, MaxManifest)
-		switch {
-		case err == nil:
-			return file, data, nil
-		case !errors.Is(err, fs.ErrNotExist):
-			return "", nil, err
-		}
-	}
-	return "", nil, nil
-}
-
-// fingerprint tells two versions apart: the digest of the digests of the model
-// and of its manifest.
-func fingerprint(data, manifest []byte) [sha256.Size]byte {
-	a, b := sha256.Sum256(data), sha256.Sum256(manifest)
-	return sha256.Sum256(append(a[:], b[:]...))
-}
-
-// readFile reads one regular file of at most limit bytes.
-func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
-	data, err := regular.ReadFS(fsys, name, limit)
-	if _, ok := errors.AsType[regular.TooLargeError](err); ok {
-		return nil, fault.Newf(fault.TooLarge, "%s is larger than %d bytes", name, limit)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the file: %w", err)
-	}
-	return data, nil
 }

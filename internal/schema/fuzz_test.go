@@ -151,3 +151,50 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAccess holds for any file: what says who may do what is either refused
+// with a line, or every rule of it has a verb and no empty list.
+func FuzzAccess(f *testing.F) {
+	for _, seed := range []string{
+		"access:\n  roles: [admin]\n  require: [bearer, api_key]\n  share: [acme, '*']\n  rules:\n    - allow: [predict]\n      when: {email: [a@b], level: [3]}\n    - deny: read\n      addresses: [10.0.0.0/8]\n",
+		"access: {rules: [{allow: [predict], tenants: [], when: {}}]}", "access: {rules: [{}]}", "access: {rules: [~, [], {allow: ~}]}", "access: {roles: {a: b}}",
+		"- {as: {subject: a, claims: {a: [1, {b: ~}]}}, expect: allow, rule: 1}\n", "- {expect: deny, rule: null}\n- ~\n", "- as\n", "{", "",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := schema.Parse("f", data)
+		if err != nil && fault.KindOf(err) != fault.Content {
+			t.Errorf("Parse: %v", err)
+		}
+		if m != nil && m.Access != nil {
+			checkAccess(t, m.Access)
+		}
+		cases, err := schema.ParseAccessTest("f", data)
+		if (err == nil) == (len(cases) == 0) || err != nil && fault.KindOf(err) != fault.Content {
+			t.Errorf("ParseAccessTest: %d cases, %v", len(cases), err)
+		}
+	})
+}
+
+func checkAccess(t *testing.T, a *schema.Access) {
+	t.Helper()
+	if len(a.Roles) == 0 && len(a.Rules) == 0 {
+		t.Errorf("nobody is named: %+v", a)
+	}
+	for _, r := range a.Rules {
+		if len(r.Actions) == 0 {
+			t.Errorf("a rule without a verb: %+v", r)
+		}
+		for _, list := range [][]string{r.Tenants, r.Roles, r.Scopes, r.Subjects, r.Issuers} {
+			if list != nil && len(list) == 0 {
+				t.Errorf("an empty list: %+v", r)
+			}
+		}
+		for _, c := range r.When {
+			if c.Claim == "" || len(c.Values) == 0 {
+				t.Errorf("an empty claim: %+v", c)
+			}
+		}
+	}
+}

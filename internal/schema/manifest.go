@@ -31,8 +31,8 @@ type Manifest struct {
 	Features    []Feature `validate:"max=65536,dive"`
 	Labels      []Label   `validate:"max=65536,dive"`
 	Outputs     OutputNames
-	Engine      Engine `validate:"omitempty,oneof=auto native ort"`
-	Access      *Access
+	Engine      Engine  `validate:"omitempty,oneof=auto native ort"`
+	Access      *Access `validate:"-"`
 
 	file  string
 	lines map[string]int // line of each part, by its Go path, such as "Features[0].Min"
@@ -65,13 +65,6 @@ type OutputNames struct {
 	Label  string `validate:"max=1024"`
 	Scores string `validate:"max=1024"`
 }
-
-// Access says who may predict and read the contract.
-type Access struct {
-	Roles []string `validate:"min=1,max=256,dive,role"`
-}
-
-var rolePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
 
 // Parse reads a manifest. The error is a fault.Content whose message lists
 // every problem that was found, one a line, as "file:line: reason"; file is
@@ -111,20 +104,6 @@ func (p *parser) manifest(root *yaml.Node, m *Manifest) {
 		}},
 		{"engine", p.text("Engine", (*string)(&m.Engine))},
 		{"access", func(n *yaml.Node) { p.access(n, m) }},
-	})
-}
-
-func (p *parser) access(n *yaml.Node, m *Manifest) {
-	m.Access = &Access{}
-	p.lines["Access.Roles"] = n.Line
-	p.mapping("Access", n, "access", []key{
-		{"roles", func(n *yaml.Node) {
-			p.sequence("Access.Roles", n, func(i int, item *yaml.Node) {
-				var role string
-				p.text(fmt.Sprintf("Access.Roles[%d]", i), &role)(item)
-				m.Access.Roles = append(m.Access.Roles, role)
-			})
-		}},
 	})
 }
 
@@ -274,13 +253,6 @@ func (m *Manifest) featureName(path string) string {
 // constraints applies the validate tags of Manifest.
 func (p *parser) constraints(m *Manifest) {
 	v := validator.New(validator.WithRequiredStructEnabled())
-	err := v.RegisterValidation("role", func(fl validator.FieldLevel) bool {
-		return rolePattern.MatchString(fl.Field().String())
-	})
-	if err != nil {
-		p.report(0, "%v", err)
-		return
-	}
 	invalid, _ := errors.AsType[validator.ValidationErrors](v.Struct(m))
 	for _, e := range invalid {
 		if path := strings.TrimPrefix(e.StructNamespace(), "Manifest."); !p.unread(path) {
@@ -297,12 +269,7 @@ func constraint(e validator.FieldError) string {
 		return ordinal(e.StructNamespace()) + what + " is required"
 	case "oneof":
 		return fmt.Sprintf("%s must be one of %s, not %q", what, strings.ReplaceAll(e.Param(), " ", ", "), e.Value())
-	case "role":
-		return fmt.Sprintf("role %q must be a word of a-z, 0-9, _ and -, beginning with a letter", e.Value())
 	case "min":
-		if e.Kind() == reflect.Slice {
-			return what + " must name at least one; leave out access to let only " + AdminRole + " in"
-		}
 		return fmt.Sprintf("%s must be at least %s", what, e.Param())
 	default:
 		if e.Kind() == reflect.Slice {

@@ -2,12 +2,14 @@ package schema_test
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/schema"
@@ -72,6 +74,16 @@ func TestBrokenManifestsAreRefusedByLine(t *testing.T) {
 		{"no roles", "access:\n  roles: []\n"},
 		{"access without roles", "access: {}\n"},
 		{"access of null", "access:\n"},
+		{"access of other words", "access:\n  require: [bearer, password, bearer]\n  share: [Acme, 7, '']\n  rules: {}\n  role: [x]\n"},
+		{"empty parts of access", "access:\n  require: []\n  share: []\n  rules: []\n"},
+		{"rules without a verb, and with two", "access:\n  rules:\n    - {roles: [a]}\n    - {allow: [predict], deny: [read]}\n    - {}\n    - x\n"},
+		{"verbs", "access:\n  rules:\n    - allow: []\n    - allow: [predict, run]\n    - deny: Predict\n    - deny: {predict: true}\n    - deny: [1]\n"},
+		{"unknown lines of a rule", "access:\n  rules:\n    - allow: [predict]\n      role: [a]\n      subject: [b]\n      methods: [c]\n    - allow: [predict]\n      roles: [a]\n      roles: [b]\n"},
+		{"words of a rule", "access:\n  rules:\n    - allow: [predict]\n      tenants: ['*', Acme]\n      roles: [Admin]\n      scopes: ['a b', '', 'ü']\n      subjects: ['', 7, true]\n      issuers: [~]\n"},
+		{"empty lines of a rule", "access:\n  rules:\n    - allow: [predict]\n      tenants: []\n      roles: []\n      scopes: []\n      subjects: []\n      issuers: []\n      addresses: []\n      when: {}\n"},
+		{"lines of a rule that are no lists", "access:\n  rules:\n    - allow: [predict]\n      tenants: acme\n      roles:\n      addresses: 10.0.0.0/8\n      when: [email]\n"},
+		{"addresses", "access:\n  rules:\n    - allow: [predict]\n      addresses: [10.1.2.3/16, 10.1.0.0/33, example.com, '::ffff:10.0.0.0/104', 'fe80::1%eth0', 10.1]\n"},
+		{"claims", "access:\n  rules:\n    - allow: [predict]\n      when:\n        email: a@b\n        level: []\n        team: [a, ~, [b], {c: d}, .nan]\n        1: [x]\n        '': [x]\n        team: [b]\n        other:\n"},
 		{"too long", "name: " + strings.Repeat("x", 200) + "\nfeatures:\n  - name: " + strings.Repeat("y", 300) + "\n"},
 		{"many problems", strings.Repeat("- x\n", 0) + "features:\n" + strings.Repeat("  - {nam: x}\n", 200)},
 	} {
@@ -188,6 +200,103 @@ func TestManifestWithAccessAloneLeavesTheRestToTheGraph(t *testing.T) {
 	if diff := cmp.Diff([]string{"admin"}, s.Roles()); diff != "" {
 		t.Errorf("without access: %s", diff)
 	}
+}
+
+func TestAccessSaysWhoMayDoWhat(t *testing.T) {
+	m := parse(t, `access:
+  roles: [admin]
+  require: [bearer, api_key]
+  share: [acme, "*"]
+  rules:
+    - allow: [predict]
+      tenants: [acme]
+      roles: [analyst]
+      scopes: [models:predict]
+      subjects: [svc-scoring]
+      issuers: [https://idp.example/realms/ml]
+      addresses: [10.1.0.0/16, 192.0.2.7, "2001:db8::/32"]
+      when: {email: [person_a@company.com], email_verified: [true], level: [3, 0.5], since: [2026-01-31]}
+    - deny: read
+      subjects: [mallory]
+`)
+	want := &schema.Access{
+		Roles: []string{"admin"}, Require: []string{"bearer", "api_key"}, Share: []string{"acme", "*"},
+		Rules: []schema.AccessRule{
+			{
+				Actions: []string{"predict"}, Tenants: []string{"acme"}, Roles: []string{"analyst"}, Scopes: []string{"models:predict"},
+				Subjects: []string{"svc-scoring"}, Issuers: []string{"https://idp.example/realms/ml"},
+				Addresses: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")},
+				When: []schema.ClaimRule{
+					{Claim: "email", Values: []any{"person_a@company.com"}},
+					{Claim: "email_verified", Values: []any{true}},
+					{Claim: "level", Values: []any{int64(3), 0.5}},
+					{Claim: "since", Values: []any{"2026-01-31"}},
+				},
+			},
+			{Deny: true, Actions: []string{"read"}, Subjects: []string{"mallory"}},
+		},
+	}
+	if diff := cmp.Diff(want, m.Access, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Error(diff)
+	}
+	for text, roles := range map[string][]string{
+		"access: {require: [api_key]}\n":            {"admin"},
+		"access: {share: [acme]}\n":                 {"admin"},
+		"access: {rules: [{allow: [predict]}]}\n":   nil,
+		"access: {roles: [r], share: [a-1, '*']}\n": {"r"},
+	} {
+		if diff := cmp.Diff(roles, parse(t, text).Access.Roles); diff != "" {
+			t.Errorf("roles of %s%s", text, diff)
+		}
+	}
+}
+
+func TestAccessTests(t *testing.T) {
+	cases, err := schema.ParseAccessTest("access_test.yaml", []byte(`
+- as: {subject: svc, tenant: acme, roles: [analyst], scopes: [models:predict], issuer: "https://idp.example", address: 10.1.2.3, claims: {level: 3, groups: [a, {b: ~}]}}
+  action: read
+  expect: allow
+  rule: 1
+- {as: {}, expect: deny, rule: null}
+- {expect: deny}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, none := 1, schema.NoRule
+	want := []schema.AccessCase{
+		{
+			As: schema.AccessAs{
+				Subject: "svc", Tenant: "acme", Roles: []string{"analyst"}, Scopes: []string{"models:predict"}, Issuer: "https://idp.example",
+				Address: netip.MustParseAddr("10.1.2.3"), Claims: map[string]any{"level": int64(3), "groups": []any{"a", map[string]any{"b": nil}}},
+			},
+			Action: "read", Allow: true, Rule: &one, Line: 2,
+		},
+		{Action: "predict", Rule: &none, Line: 6},
+		{Action: "predict", Line: 7},
+	}
+	if diff := cmp.Diff(want, cases, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBrokenAccessTestsAreRefusedByLine(t *testing.T) {
+	var out strings.Builder
+	for _, text := range []string{
+		"", "{}\n", "[]\n", "- x\n", "- {}\n", "- {expect: maybe}\n", "- {expect: [allow]}\n",
+		"- {expect: allow, action: run}\n", "- {expect: allow, rule: first}\n", "- {expect: allow, rule: -1}\n", "- {expect: allow, rule: 1.5}\n",
+		"- {expect: allow, who: x}\n", "- {expect: allow, as: alice}\n", "- {expect: allow, as: {user: alice, subject: 7, roles: admin, tenant: A}}\n",
+		"- {expect: allow, as: {address: 10.0.0.0/8}}\n", "- {expect: allow, as: {claims: [a]}}\n", "- {expect: allow, as: {claims: {a: 1, a: 2}}}\n", "- {expect: allow, as: {claims: {a: .nan}}}\n",
+		"- &a {expect: allow}\n- *a\n", "- {expect: allow}\n---\n- {expect: deny}\n",
+	} {
+		cases, err := schema.ParseAccessTest("access_test.yaml", []byte(text))
+		if err == nil {
+			t.Errorf("%q: accepted as %+v", text, cases)
+			continue
+		}
+		fmt.Fprintf(&out, "== %s-- \n%s\n\n", text, fault.As(err).Msg)
+	}
+	golden(t, "accesstest.golden", out.String())
 }
 
 func TestShippedManifestsParse(t *testing.T) {

@@ -83,6 +83,16 @@ var yamlErrorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // document returns the mapping at the top, or nil after a report.
 func (p *parser) document(data []byte) *yaml.Node {
+	root := p.root(data)
+	if root != nil && root.Kind != yaml.MappingNode {
+		p.report(root.Line, "must be a mapping of keys such as features and access, not %s", show(root))
+		return nil
+	}
+	return root
+}
+
+// root returns what the file holds, or nil after a report.
+func (p *parser) root(data []byte) *yaml.Node {
 	if len(data) > maxManifest {
 		p.report(1, "larger than %d bytes", maxManifest)
 		return nil
@@ -108,12 +118,7 @@ func (p *parser) document(data []byte) *yaml.Node {
 	if !p.plain(&doc, 0) {
 		return nil
 	}
-	root := doc.Content[0]
-	if root.Kind != yaml.MappingNode {
-		p.report(root.Line, "must be a mapping of keys such as features and access, not %s", show(root))
-		return nil
-	}
-	return root
+	return doc.Content[0]
 }
 
 func (p *parser) syntax(err error) {

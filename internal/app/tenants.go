@@ -1,0 +1,77 @@
+package app
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"onnxgate/internal/inference"
+)
+
+// tenantsPoll is how often the folders of tenants are compared with the tenants
+// there are, when the accounts have changed.
+const tenantsPoll = 250 * time.Millisecond
+
+// followTenants loads the models of a tenant that is made, and ends those of one
+// that is deleted, by whichever process, until ctx ends.
+func (a *App) followTenants(ctx context.Context) {
+	ticker := time.NewTicker(tenantsPoll)
+	defer ticker.Stop()
+	last, known := a.catalog.Tenants(), int64(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		revision, err := a.accounts.Revision(ctx)
+		if err != nil || revision == known {
+			continue
+		}
+		present, err := a.tenantsWithFolders(ctx)
+		if err != nil {
+			continue // the next turn asks again
+		}
+		known = revision
+		if slices.Equal(present, last) {
+			continue
+		}
+		last = present
+		a.reloadForTenants(ctx)
+	}
+}
+
+// tenantsWithFolders returns the tenants there are that have a folder of models,
+// in the order of their names.
+func (a *App) tenantsWithFolders(ctx context.Context) ([]string, error) {
+	entries, err := fs.ReadDir(modelFiles(a.cfg), ".")
+	if err != nil {
+		return nil, err
+	}
+	var present []string
+	for _, entry := range entries {
+		tenant, marked := strings.CutPrefix(entry.Name(), inference.TenantMark)
+		if !marked {
+			continue
+		}
+		exists, err := tenantExists(ctx, a.accounts, tenant)
+		if err != nil {
+			return nil, err
+		}
+		if exists {
+			present = append(present, tenant)
+		}
+	}
+	return present, nil
+}
+
+func (a *App) reloadForTenants(ctx context.Context) {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	if !a.draining.Load() {
+		a.log.LogAttrs(ctx, slog.LevelInfo, "tenants with models changed", a.reloadModels(ctx)...)
+	}
+}
