@@ -24,6 +24,9 @@ type dialect struct {
 	// enter names the tenant that the following statements of the transaction
 	// are about, to a database that holds them to it; empty where none does.
 	enter string
+	// unhurried lets the statements of a transaction take as long as they need;
+	// empty where nothing hurries them.
+	unhurried string
 	// version returns the version of the schema, 0 for an empty database. It
 	// refuses a database of another program.
 	version func(ctx context.Context, q querier) (int, error)

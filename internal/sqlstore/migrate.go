@@ -58,6 +58,11 @@ func (s *Store) version(ctx context.Context, q querier, newest int) (int, error)
 }
 
 func (d *dialect) raise(ctx context.Context, q querier, files []string, from int) error {
+	if d.unhurried != "" {
+		if _, err := q.ExecContext(ctx, d.unhurried); err != nil {
+			return err
+		}
+	}
 	for i := from; i < len(files); i++ {
 		if err := d.step(ctx, q, files[i], i+1); err != nil {
 			return fmt.Errorf("migrate the schema to version %d: %w", i+1, err)

@@ -35,7 +35,10 @@ func parseURL(text string) (*pgx.ConnConfig, []string, error) {
 		return nil, nil, errURL
 	}
 	mode := query.Get("sslmode")
-	if mode == "" && query.Get("ssl") == "" && !onThisMachine(hosts(u)) {
+	if mode == "" && query.Get("ssl") == "true" { // JDBC's word for it, which pgx takes too
+		mode = "require"
+	}
+	if mode == "" && !onThisMachine(hosts(u)) {
 		query.Set("sslmode", "verify-full")
 		u.RawQuery = query.Encode()
 	}

@@ -28,6 +28,7 @@ func TestADatabaseBeyondThisMachineIsReachedByTLSOnly(t *testing.T) {
 		"encrypted when asked to":        {url: "postgres://u:canary-password@db.example/x?sslmode=allow", refused: "sslmode=verify-full"},
 		"in the clear as it is written":  {url: "postgres://u:canary-password@db.example/x?sslmode=disable", warned: "in the clear"},
 		"encrypted to anybody":           {url: "postgres://u:canary-password@db.example/x?sslmode=require", warned: "pose as the database"},
+		"encrypted in JDBC's words":      {url: "postgres://u:canary-password@db.example/x?ssl=true", warned: "sslmode=require"},
 		"one of several in the clear":    {url: "postgres://u:canary-password@localhost,db.example/x?sslmode=prefer", refused: "sslmode=verify-full"},
 		"a host in the query":            {url: "postgres://u:canary-password@/x?host=db.example&sslmode=prefer", refused: "sslmode=verify-full"},
 		"a mode that there is not":       {url: "postgres://u:canary-password@db.example/x?sslmode=perhaps", refused: "sslmode is invalid"},
