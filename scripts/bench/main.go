@@ -103,7 +103,8 @@ func compare(ctx context.Context, opt options, gate, bare *server) error {
 	return nil
 }
 
-// gateOnly prints what has no counterpart: memory, size and start.
+// gateOnly prints what has no counterpart: memory, size, a flood of sign-ins and
+// start.
 func gateOnly(ctx context.Context, opt options, gate *server, dir string) error {
 	for sent := 0; sent < 100_000; sent += opt.requests {
 		if _, err := cost(ctx, opt, gate); err != nil {
@@ -120,6 +121,9 @@ func gateOnly(ctx context.Context, opt options, gate *server, dir string) error 
 	}
 	fmt.Printf("resident after more than 100,000 predictions       %.1f MiB\n", float64(resident)/(1<<20))
 	fmt.Printf("binary                                             %.1f MB\n", float64(info.Size())/1e6)
+	if err := flood(ctx, gate); err != nil {
+		return err
+	}
 	token := gate.token
 	gate.stop()
 	var starts []float64
