@@ -62,6 +62,8 @@ prove "mutated models load and run without harm" '$(said_in $out)' \
 	env MUTANTS="$mutants" SEED="$seed" go test -count=1 -timeout 6h -v -run TestMutatedModelsDoNoHarm ./internal/onnx/exec
 prove "a killed writer loses nothing that it acknowledged" '$(said_in $out), on PostgreSQL; as many on SQLite' \
 	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledWriterLosesNothing ./internal/sqlstore
+prove "refusals of API keys take the same time" '$(said_in $out)' \
+	env TIMING=20000 go test -count=1 -v -run TestRefusalsOfAPIKeys ./internal/app
 prove "decisions about access are those of a second implementation, in Rego" '$(said_in $out)' \
 	env DECISIONS="$decisions" SEED="$seed" go test -C internal/authz/oracle -count=1 -timeout 1h -v ./...
 while read -r package target; do

@@ -1,7 +1,7 @@
-// Package accounts owns the users: their names, passwords, roles and state,
-// the rules for each, and the first administrator. It answers two questions:
-// does this password belong to this user, and is what was proven then still
-// true now.
+// Package accounts owns the users, the API keys and the tenants: their names,
+// secrets, roles and state, the rules for each, and the first administrator. It
+// answers two questions: does this password belong to this user, and is what was
+// proven then still true now; and it finds the key that a caller presents.
 //
 // It must not know how users are stored, nor any protocol or token format.
 package accounts
@@ -55,6 +55,7 @@ type Service struct {
 	rand    io.Reader
 	// initialFile is the path of the initial password's file, or empty.
 	initialFile string
+	uses        uses
 	// nobody is verified against when there is no such user, so that the
 	// answer takes as long.
 	nobody string

@@ -32,11 +32,16 @@ func (s *Service) update(ctx context.Context, by Actor, event, object string, ch
 		if err := change(tx); err != nil {
 			return err
 		}
-		return s.audit.Record(ctx, &audit.Record{Event: event, Actor: by.Name, Tenant: by.Tenant, Object: object, Outcome: "ok"})
+		return s.onRecord(ctx, by, event, object)
 	})
 	if err != nil {
 		return err
 	}
 	s.watcher.changed(ctx)
 	return nil
+}
+
+// onRecord keeps who did what.
+func (s *Service) onRecord(ctx context.Context, by Actor, event, object string) error {
+	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: by.Name, Tenant: by.Tenant, Object: object, Outcome: "ok"})
 }

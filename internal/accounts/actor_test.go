@@ -31,6 +31,7 @@ func TestEveryChangeNamesItsActorOrIsNotMade(t *testing.T) {
 	ctx := t.Context()
 	ada := accounts.NewUser{Name: "ada", Password: password, Roles: []string{"user"}, Tenant: "acme"}
 	of := accounts.Actor{Name: "grace", Tenant: "acme"}
+	var id string // of a key
 	changes := []func(by accounts.Actor) error{
 		func(accounts.Actor) error {
 			_, err := f.AddTenant(ctx, administrator, accounts.NewTenant{Name: "acme"})
@@ -42,6 +43,15 @@ func TestEveryChangeNamesItsActorOrIsNotMade(t *testing.T) {
 		func(by accounts.Actor) error { return f.Disable(ctx, by, "ada") },
 		func(by accounts.Actor) error { return f.Enable(ctx, by, "ada") },
 		func(by accounts.Actor) error { return f.Delete(ctx, by, "ada") },
+		func(by accounts.Actor) error {
+			key, _, err := f.CreateKey(ctx, by, accounts.NewKey{Name: "k", Tenant: "acme", Roles: []string{"user"}})
+			if err == nil {
+				id = key.ID
+			}
+			return err
+		},
+		func(by accounts.Actor) error { _, _, err := f.RotateKey(ctx, by, id, 0); return err },
+		func(by accounts.Actor) error { return f.RevokeKey(ctx, by, id) },
 		func(accounts.Actor) error { return f.DisableTenant(ctx, administrator, "acme") },
 		func(accounts.Actor) error { return f.EnableTenant(ctx, administrator, "acme") },
 		func(accounts.Actor) error { return f.SetTenantAddresses(ctx, administrator, "acme", nil) },
@@ -64,7 +74,9 @@ func TestEveryChangeNamesItsActorOrIsNotMade(t *testing.T) {
 	want := []string{
 		"tenant.create acme by administrator in *", "user.add ada by grace in acme", "user.password ada by grace in acme",
 		"user.roles ada by grace in acme", "user.disable ada by grace in acme", "user.enable ada by grace in acme",
-		"user.delete ada by grace in acme", "tenant.disable acme by administrator in *", "tenant.enable acme by administrator in *",
+		"user.delete ada by grace in acme",
+		"apikey.create " + id + " by grace in acme", "apikey.rotate " + id + " by grace in acme", "apikey.revoke " + id + " by grace in acme",
+		"tenant.disable acme by administrator in *", "tenant.enable acme by administrator in *",
 		"tenant.addresses acme by administrator in *", "tenant.delete acme by administrator in *",
 	}
 	if diff := cmp.Diff(want, kept.all); diff != "" {

@@ -45,6 +45,13 @@ type Tx struct {
 	// CountAdmins returns how many users of the default tenant hold the role
 	// admin and are enabled.
 	CountAdmins func() (int, error)
+	// KeyOrAnother returns the key with that id, of whatever tenant, or else, by
+	// the same work, another key. The fault is NotFound when there are no keys.
+	KeyOrAnother func(id string) (*APIKey, error)
+	// BootstrapKeys returns the ids of the keys of the configuration.
+	BootstrapKeys func() ([]string, error)
+	// KeyUsed moves LastUsed of the key, if it is there, forward to at.
+	KeyUsed func(id string, at time.Time) error
 	// Prune removes the families and revocations that ended before the time.
 	Prune func(before time.Time) error
 }

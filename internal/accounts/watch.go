@@ -105,7 +105,8 @@ func (w *watcher) changed(ctx context.Context) {
 
 // Watch follows the changes that other processes make, so that Revision knows
 // them within a second, until ctx ends; it tells the others that this process
-// does, so that they can wait for it. It returns nil then.
+// does, so that they can wait for it, and writes down when keys were used. It
+// returns nil then.
 func (s *Service) Watch(ctx context.Context) error {
 	id, err := s.newStamp()
 	if err != nil {
@@ -117,8 +118,10 @@ func (s *Service) Watch(ctx context.Context) error {
 	for {
 		_ = s.watcher.look(ctx, s.now()) // a failure shows in the age of what is known
 		s.tell(ctx, &told)
+		s.noteUses(ctx)
 		select {
 		case <-ctx.Done():
+			s.noteAllUses(context.WithoutCancel(ctx))
 			return s.leave(context.WithoutCancel(ctx), &told)
 		case <-ticker.C:
 		}

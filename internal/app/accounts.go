@@ -80,6 +80,9 @@ func (a *App) openAccounts(ctx context.Context) (err error) {
 	if a.accounts, err = newAccounts(a.cfg, a.store); err != nil {
 		return err
 	}
+	if err := a.accounts.BootstrapKey(ctx, a.cfg.BootstrapAPIKey.Reveal(), a.cfg.BootstrapAPIKeyRole); err != nil {
+		return fmt.Errorf("ONNXGATE_BOOTSTRAP_API_KEY: %w", err)
+	}
 	created, err := a.accounts.Bootstrap(ctx, a.cfg.AdminPassword.Reveal())
 	if err != nil && a.cfg.AdminPassword.IsSet() {
 		return badAdminPassword(err)

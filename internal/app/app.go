@@ -307,7 +307,7 @@ func (a *App) openAPI() error {
 		return err
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Authenticator: authenticator, Tokens: tokens, Sealer: a.sealing, Roles: a.roles, Ready: a.ready,
+		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Tokens: tokens, Sealer: a.sealing, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -324,7 +324,11 @@ func (a *App) newAuthenticator() (authn.Authenticator, error) { //nolint:ireturn
 	if err != nil {
 		return nil, err
 	}
-	chain := []authn.Authenticator{bearer}
+	apiKeys, err := authn.NewAPIKey(authn.APIKeyConfig{Keys: a.accounts, Roles: a.roles, Now: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	chain := []authn.Authenticator{bearer, apiKeys}
 	if a.clients != nil {
 		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Roles: a.roles, Now: time.Now})
 		if err != nil {

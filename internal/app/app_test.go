@@ -22,6 +22,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"onnxgate/internal/accounts"
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
 	"onnxgate/internal/schema"
@@ -148,6 +149,20 @@ func (s *server) token(tb testing.TB) string {
 		tb.Fatalf("status %d, %v: %s", status, err, body)
 	}
 	return answer.AccessToken
+}
+
+// key returns an API key of the role admin, made as a command makes it.
+func (s *server) key(tb testing.TB) string {
+	tb.Helper()
+	service, done, err := app.OpenAccounts(tb.Context(), load(tb, s.dir, nil))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, key, err := service.CreateKey(tb.Context(), accounts.Actor{Name: "test", Tenant: accounts.AnyTenant}, accounts.NewKey{Name: "test", Roles: []string{"admin"}})
+	if err := errors.Join(err, done()); err != nil {
+		tb.Fatal(err)
+	}
+	return key
 }
 
 func (s *server) predict(t *testing.T, token string) (int, string) {

@@ -10,11 +10,18 @@ import (
 )
 
 // BenchmarkServe measures a prediction from the socket to the socket, with its
-// client in the same process: over HTTP/1.1 and HTTP/2, one row and many. `make
-// profile` takes from it what the compiler is told about the server.
+// client in the same process: over HTTP/1.1 and HTTP/2, one row and many, with an
+// access token and with an API key. `make profile` takes from it what the compiler
+// is told about the server.
 func BenchmarkServe(b *testing.B) {
 	s := start(b, b.TempDir(), nil)
-	token := s.token(b)
+	b.Run("key", func(b *testing.B) { benchmarkServe(b, s, s.key(b)) })
+	benchmarkServe(b, s, s.token(b))
+}
+
+// benchmarkServe sends the credential as a bearer token.
+func benchmarkServe(b *testing.B, s *server, token string) {
+	b.Helper()
 	for _, rows := range []int{1, 100} {
 		body := row
 		if rows > 1 {

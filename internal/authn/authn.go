@@ -19,6 +19,8 @@ type Credentials struct {
 	// Bearer is the token of "Authorization: Bearer" (RFC 6750 section 2.1),
 	// empty when there was none.
 	Bearer string
+	// APIKey is the text of an API key, empty when there was none.
+	APIKey string
 	// Certificates are those that the connection's client presented, its own
 	// first; none without TLS or without a client certificate.
 	Certificates []*x509.Certificate
@@ -62,18 +64,23 @@ func (c *chain) Authenticate(ctx context.Context, presented Credentials) (*ident
 			return nil, err
 		}
 	}
-	if presented.Bearer != "" {
+	switch {
+	case presented.Bearer != "":
 		return nil, refuse(msgInvalid, ErrNotMine)
+	case presented.APIKey != "":
+		return nil, refuse(msgInvalidKey, ErrNotMine)
 	}
-	return nil, fault.New(fault.Unauthenticated, "Authentication is required: send an access token as Authorization: Bearer")
+	return nil, fault.New(fault.Unauthenticated, "Authentication is required: send an access token as Authorization: Bearer, or an API key as X-API-Key")
 }
 
 // What a client is told. Only the holder of a genuine token learns more than
 // that it is not valid.
 const (
-	msgInvalid = "The access token is not valid"
-	msgExpired = "The access token has expired; get a new one"
-	msgRevoked = "The access token is no longer valid; get a new one"
+	msgInvalidKey = "The API key is not valid"
+	msgAddress    = "This credential may not be used from your address"
+	msgInvalid    = "The access token is not valid"
+	msgExpired    = "The access token has expired; get a new one"
+	msgRevoked    = "The access token is no longer valid; get a new one"
 )
 
 // refuse returns the fault of a refused token (RFC 6750 section 3.1), with the

@@ -88,7 +88,7 @@ const msgCertificate = "The client certificate is valid, and no service client h
 // their revocation lists or the accounts have changed, also on a connection
 // that was opened before.
 func (a *Certificate) Authenticate(ctx context.Context, c Credentials) (*identity.Principal, error) {
-	if len(c.Certificates) == 0 || c.Bearer != "" {
+	if len(c.Certificates) == 0 || c.Bearer != "" || c.APIKey != "" {
 		return nil, ErrNotMine
 	}
 	revision, err := a.clients.Revision(ctx)

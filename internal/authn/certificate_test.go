@@ -130,7 +130,7 @@ func TestACertificateIsNoCredentialBesideAnother(t *testing.T) {
 	now := start
 	a := newCertificate(t, &trust{}, &registry{state: newState(), name: "dns:a.example"}, &now)
 	for name, c := range map[string]authn.Credentials{
-		"nothing": {}, "a token": {Bearer: "x", Certificates: []*x509.Certificate{leafOf(t, "spiffe://example.org/a")}},
+		"nothing": {}, "a key": {APIKey: "x", Certificates: []*x509.Certificate{leafOf(t, "spiffe://example.org/a")}}, "a token": {Bearer: "x", Certificates: []*x509.Certificate{leafOf(t, "spiffe://example.org/a")}},
 	} {
 		if _, err := a.Authenticate(t.Context(), c); !errors.Is(err, authn.ErrNotMine) {
 			t.Errorf("%s: %v, want that another judges", name, err)

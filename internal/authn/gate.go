@@ -41,15 +41,23 @@ func newGate(tenants Tenants) *gate {
 func (g *gate) admit(ctx context.Context, p *identity.Principal) error {
 	t, err := g.tenant(ctx, p.Tenant)
 	if fault.KindOf(err) == fault.NotFound || err == nil && t.Disabled {
-		return refuse(msgRevoked, errors.New("the credential's tenant is gone or disabled"))
+		return refuse(noLonger(p), errors.New("the credential's tenant is gone or disabled"))
 	}
 	if err != nil {
 		return err
 	}
 	if !t.Admits(reqctx.From(ctx).ClientAddr) {
-		return fault.New(fault.Forbidden, "This credential may not be used from your address")
+		return fault.New(fault.Forbidden, msgAddress)
 	}
 	return nil
+}
+
+// noLonger is what the holder of a credential of such a tenant is told.
+func noLonger(p *identity.Principal) string {
+	if p.Method == identity.APIKey {
+		return msgInvalidKey
+	}
+	return msgRevoked
 }
 
 func (g *gate) tenant(ctx context.Context, name string) (*knownTenant, error) {

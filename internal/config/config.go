@@ -62,6 +62,10 @@ type Config struct {
 	AdminPassword     Secret
 	AdminPasswordFile string
 
+	// BootstrapAPIKey is a key that the configuration holds, and what it may do.
+	BootstrapAPIKey     Secret
+	BootstrapAPIKeyRole string
+
 	// KEKFile holds the key-encryption key; empty: one that is made in the data
 	// directory.
 	KEKFile string

@@ -27,6 +27,9 @@ var update = flag.Bool("update", false, "rewrite golden files")
 
 const goodSecret = "q7Jm0Y2cVv6mS1cW3r8u0e5bTz4hXk9LpNaQdRfGsEo="
 
+// goodKey has a right checksum; it opens nothing.
+const goodKey = "ogk_3fPq8Zt1LmXa_7Yb2Nc9Qw4Er6Ty8Ui0Op1As3Df5Gh7J1qRSa3"
+
 // source is an environment of nothing but vars, with an empty .env.
 func source(t *testing.T, vars map[string]string) config.Source {
 	t.Helper()
@@ -55,7 +58,8 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 		Addr: "127.0.0.1:8443", AdminAddr: "127.0.0.1:8444", DataDir: "data", TLS: true, ClientCert: "off",
 		Issuer: "https://localhost:8443", Audience: "https://localhost:8443",
 		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", RateToken: "5/minute", RatePredict: "10/minute",
-		MaxBody: 8 << 20, MaxRows: 10000, RevocationMaxAge: time.Minute,
+		BootstrapAPIKeyRole: "user",
+		MaxBody:             8 << 20, MaxRows: 10000, RevocationMaxAge: time.Minute,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{})); diff != "" {
 		t.Error(diff)
@@ -79,6 +83,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		"ONNXGATE_CLIENT_CERT": "request", "ONNXGATE_CLIENT_CA_FILE": "ca.pem", "ONNXGATE_CLIENT_CRL_FILE": "crl.pem",
 		"ONNXGATE_ISSUER": "https://ml.example", "ONNXGATE_AUDIENCE": "ml", "ONNXGATE_TOKEN_TTL": "1h",
 		"ONNXGATE_JWT_SECRET": goodSecret, "ONNXGATE_ADMIN_PASSWORD_FILE": password, "ONNXGATE_ISSUERS_FILE": issuers,
+		"ONNXGATE_BOOTSTRAP_API_KEY": goodKey, "ONNXGATE_BOOTSTRAP_API_KEY_ROLE": "scorer",
 		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "1000000000/day",
 		"ONNXGATE_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,fd00::/8", "ONNXGATE_CORS_ORIGINS": "https://a.example,http://localhost:3000",
 		"ONNXGATE_DOCS": "on", "ONNXGATE_MAX_BODY": "64KiB", "ONNXGATE_MAX_ROWS": "7",
@@ -91,7 +96,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		Addr: "[::1]:9443", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, RolesFile: roles,
 		TLS: true, TLSCertFile: "c.pem", TLSKeyFile: "k.pem", ClientCert: "request", ClientCAFile: "ca.pem", ClientCRLFile: "crl.pem",
 		Issuer: "https://ml.example", Audience: "ml", TokenTTL: time.Hour, JWTAlg: "EdDSA",
-		AdminPasswordFile: password, IssuersFile: issuers, RateToken: "off", RatePredict: "1000000000/day",
+		AdminPasswordFile: password, BootstrapAPIKeyRole: "scorer", IssuersFile: issuers, RateToken: "off", RatePredict: "1000000000/day",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		CORSOrigins:    []string{"https://a.example", "http://localhost:3000"},
 		Docs:           true, MaxBody: 64 << 10, MaxRows: 7, LogLevel: slog.LevelDebug, LogFormat: "json",
@@ -99,7 +104,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
 	}
-	if got.DatabaseURL.Reveal() != "postgres://u:p@db/x" || got.JWTSecret.Reveal() != goodSecret || got.AdminPassword.Reveal() != "a long password for admin" {
+	if got.DatabaseURL.Reveal() != "postgres://u:p@db/x" || got.JWTSecret.Reveal() != goodSecret || got.BootstrapAPIKey.Reveal() != goodKey || got.AdminPassword.Reveal() != "a long password for admin" {
 		t.Error("a secret did not arrive as it was written")
 	}
 }
@@ -113,6 +118,11 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"address without port":           {set("ADDR", "localhost"), []string{"ONNXGATE_ADDR", "host:port"}},
 		"port too large":                 {set("ADDR", "127.0.0.1:70000"), []string{"ONNXGATE_ADDR", "70000"}},
 		"named port":                     {set("ADDR", "127.0.0.1:https"), []string{"ONNXGATE_ADDR"}},
+		"API key of another form":        {set("BOOTSTRAP_API_KEY", "my-secret-key"), []string{"ONNXGATE_BOOTSTRAP_API_KEY: an API key has the form", "onnxgate apikey generate"}},
+		"API key cut off":                {set("BOOTSTRAP_API_KEY", goodKey[:len(goodKey)-1]), []string{"ONNXGATE_BOOTSTRAP_API_KEY"}},
+		"API key mistyped":               {set("BOOTSTRAP_API_KEY", goodKey[:20]+"x"+goodKey[21:]), []string{"ONNXGATE_BOOTSTRAP_API_KEY", "checksum"}},
+		"API key of little chance":       {set("BOOTSTRAP_API_KEY", "ogk_3fPq8Zt1LmXa_abababababababababababababababab4CYnCW"), []string{"ONNXGATE_BOOTSTRAP_API_KEY", "not random"}},
+		"API key as its hash":            {set("BOOTSTRAP_API_KEY", "ogk_3fPq8Zt1LmXa_sha256:"+strings.Repeat("0f", 32)), []string{"ONNXGATE_BOOTSTRAP_API_KEY"}},
 		"both listeners alike":           {set("ADMIN_ADDR", "127.0.0.1:8443"), []string{"ONNXGATE_ADMIN_ADDR", "another port"}},
 		"models folder missing":          {set("MODELS_DIR", "/no/such/folder"), []string{"ONNXGATE_MODELS_DIR", "folder"}},
 		"model name is a path":           {set("DEFAULT_MODEL", "../iris"), []string{`ONNXGATE_DEFAULT_MODEL: "../iris" is a path; write the name of a model`}},

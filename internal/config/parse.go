@@ -57,8 +57,8 @@ func parseSwitch(s string) (bool, error) {
 	}
 }
 
-// parseDuration accepts Go's durations, and days as in "90d".
-func parseDuration(s string) (time.Duration, error) {
+// ParseDuration accepts Go's durations, and days as in "90d".
+func ParseDuration(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
 			return time.Duration(n) * 24 * time.Hour, nil

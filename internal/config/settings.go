@@ -128,7 +128,7 @@ func databaseSettings() []Setting {
 			Name: "ONNXGATE_REVOCATION_MAX_AGE", Default: "60s",
 			Doc:     "How long tokens and keys that the server knows go on while the database cannot be reached; then requests are refused (503).",
 			Want:    "a duration from 1s to 1h, such as 60s",
-			binding: bind(func(c *Config) *time.Duration { return &c.RevocationMaxAge }, parseDuration, formatDuration),
+			binding: bind(func(c *Config) *time.Duration { return &c.RevocationMaxAge }, ParseDuration, formatDuration),
 		},
 	}
 }
@@ -232,7 +232,7 @@ func tokenSettings() []Setting {
 			Name: "ONNXGATE_TOKEN_TTL", Default: "15m",
 			Doc:     "How long an access token is valid.",
 			Want:    "a duration from 1m to 24h, such as 15m",
-			binding: bind(func(c *Config) *time.Duration { return &c.TokenTTL }, parseDuration, formatDuration),
+			binding: bind(func(c *Config) *time.Duration { return &c.TokenTTL }, ParseDuration, formatDuration),
 		},
 		{
 			Name: "ONNXGATE_JWT_ALG", Default: "EdDSA",
@@ -257,6 +257,18 @@ func tokenSettings() []Setting {
 			Doc:     "File with the password that admin gets at the first start; empty: a random one in <data dir>/initial-admin-password.",
 			Want:    "the path of a file with a password of 15 characters or more",
 			binding: adminPassword(),
+		},
+		{
+			Name: "ONNXGATE_BOOTSTRAP_API_KEY", Secret: true,
+			Doc:     "API key that counts as long as it stands here; another one, or none, ends it at the next start.",
+			Want:    "the output of: onnxgate apikey generate",
+			binding: bind(func(c *Config) *Secret { return &c.BootstrapAPIKey }, parseSecret, Secret.String),
+		},
+		{
+			Name: "ONNXGATE_BOOTSTRAP_API_KEY_ROLE", Default: "user",
+			Doc:     "Role of that key.",
+			Want:    "a role, such as user or admin",
+			binding: text(func(c *Config) *string { return &c.BootstrapAPIKeyRole }),
 		},
 	}
 }

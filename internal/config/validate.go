@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/go-playground/validator/v10"
+
+	"onnxgate/internal/apikey"
 )
 
 // Validate checks ranges and what settings mean together. Its error is of type
@@ -92,6 +94,11 @@ func (c *Config) contradictions() []Problem {
 		}
 		if c.origins["ONNXGATE_JWT_ALG"] != "" {
 			report("ONNXGATE_JWT_ALG", "is set, and so is ONNXGATE_JWT_SECRET, which means HS256; unset one of them")
+		}
+	}
+	if c.BootstrapAPIKey.IsSet() {
+		if _, err := apikey.Whole(c.BootstrapAPIKey.Reveal()); err != nil {
+			report("ONNXGATE_BOOTSTRAP_API_KEY", err.Error()+"; write the output of: onnxgate apikey generate")
 		}
 	}
 	if c.AdminAddr != "" && c.AdminAddr == c.Addr && !strings.HasSuffix(c.Addr, ":0") {

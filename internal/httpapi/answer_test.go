@@ -572,7 +572,7 @@ func TestCORSForExactOrigins(t *testing.T) {
 		got := f.do(request{method: "OPTIONS", path: "/token", header: http.Header{"Origin": {page}, "Access-Control-Request-Method": {"POST"}}})
 		want := map[string]string{
 			"Access-Control-Allow-Origin": page, "Access-Control-Allow-Methods": "POST", "Access-Control-Max-Age": "600",
-			"Access-Control-Allow-Headers": "Authorization, Content-Type, X-Request-Id", "RateLimit": "",
+			"Access-Control-Allow-Headers": "Authorization, Content-Type, X-API-Key, X-Request-Id", "RateLimit": "",
 		}
 		for name, value := range want {
 			if got.StatusCode != http.StatusNoContent || got.Header.Get(name) != value {

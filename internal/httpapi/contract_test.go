@@ -93,18 +93,21 @@ func checkOperation(t *testing.T, route *httpapi.Route, op operation) {
 	if (route.Auth == httpapi.Public) != open {
 		t.Errorf("%s: %v, but its security is %v", route.Pattern, route.Auth, op.Security)
 	}
-	if scope := route.Permission; scope != "" && !slices.ContainsFunc(op.Security, func(s map[string][]string) bool {
-		return slices.Contains(s["password"], scope)
-	}) {
-		t.Errorf("%s: the scope %s is not in the contract", route.Pattern, scope)
+	for _, scheme := range []string{"password", "apiKey", "basicKey"} {
+		if !open && !slices.ContainsFunc(op.Security, func(s map[string][]string) bool {
+			scopes, has := s[scheme]
+			return has && (route.Permission == "" || slices.Contains(scopes, route.Permission))
+		}) {
+			t.Errorf("%s: %s with the scope %q is not in the contract", route.Pattern, scheme, route.Permission)
+		}
 	}
 	if (route.MaxBody > 0) != (op.RequestBody != nil) {
 		t.Errorf("%s: MaxBody %d, but the contract says otherwise about a body", route.Pattern, route.MaxBody)
 	}
 	want := []string{"200", "400", "421", "500"}
 	for status, possible := range map[string]bool{
-		"401": route.Auth == httpapi.Bearer, "403": route.Permission != "", "413": route.MaxBody > 0,
-		"429": route.Limit != httpapi.NoLimit, "503": route.Auth == httpapi.Bearer || route.MaxBody > 0,
+		"401": route.Auth == httpapi.Bearer, "403": route.Auth == httpapi.Bearer, "413": route.MaxBody > 0,
+		"429": route.Limit != httpapi.NoLimit || route.Auth == httpapi.Bearer, "503": route.Auth == httpapi.Bearer || route.MaxBody > 0,
 	} {
 		if possible {
 			want = append(want, status)

@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"onnxgate/internal/apikey"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/oauth"
 )
 
@@ -22,18 +24,22 @@ var secretParameters = []string{
 	"code", "id_token", "password", "refresh_token", "token", "x-api-key",
 }
 
-// authenticate proves who sends the request.
+// authenticate proves who sends the request, and counts it where the credential
+// has a rate of its own.
 func (a *API) authenticate(ctx context.Context, x *exchange) error {
-	token, err := bearerToken(x.request.Header["Authorization"])
-	x.credential = token != ""
+	presented, err := credentials(x.request.Header)
+	x.credential = presented.Bearer != "" || presented.APIKey != ""
 	if err != nil {
 		return err
 	}
 	if err := refuseSecrets(x.request.URL.RawQuery); err != nil {
 		return err
 	}
-	x.principal, err = a.cfg.Authenticator.Authenticate(ctx, authn.Credentials{Bearer: token, Certificates: peer(x.request)})
-	return err
+	presented.Certificates = peer(x.request)
+	if x.principal, err = a.prove(ctx, x, presented); err != nil {
+		return err
+	}
+	return a.takeOwnRate(ctx, x)
 }
 
 // peer returns the certificates that the connection's client has proven to hold.
@@ -44,23 +50,116 @@ func peer(r *http.Request) []*x509.Certificate {
 	return r.TLS.PeerCertificates
 }
 
-// bearerToken returns the token of "Authorization: Bearer" (RFC 6750 section
-// 2.1), empty without the header and with another scheme.
-func bearerToken(values []string) (string, error) {
-	scheme, rest, err := authorization(values)
-	if err != nil || !strings.EqualFold(scheme, "Bearer") {
-		return "", err
+// prove returns the principal of the credentials. A request may carry both an
+// access token and an API key for a model that requires both alone: the
+// principal is then the token's, with the key's beside it. The key is not looked
+// at before the token was found valid.
+func (a *API) prove(ctx context.Context, x *exchange, c authn.Credentials) (*identity.Principal, error) {
+	if c.Bearer == "" || c.APIKey == "" {
+		return a.cfg.Authenticator.Authenticate(ctx, c)
 	}
-	if rest == "" {
+	if !x.route.OfModel || a.cfg.Layers == nil {
+		return nil, oneCredential()
+	}
+	caller, err := a.cfg.Authenticator.Authenticate(ctx, authn.Credentials{Bearer: c.Bearer})
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(a.cfg.Layers.Requires(caller, x.param("model"), x.param("version")), identity.APIKey) {
+		return nil, oneCredential()
+	}
+	key, err := a.cfg.Authenticator.Authenticate(ctx, authn.Credentials{APIKey: c.APIKey})
+	if err != nil {
+		return nil, err
+	}
+	if key.Tenant != caller.Tenant {
+		return nil, fault.New(fault.Unauthenticated, "The access token and the API key must be of one tenant")
+	}
+	both := *caller // the caller is shared
+	both.With = key
+	return &both, nil
+}
+
+func oneCredential() error {
+	return malformed("Send one credential: an access token or an API key")
+}
+
+// credentials returns what a request presents: a token or a key, and both only
+// where each has a header of its own.
+func credentials(h http.Header) (c authn.Credentials, err error) {
+	if c.APIKey, err = keyHeader(h["X-Api-Key"], h["Api-Key"]); err != nil {
+		return c, err
+	}
+	scheme, rest, err := authorization(h["Authorization"])
+	if err != nil || scheme == "" {
+		return c, err
+	}
+	var key string
+	switch {
+	case strings.EqualFold(scheme, "Bearer"):
+		if err = oneWord(rest, "The access token is empty: send one as Authorization: Bearer TOKEN", "Authorization must be: Bearer TOKEN"); err != nil {
+			return c, err
+		}
+		if !strings.HasPrefix(rest, apikey.Prefix) {
+			c.Bearer = rest
+			return c, nil
+		}
+		key = rest
+	case strings.EqualFold(scheme, "Basic"):
+		if key, err = basicKey(rest); err != nil {
+			return c, err
+		}
+	case c.APIKey == "":
+		return c, nil // a scheme that is not ours proves nothing
+	}
+	if c.APIKey != "" {
+		return c, oneCredential()
+	}
+	c.APIKey = key
+	return c, nil
+}
+
+// keyHeader returns the key of the one header that carries it, empty without
+// one.
+func keyHeader(values, others []string) (string, error) {
+	if len(values)+len(others) > 1 {
+		return "", malformed("Send one API key, in one header")
+	}
+	if len(values) == 0 {
+		values = others
+	}
+	if len(values) == 0 {
+		return "", nil
+	}
+	return values[0], oneWord(values[0], "The API key is empty: send one as X-API-Key", "X-API-Key must be one API key and nothing else")
+}
+
+// oneWord refuses what cannot be one credential.
+func oneWord(s, empty, several string) error {
+	if s == "" {
 		// What a shell sends for a variable that was never set.
-		return "", fault.New(fault.Unauthenticated, "The access token is empty: send one as Authorization: Bearer TOKEN")
+		return fault.New(fault.Unauthenticated, empty)
 	}
 	// One search for each byte is many times faster on a long token than one
 	// for all of them.
-	if strings.IndexByte(rest, ' ') >= 0 || strings.IndexByte(rest, '\t') >= 0 || strings.IndexByte(rest, ',') >= 0 {
-		return "", malformed("Authorization must be: Bearer TOKEN")
+	if strings.IndexByte(s, ' ') >= 0 || strings.IndexByte(s, '\t') >= 0 || strings.IndexByte(s, ',') >= 0 {
+		return malformed(several)
 	}
-	return rest, nil
+	return nil
+}
+
+// basicKey returns the API key of "Authorization: Basic", for clients that know
+// no other way: the name is the key's id, the password the whole key. A pair that
+// is none is as wrong as a key that is none.
+func basicKey(encoded string) (string, error) {
+	pair, err := decodeBasic(encoded)
+	if err != nil {
+		return "", err
+	}
+	if key, err := apikey.Parse(pair.Password); err == nil && key.ID == pair.Username {
+		return pair.Password, nil
+	}
+	return apikey.Prefix, nil // which is no key
 }
 
 // authorization splits the one Authorization header into scheme and the rest.
@@ -81,15 +180,21 @@ func refuseSecrets(query string) error {
 		return nil
 	}
 	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
-		name, _, _ := strings.Cut(pair, "=")
-		if decoded, err := url.QueryUnescape(name); err == nil {
-			name = decoded
-		}
-		if slices.Contains(secretParameters, strings.ToLower(name)) {
-			return malformed("A credential does not belong in the URL; send it as Authorization: Bearer TOKEN")
+		name, value, _ := strings.Cut(pair, "=")
+		name, value = unescaped(name), unescaped(value)
+		if slices.Contains(secretParameters, strings.ToLower(name)) || strings.Contains(name+value, apikey.Prefix) {
+			return malformed("A credential does not belong in the URL; send it as Authorization: Bearer TOKEN, or X-API-Key: KEY")
 		}
 	}
 	return nil
+}
+
+// unescaped returns s as it is when it cannot be decoded.
+func unescaped(s string) string {
+	if decoded, err := url.QueryUnescape(s); err == nil {
+		return decoded
+	}
+	return s
 }
 
 func malformed(msg string) error {
@@ -108,7 +213,12 @@ func basicCredentials(values []string) (*oauth.BasicCredentials, error) {
 	case !strings.EqualFold(scheme, "Basic"):
 		return nil, &fault.Error{Kind: fault.Unauthenticated, Code: codeInvalidClient, Msg: "A client authenticates by Basic here, or not at all"}
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(rest)
+	return decodeBasic(rest)
+}
+
+// decodeBasic splits the pair of RFC 7617.
+func decodeBasic(encoded string) (*oauth.BasicCredentials, error) {
+	raw, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
 		return nil, malformed("Authorization: Basic is not valid base64")
 	}

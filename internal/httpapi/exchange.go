@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
+	"onnxgate/internal/apikey"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
@@ -159,19 +161,54 @@ func (a *API) takeRate(ctx context.Context, x *exchange, name LimitName) error {
 	}
 	h := x.Header()
 	h["RateLimit-Policy"] = d.policies[name]
-	x.rateValue[0] = rateLimit(name, r)
+	x.rateValue[0] = rateLimit(name.String(), r)
 	h["RateLimit"] = x.rateValue[:]
 	if r.Allowed {
 		return nil
 	}
-	return &fault.Error{Kind: fault.RateLimited, RetryAfter: r.Reset, Msg: "Too many requests: at most " + d.limiters[name].Rate().String() + "; wait as long as Retry-After says"}
+	return tooMany(d.limiters[name].Rate(), r)
+}
+
+func tooMany(rate limit.Rate, r limit.Result) error {
+	return &fault.Error{Kind: fault.RateLimited, RetryAfter: r.Reset, Msg: "Too many requests: at most " + rate.String() + "; wait as long as Retry-After says"}
+}
+
+// keyPolicy names the rates of API keys in RateLimit headers.
+const keyPolicy = "key"
+
+// takeOwnRate counts the request for each of its credentials that has a rate of
+// its own, whatever address it came from.
+func (a *API) takeOwnRate(ctx context.Context, x *exchange) error {
+	for p := x.principal; p != nil; p = p.With {
+		rate := limit.Rate(p.Rate)
+		if rate.Off() {
+			continue
+		}
+		r := a.own.Take(ctx, p.Subject, rate)
+		x.addHeader("RateLimit-Policy", policy(keyPolicy, rate))
+		x.addHeader("RateLimit", rateLimit(keyPolicy, r))
+		if !r.Allowed {
+			return tooMany(rate, r)
+		}
+	}
+	return nil
+}
+
+// addHeader adds an element to a header that is a list (RFC 9110 section 5.3),
+// whose value may be shared.
+func (x *exchange) addHeader(name, element string) {
+	h := x.Header()
+	if present := h[name]; len(present) > 0 {
+		element = present[0] + ", " + element
+	}
+	h[name] = []string{element}
 }
 
 // rateLimit is the RateLimit field (draft-ietf-httpapi-ratelimit-headers).
-func rateLimit(name LimitName, r limit.Result) string {
+func rateLimit(name string, r limit.Result) string {
 	var a [64]byte
 	b := append(a[:0], '"')
-	b = append(b, name.String()...)
+	b = append(b, name...)
 	b = append(b, `";r=`...)
 	b = strconv.AppendInt(b, r.Remaining, 10)
 	b = append(b, ";t="...)
@@ -286,7 +323,7 @@ func (x *exchange) observe() {
 	a := x.listener.api
 	took := a.cfg.Now().Sub(x.start)
 	line := telemetry.Access{
-		Time: x.start, Duration: took, Method: x.request.Method, Path: x.request.URL.Path,
+		Time: x.start, Duration: took, Method: x.request.Method, Path: withoutKey(x.request.URL.Path),
 		Status: x.status, Bytes: x.bytes, RequestID: x.info.RequestID,
 		ClientRequestID: x.info.ClientRequestID, Client: x.info.ClientAddr,
 		Model: x.model, Version: x.version,
@@ -304,6 +341,14 @@ func (x *exchange) observe() {
 	}
 	metrics.Observe(x.status, took)
 	a.cfg.AccessLog.Log(&line)
+}
+
+// withoutKey cuts off a path that somebody has put an API key into.
+func withoutKey(path string) string {
+	if at := strings.Index(path, apikey.Prefix); at >= 0 {
+		return path[:at+len(apikey.Prefix)]
+	}
+	return path
 }
 
 // countedByServer is the length up to which net/http itself finds out how long

@@ -5,7 +5,7 @@
 //
 // Everything about a request happens in this order, whatever the route: request
 // id and client address, host name, form of the path, route, method, rate,
-// credential, permission; then the handler, which decodes, calls and encodes.
+// credential, its own rate, permission; then the handler, which decodes, calls and encodes.
 // It must not know how tokens are made or verified, how models run, or where
 // anything is stored.
 package httpapi
@@ -69,12 +69,22 @@ type Library interface {
 	Generation() uint64
 }
 
+// Layers knows how many credentials models ask for.
+type Layers interface {
+	// Requires returns the kinds of credential that a request must carry, all of
+	// them, for the model as the principal's tenant sees it; none for one that
+	// asks for no more than a principal, and for one that it does not see.
+	Requires(p *identity.Principal, model, version string) []identity.Method
+}
+
 // Config is what the API is made of. What has no default is required.
 type Config struct {
 	Catalog       Catalog
 	Authenticator Authenticator
 	Tokens        TokenServer
-	Sealer        Sealer
+	// Layers is nil when no model asks for two credentials.
+	Layers Layers
+	Sealer Sealer
 	// Roles says what each role permits.
 	Roles authz.Roles
 	// Ready returns why the server cannot serve; nil is always ready.
@@ -134,6 +144,7 @@ type API struct {
 	proxies proxies
 	ids     idSource
 	dynamic atomic.Pointer[dynamic]
+	own     *limit.Own // rates of callers
 
 	scrape        http.Handler
 	params        sync.Pool // of *chi.Context
@@ -178,7 +189,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
-	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs(), rules: newRules()}
+	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs(), rules: newRules(), own: limit.NewOwn(0, cfg.Now)}
 	a.bodies.free.Store(max(cfg.BodyMemory, cfg.MaxBody))
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	if err := a.contracts.load(cfg.Version); err != nil {
@@ -224,14 +235,14 @@ func (a *API) Reload(s Settings) {
 	for name, rate := range [limitNames]limit.Rate{TokenLimit: s.TokenRate, PredictLimit: s.PredictRate} {
 		name := LimitName(name)
 		next.limiters[name] = old.limiters[name].WithRate(rate)
-		next.policies[name] = []string{policy(name, rate)}
+		next.policies[name] = []string{policy(name.String(), rate)}
 	}
 	a.dynamic.Store(next)
 }
 
 // policy is the RateLimit-Policy field (draft-ietf-httpapi-ratelimit-headers).
-func policy(name LimitName, rate limit.Rate) string {
-	return `"` + name.String() + `";q=` + strconv.FormatInt(rate.Requests, 10) +
+func policy(name string, rate limit.Rate) string {
+	return `"` + name + `";q=` + strconv.FormatInt(rate.Requests, 10) +
 		";w=" + strconv.FormatInt(int64(rate.Window/time.Second), 10)
 }
 

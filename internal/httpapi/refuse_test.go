@@ -232,7 +232,7 @@ func TestCredentials(t *testing.T) {
 	}{
 		"none":                  {nil, "", 401, challenge},
 		"empty":                 {[]string{""}, "", 401, challenge},
-		"another scheme":        {[]string{"Basic YTpi"}, "", 401, challenge},
+		"another scheme":        {[]string{"Digest YTpi"}, "", 401, challenge},
 		"good":                  {[]string{"Bearer admin"}, "", 200, ""},
 		"scheme in other case":  {[]string{"bEARER admin"}, "", 200, ""},
 		"bad":                   {[]string{"Bearer nonsense"}, "", 401, challenge + `, error="invalid_token", error_description="The access token is not valid"`},

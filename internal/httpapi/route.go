@@ -23,7 +23,7 @@ type Auth uint8
 const (
 	// Public is open to everybody.
 	Public Auth = iota + 1
-	// Bearer asks for an access token.
+	// Bearer asks for an access token or an API key.
 	Bearer
 )
 
@@ -74,6 +74,9 @@ type Route struct {
 	Timeout time.Duration
 	Limit   LimitName
 	Auth    Auth
+	// OfModel says that the route is about one model, that of its path or the
+	// default one.
+	OfModel bool
 	// Permission is what a caller of a route with Auth Bearer must hold, by role
 	// and by scope, whatever the model says; empty asks for none.
 	Permission string
@@ -107,7 +110,7 @@ type RouteOptions struct {
 func PublicRoutes(o RouteOptions) []Route {
 	predict := Route{
 		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: PredictLimit,
-		Auth: Bearer, Permission: identity.ModelsPredict, Handler: (*API).predict,
+		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Handler: (*API).predict,
 	}
 	read := Route{
 		Method: http.MethodGet, Timeout: quick,
@@ -132,7 +135,7 @@ func PublicRoutes(o RouteOptions) []Route {
 		decrypt.at("/decrypt"),
 		decrypt.at("/decrypt/"),
 		read.at("/models").with((*API).listModels),
-		read.at("/models/{model}").with((*API).describeModel),
+		read.at("/models/{model}").with((*API).describeModel).ofModel(),
 		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
 		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz},
 	}
@@ -165,6 +168,8 @@ func AdminRoutes(o RouteOptions) []Route {
 }
 
 func (r Route) at(pattern string) Route { r.Pattern = pattern; return r }
+
+func (r Route) ofModel() Route { r.OfModel = true; return r }
 
 func (r Route) with(h handlerFunc) Route { r.Handler = h; return r }
 

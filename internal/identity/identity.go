@@ -2,7 +2,10 @@
 // passed as an argument, never hidden in a context.
 package identity
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Method says how a principal proved who it is.
 type Method string
@@ -69,6 +72,9 @@ type Principal struct {
 	// Models are the names of the only models that the credential may be used
 	// for; nil is any.
 	Models []string
+	// Rate is the credential's own limit, whatever its address; the zero value is
+	// none.
+	Rate Rate
 	// Claims are the further claims of the credential, for rules to match.
 	Claims map[string]any
 	// Method is how the principal was authenticated.
@@ -76,6 +82,14 @@ type Principal struct {
 	// With is a second principal, of another credential of the same request and
 	// of the same tenant. Whatever is asked must be allowed to both.
 	With *Principal
+}
+
+// Rate is a number of requests in a window of time. The zero value is no limit.
+type Rate struct {
+	// Requests is how many are admitted in one window; 0 is no limit.
+	Requests int64
+	// Window is how long one window lasts.
+	Window time.Duration
 }
 
 // HasRole reports whether the principal holds the role.

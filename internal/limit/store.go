@@ -14,7 +14,7 @@ import (
 )
 
 // DefaultClients is how many clients of IPv4 a limiter remembers unless told
-// otherwise: about 6 MB when all of them came, and 6 MB for IPv6.
+// otherwise: about 7 MB when all of them came, and 7 MB for IPv6.
 const DefaultClients = 1 << 16
 
 // shards divide the memory, so that requests of different clients seldom wait
@@ -46,12 +46,19 @@ type shard struct {
 	entries []entry
 }
 
-// entry is one client: 32 bytes, its key, and its place in the index.
+// entry is one client: 48 bytes, its key, and its place in the index. It has its
+// own rate, because one store may serve clients of different ones.
 type entry struct {
 	key   string
 	start time.Duration // of the window, since the store's epoch
 	count int64
+
+	limit  int64
+	period time.Duration
 }
+
+// left returns what is left of the window.
+func (e *entry) left(now time.Duration) time.Duration { return e.start + e.period - now }
 
 var _ limiter.Store = (*store)(nil)
 
@@ -75,11 +82,12 @@ func (s *store) Increment(ctx context.Context, key string, n int64, rate limiter
 	i, known := sh.index[key]
 	if !known {
 		var wait time.Duration
-		if i, wait = sh.place(key, now, s.limit, rate); i < 0 {
+		if i, wait = sh.place(key, now, s.limit); i < 0 {
 			return state(rate, math.MaxInt64, wait), nil
 		}
 	}
 	e := &sh.entries[i]
+	e.limit, e.period = rate.Limit, rate.Period
 	if now-e.start >= rate.Period {
 		e.start, e.count = now, 0
 	}
@@ -121,9 +129,9 @@ func (s *store) lock(ctx context.Context, key string) (*shard, time.Duration) {
 
 // place makes an entry for a new key and returns where it is, or -1 and how
 // long every known client stays over its limit.
-func (sh *shard) place(key string, now time.Duration, limit int, rate limiter.Rate) (int, time.Duration) {
+func (sh *shard) place(key string, now time.Duration, limit int) (int, time.Duration) {
 	if len(sh.entries) >= limit {
-		if wait := sh.evict(now, rate); wait > 0 {
+		if wait := sh.evict(now); wait > 0 {
 			return -1, wait
 		}
 	}
@@ -135,10 +143,10 @@ func (sh *shard) place(key string, now time.Duration, limit int, rate limiter.Ra
 // evict forgets every client whose window is over; if there is none, the one
 // within its limit that asked least. When all are over their limit it forgets
 // nobody and returns how long that lasts.
-func (sh *shard) evict(now time.Duration, rate limiter.Rate) time.Duration {
-	least, wait := -1, rate.Period
+func (sh *shard) evict(now time.Duration) time.Duration {
+	least, wait := -1, time.Duration(math.MaxInt64)
 	for i, e := range slices.Backward(sh.entries) {
-		if left := e.start + rate.Period - now; left <= 0 {
+		if left := e.left(now); left <= 0 {
 			sh.remove(i)
 			wait = 0
 		} else if wait > 0 {
@@ -149,7 +157,7 @@ func (sh *shard) evict(now time.Duration, rate limiter.Rate) time.Duration {
 		return 0
 	}
 	for i := range sh.entries {
-		if c := sh.entries[i].count; c <= rate.Limit && (least < 0 || c < sh.entries[least].count) {
+		if e := &sh.entries[i]; e.count <= e.limit && (least < 0 || e.count < sh.entries[least].count) {
 			least = i
 		}
 	}

@@ -111,8 +111,14 @@ var (
 const (
 	pruneFamilies    = `DELETE FROM refresh_families WHERE expires_at < ?`
 	pruneRevocations = `DELETE FROM revocations WHERE expires_at < ?`
-	moveRevision     = `UPDATE revision SET value = value + 1`
-	readRevision     = `SELECT value FROM revision`
+	// keyOrAnother finds the key or the first of all, by the same steps: how long
+	// it takes does not tell whether there is such a key.
+	keyOrAnother = `id = (SELECT max(id) FROM (
+		SELECT id FROM api_keys WHERE id = ? UNION ALL SELECT min(id) FROM api_keys) AS either)`
+	bootstrapKeys = `SELECT id FROM api_keys WHERE bootstrap`
+	keyUsed       = `UPDATE api_keys SET last_used = ? WHERE id = ? AND last_used < ?`
+	moveRevision  = `UPDATE revision SET value = value + 1`
+	readRevision  = `SELECT value FROM revision`
 )
 
 // accounts returns the transaction as the accounts see it.
@@ -132,8 +138,26 @@ func (t *transaction) accounts() *accounts.Tx {
 			err = t.row(identity.DefaultTenant, t.dialect.countAdmins(), nil, &n)
 			return n, err
 		},
+		KeyOrAnother:  t.keyOrAnother,
+		BootstrapKeys: t.bootstrapKeys,
+		KeyUsed: func(id string, at time.Time) error {
+			_, err := t.change(anyTenant, keyUsed, at.Unix(), id, at.Unix())
+			return err
+		},
 		Prune: t.prune,
 	}
+}
+
+func (t *transaction) keyOrAnother(id string) (*accounts.APIKey, error) {
+	return rows[accounts.APIKey]{apiKeys, t}.one(anyTenant, id, apiKeys.sql.selected+keyOrAnother, id)
+}
+
+func (t *transaction) bootstrapKeys() (ids []string, err error) {
+	err = t.each(anyTenant, bootstrapKeys, nil, func(scan func(...any) error) error {
+		ids = append(ids, "")
+		return scan(&ids[len(ids)-1])
+	})
+	return ids, err
 }
 
 func (t *transaction) prune(before time.Time) error {

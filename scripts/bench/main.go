@@ -75,31 +75,42 @@ func measure(ctx context.Context, opt options, dir string) error {
 	}
 	defer bare.stop()
 	bare.requests = predictions(bare.addr, token)
-	if err := compare(ctx, opt, gate, bare); err != nil {
+	if err := compare(ctx, opt, pair{"server CPU per authenticated HTTPS POST /predict", "onnxgate", "bare net/http", gate, bare}); err != nil {
+		return err
+	}
+	byKey := *gate
+	byKey.requests = predictions(gate.addr, gate.key)
+	if err := compare(ctx, opt, pair{"server CPU per HTTPS POST /predict, by credential", "API key", "access token", &byKey, gate}); err != nil {
 		return err
 	}
 	return gateOnly(ctx, opt, gate, dir)
 }
 
-// compare prints the CPU time per request of both servers and their ratio.
-func compare(ctx context.Context, opt options, gate, bare *server) error {
-	var ratios, gateCost, bareCost []float64
+// pair is two ways to do the same.
+type pair struct {
+	what, name, otherName string
+	one, other            *server
+}
+
+// compare prints the CPU time per request of both and their ratio.
+func compare(ctx context.Context, opt options, p pair) error {
+	var ratios, costs, otherCosts []float64
 	for round := range opt.rounds + 1 {
-		g, err := cost(ctx, opt, gate)
+		c, err := cost(ctx, opt, p.one)
 		if err != nil {
-			return fmt.Errorf("onnxgate: %w", err)
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		b, err := cost(ctx, opt, bare)
+		o, err := cost(ctx, opt, p.other)
 		if err != nil {
-			return fmt.Errorf("bare handler: %w", err)
+			return fmt.Errorf("%s: %w", p.otherName, err)
 		}
 		if round == 0 {
 			continue // warm-up
 		}
-		gateCost, bareCost, ratios = append(gateCost, g), append(bareCost, b), append(ratios, g/b)
+		costs, otherCosts, ratios = append(costs, c), append(otherCosts, o), append(ratios, c/o)
 	}
-	fmt.Printf("server CPU per authenticated HTTPS POST /predict   onnxgate %.1f µs   bare net/http %.1f µs   ratio %.2f (%.2f to %.2f)\n",
-		median(gateCost), median(bareCost), median(ratios), slices.Min(ratios), slices.Max(ratios))
+	fmt.Printf("%-50s %s %.1f µs   %s %.1f µs   ratio %.2f (%.2f to %.2f)\n", p.what,
+		p.name, median(costs), p.otherName, median(otherCosts), median(ratios), slices.Min(ratios), slices.Max(ratios))
 	return nil
 }
 

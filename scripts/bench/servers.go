@@ -29,6 +29,7 @@ type server struct {
 	roots    *x509.CertPool
 	data     string
 	token    string
+	key      string // an API key of the role admin
 	requests [][]byte
 }
 
@@ -48,10 +49,15 @@ func startGate(ctx context.Context, binary, data, logFile string) (*server, erro
 		return nil, err
 	}
 	defer out.Close() //nolint:errcheck // the child has its own descriptor
+	key, err := exec.CommandContext(ctx, binary, "apikey", "generate").Output()
+	if err != nil {
+		return nil, err
+	}
 	cmd := exec.CommandContext(ctx, binary, "serve")
 	cmd.Env = []string{
 		"ONNXGATE_ADDR=" + addr, "ONNXGATE_ADMIN_ADDR=off", "ONNXGATE_DATA_DIR=" + data, "ONNXGATE_ISSUER=https://localhost",
 		"ONNXGATE_RATE_PREDICT=900000000/day", "ONNXGATE_RATE_TOKEN=off", "ONNXGATE_LOG_FORMAT=json",
+		"ONNXGATE_BOOTSTRAP_API_KEY=" + strings.TrimSpace(string(key)), "ONNXGATE_BOOTSTRAP_API_KEY_ROLE=admin",
 	}
 	cmd.Stderr = out
 	cmd.Dir = filepath.Dir(logFile)
@@ -61,7 +67,7 @@ func startGate(ctx context.Context, binary, data, logFile string) (*server, erro
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{cmd: cmd, addr: addr, data: data}
+	s := &server{cmd: cmd, addr: addr, data: data, key: strings.TrimSpace(string(key))}
 	if err := s.ready(ctx, filepath.Join(data, "tls", "cert.pem")); err != nil {
 		s.stop()
 		text, _ := os.ReadFile(logFile) //nolint:gosec // a path of our own

@@ -44,6 +44,8 @@ import (
 //	oauth-error CODE ERROR [DESCRIPTION]
 //	token NAME USER PASSWORD [SCOPE]  asks for a token, and puts it into $NAME and
 //	                        its header line into $AUTH_NAME
+//	apikey NAME ARG...      runs onnxgate apikey, and puts the key into $NAME, its id and secret into $ID_NAME and
+//	                        $SECRET_NAME, and the secret's hash into $HASH_NAME
 //	[!] log REGEXP          the server's log, eventually
 //	repeat FILE PATTERN N   writes PATTERN N times to FILE
 func TestScripts(t *testing.T) {
@@ -58,7 +60,7 @@ func scripts(params testscript.Params) testscript.Params {
 		"curl": cmdCurl, "within": cmdWithin, "token": cmdToken,
 		"status": cmdStatus, "header": cmdHeader, "body": cmdBody, "json": cmdJSON,
 		"problem": cmdProblem, "faults": cmdFaults, "oauth-error": cmdOAuthError,
-		"log": cmdLog, "repeat": cmdRepeat,
+		"log": cmdLog, "repeat": cmdRepeat, "apikey": cmdAPIKey,
 	}
 	return params
 }

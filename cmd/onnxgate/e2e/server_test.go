@@ -246,10 +246,33 @@ func (s *server) checkLog() error {
 			return fmt.Errorf("the log shows %q", secret)
 		}
 	}
+	if err := s.checkStore(); err != nil {
+		return err
+	}
 	for line := range strings.Lines(text) {
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
 			return fmt.Errorf("the log line %q is no JSON object: %w", line, err)
+		}
+	}
+	return nil
+}
+
+// checkStore looks for secrets in the files of the database.
+func (s *server) checkStore() error {
+	files, err := filepath.Glob(filepath.Join(s.dir, "data", "onnxgate.db*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, secret := range s.secrets {
+			if strings.Contains(string(data), secret) {
+				return fmt.Errorf("%s holds %q", file, secret)
+			}
 		}
 	}
 	return nil

@@ -1,0 +1,326 @@
+package accounts
+
+import (
+	"context"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"onnxgate/internal/apikey"
+	"onnxgate/internal/authz"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
+)
+
+const (
+	// DefaultOverlap is how long the former secret of a rotated key counts.
+	DefaultOverlap = 24 * time.Hour
+	maxOverlap     = 90 * 24 * time.Hour
+	maxKeyModels   = 256
+)
+
+var (
+	labelPattern = regexp.MustCompile(`^[\pL\pN][\pL\pN ._@:/+-]{0,63}$`)
+	modelPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
+)
+
+// NewKey is an API key to be made.
+type NewKey struct {
+	// Name is what people call it; several keys may have one name.
+	Name string
+	// Tenant is identity.DefaultTenant when empty.
+	Tenant string
+	Roles  []string
+	// Scopes and Models narrow what the roles permit; nil narrows nothing.
+	Scopes, Models []string
+	// Addresses are the networks that the key may be used from; none is every
+	// address.
+	Addresses []netip.Prefix
+	// Rate is the key's own limit, such as "100/minute"; empty is none.
+	Rate string
+	// ExpiresAt is zero for a key that does not end.
+	ExpiresAt time.Time
+}
+
+// CreateKey makes a key and returns it with its text, which is nowhere kept.
+// The fault is Content for what breaks a rule.
+func (s *Service) CreateKey(ctx context.Context, by Actor, add NewKey) (key *APIKey, text string, err error) {
+	record, err := s.newKey(&add)
+	if err == nil {
+		err = by.mayAdd(record.Tenant)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	record.CreatedBy = by.Name
+	text, err = apikey.New(s.rand)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := record.take(text); err != nil {
+		return nil, "", err
+	}
+	err = s.update(ctx, by, "apikey.create", record.ID, func(tx *Tx) error {
+		if err := tenantMustExist(tx, record.Tenant); err != nil {
+			return err
+		}
+		return tx.Keys.Insert(record)
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return record.shown(), text, nil
+}
+
+// take gives the record the id and the hash of a key's text.
+func (k *APIKey) take(text string) error {
+	presented, err := apikey.Whole(text)
+	if err != nil {
+		return err
+	}
+	k.ID, k.Hash = presented.ID, apikey.FormatHash(presented.Hash)
+	return nil
+}
+
+// shown returns the key without what must not leave the server.
+func (k *APIKey) shown() *APIKey {
+	public := *k
+	public.Hash, public.FormerHash = "", ""
+	return &public
+}
+
+func (s *Service) newKey(add *NewKey) (*APIKey, error) {
+	if !labelPattern.MatchString(add.Name) {
+		return nil, fault.New(fault.Content, "the name of a key has 1 to 64 letters, digits, blanks and . _ @ : / + - and begins with a letter or a digit")
+	}
+	roles, err := checkRoles(add.Roles)
+	if err != nil {
+		return nil, err
+	}
+	tenant := add.Tenant
+	if tenant == "" {
+		tenant = identity.DefaultTenant
+	}
+	if err := checkTenant(tenant); err != nil {
+		return nil, err
+	}
+	addresses, err := checkAddresses(add.Addresses)
+	if err != nil {
+		return nil, err
+	}
+	now := s.timestamp()
+	key := &APIKey{
+		Name: add.Name, Tenant: tenant, Roles: roles, Addresses: addresses, Rate: add.Rate,
+		ExpiresAt: add.ExpiresAt.UTC().Truncate(time.Second), CreatedAt: now,
+	}
+	if !add.ExpiresAt.IsZero() && !key.ExpiresAt.After(now) {
+		return nil, fault.New(fault.Content, "the key would have ended already; let it expire in the future")
+	}
+	if key.Scopes, err = checkScopes(add.Scopes); err != nil {
+		return nil, err
+	}
+	if key.Models, err = checkModels(add.Models); err != nil {
+		return nil, err
+	}
+	return key, checkKeyRate(add.Rate)
+}
+
+// checkScopes returns the scopes without repetitions; nil stays nil.
+func checkScopes(scopes []string) ([]string, error) {
+	for _, scope := range scopes {
+		if !authz.IsPermission(scope) {
+			return nil, fault.Newf(fault.Content, "there is no scope %q; the scopes are %s", scope, strings.Join(authz.Permissions(), ", "))
+		}
+	}
+	return unique(scopes, "scope")
+}
+
+// checkModels returns the models without repetitions; nil stays nil. Whether
+// they exist is not asked: a key may come before its model.
+func checkModels(models []string) ([]string, error) {
+	for _, model := range models {
+		if !modelPattern.MatchString(model) {
+			return nil, fault.Newf(fault.Content, "%q cannot be the name of a model", model)
+		}
+	}
+	if len(models) > maxKeyModels {
+		return nil, fault.Newf(fault.Content, "at most %d models can be named", maxKeyModels)
+	}
+	return unique(models, "model")
+}
+
+// unique returns the words once each. A list without any would permit nothing,
+// which nobody wants of a key.
+func unique(words []string, what string) ([]string, error) {
+	if words == nil {
+		return nil, nil
+	}
+	if len(words) == 0 {
+		return nil, fault.Newf(fault.Content, "name at least one %s, or leave the list out to narrow nothing", what)
+	}
+	var once []string
+	for _, w := range words {
+		if !slices.Contains(once, w) {
+			once = append(once, w)
+		}
+	}
+	return once, nil
+}
+
+func checkKeyRate(rate string) error {
+	if rate == "" {
+		return nil
+	}
+	if _, err := limit.ParseRate(rate); err != nil {
+		return fault.Newf(fault.Content, "the rate of a key %s", err)
+	}
+	return nil
+}
+
+// Keys returns a page of the tenant's keys, in the order of their ids, without
+// their hashes; AnyTenant lists those of all.
+func (s *Service) Keys(ctx context.Context, tenant string, page Page) ([]APIKey, error) {
+	keys, err := view(ctx, s, func(tx *Tx) ([]APIKey, error) { return tx.Keys.List(tenant, page) })
+	for i := range keys {
+		keys[i] = *keys[i].shown()
+	}
+	return keys, err
+}
+
+// Key returns one key of the tenant without its hashes. The fault is NotFound
+// when there is none.
+func (s *Service) Key(ctx context.Context, tenant, id string) (*APIKey, error) {
+	key, err := view(ctx, s, func(tx *Tx) (*APIKey, error) { return tx.Keys.Get(tenant, id) })
+	if err != nil {
+		return nil, err
+	}
+	return key.shown(), nil
+}
+
+// RotateKey gives the key another secret and returns the key with its new text.
+// The id stays, and the former secret counts until overlap is over. Faults:
+// NotFound, Content for an overlap beyond 90 days, Conflict for the key of the
+// configuration.
+func (s *Service) RotateKey(ctx context.Context, by Actor, id string, overlap time.Duration) (key *APIKey, text string, err error) {
+	if overlap < 0 || overlap > maxOverlap {
+		return nil, "", fault.New(fault.Content, "the overlap is from 0s to 90d")
+	}
+	err = s.update(ctx, by, "apikey.rotate", id, func(tx *Tx) error {
+		if key, err = tx.Keys.Get(by.Tenant, id); err != nil {
+			return err
+		}
+		if key.Bootstrap {
+			return fault.Newf(fault.Conflict, "the key %s is that of ONNXGATE_BOOTSTRAP_API_KEY; change the setting and start the server again", id)
+		}
+		if text, err = apikey.WithID(s.rand, id); err != nil {
+			return err
+		}
+		key.FormerHash, key.FormerUntil = "", time.Time{}
+		if overlap > 0 {
+			key.FormerHash, key.FormerUntil = key.Hash, s.now().Add(overlap).UTC().Truncate(time.Second)
+		}
+		if err = key.take(text); err != nil {
+			return err
+		}
+		return tx.Keys.Replace(key)
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return key.shown(), text, nil
+}
+
+// RevokeKey ends the key at once, and for good: the one of the configuration
+// stays, disabled, so that it does not come back at the next start. The fault is
+// NotFound when there is no such key.
+func (s *Service) RevokeKey(ctx context.Context, by Actor, id string) error {
+	return s.update(ctx, by, "apikey.revoke", id, func(tx *Tx) error {
+		key, err := tx.Keys.Get(by.Tenant, id)
+		if err != nil {
+			return err
+		}
+		if !key.Bootstrap {
+			return tx.Keys.Delete(by.Tenant, id)
+		}
+		key.Disabled = true
+		return tx.Keys.Replace(key)
+	})
+}
+
+// BootstrapName is the name of the configuration's key, and configuration who
+// makes and ends it.
+const (
+	BootstrapName = "bootstrap"
+	configuration = "configuration"
+)
+
+// BootstrapKey makes the key that the configuration holds, with the role, and
+// removes one that it held before; an empty text removes alone. Faults: Content
+// for a text that is no key or a bad role, Conflict for the id of another key.
+func (s *Service) BootstrapKey(ctx context.Context, text, role string) error {
+	if text == "" {
+		return s.changeBootstrap(ctx, nil)
+	}
+	wanted, err := s.newKey(&NewKey{Name: BootstrapName, Roles: []string{role}})
+	if err != nil {
+		return err
+	}
+	if err := wanted.take(text); err != nil {
+		return fault.Newf(fault.Content, "%s", err)
+	}
+	wanted.Bootstrap, wanted.CreatedBy = true, configuration
+	return s.changeBootstrap(ctx, wanted)
+}
+
+// changeBootstrap is one transaction, so that servers that start at the same
+// time agree. What it changes is on record, and nothing else.
+func (s *Service) changeBootstrap(ctx context.Context, wanted *APIKey) error {
+	by := Actor{Name: configuration, Tenant: AnyTenant}
+	return s.store.Update(ctx, func(tx *Tx) error {
+		ids, err := tx.BootstrapKeys()
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if wanted != nil && wanted.ID == id {
+				continue
+			}
+			if err := tx.Keys.Delete(AnyTenant, id); err != nil {
+				return err
+			}
+			if err := s.onRecord(ctx, by, "apikey.revoke", id); err != nil {
+				return err
+			}
+		}
+		if wanted == nil {
+			return nil
+		}
+		changed, err := keepBootstrap(tx, wanted)
+		if err != nil || !changed {
+			return err
+		}
+		return s.onRecord(ctx, by, "apikey.create", wanted.ID)
+	})
+}
+
+// keepBootstrap writes the wanted key unless it is there as it should be.
+func keepBootstrap(tx *Tx, wanted *APIKey) (changed bool, err error) {
+	present, err := tx.Keys.Get(AnyTenant, wanted.ID)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return true, tx.Keys.Insert(wanted)
+	case err != nil:
+		return false, err
+	case !present.Bootstrap:
+		return false, fault.New(fault.Conflict, "another key has that id; take one that `onnxgate apikey generate` prints")
+	case present.Hash != wanted.Hash:
+		return true, tx.Keys.Replace(wanted)
+	case slices.Equal(present.Roles, wanted.Roles):
+		return false, nil // also when it was revoked
+	}
+	present.Roles = wanted.Roles
+	return true, tx.Keys.Replace(present)
+}
