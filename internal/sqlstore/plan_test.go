@@ -48,8 +48,10 @@ func testPlans(t *testing.T, cfg Config) {
 			}
 		}
 	}
-	for _, statement := range []string{s.dialect.countAdmins(), pruneFamilies, pruneRevocations, clients.sql.selected + "certificate = ?",
-		apiKeys.sql.selected + keyOrAnother, keyUsed, bootstrapKeys} {
+	for _, statement := range []string{
+		s.dialect.countAdmins(), pruneFamilies, pruneRevocations, clients.sql.selected + "certificate = ?",
+		apiKeys.sql.selected + keyOrAnother, keyUsed, bootstrapKeys,
+	} {
 		checked++
 		if plan := planOf(t, s, statement); unindexed.MatchString(plan) {
 			t.Errorf("%s reads more than it has to:\n%s", statement, plan)
