@@ -345,7 +345,7 @@ func (a *App) openAPI() error {
 func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {
 	cfg := oauth.Config{
 		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
-		Keys: a.keys, Published: !a.cfg.JWTSecret.IsSet(), Clients: a.accounts, Roles: a.roles,
+		Keys: a.keys, Published: !a.cfg.JWTSecret.IsSet(), Clients: a.accounts, Certificates: a.clients != nil, Roles: a.roles,
 		Refresh: a.accounts, Access: bearer, Revocations: a.accounts, Now: time.Now,
 	}
 	if a.cfg.PasswordGrant {
