@@ -110,8 +110,7 @@ func (a *API) provenClient(ctx context.Context, x *exchange) (string, error) {
 		return "", nil
 	}
 	client, err := a.cfg.Authenticator.Authenticate(ctx, authn.Credentials{Certificates: certificates})
-	switch fault.KindOf(err) {
-	case fault.Unauthenticated, fault.Forbidden:
+	if kind := fault.KindOf(err); err != nil && (kind == fault.Unauthenticated || kind == fault.Forbidden) {
 		return "", nil // it proves nobody, and the request may have another credential
 	}
 	if err != nil {
