@@ -126,8 +126,15 @@ setup_ort() {
 	esac
 }
 
+# setup_postgres: the database server that tests start for themselves. Debian
+# keeps its programs beside the PATH.
+setup_postgres() {
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || debian initdb=postgresql
+}
+
 # setup_tests meets every need.
 setup_tests() {
+	setup_postgres
 	setup_e2e
 	setup_seal
 	setup_nodetests

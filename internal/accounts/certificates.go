@@ -2,6 +2,8 @@ package accounts
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -29,4 +31,29 @@ func (s *Service) ClientByCertificate(ctx context.Context, names []string) (*ide
 	return &identity.Principal{
 		Subject: client.ID, Tenant: client.Tenant, Roles: client.Roles, Scopes: client.Scopes, Method: identity.Certificate,
 	}, nil
+}
+
+// maxCertificate bounds the name in a certificate.
+const maxCertificate = 1 << 10
+
+// checkCertificate refuses what is no name of a certificate.
+func checkCertificate(name string) error {
+	kind, rest, _ := strings.Cut(name, ":")
+	known := slices.Contains([]string{"uri", "dns", "email"}, kind) && rest != "" && len(name) <= maxCertificate
+	if name == "" || known && !strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil
+	}
+	return fault.New(fault.Content, "a certificate is named by uri:, dns: or email: and the name in it, such as uri:spiffe://example.org/scoring")
+}
+
+// certificateMustBeFree refuses a second client for one certificate.
+func certificateMustBeFree(tx *Tx, name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := tx.ClientByCertificate(name)
+	if err == nil {
+		return fault.New(fault.Conflict, "another client has a certificate of this name")
+	}
+	return ignoreNotFound(err)
 }

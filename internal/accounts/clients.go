@@ -43,6 +43,9 @@ type NewClient struct {
 	Grants []string
 	// Tenant is identity.DefaultTenant when empty.
 	Tenant string
+	// Certificate is the name in a client certificate that proves the client:
+	// uri:, dns: or email: and the name; empty when none does.
+	Certificate string
 }
 
 // AddClient adds a client and returns it with its secret, which is not kept.
@@ -65,6 +68,9 @@ func (s *Service) AddClient(ctx context.Context, by Actor, add NewClient) (*Clie
 	client.SecretHash, client.CreatedBy = hashOf(secret), by.Name
 	err = s.update(ctx, by, "client.create", client.ID, func(tx *Tx) error {
 		if err := tenantMustExist(tx, client.Tenant); err != nil {
+			return err
+		}
+		if err := certificateMustBeFree(tx, client.Certificate); err != nil {
 			return err
 		}
 		return tx.Clients.Insert(client)
@@ -95,6 +101,9 @@ func (s *Service) newClient(add *NewClient) (*Client, error) {
 			return nil, wrong("grants", "%q is no grant type; there are %s, %s and %s", g, GrantClientCredentials, GrantPassword, GrantRefreshToken)
 		}
 	}
+	if err := checkCertificate(add.Certificate); err != nil {
+		return nil, err
+	}
 	if add.Tenant == "" {
 		add.Tenant = identity.DefaultTenant
 	}
@@ -109,7 +118,7 @@ func (s *Service) newClient(add *NewClient) (*Client, error) {
 	now := s.timestamp()
 	return &Client{
 		ID: ClientPrefix + id, Name: add.Name, Tenant: add.Tenant, Roles: roles,
-		Scopes: scopes, Grants: slices.Compact(slices.Sorted(slices.Values(add.Grants))), Stamp: stamp,
+		Scopes: scopes, Grants: slices.Compact(slices.Sorted(slices.Values(add.Grants))), Certificate: add.Certificate, Stamp: stamp,
 		CreatedAt: now, UpdatedAt: now,
 	}, err
 }
@@ -266,10 +275,29 @@ func (s *Service) verifyClient(ctx context.Context, id, secret string) (*identit
 	case client.Disabled:
 		return nil, errNoClient("the client or its tenant is disabled")
 	}
+	return client.identity(), nil
+}
+
+// ProvenClient returns the enabled client of that id, which its certificate has
+// proven. The fault is Unauthenticated when there is none.
+func (s *Service) ProvenClient(ctx context.Context, id string) (*identity.Client, error) {
+	client, err := view(ctx, s, func(tx *Tx) (*Client, error) { return clientOfOpenTenant(tx, id) })
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return nil, errNoClient("no such client")
+	case err != nil:
+		return nil, err
+	case client.Disabled:
+		return nil, errNoClient("the client or its tenant is disabled")
+	}
+	return client.identity(), nil
+}
+
+func (c *Client) identity() *identity.Client {
 	return &identity.Client{
-		Principal: &identity.Principal{Subject: client.ID, Tenant: client.Tenant, Roles: client.Roles, Scopes: client.Scopes},
-		Stamp:     client.Stamp, Grants: client.Grants,
-	}, nil
+		Principal: &identity.Principal{Subject: c.ID, Tenant: c.Tenant, Roles: c.Roles, Scopes: c.Scopes},
+		Stamp:     c.Stamp, Grants: c.Grants,
+	}
 }
 
 // clientOfOpenTenant returns a client, which counts as disabled when its tenant

@@ -41,7 +41,7 @@ func CanonicalName(name string) (string, error) {
 		return "", errName()
 	}
 	canonical := strings.ToLower(norm.NFKC.String(name))
-	if !namePattern.MatchString(canonical) {
+	if !namePattern.MatchString(canonical) || strings.HasPrefix(canonical, ClientPrefix) {
 		return "", errName()
 	}
 	return canonical, nil

@@ -167,19 +167,6 @@ const (
 
 func inDataDir(cfg *config.Config, name string) string { return filepath.Join(cfg.DataDir, name) }
 
-// HasAccounts returns an error that says what to do when there are no users yet,
-// because no server was started with this data directory.
-func HasAccounts(cfg *config.Config) error {
-	const do = "name the server's own with --data-dir or ONNXGATE_DATA_DIR"
-	if _, err := os.Stat(cfg.DataDir); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no data directory %s; %s", cfg.DataDir, do)
-	}
-	if _, err := os.Stat(inDataDir(cfg, databaseFile)); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there are no users in %s, where no server was started yet; %s", cfg.DataDir, do)
-	}
-	return nil
-}
-
 // AdminPasswordFile returns the file that holds the password of the first
 // administrator as it is now; empty when the password was changed.
 func (a *App) AdminPasswordFile(ctx context.Context) string {
@@ -194,63 +181,6 @@ func (a *App) AdminPasswordFile(ctx context.Context) string {
 		return ""
 	}
 	return a.cfg.AdminPasswordFile
-}
-
-// OpenAccounts opens the users of the data directory, for a command that works
-// beside the server. The caller must call the function it returns.
-func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, func() error, error) {
-	if err := makeDataDir(cfg.DataDir); err != nil {
-		return nil, nil, err
-	}
-	store, err := sqlstore.Open(ctx, sqlstore.Config{Path: inDataDir(cfg, databaseFile)})
-	if err != nil {
-		return nil, nil, err
-	}
-	service, err := accounts.New(accounts.Config{Store: store, InitialPasswordFile: inDataDir(cfg, passwordFile), Now: time.Now})
-	if err != nil {
-		return nil, nil, errors.Join(err, store.Close())
-	}
-	return service, store.Close, nil
-}
-
-// openStored opens the store and what lives in it.
-func (a *App) openStored(ctx context.Context) error {
-	err := a.openAccounts(ctx)
-	if a.store == nil {
-		return err
-	}
-	var wrong error
-	a.sealing, wrong = newSealing(ctx, a.cfg, a.store)
-	return errors.Join(err, wrong)
-}
-
-func (a *App) openAccounts(ctx context.Context) error {
-	store, err := sqlstore.Open(ctx, sqlstore.Config{Path: inDataDir(a.cfg, databaseFile)})
-	if err != nil {
-		return err
-	}
-	a.store = store
-	a.accounts, err = accounts.New(accounts.Config{
-		Store: store, InitialPasswordFile: inDataDir(a.cfg, passwordFile), Audit: changeLog{a.log}, Now: time.Now,
-	})
-	if err != nil {
-		return err
-	}
-	if err := a.accounts.BootstrapKey(ctx, a.cfg.BootstrapAPIKey.Reveal(), a.cfg.BootstrapAPIKeyRole); err != nil {
-		return fmt.Errorf("ONNXGATE_BOOTSTRAP_API_KEY: %w", err)
-	}
-	created, err := a.accounts.Bootstrap(ctx, a.cfg.AdminPassword.Reveal())
-	if err != nil && a.cfg.AdminPassword.IsSet() {
-		return badAdminPassword(err)
-	}
-	if err != nil {
-		return err
-	}
-	if created && !a.cfg.AdminPassword.IsSet() {
-		a.log.InfoContext(ctx, "made the first administrator; change the password and the file goes",
-			slog.String("user", accounts.AdminName), slog.String("password_file", inDataDir(a.cfg, passwordFile)))
-	}
-	return nil
 }
 
 func (a *App) openKeys() (err error) {
@@ -420,7 +350,7 @@ func (a *App) openAPI() error {
 func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {
 	cfg := oauth.Config{
 		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
-		Keys: a.keys, Published: !a.cfg.JWTSecret.IsSet(), Clients: a.accounts, Roles: a.roles,
+		Keys: a.keys, Published: !a.cfg.JWTSecret.IsSet(), Clients: a.accounts, Certificates: a.clients != nil, Roles: a.roles,
 		Refresh: a.accounts, Access: bearer, Revocations: a.accounts, Now: time.Now,
 	}
 	if a.cfg.PasswordGrant {

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
+	"onnxgate/internal/fault"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/testkit"
 	"onnxgate/models"
@@ -105,6 +107,57 @@ func TestAClientCertificateIsACredential(t *testing.T) {
 	revoke(cert)
 	s.Reload(t.Context(), func() (*config.Config, error) { return load(t, dir, vars), nil })
 	want("revoked, on the open connection", predict(""), http.StatusUnauthorized)
+}
+
+func TestACertificateGetsAClientItsTokens(t *testing.T) {
+	ca := testkit.NewCA(t, "clients")
+	caFile := filepath.Join(t.TempDir(), "ca.pem")
+	testkit.WritePEM(t, caFile, ca)
+	s := start(t, t.TempDir(), map[string]string{"CLIENT_CERT": "request", "CLIENT_CA_FILE": caFile})
+	service, done, err := app.OpenAccounts(t.Context(), load(t, s.dir, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := accounts.NewClient{Name: "scoring", Roles: []string{"admin"}, Certificate: "uri:spiffe://example.org/scoring"}
+	by := accounts.Actor{Name: "test", Tenant: accounts.AnyTenant}
+	client, _, err := service.AddClient(t.Context(), by, add)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := service.AddClient(t.Context(), by, add); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("a second client of the certificate: %v, want a conflict", err)
+	}
+	other, _, err := service.AddClient(t.Context(), by, accounts.NewClient{Name: "other", Roles: []string{"admin"}})
+	if err := errors.Join(err, done()); err != nil {
+		t.Fatal(err)
+	}
+	get := func(id string) (int, string) {
+		t.Helper()
+		return s.call(t, http.MethodPost, "https://"+s.Addr()+"/token", "", "application/x-www-form-urlencoded",
+			"grant_type=client_credentials&client_id="+id)
+	}
+	if status, body := get(client.ID); status != http.StatusUnauthorized {
+		t.Errorf("without the certificate: %d %s", status, body)
+	}
+	s.show(t, ca.Issue(t, "spiffe://example.org/scoring"))
+	status, body := get(client.ID)
+	var token struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(body), &token); status != http.StatusOK || err != nil {
+		t.Fatalf("with the certificate: %d %s", status, body)
+	}
+	if status, body := get(other.ID); status != http.StatusUnauthorized {
+		t.Errorf("for another client: %d %s", status, body)
+	}
+	s.show(t, tls.Certificate{})
+	if status, _ := s.call(t, http.MethodPost, "https://"+s.Addr()+"/predict", token.AccessToken, "application/json", row); status != http.StatusOK {
+		t.Errorf("its token predicts with %d", status)
+	}
+	s.show(t, ca.Issue(t, "spiffe://example.org/nobody"))
+	if status, body := get(client.ID); status != http.StatusUnauthorized {
+		t.Errorf("with somebody else's certificate: %d %s", status, body)
+	}
 }
 
 func TestACertificateIsALayerWhereAModelRequiresIt(t *testing.T) {

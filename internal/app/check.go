@@ -21,7 +21,9 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 	var catalog *inference.Catalog
 	tenants := &laterAccounts{cfg: cfg}
 	defer func() { err = errors.Join(err, tenants.close()) }()
+	var ofDatabase []string
 	err = inParallel(
+		func() (err error) { ofDatabase, err = checkDatabase(cfg); return err },
 		func() error { _, err := readRoles(cfg); return err },
 		func() error { return probeDataDir(cfg.DataDir) },
 		func() error { return checkAdminPassword(cfg) },
@@ -36,7 +38,7 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 	for _, p := range catalog.Problems() {
 		warnings = append(warnings, p.Error())
 	}
-	return append(warnings, advice(cfg, catalog)...), nil
+	return append(append(warnings, ofDatabase...), advice(cfg, catalog)...), nil
 }
 
 // advice is what works, and is probably not what the operator means.

@@ -27,7 +27,7 @@ func OpenSealing(ctx context.Context, cfg *config.Config) (*sealing.Service, fun
 	if err := makeDataDir(cfg.DataDir); err != nil {
 		return nil, nil, err
 	}
-	store, err := sqlstore.Open(ctx, sqlstore.Config{Path: inDataDir(cfg, databaseFile)})
+	store, err := sqlstore.Open(ctx, database(cfg))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -27,21 +27,23 @@ func clientCommand(p *Process) *cobra.Command {
 
 // clientView is how a client is printed.
 type clientView struct {
-	ID       string    `json:"client_id"`
-	Secret   string    `json:"client_secret,omitempty"`
-	Name     string    `json:"name"`
-	Tenant   string    `json:"tenant"`
-	Roles    []string  `json:"roles"`
-	Scopes   []string  `json:"scopes"`
-	Grants   []string  `json:"grants"`
-	Disabled bool      `json:"disabled"`
-	Created  time.Time `json:"created"`
+	ID     string   `json:"client_id"`
+	Secret string   `json:"client_secret,omitempty"`
+	Name   string   `json:"name"`
+	Tenant string   `json:"tenant"`
+	Roles  []string `json:"roles"`
+	Scopes []string `json:"scopes"`
+	Grants []string `json:"grants"`
+	// Certificate is the name in the certificate that proves the client.
+	Certificate string    `json:"certificate,omitempty"`
+	Disabled    bool      `json:"disabled"`
+	Created     time.Time `json:"created"`
 }
 
 func viewClient(c *accounts.Client, secret string) clientView {
 	return clientView{
 		ID: c.ID, Secret: secret, Name: c.Name, Tenant: c.Tenant, Roles: c.Roles, Scopes: c.Scopes, Grants: c.Grants,
-		Disabled: c.Disabled, Created: c.CreatedAt,
+		Certificate: c.Certificate, Disabled: c.Disabled, Created: c.CreatedAt,
 	}
 }
 
@@ -52,11 +54,12 @@ func clientCreate(p *Process) *cobra.Command {
 	scopes := cmd.Flags().StringSlice("scope", nil, "scopes that its tokens are narrowed to (default: all that its roles permit)")
 	grants := cmd.Flags().StringSlice("grant", []string{accounts.GrantClientCredentials}, "grant types that it may use: client_credentials, password, refresh_token")
 	tenant := cmd.Flags().String("tenant", identity.DefaultTenant, "the client's tenant")
+	certificate := cmd.Flags().String("certificate", "", "name in a client certificate that proves the client too, such as uri:spiffe://example.org/scoring, dns:… or email:…")
 	out := addSecretFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return p.issueSecret(cmd, s, out, func(ctx context.Context, service *accounts.Service) (*accounts.Client, string, error) {
 			return service.AddClient(ctx, localActor(), accounts.NewClient{
-				Name: args[0], Roles: *roles, Scopes: *scopes, Grants: *grants, Tenant: *tenant,
+				Name: args[0], Roles: *roles, Scopes: *scopes, Grants: *grants, Tenant: *tenant, Certificate: *certificate,
 			})
 		})
 	}

@@ -24,6 +24,11 @@ type Config struct {
 	// AdminAddr is the administration listener; empty when it is closed.
 	AdminAddr string
 	DataDir   string `setting:"ONNXGATE_DATA_DIR" validate:"required"`
+	// DatabaseURL is where accounts are kept instead of the data directory.
+	DatabaseURL Secret
+	// RevocationMaxAge is how long what was last read from there may be relied
+	// on while it cannot be reached.
+	RevocationMaxAge time.Duration `setting:"ONNXGATE_REVOCATION_MAX_AGE" validate:"min=1s,max=1h"`
 	// ModelsDir is empty for the models in the binary.
 	ModelsDir    string `setting:"ONNXGATE_MODELS_DIR" validate:"omitempty,dir"`
 	DefaultModel string `setting:"ONNXGATE_DEFAULT_MODEL" validate:"excludesall=/\\"`

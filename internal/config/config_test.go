@@ -59,7 +59,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 		Issuer: "https://localhost:8443", Audience: "https://localhost:8443",
 		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", JWTRotate: 90 * 24 * time.Hour, PasswordGrant: true, RateToken: "5/minute", RatePredict: "10/minute",
 		BootstrapAPIKeyRole: "user",
-		MaxBody:             8 << 20, MaxRows: 10000,
+		MaxBody:             8 << 20, MaxRows: 10000, RevocationMaxAge: time.Minute,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{})); diff != "" {
 		t.Error(diff)
@@ -76,6 +76,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 	issuers := write(t, "issuers.yaml", "issuers: []\n")
 	got, err := config.Load(source(t, map[string]string{
 		"ONNXGATE_ADDR": "[::1]:9443", "ONNXGATE_ADMIN_ADDR": "off", "ONNXGATE_DATA_DIR": "/var/lib/x",
+		"ONNXGATE_DATABASE_URL": "postgres://u:p@db/x", "ONNXGATE_REVOCATION_MAX_AGE": "10s",
 		"ONNXGATE_MODELS_DIR": dir, "ONNXGATE_DEFAULT_MODEL": "iris", "ONNXGATE_SKIP_BAD_MODELS": "true",
 		"ONNXGATE_ROLES_FILE": roles,
 		"ONNXGATE_TLS":        "on", "ONNXGATE_TLS_CERT_FILE": "c.pem", "ONNXGATE_TLS_KEY_FILE": "k.pem",
@@ -93,7 +94,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config.Config{
-		Addr: "[::1]:9443", DataDir: "/var/lib/x", ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, RolesFile: roles,
+		Addr: "[::1]:9443", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, RolesFile: roles,
 		TLS: true, TLSCertFile: "c.pem", TLSKeyFile: "k.pem", ClientCert: "request", ClientCAFile: "ca.pem", ClientCRLFile: "crl.pem",
 		Issuer: "https://ml.example", Audience: "ml", TokenTTL: time.Hour, JWTAlg: "EdDSA",
 		AdminPasswordFile: password, BootstrapAPIKeyRole: "scorer", IssuersFile: issuers, RateToken: "off", RatePredict: "1000000000/day",
@@ -104,7 +105,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
 	}
-	if got.JWTSecret.Reveal() != goodSecret || got.BootstrapAPIKey.Reveal() != goodKey || got.AdminPassword.Reveal() != "a long password for admin" {
+	if got.DatabaseURL.Reveal() != "postgres://u:p@db/x" || got.JWTSecret.Reveal() != goodSecret || got.BootstrapAPIKey.Reveal() != goodKey || got.AdminPassword.Reveal() != "a long password for admin" {
 		t.Error("a secret did not arrive as it was written")
 	}
 }
@@ -141,6 +142,8 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"issuer is no URL":               {set("ISSUER", "gate"), []string{"ONNXGATE_ISSUER"}},
 		"issuer with query":              {set("ISSUER", "https://gate.example?x=1"), []string{"ONNXGATE_ISSUER"}},
 		"issuer in the clear":            {set("ISSUER", "http://gate.example"), []string{"ONNXGATE_ISSUER", "https://"}},
+		"no time without database":       {set("REVOCATION_MAX_AGE", "0s"), []string{"ONNXGATE_REVOCATION_MAX_AGE", "from 1s to 1h"}},
+		"long without database":          {set("REVOCATION_MAX_AGE", "2h"), []string{"ONNXGATE_REVOCATION_MAX_AGE", "from 1s to 1h"}},
 		"lifetime too short":             {set("TOKEN_TTL", "1s"), []string{"ONNXGATE_TOKEN_TTL", "from 1m to 24h"}},
 		"lifetime too long":              {set("TOKEN_TTL", "2d"), []string{"ONNXGATE_TOKEN_TTL", "from 1m to 24h"}},
 		"lifetime without unit":          {set("TOKEN_TTL", "900"), []string{"ONNXGATE_TOKEN_TTL", "from 1m to 24h"}},

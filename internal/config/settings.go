@@ -84,7 +84,8 @@ func text(field func(*Config) *string) binding { return bind(field, parseText, a
 
 // Settings returns every setting, in the order of the documentation.
 func Settings() []Setting {
-	all := append(listenerSettings(), modelSettings()...)
+	all := append(listenerSettings(), databaseSettings()...)
+	all = append(all, modelSettings()...)
 	all = append(all, tlsSettings()...)
 	all = append(all, tokenSettings()...)
 	all = append(all, roleSettings()...)
@@ -111,6 +112,23 @@ func listenerSettings() []Setting {
 			Doc:     "Folder for everything that the server writes: users, keys, certificate (mode 0700).",
 			Want:    "a folder that this user may write",
 			binding: text(func(c *Config) *string { return &c.DataDir }),
+		},
+	}
+}
+
+func databaseSettings() []Setting {
+	return []Setting{
+		{ //nolint:gosec // the form of a password, and none
+			Name: "ONNXGATE_DATABASE_URL", Secret: true,
+			Doc:     "PostgreSQL database for users, keys and tenants, which several servers can share; empty: a SQLite file in the data directory.",
+			Want:    "postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full, or nothing",
+			binding: bind(func(c *Config) *Secret { return &c.DatabaseURL }, parseSecret, Secret.String),
+		},
+		{
+			Name: "ONNXGATE_REVOCATION_MAX_AGE", Default: "60s",
+			Doc:     "How long tokens and keys that the server knows go on while the database cannot be reached; then requests are refused (503).",
+			Want:    "a duration from 1s to 1h, such as 60s",
+			binding: bind(func(c *Config) *time.Duration { return &c.RevocationMaxAge }, ParseDuration, formatDuration),
 		},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/oauth"
 )
@@ -15,7 +16,7 @@ const mediaForm = "application/x-www-form-urlencoded"
 
 // token gives an access token for a grant (RFC 6749 section 3.2).
 func (a *API) token(ctx context.Context, x *exchange) error {
-	req, err := oauthRequest(x)
+	req, err := a.oauthRequest(ctx, x)
 	if err != nil {
 		return err
 	}
@@ -28,7 +29,7 @@ func (a *API) token(ctx context.Context, x *exchange) error {
 
 // revoke ends a token (RFC 7009 section 2).
 func (a *API) revoke(ctx context.Context, x *exchange) error {
-	req, err := oauthRequest(x)
+	req, err := a.oauthRequest(ctx, x)
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (a *API) revoke(ctx context.Context, x *exchange) error {
 
 // introspect tells a client what a token is good for (RFC 7662 section 2).
 func (a *API) introspect(ctx context.Context, x *exchange) error {
-	req, err := oauthRequest(x)
+	req, err := a.oauthRequest(ctx, x)
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (x *exchange) sendValue(v any) error {
 	return nil
 }
 
-func oauthRequest(x *exchange) (oauth.Request, error) {
+func (a *API) oauthRequest(ctx context.Context, x *exchange) (oauth.Request, error) {
 	x.Header()["Pragma"] = noCache // RFC 6749 section 5.1
 	if x.request.URL.RawQuery != "" {
 		return oauth.Request{}, malformed("The parameters of this request belong in its body, not in the URL")
@@ -96,5 +97,24 @@ func oauthRequest(x *exchange) (oauth.Request, error) {
 	if err != nil {
 		return oauth.Request{}, malformed("The body is not a valid " + mediaForm + " form")
 	}
-	return oauth.Request{Form: form, Basic: basic}, nil
+	req := oauth.Request{Form: form, Basic: basic}
+	req.Proven, err = a.provenClient(ctx, x)
+	return req, err
+}
+
+// provenClient returns the id of the client that the connection's certificate
+// proves, nothing when there is none.
+func (a *API) provenClient(ctx context.Context, x *exchange) (string, error) {
+	certificates := peer(x.request)
+	if certificates == nil {
+		return "", nil
+	}
+	client, err := a.cfg.Authenticator.Authenticate(ctx, authn.Credentials{Certificates: certificates})
+	if kind := fault.KindOf(err); err != nil && (kind == fault.Unauthenticated || kind == fault.Forbidden) {
+		return "", nil // it proves nobody, and the request may have another credential
+	}
+	if err != nil {
+		return "", err
+	}
+	return client.Subject, nil
 }

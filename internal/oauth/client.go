@@ -23,11 +23,20 @@ func (s *Server) authenticate(ctx context.Context, req Request) (*identity.Clien
 	if s.clients == nil {
 		return nil, invalidClient("There are no clients here", nil)
 	}
-	client, err := s.clients.VerifyClient(ctx, id, secret)
+	client, err := s.verify(ctx, req, id, secret)
 	if f := fault.As(err); f != nil && f.Kind == fault.Unauthenticated {
 		return nil, invalidClient(f.Msg, f.Err)
 	}
 	return client, err
+}
+
+// verify takes a certificate for a client that names itself and sends no secret
+// (RFC 8705 section 2.1.1).
+func (s *Server) verify(ctx context.Context, req Request, id, secret string) (*identity.Client, error) {
+	if secret == "" && id == req.Proven {
+		return s.clients.ProvenClient(ctx, id)
+	}
+	return s.clients.VerifyClient(ctx, id, secret)
 }
 
 // mustAuthenticate is authenticate for what only a client may do.

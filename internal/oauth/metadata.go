@@ -38,6 +38,9 @@ type Metadata struct {
 func (s *Server) Metadata() Metadata {
 	base := strings.TrimSuffix(s.issuer.name, "/")
 	secret := []string{"client_secret_basic", "client_secret_post"}
+	if s.byCert {
+		secret = append(secret, "tls_client_auth")
+	}
 	anyone := append(slices.Clone(secret), "none") // PublicClient
 	m := Metadata{
 		Issuer: s.issuer.name, TokenEndpoint: base + PathToken,

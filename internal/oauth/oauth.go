@@ -45,6 +45,9 @@ type Request struct {
 	// Basic is the pair of an Authorization: Basic header, as it stood there;
 	// nil without the header.
 	Basic *BasicCredentials
+	// Proven is the id of the client that the connection's certificate proves
+	// (RFC 8705 section 2.1); empty when there is none.
+	Proven string
 }
 
 // BasicCredentials is a client's name and secret (RFC 6749 section 2.3.1).
@@ -78,6 +81,9 @@ type Clients interface {
 	// fault: Unauthenticated for every wrong pair alike, Unavailable when it
 	// could not be judged.
 	VerifyClient(ctx context.Context, id, secret string) (*identity.Client, error)
+	// ProvenClient returns the client of that id, which was proven otherwise.
+	// Its errors are those of VerifyClient.
+	ProvenClient(ctx context.Context, id string) (*identity.Client, error)
 }
 
 // Config says what tokens are issued.
@@ -98,6 +104,8 @@ type Config struct {
 	Refresh     RefreshTokens
 	Access      AccessTokens
 	Revocations Revocations
+	// Certificates says that clients may prove themselves by certificates.
+	Certificates bool
 	// Published says that the keys that verify tokens can be fetched.
 	Published bool
 	// Audit keeps a record of every answer of the token endpoint, or it is not
@@ -119,6 +127,7 @@ type Server struct {
 	access      AccessTokens
 	revocations Revocations
 	published   bool
+	byCert      bool
 	audit       audit.Recorder
 }
 
@@ -175,7 +184,7 @@ func New(cfg Config) (*Server, error) {
 			keys: cfg.Keys, now: cfg.Now, rand: cfg.Rand,
 		},
 		roles: cfg.Roles, grants: grants(&cfg), clients: cfg.Clients, refresh: cfg.Refresh,
-		access: cfg.Access, revocations: cfg.Revocations, published: cfg.Published, audit: cfg.Audit,
+		access: cfg.Access, revocations: cfg.Revocations, published: cfg.Published, byCert: cfg.Certificates, audit: cfg.Audit,
 	}, nil
 }
 

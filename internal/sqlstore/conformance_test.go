@@ -14,27 +14,51 @@ import (
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/sqlstore"
+	"onnxgate/internal/testkit"
 )
 
-// backends are the databases that the suite runs on. Each function returns an
-// empty one, and another view of the same one, as a second process has it.
-var backends = map[string]func(t *testing.T) (accounts.Store, accounts.Store){
-	"sqlite": func(t *testing.T) (accounts.Store, accounts.Store) {
-		t.Helper()
-		path := filepath.Join(t.TempDir(), "onnxgate.db")
-		return open(t, path), open(t, path)
-	},
+// backend is a kind of database that everything is tested on.
+type backend struct {
+	name string
+	// fresh returns where a new, empty database is.
+	fresh func(tb testing.TB) sqlstore.Config
 }
 
-func open(t *testing.T, path string) *sqlstore.Store {
+// eachBackend runs a test on both kinds of database.
+func eachBackend(t *testing.T, test func(t *testing.T, b backend)) {
 	t.Helper()
-	s, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: path})
+	t.Run("sqlite", func(t *testing.T) { test(t, file()) })
+	t.Run("postgres", func(t *testing.T) { test(t, postgres(testkit.StartPostgres(t))) })
+}
+
+func file() backend {
+	return backend{"sqlite", func(tb testing.TB) sqlstore.Config {
+		tb.Helper()
+		return sqlstore.Config{Path: filepath.Join(tb.TempDir(), "onnxgate.db")}
+	}}
+}
+
+func postgres(server *testkit.Postgres) backend {
+	return backend{"postgres", func(tb testing.TB) sqlstore.Config {
+		tb.Helper()
+		return sqlstore.Config{URL: server.Database(tb)}
+	}}
+}
+
+func openFile(t *testing.T, path string) *sqlstore.Store {
+	t.Helper()
+	return open(t, sqlstore.Config{Path: path})
+}
+
+func open(tb testing.TB, cfg sqlstore.Config) *sqlstore.Store {
+	tb.Helper()
+	s, err := sqlstore.Open(tb.Context(), cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
@@ -104,7 +128,7 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 	"an unknown user is not found": func(t *testing.T, s, _ accounts.Store) {
 		t.Helper()
 		insert(t, s, record("ada", "user"))
-		for _, name := range []string{"bob", "", "Ada", "ada ", "ad", "a%", "ada' OR '1'='1"} {
+		for _, name := range []string{"bob", "", "Ada", "ada ", "ad", "a%", "ada\x00", "\xff", "ada' OR '1'='1"} {
 			if _, err := get(t.Context(), s, name); fault.KindOf(err) != fault.NotFound {
 				t.Errorf("Record(%q) = %v, want not found", name, err)
 			}
@@ -194,6 +218,8 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 			"replace nobody": func(tx *accounts.Tx) error { return tx.Users.Replace(record("bob", "user")) },
 			"delete nobody":  func(tx *accounts.Tx) error { return tx.Users.Delete(accounts.AnyTenant, "bob") },
 			"in no tenant":   func(tx *accounts.Tx) error { return tx.Users.Insert(in("acme", record("bob", "user"))) },
+			"with U+0000":    func(tx *accounts.Tx) error { return tx.Users.Insert(record("b\x00b", "user")) },
+			"no UTF-8":       func(tx *accounts.Tx) error { return tx.Users.Insert(record("b\xffb", "user")) },
 			"in another":     func(tx *accounts.Tx) error { return tx.Users.Replace(in("acme", record("ada", "user"))) },
 		} {
 			if err := s.Update(t.Context(), change); err == nil {
@@ -235,14 +261,16 @@ var suite = map[string]func(t *testing.T, s, other accounts.Store){
 }
 
 func TestConformance(t *testing.T) {
-	for backend, newStore := range backends {
+	eachBackend(t, func(t *testing.T, b backend) {
+		t.Helper()
 		for name, test := range suite {
-			t.Run(backend+"/"+name, func(t *testing.T) {
-				s, other := newStore(t)
-				test(t, s, other)
+			t.Run(name, func(t *testing.T) {
+				cfg := b.fresh(t)
+				// The second is as another process has it.
+				test(t, open(t, cfg), open(t, cfg))
 			})
 		}
-	}
+	})
 }
 
 func testRevision(t *testing.T, s, other accounts.Store) {

@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"onnxgate/internal/fault"
 )
 
 // A field is one column of one record: it is written from the record and read
@@ -15,10 +18,30 @@ type field interface {
 	Value() (driver.Value, error)
 }
 
+// errNoText is what a column of text cannot hold in every database.
+var errNoText = fault.New(fault.Content, "a text must be valid UTF-8 without the character U+0000")
+
+// storable reports whether a column can hold each text. No record is found by
+// one that it cannot.
+func storable(texts ...string) bool {
+	for _, s := range texts {
+		if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // text is a column of text.
 type text struct{ to *string }
 
-func (f text) Value() (driver.Value, error) { return *f.to, nil }
+func (f text) Value() (driver.Value, error) {
+	if !storable(*f.to) {
+		return nil, errNoText
+	}
+	return *f.to, nil
+}
+
 func (f text) Scan(src any) error {
 	s, err := asText(src)
 	*f.to = s
@@ -32,7 +55,7 @@ func (f optional) Value() (driver.Value, error) {
 	if *f.to == "" {
 		return nil, nil //nolint:nilnil // SQL's NULL
 	}
-	return *f.to, nil
+	return text(f).Value()
 }
 
 func (f optional) Scan(src any) error {
@@ -99,7 +122,8 @@ func (f words) Value() (driver.Value, error) {
 	if *f.to == nil {
 		return nil, nil //nolint:nilnil // SQL's NULL
 	}
-	return strings.Join(*f.to, " "), nil
+	joined := strings.Join(*f.to, " ")
+	return text{&joined}.Value()
 }
 
 func (f words) Scan(src any) error {

@@ -14,12 +14,10 @@ import (
 
 // What keys ask for beside what every record does.
 func TestKeysInEveryBackend(t *testing.T) {
-	for name, create := range backends {
-		t.Run(name, func(t *testing.T) {
-			s, _ := create(t)
-			testKeys(t, s)
-		})
-	}
+	eachBackend(t, func(t *testing.T, b backend) {
+		t.Helper()
+		testKeys(t, open(t, b.fresh(t)))
+	})
 }
 
 func testKeys(t *testing.T, s accounts.Store) {

@@ -3,106 +3,82 @@ package sqlstore
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"time"
 )
 
-// applicationID marks the file as ours (PRAGMA application_id): "onxg".
-const applicationID = 0x6f6e7867
-
-// migrations holds NNNN.sql, which takes the schema from version NNNN-1 to
-// NNNN. One that was released never changes.
+// migrations holds a folder for each dialect with NNNN.sql, which takes the
+// schema from version NNNN-1 to NNNN. One that was released never changes.
 //
-//go:embed migrations/*.sql
+//go:embed migrations/*/*.sql
 var migrations embed.FS
 
-// retryInterval is how often an attempt that met another process is repeated.
-const retryInterval = 20 * time.Millisecond
+// migrateTimeout bounds all the steps together.
+const migrateTimeout = 5 * time.Minute
 
-// prepare turns WAL on and brings the schema up to date.
-func (s *Store) prepare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*busyTimeout)
+func (d *dialect) steps() ([]string, error) {
+	return fs.Glob(migrations, "migrations/"+d.name+"/*.sql")
+}
+
+// migrate brings the schema up to date and returns the version that it had. A
+// schema that is up to date is only read, so that a role which may not change
+// it is enough to serve.
+func (s *Store) migrate(ctx context.Context) (before int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	if err := s.enableWAL(ctx); err != nil {
-		return err
+	files, err := s.dialect.steps()
+	if err != nil {
+		return 0, err
 	}
-	return s.update(ctx, func(t *transaction) error { return migrate(ctx, t.q) })
-}
-
-// enableWAL sets the journal mode, which the file then keeps. SQLite does not
-// wait for other connections here, so that processes that start at the same
-// time have to try again.
-func (s *Store) enableWAL(ctx context.Context) error {
-	ticker := time.NewTicker(retryInterval)
-	defer ticker.Stop()
-	for {
-		var mode string
-		err := s.db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
-		switch {
-		case err == nil && mode == "wal":
-			return nil
-		case err == nil:
-			return fmt.Errorf("the file system does not allow the journal mode WAL (it stays %s); use a local disk", mode)
-		case !isBusy(err):
+	before, err = s.version(ctx, s.db, len(files))
+	if err != nil || before == len(files) {
+		return before, err
+	}
+	err = s.write(ctx, func(t *transaction) error {
+		// Another process may have done it meanwhile.
+		if before, err = s.version(ctx, t.q, len(files)); err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if err := t.enter(anyTenant); err != nil {
 			return err
-		case <-ticker.C:
 		}
-	}
+		return s.dialect.raise(ctx, t.q, files, before)
+	})
+	return before, err
 }
 
-func migrate(ctx context.Context, tx querier) error {
-	files, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return err
+// version returns the schema's version and refuses a newer one.
+func (s *Store) version(ctx context.Context, q querier, newest int) (int, error) {
+	version, err := s.dialect.version(ctx, q)
+	if err == nil && version > newest {
+		err = fmt.Errorf("it has schema version %d and this program knows versions up to %d: use the newer program that made it", version, newest)
 	}
-	version, err := schemaVersion(ctx, tx)
-	if err != nil {
-		return err
+	return version, err
+}
+
+func (d *dialect) raise(ctx context.Context, q querier, files []string, from int) error {
+	if d.unhurried != "" {
+		if _, err := q.ExecContext(ctx, d.unhurried); err != nil {
+			return err
+		}
 	}
-	newest := len(files)
-	if version > newest {
-		return fmt.Errorf("it has schema version %d and this program knows versions up to %d: use the newer program that made it", version, newest)
-	}
-	for i := version; i < newest; i++ {
-		if err := step(ctx, tx, files[i], i+1); err != nil {
+	for i := from; i < len(files); i++ {
+		if err := d.step(ctx, q, files[i], i+1); err != nil {
 			return fmt.Errorf("migrate the schema to version %d: %w", i+1, err)
 		}
 	}
 	return nil
 }
 
-func step(ctx context.Context, tx querier, file string, version int) error {
+func (d *dialect) step(ctx context.Context, q querier, file string, version int) error {
 	ddl, err := migrations.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, string(ddl)); err != nil {
+	if _, err := q.ExecContext(ctx, string(ddl)); err != nil {
 		return err
 	}
-	// A pragma takes no parameters; these are numbers of ours.
-	_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", version, applicationID))
+	_, err = q.ExecContext(ctx, fmt.Sprintf(d.setVersion, version))
 	return err
-}
-
-// schemaVersion returns the version of the schema, 0 for an empty database. It
-// refuses a database of another program.
-func schemaVersion(ctx context.Context, tx querier) (int, error) {
-	var id, version, tables int
-	row := tx.QueryRowContext(ctx, `SELECT
-		(SELECT application_id FROM pragma_application_id),
-		(SELECT user_version FROM pragma_user_version),
-		(SELECT count(*) FROM sqlite_schema)`)
-	if err := row.Scan(&id, &version, &tables); err != nil {
-		return 0, err
-	}
-	if id != applicationID && (id != 0 || version != 0 || tables != 0) {
-		return 0, errors.New("it is a SQLite database of another program")
-	}
-	return version, nil
 }

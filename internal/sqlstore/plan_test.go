@@ -2,52 +2,102 @@ package sqlstore
 
 import (
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"onnxgate/internal/testkit"
 )
 
-// Among any number of keys, every statement goes to its rows by an index.
-func TestNoStatementOfKeysReadsTheWholeTable(t *testing.T) {
-	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "onnxgate.db")})
+// unindexed finds, in the plan of a statement, that it reads a whole table or
+// sorts one.
+var unindexed = regexp.MustCompile(`(?m)Seq Scan on (tenants|users|clients|api_keys|refresh_families|revocations|fernet_keys)\b|Sort|SCAN (tenants|users|clients|api_keys|refresh_families|revocations|fernet_keys)$|USE TEMP B-TREE`)
+
+// TestEveryStatementIsAnsweredFromAnIndex asks both databases how they would run
+// each statement, with enough rows that a look at all of them would not do.
+func TestEveryStatementIsAnsweredFromAnIndex(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) {
+		testPlans(t, Config{Path: filepath.Join(t.TempDir(), "onnxgate.db")})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		testPlans(t, Config{URL: testkit.StartPostgres(t).Database(t)})
+	})
+}
+
+func testPlans(t *testing.T, cfg Config) {
+	t.Helper()
+	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // nothing was written
-	statements := apiKeys.sql.all()
-	statements["key or another"] = apiKeys.sql.selected + keyOrAnother
-	statements["key used"], statements["bootstrap keys"] = keyUsed, bootstrapKeys
-	delete(statements, "insert")
-	for name, statement := range statements {
-		steps := plan(t, s, statement)
-		if len(steps) == 0 {
-			t.Errorf("%s has no plan", name)
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
-		for _, step := range steps {
-			if strings.HasPrefix(step, "SCAN api_keys") && !strings.Contains(step, "INDEX api_keys_bootstrap") {
-				t.Errorf("%s: %s", name, step)
+	}()
+	all, _ := every()
+	checked := 0
+	for table, statements := range all {
+		for what, statement := range statements {
+			if what == "insert" || table == servers.name { // a row for each running server
+				continue
+			}
+			checked++
+			if plan := planOf(t, s, statement); unindexed.MatchString(plan) {
+				t.Errorf("%s of %s reads more than it has to:\n%s", what, table, plan)
 			}
 		}
 	}
+	for _, statement := range []string{
+		s.dialect.countAdmins(), pruneFamilies, pruneRevocations, clients.sql.selected + "certificate = ?",
+		apiKeys.sql.selected + keyOrAnother, keyUsed, bootstrapKeys,
+	} {
+		checked++
+		if plan := planOf(t, s, statement); unindexed.MatchString(plan) {
+			t.Errorf("%s reads more than it has to:\n%s", statement, plan)
+		}
+	}
+	if checked < 40 {
+		t.Errorf("only %d plans were read", checked)
+	}
 }
 
-// plan returns the steps of a statement as SQLite tells them.
-func plan(t *testing.T, s *Store, statement string) (steps []string) {
+// planOf returns how the database runs a statement whatever its arguments are.
+func planOf(t *testing.T, s *Store, statement string) string {
 	t.Helper()
-	rows, err := s.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement, make([]any, strings.Count(statement, "?"))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close() //nolint:errcheck // nothing was written
-	for rows.Next() {
-		var id, parent, unused int
-		var step string
-		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-			t.Fatal(err)
+	var lines []string
+	err := s.read(t.Context(), func(tx *transaction) error {
+		if s.dialect.name == "sqlite" {
+			nulls := make([]any, strings.Count(statement, "?"))
+			return tx.each("x", "EXPLAIN QUERY PLAN "+statement, nulls, func(scan func(...any) error) error {
+				var line string
+				err := scan(new(int), new(int), new(int), &line)
+				lines = append(lines, line)
+				return err
+			})
 		}
-		steps = append(steps, step)
+		// The tables are nearly empty: what the planner does when they are not.
+		_, err := tx.q.ExecContext(t.Context(), `SET LOCAL plan_cache_mode = force_generic_plan;
+			SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off;
+			PREPARE planned AS `+numbered(statement))
+		if err != nil {
+			return err
+		}
+		nulls := strings.TrimSuffix(strings.Repeat("NULL, ", strings.Count(statement, "?")), ", ")
+		err = tx.each("x", "EXPLAIN (COSTS OFF) EXECUTE planned"+strings.Replace("("+nulls+")", "()", "", 1), nil, func(scan func(...any) error) error {
+			var line string
+			err := scan(&line)
+			lines = append(lines, line)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		_, err = tx.q.ExecContext(t.Context(), "DEALLOCATE planned")
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", statement, err)
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return steps
+	return strings.Join(lines, "\n")
 }

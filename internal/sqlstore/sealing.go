@@ -48,7 +48,7 @@ func (s SealingKeys) Revision(ctx context.Context) (int64, error) { return s.sto
 
 // View runs read on one state of the keys.
 func (s SealingKeys) View(ctx context.Context, read func(sealing.Keys) error) error {
-	return classify(ctx, s.store.view(ctx, func(t *transaction) error { return read(sealingRows{rows[sealing.Record]{fernetKeys, t}}) }))
+	return s.store.viewing(ctx, func(t *transaction) error { return read(sealingRows{rows[sealing.Record]{fernetKeys, t}}) })
 }
 
 // Update runs change in one transaction that no other writer can interleave

@@ -34,8 +34,15 @@ func listKeys(t *testing.T, s *sqlstore.Store, tenant string) (all []sealing.Rec
 }
 
 func TestKeysThatSealTextAreKeptByTenant(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "onnxgate.db")
-	s, other := open(t, path), open(t, path)
+	eachBackend(t, func(t *testing.T, b backend) {
+		t.Helper()
+		cfg := b.fresh(t)
+		testSealingKeys(t, open(t, cfg), open(t, cfg))
+	})
+}
+
+func testSealingKeys(t *testing.T, s, other *sqlstore.Store) {
+	t.Helper()
 	makeTenants(t, s)
 	update := func(change func(sealing.Keys) error) error { return s.Sealing().Update(t.Context(), change) }
 	a, b := sealingKey("acme", "a", sealing.Active), sealingKey("other", "b", sealing.Active)
@@ -76,12 +83,20 @@ func TestKeysThatSealTextAreKeptByTenant(t *testing.T) {
 
 // Two processes begin at the same time, then one rotates while both work.
 func TestProcessesThatShareADatabaseShareItsKeys(t *testing.T) {
-	dir := t.TempDir()
+	eachBackend(t, func(t *testing.T, b backend) {
+		t.Helper()
+		testSharedKeys(t, b.fresh(t))
+	})
+}
+
+func testSharedKeys(t *testing.T, cfg sqlstore.Config) {
+	t.Helper()
+	kek := filepath.Join(t.TempDir(), "kek")
 	var services [2]*sealing.Service
 	for i := range services {
 		var err error
 		services[i], err = sealing.New(t.Context(), sealing.Config{
-			Store: open(t, filepath.Join(dir, "onnxgate.db")).Sealing(), KEKFile: filepath.Join(dir, "kek"), MakeKEK: true,
+			Store: open(t, cfg).Sealing(), KEKFile: kek, MakeKEK: true,
 		})
 		must(t, err)
 	}

@@ -1,6 +1,8 @@
 // Package sqlstore keeps the state of the server in a SQLite database, in WAL
-// mode, which several processes may use at the same time. It owns the schema
-// and its migrations.
+// mode, which several processes on one machine may use at the same time, or in
+// a PostgreSQL database that servers on several machines share. It owns the
+// schema and its migrations, and that what a tenant's statements find is the
+// tenant's.
 //
 // It must not know the rules about what it keeps, nor any protocol.
 package sqlstore
@@ -10,135 +12,107 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"sync"
 	"time"
-
-	"modernc.org/sqlite" // the driver
 
 	"onnxgate/internal/accounts"
 )
 
 const (
-	fileMode = 0o600
-	dirMode  = 0o700
-	// foreignAccess are the permission bits that strangers must not have. Those
-	// of the group are left alone: volume managers set them for a group that
-	// the server alone is in.
-	foreignAccess = 0o007
-	// busyTimeout is how long a writer waits for another process.
-	busyTimeout = 5 * time.Second
-	maxConns    = 4
+	// lockTimeout is how long a writer waits for another process.
+	lockTimeout = 5 * time.Second
+	// callTimeout bounds a transaction, so that a database that hangs holds
+	// nobody up for longer.
+	callTimeout = 2 * lockTimeout
 )
 
-// Config says where the database is.
+// Config says where the database is: in a file, or at a URL.
 type Config struct {
-	// Path is the database file. It is made with mode 0600, and its directory
-	// with 0700, when they are not there.
+	// Path is the file of a SQLite database. It is made with mode 0600, and its
+	// directory with 0700, when they are not there.
 	Path string
+	// URL is a PostgreSQL connection string as libpq has it, such as
+	// "postgres://user:password@host/database". It wins over Path.
+	URL string
 }
 
 // Store is the database. It is safe for concurrent use.
 type Store struct {
-	db *sql.DB
+	dialect *dialect
+	db      *sql.DB
 	// writing is held by the one writer of this process, so that writers queue
-	// here in order instead of polling SQLite's lock.
+	// here in order instead of polling the database's lock.
 	writing chan struct{}
-
-	// mu guards the connection that watches for changes, and what it saw last.
-	mu       sync.Mutex
-	watcher  *sql.Conn
-	version  uint32
-	revision int64
+	// revision reads the number of that name, and release ends what it keeps
+	// for that.
+	revision func(ctx context.Context) (int64, error)
+	release  func() error
+	// prepare makes the database ready for the schema.
+	prepare  func(ctx context.Context) error
+	warnings []string
 }
 
 var _ accounts.Store = (*Store)(nil)
 
-// Open opens the database, makes it when it is not there, and brings its schema
-// up to date. A database of a newer version is refused. Errors are for the
-// operator: they name the file.
-func Open(ctx context.Context, cfg Config) (*Store, error) {
-	s, err := open(ctx, cfg.Path)
-	if err != nil {
-		return nil, fmt.Errorf("database %s: %w", cfg.Path, err)
-	}
-	return s, nil
+func newStore(d *dialect, db *sql.DB, conns int) *Store {
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return &Store{dialect: d, db: db, writing: make(chan struct{}, 1), release: func() error { return nil }}
 }
 
-func open(ctx context.Context, path string) (*Store, error) {
-	if err := prepareFile(path); err != nil {
-		return nil, err
-	}
-	connector, err := sqlite.NewConnector(dsn(path))
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{db: sql.OpenDB(connector), writing: make(chan struct{}, 1)}
-	s.db.SetMaxOpenConns(maxConns)
-	s.db.SetMaxIdleConns(maxConns)
-	if err := s.prepare(ctx); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
+// Open opens the database, makes a SQLite file when it is not there, and brings
+// the schema up to date. A database of a newer version is refused. Errors are
+// for the operator: they name the file, or the server without any password.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s, _, err := open(ctx, cfg)
+	return s, cfg.explain(err)
 }
+
+// open also returns the version that the schema had.
+func open(ctx context.Context, cfg Config) (*Store, int, error) {
+	if cfg.URL == "" {
+		if err := prepareFile(cfg.Path); err != nil {
+			return nil, 0, err
+		}
+	}
+	s, err := connect(cfg)
+	if err != nil {
+		return nil, 0, err
+	}
+	var before int
+	if err = s.prepare(ctx); err == nil {
+		before, err = s.migrate(ctx)
+	}
+	if err != nil {
+		return nil, before, errors.Join(err, s.Close())
+	}
+	return s, before, nil
+}
+
+// connect opens the database without looking into it.
+func connect(cfg Config) (*Store, error) {
+	if cfg.URL != "" {
+		return connectPostgres(cfg.URL)
+	}
+	return connectSQLite(cfg.Path)
+}
+
+// explain says which database an error is about.
+func (cfg *Config) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("database %s: %w", cfg.location(), err)
+}
+
+func (cfg *Config) location() string {
+	if cfg.URL != "" {
+		return location(cfg.URL)
+	}
+	return cfg.Path
+}
+
+// Warnings returns what works, and is probably not what the operator means.
+func (s *Store) Warnings() []string { return s.warnings }
 
 // Close closes the database.
-func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var err error
-	if s.watcher != nil {
-		err = s.watcher.Close()
-		s.watcher = nil
-	}
-	return errors.Join(err, s.db.Close())
-}
-
-// prepareFile makes an empty file, so that SQLite never makes one by the
-// process's umask; it gives the files beside it the same mode.
-func prepareFile(path string) error {
-	if path == "" {
-		return errors.New("no path given")
-	}
-	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, fileMode) //nolint:gosec // the operator's own path
-	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return checkMode(info)
-}
-
-func checkMode(info fs.FileInfo) error {
-	switch mode := info.Mode(); {
-	case !mode.IsRegular():
-		return errors.New("it is no regular file")
-	case mode.Perm()&foreignAccess != 0:
-		return fmt.Errorf("its mode %04o gives other users access: run chmod 600 on it", mode.Perm())
-	}
-	return nil
-}
-
-// dsn returns the URI of the database. A commit is on disk before it is
-// acknowledged (synchronous), transactions take the write lock when they begin
-// rather than fail later, and what is deleted is overwritten.
-func dsn(path string) string {
-	query := url.Values{
-		"_defensive":    {"1"},
-		"_dqs":          {"0"},
-		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
-		"_foreign_keys": {"1"},
-		"_synchronous":  {"FULL"},
-		"_txlock":       {"immediate"},
-		"_pragma":       {"trusted_schema(0)", "secure_delete(1)", "cache_size(-512)"},
-	}
-	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: query.Encode()}).String()
-}
+func (s *Store) Close() error { return errors.Join(s.release(), s.db.Close()) }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -24,31 +23,46 @@ import (
 	"onnxgate/internal/sqlstore"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata")
-
-// childPath, when set, makes the test binary change a user of that database
-// and end: the second process of a test.
-const childPath = "ONNXGATE_TEST_DATABASE"
+// childDatabase, when set, makes the test binary a second process of a test,
+// which works on that database, and childWrites says that it writes all the
+// time.
+const (
+	childDatabase = "ONNXGATE_TEST_DATABASE"
+	childWrites   = "ONNXGATE_TEST_WRITES"
+)
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(childPath); path != "" {
-		if err := child(path); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+	where := os.Getenv(childDatabase)
+	if where == "" {
+		goleak.VerifyTestMain(m)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	work := replaceStamps
+	if os.Getenv(childWrites) != "" {
+		work = writeAllTheTime
+	}
+	if err := child(where, work); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
-// child opens the database and then replaces ada for each line that it reads.
-func child(path string) error {
+func child(where string, work func(context.Context, *sqlstore.Store) error) error {
+	cfg := sqlstore.Config{Path: where}
+	if strings.HasPrefix(where, "postgres:") {
+		cfg = sqlstore.Config{URL: where}
+	}
 	ctx := context.Background()
-	s, err := sqlstore.Open(ctx, sqlstore.Config{Path: path})
+	s, err := sqlstore.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	fmt.Println("open")
+	return errors.Join(work(ctx, s), s.Close())
+}
+
+// replaceStamps replaces ada for each line that it reads.
+func replaceStamps(ctx context.Context, s *sqlstore.Store) error {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		r := record("ada", "user")
@@ -58,50 +72,62 @@ func child(path string) error {
 		}
 		fmt.Println("done")
 	}
-	return errors.Join(lines.Err(), s.Close())
+	return lines.Err()
+}
+
+// startChild starts a second process on a database.
+func startChild(t *testing.T, cfg sqlstore.Config, env ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0])
+	cmd.Env = append(append(os.Environ(), childDatabase+"="+cfg.Path+cfg.URL), env...)
+	return cmd
 }
 
 func TestAChangeOfAnotherProcessIsKnownWithinASecond(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "onnxgate.db")
-	s := open(t, path)
-	insert(t, s, record("ada", "user"))
+	eachBackend(t, func(t *testing.T, b backend) {
+		t.Helper()
+		cfg := b.fresh(t)
+		s := open(t, cfg)
+		insert(t, s, record("ada", "user"))
+		service := watched(t, s)
+		change := stamper(t, cfg)
+		last := "stamp of ada"
+		for i := range 3 {
+			token := new(asked)
+			if ok, err := token.stands(t.Context(), service, last); err != nil || !ok {
+				t.Fatalf("the present stamp is refused: %v", err)
+			}
+			next := fmt.Sprint("stamp ", i)
+			change(next)
+			changed := time.Now()
+			for ok := true; ok; time.Sleep(5 * time.Millisecond) {
+				var err error
+				ok, err = token.stands(t.Context(), service, last)
+				must(t, err)
+				if ok && time.Since(changed) > time.Second {
+					t.Fatal("the former stamp is still accepted after a second")
+				}
+			}
+			last = next
+		}
+	})
+}
+
+// watched returns the accounts of a store, which follow its changes.
+func watched(t *testing.T, s *sqlstore.Store) *accounts.Service {
+	t.Helper()
 	service, err := accounts.New(accounts.Config{Store: s, Params: accounts.Params{Memory: 64, Time: 1, Threads: 1}})
 	must(t, err)
 	watching, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- service.Watch(watching) }()
-	defer func() {
+	t.Cleanup(func() {
 		stop()
 		must(t, <-ended)
-	}()
-
-	change := startChild(t, path)
-	last := "stamp of ada"
-	for i := range 3 {
-		token := new(asked)
-		if ok, err := token.stands(t.Context(), service, last); err != nil || !ok {
-			t.Fatalf("the present stamp is refused: %v", err)
-		}
-		next := fmt.Sprint("stamp ", i)
-		change(next)
-		changed := time.Now()
-		for {
-			ok, err := token.stands(t.Context(), service, last)
-			must(t, err)
-			if !ok {
-				break
-			}
-			if time.Since(changed) > time.Second {
-				t.Fatal("the former stamp is still accepted after a second")
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-		last = next
-	}
+	})
+	return service
 }
 
-// startChild starts the second process and returns a function that has it give
-// ada another stamp.
 // stands is what a server asks of a token: of the state at a revision, as long
 // as that does not move.
 func (a *asked) stands(ctx context.Context, service *accounts.Service, stamp string) (bool, error) {
@@ -119,10 +145,10 @@ type asked struct {
 	stood    bool
 }
 
-func startChild(t *testing.T, path string) func(stamp string) {
+// stamper returns a function that has a second process give ada another stamp.
+func stamper(t *testing.T, cfg sqlstore.Config) func(stamp string) {
 	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0]) // it ends with its input
-	cmd.Env = append(os.Environ(), childPath+"="+path)
+	cmd := startChild(t, cfg) // it ends with its input
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	must(t, err)
@@ -150,28 +176,31 @@ func startChild(t *testing.T, path string) func(stamp string) {
 }
 
 func TestProcessesThatStartAtOnceShareTheDatabase(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "data", "onnxgate.db")
-	const n = 6
-	errs := make(chan error, n)
-	for range n {
-		go func() {
-			s, err := sqlstore.Open(context.WithoutCancel(t.Context()), sqlstore.Config{Path: path})
-			if err == nil {
-				err = s.Close()
-			}
-			errs <- err
-		}()
-	}
-	for range n {
-		if err := <-errs; err != nil {
-			t.Error(err)
+	eachBackend(t, func(t *testing.T, b backend) {
+		t.Helper()
+		cfg := b.fresh(t)
+		const n = 6
+		errs := make(chan error, n)
+		for range n {
+			go func() {
+				s, err := sqlstore.Open(context.WithoutCancel(t.Context()), cfg)
+				if err == nil {
+					err = s.Close()
+				}
+				errs <- err
+			}()
 		}
-	}
+		for range n {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 func TestTheFilesArePrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	s := open(t, filepath.Join(dir, "onnxgate.db"))
+	s := openFile(t, filepath.Join(dir, "onnxgate.db"))
 	insert(t, s, record("ada", "user"))
 	modes := map[string]fs.FileMode{}
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
@@ -191,7 +220,7 @@ func TestTheFilesArePrivate(t *testing.T) {
 func TestPathsAreTakenLiterally(t *testing.T) {
 	for _, name := range []string{"a?mode=memory.db", "b#c.db", "d%41.db", "e f.db", "ünïcode.db", "g&_pragma=x.db"} {
 		dir := t.TempDir()
-		s := open(t, filepath.Join(dir, name))
+		s := openFile(t, filepath.Join(dir, name))
 		insert(t, s, record("ada", "user"))
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
@@ -208,7 +237,7 @@ func TestPathsAreTakenLiterally(t *testing.T) {
 
 func TestARelativePathIsOpened(t *testing.T) {
 	t.Chdir(t.TempDir())
-	s := open(t, filepath.Join("data", "onnxgate.db"))
+	s := openFile(t, filepath.Join("data", "onnxgate.db"))
 	insert(t, s, record("ada", "user"))
 	if info, err := os.Stat("data/onnxgate.db"); err != nil || info.Size() == 0 {
 		t.Errorf("data/onnxgate.db: %v, %v", info, err)
@@ -222,7 +251,7 @@ func TestADatabaseThatIsNotOursIsRefused(t *testing.T) {
 	}{
 		"of a newer version": {func(t *testing.T, path string) {
 			t.Helper()
-			must(t, open(t, path).Close())
+			must(t, openFile(t, path).Close())
 			execute(t, path, "PRAGMA user_version = 1000")
 		}, "schema version 1000"},
 		"of another program": {func(t *testing.T, path string) {
@@ -269,45 +298,16 @@ func execute(t *testing.T, path, statement string) {
 	must(t, os.Chmod(path, 0o600))
 }
 
-// schema1 is a database of schema version 1, as the first release makes it.
-const schema1 = "testdata/schema-1.db"
-
-func TestTheFirstSchemaIsStillRead(t *testing.T) {
-	disabled := record("dora", "analyst")
-	disabled.Disabled, disabled.Tenant = true, "acme"
-	admin := record("admin", "admin")
-	admin.InitialPassword = true
-	want := []*accounts.Record{admin, record("ada", "admin", "user"), disabled}
-	if *update {
-		_ = os.Remove(schema1)
-		s := open(t, schema1)
-		insert(t, s, want...)
-		must(t, s.Close())
-	}
-	path := filepath.Join(t.TempDir(), "onnxgate.db")
-	data, err := os.ReadFile(schema1)
-	must(t, err)
-	must(t, os.WriteFile(path, data, 0o600))
-	s := open(t, path)
-	for _, w := range want {
-		got, err := get(t.Context(), s, w.Name)
-		must(t, err)
-		if diff := cmp.Diff(w, got); diff != "" {
-			t.Error(diff)
-		}
-	}
-}
-
 func TestAStoreOutOfReachIsUnavailable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "onnxgate.db")
-	first := open(t, path)
+	first := openFile(t, path)
 	insert(t, first, record("ada", "user"))
 	must(t, first.Close())
 	if _, err := first.Revision(t.Context()); err == nil {
 		t.Error("a closed store answers")
 	}
 
-	s := open(t, path)
+	s := openFile(t, path)
 	info, err := os.Stat(path)
 	must(t, err)
 	garbage := bytes.Repeat([]byte{0xff}, int(info.Size())-4096)

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"slices"
@@ -87,6 +86,18 @@ func (t *table[R]) value(r *R, name string) (any, error) {
 	return t.columns[i].of(r).Value()
 }
 
+// tenantOf returns the tenant that a record belongs to.
+func (t *table[R]) tenantOf(r *R) (string, error) {
+	if t.tenant == "" {
+		return anyTenant, nil
+	}
+	v, err := t.value(r, t.tenant)
+	if err != nil {
+		return "", err
+	}
+	return asText(v)
+}
+
 func (t *table[R]) fields(r *R) []any {
 	all := make([]any, len(t.columns))
 	for i, c := range t.columns {
@@ -103,21 +114,24 @@ type rows[R any] struct {
 
 // Get returns one record.
 func (r rows[R]) Get(tenant, id string) (*R, error) {
-	if tenant == accounts.AnyTenant {
-		return r.one(id, r.sql.getAny, id)
+	if tenant == anyTenant {
+		return r.one(tenant, id, r.sql.getAny, id)
 	}
-	return r.one(id, r.sql.get, tenant, id)
+	return r.one(tenant, id, r.sql.get, tenant, id)
 }
 
 // by returns the record with that value in another unique column, whatever its
 // tenant.
 func (r rows[R]) by(column, value string) (*R, error) {
-	return r.one(value, r.sql.selected+column+" = ?", value)
+	return r.one(anyTenant, value, r.sql.selected+column+" = ?", value)
 }
 
-func (r rows[R]) one(id any, query string, args ...any) (*R, error) {
+func (r rows[R]) one(tenant, id, query string, args ...any) (*R, error) {
+	if !storable(tenant, id) {
+		return nil, r.none(id)
+	}
 	record := new(R)
-	err := r.q.QueryRowContext(r.ctx, r.mark(query), args...).Scan(r.fields(record)...)
+	err := r.row(tenant, query, args, r.fields(record)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, r.none(id)
 	}
@@ -129,16 +143,19 @@ func (r rows[R]) one(id any, query string, args ...any) (*R, error) {
 
 // List returns a page of records.
 func (r rows[R]) List(tenant string, page accounts.Page) ([]R, error) {
+	if !storable(tenant, page.After) {
+		return nil, errNoText
+	}
 	limit := page.Limit
 	if limit <= 0 {
 		limit = 1<<31 - 1
 	}
 	query, args := r.sql.listAny, []any{page.After, limit}
-	if tenant != accounts.AnyTenant {
+	if tenant != anyTenant {
 		query, args = r.sql.list, []any{tenant, page.After, limit}
 	}
 	var all []R
-	err := r.each(query, args, func(scan func(...any) error) error {
+	err := r.each(tenant, query, args, func(scan func(...any) error) error {
 		all = append(all, *new(R))
 		return scan(r.fields(&all[len(all)-1])...)
 	})
@@ -147,38 +164,45 @@ func (r rows[R]) List(tenant string, page accounts.Page) ([]R, error) {
 
 // Insert adds a record.
 func (r rows[R]) Insert(record *R) error {
-	_, err := r.change(r.sql.insert, r.fields(record)...)
+	tenant, err := r.tenantOf(record)
+	if err == nil {
+		_, err = r.change(tenant, r.sql.insert, r.fields(record)...)
+	}
 	return err
 }
 
 // Replace overwrites a record.
 func (r rows[R]) Replace(record *R) error {
-	args := r.fields(record)
-	if r.tenant != "" {
-		tenant, err := r.value(record, r.tenant)
-		if err != nil {
-			return err
-		}
-		args = append(args, tenant)
+	tenant, err := r.tenantOf(record)
+	if err != nil {
+		return err
 	}
 	id, err := r.value(record, r.key)
 	if err != nil {
 		return err
 	}
-	return r.set(id, r.sql.replace, append(args, id)...)
+	args := r.fields(record)
+	if r.tenant != "" {
+		args = append(args, tenant)
+	}
+	return r.set(tenant, id, r.sql.replace, append(args, id)...)
 }
 
 // Delete removes a record.
 func (r rows[R]) Delete(tenant, id string) error {
-	if tenant == accounts.AnyTenant {
-		return r.set(id, r.sql.drop, id)
+	switch {
+	case !storable(tenant, id):
+		return r.none(id)
+	case tenant == anyTenant:
+		return r.set(tenant, id, r.sql.drop, id)
+	default:
+		return r.set(tenant, id, r.sql.remove, tenant, id)
 	}
-	return r.set(id, r.sql.remove, tenant, id)
 }
 
 // set runs a statement that changes the record with that id.
-func (r rows[R]) set(id any, statement string, args ...any) error {
-	n, err := r.change(statement, args...)
+func (r rows[R]) set(tenant string, id any, statement string, args ...any) error {
+	n, err := r.change(tenant, statement, args...)
 	if err == nil && n == 0 {
 		return r.none(id)
 	}
@@ -187,42 +211,4 @@ func (r rows[R]) set(id any, statement string, args ...any) error {
 
 func (r rows[R]) none(id any) error {
 	return fault.Newf(fault.NotFound, "there is no %s %v", r.what, id)
-}
-
-// transaction is what the tables of one transaction share.
-type transaction struct {
-	ctx   context.Context //nolint:containedctx // it lives as long as the call that it came with
-	q     querier
-	mark  func(string) string // puts the database's own place holders
-	wrote bool
-}
-
-// querier is a transaction of database/sql.
-type querier interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func (t *transaction) each(query string, args []any, row func(scan func(...any) error) error) (err error) {
-	found, err := t.q.QueryContext(t.ctx, t.mark(query), args...)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, found.Close()) }()
-	for found.Next() {
-		if err := row(found.Scan); err != nil {
-			return err
-		}
-	}
-	return found.Err()
-}
-
-func (t *transaction) change(statement string, args ...any) (int64, error) {
-	result, err := t.q.ExecContext(t.ctx, t.mark(statement), args...)
-	if err != nil {
-		return 0, err
-	}
-	t.wrote = true
-	return result.RowsAffected()
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/identity"
 )
 
 // The tables, each with its columns.
@@ -108,14 +109,12 @@ var (
 
 // The statements beside those of the tables.
 const (
-	countAdmins = `SELECT count(*) FROM users
-		WHERE tenant = 'default' AND NOT disabled AND instr(' ' || roles || ' ', ' admin ') > 0`
 	pruneFamilies    = `DELETE FROM refresh_families WHERE expires_at < ?`
 	pruneRevocations = `DELETE FROM revocations WHERE expires_at < ?`
 	// keyOrAnother finds the key or the first of all, by the same steps: how long
 	// it takes does not tell whether there is such a key.
 	keyOrAnother = `id = (SELECT max(id) FROM (
-		SELECT id FROM api_keys WHERE id = ? UNION ALL SELECT min(id) FROM api_keys))`
+		SELECT id FROM api_keys WHERE id = ? UNION ALL SELECT min(id) FROM api_keys) AS either)`
 	bootstrapKeys = `SELECT id FROM api_keys WHERE bootstrap`
 	keyUsed       = `UPDATE api_keys SET last_used = ? WHERE id = ? AND last_used < ?`
 	moveRevision  = `UPDATE revision SET value = value + 1`
@@ -136,13 +135,13 @@ func (t *transaction) accounts() *accounts.Tx {
 			return rows[accounts.Client]{clients, t}.by("certificate", name)
 		},
 		CountAdmins: func() (n int, err error) {
-			err = t.q.QueryRowContext(t.ctx, countAdmins).Scan(&n)
+			err = t.row(identity.DefaultTenant, t.dialect.countAdmins(), nil, &n)
 			return n, err
 		},
 		KeyOrAnother:  t.keyOrAnother,
 		BootstrapKeys: t.bootstrapKeys,
 		KeyUsed: func(id string, at time.Time) error {
-			_, err := t.change(keyUsed, at.Unix(), id, at.Unix())
+			_, err := t.change(anyTenant, keyUsed, at.Unix(), id, at.Unix())
 			return err
 		},
 		Prune: t.prune,
@@ -150,11 +149,11 @@ func (t *transaction) accounts() *accounts.Tx {
 }
 
 func (t *transaction) keyOrAnother(id string) (*accounts.APIKey, error) {
-	return rows[accounts.APIKey]{apiKeys, t}.one(id, apiKeys.sql.selected+keyOrAnother, id)
+	return rows[accounts.APIKey]{apiKeys, t}.one(anyTenant, id, apiKeys.sql.selected+keyOrAnother, id)
 }
 
 func (t *transaction) bootstrapKeys() (ids []string, err error) {
-	err = t.each(bootstrapKeys, nil, func(scan func(...any) error) error {
+	err = t.each(anyTenant, bootstrapKeys, nil, func(scan func(...any) error) error {
 		ids = append(ids, "")
 		return scan(&ids[len(ids)-1])
 	})
@@ -163,7 +162,7 @@ func (t *transaction) bootstrapKeys() (ids []string, err error) {
 
 func (t *transaction) prune(before time.Time) error {
 	for _, statement := range []string{pruneFamilies, pruneRevocations} {
-		if _, err := t.change(statement, before.Unix()); err != nil {
+		if _, err := t.change(anyTenant, statement, before.Unix()); err != nil {
 			return err
 		}
 	}

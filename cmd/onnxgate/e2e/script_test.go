@@ -50,17 +50,19 @@ import (
 //	repeat FILE PATTERN N   writes PATTERN N times to FILE
 func TestScripts(t *testing.T) {
 	need(t, "curl", "on Debian: apt-get install curl")
-	testscript.Run(t, testscript.Params{
-		Dir:   filepath.Join("testdata", "script"),
-		Setup: setup,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": cmdServe, "terminate": cmdTerminate, "hangup": cmdHangup,
-			"curl": cmdCurl, "within": cmdWithin, "token": cmdToken,
-			"status": cmdStatus, "header": cmdHeader, "body": cmdBody, "json": cmdJSON,
-			"problem": cmdProblem, "faults": cmdFaults, "oauth-error": cmdOAuthError,
-			"log": cmdLog, "repeat": cmdRepeat, "apikey": cmdAPIKey,
-		},
-	})
+	testscript.Run(t, scripts(testscript.Params{Dir: filepath.Join("testdata", "script"), Setup: setup}))
+}
+
+// scripts returns the parameters with the commands of these scripts.
+func scripts(params testscript.Params) testscript.Params {
+	params.Cmds = map[string]func(*testscript.TestScript, bool, []string){
+		"serve": cmdServe, "terminate": cmdTerminate, "hangup": cmdHangup,
+		"curl": cmdCurl, "within": cmdWithin, "token": cmdToken,
+		"status": cmdStatus, "header": cmdHeader, "body": cmdBody, "json": cmdJSON,
+		"problem": cmdProblem, "faults": cmdFaults, "oauth-error": cmdOAuthError,
+		"log": cmdLog, "repeat": cmdRepeat, "apikey": cmdAPIKey,
+	}
+	return params
 }
 
 // scoreTolerance is how far a score may be from the one of another engine that
@@ -120,6 +122,9 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 		args = args[1:]
 	} else {
 		args = slices.Concat(ratesOff, args)
+	}
+	if database := ts.Getenv(databaseURL); database != "" {
+		args = append(args, databaseURL+"="+database)
 	}
 	ts.Check(s.start(stateOf(ts).ctx, args...))
 	ts.Setenv("URL", s.url())

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"onnxgate/internal/app"
+)
+
+func dbCommand(p *Process) *cobra.Command {
+	return group("db", "Look after the database of users, keys and tenants",
+		dbStatus(p), dbMigrate(p), dbBackup(p), dbRestore(p))
+}
+
+func dbStatus(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "status", Short: "Show which database there is, and the version of its schema", Args: exactly()}
+	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
+	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := s.loadForUsers(cmd)
+		if err != nil {
+			return err
+		}
+		status, err := app.DatabaseStatus(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return p.printJSON(status)
+		}
+		w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintln(w, "DATABASE\tLOCATION\tSCHEMA\tSTATE")
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", status.Backend, status.Location, status.Version, schemaState(status.Version, status.Newest))
+		return w.Flush()
+	}
+	return cmd
+}
+
+// schemaState says what a version means to this program.
+func schemaState(version, newest int) string {
+	switch {
+	case version == 0:
+		return "empty: a start or `onnxgate db migrate` fills it"
+	case version < newest:
+		return fmt.Sprintf("a start or `onnxgate db migrate` brings it to %d", newest)
+	case version > newest:
+		return fmt.Sprintf("of a newer program; this one knows versions up to %d", newest)
+	default:
+		return "up to date"
+	}
+}
+
+func dbMigrate(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "migrate", Short: "Bring the schema up to date, as the start of a server does", Args: exactly()}
+	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
+	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := s.loadForUsers(cmd)
+		if err != nil {
+			return err
+		}
+		before, after, err := app.MigrateDatabase(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return p.printJSON(map[string]int{"before": before, "after": after})
+		}
+		if before == after {
+			return p.printf("the schema has version %d and stays\n", after)
+		}
+		return p.printf("the schema went from version %d to %d\n", before, after)
+	}
+	return cmd
+}
+
+func dbBackup(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "backup FILE", Short: "Write the database to a file (mode 0600), also while the server runs", Args: exactly("FILE")}
+	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := s.loadForUsers(cmd)
+		if err != nil {
+			return err
+		}
+		if err := app.BackupDatabase(cmd.Context(), cfg, args[0]); err != nil {
+			return err
+		}
+		return p.printf("%s holds the users, keys and tenants; keep it as you keep passwords\n", args[0])
+	}
+	return cmd
+}
+
+func dbRestore(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "restore FILE", Short: "Put a backup into the place of the database, while no server runs", Args: exactly("FILE")}
+	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
+	force := cmd.Flags().Bool("force", false, "overwrite the database that is there")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := s.loadForUsers(cmd)
+		if err != nil {
+			return err
+		}
+		if err := app.RestoreDatabase(cmd.Context(), cfg, args[0], *force); err != nil {
+			return err
+		}
+		return p.printf("restored; what was revoked after the backup counts again: revoke it once more\n")
+	}
+	return cmd
+}
