@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
 )
 
 // UserChange says what becomes of a user. What is nil stays.
@@ -105,7 +107,7 @@ type TenantChange struct {
 }
 
 // ChangeTenant changes a tenant, all at once. Faults: Content, NotFound,
-// Conflict for what would shut the default tenant out.
+// Conflict for what would shut the default tenant, or the actor, out.
 func (s *Service) ChangeTenant(ctx context.Context, by Actor, name string, change TenantChange) (*Tenant, error) {
 	if change.Disabled != nil && *change.Disabled {
 		if err := notDefault(name); err != nil {
@@ -114,6 +116,9 @@ func (s *Service) ChangeTenant(ctx context.Context, by Actor, name string, chang
 	}
 	addresses, err := checkAddresses(change.Addresses)
 	if err != nil {
+		return nil, err
+	}
+	if err := by.staysIn(ctx, name, addresses); err != nil {
 		return nil, err
 	}
 	var tenant Tenant
@@ -127,6 +132,15 @@ func (s *Service) ChangeTenant(ctx context.Context, by Actor, name string, chang
 		t.UpdatedAt = s.timestamp()
 		tenant = *t
 	})
+}
+
+// staysIn refuses networks that would shut the actor out of its own tenant.
+func (a Actor) staysIn(ctx context.Context, tenant string, addresses []netip.Prefix) error {
+	from := reqctx.From(ctx).ClientAddr
+	if a.holder == nil || a.home() != tenant || !from.IsValid() || identity.InNetworks(from, addresses) {
+		return nil
+	}
+	return fault.Newf(fault.Conflict, "the tenant %s could not be used from your own address %s any more", tenant, from)
 }
 
 // ClientChange says what becomes of a service client. What is nil stays.
