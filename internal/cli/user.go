@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -22,12 +21,40 @@ import (
 	"onnxgate/internal/identity"
 )
 
+// userView is how a user is printed.
+type userView struct {
+	Name     string   `json:"name"`
+	Roles    []string `json:"roles"`
+	Tenant   string   `json:"tenant"`
+	Disabled bool     `json:"disabled"`
+}
+
+func users(p *Process) *managed[accounts.User] {
+	return &managed[accounts.User]{
+		process: p, noun: "user", argument: "NAME", gone: "deleted",
+		find: func(ctx context.Context, s *accounts.Service, name string) (*accounts.User, error) {
+			return s.User(ctx, accounts.AnyTenant, name)
+		},
+		list: func(ctx context.Context, s *accounts.Service, tenant string) ([]accounts.User, error) {
+			return s.Users(ctx, tenant, accounts.Page{})
+		},
+		object: func(u *accounts.User, _, _ string) any {
+			return userView{Name: u.Name, Roles: u.Roles, Tenant: u.Tenant, Disabled: u.Disabled}
+		},
+		header: []string{"NAME", "ROLES", "TENANT", "STATE"},
+		cells: func(u *accounts.User) []string {
+			return []string{u.Name, strings.Join(u.Roles, ","), u.Tenant, enabledOr(u.Disabled)}
+		},
+	}
+}
+
 func userCommand(p *Process) *cobra.Command {
+	m := users(p)
 	return group("user", "Manage users, also while the server runs",
-		userAdd(p), userList(p), userPassword(p), userRole(p),
-		userSwitch(p, "disable NAME", "Keep a user from signing in; tokens end at once", (*accounts.Service).Disable),
-		userSwitch(p, "enable NAME", "Let a disabled user sign in again", (*accounts.Service).Enable),
-		userSwitch(p, "delete NAME", "Remove a user; tokens end at once", (*accounts.Service).Delete),
+		userAdd(m), m.listCommand("List the users"), userPassword(m), userRole(m),
+		m.switchCommand("disable", "Keep a user from signing in; tokens end at once", (*accounts.Service).Disable),
+		m.switchCommand("enable", "Let a disabled user sign in again", (*accounts.Service).Enable),
+		m.switchCommand("delete", "Remove a user; tokens end at once", (*accounts.Service).Delete),
 	)
 }
 
@@ -67,19 +94,8 @@ func localActor() accounts.Actor {
 	return accounts.Actor{Name: "local:" + name, Tenant: accounts.AnyTenant}
 }
 
-// userView is how a user is printed.
-type userView struct {
-	Name     string   `json:"name"`
-	Roles    []string `json:"roles"`
-	Tenant   string   `json:"tenant"`
-	Disabled bool     `json:"disabled"`
-}
-
-func view(u *accounts.User) userView {
-	return userView{Name: u.Name, Roles: u.Roles, Tenant: u.Tenant, Disabled: u.Disabled}
-}
-
-func userAdd(p *Process) *cobra.Command {
+func userAdd(m *managed[accounts.User]) *cobra.Command {
+	p := m.process
 	cmd := &cobra.Command{Use: "add NAME --role ROLE", Short: "Add a user", Args: exactly("NAME")}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
 	roles := addRoles(cmd)
@@ -92,11 +108,7 @@ func userAdd(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		cfg, err := s.loadForUsers(cmd)
-		if err != nil {
-			return err
-		}
-		return openAccounts(cmd.Context(), cfg, func(ctx context.Context, service *accounts.Service) error {
+		return withAccountsOrNew(cmd, s, func(ctx context.Context, service *accounts.Service) error {
 			user, added, err := service.Add(ctx, localActor(), accounts.NewUser{Name: args[0], Password: password, Roles: *roles, Tenant: *tenant, IfAbsent: *ifAbsent})
 			if fault.KindOf(err) == fault.Conflict {
 				return fmt.Errorf("%w; `onnxgate user role` and `onnxgate user passwd` change a user, and with --if-absent this is no failure", err)
@@ -108,7 +120,7 @@ func userAdd(p *Process) *cobra.Command {
 				p.complain(fmt.Sprintf("the user %[1]s was there and keeps the roles %[2]s; `onnxgate user role %[1]s` changes them",
 					user.Name, strings.Join(user.Roles, ",")))
 			}
-			return p.printUsers(*asJSON, view(user), []accounts.User{*user})
+			return m.print(*asJSON, "", user)
 		})
 	}
 	return cmd
@@ -131,53 +143,11 @@ func addRoles(cmd *cobra.Command) *[]string {
 	return roles
 }
 
-func userList(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List the users", Args: exactly()}
-	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	tenant := cmd.Flags().String("tenant", accounts.AnyTenant, "list the users of this tenant alone")
-	asJSON := cmd.Flags().Bool("json", false, "print a JSON array")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
-			users, err := service.Users(ctx, *tenant, accounts.Page{})
-			if err != nil {
-				return err
-			}
-			views := make([]userView, len(users))
-			for i := range users {
-				views[i] = view(&users[i])
-			}
-			return p.printUsers(*asJSON, views, users)
-		})
-	}
-	return cmd
-}
-
-// printUsers prints a table, or what asked for JSON gets. The state is that of the
-// users unless another is given.
-func (p *Process) printUsers(asJSON bool, object any, users []accounts.User, state ...string) error {
-	if asJSON {
-		return p.printJSON(object)
-	}
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "NAME\tROLES\tTENANT\tSTATE")
-	for i := range users {
-		word := "enabled"
-		if users[i].Disabled {
-			word = "disabled"
-		}
-		if len(state) > 0 {
-			word = state[0]
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", users[i].Name, strings.Join(users[i].Roles, ","), users[i].Tenant, word)
-	}
-	return w.Flush()
-}
-
-func userPassword(p *Process) *cobra.Command {
+func userPassword(m *managed[accounts.User]) *cobra.Command {
 	cmd := &cobra.Command{Use: "passwd NAME", Short: "Give a user another password; tokens end at once"}
 	stdin := cmd.Flags().Bool("password-stdin", false, "read the password from standard input; one trailing newline is not part of it")
-	return userChange(p, cmd, func(ctx context.Context, service *accounts.Service, name string) error {
-		password, err := p.readPassword(*stdin)
+	return m.changeCommand(cmd, func(ctx context.Context, service *accounts.Service, name string) error {
+		password, err := m.process.readPassword(*stdin)
 		if err != nil {
 			return err
 		}
@@ -185,49 +155,12 @@ func userPassword(p *Process) *cobra.Command {
 	})
 }
 
-func userRole(p *Process) *cobra.Command {
+func userRole(m *managed[accounts.User]) *cobra.Command {
 	cmd := &cobra.Command{Use: "role NAME --role ROLE", Short: "Give a user other roles; tokens end at once"}
 	roles := addRoles(cmd)
-	return userChange(p, cmd, func(ctx context.Context, service *accounts.Service, name string) error {
+	return m.changeCommand(cmd, func(ctx context.Context, service *accounts.Service, name string) error {
 		return service.SetRoles(ctx, localActor(), name, *roles)
 	})
-}
-
-func userSwitch(p *Process, use, short string, change func(s *accounts.Service, ctx context.Context, by accounts.Actor, name string) error) *cobra.Command {
-	return userChange(p, &cobra.Command{Use: use, Short: short}, func(ctx context.Context, service *accounts.Service, name string) error {
-		return change(service, ctx, localActor(), name)
-	})
-}
-
-// userChange gives a command that changes one user what such commands share: the
-// argument, --json, and that they print the user as it is then.
-func userChange(p *Process, cmd *cobra.Command, change func(ctx context.Context, service *accounts.Service, name string) error) *cobra.Command {
-	cmd.Args = exactly("NAME")
-	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
-			before, err := service.User(ctx, accounts.AnyTenant, args[0])
-			if fault.KindOf(err) == fault.NotFound {
-				return fmt.Errorf("%w; `onnxgate user list` shows those there are", err)
-			}
-			if err != nil {
-				return err
-			}
-			if err := change(ctx, service, args[0]); err != nil {
-				return err
-			}
-			after, err := service.User(ctx, accounts.AnyTenant, args[0])
-			if fault.KindOf(err) == fault.NotFound { // by this command
-				return p.printUsers(*asJSON, view(before), []accounts.User{*before}, "deleted")
-			}
-			if err != nil {
-				return err
-			}
-			return p.printUsers(*asJSON, view(after), []accounts.User{*after})
-		})
-	}
-	return cmd
 }
 
 // maxPassword bounds what is read as a password; the rules for passwords are
