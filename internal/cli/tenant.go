@@ -55,12 +55,9 @@ func addAddresses(cmd *cobra.Command, use string) *[]string {
 func networks(texts []string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, text := range texts {
-		n, err := netip.ParsePrefix(text)
-		if addr, alone := netip.ParseAddr(text); alone == nil && addr.Zone() == "" {
-			n, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
+		n, err := accounts.ParseNetwork(text)
 		if err != nil {
-			return nil, usagef("--address %s is neither an address nor a network such as 10.0.0.0/8", text)
+			return nil, usagef("--address %w", err)
 		}
 		all = append(all, n)
 	}
