@@ -53,10 +53,11 @@ async function docs(context, { api, password }) {
 
 	await page.locator('button.authorize').first().click();
 	const dialog = page.locator('.dialog-ux');
-	await dialog.locator('input[name=username], #oauth_username').first().fill('admin');
-	await dialog.locator('input[name=password], #oauth_password').first().fill(password);
-	await dialog.locator('.auth-btn-wrapper button.authorize').first().click();
-	await dialog.locator('button', { hasText: 'Logout' }).first().waitFor();
+	const form = dialog.locator('.auth-container').filter({ hasText: 'OAuth2' });
+	await form.locator('#oauth_username').fill('admin');
+	await form.locator('#oauth_password').fill(password);
+	await form.locator('button.authorize').click();
+	await form.locator('button', { hasText: 'Logout' }).waitFor();
 	await dialog.locator('button.btn-done').first().click();
 
 	const predict = page.locator('.opblock-post').filter({
