@@ -71,8 +71,23 @@ func (b *budget) give(n int64) { b.free.Add(n) }
 
 // readBody reads the whole body of a request, which must be of the media type
 // and at most as long as the route allows. The bytes are valid until the answer
-// is sent. Faults: UnsupportedMedia, TooLarge, BadRequest, Unavailable, Canceled.
+// is sent. When they were long on their way, the rights of who sent them are
+// proven again, and their faults go before the body's. What a handler derived
+// from the principal before it holds no longer where x.renewed says so. Faults:
+// UnsupportedMedia, TooLarge, BadRequest, Unavailable, Canceled; those of renew.
 func (x *exchange) readBody(media string) ([]byte, error) {
+	body, failure := x.receive(media)
+	if x.ctx.Err() != nil && failure != nil {
+		return nil, failure // there is no time left to prove anything
+	}
+	if err := x.renew(&x.ctx); err != nil {
+		return nil, err
+	}
+	return body, failure
+}
+
+// receive reads the body, whoever sends it.
+func (x *exchange) receive(media string) ([]byte, error) {
 	r := x.request
 	if err := checkMedia(r.Header, media); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"onnxgate/internal/apikey"
 	"onnxgate/internal/authn"
@@ -24,22 +25,44 @@ var secretParameters = []string{
 	"code", "id_token", "password", "refresh_token", "token", "x-api-key",
 }
 
-// authenticate proves who sends the request, and counts it where the credential
-// has a rate of its own.
-func (a *API) authenticate(ctx context.Context, x *exchange) error {
+// authenticate proves who sends the request.
+func (a *API) authenticate(ctx context.Context, x *exchange) (*identity.Principal, error) {
 	presented, err := credentials(x.request.Header)
 	x.credential = presented.Bearer != "" || presented.APIKey != ""
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := refuseSecrets(x.request.URL.RawQuery); err != nil {
-		return err
+		return nil, err
 	}
 	presented.Certificates = peer(x.request)
-	if x.principal, err = a.prove(ctx, x, presented); err != nil {
+	return a.prove(ctx, x, presented)
+}
+
+// provenFor is how long a body may take until the rights of who sends it are
+// proven again. Most bodies come with the head of their request.
+const provenFor = 50 * time.Millisecond
+
+// renew proves again who sends the request, and that they may use the route, when
+// its body was long on its way: what counted at its first byte may have expired
+// or been revoked before its last. The request counts as received only now.
+// Faults: those of the first time.
+func (x *exchange) renew(ctx context.Context) error {
+	a := x.listener.api
+	now := a.cfg.Now()
+	if x.route.Auth != Bearer || now.Sub(x.start) < provenFor {
+		return nil
+	}
+	x.info.Received = now
+	caller, err := a.authenticate(ctx, x)
+	if err != nil {
+		return err // the access line goes on naming who it was
+	}
+	if err := x.route.permit(caller); err != nil {
 		return err
 	}
-	return a.takeOwnRate(ctx, x)
+	x.principal, x.renewed = caller, true
+	return nil
 }
 
 // peer returns the certificates that the connection's client has proven to hold.

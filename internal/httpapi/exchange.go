@@ -33,6 +33,8 @@ type exchange struct {
 	params    *chi.Context // of the path
 	info      reqctx.Info
 	principal *identity.Principal
+	// renewed says that the principal was proven again after the body.
+	renewed bool
 	// credential says that the request carried one, good or bad.
 	credential bool
 
@@ -146,7 +148,11 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 		return err
 	}
 	if e.Auth == Bearer {
-		if err := e.api.authenticate(ctx, x); err != nil {
+		var err error
+		if x.principal, err = e.api.authenticate(ctx, x); err != nil {
+			return err
+		}
+		if err := e.api.takeOwnRate(ctx, x); err != nil {
 			return err
 		}
 		if err := e.permit(x.principal); err != nil {
@@ -340,7 +346,7 @@ func (x *exchange) observe() {
 		line.Route, metrics = x.route.Pattern, x.route.metrics
 	}
 	if x.principal != nil {
-		line.Subject = x.principal.Subject
+		line.Subject, line.Issuer = x.principal.Subject, x.principal.Issuer
 	}
 	if x.refused {
 		line.Reason = telemetry.Reason(x.kind)

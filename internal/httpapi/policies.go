@@ -144,6 +144,9 @@ func (a *API) testPolicy(_ context.Context, x *exchange) error {
 	if err := x.readMembers(&question); err != nil {
 		return err
 	}
+	if owner, err = a.policyOwner(x); err != nil {
+		return err // the caller may have been proven again
+	}
 	e, err := a.cfg.Catalog.Judge(owner, x.param("model"), question.request(owner))
 	if err != nil {
 		return noModel(err)

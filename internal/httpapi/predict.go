@@ -2,23 +2,19 @@ package httpapi
 
 import (
 	"context"
+
+	"onnxgate/internal/inference"
 )
 
 const mediaJSON = "application/json"
 
 // predict runs a model on the rows of the body.
 func (a *API) predict(ctx context.Context, x *exchange) error {
-	call, err := a.cfg.Catalog.Open(ctx, x.principal, x.param("model"), x.param("version"))
+	call, body, err := a.openAndRead(ctx, x)
 	if err != nil {
 		return err
 	}
 	defer call.Close()
-	x.model, x.version = call.Label(), call.Version()
-
-	body, err := x.readBody(mediaJSON)
-	if err != nil {
-		return err
-	}
 	if err := call.Schema().Decode(call.Batch(), body, a.cfg.MaxRows); err != nil {
 		return err
 	}
@@ -35,4 +31,35 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 	answer.B = append(answer.B, '\n')
 	x.sendJSON(answer.B)
 	return nil
+}
+
+// openAndRead opens the model to the caller, and reads the body after that: who
+// may not predict learns nothing about bodies. It opens the model again when the
+// caller was proven again. The caller must Close the call.
+func (a *API) openAndRead(ctx context.Context, x *exchange) (*inference.Call, []byte, error) {
+	call, err := a.open(ctx, x)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, failure := x.readBody(mediaJSON)
+	if x.renewed {
+		call.Close()
+		if call, err = a.open(ctx, x); err != nil {
+			return nil, nil, err
+		}
+	}
+	if failure != nil {
+		call.Close()
+		return nil, nil, failure
+	}
+	return call, body, nil
+}
+
+// open opens the model of the path to the principal.
+func (a *API) open(ctx context.Context, x *exchange) (*inference.Call, error) {
+	call, err := a.cfg.Catalog.Open(ctx, x.principal, x.param("model"), x.param("version"))
+	if err == nil {
+		x.model, x.version = call.Label(), call.Version()
+	}
+	return call, err
 }

@@ -40,7 +40,9 @@ type Access struct {
 	ClientRequestID string
 	Client          netip.Addr
 	Subject         string
-	Model, Version  string
+	// Issuer is whose subject it is when it is an outside one; empty is ours.
+	Issuer         string
+	Model, Version string
 	// Reason is the word for why the request was refused, if it was.
 	Reason string
 }
@@ -172,6 +174,7 @@ func appendJSON(b, stamp []byte, a *Access) []byte {
 		b = append(b, '"')
 	}
 	b = appendMember(b, "subject", a.Subject)
+	b = appendMember(b, "issuer", a.Issuer)
 	b = appendMember(b, "model", a.Model)
 	b = appendMember(b, "version", a.Version)
 	b = appendMember(b, "reason", a.Reason)
@@ -209,6 +212,7 @@ func appendLine(b, stamp []byte, a *Access) []byte {
 		b = a.Client.AppendTo(b)
 	}
 	b = appendPair(b, "subject", a.Subject)
+	b = appendPair(b, "issuer", a.Issuer)
 	b = appendPair(b, "model", a.Model)
 	b = appendPair(b, "version", a.Version)
 	b = appendPair(b, "reason", a.Reason)

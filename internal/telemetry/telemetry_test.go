@@ -46,6 +46,7 @@ func hostile() *telemetry.Access {
 	a.Path = "/a\r\n{\"forged\":1}\x00\u202e\u2028\U0001F600\xff\"\\ =x"
 	a.Subject = strings.Repeat("é", 10_000)
 	a.Route, a.Model, a.Version, a.ClientRequestID = "", "", "", ""
+	a.Issuer = "https://idp.example/\nsubject=admin"
 	a.Status, a.Reason, a.Client = 404, "not_found", netip.Addr{}
 	return a
 }
