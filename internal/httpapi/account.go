@@ -25,7 +25,7 @@ type passwordRequest struct {
 // ends with it.
 func (a *API) changePassword(ctx context.Context, x *exchange) error {
 	var req passwordRequest
-	if err := x.readMembers(&req); err != nil {
+	if err := x.readMembers(ctx, &req); err != nil {
 		return err
 	}
 	if err := a.cfg.Passwords.ChangePassword(ctx, x.principal, *req.Current, *req.New); err != nil {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -75,12 +76,12 @@ func (b *budget) give(n int64) { b.free.Add(n) }
 // proven again, and their faults go before the body's. What a handler derived
 // from the principal before it holds no longer where x.renewed says so. Faults:
 // UnsupportedMedia, TooLarge, BadRequest, Unavailable, Canceled; those of renew.
-func (x *exchange) readBody(media string) ([]byte, error) {
+func (x *exchange) readBody(ctx context.Context, media string) ([]byte, error) {
 	body, failure := x.receive(media)
-	if x.ctx.Err() != nil && failure != nil {
+	if failure != nil && ctx.Err() != nil {
 		return nil, failure // there is no time left to prove anything
 	}
-	if err := x.renew(&x.ctx); err != nil {
+	if err := x.renew(ctx); err != nil {
 		return nil, err
 	}
 	return body, failure

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"reflect"
 	"slices"
 	"time"
@@ -11,8 +12,8 @@ import (
 
 // readChange is readMembers for a change, all of whose members are optional. It
 // must name one at least.
-func (x *exchange) readChange(into any) error {
-	if err := x.readMembers(into); err != nil {
+func (x *exchange) readChange(ctx context.Context, into any) error {
+	if err := x.readMembers(ctx, into); err != nil {
 		return err
 	}
 	v := reflect.ValueOf(into).Elem()

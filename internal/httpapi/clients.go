@@ -69,7 +69,7 @@ func (a *API) listClients(ctx context.Context, x *exchange) error {
 
 func (a *API) createClient(ctx context.Context, x *exchange) error {
 	var add newClient
-	if err := x.readMembers(&add); err != nil {
+	if err := x.readMembers(ctx, &add); err != nil {
 		return err
 	}
 	client, secret, err := a.cfg.Accounts.AddClient(ctx, a.actor(x), accounts.NewClient{
@@ -95,7 +95,7 @@ func (a *API) changeClient(ctx context.Context, x *exchange) error {
 		return err // before anything is said about the body
 	}
 	var change clientChange
-	if err := x.readChange(&change); err != nil {
+	if err := x.readChange(ctx, &change); err != nil {
 		return err
 	}
 	client, err := a.cfg.Accounts.ChangeClient(ctx, a.actor(x), id, accounts.ClientChange(change))
@@ -110,7 +110,7 @@ func (a *API) rotateClient(ctx context.Context, x *exchange) error {
 	if _, err := a.cfg.Accounts.Client(ctx, a.actor(x).Tenant, id); err != nil {
 		return err // before anything is said about the body
 	}
-	r, err := x.rotation()
+	r, err := x.rotation(ctx)
 	if err != nil {
 		return err
 	}

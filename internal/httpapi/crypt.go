@@ -50,7 +50,7 @@ func (r *decryptRequest) maxAge() int64 {
 // encrypt seals a text with the keys of the caller's tenant.
 func (a *API) encrypt(ctx context.Context, x *exchange) error {
 	var req encryptRequest
-	if err := x.readMembers(&req); err != nil {
+	if err := x.readMembers(ctx, &req); err != nil {
 		return err
 	}
 	token, err := a.cfg.Sealer.Seal(ctx, x.principal, *req.Plaintext)
@@ -64,7 +64,7 @@ func (a *API) encrypt(ctx context.Context, x *exchange) error {
 // decrypt opens a text that a key of the caller's tenant sealed.
 func (a *API) decrypt(ctx context.Context, x *exchange) error {
 	var req decryptRequest
-	if err := x.readMembers(&req); err != nil {
+	if err := x.readMembers(ctx, &req); err != nil {
 		return err
 	}
 	text, err := a.cfg.Sealer.Open(ctx, x.principal, *req.Ciphertext, req.maxAge())

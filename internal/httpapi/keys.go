@@ -84,11 +84,11 @@ type rotation struct {
 }
 
 // rotation reads the body of a rotation, which need not be there.
-func (x *exchange) rotation() (r rotation, err error) {
+func (x *exchange) rotation(ctx context.Context) (r rotation, err error) {
 	if x.request.ContentLength == 0 {
 		return r, nil
 	}
-	return r, x.readMembers(&r)
+	return r, x.readMembers(ctx, &r)
 }
 
 // overlap returns how long it is, and what was meant when it was not said.
@@ -153,7 +153,7 @@ func (a *API) listKeys(ctx context.Context, x *exchange) error {
 
 func (a *API) createKey(ctx context.Context, x *exchange) error {
 	var add newKey
-	if err := x.readMembers(&add); err != nil {
+	if err := x.readMembers(ctx, &add); err != nil {
 		return err
 	}
 	addresses, err := networks(add.Addresses)
@@ -188,7 +188,7 @@ func (a *API) changeKey(ctx context.Context, x *exchange) error {
 		return err // before anything is said about the body
 	}
 	var named keyChange
-	if err := x.readChange(&named); err != nil {
+	if err := x.readChange(ctx, &named); err != nil {
 		return err
 	}
 	change := accounts.KeyChange{
@@ -217,7 +217,7 @@ func (a *API) rotateKey(ctx context.Context, x *exchange) error {
 	if _, err := a.cfg.Accounts.Key(ctx, a.actor(x).Tenant, id); err != nil {
 		return err // before anything is said about the body
 	}
-	r, err := x.rotation()
+	r, err := x.rotation(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +35,8 @@ const maxPointer = 64
 //
 // Faults: those of readBody; Syntax for what is no JSON, Content for what does not
 // fit, with every fault of it in Fields.
-func (x *exchange) readMembers(into any) error {
-	body, err := x.readBody(mediaJSON)
+func (x *exchange) readMembers(ctx context.Context, into any) error {
+	body, err := x.readBody(ctx, mediaJSON)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (a *API) oauthRequest(ctx context.Context, x *exchange) (oauth.Request, err
 	if err != nil {
 		return oauth.Request{}, err
 	}
-	body, err := x.readBody(mediaForm)
+	body, err := x.readBody(ctx, mediaForm)
 	if fault.KindOf(err) == fault.UnsupportedMedia {
 		// RFC 6749 knows no 415: a form in another type is a malformed request.
 		return oauth.Request{}, malformed(fault.As(err).Msg)

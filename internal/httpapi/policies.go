@@ -132,7 +132,7 @@ type decisionView struct {
 }
 
 // testPolicy says what the rules of a model would decide about somebody.
-func (a *API) testPolicy(_ context.Context, x *exchange) error {
+func (a *API) testPolicy(ctx context.Context, x *exchange) error {
 	owner, err := a.policyOwner(x)
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func (a *API) testPolicy(_ context.Context, x *exchange) error {
 		return noModel(err) // before anything is said about the body
 	}
 	var question policyTest
-	if err := x.readMembers(&question); err != nil {
+	if err := x.readMembers(ctx, &question); err != nil {
 		return err
 	}
 	if owner, err = a.policyOwner(x); err != nil {

@@ -41,7 +41,7 @@ func (a *API) openAndRead(ctx context.Context, x *exchange) (*inference.Call, []
 	if err != nil {
 		return nil, nil, err
 	}
-	body, failure := x.readBody(mediaJSON)
+	body, failure := x.readBody(ctx, mediaJSON)
 	if x.renewed {
 		call.Close()
 		if call, err = a.open(ctx, x); err != nil {

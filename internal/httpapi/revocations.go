@@ -26,7 +26,7 @@ type newRevocation struct {
 // revokeAny ends tokens before their time.
 func (a *API) revokeAny(ctx context.Context, x *exchange) error {
 	var req newRevocation
-	if err := x.readChange(&req); err != nil {
+	if err := x.readChange(ctx, &req); err != nil {
 		return err
 	}
 	if req.Token != nil && req.Subject != nil {

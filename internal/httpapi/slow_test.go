@@ -80,6 +80,7 @@ func (f *fixture) slowly(l *httpapi.Listener, path, media, first, rest string, m
 // Rights are those at the end of the body, and a fault of theirs goes before any
 // of the body.
 func TestRightsThatEndWhileTheBodyArrivesEnd(t *testing.T) {
+	t.Parallel()
 	const policy = "/admin/v1/models/iris/policy/test"
 	for name, tc := range map[string]struct {
 		path, rest string

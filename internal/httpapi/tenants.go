@@ -73,7 +73,7 @@ func (a *API) listTenants(ctx context.Context, x *exchange) error {
 
 func (a *API) createTenant(ctx context.Context, x *exchange) error {
 	var add newTenant
-	if err := x.readMembers(&add); err != nil {
+	if err := x.readMembers(ctx, &add); err != nil {
 		return err
 	}
 	addresses, err := networks(add.Addresses)
@@ -101,7 +101,7 @@ func (a *API) changeTenant(ctx context.Context, x *exchange) error {
 		return err // before anything is said about the body
 	}
 	var change tenantChange
-	if err := x.readChange(&change); err != nil {
+	if err := x.readChange(ctx, &change); err != nil {
 		return err
 	}
 	addresses, err := networks(change.Addresses)

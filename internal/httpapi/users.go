@@ -53,7 +53,7 @@ func (a *API) listUsers(ctx context.Context, x *exchange) error {
 
 func (a *API) createUser(ctx context.Context, x *exchange) error {
 	var add newUser
-	if err := x.readMembers(&add); err != nil {
+	if err := x.readMembers(ctx, &add); err != nil {
 		return err
 	}
 	if err := checkPassword(add.Name, &add.Password); err != nil {
@@ -89,7 +89,7 @@ func (a *API) changeUser(ctx context.Context, x *exchange) error {
 		return err // before anything is said about the body
 	}
 	var change userChange
-	if err := x.readChange(&change); err != nil {
+	if err := x.readChange(ctx, &change); err != nil {
 		return err
 	}
 	if err := checkPassword(name, change.Password); err != nil {
