@@ -6,6 +6,7 @@
 // Everything about a request happens in this order, whatever the route: request
 // id and client address, host name, form of the path, route, method, rate,
 // credential, its own rate, permission; then the handler, which decodes, calls and encodes.
+// Credential and permission are proven again after a body that was long on its way.
 // It must not know how tokens are made or verified, how models run, or where
 // anything is stored.
 package httpapi
