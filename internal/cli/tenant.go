@@ -95,12 +95,24 @@ func tenantCreate(m *managed[accounts.Tenant]) *cobra.Command {
 }
 
 func tenantAddresses(m *managed[accounts.Tenant]) *cobra.Command {
-	cmd := &cobra.Command{Use: "addresses NAME", Short: "Say where a tenant's credentials may be used from; without --address, from everywhere"}
-	addresses := addAddresses(cmd, "where from")
+	cmd := &cobra.Command{Use: "addresses NAME", Short: "Say where a tenant's credentials may be used from; without a flag, print it"}
+	addresses := addAddresses(cmd, "where from, in place of what was said before")
+	anywhere := cmd.Flags().Bool("any", false, "from every address")
+	var allowed []netip.Prefix
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		allowed, err = networks(*addresses)
+		given := cmd.Flags().Changed("address")
+		switch {
+		case given && *anywhere:
+			return usagef("write --address or --any, not both")
+		case given && len(*addresses) == 0:
+			return usagef("--address names nothing; --any is every address")
+		}
+		return err
+	}
 	return m.changeCommand(cmd, func(ctx context.Context, service *accounts.Service, name string) error {
-		allowed, err := networks(*addresses)
-		if err != nil {
-			return err
+		if len(allowed) == 0 && !*anywhere {
+			return nil
 		}
 		return service.SetTenantAddresses(ctx, localActor(), name, allowed)
 	})
