@@ -38,6 +38,7 @@ type apikeyView struct {
 func apiKeys(p *Process) *managed[accounts.APIKey] {
 	return &managed[accounts.APIKey]{
 		process: p, noun: "apikey", argument: "ID", gone: "revoked",
+		id: keyID,
 		find: func(ctx context.Context, s *accounts.Service, id string) (*accounts.APIKey, error) {
 			return s.Key(ctx, accounts.AnyTenant, id)
 		},
@@ -60,6 +61,18 @@ func apiKeys(p *Process) *managed[accounts.APIKey] {
 		},
 		secret: func(_ *accounts.APIKey, text string) string { return text },
 	}
+}
+
+// keyID takes a whole key for its id: that is what people have at hand.
+func keyID(argument string) (string, error) {
+	if !strings.HasPrefix(argument, apikey.Prefix) {
+		return argument, nil
+	}
+	presented, err := apikey.Parse(argument)
+	if err != nil {
+		return "", usagef("%w; write its id alone, the 12 characters behind %s", err, apikey.Prefix)
+	}
+	return presented.ID, nil
 }
 
 // stateOf is the state of a key at this moment.
@@ -134,7 +147,7 @@ func parsePositive(flag, text string) (time.Duration, error) {
 
 func apikeyRotate(m *managed[accounts.APIKey]) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "rotate ID", Args: exactly("ID"),
+		Use: "rotate ID", Args: m.argumentOf,
 		Short: "Give an API key another secret, shown once; the former one counts for a while",
 	}
 	overlap := addOverlap(cmd, "24h")

@@ -22,6 +22,8 @@ type managed[T any] struct {
 	noun string
 	// argument names one on the command line: "NAME".
 	argument string
+	// id reads the argument. Nil: it is the id as it stands.
+	id func(argument string) (string, error)
 	// find returns one, whatever its tenant. Faults: NotFound.
 	find func(ctx context.Context, s *accounts.Service, id string) (*T, error)
 	// list returns those of a tenant, or of accounts.AnyTenant.
@@ -96,10 +98,19 @@ func (m *managed[T]) listCommand(short string) *cobra.Command {
 	return cmd
 }
 
+// argumentOf takes one argument and makes it the id.
+func (m *managed[T]) argumentOf(cmd *cobra.Command, args []string) (err error) {
+	if err := exactly(m.argument)(cmd, args); err != nil || m.id == nil {
+		return err
+	}
+	args[0], err = m.id(args[0])
+	return err
+}
+
 // changeCommand gives a command that changes one record what such commands share:
 // the argument, --json, and that they print the record as it is then.
 func (m *managed[T]) changeCommand(cmd *cobra.Command, change func(ctx context.Context, s *accounts.Service, id string) error) *cobra.Command {
-	cmd.Args = exactly(m.argument)
+	cmd.Args = m.argumentOf
 	s := addSettings(cmd, m.process, "ONNXGATE_DATA_DIR")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
