@@ -81,6 +81,9 @@ func (m *managed[T]) listCommand(short string) *cobra.Command {
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON array")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
+			if err := tenantExists(ctx, service, tenant); err != nil {
+				return err
+			}
 			records, err := m.list(ctx, service, tenant)
 			if err != nil {
 				return err
@@ -104,6 +107,18 @@ func (m *managed[T]) argumentOf(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	args[0], err = m.id(args[0])
+	return err
+}
+
+// tenantExists returns a fault of kind NotFound for a tenant that there is not.
+func tenantExists(ctx context.Context, service *accounts.Service, tenant string) error {
+	if tenant == accounts.AnyTenant {
+		return nil
+	}
+	exists, err := service.TenantExists(ctx, tenant)
+	if err == nil && !exists {
+		err = fault.Newf(fault.NotFound, "there is no tenant %s", tenant)
+	}
 	return err
 }
 
