@@ -38,7 +38,8 @@ type apikeyView struct {
 func apiKeys(p *Process) *managed[accounts.APIKey] {
 	return &managed[accounts.APIKey]{
 		process: p, noun: "apikey", argument: "ID", gone: "revoked",
-		id: keyID,
+		id: keyID, ended: "revoke",
+		idOf: func(k *accounts.APIKey) string { return k.ID },
 		find: func(ctx context.Context, s *accounts.Service, id string) (*accounts.APIKey, error) {
 			return s.Key(ctx, accounts.AnyTenant, id)
 		},
@@ -109,7 +110,7 @@ func apikeyCommand(p *Process) *cobra.Command {
 func apikeyCreate(m *managed[accounts.APIKey]) *cobra.Command {
 	cmd := &cobra.Command{Use: "create NAME --role ROLE", Short: "Make an API key; it is shown once", Args: exactly("NAME")}
 	add := accounts.NewKey{}
-	roles := addRoles(cmd)
+	roles := addRoles(cmd, "key")
 	flags := cmd.Flags()
 	flags.StringVar(&add.Tenant, "tenant", identity.DefaultTenant, "the key's tenant")
 	flags.StringSliceVar(&add.Scopes, "scope", nil, "permission that the key is narrowed to; repeat it, or separate several by commas (default: all of its roles)")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 
@@ -14,6 +15,7 @@ type tenantView struct {
 	Name      string   `json:"name"`
 	Addresses []string `json:"addresses"`
 	Disabled  bool     `json:"disabled"`
+	State     string   `json:"state"`
 }
 
 func tenants(p *Process) *managed[accounts.Tenant] {
@@ -25,8 +27,11 @@ func tenants(p *Process) *managed[accounts.Tenant] {
 		list: func(ctx context.Context, s *accounts.Service, _ string) ([]accounts.Tenant, error) {
 			return s.Tenants(ctx, accounts.Page{})
 		},
-		object: func(t *accounts.Tenant, _, _ string) any {
-			return tenantView{Name: t.Name, Addresses: append([]string{}, texts(t.Addresses)...), Disabled: t.Disabled}
+		object: func(t *accounts.Tenant, _, state string) any {
+			return tenantView{
+				Name: t.Name, Addresses: append([]string{}, texts(t.Addresses)...),
+				Disabled: t.Disabled, State: cmp.Or(state, enabledOr(t.Disabled)),
+			}
 		},
 		header: []string{"NAME", "ADDRESSES", "STATE"},
 		cells: func(t *accounts.Tenant) []string {
