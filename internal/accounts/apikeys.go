@@ -135,7 +135,7 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 func checkScopes(scopes []string) ([]string, error) {
 	for _, scope := range scopes {
 		if !authz.IsPermission(scope) {
-			return nil, fault.Newf(fault.Content, "there is no scope %q; the scopes are %s", scope, strings.Join(authz.Permissions(), ", "))
+			return nil, wrong("scopes", "there is no scope %q; the scopes are %s", scope, strings.Join(authz.Permissions(), ", "))
 		}
 	}
 	return unique(scopes, "scope")
@@ -150,7 +150,7 @@ func checkModels(models []string) ([]string, error) {
 		}
 	}
 	if len(models) > maxKeyModels {
-		return nil, fault.Newf(fault.Content, "at most %d models can be named", maxKeyModels)
+		return nil, wrong("models", "at most %d models can be named", maxKeyModels)
 	}
 	return unique(models, "model")
 }
@@ -162,7 +162,7 @@ func unique(words []string, what string) ([]string, error) {
 		return nil, nil
 	}
 	if len(words) == 0 {
-		return nil, fault.Newf(fault.Content, "name at least one %s, or leave the list out to narrow nothing", what)
+		return nil, wrong(what+"s", "name at least one %s, or leave the list out to narrow nothing", what)
 	}
 	var once []string
 	for _, w := range words {

@@ -36,14 +36,15 @@ func (s *Service) ClientByCertificate(ctx context.Context, names []string) (*ide
 // maxCertificate bounds the name in a certificate.
 const maxCertificate = 1 << 10
 
-// checkCertificate refuses what is no name of a certificate.
+// checkCertificate refuses what is no name of a certificate. A comma would be part
+// of a list, and a client has one name.
 func checkCertificate(name string) error {
 	kind, rest, _ := strings.Cut(name, ":")
 	known := slices.Contains([]string{"uri", "dns", "email"}, kind) && rest != "" && len(name) <= maxCertificate
-	if name == "" || known && !strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if name == "" || known && !strings.ContainsFunc(rest, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) {
 		return nil
 	}
-	return fault.New(fault.Content, "a certificate is named by uri:, dns: or email: and the name in it, such as uri:spiffe://example.org/scoring")
+	return wrong("certificate", "a certificate is named by uri:, dns: or email: and one name in it, without a comma, such as uri:spiffe://example.org/scoring")
 }
 
 // certificateMustBeFree refuses a second client for one certificate.

@@ -41,7 +41,10 @@ func CanonicalName(name string) (string, error) {
 		return "", errName()
 	}
 	canonical := strings.ToLower(norm.NFKC.String(name))
-	if !namePattern.MatchString(canonical) || strings.HasPrefix(canonical, ClientPrefix) {
+	if strings.HasPrefix(canonical, ClientPrefix) {
+		return "", fault.Newf(fault.Content, "a user name cannot begin with %s, which is kept for clients", ClientPrefix)
+	}
+	if !namePattern.MatchString(canonical) {
 		return "", errName()
 	}
 	return canonical, nil
@@ -65,14 +68,14 @@ func checkRoles(roles []string) ([]string, error) {
 	var unique []string
 	for _, role := range roles {
 		if err := CheckRole(role); err != nil {
-			return nil, err
+			return nil, wrong("roles", "%s", err)
 		}
 		if !slices.Contains(unique, role) {
 			unique = append(unique, role)
 		}
 	}
 	if len(unique) == 0 || len(unique) > maxRoles {
-		return nil, fault.Newf(fault.Content, "a user has from 1 to %d roles", maxRoles)
+		return nil, wrong("roles", "there can be from 1 to %d roles", maxRoles)
 	}
 	return unique, nil
 }

@@ -47,8 +47,10 @@ func HasAccounts(cfg *config.Config) error {
 // the configuration names, for a command that works beside the server. The
 // caller must call the function it returns.
 func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, func() error, error) {
-	if err := makeDataDir(cfg.DataDir); err != nil {
-		return nil, nil, err
+	if !cfg.DatabaseURL.IsSet() {
+		if err := makeDataDir(cfg.DataDir); err != nil {
+			return nil, nil, err
+		}
 	}
 	store, err := sqlstore.Open(ctx, database(cfg))
 	if err != nil {

@@ -26,6 +26,7 @@ import (
 	"onnxgate/internal/authz"
 	"onnxgate/internal/certs"
 	"onnxgate/internal/config"
+	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/keys"
@@ -184,24 +185,36 @@ func (a *App) AdminPasswordFile(ctx context.Context) string {
 }
 
 func (a *App) openKeys() (err error) {
-	a.keys, err = openKeys(a.cfg, a.keyChanged)
+	c := signingKeys(a.cfg)
+	c.Changed = a.keyChanged
+	a.keys, err = keys.Open(c)
 	return err
 }
 
-func openKeys(cfg *config.Config, changed func(kid string, err error)) (*keys.Set, error) {
-	return keys.Open(keys.Config{
+func signingKeys(cfg *config.Config) keys.Config {
+	return keys.Config{
 		Dir: inDataDir(cfg, keysDir), Algorithm: keys.Algorithm(cfg.JWTAlg), Secret: []byte(cfg.JWTSecret.Reveal()),
-		TokenTTL: cfg.TokenTTL, RotateEvery: cfg.JWTRotate, Changed: changed, Now: time.Now,
-	})
+		TokenTTL: cfg.TokenTTL, RotateEvery: cfg.JWTRotate, Now: time.Now,
+	}
 }
 
 // OpenKeys opens the signing keys of the data directory, for a command that
-// works beside the server.
+// works beside the server. The fault is NotFound where no server was started: the
+// command makes nothing that a server could take for its own.
 func OpenKeys(cfg *config.Config) (*keys.Set, error) {
-	if err := makeDataDir(cfg.DataDir); err != nil {
-		return nil, err
+	c := signingKeys(cfg)
+	c.Existing = true
+	set, err := keys.Open(c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, notServed(cfg, "keys that sign tokens with "+cfg.JWTAlg)
 	}
-	return openKeys(cfg, nil)
+	return set, err
+}
+
+// notServed is the fault of a data directory without what a server makes in it.
+func notServed(cfg *config.Config, what string) error {
+	return fault.Newf(fault.NotFound, "there are no %s in %s, where no server was started yet; "+
+		"name the server's own with --data-dir or ONNXGATE_DATA_DIR", what, cfg.DataDir)
 }
 
 func (a *App) keyChanged(kid string, err error) {

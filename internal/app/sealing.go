@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"time"
 
 	"onnxgate/internal/config"
@@ -22,10 +24,13 @@ func newSealing(ctx context.Context, cfg *config.Config, store *sqlstore.Store) 
 }
 
 // OpenSealing opens the keys that seal text of the data directory, for a command
-// that works beside the server. The caller must call the function it returns.
+// that works beside the server. The caller must call the function it returns. The
+// fault is NotFound where no server was started, as with OpenKeys.
 func OpenSealing(ctx context.Context, cfg *config.Config) (*sealing.Service, func() error, error) {
-	if err := makeDataDir(cfg.DataDir); err != nil {
-		return nil, nil, err
+	if cfg.KEKFile == "" {
+		if _, err := os.Stat(inDataDir(cfg, kekFile)); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, notServed(cfg, "keys that seal text")
+		}
 	}
 	store, err := sqlstore.Open(ctx, database(cfg))
 	if err != nil {

@@ -38,6 +38,8 @@ type apikeyView struct {
 func apiKeys(p *Process) *managed[accounts.APIKey] {
 	return &managed[accounts.APIKey]{
 		process: p, noun: "apikey", argument: "ID", gone: "revoked",
+		id: keyID, ended: "revoke",
+		idOf: func(k *accounts.APIKey) string { return k.ID },
 		find: func(ctx context.Context, s *accounts.Service, id string) (*accounts.APIKey, error) {
 			return s.Key(ctx, accounts.AnyTenant, id)
 		},
@@ -60,6 +62,18 @@ func apiKeys(p *Process) *managed[accounts.APIKey] {
 		},
 		secret: func(_ *accounts.APIKey, text string) string { return text },
 	}
+}
+
+// keyID takes a whole key for its id: that is what people have at hand.
+func keyID(argument string) (string, error) {
+	if !strings.HasPrefix(argument, apikey.Prefix) {
+		return argument, nil
+	}
+	presented, err := apikey.Parse(argument)
+	if err != nil {
+		return "", usagef("%w; write its id alone, the 12 characters behind %s", err, apikey.Prefix)
+	}
+	return presented.ID, nil
 }
 
 // stateOf is the state of a key at this moment.
@@ -96,7 +110,7 @@ func apikeyCommand(p *Process) *cobra.Command {
 func apikeyCreate(m *managed[accounts.APIKey]) *cobra.Command {
 	cmd := &cobra.Command{Use: "create NAME --role ROLE", Short: "Make an API key; it is shown once", Args: exactly("NAME")}
 	add := accounts.NewKey{}
-	roles := addRoles(cmd)
+	roles := addRoles(cmd, "key")
 	flags := cmd.Flags()
 	flags.StringVar(&add.Tenant, "tenant", identity.DefaultTenant, "the key's tenant")
 	flags.StringSliceVar(&add.Scopes, "scope", nil, "permission that the key is narrowed to; repeat it, or separate several by commas (default: all of its roles)")
@@ -134,7 +148,7 @@ func parsePositive(flag, text string) (time.Duration, error) {
 
 func apikeyRotate(m *managed[accounts.APIKey]) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "rotate ID", Args: exactly("ID"),
+		Use: "rotate ID", Args: m.argumentOf,
 		Short: "Give an API key another secret, shown once; the former one counts for a while",
 	}
 	overlap := addOverlap(cmd, "24h")

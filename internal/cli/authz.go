@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 
 	"onnxgate/internal/app"
 	"onnxgate/internal/authz"
+	"onnxgate/internal/fault"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/regular"
 )
@@ -140,6 +142,9 @@ func authzTest(p *Process) *cobra.Command {
 			return err
 		}
 		results, err := app.TestAccess(cfg, strings.Join(args, ""))
+		if fault.KindOf(err) == fault.NotFound {
+			return fmt.Errorf("there is no model %s in %s; `onnxgate authz test` tests those there are", strings.Join(args, ""), cmp.Or(cfg.ModelsDir, "the binary"))
+		}
 		if printed := p.printTests(*asJSON, results); printed != nil {
 			return errors.Join(err, printed)
 		}

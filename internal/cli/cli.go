@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"onnxgate/internal/apikey"
 	"onnxgate/internal/config"
 )
 
@@ -68,7 +70,13 @@ func Run(ctx context.Context, p *Process) int {
 	return ExitFailed
 }
 
+// secretKey is an API key, or what was meant as one: longer than its id.
+var secretKey = regexp.MustCompile(apikey.Prefix + `[^\s"';,]{13,}`)
+
+// complain writes to standard error. Errors repeat what was on the command line,
+// and a secret that came there is not to go on into a log.
 func (p *Process) complain(text string) {
+	text = secretKey.ReplaceAllString(text, apikey.Prefix+"[redacted]")
 	for line := range strings.SplitSeq(text, "\n") {
 		_, _ = fmt.Fprintf(p.Stderr, "onnxgate: %s\n", line)
 	}

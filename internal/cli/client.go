@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ type clientView struct {
 	Scopes   []string `json:"scopes"`
 	Grants   []string `json:"grants"`
 	Disabled bool     `json:"disabled"`
+	State    string   `json:"state"`
 	// Certificate is the name in the certificate that proves the client.
 	Certificate string    `json:"certificate,omitempty"`
 	Created     time.Time `json:"created"`
@@ -32,16 +34,17 @@ type clientView struct {
 func clients(p *Process) *managed[accounts.Client] {
 	return &managed[accounts.Client]{
 		process: p, noun: "client", argument: "ID", gone: "deleted",
+		ended: "delete", idOf: func(c *accounts.Client) string { return c.ID },
 		find: func(ctx context.Context, s *accounts.Service, id string) (*accounts.Client, error) {
 			return s.Client(ctx, accounts.AnyTenant, id)
 		},
 		list: func(ctx context.Context, s *accounts.Service, tenant string) ([]accounts.Client, error) {
 			return s.Clients(ctx, tenant, accounts.Page{})
 		},
-		object: func(c *accounts.Client, secret, _ string) any {
+		object: func(c *accounts.Client, secret, state string) any {
 			return clientView{
 				ID: c.ID, Secret: secret, Name: c.Name, Tenant: c.Tenant, Roles: c.Roles, Scopes: c.Scopes, Grants: c.Grants,
-				Disabled: c.Disabled, Certificate: c.Certificate, Created: c.CreatedAt, CreatedBy: c.CreatedBy,
+				Disabled: c.Disabled, State: cmp.Or(state, enabledOr(c.Disabled)), Certificate: c.Certificate, Created: c.CreatedAt, CreatedBy: c.CreatedBy,
 			}
 		},
 		header: []string{"CLIENT ID", "NAME", "ROLES", "SCOPES", "GRANTS", "TENANT", "STATE"},
@@ -69,13 +72,16 @@ func clientCommand(p *Process) *cobra.Command {
 func clientCreate(m *managed[accounts.Client]) *cobra.Command {
 	cmd := &cobra.Command{Use: "create NAME --role ROLE", Short: "Make a service client and print its secret, once", Args: exactly("NAME")}
 	add := accounts.NewClient{}
-	roles := addRoles(cmd)
+	roles := addRoles(cmd, m.noun)
 	flags := cmd.Flags()
 	flags.StringSliceVar(&add.Scopes, "scope", nil, "permission that its tokens are narrowed to; repeat it, or separate several by commas (default: all of its roles)")
 	flags.StringSliceVar(&add.Grants, "grant", []string{accounts.GrantClientCredentials}, "grant types that it may use: client_credentials, password, refresh_token")
 	flags.StringVar(&add.Tenant, "tenant", identity.DefaultTenant, "the client's tenant")
 	flags.StringVar(&add.Certificate, "certificate", "", "name in a client certificate that proves the client too, such as uri:spiffe://example.org/scoring, dns:… or email:…")
 	return m.issueCommand(cmd, func(ctx context.Context, service *accounts.Service, args []string) (*accounts.Client, string, error) {
+		if cmd.Flags().Changed("certificate") && add.Certificate == "" {
+			return nil, "", usagef("--certificate names nothing; leave it out for a client without one")
+		}
 		add.Name, add.Roles = args[0], *roles
 		return service.AddClient(ctx, localActor(), add)
 	})

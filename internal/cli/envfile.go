@@ -10,6 +10,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"onnxgate/internal/accounts"
 	"onnxgate/internal/config"
 	"onnxgate/internal/config/agefile"
 	"onnxgate/internal/regular"
@@ -28,7 +29,7 @@ const identitySetting = "ONNXGATE_ENV_IDENTITY_FILE"
 func configEncrypt(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "encrypt [FILE]", Short: "Seal a file with settings, so that it can be committed",
-		Long: "Seals FILE (default .env) into FILE.age, in the place of one that is there. The server reads it like FILE.\n" +
+		Long: "Seal FILE (default .env) into FILE.age, in the place of one that is there. The server reads it like FILE.\n" +
 			"Without a recipient or a passphrase, for the identities in " + identitySetting + ".",
 		Args: atMost("FILE"),
 	}
@@ -82,6 +83,9 @@ func (p *Process) recipients(keys []string, stdin bool) ([]age.Recipient, error)
 		if err != nil {
 			return nil, err
 		}
+		if err := accounts.CheckPassword("", passphrase); err != nil {
+			return nil, fmt.Errorf("--passphrase-stdin: a passphrase follows the rules for passwords, and %w", err)
+		}
 		return agefile.Passphrase(passphrase)
 	}
 	file, _ := p.Lookup(identitySetting)
@@ -131,8 +135,8 @@ func (p *Process) writeSealed(output, name string, sealed []byte) error {
 func configDecrypt(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "decrypt [FILE]", Short: "Print what a sealed file with settings holds",
-		Long: "Opens FILE (default .env.age) with the identities or the passphrase in " + identitySetting + ",\n" +
-			"and prints it. Nothing is written to a file.",
+		Long: "Open FILE (default .env.age) with the identities or the passphrase in " + identitySetting + ",\n" +
+			"and print it. Nothing is written to a file.",
 		Args: atMost("FILE"),
 	}
 	identity := cmd.Flags().String("identity", "", "file with what opens it, instead of "+identitySetting)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"onnxgate/internal/accounts"
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
 	"onnxgate/internal/fault"
@@ -72,7 +73,7 @@ func keysRetire(p *Process) *cobra.Command {
 // print keys. Without --use it does it for the uses that stand for it.
 func keysDo(p *Process, cmd *cobra.Command, without []string, do func(ctx context.Context, k *keyring, args []string) ([]keyView, error)) *cobra.Command {
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	use := cmd.Flags().String("use", "", fmt.Sprintf("what the keys are for: %s", uses))
+	use := cmd.Flags().String("use", "", fmt.Sprintf("what the keys are for: one of %s (default %s)", uses, without))
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON array")
 	_ = cmd.RegisterFlagCompletionFunc("use", cobra.FixedCompletions(uses, cobra.ShellCompDirectiveNoFileComp)) // fails only without such a flag
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -90,6 +91,9 @@ func keysDo(p *Process, cmd *cobra.Command, without []string, do func(ctx contex
 		if err := app.HasAccounts(cfg); err != nil {
 			return err
 		}
+		if err := checkTenantFlag(cmd, cfg); err != nil {
+			return err
+		}
 		views, err := overKeyrings(cmd.Context(), cfg, chosen, func(k *keyring) ([]keyView, error) { return do(cmd.Context(), k, args) })
 		if err != nil {
 			return err
@@ -97,6 +101,21 @@ func keysDo(p *Process, cmd *cobra.Command, without []string, do func(ctx contex
 		return p.printKeys(*asJSON, views)
 	}
 	return cmd
+}
+
+// checkTenantFlag refuses a --tenant that there is not.
+func checkTenantFlag(cmd *cobra.Command, cfg *config.Config) error {
+	flag := cmd.Flags().Lookup("tenant")
+	if flag == nil || !flag.Changed {
+		return nil
+	}
+	return openAccounts(cmd.Context(), cfg, func(ctx context.Context, service *accounts.Service) error {
+		err := tenantExists(ctx, service, flag.Value.String())
+		if fault.KindOf(err) == fault.NotFound && cmd.Name() == "rotate" {
+			return fmt.Errorf("%w; make it with `onnxgate tenant create %s`", err, flag.Value)
+		}
+		return err
+	})
 }
 
 // overKeyrings does something for the keys of each use. A key that one does not
@@ -161,10 +180,18 @@ func openFernetKeys(ctx context.Context, cfg *config.Config) (*keyring, error) {
 		},
 		retire: func(ctx context.Context, kid string) ([]keyView, error) {
 			key, err := service.Retire(ctx, localActor().Name, kid)
-			return fernetViews(key), err
+			return fernetViews(key), unknownKey(err)
 		},
 		close: done,
 	}, nil
+}
+
+// unknownKey adds to an error about an unknown key where to look.
+func unknownKey(err error) error {
+	if fault.KindOf(err) == fault.NotFound {
+		return fmt.Errorf("%w; `onnxgate keys list` shows those there are", err)
+	}
+	return err
 }
 
 func fernetViews(keys ...sealing.Key) []keyView {

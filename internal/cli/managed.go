@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -22,6 +23,8 @@ type managed[T any] struct {
 	noun string
 	// argument names one on the command line: "NAME".
 	argument string
+	// id reads the argument. Nil: it is the id as it stands.
+	id func(argument string) (string, error)
 	// find returns one, whatever its tenant. Faults: NotFound.
 	find func(ctx context.Context, s *accounts.Service, id string) (*T, error)
 	// list returns those of a tenant, or of accounts.AnyTenant.
@@ -36,6 +39,10 @@ type managed[T any] struct {
 	gone string
 	// secret is how a new secret is shown with its record.
 	secret func(record *T, secret string) string
+	// ended is the verb of the command that ends one with its secrets, and idOf
+	// what that command takes.
+	ended string
+	idOf  func(record *T) string
 }
 
 // unknown adds to an error about an unknown record where to look.
@@ -79,6 +86,9 @@ func (m *managed[T]) listCommand(short string) *cobra.Command {
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON array")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return withAccounts(cmd, s, func(ctx context.Context, service *accounts.Service) error {
+			if err := tenantExists(ctx, service, tenant); err != nil {
+				return err
+			}
 			records, err := m.list(ctx, service, tenant)
 			if err != nil {
 				return err
@@ -96,10 +106,31 @@ func (m *managed[T]) listCommand(short string) *cobra.Command {
 	return cmd
 }
 
+// argumentOf takes one argument and makes it the id.
+func (m *managed[T]) argumentOf(cmd *cobra.Command, args []string) (err error) {
+	if err := exactly(m.argument)(cmd, args); err != nil || m.id == nil {
+		return err
+	}
+	args[0], err = m.id(args[0])
+	return err
+}
+
+// tenantExists returns a fault of kind NotFound for a tenant that there is not.
+func tenantExists(ctx context.Context, service *accounts.Service, tenant string) error {
+	if tenant == accounts.AnyTenant {
+		return nil
+	}
+	exists, err := service.TenantExists(ctx, tenant)
+	if err == nil && !exists {
+		err = fault.Newf(fault.NotFound, "there is no tenant %s", tenant)
+	}
+	return err
+}
+
 // changeCommand gives a command that changes one record what such commands share:
 // the argument, --json, and that they print the record as it is then.
 func (m *managed[T]) changeCommand(cmd *cobra.Command, change func(ctx context.Context, s *accounts.Service, id string) error) *cobra.Command {
-	cmd.Args = exactly(m.argument)
+	cmd.Args = m.argumentOf
 	s := addSettings(cmd, m.process, "ONNXGATE_DATA_DIR")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -109,7 +140,7 @@ func (m *managed[T]) changeCommand(cmd *cobra.Command, change func(ctx context.C
 				return m.unknown(err)
 			}
 			if err := change(ctx, service, args[0]); err != nil {
-				return err
+				return badFlag(cmd, err)
 			}
 			after, err := m.find(ctx, service, args[0])
 			if fault.KindOf(err) == fault.NotFound { // by this command
@@ -146,21 +177,50 @@ func (m *managed[T]) issueCommand(cmd *cobra.Command, issue func(ctx context.Con
 			var record *T
 			secret, err := handOut(*path, func() (secret string, err error) {
 				record, secret, err = issue(ctx, service, args)
-				return secret, m.unknown(err)
+				return secret, badFlag(cmd, m.unknown(err))
 			})
-			if err != nil {
-				return err
+			if err == nil {
+				err = m.printSecret(*asJSON, record, secret)
 			}
-			if *asJSON {
-				return m.process.printJSON(m.object(record, secret, ""))
+			if err != nil && record != nil {
+				return fmt.Errorf("%[1]w; the %[2]s %[3]s has a secret now that was not shown; end it with `onnxgate %[2]s %[4]s %[3]s`",
+					err, m.noun, m.idOf(record), m.ended)
 			}
-			if err := m.table("", *record); err != nil || secret == "" {
-				return err
-			}
-			return m.process.printf("\n%s\n\nKeep it now: it is shown once and stored nowhere.\n", m.secret(record, secret))
+			return err
 		})
 	}
 	return cmd
+}
+
+// printSecret prints a record with the secret that was just made, unless a file
+// has it.
+func (m *managed[T]) printSecret(asJSON bool, record *T, secret string) error {
+	if asJSON {
+		return m.process.printJSON(m.object(record, secret, ""))
+	}
+	if err := m.table("", *record); err != nil || secret == "" {
+		return err
+	}
+	return m.process.printf("\n%s\n\nKeep it now: it is shown once and stored nowhere.\n", m.secret(record, secret))
+}
+
+// flagOf are the flags that say what a service calls by the name.
+var flagOf = map[string]string{
+	"roles": "role", "scopes": "scope", "models": "model", "grants": "grant",
+	"certificate": "certificate", "rate": "rate", "expires": "expires", "overlap": "overlap",
+}
+
+// badFlag makes a usage error of a fault whose cause is a flag of the command.
+func badFlag(cmd *cobra.Command, err error) error {
+	if fault.KindOf(err) != fault.Content {
+		return err
+	}
+	for _, f := range fault.As(err).Fields {
+		if flag := flagOf[f.Name]; flag != "" && cmd.Flags().Changed(flag) {
+			return usagef("--%s: %w", flag, err)
+		}
+	}
+	return err
 }
 
 // handOut makes a secret and returns it for printing, or writes it into a new
@@ -171,6 +231,9 @@ func handOut(path string, create func() (string, error)) (secret string, err err
 		return create()
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator's own path
+	if errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("--secret-file: %s exists; name a new file", path)
+	}
 	if err != nil {
 		return "", fmt.Errorf("--secret-file: %w", err)
 	}

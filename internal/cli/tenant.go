@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 
@@ -14,6 +15,7 @@ type tenantView struct {
 	Name      string   `json:"name"`
 	Addresses []string `json:"addresses"`
 	Disabled  bool     `json:"disabled"`
+	State     string   `json:"state"`
 }
 
 func tenants(p *Process) *managed[accounts.Tenant] {
@@ -25,8 +27,11 @@ func tenants(p *Process) *managed[accounts.Tenant] {
 		list: func(ctx context.Context, s *accounts.Service, _ string) ([]accounts.Tenant, error) {
 			return s.Tenants(ctx, accounts.Page{})
 		},
-		object: func(t *accounts.Tenant, _, _ string) any {
-			return tenantView{Name: t.Name, Addresses: append([]string{}, texts(t.Addresses)...), Disabled: t.Disabled}
+		object: func(t *accounts.Tenant, _, state string) any {
+			return tenantView{
+				Name: t.Name, Addresses: append([]string{}, texts(t.Addresses)...),
+				Disabled: t.Disabled, State: cmp.Or(state, enabledOr(t.Disabled)),
+			}
 		},
 		header: []string{"NAME", "ADDRESSES", "STATE"},
 		cells: func(t *accounts.Tenant) []string {
@@ -95,12 +100,24 @@ func tenantCreate(m *managed[accounts.Tenant]) *cobra.Command {
 }
 
 func tenantAddresses(m *managed[accounts.Tenant]) *cobra.Command {
-	cmd := &cobra.Command{Use: "addresses NAME", Short: "Say where a tenant's credentials may be used from; without --address, from everywhere"}
-	addresses := addAddresses(cmd, "where from")
+	cmd := &cobra.Command{Use: "addresses NAME", Short: "Say where a tenant's credentials may be used from; without a flag, print it"}
+	addresses := addAddresses(cmd, "where from, in place of what was said before")
+	anywhere := cmd.Flags().Bool("any", false, "from every address")
+	var allowed []netip.Prefix
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		allowed, err = networks(*addresses)
+		given := cmd.Flags().Changed("address")
+		switch {
+		case given && *anywhere:
+			return usagef("write --address or --any, not both")
+		case given && len(*addresses) == 0:
+			return usagef("--address names nothing; --any is every address")
+		}
+		return err
+	}
 	return m.changeCommand(cmd, func(ctx context.Context, service *accounts.Service, name string) error {
-		allowed, err := networks(*addresses)
-		if err != nil {
-			return err
+		if len(allowed) == 0 && !*anywhere {
+			return nil
 		}
 		return service.SetTenantAddresses(ctx, localActor(), name, allowed)
 	})

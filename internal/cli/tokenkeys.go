@@ -33,7 +33,7 @@ func openTokenKeys(_ context.Context, cfg *config.Config) (*keyring, error) {
 		},
 		retire: func(_ context.Context, kid string) ([]keyView, error) {
 			if len(tokenViews(set, kid)) == 0 {
-				return nil, fault.Newf(fault.NotFound, "there is no key %s; `onnxgate keys list` shows those there are", kid)
+				return nil, unknownKey(fault.Newf(fault.NotFound, "there is no key %s", kid))
 			}
 			if err := set.Retire(kid); err != nil {
 				return nil, err

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type userView struct {
 	Roles    []string `json:"roles"`
 	Tenant   string   `json:"tenant"`
 	Disabled bool     `json:"disabled"`
+	State    string   `json:"state"`
 }
 
 func users(p *Process) *managed[accounts.User] {
@@ -38,8 +40,10 @@ func users(p *Process) *managed[accounts.User] {
 		list: func(ctx context.Context, s *accounts.Service, tenant string) ([]accounts.User, error) {
 			return s.Users(ctx, tenant, accounts.Page{})
 		},
-		object: func(u *accounts.User, _, _ string) any {
-			return userView{Name: u.Name, Roles: u.Roles, Tenant: u.Tenant, Disabled: u.Disabled}
+		object: func(u *accounts.User, _, state string) any {
+			return userView{
+				Name: u.Name, Roles: u.Roles, Tenant: u.Tenant, Disabled: u.Disabled, State: cmp.Or(state, enabledOr(u.Disabled)),
+			}
 		},
 		header: []string{"NAME", "ROLES", "TENANT", "STATE"},
 		cells: func(u *accounts.User) []string {
@@ -98,7 +102,7 @@ func userAdd(m *managed[accounts.User]) *cobra.Command {
 	p := m.process
 	cmd := &cobra.Command{Use: "add NAME --role ROLE", Short: "Add a user", Args: exactly("NAME")}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	roles := addRoles(cmd)
+	roles := addRoles(cmd, m.noun)
 	tenant := cmd.Flags().String("tenant", identity.DefaultTenant, "the user's tenant")
 	stdin := cmd.Flags().Bool("password-stdin", false, "read the password from standard input; one trailing newline is not part of it")
 	ifAbsent := cmd.Flags().Bool("if-absent", false, "succeed without a change when there is such a user")
@@ -114,7 +118,7 @@ func userAdd(m *managed[accounts.User]) *cobra.Command {
 				return fmt.Errorf("%w; `onnxgate user role` and `onnxgate user passwd` change a user, and with --if-absent this is no failure", err)
 			}
 			if err != nil {
-				return err
+				return badFlag(cmd, err)
 			}
 			if !added && !slices.Equal(sorted(user.Roles), slices.Compact(sorted(*roles))) {
 				p.complain(fmt.Sprintf("the user %[1]s was there and keeps the roles %[2]s; `onnxgate user role %[1]s` changes them",
@@ -130,13 +134,13 @@ func sorted(words []string) []string { return slices.Sorted(slices.Values(words)
 
 // addRoles adds the flag for roles, which must be given. Completion offers those
 // that are built in; others are words of the operator's own.
-func addRoles(cmd *cobra.Command) *[]string {
-	roles := cmd.Flags().StringSlice("role", nil, "role of the user; repeat it, or separate several by commas")
+func addRoles(cmd *cobra.Command, noun string) *[]string {
+	roles := cmd.Flags().StringSlice("role", nil, "role of the "+noun+"; repeat it, or separate several by commas")
 	words := cobra.FixedCompletions([]cobra.Completion{identity.RoleAdmin, identity.RoleUser}, cobra.ShellCompDirectiveNoFileComp)
 	_ = cmd.RegisterFlagCompletionFunc("role", words) // fails only without such a flag
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if len(*roles) == 0 {
-			return usagef("say the user's role: --role user")
+			return usagef("say the %s's role: --role user", noun)
 		}
 		return nil
 	}
@@ -157,7 +161,7 @@ func userPassword(m *managed[accounts.User]) *cobra.Command {
 
 func userRole(m *managed[accounts.User]) *cobra.Command {
 	cmd := &cobra.Command{Use: "role NAME --role ROLE", Short: "Give a user other roles; tokens end at once"}
-	roles := addRoles(cmd)
+	roles := addRoles(cmd, m.noun)
 	return m.changeCommand(cmd, func(ctx context.Context, service *accounts.Service, name string) error {
 		return service.SetRoles(ctx, localActor(), name, *roles)
 	})

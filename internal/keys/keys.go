@@ -12,7 +12,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,6 +30,9 @@ type Config struct {
 	// Dir is the directory of the key files, made with mode 0700 when it is not
 	// there. Unused with a Secret.
 	Dir string
+	// Existing opens the keys that there are and makes neither the directory nor
+	// the first key: Open returns an fs.ErrNotExist instead.
+	Existing bool
 	// Algorithm is what new tokens are signed with: EdDSA (also when empty),
 	// ES256 or RS256. Unused with a Secret.
 	Algorithm Algorithm
@@ -146,6 +151,11 @@ func Open(cfg Config) (*Set, error) {
 	if !ok || spec.generate == nil {
 		return nil, fmt.Errorf("signature algorithm %q cannot sign here; use %s, %s or %s", s.algorithm, EdDSA, ES256, RS256)
 	}
+	if cfg.Existing {
+		if _, err := os.Stat(cfg.Dir); err != nil {
+			return nil, fmt.Errorf("key directory: %w", err)
+		}
+	}
 	dir, err := openDirectory(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("key directory %s: %w", cfg.Dir, err)
@@ -160,6 +170,9 @@ func Open(cfg Config) (*Set, error) {
 	}
 	none := func(found []*keyFile) bool { return newest(found, s.algorithm) == nil }
 	if none(found) {
+		if cfg.Existing {
+			return nil, fmt.Errorf("key directory %s has no key for %s: %w", cfg.Dir, s.algorithm, fs.ErrNotExist)
+		}
 		if _, err := dir.create(s.algorithm, s.now(), none); err != nil {
 			return nil, fmt.Errorf("make a signing key in %s: %w", cfg.Dir, err)
 		}

@@ -183,7 +183,7 @@ func (s *Service) Retire(ctx context.Context, actor, kid string) (Key, error) {
 		}
 		i := slices.IndexFunc(records, func(r Record) bool { return r.KID == kid })
 		if i < 0 {
-			return fault.New(fault.NotFound, "There is no such key; `onnxgate keys list --use fernet` shows those there are")
+			return fault.Newf(fault.NotFound, "there is no key %s", kid)
 		}
 		r := &records[i]
 		switch r.State {
