@@ -27,6 +27,9 @@ var secretParameters = []string{
 // authenticate proves who sends the request, and counts it where the credential
 // has a rate of its own.
 func (a *API) authenticate(ctx context.Context, x *exchange) error {
+	if err := a.guard(x); err != nil {
+		return err
+	}
 	presented, err := credentials(x.request.Header)
 	x.credential = presented.Bearer != "" || presented.APIKey != ""
 	if err != nil {
@@ -40,6 +43,32 @@ func (a *API) authenticate(ctx context.Context, x *exchange) error {
 		return err
 	}
 	return a.takeOwnRate(ctx, x)
+}
+
+// guard refuses what comes over a connection whose client certificate is no
+// longer good, whatever other credential the request has, and ends the
+// connection: a new one would not be let in. What was found holds for the
+// connection until something ends or changes.
+func (a *API) guard(x *exchange) error {
+	certificates := peer(x.request)
+	if len(certificates) == 0 || a.cfg.Trust == nil {
+		return nil
+	}
+	c, generation := connectionOf(x.request), a.cfg.Trust.Generation()
+	if c == nil {
+		c = &connection{} // nothing is remembered
+	}
+	if known := c.trust.Load(); known != nil && known.generation == generation && !x.start.After(known.until) {
+		return nil
+	}
+	until, err := a.cfg.Trust.Verify(certificates)
+	if err != nil {
+		x.credential = true
+		x.Header()["Connection"] = closing
+		return fault.Wrap(fault.Unauthenticated, "The client certificate is no longer trusted", err)
+	}
+	c.trust.Store(&trusted{generation: generation, until: until})
+	return nil
 }
 
 // peer returns the certificates that the connection's client has proven to hold.
