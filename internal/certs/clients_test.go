@@ -192,9 +192,9 @@ func TestFilesThatCannotBeUsedAreRefusedAndTheOldOnesStay(t *testing.T) {
 		"a key": {func(g *gate) {
 			write(t, g.ca, []byte("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n"))
 		}, "PRIVATE KEY"},
-		"no lists":                  {func(g *gate) { write(t, g.crl, nil) }, "X509 CRL"},
-		"a list of another":         {func(g *gate) { write(t, g.crl, theirs.Revoke(t, time.Now().Add(time.Hour))) }, "signed by no authority"},
-		"a list that has ended":     {func(g *gate) { write(t, g.crl, ours.Revoke(t, time.Now().Add(-time.Second))) }, "ended"},
+		"no lists":              {func(g *gate) { write(t, g.crl, nil) }, "X509 CRL"},
+		"a list of another":     {func(g *gate) { write(t, g.crl, theirs.Revoke(t, time.Now().Add(time.Hour))) }, "signed by no authority"},
+		"a list that has ended": {func(g *gate) { write(t, g.crl, ours.Revoke(t, time.Now().Add(-time.Second))) }, "ended"},
 		"two lists of one key": {func(g *gate) {
 			write(t, g.crl, append(ours.Revoke(t, time.Now().Add(time.Hour), cert), ours.Revoke(t, time.Now().Add(2*time.Hour))...))
 		}, "keep the newer"},
@@ -250,7 +250,7 @@ func TestACertificateIsRefusedOnceTheListHasEnded(t *testing.T) {
 func TestVerifyReturnsTheEarliestEnd(t *testing.T) {
 	root := testkit.NewCA(t, "root")
 	now := time.Now().Truncate(time.Second)
-	in := func(minutes time.Duration) time.Time { return now.Add(minutes * time.Minute) }
+	in := func(minutes int) time.Time { return now.Add(time.Duration(minutes) * time.Minute) }
 	until := func(ends time.Time) func(*x509.Certificate) {
 		return func(c *x509.Certificate) { c.NotAfter = ends }
 	}
