@@ -100,17 +100,32 @@ func (s *Service) Revision(ctx context.Context) (int64, error) { return s.watche
 
 // TokenStands reports whether a token still counts that was issued to the
 // subject, a user's name or a client's id, under that stamp and with that id:
-// whoever it is for is there, enabled and unchanged, and the token was not
-// revoked.
+// whoever it is for, and the client that a user got it through, is there,
+// enabled and unchanged, and the token was not revoked.
 func (s *Service) TokenStands(ctx context.Context, subject, stamp, tokenID string) (bool, error) {
 	return view(ctx, s, func(tx *Tx) (bool, error) {
-		present, err := presentStamp(tx, subject)
-		if err != nil || present == "" || present != stamp {
+		stands, err := stampStands(tx, subject, stamp)
+		if err != nil || !stands {
 			return false, err
 		}
 		ended, err := revoked(tx, tokenID)
 		return err == nil && !ended, err
 	})
+}
+
+// stampStands reports whether the stamp is the present one of the subject, and
+// of the client if it was issued through one.
+func stampStands(tx *Tx, subject, stamp string) (bool, error) {
+	own, clientID, client := identity.StampParts(stamp)
+	present, err := presentStamp(tx, subject)
+	if err != nil || present == "" || present != own || clientID == "" {
+		return err == nil && present != "" && present == own, err
+	}
+	if !strings.HasPrefix(clientID, ClientPrefix) {
+		return false, nil
+	}
+	present, err = presentStamp(tx, clientID)
+	return err == nil && present != "" && present == client, err
 }
 
 // presentStamp returns the stamp of an enabled user or client, else nothing.
@@ -153,23 +168,33 @@ func errIncorrect(cause error) error {
 // one of kind RateLimited that says how long no password is looked at for that
 // name. Unavailable means too many at once, or a store out of reach.
 func (s *Service) VerifyPassword(ctx context.Context, name, password string) (*identity.Principal, string, error) {
+	if len(password) > maxPasswordBytes {
+		// Nobody's: nothing is looked up, counted or hashed, so that the answer
+		// tells nothing and fills nothing.
+		return nil, "", errIncorrect(errors.New("the password is longer than any can be"))
+	}
 	canonical, err := CanonicalName(name)
 	if err != nil {
 		// A name that nobody can have is looked up all the same: the answer must
 		// take as long as for one that somebody could. It is not counted.
 		return s.verifyPassword(ctx, "-", password)
 	}
-	if err := s.throttle.enter(canonical); err != nil {
+	return s.verifyCounted(ctx, canonical, canonical, password)
+}
+
+// verifyCounted counts wrong passwords by the given word.
+func (s *Service) verifyCounted(ctx context.Context, counter, canonical, password string) (*identity.Principal, string, error) {
+	if err := s.throttle.enter(counter); err != nil {
 		return nil, "", err
 	}
 	principal, stamp, err := s.verifyPassword(ctx, canonical, password)
 	switch {
 	case err == nil:
-		s.throttle.right(canonical)
+		s.throttle.right(counter)
 	case fault.KindOf(err) != fault.Unauthenticated:
-		s.throttle.leave(canonical)
+		s.throttle.leave(counter)
 	default:
-		if wait := s.throttle.wrong(canonical); wait != nil {
+		if wait := s.throttle.wrong(counter); wait != nil {
 			return nil, "", wait
 		}
 	}
@@ -195,6 +220,9 @@ func (s *Service) verifyPassword(ctx context.Context, canonical, password string
 		return nil, "", errIncorrect(errors.New("no such user"))
 	case record.Disabled:
 		return nil, "", errIncorrect(errors.New("the user or its tenant is disabled"))
+	}
+	if err := s.admits(ctx, record.Tenant); err != nil {
+		return nil, "", err
 	}
 	if match.outdated {
 		_ = s.rehash(ctx, record, password) // the password was right; the next sign-in tries again

@@ -275,7 +275,7 @@ func (s *Service) verifyClient(ctx context.Context, id, secret string) (*identit
 	case client.Disabled:
 		return nil, errNoClient("the client or its tenant is disabled")
 	}
-	return client.identity(), nil
+	return client.identity(), s.admits(ctx, client.Tenant)
 }
 
 // ProvenClient returns the enabled client of that id, which its certificate has

@@ -151,7 +151,9 @@ func (s *Service) ChangePassword(ctx context.Context, p *identity.Principal, cur
 	if p.Issuer != "" || p.Method != identity.Bearer || strings.HasPrefix(p.Subject, ClientPrefix) {
 		return fault.New(fault.Forbidden, "Only users of this server have a password here; send a token that one got by password")
 	}
-	_, _, err := s.VerifyPassword(ctx, p.Subject, current)
+	// Counted apart from sign-ins: who tries a user's password from outside must
+	// not keep the user, who has a token, from changing it.
+	_, _, err := s.verifyCounted(ctx, "signed in: "+p.Subject, p.Subject, current)
 	if fault.KindOf(err) == fault.Unauthenticated {
 		return fault.Wrap(fault.Forbidden, "The present password is wrong", err)
 	}

@@ -96,6 +96,9 @@ func (s *Service) Refresh(ctx context.Context, token, clientID string) (grant *i
 		if err != nil {
 			return err
 		}
+		if err := admits(ctx, tx, family.Tenant); err != nil {
+			return err
+		}
 		if family.ClientID != clientID {
 			return errRefresh(errors.New("the refresh token is another client's"))
 		}
@@ -141,12 +144,18 @@ func grantOf(tx *Tx, family *Family) (*identity.Grant, error) {
 	if ignoreNotFound(err) != nil {
 		return nil, err
 	}
-	if err != nil || user.Disabled || user.Stamp != family.Stamp {
-		return nil, errRefresh(errors.New("the user was changed, disabled or deleted"))
+	stands := err == nil && !user.Disabled
+	if stands {
+		if stands, err = stampStands(tx, family.User, family.Stamp); err != nil {
+			return nil, err
+		}
+	}
+	if !stands {
+		return nil, errRefresh(errors.New("the user, or the client, was changed, disabled or deleted"))
 	}
 	return &identity.Grant{
 		Principal: &identity.Principal{Subject: user.Name, Tenant: user.Tenant, Roles: user.Roles},
-		Stamp:     user.Stamp, ClientID: family.ClientID, Scope: family.Scope, Family: family.ID,
+		Stamp:     family.Stamp, ClientID: family.ClientID, Scope: family.Scope, Family: family.ID,
 		IssuedAt: family.CreatedAt, ExpiresAt: family.ExpiresAt,
 	}, nil
 }

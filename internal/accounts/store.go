@@ -52,7 +52,8 @@ type Tx struct {
 	BootstrapKeys func() ([]string, error)
 	// KeyUsed moves LastUsed of the key, if it is there, forward to at.
 	KeyUsed func(id string, at time.Time) error
-	// Prune removes the families and revocations that ended before the time.
+	// Prune removes the families and revocations that ended before the time, and
+	// the servers that told nothing for a day.
 	Prune func(before time.Time) error
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
 )
 
 // maxAddresses bounds an allow-list.
@@ -139,4 +140,18 @@ func notDefault(name string) error {
 		return fault.Newf(fault.Conflict, "the tenant %s is that of the installation and stays", name)
 	}
 	return nil
+}
+
+// admits refuses, with a fault of kind Forbidden, what comes from an address that
+// the tenant does not allow. It is asked once a secret has been proven.
+func admits(ctx context.Context, tx *Tx, tenant string) error {
+	t, err := tx.Tenants.Get(tenant, tenant)
+	if err == nil && !t.Admits(reqctx.From(ctx).ClientAddr) {
+		return fault.New(fault.Forbidden, "This credential may not be used from your address")
+	}
+	return err
+}
+
+func (s *Service) admits(ctx context.Context, tenant string) error {
+	return s.store.View(ctx, func(tx *Tx) error { return admits(ctx, tx, tenant) })
 }

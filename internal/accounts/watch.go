@@ -114,7 +114,7 @@ func (s *Service) Watch(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(s.watcher.poll)
 	defer ticker.Stop()
-	told := Server{ID: id}
+	told := told{Server: Server{ID: id}}
 	for {
 		_ = s.watcher.look(ctx, s.now()) // a failure shows in the age of what is known
 		s.tell(ctx, &told)
@@ -128,30 +128,50 @@ func (s *Service) Watch(ctx context.Context) error {
 	}
 }
 
+// pruneEvery is how often a server removes what has ended.
+const pruneEvery = time.Minute
+
+// told is what a server has said of itself, and when it last tidied up.
+type told struct {
+	Server
+
+	pruned time.Time
+}
+
 // tell lets the other processes know which revision this one has seen, when it
 // is another than before, and from time to time.
-func (s *Service) tell(ctx context.Context, told *Server) {
+func (s *Service) tell(ctx context.Context, told *told) {
 	known := s.watcher.known.Load()
 	if known == nil || known.revision == told.Seen && known.at.Sub(told.At) < s.watcher.maxStale/beats {
 		return
 	}
+	prune := known.at.Sub(told.pruned) >= pruneEvery
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	next := Server{ID: told.ID, Seen: known.revision, At: known.at}
 	err := s.store.Note(ctx, func(tx *Tx) error {
+		if prune {
+			if err := tx.Prune(known.at); err != nil {
+				return err
+			}
+		}
 		_, err := tx.Servers.Get(AnyTenant, next.ID)
 		if fault.KindOf(err) == fault.NotFound {
-			return errors.Join(tx.Servers.Insert(&next), tx.Prune(known.at))
+			return tx.Servers.Insert(&next)
 		}
 		return errors.Join(err, tx.Servers.Replace(&next))
 	})
-	if err == nil {
-		*told = next // else the next turn tries again
+	if err != nil {
+		return // the next turn tries again
+	}
+	told.Server = next
+	if prune {
+		told.pruned = known.at
 	}
 }
 
 // leave takes this process from those that others wait for.
-func (s *Service) leave(ctx context.Context, told *Server) error {
+func (s *Service) leave(ctx context.Context, told *told) error {
 	if told.At.IsZero() {
 		return nil
 	}

@@ -3,6 +3,7 @@ package accounts_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -220,6 +221,43 @@ func waitForServers(t *testing.T, f *fixture, n int) {
 		}
 	}
 	t.Fatalf("%d servers, want %d", len(all), n)
+}
+
+func TestAServerTidiesUpWhileItRuns(t *testing.T) {
+	f := newFixture(t)
+	must(t, f.store.Note(t.Context(), func(tx *accounts.Tx) error {
+		return errors.Join(
+			tx.Revocations.Insert(&accounts.Revocation{ID: "ended", Tenant: "default", ExpiresAt: start.Add(-time.Second)}),
+			tx.Revocations.Insert(&accounts.Revocation{ID: "later", Tenant: "default", ExpiresAt: start.Add(30 * time.Second)}),
+			tx.Servers.Insert(&accounts.Server{ID: "killed", At: start.Add(-25 * time.Hour)}),
+		)
+	}))
+	left := func() (ids []string) {
+		must(t, f.store.View(t.Context(), func(tx *accounts.Tx) error {
+			all, err := tx.Revocations.List(accounts.AnyTenant, accounts.Page{})
+			for _, r := range all {
+				ids = append(ids, r.ID)
+			}
+			return err
+		}))
+		return ids
+	}
+	wait := func(want ...string) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); !slices.Equal(left(), want); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%q are left, want %q", left(), want)
+			}
+		}
+	}
+	stop := watch(t, f.Service)
+	wait("later")
+	waitForServers(t, f, 1) // this one, and no longer the killed one
+	stop()
+	f.now = start.Add(2 * time.Minute)
+	stop = watch(t, f.Service)
+	wait()
+	stop()
 }
 
 func TestAServerThatWasKilledIsWaitedForAsLongAsItMayServe(t *testing.T) {

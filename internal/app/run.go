@@ -52,7 +52,8 @@ func (a *App) Start(ctx context.Context) {
 	a.stopWatching = cancel
 	a.background.Go(func() { _ = a.accounts.Watch(watch) }) // returns nil when it ends
 	a.background.Go(func() { a.keys.Watch(watch) })
-	a.background.Go(func() { a.followTenants(watch) })
+	folders := modelFiles(a.cfg) // settled until a restart, unlike the configuration
+	a.background.Go(func() { a.followTenants(watch, folders) })
 	if a.certs != nil {
 		a.background.Go(func() { a.certs.Run(watch) })
 	}

@@ -17,7 +17,7 @@ const tenantsPoll = 250 * time.Millisecond
 
 // followTenants loads the models of a tenant that is made, and ends those of one
 // that is deleted, by whichever process, until ctx ends.
-func (a *App) followTenants(ctx context.Context) {
+func (a *App) followTenants(ctx context.Context, folders fs.FS) {
 	ticker := time.NewTicker(tenantsPoll)
 	defer ticker.Stop()
 	last, known := a.catalog.Tenants(), int64(0)
@@ -31,7 +31,7 @@ func (a *App) followTenants(ctx context.Context) {
 		if err != nil || revision == known {
 			continue
 		}
-		present, err := a.tenantsWithFolders(ctx)
+		present, err := a.tenantsWithFolders(ctx, folders)
 		if err != nil {
 			continue // the next turn asks again
 		}
@@ -46,8 +46,8 @@ func (a *App) followTenants(ctx context.Context) {
 
 // tenantsWithFolders returns the tenants there are that have a folder of models,
 // in the order of their names.
-func (a *App) tenantsWithFolders(ctx context.Context) ([]string, error) {
-	entries, err := fs.ReadDir(modelFiles(a.cfg), ".")
+func (a *App) tenantsWithFolders(ctx context.Context, folders fs.FS) ([]string, error) {
+	entries, err := fs.ReadDir(folders, ".")
 	if err != nil {
 		return nil, err
 	}

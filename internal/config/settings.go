@@ -289,13 +289,13 @@ func sealSettings() []Setting {
 	return []Setting{
 		{
 			Name:    "ONNXGATE_KEK_FILE",
-			Doc:     "File with the key-encryption key, which wraps the keys in the database; empty: <data dir>/kek, made at the first start.",
+			Doc:     "File with the key-encryption key, which wraps the keys in the database; empty: <data dir>/kek, made at the first start; its content is read again at a reload.",
 			Want:    "the path of a file with 32 bytes in base64 on one line: openssl rand -base64 32",
 			binding: text(func(c *Config) *string { return &c.KEKFile }),
 		},
 		{
 			Name:    "ONNXGATE_ENV_IDENTITY_FILE",
-			Doc:     "File with the age identities, or the passphrase, that open .env.age; read from the real environment alone.",
+			Doc:     "File with the age identities, or the passphrase, that open .env.age; its content is read again at a reload, the setting is taken from the real environment alone.",
 			Want:    "the path of a file that age-keygen wrote, or that holds the passphrase",
 			binding: text(func(c *Config) *string { return &c.EnvIdentityFile }),
 		},
@@ -336,7 +336,7 @@ func requestSettings() []Setting {
 		},
 		{
 			Name:    "ONNXGATE_TRUSTED_PROXIES",
-			Doc:     "Networks of proxies whose X-Forwarded-For is believed, separated by commas; empty: nobody's.",
+			Doc:     "Networks of proxies whose X-Forwarded-For is believed, separated by commas; empty: nobody's, and a server on loopback answers to names of this machine alone.",
 			Want:    "networks in CIDR form, such as 10.0.0.0/8,fd00::/8",
 			binding: bind(func(c *Config) *[]netip.Prefix { return &c.TrustedProxies }, list(parseNetwork), joined(netip.Prefix.String)),
 		},

@@ -62,3 +62,22 @@ func FamilyOf(tokenID string) string {
 	}
 	return family
 }
+
+// StampThrough binds what is issued to a user through a client to the stamps of
+// both: either's change ends it.
+func StampThrough(user string, client *Client) string {
+	if client == nil {
+		return user
+	}
+	return strings.Join([]string{user, client.Subject, client.Stamp}, stampSeparator)
+}
+
+// stampSeparator is in no stamp and in no client's id.
+const stampSeparator = "."
+
+// StampParts returns what StampThrough joined; the client is empty without one.
+func StampParts(stamp string) (user, clientID, client string) {
+	user, rest, _ := strings.Cut(stamp, stampSeparator)
+	clientID, client, _ = strings.Cut(rest, stampSeparator)
+	return user, clientID, client
+}

@@ -190,8 +190,8 @@ func (s *Set) rotateOnTime(now time.Time) error {
 // errSecret is for what a shared secret cannot do.
 var errSecret = errors.New("tokens are signed with a shared secret (ONNXGATE_JWT_SECRET), which is changed where it is set")
 
-// Rotate makes a new key and returns when it signs, some seconds later, so that
-// every process has it by then; the one before verifies as long as its tokens
+// Rotate makes a new key and returns when every process signs with it, some
+// seconds later, so that all have it by then; the one before verifies as long as its tokens
 // last.
 func (s *Set) Rotate(ctx context.Context) (Info, error) {
 	if s.dir == "" {
@@ -202,7 +202,9 @@ func (s *Set) Rotate(ctx context.Context) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("make a signing key in %s: %w", s.dir, err)
 	}
-	begins := time.NewTimer(made.modified.Sub(s.now()))
+	// Until the others have looked, too: who is told that it signs may end the
+	// one before.
+	begins := time.NewTimer(made.modified.Sub(s.now()) + 2*s.poll)
 	defer begins.Stop()
 	select {
 	case <-begins.C:

@@ -48,7 +48,7 @@ func (g *passwordGrant) authorize(ctx context.Context, req *request) (*subject, 
 		return nil, err
 	}
 	return &subject{
-		grant: identity.Grant{Principal: principal, Stamp: stamp, ClientID: idOf(req.client)}, offline: req.scope.offline,
+		grant: identity.Grant{Principal: principal, Stamp: identity.StampThrough(stamp, req.client), ClientID: idOf(req.client)}, offline: req.scope.offline,
 	}, nil
 }
 

@@ -111,6 +111,7 @@ var (
 const (
 	pruneFamilies    = `DELETE FROM refresh_families WHERE expires_at < ?`
 	pruneRevocations = `DELETE FROM revocations WHERE expires_at < ?`
+	pruneServers     = `DELETE FROM servers WHERE at < ?`
 	// keyOrAnother finds the key or the first of all, by the same steps: how long
 	// it takes does not tell whether there is such a key.
 	keyOrAnother = `id = (SELECT max(id) FROM (
@@ -166,5 +167,10 @@ func (t *transaction) prune(before time.Time) error {
 			return err
 		}
 	}
-	return nil
+	_, err := t.change(anyTenant, pruneServers, before.Add(-forgotten).Unix())
+	return err
 }
+
+// forgotten is when a server that told nothing was killed, and is nobody's to
+// wait for.
+const forgotten = 24 * time.Hour

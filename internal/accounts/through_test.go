@@ -1,0 +1,137 @@
+package accounts_test
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"onnxgate/internal/accounts"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
+)
+
+// through signs ada in through a client, and returns the stamp of her token and
+// the refresh token that came with it.
+func (f *fixture) through(t *testing.T, client *accounts.Client) (stamp, refresh string) {
+	t.Helper()
+	p, own, err := f.VerifyPassword(t.Context(), "ada", password)
+	must(t, err)
+	stored := f.clientRecord(t, client.ID)
+	stamp = identity.StampThrough(own, &identity.Client{Principal: &identity.Principal{Subject: client.ID}, Stamp: stored.Stamp})
+	refresh, _, err = f.NewFamily(t.Context(), &identity.Grant{Principal: p, Stamp: stamp, ClientID: client.ID, Scope: "models:read"})
+	must(t, err)
+	return stamp, refresh
+}
+
+func TestWhatAUserGotThroughAClientEndsWithTheClient(t *testing.T) {
+	for name, change := range map[string]func(f *fixture, ctx context.Context, client string) error{
+		"disabled": func(f *fixture, ctx context.Context, client string) error {
+			return f.DisableClient(ctx, administrator, client)
+		},
+		"deleted": func(f *fixture, ctx context.Context, client string) error {
+			return f.DeleteClient(ctx, administrator, client)
+		},
+		"disabled and enabled": func(f *fixture, ctx context.Context, client string) error {
+			if err := f.DisableClient(ctx, administrator, client); err != nil {
+				return err
+			}
+			return f.EnableClient(ctx, administrator, client)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.add(t, "ada", "user")
+			client, _, err := f.AddClient(t.Context(), administrator, accounts.NewClient{Name: "web", Roles: []string{"user"}})
+			must(t, err)
+			stamp, refresh := f.through(t, client)
+			if !stands(t, f.Service, "ada", stamp) {
+				t.Fatal("the token does not count")
+			}
+			own := f.stamp(t, "ada")
+			must(t, change(f, t.Context(), client.ID))
+			if stands(t, f.Service, "ada", stamp) {
+				t.Error("the token counts on")
+			}
+			_, _, err = f.Refresh(t.Context(), refresh, client.ID)
+			wantKind(t, "the refresh token", err, fault.BadRequest)
+			if !stands(t, f.Service, "ada", own) {
+				t.Error("a token that the user got without the client ended too")
+			}
+		})
+	}
+}
+
+func TestAStampThroughAClientIsOfBoth(t *testing.T) {
+	f := newFixture(t)
+	f.add(t, "ada", "user")
+	client, _, err := f.AddClient(t.Context(), administrator, accounts.NewClient{Name: "web", Roles: []string{"user"}})
+	must(t, err)
+	good, _ := f.through(t, client)
+	own, _, _ := strings.Cut(good, ".")
+	for name, stamp := range map[string]string{
+		"no client's stamp": own + "." + client.ID + ".", "another client": own + ".ogc_x." + f.clientRecord(t, client.ID).Stamp,
+		"the client's alone": "." + client.ID + "." + f.clientRecord(t, client.ID).Stamp, "a part more": good + ".x",
+		"a user as client": own + ".ada." + own,
+	} {
+		if stands(t, f.Service, "ada", stamp) {
+			t.Errorf("%s: it counts", name)
+		}
+	}
+}
+
+func TestATenantsNetworksHoldForPasswordsSecretsAndRefreshTokens(t *testing.T) {
+	f := newFixture(t)
+	f.add(t, "ada", "user")
+	client, secret, err := f.AddClient(t.Context(), administrator, accounts.NewClient{Name: "web", Roles: []string{"user"}})
+	must(t, err)
+	_, refresh := f.through(t, client)
+	must(t, f.SetTenantAddresses(t.Context(), administrator, "default", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}))
+	from := func(addr string) context.Context {
+		return reqctx.With(t.Context(), &reqctx.Info{ClientAddr: netip.MustParseAddr(addr)})
+	}
+	outside, inside := from("192.0.2.1"), from("10.1.2.3")
+	_, _, err = f.VerifyPassword(outside, "ada", password)
+	wantKind(t, "the password", err, fault.Forbidden)
+	_, _, err = f.VerifyPassword(outside, "ada", another)
+	wantKind(t, "a wrong one", err, fault.Unauthenticated)
+	_, err = f.VerifyClient(outside, client.ID, secret)
+	wantKind(t, "the secret", err, fault.Forbidden)
+	_, err = f.VerifyClient(outside, client.ID, secret+"x")
+	wantKind(t, "a wrong one", err, fault.Unauthenticated)
+	_, _, err = f.Refresh(outside, refresh, client.ID)
+	wantKind(t, "the refresh token", err, fault.Forbidden)
+	_, _, err = f.VerifyPassword(inside, "ada", password)
+	must(t, err)
+	_, err = f.VerifyClient(inside, client.ID, secret)
+	must(t, err)
+	_, _, err = f.Refresh(inside, refresh, client.ID)
+	must(t, err)
+}
+
+func TestWhoTriesAPasswordDoesNotKeepItsUserFromChangingIt(t *testing.T) {
+	f := newFixture(t)
+	f.add(t, "ada", "user")
+	for range 10 {
+		_, _, _ = f.VerifyPassword(t.Context(), "ada", "wrong password of somebody")
+	}
+	_, _, err := f.VerifyPassword(t.Context(), "ada", password)
+	wantKind(t, "signing in", err, fault.RateLimited)
+	ada := &identity.Principal{Subject: "ada", Tenant: "default", Method: identity.Bearer}
+	for range 9 {
+		wantKind(t, "a wrong present one", f.ChangePassword(t.Context(), ada, another, another+another), fault.Forbidden)
+	}
+	must(t, f.ChangePassword(t.Context(), ada, password, another+" "+another))
+}
+
+func TestALongPasswordCostsAndCountsNothing(t *testing.T) {
+	f := newFixture(t)
+	f.add(t, "ada", "user")
+	for range 30 {
+		_, _, err := f.VerifyPassword(t.Context(), "ada", strings.Repeat("x", 1100))
+		wantKind(t, "a long one", err, fault.Unauthenticated)
+	}
+	_, _, err := f.VerifyPassword(t.Context(), "ada", password)
+	must(t, err)
+}
