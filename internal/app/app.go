@@ -343,12 +343,16 @@ func (a *App) openAPI() error {
 	if err != nil {
 		return err
 	}
+	var trust httpapi.Trust // a nil *certs.Clients in it would not be nil
+	if a.clients != nil {
+		trust = a.clients
+	}
 	var issuers httpapi.Issuers
 	if a.issuers != nil {
 		issuers = issuerList{a.issuers}
 	}
 	a.api, err = httpapi.New(httpapi.Config{
-		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
+		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: trust, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
 		Accounts: a.accounts, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -107,6 +108,56 @@ func TestAClientCertificateIsACredential(t *testing.T) {
 	revoke(cert)
 	s.Reload(t.Context(), func() (*config.Config, error) { return load(t, dir, vars), nil })
 	want("revoked, on the open connection", predict(""), http.StatusUnauthorized)
+}
+
+// Where the certificate only guards the connection, the other credential is no
+// better than it.
+func TestARevokedCertificateEndsTheConnectionOfEveryCredential(t *testing.T) {
+	dir, ca := t.TempDir(), testkit.NewCA(t, "clients")
+	caFile, crlFile := filepath.Join(t.TempDir(), "ca.pem"), filepath.Join(t.TempDir(), "crl.pem")
+	testkit.WritePEM(t, caFile, ca)
+	revoke := func(certs ...tls.Certificate) {
+		t.Helper()
+		if err := os.WriteFile(crlFile, ca.Revoke(t, time.Now().Add(time.Hour), certs...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revoke()
+	vars := map[string]string{"CLIENT_CERT": "require", "CLIENT_CA_FILE": caFile, "CLIENT_CRL_FILE": crlFile}
+	s := start(t, dir, vars)
+	cert := ca.Issue(t, "spiffe://example.org/scoring")
+	s.show(t, cert)
+	token, key := s.token(t), s.key(t)
+	form := url.Values{"username": {"admin"}, "password": {s.password(t)}}.Encode()
+	requests := map[string]func() int{
+		"a token": func() int {
+			status, _ := s.call(t, http.MethodPost, "https://"+s.Addr()+"/predict", token, "application/json", row)
+			return status
+		},
+		"a key": func() int {
+			status, _ := s.call(t, http.MethodPost, "https://"+s.Addr()+"/predict", key, "application/json", row)
+			return status
+		},
+		"a password": func() int {
+			status, _ := s.call(t, http.MethodPost, "https://"+s.Addr()+"/token", "", "application/x-www-form-urlencoded", form)
+			return status
+		},
+	}
+	for name, send := range requests {
+		t.Run(name, func(t *testing.T) {
+			revoke()
+			s.Reload(t.Context(), func() (*config.Config, error) { return load(t, dir, vars), nil })
+			s.show(t, cert)
+			if status := send(); status != http.StatusOK {
+				t.Fatalf("before: %d", status)
+			}
+			revoke(cert)
+			s.Reload(t.Context(), func() (*config.Config, error) { return load(t, dir, vars), nil })
+			if status := send(); status != http.StatusUnauthorized {
+				t.Errorf("revoked, on the open connection: %d", status)
+			}
+		})
+	}
 }
 
 func TestACertificateGetsAClientItsTokens(t *testing.T) {

@@ -16,11 +16,11 @@ import (
 // CertificateTrust judges the certificates of connections.
 type CertificateTrust interface {
 	// Generation moves whenever Verify may answer otherwise about a certificate
-	// whose time has not run out. It is called for every request.
+	// before the end that it returned. It is called for every request.
 	Generation() uint64
-	// Verify reports why the first certificate, with the others behind it, is
-	// not to be trusted.
-	Verify(presented []*x509.Certificate) error
+	// Verify returns until when the first certificate, with the others behind
+	// it, is to be trusted if nothing changes, or why it is not.
+	Verify(presented []*x509.Certificate) (until time.Time, err error)
 }
 
 // CertificateClients knows the service clients by their certificates.
@@ -62,6 +62,7 @@ type knownCertificate struct {
 	principal  *identity.Principal
 	revision   int64
 	generation uint64
+	until      time.Time
 }
 
 // NewCertificate returns the authenticator of client certificates.
@@ -85,8 +86,8 @@ const msgCertificate = "The client certificate is valid, and no service client h
 // Authenticate returns the service client that the connection's certificate
 // proves. The certificate is the credential only when the request has no other,
 // else the error is ErrNotMine. It is judged again whenever the authorities,
-// their revocation lists or the accounts have changed, also on a connection
-// that was opened before.
+// their revocation lists or the accounts have changed, and once a certificate of
+// its chain or a list has ended, also on a connection that was opened before.
 func (a *Certificate) Authenticate(ctx context.Context, c Credentials) (*identity.Principal, error) {
 	if len(c.Certificates) == 0 || c.Bearer != "" || c.APIKey != "" {
 		return nil, ErrNotMine
@@ -96,14 +97,13 @@ func (a *Certificate) Authenticate(ctx context.Context, c Credentials) (*identit
 		return nil, err
 	}
 	leaf, generation := c.Certificates[0], a.trust.Generation()
-	if reqctx.Now(ctx, a.now).After(leaf.NotAfter) {
-		return nil, refuse("The client certificate has expired", errors.New("it ended while the connection was open"))
-	}
 	key := string(leaf.Raw)
-	if known := a.cache.get(key); known != nil && known.revision == revision && known.generation == generation {
+	if known := a.cache.get(key); known != nil && known.revision == revision && known.generation == generation &&
+		!reqctx.Now(ctx, a.now).After(known.until) {
 		return known.principal, nil
 	}
-	if err := a.trust.Verify(c.Certificates); err != nil {
+	until, err := a.trust.Verify(c.Certificates)
+	if err != nil {
 		return nil, refuse("The client certificate is no longer trusted", err)
 	}
 	principal, err := a.clients.ClientByCertificate(ctx, CertificateNames(leaf))
@@ -116,7 +116,7 @@ func (a *Certificate) Authenticate(ctx context.Context, c Credentials) (*identit
 	if principal.Scopes == nil {
 		principal.Scopes = a.roles.Of(principal.Tenant, principal.Roles)
 	}
-	a.cache.put(key, &knownCertificate{principal: principal, revision: revision, generation: generation})
+	a.cache.put(key, &knownCertificate{principal: principal, revision: revision, generation: generation, until: until})
 	return principal, nil
 }
 

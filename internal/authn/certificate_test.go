@@ -36,15 +36,16 @@ func (r *registry) ClientByCertificate(_ context.Context, names []string) (*iden
 // trust is what the authorities say.
 type trust struct {
 	generation uint64
+	until      time.Time
 	err        error
 	asked      int
 }
 
 func (a *trust) Generation() uint64 { return a.generation }
 
-func (a *trust) Verify([]*x509.Certificate) error {
+func (a *trust) Verify([]*x509.Certificate) (time.Time, error) {
 	a.asked++
-	return a.err
+	return a.until, a.err
 }
 
 func leafOf(t *testing.T, uri string) *x509.Certificate {
@@ -55,7 +56,6 @@ func leafOf(t *testing.T, uri string) *x509.Certificate {
 	}
 	return &x509.Certificate{
 		Raw: []byte(uri), URIs: []*url.URL{parsed}, DNSNames: []string{"a.example"}, EmailAddresses: []string{"a@example.org"},
-		NotAfter: start.Add(time.Hour),
 	}
 }
 
@@ -89,7 +89,7 @@ func newCertificate(t *testing.T, authorities *trust, clients *registry, now *ti
 
 func TestACertificateIsJudgedAgainWhenSomethingChanged(t *testing.T) {
 	leaf := leafOf(t, "spiffe://example.org/a")
-	clients, authorities, now := &registry{state: newState(), name: "dns:a.example", scopes: []string{"models:read"}}, &trust{generation: 1}, start
+	clients, authorities, now := &registry{state: newState(), name: "dns:a.example", scopes: []string{"models:read"}}, &trust{generation: 1, until: start.Add(time.Hour)}, start
 	a := newCertificate(t, authorities, clients, &now)
 	ask := func() error {
 		p, err := a.Authenticate(t.Context(), authn.Credentials{Certificates: []*x509.Certificate{leaf}})
@@ -120,9 +120,35 @@ func TestACertificateIsJudgedAgainWhenSomethingChanged(t *testing.T) {
 	if err := ask(); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("a store out of reach: %v", err)
 	}
-	clients.err, now = nil, start.Add(time.Hour+time.Second)
-	if err := ask(); fault.KindOf(err) != fault.Unauthenticated {
-		t.Errorf("ended on an open connection: %v", err)
+}
+
+// What ends first need not be the certificate itself.
+func TestACertificateIsJudgedAgainOnceWhatItWasJudgedByHasEnded(t *testing.T) {
+	leaf := leafOf(t, "spiffe://example.org/a")
+	authorities, now := &trust{until: start.Add(time.Hour)}, start
+	a := newCertificate(t, authorities, &registry{state: newState(), name: "dns:a.example"}, &now)
+	for _, step := range []struct {
+		at      time.Duration
+		asked   int
+		err     error
+		until   time.Duration // what the authorities say from now on
+		refused bool
+	}{
+		{at: 0, asked: 1, until: time.Hour},
+		{at: time.Hour, asked: 1, err: errors.New("the list has ended"), until: time.Hour},
+		{at: time.Hour + time.Second, asked: 2, err: errors.New("the list has ended"), refused: true},
+		{at: time.Hour + 2*time.Second, asked: 3, until: 2 * time.Hour},
+		{at: 2 * time.Hour, asked: 3},
+	} {
+		now = start.Add(step.at)
+		authorities.err, authorities.until = step.err, start.Add(step.until)
+		_, err := a.Authenticate(t.Context(), authn.Credentials{Certificates: []*x509.Certificate{leaf}})
+		if step.refused != (err != nil && fault.KindOf(err) == fault.Unauthenticated) {
+			t.Errorf("after %s: %v, want refused %t", step.at, err, step.refused)
+		}
+		if authorities.asked != step.asked {
+			t.Errorf("after %s: asked %d times, want %d", step.at, authorities.asked, step.asked)
+		}
 	}
 }
 

@@ -35,13 +35,14 @@ type Clients struct {
 type trust struct {
 	generation uint64
 	roots      *x509.CertPool
-	lists      map[string]*list // by the issuer's name in DER
+	lists      map[string][]*list // by the issuer's name in DER; each of another key
 	caPEM      []byte
 	crlPEM     []byte
 }
 
-// list is the revocation list of one authority.
+// list is the revocation list that one key of an authority signed.
 type list struct {
+	signer  *x509.Certificate
 	ends    time.Time
 	revoked map[string]bool // by serial number
 }
@@ -108,7 +109,7 @@ func (t *trust) readAuthorities(file string) ([]*x509.Certificate, error) {
 }
 
 func (t *trust) readLists(file string, authorities []*x509.Certificate, now time.Time) error {
-	t.lists = map[string]*list{}
+	t.lists = map[string][]*list{}
 	if file == "" {
 		return nil
 	}
@@ -117,28 +118,42 @@ func (t *trust) readLists(file string, authorities []*x509.Certificate, now time
 		if err != nil {
 			return err
 		}
-		if !signedByOne(crl, authorities) {
+		signer := signerOf(crl, authorities)
+		if signer == nil {
 			return fmt.Errorf("the list of %s is signed by no authority of the client certificates", crl.Issuer)
 		}
 		if !crl.NextUpdate.IsZero() && now.After(crl.NextUpdate) {
 			return fmt.Errorf("the list of %s ended on %s; put the next one in its place", crl.Issuer, crl.NextUpdate.Format(time.RFC3339))
 		}
-		l := &list{ends: crl.NextUpdate, revoked: map[string]bool{}}
-		for i := range crl.RevokedCertificateEntries {
-			l.revoked[crl.RevokedCertificateEntries[i].SerialNumber.String()] = true
-		}
-		t.lists[string(crl.RawIssuer)] = l
-		return nil
+		return t.add(crl, signer)
 	})
 }
 
-func signedByOne(crl *x509.RevocationList, authorities []*x509.Certificate) bool {
-	for _, ca := range authorities {
-		if bytes.Equal(ca.RawSubject, crl.RawIssuer) && crl.CheckSignatureFrom(ca) == nil {
-			return true
+// add refuses a second list of one key: one of them is out of date, and what the
+// newer no longer names must not be guessed.
+func (t *trust) add(crl *x509.RevocationList, signer *x509.Certificate) error {
+	name := string(crl.RawIssuer)
+	for _, l := range t.lists[name] {
+		if bytes.Equal(l.signer.RawSubjectPublicKeyInfo, signer.RawSubjectPublicKeyInfo) {
+			return fmt.Errorf("two lists of %s are signed by one key; keep the newer", crl.Issuer)
 		}
 	}
-	return false
+	l := &list{signer: signer, ends: crl.NextUpdate, revoked: map[string]bool{}}
+	for i := range crl.RevokedCertificateEntries {
+		l.revoked[crl.RevokedCertificateEntries[i].SerialNumber.String()] = true
+	}
+	t.lists[name] = append(t.lists[name], l)
+	return nil
+}
+
+// signerOf returns the authority that signed the list, nil when none did.
+func signerOf(crl *x509.RevocationList, authorities []*x509.Certificate) *x509.Certificate {
+	for _, ca := range authorities {
+		if bytes.Equal(ca.RawSubject, crl.RawIssuer) && crl.CheckSignatureFrom(ca) == nil {
+			return ca
+		}
+	}
+	return nil
 }
 
 // eachBlock calls do for every block of a PEM file, all of which must be of the
@@ -174,7 +189,8 @@ func (c *Clients) Configure(config *tls.Config, require bool) {
 		if len(state.PeerCertificates) == 0 {
 			return nil // where one is required, the library has refused by now
 		}
-		return c.Verify(state.PeerCertificates)
+		_, err := c.Verify(state.PeerCertificates)
+		return err
 	}
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		next := config.Clone()
@@ -185,12 +201,17 @@ func (c *Clients) Configure(config *tls.Config, require bool) {
 }
 
 // Generation moves whenever Verify may answer otherwise about a certificate
-// whose time has not run out.
+// before the end that it returned.
 func (c *Clients) Generation() uint64 { return c.current.Load().generation }
 
-// Verify reports whether the first of the certificates is a client's, now valid,
-// issued by an authority through the others, and not revoked.
-func (c *Clients) Verify(presented []*x509.Certificate) error {
+// Verify returns until when the first of the certificates is a client's, issued
+// by an authority through the others, and not revoked: the earliest end of a
+// certificate of the chain or of a revocation list that was looked at. The error
+// says why it is not one now.
+func (c *Clients) Verify(presented []*x509.Certificate) (until time.Time, err error) {
+	if len(presented) == 0 {
+		return time.Time{}, errors.New("certs: no certificate was presented")
+	}
 	t, now := c.current.Load(), c.cfg.Now()
 	options := x509.VerifyOptions{
 		Roots: t.roots, Intermediates: x509.NewCertPool(), CurrentTime: now,
@@ -201,26 +222,57 @@ func (c *Clients) Verify(presented []*x509.Certificate) error {
 	}
 	chains, err := presented[0].Verify(options)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	for _, chain := range chains {
-		if err = t.notRevoked(chain, now); err == nil {
-			return nil
+		if until, err = t.notRevoked(chain, now); err == nil {
+			return until, nil
 		}
 	}
-	return err
+	return time.Time{}, err
 }
 
-func (t *trust) notRevoked(chain []*x509.Certificate, now time.Time) error {
+// notRevoked returns the earliest end of the chain and of its lists.
+func (t *trust) notRevoked(chain []*x509.Certificate, now time.Time) (until time.Time, err error) {
+	until = chain[0].NotAfter
 	for _, cert := range chain {
-		l := t.lists[string(cert.RawIssuer)]
-		switch {
-		case l == nil:
-		case l.revoked[cert.SerialNumber.String()]:
-			return fmt.Errorf("the certificate %s of %s is revoked", cert.SerialNumber, cert.Issuer)
-		case !l.ends.IsZero() && now.After(l.ends):
-			return fmt.Errorf("the revocation list of %s has ended", cert.Issuer)
+		until = earlier(until, cert.NotAfter)
+		for _, l := range t.listsAbout(cert) {
+			switch {
+			case l.revoked[cert.SerialNumber.String()]:
+				return time.Time{}, fmt.Errorf("the certificate %s of %s is revoked", cert.SerialNumber, cert.Issuer)
+			case l.ends.IsZero():
+			case now.After(l.ends):
+				return time.Time{}, fmt.Errorf("the revocation list of %s has ended", cert.Issuer)
+			default:
+				until = earlier(until, l.ends)
+			}
 		}
 	}
-	return nil
+	return until, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// listsAbout returns what to look a certificate up in. An authority that has
+// changed its key under one name either has a list of each key, and the key that
+// signed the certificate tells which, or one list for all (RFC 5280 section
+// 6.3.3 asks for the name alone). A certificate whose key has no list is
+// therefore looked up in every list of the name.
+func (t *trust) listsAbout(cert *x509.Certificate) []*list {
+	named := t.lists[string(cert.RawIssuer)]
+	if len(named) < 2 {
+		return named
+	}
+	for i, l := range named {
+		if cert.CheckSignatureFrom(l.signer) == nil {
+			return named[i : i+1]
+		}
+	}
+	return named
 }

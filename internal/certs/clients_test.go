@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,9 +192,12 @@ func TestFilesThatCannotBeUsedAreRefusedAndTheOldOnesStay(t *testing.T) {
 		"a key": {func(g *gate) {
 			write(t, g.ca, []byte("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n"))
 		}, "PRIVATE KEY"},
-		"no lists":                  {func(g *gate) { write(t, g.crl, nil) }, "X509 CRL"},
-		"a list of another":         {func(g *gate) { write(t, g.crl, theirs.Revoke(t, time.Now().Add(time.Hour))) }, "signed by no authority"},
-		"a list that has ended":     {func(g *gate) { write(t, g.crl, ours.Revoke(t, time.Now().Add(-time.Second))) }, "ended"},
+		"no lists":              {func(g *gate) { write(t, g.crl, nil) }, "X509 CRL"},
+		"a list of another":     {func(g *gate) { write(t, g.crl, theirs.Revoke(t, time.Now().Add(time.Hour))) }, "signed by no authority"},
+		"a list that has ended": {func(g *gate) { write(t, g.crl, ours.Revoke(t, time.Now().Add(-time.Second))) }, "ended"},
+		"two lists of one key": {func(g *gate) {
+			write(t, g.crl, append(ours.Revoke(t, time.Now().Add(time.Hour), cert), ours.Revoke(t, time.Now().Add(2*time.Hour))...))
+		}, "keep the newer"},
 		"an authority in the lists": {func(g *gate) { write(t, g.crl, read(t, g.ca)) }, "X509 CRL"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -234,11 +238,112 @@ func TestACertificateIsRefusedOnceTheListHasEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown := []*x509.Certificate{ours.Issue(t, "spiffe://example.org/scoring").Leaf}
-	if err := c.Verify(shown); err != nil {
+	if _, err := c.Verify(shown); err != nil {
 		t.Fatal(err)
 	}
 	now = now.Add(11 * time.Minute)
-	if err := c.Verify(shown); err == nil {
+	if _, err := c.Verify(shown); err == nil {
 		t.Error("nobody knows what was revoked since, and the certificate is accepted")
+	}
+}
+
+func TestVerifyReturnsTheEarliestEnd(t *testing.T) {
+	root := testkit.NewCA(t, "root")
+	now := time.Now().Truncate(time.Second)
+	in := func(minutes int) time.Time { return now.Add(time.Duration(minutes) * time.Minute) }
+	until := func(ends time.Time) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.NotAfter = ends }
+	}
+	const id = "spiffe://example.org/scoring"
+	for name, tc := range map[string]struct{ leaf, between, list, want time.Time }{
+		"the client's":        {in(10), in(20), in(30), in(10)},
+		"an intermediate's":   {in(30), in(10), in(20), in(10)},
+		"the list's":          {in(30), in(20), in(10), in(10)},
+		"without a list":      {in(30), in(20), time.Time{}, in(20)},
+		"the authority's own": {in(6000), in(6000), in(6000), root.Cert.NotAfter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			between := root.Intermediate(t, "between", until(tc.between))
+			shown := []*x509.Certificate{between.Issue(t, id, until(tc.leaf)).Leaf, between.Cert}
+			config := certs.ClientConfig{CAFile: filepath.Join(t.TempDir(), "ca.pem"), Now: func() time.Time { return now }}
+			testkit.WritePEM(t, config.CAFile, root)
+			if !tc.list.IsZero() {
+				config.CRLFile = filepath.Join(t.TempDir(), "crl.pem")
+				write(t, config.CRLFile, root.Revoke(t, tc.list))
+			}
+			c, err := certs.NewClients(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.Verify(shown)
+			if err != nil || !got.Equal(tc.want) {
+				t.Errorf("Verify = %s, %v, want %s", got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestNoCertificatesAreNotTrusted(t *testing.T) {
+	g := newGate(t, true, testkit.NewCA(t, "ours"))
+	if _, err := g.Verify(nil); err == nil {
+		t.Error("nothing at all is trusted")
+	}
+}
+
+// An authority that changes its key has two certificates of one name.
+func TestAnAuthorityOfTwoKeysHasAListOfEach(t *testing.T) {
+	former, present := testkit.NewCA(t, "ours"), testkit.NewCA(t, "ours")
+	const id = "spiffe://example.org/scoring"
+	revoked, good := former.Issue(t, id), former.Issue(t, id)
+	same := present.Issue(t, id) // with the serial number of the revoked one
+	if same.Leaf.SerialNumber.Cmp(revoked.Leaf.SerialNumber) != 0 {
+		t.Fatal("the serial numbers differ")
+	}
+	soon := time.Now().Add(time.Hour)
+	for name, tc := range map[string]struct {
+		lists [][]byte
+		in    []tls.Certificate
+		out   []tls.Certificate
+	}{
+		"the former's first": {[][]byte{former.Revoke(t, soon, revoked), present.Revoke(t, soon)}, []tls.Certificate{good, same}, []tls.Certificate{revoked}},
+		"the present first":  {[][]byte{present.Revoke(t, soon), former.Revoke(t, soon, revoked)}, []tls.Certificate{good, same}, []tls.Certificate{revoked}},
+		"one list for both":  {[][]byte{present.Revoke(t, soon, revoked)}, []tls.Certificate{good}, []tls.Certificate{revoked}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t, true, former, present)
+			write(t, g.crl, slices.Concat(tc.lists...))
+			if err := g.Reload(); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range tc.in {
+				if err := g.enter(tls.VersionTLS13, c); err != nil {
+					t.Errorf("a certificate that is not revoked: %v", err)
+				}
+			}
+			for _, c := range tc.out {
+				if err := g.enter(tls.VersionTLS13, c); err == nil {
+					t.Error("a revoked certificate is let in")
+				}
+			}
+		})
+	}
+}
+
+func TestAKeyWithoutAListIsLookedUpInAllOfItsName(t *testing.T) {
+	former, present, next := testkit.NewCA(t, "ours"), testkit.NewCA(t, "ours"), testkit.NewCA(t, "ours")
+	revoked := former.Issue(t, "spiffe://example.org/scoring")
+	soon := time.Now().Add(time.Hour)
+	for name, lists := range map[string][]byte{
+		"by the one":   slices.Concat(present.Revoke(t, soon, revoked), next.Revoke(t, soon)),
+		"by the other": slices.Concat(present.Revoke(t, soon), next.Revoke(t, soon, revoked)),
+	} {
+		g := newGate(t, true, former, present, next)
+		write(t, g.crl, lists)
+		if err := g.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.enter(tls.VersionTLS13, revoked); err == nil {
+			t.Errorf("revoked %s, and let in", name)
+		}
 	}
 }

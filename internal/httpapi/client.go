@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 )
 
 // proxies are the networks whose word about a client's address is believed.
@@ -111,18 +113,36 @@ func parseNode(s string) (netip.Addr, bool) {
 	return addr.Unmap().WithZone(""), true
 }
 
-type peerKey struct{}
+type connectionKey struct{}
 
-// rememberPeer keeps the peer's address with its connection, so that it is read
-// once and not for each request.
-func rememberPeer(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, peerKey{}, peerAddr(conn.RemoteAddr().String()))
+// connection is what is found out once for all requests of a connection.
+type connection struct {
+	peer  netip.Addr
+	trust atomic.Pointer[trusted] // nil while no certificate was found good
+}
+
+// trusted says until when the certificates of a connection were found good.
+type trusted struct {
+	generation uint64
+	until      time.Time
+}
+
+// rememberConnection keeps what is known about a connection with it.
+func rememberConnection(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, &connection{peer: peerAddr(conn.RemoteAddr().String())})
+}
+
+// connectionOf returns the connection that the request came over, nil when it
+// did not come through a server of NewServer.
+func connectionOf(r *http.Request) *connection {
+	c, _ := r.Context().Value(connectionKey{}).(*connection)
+	return c
 }
 
 // peerOf returns the address of the connection that the request came over.
 func peerOf(r *http.Request) netip.Addr {
-	if peer, ok := r.Context().Value(peerKey{}).(netip.Addr); ok {
-		return peer
+	if c := connectionOf(r); c != nil {
+		return c.peer
 	}
 	return peerAddr(r.RemoteAddr)
 }

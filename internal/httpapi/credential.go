@@ -27,6 +27,9 @@ var secretParameters = []string{
 
 // authenticate proves who sends the request.
 func (a *API) authenticate(ctx context.Context, x *exchange) (*identity.Principal, error) {
+	if err := a.guard(x); err != nil {
+		return nil, err
+	}
 	presented, err := credentials(x.request.Header)
 	x.credential = presented.Bearer != "" || presented.APIKey != ""
 	if err != nil {
@@ -62,6 +65,32 @@ func (x *exchange) renew(ctx context.Context) error {
 		return err
 	}
 	x.principal, x.renewed = caller, true
+	return nil
+}
+
+// guard refuses what comes over a connection whose client certificate is no
+// longer good, whatever other credential the request has, and ends the
+// connection: a new one would not be let in. What was found holds for the
+// connection until something ends or changes.
+func (a *API) guard(x *exchange) error {
+	certificates := peer(x.request)
+	if len(certificates) == 0 || a.cfg.Trust == nil {
+		return nil
+	}
+	c, generation := connectionOf(x.request), a.cfg.Trust.Generation()
+	if c == nil {
+		c = &connection{} // nothing is remembered
+	}
+	if known := c.trust.Load(); known != nil && known.generation == generation && !x.info.Received.After(known.until) {
+		return nil
+	}
+	until, err := a.cfg.Trust.Verify(certificates)
+	if err != nil {
+		x.credential = true
+		x.Header()["Connection"] = closing
+		return fault.Wrap(fault.Unauthenticated, "The client certificate is no longer trusted", err)
+	}
+	c.trust.Store(&trusted{generation: generation, until: until})
 	return nil
 }
 

@@ -215,6 +215,7 @@ type fixture struct {
 
 	public, admin *httptest.Server
 	readTimeout   time.Duration // of the servers, when it is not their own
+	clientAuth    tls.ClientAuthType
 }
 
 func newAPI(tb testing.TB, change func(*httpapi.Config)) *fixture {
@@ -276,7 +277,7 @@ func (f *fixture) serve() *fixture {
 
 func (f *fixture) listen(l *httpapi.Listener) *httptest.Server {
 	s := httptest.NewUnstartedServer(nil)
-	s.Config = httpapi.NewServer(l, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}, slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s.Config = httpapi.NewServer(l, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, ClientAuth: f.clientAuth}, slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.TLS = s.Config.TLSConfig
 	if f.readTimeout > 0 {
 		s.Config.ReadTimeout, s.Config.ReadHeaderTimeout = f.readTimeout, f.readTimeout

@@ -4,9 +4,10 @@
 // which a fault becomes an answer.
 //
 // Everything about a request happens in this order, whatever the route: request
-// id and client address, host name, form of the path, route, method, rate,
-// credential, its own rate, permission; then the handler, which decodes, calls and encodes.
-// Credential and permission are proven again after a body that was long on its way.
+// id and client address, host name, form of the path, route, method, rate, the
+// connection's certificate, credential, its own rate, permission; then the
+// handler, which decodes, calls and encodes. Certificate, credential and
+// permission are judged again after a body that was long on its way.
 // It must not know how tokens are made or verified, how models run, or where
 // anything is stored.
 package httpapi
@@ -14,6 +15,7 @@ package httpapi
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -44,6 +46,17 @@ import (
 // Unavailable.
 type Authenticator interface {
 	Authenticate(ctx context.Context, c authn.Credentials) (*identity.Principal, error)
+}
+
+// Trust judges the client certificates of connections.
+type Trust interface {
+	// Generation moves whenever Verify may answer otherwise about a certificate
+	// before the end that it returned. It is called for every request of a
+	// connection with a certificate.
+	Generation() uint64
+	// Verify returns until when the first certificate, with the others behind
+	// it, is to be trusted if nothing changes, or why it is not.
+	Verify(presented []*x509.Certificate) (until time.Time, err error)
 }
 
 // TokenServer is the token endpoint. Faults have a Code of RFC 6749 section
@@ -108,9 +121,11 @@ type Layers interface {
 type Config struct {
 	Catalog       Catalog
 	Authenticator Authenticator
-	Tokens        TokenServer
-	Keys          PublicKeys
-	Passwords     Passwords
+	// Trust is nil where no client certificates are asked for.
+	Trust     Trust
+	Tokens    TokenServer
+	Keys      PublicKeys
+	Passwords Passwords
 	// Layers is nil when no model asks for two credentials.
 	Layers Layers
 	Sealer Sealer

@@ -78,6 +78,9 @@ func (x *exchange) sendValue(v any) error {
 
 func (a *API) oauthRequest(ctx context.Context, x *exchange) (oauth.Request, error) {
 	x.Header()["Pragma"] = noCache // RFC 6749 section 5.1
+	if err := a.guard(x); err != nil {
+		return oauth.Request{}, err
+	}
 	if x.request.URL.RawQuery != "" {
 		return oauth.Request{}, malformed("The parameters of this request belong in its body, not in the URL")
 	}

@@ -30,7 +30,7 @@ func NewServer(l *Listener, tlsConfig *tls.Config, log slog.Handler) *http.Serve
 	protocols.SetHTTP2(tlsConfig != nil)
 	return &http.Server{
 		Handler:                      l,
-		ConnContext:                  rememberPeer,
+		ConnContext:                  rememberConnection,
 		TLSConfig:                    tlsConfig,
 		Protocols:                    protocols,
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: streamsPerClient},

@@ -28,13 +28,32 @@ type CA struct {
 func NewCA(tb testing.TB, name string) *CA {
 	tb.Helper()
 	ca := &CA{key: newKey(tb), made: time.Now(), next: 2} //nolint:forbidigo // real handshakes judge by the real time
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
-		NotBefore: ca.made.Add(-24 * time.Hour), NotAfter: ca.made.Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-	}
+	template := authority(name, ca.made)
 	ca.Cert = ca.sign(tb, template, template, &ca.key.PublicKey)
 	return ca
+}
+
+// Intermediate returns an authority whose certificate this one has signed, which
+// change may make another.
+func (ca *CA) Intermediate(tb testing.TB, name string, change ...func(*x509.Certificate)) *CA {
+	tb.Helper()
+	template := authority(name, ca.made)
+	template.SerialNumber = big.NewInt(ca.next)
+	ca.next++
+	for _, c := range change {
+		c(template)
+	}
+	next := &CA{key: newKey(tb), made: ca.made, next: 2}
+	next.Cert = ca.sign(tb, template, ca.Cert, &next.key.PublicKey)
+	return next
+}
+
+func authority(name string, made time.Time) *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: made.Add(-24 * time.Hour), NotAfter: made.Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
 }
 
 func newKey(tb testing.TB) *ecdsa.PrivateKey {
