@@ -20,7 +20,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -280,15 +279,9 @@ func (a *API) Reload(s Settings) {
 	next := &dynamic{cors: newCORS(s.CORSOrigins), tokens: a.dynamic.Load().tokens.WithRate(s.TokenRate)}
 	a.cfg.Limits.SetRate(s.PredictRate)
 	for name, rate := range [limitNames]limit.Rate{TokenLimit: s.TokenRate, PredictLimit: s.PredictRate} {
-		next.policies[name] = []string{policy(LimitName(name).String(), rate)}
+		next.policies[name] = []string{limit.Policy(LimitName(name).String(), rate)}
 	}
 	a.dynamic.Store(next)
-}
-
-// policy is the RateLimit-Policy field (draft-ietf-httpapi-ratelimit-headers).
-func policy(name string, rate limit.Rate) string {
-	return `"` + name + `";q=` + strconv.FormatInt(rate.Requests, 10) +
-		";w=" + strconv.FormatInt(int64(rate.Window/time.Second), 10)
 }
 
 // newParams returns memory for the parameters of one path.

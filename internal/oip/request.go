@@ -48,13 +48,13 @@ func Parse(body []byte, inputs, outputs []tensor.Spec) (*Request, error) {
 	for i := range into {
 		into[i] = new(tensor.Tensor)
 	}
-	return new(Reader).Read(Message{JSON: body}, &Contract{Inputs: inputs, Outputs: outputs}, into)
+	return new(Reader).Read(Message{JSON: body}, Contract{Inputs: inputs, Outputs: outputs}, into)
 }
 
 // Reader reads requests one after another, in the same memory. The zero value is
 // ready.
 type Reader struct {
-	contract *Contract
+	contract Contract
 	message  Message
 	buf      bytes.Buffer
 	dec      jsontext.Decoder
@@ -67,6 +67,7 @@ type Reader struct {
 	parts   *parts // of inputs that are lists
 	binary  bool   // what an output is that does not say
 	asked   []choice
+	raws    [][]byte // raw_input_contents
 }
 
 // choice is what a request says about an output's form.
@@ -87,13 +88,14 @@ type entry struct {
 	shape          []int
 	from, to       int // of its shape in extents
 	shaped, binary bool
+	wire, typed    bool // of a protobuf message; data is its InferTensorContents
 }
 
 // Read reads one request into the tensors, one for each input, whose memory it
 // uses again. Elements go from the message into them directly. Faults: Syntax for
 // what is not JSON, Content for what does not fit, Unsupported for extensions of
 // the protocol that are not served.
-func (r *Reader) Read(m Message, c *Contract, into []*tensor.Tensor) (*Request, error) {
+func (r *Reader) Read(m Message, c Contract, into []*tensor.Tensor) (*Request, error) {
 	r.begin(m, c)
 	defer r.end()
 	if err := r.document(); err != nil {
@@ -107,13 +109,14 @@ func (r *Reader) Read(m Message, c *Contract, into []*tensor.Tensor) (*Request, 
 	return &r.request, r.fill(into)
 }
 
-func (r *Reader) begin(m Message, c *Contract) {
+func (r *Reader) begin(m Message, c Contract) {
 	r.contract, r.message = c, m
 	r.buf = *bytes.NewBuffer(m.JSON)
 	r.dec.Reset(&r.buf)
 	r.request = Request{Outputs: r.request.Outputs[:0], Binary: r.request.Binary[:0]}
 	r.entries, r.extents, r.asked = r.entries[:0], r.extents[:0], r.asked[:0]
 	r.used, r.binary, r.parts, r.given = 0, false, nil, r.given[:0]
+	r.raws = r.raws[:0]
 	if slices.ContainsFunc(c.Inputs, isList) {
 		r.parts = newParts(c.Inputs)
 		return
@@ -125,10 +128,11 @@ func (r *Reader) begin(m Message, c *Contract) {
 
 // end lets go of the message.
 func (r *Reader) end() {
-	r.message, r.contract, r.parts = Message{}, nil, nil
+	r.message, r.contract, r.parts = Message{}, Contract{}, nil
 	r.buf = bytes.Buffer{}
 	r.dec.Reset(&r.buf)
 	clear(r.entries)
+	clear(r.raws)
 }
 
 // choose settles which outputs are wanted in which form.
@@ -175,10 +179,10 @@ func (r *Reader) fits(s *tensor.Spec, e *entry) error {
 		return nil
 	}
 	if !s.Fits(e.shape) {
-		return fault.Newf(fault.Content, "input %q has shape %s, and the model takes %s", e.name, extents(e.shape), extents(Extents(s)))
+		return fault.Newf(fault.Content, "input %q must have shape %s, not %s", s.Name, extents(Extents(s)), extents(e.shape))
 	}
 	if most := r.contract.MaxRows; most > 0 && len(s.Dims) > 0 && s.Dims[0].Size < 0 && e.shape[0] > most {
-		return fault.Newf(fault.Content, "input %q has %d rows; a request has at most %d", e.name, e.shape[0], most)
+		return fault.Newf(fault.Content, "input %q must hold at most %d rows, not %d", s.Name, most, e.shape[0])
 	}
 	return nil
 }
