@@ -1,6 +1,8 @@
 package grpcapi
 
 import (
+	"strings"
+
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
@@ -44,6 +46,19 @@ func (c *call) healthWatch() error {
 func (c *call) reflect() error {
 	c.sendHeader()
 	c.arrival.allow(streamIdle)
-	server := reflection.NewServerV1(reflection.ServerOptions{Services: c.api.server})
+	server := reflection.NewServerV1(reflection.ServerOptions{Services: services(c.api.methods)})
 	return server.ServerReflectionInfo(&grpc.GenericServerStream[reflectionpb.ServerReflectionRequest, reflectionpb.ServerReflectionResponse]{ServerStream: c.stream})
+}
+
+// services are the table of methods as reflection reads it.
+type services []*method
+
+// GetServiceInfo names the services.
+func (all services) GetServiceInfo() map[string]grpc.ServiceInfo {
+	info := map[string]grpc.ServiceInfo{}
+	for _, m := range all {
+		service, _, _ := strings.Cut(m.name, "/")
+		info[service] = grpc.ServiceInfo{Metadata: files[service]}
+	}
+	return info
 }

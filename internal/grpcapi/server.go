@@ -78,7 +78,9 @@ type peerInfo struct {
 }
 
 // remembering keeps what is known about a connection with it.
-type remembering struct{ credentials.TransportCredentials }
+type remembering struct {
+	credentials.TransportCredentials
+}
 
 // ServerHandshake returns a *peerInfo.
 func (r remembering) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
