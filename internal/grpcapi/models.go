@@ -176,7 +176,7 @@ func statisticsOf(s *inference.Statistics) *pb.ModelStatistics {
 		},
 	}
 	if !s.LastInference.IsZero() {
-		m.LastInference = uint64(s.LastInference.UnixMilli()) //nolint:gosec // G115: after 1970
+		m.LastInference = uint64(s.LastInference.UnixMilli())
 	}
 	return m
 }

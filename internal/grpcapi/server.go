@@ -56,7 +56,6 @@ func (a *API) NewServer(tlsConfig *tls.Config) *grpc.Server {
 		grpc.MaxRecvMsgSize(int(a.cfg.MaxMessage)),
 		grpc.StaticStreamWindowSize(windowSize),
 		grpc.StaticConnWindowSize(connectionWindowSize),
-		grpc.SharedWriteBuffer(true),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingTime, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
@@ -83,7 +82,7 @@ type remembering struct {
 }
 
 // ServerHandshake returns a *peerInfo.
-func (r remembering) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+func (r remembering) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) { //nolint:ireturn // the interface asks for it
 	secure, info, err := r.TransportCredentials.ServerHandshake(conn)
 	if err != nil {
 		return nil, nil, err

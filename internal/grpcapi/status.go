@@ -54,7 +54,7 @@ func outcomeOf(kind fault.Kind) outcome {
 var codeNames = func() []string {
 	names := make([]string, codes.Unauthenticated+1)
 	for i := range names {
-		names[i] = codes.Code(i).String() //nolint:gosec // G115: few
+		names[i] = codes.Code(i).String()
 	}
 	return names
 }()
@@ -106,7 +106,8 @@ func classify(err error) *fault.Error {
 // received returns why a message did not arrive, as a fault for the log. The
 // client has its status already: grpc-go sends it.
 func received(err error) error {
-	switch s, _ := status.FromError(err); s.Code() {
+	s, _ := status.FromError(err)
+	switch s.Code() { //nolint:exhaustive // those that say more than the default
 	case codes.ResourceExhausted:
 		return fault.Wrap(fault.TooLarge, "", err)
 	case codes.Canceled:

@@ -20,7 +20,7 @@ type contents struct {
 	typ  protowire.Type
 }
 
-var contentsOf = map[tensor.DType]contents{
+var contentsOf = map[tensor.DType]contents{ //nolint:exhaustive // FP16 has no field
 	tensor.Bool:    {1, "bool_contents", protowire.VarintType},
 	tensor.Int8:    {2, "int_contents", protowire.VarintType},
 	tensor.Int16:   {2, "int_contents", protowire.VarintType},
@@ -86,7 +86,7 @@ func (c *contents) count(message []byte) (int, error) {
 
 // packed returns how many elements a packed field holds.
 func (c *contents) packed(b []byte) (int, bool) {
-	switch c.typ {
+	switch c.typ { //nolint:exhaustive // what is left are varints
 	case protowire.Fixed32Type:
 		return len(b) / 4, len(b)%4 == 0
 	case protowire.Fixed64Type:
@@ -137,12 +137,12 @@ func (c *contents) set(into *tensor.Tensor, d tensor.DType, shape []int, message
 // signedOf and unsignedOf return the number that a varint holds, and whether it
 // is one of T.
 func signedOf[T int8 | int16 | int32 | int64](v uint64) (T, bool) {
-	n := T(v)                       //nolint:gosec // G115: the same bits, compared below
+	n := T(v)                      
 	return n, uint64(int64(n)) == v //nolint:gosec // G115: the same bits
 }
 
 func unsignedOf[T uint8 | uint16 | uint32 | uint64](v uint64) (T, bool) {
-	n := T(v) //nolint:gosec // G115: compared below
+	n := T(v)
 	return n, uint64(n) == v
 }
 
@@ -187,7 +187,7 @@ func setNumbers[T tensor.Element](c *contents, out []T, message []byte, one func
 // number reads one packed element, and how many bytes it takes; negative when it
 // is malformed.
 func (c *contents) number(b []byte) (uint64, int) {
-	switch c.typ {
+	switch c.typ { //nolint:exhaustive // what is left are varints
 	case protowire.Fixed32Type:
 		v, n := protowire.ConsumeFixed32(b)
 		return uint64(v), n

@@ -44,7 +44,7 @@ func Target(message []byte) (model, version string, err error) {
 	w := wire{rest: message}
 	var name, number []byte
 	for w.next() {
-		switch w.num {
+		switch w.num { //nolint:exhaustive // the others are read later
 		case reqModelName:
 			name = w.bytes
 		case reqModelVersion:
@@ -88,7 +88,7 @@ func (r *Reader) requestField(w *wire) error {
 	if w.num <= reqRaw && w.typ != protowire.BytesType {
 		return notProtobuf() // all fields of the message are of that type
 	}
-	switch w.num {
+	switch w.num { //nolint:exhaustive // what is not here is of a later version
 	case reqID:
 		if !utf8.Valid(w.bytes) {
 			return notProtobuf()
@@ -144,7 +144,7 @@ func (r *Reader) inputField(e *entry, w *wire) error {
 	if w.num <= tensorContents && w.typ != protowire.BytesType {
 		return notProtobuf()
 	}
-	switch w.num {
+	switch w.num { //nolint:exhaustive // what is not here is of a later version
 	case tensorName:
 		e.name = w.bytes
 	case tensorDatatype:
@@ -162,7 +162,7 @@ func (r *Reader) inputField(e *entry, w *wire) error {
 
 // wireExtents reads one extent, or several that are packed.
 func (r *Reader) wireExtents(e *entry, w *wire) error {
-	switch w.typ {
+	switch w.typ { //nolint:exhaustive // no other type can be
 	case protowire.VarintType:
 		return r.wireExtent(e, w.number)
 	case protowire.BytesType:
@@ -188,7 +188,7 @@ func (r *Reader) wireExtent(e *entry, v uint64) error {
 	case len(r.extents)-e.from == maxRank:
 		return fault.Newf(fault.Content, "a shape has at most %d extents", maxRank)
 	}
-	r.extents = append(r.extents, int(v)) //nolint:gosec // G115: checked above
+	r.extents = append(r.extents, int(v))
 	return nil
 }
 

@@ -190,7 +190,7 @@ type integer interface {
 func sizeOfNumbers[T integer](all []T) int {
 	n := 0
 	for _, v := range all {
-		n += protowire.SizeVarint(uint64(v)) //nolint:gosec // G115: a varint has the sign's bits
+		n += protowire.SizeVarint(uint64(v))
 	}
 	return n
 }
@@ -222,7 +222,7 @@ func appendElements(b []byte, t *tensor.Tensor) []byte {
 
 func appendNumbers[T integer](b []byte, all []T) []byte {
 	for _, v := range all {
-		b = protowire.AppendVarint(b, uint64(v)) //nolint:gosec // G115: a varint has the sign's bits
+		b = protowire.AppendVarint(b, uint64(v))
 	}
 	return b
 }
