@@ -40,7 +40,7 @@ func (a *App) openGRPC(authenticator authn.Authenticator, limits *limit.Shared, 
 
 // newGRPCServer has the certificate of the public listener, and its rule about
 // those of clients.
-func (a *App) newGRPCServer() *grpc.Server { //nolint:contextcheck // calls have contexts of their own
+func (a *App) newGRPCServer() *grpc.Server {
 	if a.certs == nil {
 		return a.grpcAPI.NewServer(nil)
 	}

@@ -74,7 +74,7 @@ func (a *App) Start(ctx context.Context) {
 		a.background.Go(func() { a.serve(l) })
 	}
 	if a.grpc != nil {
-		a.grpc.server = a.newGRPCServer()
+		a.grpc.server = a.newGRPCServer() //nolint:contextcheck // calls have contexts of their own
 		a.background.Go(a.serveGRPC)
 	}
 }

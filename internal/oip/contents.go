@@ -137,7 +137,7 @@ func (c *contents) set(into *tensor.Tensor, d tensor.DType, shape []int, message
 // signedOf and unsignedOf return the number that a varint holds, and whether it
 // is one of T.
 func signedOf[T int8 | int16 | int32 | int64](v uint64) (T, bool) {
-	n := T(v)                      
+	n := T(v)
 	return n, uint64(int64(n)) == v //nolint:gosec // G115: the same bits
 }
 
