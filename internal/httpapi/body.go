@@ -202,6 +202,9 @@ func (x *exchange) drain() {
 
 // readFault says why a body did not arrive.
 func readFault(r *http.Request, err error) error {
+	if fault.KindOf(err) != fault.Internal {
+		return err // of what the body is packed in
+	}
 	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
 		return fault.Wrap(fault.BadRequest, "The body did not arrive in time", err)
 	}
