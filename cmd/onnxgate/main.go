@@ -39,9 +39,10 @@ func run() int {
 		<-stop // the second one does not wait for the drain
 		os.Exit(cli.ExitFailed)
 	}()
+	executable, _ := os.Executable() // empty: the server does without a process for passwords
 	return cli.Run(ctx, &cli.Process{
 		Args: os.Args, Lookup: os.LookupEnv, Environ: os.Environ,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Reload: reload, Now: time.Now, Version: version,
+		Reload: reload, Now: time.Now, Version: version, Executable: executable,
 	})
 }

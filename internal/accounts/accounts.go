@@ -26,6 +26,8 @@ type Config struct {
 	// InitialPasswordFile is where Bootstrap leaves the password that it
 	// chose. It is removed when that password is changed.
 	InitialPasswordFile string
+	// Argon computes the hashes of passwords; nil does so in this process.
+	Argon Argon
 	// Params is the cost of new password hashes; zero means DefaultParams.
 	Params Params
 	// HashConcurrency is how many passwords are hashed at a time; zero means 1,
@@ -77,7 +79,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
-	hasher, err := newHasher(cfg.Params, cfg.HashConcurrency, cfg.Rand)
+	hasher, err := newHasher(cfg.Argon, cfg.Params, cfg.HashConcurrency, cfg.Rand)
 	if err != nil {
 		return nil, err
 	}
@@ -202,15 +204,14 @@ func (s *Service) verifyCounted(ctx context.Context, counter, canonical, passwor
 }
 
 func (s *Service) verifyPassword(ctx context.Context, canonical, password string) (*identity.Principal, string, error) {
-	record, err := s.lookup(ctx, canonical)
-	if err != nil {
-		return nil, "", err
-	}
-	stored := s.nobody
-	if record != nil {
-		stored = record.PasswordHash
-	}
-	match, err := s.hasher.verify(ctx, stored, s.nobody, password)
+	var record *Record
+	match, err := s.hasher.verify(ctx, func() (string, error) {
+		var err error
+		if record, err = s.lookup(ctx, canonical); err != nil || record == nil {
+			return s.nobody, err
+		}
+		return record.PasswordHash, nil
+	}, s.nobody, password)
 	switch {
 	case err != nil:
 		return nil, "", err
