@@ -204,14 +204,16 @@ func (s *Service) verifyCounted(ctx context.Context, counter, canonical, passwor
 }
 
 func (s *Service) verifyPassword(ctx context.Context, canonical, password string) (*identity.Principal, string, error) {
-	var record *Record
+	var user inTenant[Record] // nobody
 	match, err := s.hasher.verify(ctx, func() (string, error) {
-		var err error
-		if record, err = s.lookup(ctx, canonical); err != nil || record == nil {
-			return s.nobody, err
+		found, err := view(ctx, s, func(tx *Tx) (*inTenant[Record], error) { return withTenant(tx, tx.Users, canonical) })
+		if err != nil {
+			return s.nobody, ignoreNotFound(err)
 		}
-		return record.PasswordHash, nil
+		user = *found
+		return user.record.PasswordHash, nil
 	}, s.nobody, password)
+	record := user.record
 	switch {
 	case err != nil:
 		return nil, "", err
@@ -222,7 +224,7 @@ func (s *Service) verifyPassword(ctx context.Context, canonical, password string
 	case record.Disabled:
 		return nil, "", errIncorrect(errors.New("the user or its tenant is disabled"))
 	}
-	if err := s.admits(ctx, record.Tenant); err != nil {
+	if err := admit(ctx, user.tenant); err != nil {
 		return nil, "", err
 	}
 	if match.outdated {
@@ -230,15 +232,6 @@ func (s *Service) verifyPassword(ctx context.Context, canonical, password string
 	}
 	principal := &identity.Principal{Subject: record.Name, Tenant: record.Tenant, Roles: record.Roles}
 	return principal, record.Stamp, nil
-}
-
-// lookup returns the user of that name, or nil.
-func (s *Service) lookup(ctx context.Context, canonical string) (*Record, error) {
-	record, err := view(ctx, s, func(tx *Tx) (*Record, error) { return userOfOpenTenant(tx, canonical) })
-	if fault.KindOf(err) == fault.NotFound {
-		return nil, nil //nolint:nilnil // no such user is no failure here
-	}
-	return record, err
 }
 
 func (s *Service) record(ctx context.Context, name string) (*Record, error) {
