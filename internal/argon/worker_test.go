@@ -28,11 +28,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// job and known are the test vector of RFC 9106's reference implementation for
-// m=65536, t=2, p=1.
-var job = argon.Job{Password: []byte("password"), Salt: []byte("somesalt"), Time: 2, Memory: 1 << 16, Threads: 1, Size: 32}
+// job and known are the cheapest of the test vectors in the reference
+// implementation of argon2id: m=256, t=2, p=1.
+var job = argon.Job{Password: []byte("password"), Salt: []byte("somesalt"), Time: 2, Memory: 1 << 8, Threads: 1, Size: 32}
 
-const known = "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"
+const known = "9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe"
 
 func newWorker(t *testing.T, override func(*argon.Config)) *argon.Worker {
 	t.Helper()
@@ -64,7 +64,7 @@ func TestAProcessOfItsOwnComputesTheSameHash(t *testing.T) {
 	wantKnown(t, here, err)
 	w := newWorker(t, nil)
 	var all sync.WaitGroup
-	for range 4 {
+	for range 2 {
 		all.Go(func() {
 			hash, err := w.Hash(t.Context(), &job)
 			wantKnown(t, hash, err)
