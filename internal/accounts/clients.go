@@ -245,7 +245,7 @@ func (s *Service) VerifyClient(ctx context.Context, id, secret string) (*identit
 	case <-late.C:
 		return nil, err
 	case <-ctx.Done():
-		return nil, contextFault(ctx.Err())
+		return nil, fault.OfContext(ctx.Err())
 	}
 }
 

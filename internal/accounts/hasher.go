@@ -113,7 +113,7 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 // failedHash classifies an error of the computation.
 func failedHash(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return contextFault(err)
+		return fault.OfContext(err)
 	}
 	return fault.Wrap(fault.Unavailable, "Passwords cannot be checked for now; try again", err)
 }
@@ -148,13 +148,6 @@ func (h *hasher) acquire(ctx context.Context) (release func(), err error) {
 	case h.slots <- struct{}{}:
 		return release, nil
 	case <-ctx.Done():
-		return nil, contextFault(ctx.Err())
+		return nil, fault.OfContext(ctx.Err())
 	}
-}
-
-func contextFault(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fault.Wrap(fault.Timeout, "The request took too long", err)
-	}
-	return fault.Wrap(fault.Canceled, "The request was canceled", err)
 }
