@@ -1,0 +1,3 @@
+package main
+
+func writePage(path string, reports []string) error { return nil }
