@@ -47,6 +47,8 @@ const (
 	Undecryptable
 	// Conflict is a request that contradicts the present state.
 	Conflict
+	// Unsupported is what a protocol has and this server does not.
+	Unsupported
 	// Unavailable is a dependency or a capacity that is missing for now.
 	Unavailable
 	// Timeout is a deadline that passed before the work was done.
@@ -69,7 +71,7 @@ func Kinds() []Kind {
 var names = [kinds]string{
 	"internal", "misdirected", "bad request", "not found", "method not allowed",
 	"rate limited", "unauthenticated", "forbidden", "unsupported media type",
-	"too large", "syntax", "content", "undecryptable", "conflict", "unavailable", "timeout", "canceled",
+	"too large", "syntax", "content", "undecryptable", "conflict", "unsupported", "unavailable", "timeout", "canceled",
 }
 
 // String returns the kind's name, for logs and tests.
