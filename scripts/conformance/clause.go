@@ -7,7 +7,7 @@ package main
 func rest(section string) string       { return "inference_rest.md, " + section }
 func openAPI(path string) string       { return "open_inference_rest.yaml, " + path }
 func grpcDoc(section string) string    { return "inference_grpc.md, " + section }
-func proto(message string) string      { return "open_inference_grpc.proto, " + message }
+func message(name string) string       { return "open_inference_grpc.proto, " + name }
 func binaryDoc(section string) string  { return "extension_binary_data.md, " + section }
 func repository(section string) string { return "extension_model_repository.md, " + section }
 func statistics(section string) string { return "extension_statistics.md, " + section }

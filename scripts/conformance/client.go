@@ -34,7 +34,8 @@ type target struct {
 	timeout    time.Duration
 	info       serverInfo
 	extensions []string // advertised, or taken for granted by the caller
-	models     []*model // the first is the one that most cases use
+	asked      []*model // all that are to be used, in the order of importance
+	models     []*model // those of asked whose metadata say how to make a request
 	unload     string   // the model that may be unloaded, if any
 	unread     error    // why models is empty
 	grpc       *grpcTarget

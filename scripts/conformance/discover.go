@@ -36,6 +36,7 @@ func (t *target) discover(ctx context.Context, names []string) error {
 	}
 	for _, name := range names {
 		m, err := p.describe(name)
+		t.asked = append(t.asked, m)
 		if err != nil {
 			t.unread = errors.Join(t.unread, err)
 			continue
@@ -66,15 +67,16 @@ func (p *probe) listed() []string {
 	return names
 }
 
-// describe reads the metadata of a model.
+// describe reads the metadata of a model. With an error, the model is at least its
+// name.
 func (p *probe) describe(name string) (*model, error) {
-	x, err := p.getOK((&model{Name: name}).path(""))
+	m := &model{Name: name}
+	x, err := p.getOK(m.path(""))
 	if err != nil {
-		return nil, err
+		return m, err
 	}
-	m := new(model)
 	if err := json.Unmarshal(x.answer, m); err != nil {
-		return nil, fmt.Errorf("the metadata of %s: %w", name, err)
+		return &model{Name: name}, fmt.Errorf("the metadata of %s: %w", name, err)
 	}
 	m.Name = name
 	return m, m.usable()

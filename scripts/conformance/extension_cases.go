@@ -11,9 +11,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// withRepository chooses as next does on a server with a model repository; the
-// second name is KServe's.
-func withRepository(next chooser) chooser {
+// withRepository chooses as next does on a server with a model repository.
+func withRepository(next chooser) chooser { return extension(next, "model_repository") }
+
+// withLoading chooses as next does where models can be loaded and unloaded; the
+// second name is that of KServe, which has no index.
+func withLoading(next chooser) chooser {
 	return extension(next, "model_repository", "model_repository_extension")
 }
 
@@ -34,13 +37,20 @@ func repositoryCases() []testCase {
 		{"repository/index-lists-model", may, repository(index), "the model is listed, its state READY", withRepository(anyModel), indexLists},
 		{"repository/index-ready", may, repository(index), "`ready: true` lists no model in another state", withRepository(anyModel), indexReady},
 		{"repository/index-bad-json", may, repository(index), `an error status and {"error": text} for JSON that breaks off`, withRepository(anyModel), indexBadJSON},
-		{"repository/load-unknown", may, repository(load), `an error status and {"error": text} for an unknown model`, withRepository(anyModel), changeUnknown("load")},
-		{"repository/unload-unknown", may, repository(unload), "no 5xx for an unknown model", withRepository(anyModel), unloadUnknown},
-		{"repository/load", may, repository(load), "200, and the model is ready", withRepository(mayUnload), loadsAgain},
-		{"repository/unload", may, repository(unload), "200, and the model is not ready until it is loaded again", withRepository(mayUnload), unloads},
-		{"repository/unload-infer", may, repository(unload), "an unloaded model answers no inference, and the server stays live", withRepository(mayUnload), unloadedInfer},
-		{"repository/unload-index", may, repository(index), "an unloaded model is not READY in the index", withRepository(mayUnload), unloadedIndex},
-		{"repository/unload-parameters", may, repository(unload), "`unload_dependents` is accepted", withRepository(mayUnload), unloadParameters},
+		{"repository/load-unknown", may, repository(load), `an error status and {"error": text} for an unknown model`, withLoading(anyModel), changeUnknown("load")},
+		{"repository/unload-unknown", may, repository(unload), "no 5xx for an unknown model", withLoading(anyModel), unloadUnknown},
+	}
+}
+
+// lifecycleCases unload a model, and so are the last to be run.
+func lifecycleCases() []testCase {
+	const index, load, unload = "Index", "Load", "Unload"
+	return []testCase{
+		{"repository/load", may, repository(load), "200, and the model is ready", withLoading(mayUnload), loadsAgain},
+		{"repository/unload", may, repository(unload), "200, and the model is not ready until it is loaded again", withLoading(mayUnload), unloads},
+		{"repository/unload-infer", may, repository(unload), "an unloaded model answers no inference, and the server stays live", withLoading(mayUnload), unloadedInfer},
+		{"repository/unload-index", may, repository(index), "an unloaded model is not READY in the index", withLoading(mayUnload), unloadedIndex},
+		{"repository/unload-parameters", may, repository(unload), "`unload_dependents` is accepted", withLoading(mayUnload), unloadParameters},
 	}
 }
 

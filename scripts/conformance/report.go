@@ -30,8 +30,8 @@ func (t *target) report(results []result) report {
 }
 
 // count counts the results of a level by status.
-func count(results []result, l level) map[status]int {
-	n := map[status]int{}
+func count(results []result, l level) map[outcome]int {
+	n := map[outcome]int{}
 	for _, r := range results {
 		if r.Level == l {
 			n[r.Status]++
@@ -55,7 +55,7 @@ func writeTable(out io.Writer, r report) error {
 		if c.Status == failed {
 			fmt.Fprintf(out, "      expected: %s\n", c.Expected)
 		}
-		fmt.Fprintf(out, "      %s: %s\n", map[status]string{failed: "got", notApplicable: "because"}[c.Status], c.Got)
+		fmt.Fprintf(out, "      %s: %s\n", map[outcome]string{failed: "got", notApplicable: "because"}[c.Status], c.Got)
 		if c.Request != "" {
 			fmt.Fprintf(out, "      %s\n", c.Request)
 		}

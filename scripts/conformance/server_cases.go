@@ -39,23 +39,23 @@ func serverCases() []testCase {
 func modelCases() []testCase {
 	const metadata, tensors = "Model Metadata Response JSON Object", "Model Metadata"
 	return []testCase{
-		{"model/metadata", must, rest(metadata), "200 to GET of the model", anyModel, modelOK("")},
-		{"model/metadata-name", must, rest(metadata), "`name` is the model's", anyModel, modelName},
-		{"model/metadata-platform", must, rest(metadata), "`platform` is a string", anyModel, modelPlatform},
-		{"model/metadata-platform-listed", should, rest("Platforms"), "`platform` has the form <project>_<format>", anyModel, platformForm},
-		{"model/metadata-versions", must, rest(metadata), "`versions`, if there, is an array of strings", anyModel, modelVersions},
-		{"model/metadata-inputs", must, rest(tensors), "`inputs`: name, datatype and shape of each", anyModel, metadataTensors("inputs")},
-		{"model/metadata-outputs", must, rest(tensors), "`outputs`: name, datatype and shape of each", anyModel, metadataTensors("outputs")},
-		{"model/metadata-content-type", should, openAPI("/v2/models/{model}"), "Content-Type: application/json", anyModel, modelContentType},
+		{"model/metadata", must, rest(metadata), "200 to GET of the model", firstAsked, modelOK("")},
+		{"model/metadata-name", must, rest(metadata), "`name` is the model's", firstAsked, modelName},
+		{"model/metadata-platform", must, rest(metadata), "`platform` is a string", firstAsked, modelPlatform},
+		{"model/metadata-platform-listed", should, rest("Platforms"), "`platform` has the form <project>_<format>", firstAsked, platformForm},
+		{"model/metadata-versions", must, rest(metadata), "`versions`, if there, is an array of strings", firstAsked, modelVersions},
+		{"model/metadata-inputs", must, rest(tensors), "`inputs`: name, datatype and shape of each", firstAsked, metadataTensors("inputs")},
+		{"model/metadata-outputs", must, rest(tensors), "`outputs`: name, datatype and shape of each", firstAsked, metadataTensors("outputs")},
+		{"model/metadata-content-type", should, openAPI("/v2/models/{model}"), "Content-Type: application/json", firstAsked, modelContentType},
 		{"model/metadata-version", must, rest(metadata), "each of `versions` can be asked for", versioned, everyVersion("")},
 		{"model/metadata-unknown", must, rest("Model Metadata Response JSON Error Object"), `an error status and {"error": text} for an unknown model`, nil, unknownModel("")},
-		{"model/metadata-unknown-version", must, rest("Model Metadata Response JSON Error Object"), `an error status and {"error": text} for an unknown version`, anyModel, unknownVersion("")},
-		{"model/metadata-escaped", should, "RFC 3986, 6.2.2.2 Percent-Encoding Normalization", "the name with a letter percent-encoded is the same name", anyModel, escapedName},
-		{"model/ready", must, rest("Model Ready"), "200 to GET of the model's /ready", anyModel, modelOK("/ready")},
-		{"model/ready-body", should, rest("Model Ready Response JSON Object"), "`name` is the model's and `ready` is true", anyModel, readyBody},
+		{"model/metadata-unknown-version", must, rest("Model Metadata Response JSON Error Object"), `an error status and {"error": text} for an unknown version`, firstAsked, unknownVersion("")},
+		{"model/metadata-escaped", should, "RFC 3986, 6.2.2.2 Percent-Encoding Normalization", "the name with a letter percent-encoded is the same name", firstAsked, escapedName},
+		{"model/ready", must, rest("Model Ready"), "200 to GET of the model's /ready", firstAsked, modelOK("/ready")},
+		{"model/ready-body", should, rest("Model Ready Response JSON Object"), "`name` is the model's and `ready` is true", firstAsked, readyBody},
 		{"model/ready-version", must, rest("Model Ready"), "each of `versions` is ready", versioned, everyVersion("/ready")},
 		{"model/ready-unknown", must, rest("Model Ready"), "an unknown model is not ready", nil, notReady},
-		{"model/ready-unknown-version", must, rest("Model Ready"), "an unknown version is not ready", anyModel, versionNotReady},
+		{"model/ready-unknown-version", must, rest("Model Ready"), "an unknown version is not ready", firstAsked, versionNotReady},
 	}
 }
 

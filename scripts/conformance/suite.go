@@ -22,13 +22,13 @@ const (
 	may level = "MAY"
 )
 
-// status is how a case ended.
-type status string
+// outcome is how a case ended.
+type outcome string
 
 const (
-	passed        status = "pass"
-	failed        status = "fail"
-	notApplicable status = "n/a"
+	passed        outcome = "pass"
+	failed        outcome = "fail"
+	notApplicable outcome = "n/a"
 )
 
 // testCase is one requirement of the protocol.
@@ -49,7 +49,7 @@ type result struct {
 	Name     string  `json:"name"`
 	Level    level   `json:"level"`
 	Clause   string  `json:"clause"`
-	Status   status  `json:"status"`
+	Status   outcome `json:"status"`
 	Expected string  `json:"expected"`
 	Got      string  `json:"got,omitzero"`     // of a failure, or why it is not applicable
 	Request  string  `json:"request,omitzero"` // a curl line that shows a failure again
@@ -71,7 +71,7 @@ func allCases() []testCase {
 	return slices.Concat(
 		serverCases(), modelCases(), inferCases(), datatypeCases(), refusalCases(), httpCases(), batchCases(),
 		binaryCases(), binaryRefusalCases(), compressionCases(), repositoryCases(), statisticsCases(),
-		otherExtensionCases(),
+		otherExtensionCases(), grpcCases(), grpcRefusalCases(), lifecycleCases(),
 	)
 }
 
@@ -120,7 +120,10 @@ func runOne(ctx context.Context, t *target, c testCase) result {
 	return r
 }
 
-// anyModel chooses the first model.
+// firstAsked chooses the first model, whatever its metadata say.
+func firstAsked(t *target) (*model, error) { return t.asked[0], nil }
+
+// anyModel chooses the first model that requests can be made for.
 func anyModel(t *target) (*model, error) {
 	return modelWith("", func(*model) bool { return true })(t)
 }
@@ -155,18 +158,22 @@ func numeric(classes ...string) chooser {
 	})
 }
 
-// withDatatype chooses a model with an input of the datatype, one that answers its
-// inputs first.
-func withDatatype(datatype string) chooser {
-	has := func(m *model) bool { return m.index(datatype) >= 0 }
-	identity := modelWith("", func(m *model) bool { return m.isIdentity() && has(m) })
-	other := modelWith("an input of "+datatype, has)
+// preferring chooses a model for which ok holds, one that is liked first.
+func preferring(liked func(*model) bool, what string, ok func(*model) bool) chooser {
+	best := modelWith("", func(m *model) bool { return liked(m) && ok(m) })
+	other := modelWith(what, ok)
 	return func(t *target) (*model, error) {
-		if m, err := identity(t); err == nil {
+		if m, err := best(t); err == nil {
 			return m, nil
 		}
 		return other(t)
 	}
+}
+
+// withDatatype chooses a model with an input of the datatype, one that answers its
+// inputs first.
+func withDatatype(datatype string) chooser {
+	return preferring((*model).isIdentity, "an input of "+datatype, func(m *model) bool { return m.index(datatype) >= 0 })
 }
 
 // extension chooses as next does when the server advertises one of the names.
