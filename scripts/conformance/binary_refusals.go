@@ -111,7 +111,7 @@ func lengthHeader(text func(head, whole int) string) func(*probe) (http.Header, 
 func sized(size func(right int) any) func(*probe) (http.Header, []byte) {
 	return changed(func(b *binaryBody) {
 		in := input(b.json, 0)
-		right := in["parameters"].(object)["binary_data_size"].(int) //nolint:forcetypeassert,errcheck // newBinary made it
+		right := as[int](as[object](in["parameters"])["binary_data_size"])
 		in["parameters"] = object{"binary_data_size": size(right)}
 	})
 }

@@ -56,7 +56,7 @@ func (x *exchange) unpack() error {
 	case "deflate":
 		r, err = zlib.NewReader(bytes.NewReader(x.answer))
 	default:
-		return fmt.Errorf("Content-Encoding: %s", coding) //nolint:staticcheck // a header's name
+		return fmt.Errorf("Content-Encoding: %s", coding)
 	}
 	if err == nil {
 		x.answer, err = io.ReadAll(io.LimitReader(r, maxAnswer))
@@ -130,7 +130,7 @@ func acceptsCoding(coding string) func(*probe) error {
 			return err
 		}
 		if got := x.answerHeader.Get("Content-Encoding"); got != "" && got != coding {
-			return fmt.Errorf("Content-Encoding: %s", got) //nolint:staticcheck // a header's name
+			return fmt.Errorf("Content-Encoding: %s", got)
 		}
 		return p.answersAs(x, x.unpack(), want)
 	}

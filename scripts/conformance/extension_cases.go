@@ -359,7 +359,7 @@ var scores = modelWith("an output of several numbers", func(m *model) bool {
 
 func classification(p *probe) error {
 	body := p.asking(p.m.Outputs[0].Name)
-	body["outputs"].([]any)[0].(object)["parameters"] = object{"classification": 1} //nolint:forcetypeassert,errcheck // asking made it
+	as[object](as[[]any](body["outputs"])[0])["parameters"] = object{"classification": 1}
 	a, err := p.infer(body)
 	if err != nil {
 		return err

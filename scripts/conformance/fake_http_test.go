@@ -21,13 +21,15 @@ func (f *fake) handler() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if err := h(w, r); err != nil {
-				code := http.StatusBadRequest
-				if errors.Is(err, errNotFound) {
-					code = http.StatusNotFound
-				}
-				writeFake(w, code, object{"error": err.Error()})
+			err := h(w, r)
+			if err == nil {
+				return
 			}
+			code := http.StatusBadRequest
+			if errors.Is(err, errNotFound) {
+				code = http.StatusNotFound
+			}
+			_ = writeFake(w, code, object{"error": err.Error()}) // the client sees
 		})
 	}
 	for _, path := range []string{"/v2", "/v2/{$}"} {

@@ -69,7 +69,7 @@ func newFake() *fake {
 func addAndSubtract(in []tensor) []tensor {
 	out := []tensor{{"OUTPUT0", "INT32", in[0].shape, nil}, {"OUTPUT1", "INT32", in[0].shape, nil}}
 	for k := range in[0].values {
-		a, b := in[0].values[k].(int64), in[1].values[k].(int64)
+		a, b := as[int64](in[0].values[k]), as[int64](in[1].values[k])
 		out[0].values, out[1].values = append(out[0].values, a+b), append(out[1].values, a-b)
 	}
 	return out
@@ -80,7 +80,7 @@ func byPetal(in []tensor) []tensor {
 	for i := range in[0].shape[0] {
 		class := int64(0)
 		for _, least := range []float64{2.5, 4.9} {
-			if in[0].values[4*i+2].(float64) > least {
+			if as[float64](in[0].values[4*i+2]) > least {
 				class++
 			}
 		}
@@ -193,7 +193,7 @@ func dimensions(v any) (shape []int64, even bool) {
 func topOne(t tensor) tensor {
 	best := 0
 	for k, v := range t.values[:elements(t.shape[1:])] {
-		if v.(int64) > t.values[best].(int64) {
+		if as[int64](v) > as[int64](t.values[best]) {
 			best = k
 		}
 	}

@@ -51,7 +51,7 @@ func overGRPC(next chooser) chooser {
 			return nil, missing("no address of a gRPC service is given (--grpc)")
 		}
 		if next == nil {
-			return nil, nil //nolint:nilnil // a case without a model
+			return nil, nil
 		}
 		return next(t)
 	}
@@ -80,14 +80,13 @@ func unlessUnimplemented(method string, err error) error {
 
 // rpcRefused says what is wrong with the outcome of a call that cannot be served.
 func rpcRefused(err error) error {
-	switch status.Code(err) {
-	case codes.OK:
+	if err == nil {
 		return errors.New("OK")
-	case codes.Unavailable, codes.DeadlineExceeded:
-		return fmt.Errorf("no answer: %w", err)
-	default:
-		return nil
 	}
+	if c := status.Code(err); c == codes.Unavailable || c == codes.DeadlineExceeded {
+		return fmt.Errorf("no answer: %w", err)
+	}
+	return nil
 }
 
 // rpcRequest is an inference request, its inputs as bytes or in the fields of their

@@ -71,7 +71,7 @@ func grpcCases() []testCase {
 
 // nothing chooses no model.
 func nothing(*target) (*model, error) {
-	return nil, nil //nolint:nilnil // a case without a model
+	return nil, nil
 }
 
 func rpcLive(p *probe) error {

@@ -24,6 +24,12 @@ func encode(v any) []byte {
 	return b
 }
 
+// as is a value that is known to be of a type; of another, it is that type's zero.
+func as[T any](v any) T {
+	t, _ := v.(T)
+	return t
+}
+
 // request is an inference request for inputs as flat JSON.
 func request(inputs []tensor) object {
 	list := make([]any, len(inputs))
@@ -38,7 +44,7 @@ func (p *probe) valid() object { return request(p.m.example(1, 0)) }
 
 // input is the n-th input of a request.
 func input(b object, n int) object {
-	return b["inputs"].([]any)[n].(object) //nolint:forcetypeassert,errcheck // request made it
+	return as[object](as[[]any](b["inputs"])[n])
 }
 
 // answerTensor is an output as JSON.

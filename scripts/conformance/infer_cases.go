@@ -321,7 +321,7 @@ func (p *probe) spelled(spell func(float64) string) error {
 		}
 		data := make([]any, len(t.values))
 		for k, v := range t.values {
-			whole := math.Trunc(v.(float64)) //nolint:forcetypeassert,errcheck // class says so
+			whole := math.Trunc(as[float64](v))
 			t.values[k], data[k] = whole, jsontext.Value(spell(whole))
 		}
 		input(body, i)["data"] = data
@@ -354,8 +354,8 @@ func repeats(p *probe) error {
 	return nil
 }
 
-// simpleRow is a request to `simple` with the numbers from and step.
-func simpleRow(p *probe, from, step int64) ([]tensor, error) {
+// simpleRow holds `simple` to the sums and differences of numbers that begin at from.
+func simpleRow(p *probe, from, step int64) error {
 	inputs := p.m.example(1, 0)
 	for i := range inputs {
 		for k := range inputs[i].values {
@@ -364,9 +364,9 @@ func simpleRow(p *probe, from, step int64) ([]tensor, error) {
 	}
 	a, err := p.infer(request(inputs))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return inputs, arithmetic(inputs, a)
+	return arithmetic(inputs, a)
 }
 
 // arithmetic holds the answer of `simple` to its inputs.
@@ -382,7 +382,7 @@ func arithmetic(inputs []tensor, a *answer) error {
 		}
 		want := tensor{name: got.name, datatype: "INT32", shape: x.shape}
 		for k := range x.values {
-			want.values = append(want.values, x.values[k].(int64)+sign*y.values[k].(int64)) //nolint:forcetypeassert,errcheck // INT32
+			want.values = append(want.values, as[int64](x.values[k])+sign*as[int64](y.values[k]))
 		}
 		if err := differ(got, want, 0); err != nil {
 			return err
@@ -391,15 +391,9 @@ func arithmetic(inputs []tensor, a *answer) error {
 	return nil
 }
 
-func simpleArithmetic(p *probe) error {
-	_, err := simpleRow(p, 0, 3)
-	return err
-}
+func simpleArithmetic(p *probe) error { return simpleRow(p, 0, 3) }
 
-func simpleNegative(p *probe) error {
-	_, err := simpleRow(p, 7, -1_000_003)
-	return err
-}
+func simpleNegative(p *probe) error { return simpleRow(p, 7, -1_000_003) }
 
 // flowers are measures of a setosa, a versicolor and a virginica that no classifier
 // confuses.

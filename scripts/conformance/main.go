@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, out io.Writer) (int, error) {
 	if opt.page != "" {
 		return exitConforms, writePage(opt.page, rest)
 	}
-	cases, err := selected(opt.only)
+	cases, err := selected(opt.only) //nolint:contextcheck // cases get theirs when they are run
 	if err != nil {
 		return exitUsage, err
 	}
@@ -104,7 +104,7 @@ func parse(args []string, out io.Writer) (options, []string, error) {
 	flags.SetOutput(out)
 	flags.SortFlags = false
 	flags.Usage = func() {
-		fmt.Fprintf(out, "usage: conformance URL [flags]\n       conformance --list\n       conformance --page FILE NAME=REPORT.json…\n\n%s", flags.FlagUsages())
+		_, _ = fmt.Fprintf(out, "usage: conformance URL [flags]\n       conformance --list\n       conformance --page FILE REPORT.json…\n\n%s", flags.FlagUsages())
 	}
 	flags.StringVar(&opt.grpcAddr, "grpc", "", "host:port of the gRPC service; TLS when the URL is https")
 	flags.StringVar(&opt.caFile, "cacert", "", "file of certificates to trust, instead of the system's")

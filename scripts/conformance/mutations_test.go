@@ -60,35 +60,36 @@ func eachOutput(change func(o object)) func(*http.Request, []byte, *httptest.Res
 		editJSON(w, func(a object) {
 			list, _ := a["outputs"].([]any)
 			for _, o := range list {
-				change(o.(object))
+				change(as[object](o))
 			}
 		})
 	})
 }
 
-// another changes the digits of the first element and of the bytes.
+var firstElement = regexp.MustCompile(`"data":\[("|true|false|[^],]+)`)
+
+// another changes the first element of the first output as JSON, or the last one as
+// bytes.
 func another(w *httptest.ResponseRecorder) {
 	b := w.Body.Bytes()
 	if w.Header().Get(headerLength) != "" {
-		b[len(b)-1] ^= 1 // of little-endian bytes, the last of the last element
+		b[len(b)-1] ^= 1
 		return
 	}
-	at := bytes.Index(b, []byte(`"data":[`))
-	if at < 0 {
+	at := firstElement.FindSubmatchIndex(b)
+	if at == nil {
 		return
 	}
-	at += len(`"data":[`)
-	switch {
-	case b[at] == 't':
-		w.Body = bytes.NewBufferString(string(b[:at]) + "false" + string(b[at+4:]))
-	case b[at] == '"':
-		w.Body = bytes.NewBufferString(string(b[:at+1]) + "x" + string(b[at+1:]))
-	default:
-		w.Body = bytes.NewBufferString(string(b[:at]) + "11," + string(b[at+strings.IndexAny(string(b[at:]), ",]")+1:]))
-		if !strings.Contains(string(b[at:at+strings.IndexByte(string(b[at:]), ']')]), ",") {
-			w.Body = bytes.NewBufferString(string(b[:at]) + "11" + string(b[at+strings.IndexByte(string(b[at:]), ']'):]))
-		}
+	other := "11"
+	switch b[at[2]] {
+	case '"':
+		other = `"x`
+	case 't':
+		other = "false"
+	case 'f':
+		other = "true"
 	}
+	w.Body = bytes.NewBufferString(string(b[:at[2]]) + other + string(b[at[3]:]))
 }
 
 // alternating changes every second answer to an inference.
@@ -256,11 +257,11 @@ func inferMutations() []mutation {
 		{name: "outputs of other datatypes", answer: eachOutput(func(o object) { o["datatype"] = "INT64" }), fails: "infer/output-datatypes"},
 		{name: "outputs of unknown datatypes", answer: eachOutput(func(o object) { o["datatype"] = "INT" }), fails: "infer/(flat|output-datatypes)"},
 		{name: "outputs of one dimension", answer: eachOutput(func(o object) { o["shape"] = []int{elements(int64s(o["shape"]))} }), fails: "infer/output-shapes|batch/shape"},
-		{name: "outputs with too few elements", answer: eachOutput(func(o object) { o["data"] = o["data"].([]any)[1:] }), fails: "infer/flat|infer/output-shapes"},
+		{name: "outputs with too few elements", answer: eachOutput(func(o object) { o["data"] = as[[]any](o["data"])[1:] }), fails: "infer/flat|infer/output-shapes"},
 		{name: "one class for all", answer: on("iris/infer$", func(w *httptest.ResponseRecorder) {
 			editJSON(w, func(a object) {
 				if list, ok := a["outputs"].([]any); ok {
-					list[0].(object)["data"] = []int{1}
+					as[object](list[0])["data"] = []int{1}
 				}
 			})
 		}), fails: "infer/iris-classes"},
@@ -293,7 +294,7 @@ func int64s(v any) []int64 {
 	var out []int64
 	list, _ := v.([]any)
 	for _, n := range list {
-		out = append(out, int64(n.(float64)))
+		out = append(out, int64(as[float64](n)))
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -51,9 +52,7 @@ func (m *mutator) wrap(next http.Handler) http.Handler {
 		if now.answer != nil {
 			now.answer(r, body, rec)
 		}
-		for name, values := range rec.Header() {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), rec.Header())
 		w.WriteHeader(rec.Code)
 		w.Write(rec.Body.Bytes())
 	})
@@ -63,7 +62,7 @@ func (m *mutator) unary(ctx context.Context, q any, info *grpc.UnaryServerInfo, 
 	a, err := handler(ctx, q)
 	if now := m.now.Load(); now != nil && now.rpc != nil {
 		answer, _ := a.(proto.Message)
-		return now.rpc(info.FullMethod, q.(proto.Message), answer, err)
+		return now.rpc(info.FullMethod, as[proto.Message](q), answer, err)
 	}
 	return a, err
 }
@@ -80,7 +79,7 @@ type mutatedStream struct {
 
 func (s *mutatedStream) SendMsg(a any) error {
 	if now := s.m.now.Load(); now != nil && now.rpc != nil {
-		answer, err := now.rpc("stream", nil, a.(proto.Message), nil)
+		answer, err := now.rpc("stream", nil, as[proto.Message](a), nil)
 		if err != nil {
 			return err
 		}

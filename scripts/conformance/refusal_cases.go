@@ -242,18 +242,18 @@ func extraDimension(p *probe, b object) any {
 }
 
 func dropInput(_ *probe, b object) any {
-	b["inputs"] = b["inputs"].([]any)[1:] //nolint:forcetypeassert,errcheck // request made it
+	b["inputs"] = as[[]any](b["inputs"])[1:]
 	return b
 }
 
 func unknownInput(_ *probe, b object) any {
 	extra := object{"name": "no-such-input", "shape": []int64{1, 1}, "datatype": "FP32", "data": []float32{1}}
-	b["inputs"] = append(b["inputs"].([]any), extra) //nolint:forcetypeassert,errcheck // request made it
+	b["inputs"] = append(as[[]any](b["inputs"]), extra)
 	return b
 }
 
 func duplicateInput(_ *probe, b object) any {
-	b["inputs"] = append(b["inputs"].([]any), input(b, 0)) //nolint:forcetypeassert,errcheck // request made it
+	b["inputs"] = append(as[[]any](b["inputs"]), input(b, 0))
 	return b
 }
 

@@ -29,7 +29,7 @@ func (t *target) report(results []result) report {
 	return r
 }
 
-// count counts the results of a level by status.
+// count counts the results of a level by outcome.
 func count(results []result, l level) map[outcome]int {
 	n := map[outcome]int{}
 	for _, r := range results {
@@ -43,29 +43,31 @@ func count(results []result, l level) map[outcome]int {
 // writers are the formats of --format.
 var writers = map[string]func(io.Writer, report) error{"table": writeTable, "json": writeJSON, "junit": writeJUnit}
 
-// writeTable shows every case in a line, with two more for what failed, and ends
+// writeTable shows every case in a line, with more below what did not hold, and ends
 // with the counts.
 func writeTable(out io.Writer, r report) error {
-	fmt.Fprintf(out, "%s at %s, models %s\n\n", r.Server, r.URL, strings.Join(r.Models, ", "))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s at %s, models %s\n\n", r.Server, r.URL, strings.Join(r.Models, ", "))
 	for _, c := range r.Results {
-		fmt.Fprintf(out, "%-4s  %-6s  %-40s %s\n", c.Status, c.Level, c.Name, c.Clause)
-		if c.Status == passed {
-			continue
-		}
-		if c.Status == failed {
-			fmt.Fprintf(out, "      expected: %s\n", c.Expected)
-		}
-		fmt.Fprintf(out, "      %s: %s\n", map[outcome]string{failed: "got", notApplicable: "because"}[c.Status], c.Got)
-		if c.Request != "" {
-			fmt.Fprintf(out, "      %s\n", c.Request)
+		fmt.Fprintf(&b, "%-4s  %-6s  %-40s %s\n", c.Status, c.Level, c.Name, c.Clause)
+		switch c.Status {
+		case passed:
+		case notApplicable:
+			fmt.Fprintf(&b, "      because: %s\n", c.Got)
+		case failed:
+			fmt.Fprintf(&b, "      expected: %s\n      got: %s\n", c.Expected, c.Got)
+			if c.Request != "" {
+				fmt.Fprintf(&b, "      %s\n", c.Request)
+			}
 		}
 	}
-	fmt.Fprintln(out)
+	b.WriteByte('\n')
 	for _, l := range []level{must, should, may} {
 		n := count(r.Results, l)
-		fmt.Fprintf(out, "%-6s  %3d hold, %d fail, %d not applicable\n", l, n[passed], n[failed], n[notApplicable])
+		fmt.Fprintf(&b, "%-6s  %3d hold, %d fail, %d not applicable\n", l, n[passed], n[failed], n[notApplicable])
 	}
-	return nil
+	_, err := io.WriteString(out, b.String())
+	return err
 }
 
 func writeJSON(out io.Writer, r report) error {
@@ -127,7 +129,7 @@ func writeJUnit(out io.Writer, r report) error {
 func writeList(out io.Writer, cases []testCase) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, c := range cases {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", c.level, c.name, c.clause, c.want)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", c.level, c.name, c.clause, c.want)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -135,7 +135,7 @@ func modelContentType(p *probe) error { return contentType(p.m.path(""))(p) }
 func (x *exchange) isJSON() error {
 	text := x.answerHeader.Get("Content-Type")
 	if kind, _, err := mime.ParseMediaType(text); err != nil || kind != "application/json" {
-		return fmt.Errorf("Content-Type: %s", text) //nolint:staticcheck // a header's name
+		return fmt.Errorf("Content-Type: %s", text)
 	}
 	return nil
 }

@@ -142,13 +142,12 @@ func modelWith(what string, ok func(*model) bool) chooser {
 }
 
 var (
-	batchedModel  = modelWith("a first dimension of -1", (*model).batched)
-	simpleModel   = modelWith("the name and the tensors of `simple`", (*model).isSimple)
-	irisModel     = modelWith("the name and the tensors of `iris`", (*model).isIris)
-	identityModel = modelWith("the name and the tensors of `identity`", (*model).isIdentity)
-	twoInputs     = modelWith("two inputs", func(m *model) bool { return len(m.Inputs) > 1 })
-	twoOutputs    = modelWith("two outputs", func(m *model) bool { return len(m.Outputs) > 1 })
-	versioned     = modelWith("versions in its metadata", func(m *model) bool { return len(m.Versions) > 0 })
+	batchedModel = modelWith("a first dimension of -1", (*model).batched)
+	simpleModel  = modelWith("the name and the tensors of `simple`", (*model).isSimple)
+	irisModel    = modelWith("the name and the tensors of `iris`", (*model).isIris)
+	twoInputs    = modelWith("two inputs", func(m *model) bool { return len(m.Inputs) > 1 })
+	twoOutputs   = modelWith("two outputs", func(m *model) bool { return len(m.Outputs) > 1 })
+	versioned    = modelWith("versions in its metadata", func(m *model) bool { return len(m.Versions) > 0 })
 )
 
 // numeric chooses a model with an input of a class of datatypes; see class.

@@ -177,8 +177,8 @@ func half(v float64) uint16 {
 	if v < math.Ldexp(1, -14) {
 		return sign | uint16(math.Ldexp(v, 24))
 	}
-	fraction, exponent := math.Frexp(v) // v = fraction × 2^exponent, fraction in [½, 1)
-	return sign | uint16(exponent+14)<<10 | uint16(math.Ldexp(fraction, 11))&0x3ff
+	fraction, exponent := math.Frexp(v)                                            // v = fraction × 2^exponent, fraction in [½, 1)
+	return sign | uint16(exponent+14)<<10 | uint16(math.Ldexp(fraction, 11))&0x3ff //nolint:gosec // 1 to 30: the value is one that FP16 holds
 }
 
 func fromHalf(h uint16) float64 {
@@ -208,7 +208,7 @@ func parseRaw(datatype string, shape []int64, b []byte) ([]any, error) {
 	values := make([]any, 0, n)
 	for range n {
 		if datatype == "BYTES" {
-			if len(b) < 4 || uint64(len(b)-4) < uint64(binary.LittleEndian.Uint32(b)) {
+			if len(b) < 4 || int64(len(b)-4) < int64(binary.LittleEndian.Uint32(b)) {
 				return nil, fmt.Errorf("BYTES data that end inside element %d", len(values))
 			}
 			size = 4 + int(binary.LittleEndian.Uint32(b))
