@@ -77,7 +77,12 @@ func (b *budget) give(n int64) { b.free.Add(n) }
 // from the principal before it holds no longer where x.renewed says so. Faults:
 // UnsupportedMedia, TooLarge, BadRequest, Unavailable, Canceled; those of renew.
 func (x *exchange) readBody(ctx context.Context, media string) ([]byte, error) {
-	body, failure := x.receive(media)
+	return x.readBodyAs(ctx, intake{media: []string{media}})
+}
+
+// readBodyAs is readBody for a handler that takes more than one media type.
+func (x *exchange) readBodyAs(ctx context.Context, in intake) ([]byte, error) {
+	body, failure := x.receive(in)
 	if failure != nil && ctx.Err() != nil {
 		return nil, failure // there is no time left to prove anything
 	}
@@ -88,14 +93,20 @@ func (x *exchange) readBody(ctx context.Context, media string) ([]byte, error) {
 }
 
 // receive reads the body, whoever sends it.
-func (x *exchange) receive(media string) ([]byte, error) {
+func (x *exchange) receive(in intake) ([]byte, error) {
 	r := x.request
-	if err := checkMedia(r.Header, media); err != nil {
+	if err := in.check(r.Header); err != nil {
 		return nil, err
 	}
 	limit := x.route.MaxBody
 	if r.ContentLength > limit {
 		return nil, x.tooLarge(limit) // before "100 Continue": nothing is read
+	}
+	source := io.Reader(r.Body)
+	if in.packed {
+		p := unpack(r, limit)
+		defer p.close()
+		source = p.orPlain(source)
 	}
 	x.body = heads.Get()
 	x.allowTime()
@@ -110,7 +121,7 @@ func (x *exchange) receive(media string) ([]byte, error) {
 			}
 		}
 		b := x.body.B
-		n, err := r.Body.Read(b[len(b):cap(b)])
+		n, err := source.Read(b[len(b):cap(b)])
 		x.body.B = b[:len(b)+n]
 		if int64(len(x.body.B)) > limit {
 			return nil, x.tooLarge(limit)
@@ -210,6 +221,9 @@ func (x *exchange) drain() {
 
 // readFault says why a body did not arrive.
 func readFault(r *http.Request, err error) error {
+	if fault.KindOf(err) != fault.Internal {
+		return err // of what the body is packed in
+	}
 	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
 		return fault.Wrap(fault.BadRequest, "The body did not arrive in time", err)
 	}
@@ -219,15 +233,34 @@ func readFault(r *http.Request, err error) error {
 	return fault.Wrap(fault.BadRequest, "The body did not arrive whole", err)
 }
 
-// checkMedia refuses a body that is encoded or of another type.
-func checkMedia(h http.Header, media string) error {
-	if enc := h["Content-Encoding"]; len(enc) > 0 && (len(enc) > 1 || !strings.EqualFold(enc[0], "identity")) {
+// intake is which bodies a handler takes.
+type intake struct {
+	// media are the types, of which a refusal names the first.
+	media []string
+	// untyped says that there need be no Content-Type.
+	untyped bool
+	// packed says that the codings gzip and deflate are taken off.
+	packed bool
+}
+
+// check refuses a body that is encoded or of another type.
+func (in *intake) check(h http.Header) error {
+	if coding, known := codingOf(h); !known || coding != identityCoding && !in.packed {
+		if in.packed {
+			return fault.New(fault.UnsupportedMedia, "Send the body as it is, or with the Content-Encoding gzip or deflate")
+		}
 		return fault.New(fault.UnsupportedMedia, "Send the body as it is, without a Content-Encoding")
 	}
-	if t := h["Content-Type"]; len(t) == 1 && (t[0] == media || isMedia(t[0], media)) {
+	types := h["Content-Type"]
+	if in.untyped && len(types) == 0 {
 		return nil
 	}
-	return fault.Newf(fault.UnsupportedMedia, "Send the body as Content-Type: %s", media)
+	for _, media := range in.media {
+		if len(types) == 1 && (types[0] == media || isMedia(types[0], media)) {
+			return nil
+		}
+	}
+	return fault.Newf(fault.UnsupportedMedia, "Send the body as Content-Type: %s", in.media[0])
 }
 
 // isMedia reports whether a Content-Type is the media type, with no parameter

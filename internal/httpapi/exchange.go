@@ -132,7 +132,7 @@ func (r *router) noRoute(ctx context.Context, x *exchange) {
 	fromPage := x.allowOrigin()
 	switch {
 	case len(methods) == 0:
-		x.fail(ctx, Problem, fault.New(fault.NotFound, ""))
+		x.fail(ctx, r.unknown(req.URL.Path), nothingAt(req.URL.Path))
 	case fromPage && isPreflight(req):
 		x.preflight(methods)
 	default:
@@ -322,7 +322,7 @@ func (x *exchange) format() ErrorFormat {
 	if x.route != nil {
 		return x.route.Errors
 	}
-	return Problem
+	return x.listener.router.unknown(x.request.URL.Path)
 }
 
 // observe counts the request and writes its access line.

@@ -69,6 +69,21 @@ type Catalog interface {
 	Open(ctx context.Context, p *identity.Principal, model, version string) (*inference.Call, error)
 	Library
 	Policies
+	Repository
+	// Statistics are of the versions of a model, of one of them, or of all that
+	// the principal may read. Faults: those of Describe.
+	Statistics(ctx context.Context, p *identity.Principal, model, version string) ([]inference.Statistics, error)
+}
+
+// Repository is the models of the principal's tenant, served or not. Faults:
+// NotFound.
+type Repository interface {
+	// Ready says that a version can predict. Faults: those of Describe.
+	Ready(ctx context.Context, p *identity.Principal, model, version string) error
+	Index(ctx context.Context, p *identity.Principal) []inference.IndexEntry
+	// Load serves what the model's folder holds. Faults: Content, too.
+	Load(ctx context.Context, p *identity.Principal, model string) error
+	Unload(ctx context.Context, p *identity.Principal, model string) error
 }
 
 // Policies are the access rules of the models that a tenant owns. Faults:
@@ -188,6 +203,7 @@ type API struct {
 
 	scrape        http.Handler
 	params        sync.Pool // of *chi.Context
+	readers       sync.Pool // of *oip.Reader
 	contracts     contracts
 	adminDocument []byte               // the contract of the administration listener
 	docs          map[string]*docsFile // by name

@@ -48,7 +48,7 @@ func Split(body []byte, lengths []string) (Message, error) {
 // ReadRaw reads a request that is the elements of the model's one input alone, of
 // which at most one extent is free; a text is one element, without its length. All
 // outputs are to come back as bytes. Faults: Content.
-func (r *Reader) ReadRaw(body []byte, c *Contract, into []*tensor.Tensor) (*Request, error) {
+func (r *Reader) ReadRaw(body []byte, c Contract, into []*tensor.Tensor) (*Request, error) {
 	if len(c.Inputs) != 1 || c.Inputs[0].Kind != tensor.KindTensor || !c.Inputs[0].Ranked {
 		return nil, fault.New(fault.Content, "a request without JSON is for a model of one input whose rank is declared; send the JSON, and its length as "+HeaderLength)
 	}

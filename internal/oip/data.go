@@ -15,16 +15,18 @@ func (e *entry) decode(d tensor.DType, into *tensor.Tensor) error {
 	if string(e.datatype) != Datatype(d) {
 		return fault.Newf(fault.Content, "input %q is %s, not %q", cut(e.name), Datatype(d), cut(e.datatype))
 	}
-	err := error(nil)
+	set := e.setJSON
 	if e.binary {
-		err = SetBytes(into, d, e.shape, e.raw)
-	} else {
-		err = e.setJSON(into, d)
+		set = e.setBytes
 	}
-	if err != nil {
+	if err := set(into, d); err != nil {
 		return fault.Newf(fault.Content, "input %q: %v", cut(e.name), err)
 	}
 	return nil
+}
+
+func (e *entry) setBytes(into *tensor.Tensor, d tensor.DType) error {
+	return SetBytes(into, d, e.shape, e.raw)
 }
 
 func (e *entry) setJSON(into *tensor.Tensor, d tensor.DType) error {

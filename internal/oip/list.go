@@ -74,6 +74,43 @@ func sameKeys(a, b *tensor.Tensor) bool {
 	return a.DType() == b.DType() && slices.Equal(tensor.Of[int64](a), tensor.Of[int64](b)) && slices.Equal(tensor.Of[string](a), tensor.Of[string](b))
 }
 
+// PartSpec describes a tensor that a value travels as: its type, and its shape
+// with -1 where any extent is accepted.
+type PartSpec struct {
+	DType tensor.DType
+	Shape []int
+}
+
+// FlatSpec yields what Flat gives for values that s describes, or the parts that a
+// request has of them. Of a sequence, which may have any number of elements, it is
+// the first; a tensor of any rank is described as one of a free extent.
+func FlatSpec(s *tensor.Spec) iter.Seq2[string, PartSpec] {
+	return func(yield func(string, PartSpec) bool) { flattenSpec(s.Name, s, yield) }
+}
+
+func flattenSpec(name string, s *tensor.Spec, yield func(string, PartSpec) bool) bool {
+	switch s.Kind {
+	case tensor.KindMapSequence:
+		columns := -1
+		if s.Keys != nil {
+			columns = s.Keys.Len()
+		}
+		return yield(name, PartSpec{tensor.Float32, []int{-1, columns}})
+	case tensor.KindMap:
+		return yield(name+keysOf, PartSpec{s.Key, []int{-1}}) && yield(name+valuesOf, PartSpec{s.DType, []int{-1}})
+	case tensor.KindOptional:
+		return flattenSpec(name, s.Elem, yield)
+	case tensor.KindSequence:
+		return flattenSpec(elementOf(name, 0), s.Elem, yield)
+	case tensor.KindTensor:
+	}
+	shape := Extents(s)
+	if shape == nil {
+		shape = []int{-1}
+	}
+	return yield(name, PartSpec{s.DType, shape})
+}
+
 // parts are the tensors of a request for a model of which some input is a list, by
 // name. Those that became a part of an input are used.
 type parts struct {

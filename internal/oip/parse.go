@@ -180,7 +180,7 @@ func (r *Reader) inputParameter(e *entry, name []byte) error {
 	if left := len(r.message.Tensors) - r.used; n > uint64(left) { //nolint:gosec // G115: not negative
 		return fault.Newf(fault.Content, "binary_data_size says %d bytes, and %d are left behind the JSON; its length goes into Inference-Header-Content-Length", n, left)
 	}
-	end := r.used + int(n) //nolint:gosec // G115: within the message
+	end := r.used + int(n)
 	e.raw, e.binary, r.used = r.message.Tensors[r.used:end], true, end
 	return nil
 }

@@ -48,13 +48,13 @@ func Parse(body []byte, inputs, outputs []tensor.Spec) (*Request, error) {
 	for i := range into {
 		into[i] = new(tensor.Tensor)
 	}
-	return new(Reader).Read(Message{JSON: body}, &Contract{Inputs: inputs, Outputs: outputs}, into)
+	return new(Reader).Read(Message{JSON: body}, Contract{Inputs: inputs, Outputs: outputs}, into)
 }
 
 // Reader reads requests one after another, in the same memory. The zero value is
 // ready.
 type Reader struct {
-	contract *Contract
+	contract Contract
 	message  Message
 	buf      bytes.Buffer
 	dec      jsontext.Decoder
@@ -93,7 +93,7 @@ type entry struct {
 // uses again. Elements go from the message into them directly. Faults: Syntax for
 // what is not JSON, Content for what does not fit, Unsupported for extensions of
 // the protocol that are not served.
-func (r *Reader) Read(m Message, c *Contract, into []*tensor.Tensor) (*Request, error) {
+func (r *Reader) Read(m Message, c Contract, into []*tensor.Tensor) (*Request, error) {
 	r.begin(m, c)
 	defer r.end()
 	if err := r.document(); err != nil {
@@ -107,7 +107,7 @@ func (r *Reader) Read(m Message, c *Contract, into []*tensor.Tensor) (*Request, 
 	return &r.request, r.fill(into)
 }
 
-func (r *Reader) begin(m Message, c *Contract) {
+func (r *Reader) begin(m Message, c Contract) {
 	r.contract, r.message = c, m
 	r.buf = *bytes.NewBuffer(m.JSON)
 	r.dec.Reset(&r.buf)
@@ -125,7 +125,7 @@ func (r *Reader) begin(m Message, c *Contract) {
 
 // end lets go of the message.
 func (r *Reader) end() {
-	r.message, r.contract, r.parts = Message{}, nil, nil
+	r.message, r.contract, r.parts = Message{}, Contract{}, nil
 	r.buf = bytes.Buffer{}
 	r.dec.Reset(&r.buf)
 	clear(r.entries)
@@ -175,10 +175,10 @@ func (r *Reader) fits(s *tensor.Spec, e *entry) error {
 		return nil
 	}
 	if !s.Fits(e.shape) {
-		return fault.Newf(fault.Content, "input %q has shape %s, and the model takes %s", e.name, extents(e.shape), extents(Extents(s)))
+		return fault.Newf(fault.Content, "input %q must have shape %s, not %s", s.Name, extents(Extents(s)), extents(e.shape))
 	}
 	if most := r.contract.MaxRows; most > 0 && len(s.Dims) > 0 && s.Dims[0].Size < 0 && e.shape[0] > most {
-		return fault.Newf(fault.Content, "input %q has %d rows; a request has at most %d", e.name, e.shape[0], most)
+		return fault.Newf(fault.Content, "input %q must hold at most %d rows, not %d", s.Name, most, e.shape[0])
 	}
 	return nil
 }
