@@ -50,7 +50,7 @@ func modelCases() []testCase {
 		{"model/metadata-version", must, rest(metadata), "each of `versions` can be asked for", versioned, everyVersion("")},
 		{"model/metadata-unknown", must, rest("Model Metadata Response JSON Error Object"), `an error status and {"error": text} for an unknown model`, nil, unknownModel("")},
 		{"model/metadata-unknown-version", must, rest("Model Metadata Response JSON Error Object"), `an error status and {"error": text} for an unknown version`, firstAsked, unknownVersion("")},
-		{"model/metadata-escaped", should, "RFC 3986, 6.2.2.2 Percent-Encoding Normalization", "the name with a letter percent-encoded is the same name", firstAsked, escapedName},
+		{"model/metadata-escaped", should, "RFC 3986, 6.2.2.2 Percent-Encoding Normalization", "the name with a letter percent-encoded is the same name, or 400", firstAsked, escapedName},
 		{"model/ready", must, rest("Model Ready"), "200 to GET of the model's /ready", firstAsked, modelOK("/ready")},
 		{"model/ready-body", should, rest("Model Ready Response JSON Object"), "`name` is the model's and `ready` is true", firstAsked, readyBody},
 		{"model/ready-version", must, rest("Model Ready"), "each of `versions` is ready", versioned, everyVersion("/ready")},
@@ -324,8 +324,14 @@ func unknownVersion(endpoint string) func(*probe) error {
 	}
 }
 
+// escapedName takes 400 too: a server may insist on the one form of a path. What is
+// wrong is that the same name is found in one form and not found in another.
 func escapedName(p *probe) error {
-	return getOK(fmt.Sprintf("/v2/models/%%%02X%s", p.m.Name[0], p.m.path("")[len("/v2/models/")+1:]))(p)
+	x, err := p.get(fmt.Sprintf("/v2/models/%%%02X%s", p.m.Name[0], p.m.path("")[len("/v2/models/")+1:]))
+	if err == nil && x.status != http.StatusBadRequest {
+		err = x.ok()
+	}
+	return err
 }
 
 func readyBody(p *probe) error {
