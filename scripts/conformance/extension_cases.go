@@ -353,6 +353,9 @@ func configName(p *probe) error {
 
 // scores chooses a model whose first output is several numbers a row.
 var scores = modelWith("an output of several numbers", func(m *model) bool {
+	if len(m.Outputs) == 0 {
+		return false
+	}
 	s := m.Outputs[0]
 	return len(s.Shape) == 2 && s.Shape[1] > 1 && s.Datatype != "BYTES"
 })
@@ -364,7 +367,10 @@ func classification(p *probe) error {
 	if err != nil {
 		return err
 	}
-	t := a.outputs[0]
+	t, err := a.output(p.m.Outputs[0].Name)
+	if err != nil {
+		return err
+	}
 	if t.datatype != "BYTES" || len(t.values) != 1 || !strings.Contains(fmt.Sprint(t.values[0]), ":") {
 		return fmt.Errorf("%s %v: %v", t.datatype, t.shape, t.values)
 	}

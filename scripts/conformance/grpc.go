@@ -44,14 +44,11 @@ func dial(address string, config *tls.Config, header http.Header) (*grpcTarget, 
 	return &grpcTarget{conn, pb.NewGRPCInferenceServiceClient(conn), md}, nil
 }
 
-// overGRPC chooses as next does when a gRPC address is given; next may be nil.
+// overGRPC chooses as next does when a gRPC address is given.
 func overGRPC(next chooser) chooser {
 	return func(t *target) (*model, error) {
 		if t.grpc == nil {
 			return nil, missing("no address of a gRPC service is given (--grpc)")
-		}
-		if next == nil {
-			return nil, nil
 		}
 		return next(t)
 	}
@@ -193,7 +190,7 @@ func rpcOutputs(a *pb.ModelInferResponse) ([]tensor, error) {
 	var outputs []tensor
 	for i, o := range a.GetOutputs() {
 		t := tensor{name: o.GetName(), datatype: o.GetDatatype(), shape: slices.Clone(o.GetShape())}
-		if _, known := sizes[t.datatype]; !known || slices.ContainsFunc(t.shape, func(d int64) bool { return d < 0 }) {
+		if _, known := sizes[t.datatype]; !known || !sane(t.shape) {
 			return nil, fmt.Errorf("%s of %s with shape %v", t.name, t.datatype, t.shape)
 		}
 		var err error

@@ -25,16 +25,16 @@ func grpcCases() []testCase {
 	const stream = "grpc_service.proto, ModelStreamInfer"
 	typed, multiple := overGRPC(typedModel), overGRPC(twoOutputs)
 	cases := []testCase{
-		{"grpc/server-live", must, grpcDoc("Server Live"), "`live` is true", overGRPC(nil), rpcLive},
-		{"grpc/server-ready", must, grpcDoc("Server Ready"), "`ready` is true", overGRPC(nil), rpcReady},
-		{"grpc/server-metadata", must, grpcDoc("Server Metadata"), "`name` is a text", overGRPC(nil), rpcServerMetadata},
-		{"grpc/server-metadata-same", should, grpcDoc("Server Metadata"), "name, version and extensions are those of REST", overGRPC(nil), rpcSameMetadata},
+		{"grpc/server-live", must, grpcDoc("Server Live"), "`live` is true", overGRPC(nothing), rpcLive},
+		{"grpc/server-ready", must, grpcDoc("Server Ready"), "`ready` is true", overGRPC(nothing), rpcReady},
+		{"grpc/server-metadata", must, grpcDoc("Server Metadata"), "`name` is a text", overGRPC(nothing), rpcServerMetadata},
+		{"grpc/server-metadata-same", should, grpcDoc("Server Metadata"), "name, version and extensions are those of REST", overGRPC(nothing), rpcSameMetadata},
 		{"grpc/model-ready", must, grpcDoc("Model Ready"), "`ready` is true", overGRPC(anyModel), rpcModelReady("")},
 		{"grpc/model-ready-version", must, grpcDoc("Model Ready"), "each of `versions` is ready", overGRPC(versioned), rpcEveryVersion(rpcModelReady)},
-		{"grpc/model-ready-unknown", must, grpcDoc("Model Ready"), "an unknown model is not ready", overGRPC(nil), rpcNotReady},
+		{"grpc/model-ready-unknown", must, grpcDoc("Model Ready"), "an unknown model is not ready", overGRPC(nothing), rpcNotReady},
 		{"grpc/model-metadata", must, grpcDoc("Model Metadata"), "name, inputs and outputs are those of REST", overGRPC(anyModel), rpcModelMetadata("")},
 		{"grpc/model-metadata-version", must, grpcDoc("Model Metadata"), "each of `versions` can be asked for", overGRPC(versioned), rpcEveryVersion(rpcModelMetadata)},
-		{"grpc/model-metadata-unknown", must, grpcDoc("Model Metadata"), "an error status for an unknown model", overGRPC(nil), rpcMetadataUnknown},
+		{"grpc/model-metadata-unknown", must, grpcDoc("Model Metadata"), "an error status for an unknown model", overGRPC(nothing), rpcMetadataUnknown},
 		{"grpc/typed", must, grpcDoc("Tensor Data"), "typed contents are answered as REST answers the same inputs", typed, rpcAsREST(false)},
 		{"grpc/raw", must, grpcDoc("Tensor Data"), "raw contents are answered as REST answers the same inputs", overGRPC(anyModel), rpcAsREST(true)},
 		{"grpc/answer-names", must, message("ModelInferResponse"), "`model_name` is the model's, all outputs have their datatypes and shapes", typed, rpcNames},
@@ -48,8 +48,8 @@ func grpcCases() []testCase {
 		{"grpc/simple-arithmetic", must, grpcDoc("Inference"), "OUTPUT0 = INPUT0 + INPUT1, OUTPUT1 = INPUT0 − INPUT1", overGRPC(simpleModel), rpcArithmetic},
 		{"grpc/batch", should, grpcDoc("Inference"), "seven rows are answered as REST answers them", overGRPC(batchedModel), rpcBatch},
 		{"grpc/concurrent-ids", must, message("ModelInferRequest"), "100 calls at the same time get their own `id` and outputs", typed, rpcConcurrent(100)},
-		{"grpc/unknown-method", must, "gRPC, Status Codes", "UNIMPLEMENTED for a method that there is not", overGRPC(nil), rpcUnknownMethod},
-		{"grpc/health", may, "grpc.health.v1, Health.Check", "SERVING for the server as a whole", overGRPC(nil), rpcHealth},
+		{"grpc/unknown-method", must, "gRPC, Status Codes", "UNIMPLEMENTED for a method that there is not", overGRPC(nothing), rpcUnknownMethod},
+		{"grpc/health", may, "grpc.health.v1, Health.Check", "SERVING for the server as a whole", overGRPC(nothing), rpcHealth},
 		{"grpc/stream", may, stream, "five requests in a stream, five answers with their `id`", typed, rpcStream},
 		{"grpc/stream-error", may, stream, "a bad request is answered by `error_message`, and the stream goes on", typed, rpcStreamError},
 		{"grpc/repository-index", may, repository("GRPC, Index"), "the model is listed, its state READY", overGRPC(withRepository(anyModel)), rpcIndex},
@@ -69,10 +69,8 @@ func grpcCases() []testCase {
 	return cases
 }
 
-// nothing chooses no model.
-func nothing(*target) (*model, error) {
-	return nil, nil
-}
+// nothing chooses no model in particular.
+func nothing(*target) (*model, error) { return new(model), nil }
 
 func rpcLive(p *probe) error {
 	a, err := call(p, p.t.grpc.client.ServerLive, &pb.ServerLiveRequest{})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -119,7 +118,7 @@ func (r answerTensor) read(tail []byte) (out tensor, rest []byte, err error) {
 	if _, known := sizes[out.datatype]; !known {
 		return out, nil, fmt.Errorf("%s with the datatype %q", out.name, out.datatype)
 	}
-	if slices.ContainsFunc(out.shape, func(d int64) bool { return d < 0 }) {
+	if !sane(out.shape) {
 		return out, nil, fmt.Errorf("%s with shape %v", out.name, out.shape)
 	}
 	if size, ok := r.Parameters["binary_data_size"].(float64); ok {
@@ -173,7 +172,11 @@ func (p *probe) inferAt(path string, header http.Header, body []byte) (*answer, 
 	if err := x.ok(); err != nil {
 		return nil, err
 	}
-	return readAnswer(x)
+	a, err := readAnswer(x)
+	if err == nil && len(a.outputs) == 0 {
+		err = errors.New("200 with no output")
+	}
+	return a, err
 }
 
 // differentOutputs says where the outputs of two answers to the same inputs differ.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -305,7 +307,11 @@ func whitespace(p *probe) error {
 
 func escapedStrings(p *probe) error {
 	name := p.m.Inputs[0].Name
-	escaped := fmt.Sprintf(`"\u%04x%s`, name[0], string(encode(name))[2:])
+	letter, size := utf8.DecodeRuneInString(name)
+	if letter > 0xffff {
+		return missing("the name %s begins with a character of two escapes", name)
+	}
+	escaped := fmt.Sprintf(`"\u%04x%s`, letter, string(encode(name[size:]))[1:])
 	body := strings.ReplaceAll(string(encode(p.valid())), `"name":`+string(encode(name)), `"name":`+escaped)
 	return p.sameAsBaseline([]byte(strings.ReplaceAll(body, `"datatype"`, `"\u0064atatype"`)))
 }
@@ -407,6 +413,9 @@ func irisClasses(p *probe) error {
 		a, err := p.infer(request(in))
 		if err != nil {
 			return err
+		}
+		if len(a.outputs) == 0 || len(a.outputs[0].values) == 0 {
+			return errors.New("no class")
 		}
 		class := a.outputs[0].values[0]
 		if before, ok := seen[class]; ok && before != i%3 {

@@ -24,6 +24,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -130,6 +131,9 @@ func parse(args []string, out io.Writer) (options, []string, error) {
 	}
 	if flags.NArg() != 1 {
 		return opt, nil, errors.New("give the URL of one server; --help shows the flags")
+	}
+	if slices.Contains(opt.models, "") {
+		return opt, nil, errors.New("--model: a name is empty")
 	}
 	opt.url = strings.TrimRight(flags.Arg(0), "/")
 	return opt, nil, nil

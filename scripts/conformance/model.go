@@ -40,11 +40,26 @@ func (m *model) usable() error {
 		return fmt.Errorf("the metadata of %s list no inputs", m.Name)
 	}
 	for _, in := range m.Inputs {
-		if _, known := sizes[in.Datatype]; !known || len(in.Shape) == 0 {
-			return fmt.Errorf("%s of %s has no known datatype and shape", in.Name, m.Name)
+		_, known := sizes[in.Datatype]
+		if !known || in.Name == "" || len(in.Shape) == 0 || !sane(oneRow(in.Shape)) || elements(oneRow(in.Shape)) > maxExample {
+			return fmt.Errorf("no request can be made for the input %q of %s: %s %v", in.Name, m.Name, in.Datatype, in.Shape)
 		}
 	}
 	return nil
+}
+
+// maxExample bounds the elements of one row.
+const maxExample = 1 << 20
+
+// oneRow is a described shape with 1 for each dimension of any size.
+func oneRow(described []int64) []int64 {
+	shape := slices.Clone(described)
+	for i, d := range shape {
+		if d == -1 {
+			shape[i] = 1
+		}
+	}
+	return shape
 }
 
 // batched says whether the first dimension of every tensor counts rows.
@@ -59,12 +74,7 @@ func (m *model) batched() bool {
 func (m *model) example(rows, start int) []tensor {
 	inputs := make([]tensor, len(m.Inputs))
 	for i, in := range m.Inputs {
-		t := tensor{name: in.Name, datatype: in.Datatype, shape: slices.Clone(in.Shape)}
-		for d, size := range t.shape {
-			if size == -1 {
-				t.shape[d] = 1
-			}
-		}
+		t := tensor{name: in.Name, datatype: in.Datatype, shape: oneRow(in.Shape)}
 		if m.batched() {
 			t.shape[0] = int64(rows)
 		}

@@ -105,7 +105,7 @@ func alternating(change func(*httptest.ResponseRecorder)) func(*http.Request, []
 }
 
 // lenient answers what should be refused as if all were well.
-func lenient(r *http.Request, _ []byte, w *httptest.ResponseRecorder) {
+func lenient(_ *http.Request, _ []byte, w *httptest.ResponseRecorder) {
 	if w.Code >= http.StatusBadRequest {
 		replace(w, http.StatusOK, `{"name":"simple","model_name":"simple","outputs":[]}`)
 	}
@@ -228,7 +228,7 @@ func inferMutations() []mutation {
 		{name: "refuses unknown headers", answer: refuses(header("X-Conformance", "1")), fails: "http/unknown-header"},
 		{name: "refuses queries", answer: refuses(func(r *http.Request, _ string) bool { return r.URL.RawQuery != "" }), fails: "http/query"},
 		{name: "refuses compression", answer: refuses(func(r *http.Request, _ string) bool { return r.Header.Get("Content-Encoding") != "" }), fails: "compression/(gzip|deflate)-request|compression/binary"},
-		{name: "no outputs for an empty list", answer: func(r *http.Request, body []byte, w *httptest.ResponseRecorder) {
+		{name: "no outputs for an empty list", answer: func(_ *http.Request, body []byte, w *httptest.ResponseRecorder) {
 			if strings.Contains(string(body), `"outputs":[]`) {
 				replace(w, 200, `{"model_name":"simple","outputs":[]}`)
 			}
@@ -265,12 +265,12 @@ func inferMutations() []mutation {
 				}
 			})
 		}), fails: "infer/iris-classes"},
-		{name: "cannot do many rows, or none", answer: func(r *http.Request, body []byte, w *httptest.ResponseRecorder) {
+		{name: "cannot do many rows, or none", answer: func(_ *http.Request, body []byte, w *httptest.ResponseRecorder) {
 			if strings.Contains(string(body), `"shape":[1000,`) || strings.Contains(string(body), `"shape":[0,`) {
 				w.Code = 500
 			}
 		}, fails: "batch/(thousand|empty)"},
-		{name: "any method", answer: func(r *http.Request, _ []byte, w *httptest.ResponseRecorder) {
+		{name: "any method", answer: func(_ *http.Request, _ []byte, w *httptest.ResponseRecorder) {
 			if w.Code == http.StatusMethodNotAllowed {
 				w.Code = 200
 			}

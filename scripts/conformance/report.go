@@ -31,7 +31,7 @@ func (t *target) report(results []result) report {
 
 // count counts the results of a level by outcome.
 func count(results []result, l level) map[outcome]int {
-	n := map[outcome]int{}
+	n := make(map[outcome]int)
 	for _, r := range results {
 		if r.Level == l {
 			n[r.Status]++

@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -57,5 +58,26 @@ func TestNamesAreUniqueAndEveryCaseIsDescribed(t *testing.T) {
 	}
 	if len(seen) < 100 {
 		t.Errorf("%d cases", len(seen))
+	}
+}
+
+func TestNoAnswerBreaksTheSuite(t *testing.T) {
+	m := new(mutator)
+	target := bed(t, m)
+	consistent := regexp.MustCompile("^(infer/.*|batch/(thousand|empty|nested|independent)|statistics/version)$") // with itself, at least
+	for body, empty := range map[string]bool{
+		"": true, "null": true, "[]": true, "{}": true, "[{}]": true, `"x"`: true, `{"outputs":[]}`: true, `{"outputs":[{}]}`: true,
+		`{"model_stats":[{"name":"simple"}]}`:                                                                     true,
+		`{"outputs":[{"name":"OUTPUT0","datatype":"INT32","shape":[],"data":[1]}]}`:                               false,
+		`{"outputs":[{"name":"OUTPUT0","datatype":"INT32","shape":[0,16],"data":[]}]}`:                            false,
+		`{"outputs":[{"name":"OUTPUT0","datatype":"INT32","shape":[1,16],"parameters":{"binary_data_size":64}}]}`: true,
+		`{"outputs":[{"name":"OUTPUT0","datatype":"INT32","shape":[4611686018427387904],"data":[]}]}`:             true,
+	} {
+		m.now.Store(&mutation{answer: on("", func(w *httptest.ResponseRecorder) { replace(w, 200, body) })})
+		for _, r := range runAll(t.Context(), target, matching(allCases(), regexp.MustCompile("^(infer|batch|datatype|statistics|classification)/"))) {
+			if r.Status == passed && r.Name != "statistics/version" && (empty || !consistent.MatchString(r.Name)) {
+				t.Errorf("%s holds for %s", r.Name, body)
+			}
+		}
 	}
 }

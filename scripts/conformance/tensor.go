@@ -38,6 +38,21 @@ func elements(shape []int64) int {
 	return int(n)
 }
 
+// sane says whether a shape that came from elsewhere is one: no dimension below 0,
+// and no more elements than an answer has bytes.
+func sane(shape []int64) bool {
+	n := int64(1)
+	for _, d := range shape {
+		if d < 0 || d > maxAnswer {
+			return false
+		}
+		if n *= d; n > maxAnswer {
+			return false
+		}
+	}
+	return true
+}
+
 // example is the i-th value of a datatype that models are likely to take: small,
 // positive, and for BYTES a number in digits.
 func example(datatype string, i int) any {
@@ -205,7 +220,7 @@ func parseRaw(datatype string, shape []int64, b []byte) ([]any, error) {
 	if datatype != "BYTES" && len(b) != n*size {
 		return nil, fmt.Errorf("%d bytes for shape %v of %s, which takes %d", len(b), shape, datatype, n*size)
 	}
-	values := make([]any, 0, n)
+	values := make([]any, 0, min(n, len(b)))
 	for range n {
 		if datatype == "BYTES" {
 			if len(b) < 4 || int64(len(b)-4) < int64(binary.LittleEndian.Uint32(b)) {
@@ -283,7 +298,9 @@ func scalar(datatype string, item jsontext.Value) (any, error) {
 	bits := 8 * sizes[datatype]
 	switch class(datatype) {
 	case "bool":
-		return strconv.ParseBool(string(item))
+		var v bool
+		err := json.Unmarshal(item, &v)
+		return v, err
 	case "int":
 		return strconv.ParseInt(string(item), 10, bits)
 	case "uint":
