@@ -33,7 +33,7 @@ func TestServerConformsToTheOpenInferenceProtocol(t *testing.T) {
 	if err := os.WriteFile(token, []byte(adminToken(t, s)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	suite := exec.CommandContext(t.Context(), filepath.Join(tools, "conformance"), s.url(), "--cacert", s.cacert(), "--token-file", token,
+	suite := exec.CommandContext(t.Context(), filepath.Join(tools, "conformance"), s.url(), "--grpc", s.grpc, "--cacert", s.cacert(), "--token-file", token,
 		"--model", "simple,iris,identity,identity_fp16", "--unload", "identity_fp16", "--format", "json")
 	out, err := suite.Output()
 	var exit *exec.ExitError
