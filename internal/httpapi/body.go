@@ -70,13 +70,13 @@ func (b *budget) take(n int64) bool {
 
 func (b *budget) give(n int64) { b.free.Add(n) }
 
-// readBody reads the whole body of a request, which must be of the media type
-// and at most as long as the route allows. The bytes are valid until the answer
+// readBody reads the whole body of a request, which must be of one of the media
+// types and at most as long as the route allows. The bytes are valid until the answer
 // is sent. When they were long on their way, the rights of who sent them are
 // proven again, and their faults go before the body's. What a handler derived
 // from the principal before it holds no longer where x.renewed says so. Faults:
 // UnsupportedMedia, TooLarge, BadRequest, Unavailable, Canceled; those of renew.
-func (x *exchange) readBody(ctx context.Context, media string) ([]byte, error) {
+func (x *exchange) readBody(ctx context.Context, media ...string) ([]byte, error) {
 	body, failure := x.receive(media)
 	if failure != nil && ctx.Err() != nil {
 		return nil, failure // there is no time left to prove anything
@@ -88,17 +88,11 @@ func (x *exchange) readBody(ctx context.Context, media string) ([]byte, error) {
 }
 
 // receive reads the body, whoever sends it.
-func (x *exchange) receive(media string) ([]byte, error) {
-	r := x.request
-	if err := checkMedia(r.Header, media); err != nil {
+func (x *exchange) receive(media []string) ([]byte, error) {
+	r, limit := x.request, x.route.MaxBody
+	if err := x.expectBody(media); err != nil {
 		return nil, err
 	}
-	limit := x.route.MaxBody
-	if r.ContentLength > limit {
-		return nil, x.tooLarge(limit) // before "100 Continue": nothing is read
-	}
-	x.body = heads.Get()
-	x.allowTime()
 	// One byte more than announced: reading it is what finds the end.
 	if want := min(r.ContentLength, firstRead) + 1; int64(cap(x.body.B)) < want {
 		x.body.B = make([]byte, 0, want)
@@ -124,6 +118,20 @@ func (x *exchange) receive(media string) ([]byte, error) {
 	}
 }
 
+// expectBody checks what is known of a body before any of it is read, and lets it
+// come.
+func (x *exchange) expectBody(media []string) error {
+	if err := checkMedia(x.request.Header, media); err != nil {
+		return err
+	}
+	if limit := x.route.MaxBody; x.request.ContentLength > limit {
+		return x.tooLarge(limit) // before "100 Continue": nothing is read
+	}
+	x.body = heads.Get()
+	x.allowTime()
+	return nil
+}
+
 // growBody makes room behind a full buffer: for all that was announced, now that
 // the client has shown that it sends, or for half as much again. What is beyond
 // the first part of a body must fit into the memory for all. Faults: Unavailable.
@@ -144,19 +152,31 @@ func (x *exchange) growBody(limit int64) error {
 	if size > limit+1 {
 		larger, size = &buffer{}, want // not one that claims more than the body may
 	}
-	claim := size - (firstRead + 1) - x.claimed
-	if !x.listener.api.bodies.take(claim) {
+	if err := x.claim(size); err != nil {
 		buffers.Put(larger)
-		x.drain()
-		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large bodies are on their way at once; try again, or send fewer rows in each"}
+		return err
 	}
-	x.claimed += claim
 	if int64(cap(larger.B)) < want {
 		larger.B = make([]byte, 0, want)
 	}
 	larger.B = append(larger.B, x.body.B...)
 	putBody(x.body)
 	x.body = larger
+	return nil
+}
+
+// claim takes of the memory for all what a body of the size needs beyond its
+// first part. Faults: Unavailable.
+func (x *exchange) claim(size int64) error {
+	more := size - (firstRead + 1) - x.claimed
+	if more <= 0 {
+		return nil
+	}
+	if !x.listener.api.bodies.take(more) {
+		x.drain()
+		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large bodies are on their way at once; try again, or send fewer rows in each"}
+	}
+	x.claimed += more
 	return nil
 }
 
@@ -219,24 +239,33 @@ func readFault(r *http.Request, err error) error {
 	return fault.Wrap(fault.BadRequest, "The body did not arrive whole", err)
 }
 
-// checkMedia refuses a body that is encoded or of another type.
-func checkMedia(h http.Header, media string) error {
+// checkMedia refuses a body that is encoded or of no type of the list.
+func checkMedia(h http.Header, media []string) error {
 	if enc := h["Content-Encoding"]; len(enc) > 0 && (len(enc) > 1 || !strings.EqualFold(enc[0], "identity")) {
 		return fault.New(fault.UnsupportedMedia, "Send the body as it is, without a Content-Encoding")
 	}
-	if t := h["Content-Type"]; len(t) == 1 && (t[0] == media || isMedia(t[0], media)) {
-		return nil
+	for _, m := range media {
+		if t := h["Content-Type"]; len(t) == 1 && (t[0] == m || isMedia(t[0], m)) {
+			return nil
+		}
 	}
-	return fault.Newf(fault.UnsupportedMedia, "Send the body as Content-Type: %s", media)
+	return fault.Newf(fault.UnsupportedMedia, "Send the body as Content-Type: %s", strings.Join(media, " or "))
 }
 
 // isMedia reports whether a Content-Type is the media type, with no parameter
-// but charset=utf-8.
+// but charset=utf-8, and of a table header=present (RFC 4180 section 3).
 func isMedia(value, media string) bool {
 	got, params, err := mime.ParseMediaType(value)
 	if err != nil || got != media {
 		return false
 	}
-	charset, has := params["charset"]
-	return len(params) == 0 || len(params) == 1 && has && strings.EqualFold(charset, "utf-8")
+	for name, param := range params {
+		switch {
+		case name == "charset" && strings.EqualFold(param, "utf-8"):
+		case name == "header" && media == mediaCSV && strings.EqualFold(param, "present"):
+		default:
+			return false
+		}
+	}
+	return true
 }

@@ -229,9 +229,9 @@ func (b *builder) operation(path string, template, own object, info *inference.M
 			"two rows": object{"value": []json.RawMessage{example, example}},
 		}
 	}
-	member(op, "requestBody")["content"] = object{mediaJSON: body}
+	member(member(op, "requestBody"), "content")[mediaJSON] = body
 	ok := member(member(op, "responses"), "200")
-	ok["content"] = object{mediaJSON: object{"schema": object{"$ref": "#/components/schemas/" + info.Name + ".Prediction"}}}
+	member(ok, "content")[mediaJSON] = object{"schema": object{"$ref": "#/components/schemas/" + info.Name + ".Prediction"}}
 	b.paths[path] = object{"post": op}
 	return nil
 }

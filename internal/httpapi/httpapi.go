@@ -202,6 +202,7 @@ type API struct {
 	adminDocument []byte               // the contract of the administration listener
 	docs          map[string]*docsFile // by name
 	bodies        budget
+	bodyMemory    int64               // what bodies is at first
 	rules         *validator.Validate // of the members of bodies
 	public, admin *Listener
 }
@@ -244,7 +245,8 @@ func New(cfg Config) (*API, error) {
 		cfg.MaxRows = DefaultMaxRows
 	}
 	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs(), rules: newRules(), own: limit.NewOwn(0, cfg.Now)}
-	a.bodies.free.Store(max(cfg.BodyMemory, cfg.MaxBody))
+	a.bodyMemory = max(cfg.BodyMemory, cfg.MaxBody)
+	a.bodies.free.Store(a.bodyMemory)
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	var err error
 	if a.contracts.base, err = readContract(api.OpenAPI, cfg.Version); err != nil {

@@ -2,28 +2,46 @@ package httpapi
 
 import (
 	"context"
+	"io"
+	"strings"
+	"time"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/inference"
 )
 
-const mediaJSON = "application/json"
+// The media types of rows and predictions.
+const (
+	mediaJSON = "application/json"
+	mediaCSV  = "text/csv"
+)
+
+var typeCSV = []string{mediaCSV + "; charset=utf-8; header=present"}
 
 // predict runs a model on the rows of the body.
 func (a *API) predict(ctx context.Context, x *exchange) error {
-	call, body, err := a.openAndRead(ctx, x)
+	open := a.openRows
+	if isTable(x.request.Header["Content-Type"]) {
+		open = a.openTable
+	}
+	call, err := open(ctx, x)
 	if err != nil {
 		return err
 	}
 	defer call.Close()
-	if err := call.Schema().Decode(call.Batch(), body, a.cfg.MaxRows); err != nil {
-		return err
-	}
 	outputs, err := call.Predict(ctx)
 	if err != nil {
 		return err
 	}
 	answer := buffers.Get()
 	defer buffers.Put(answer)
+	if wantsTable(x.request.Header["Accept"]) {
+		if answer.B, err = call.Schema().AppendTable(answer.B, call.Batch(), outputs); err != nil {
+			return err
+		}
+		x.sendOK(typeCSV, answer.B)
+		return nil
+	}
 	answer.B, err = call.Schema().AppendResponse(answer.B, call.Batch(), outputs, call.Version())
 	if err != nil {
 		return err
@@ -33,15 +51,68 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 	return nil
 }
 
+// isTable reports whether a body says that it is a table. Whether it is one that
+// is read is for who reads it.
+func isTable(contentType []string) bool {
+	if len(contentType) != 1 || contentType[0] == mediaJSON {
+		return false
+	}
+	media, _, _ := strings.Cut(contentType[0], ";")
+	return strings.EqualFold(strings.TrimSpace(media), mediaCSV)
+}
+
+// openRows opens the model to the caller, and reads rows of JSON into its batch.
+// The caller must Close the call.
+func (a *API) openRows(ctx context.Context, x *exchange) (*inference.Call, error) {
+	call, body, err := a.openAndRead(ctx, x, mediaJSON, mediaCSV)
+	if err != nil {
+		return nil, err
+	}
+	if err := call.Schema().Decode(call.Batch(), body, a.cfg.MaxRows); err != nil {
+		call.Close()
+		return nil, err
+	}
+	return call, nil
+}
+
+// openTable opens the model to the caller, and reads a table into its batch while
+// it comes. It opens the model again when the caller was proven again, and takes
+// the rows along. The caller must Close the call.
+func (a *API) openTable(ctx context.Context, x *exchange) (*inference.Call, error) {
+	call, err := a.open(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	failure := x.streamBody(ctx, mediaCSV, call.Batch().Size, func(table io.Reader) error {
+		_, err := call.Schema().DecodeTable(call.Batch(), table, a.cfg.MaxRows, nil)
+		return err
+	})
+	if x.renewed {
+		earlier := call
+		defer earlier.Close()
+		if call, err = a.open(ctx, x); err != nil {
+			return nil, err
+		}
+		if !call.TakeBatch(earlier) && failure == nil {
+			failure = &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "The model was replaced while the table came; send it again"}
+		}
+	}
+	if failure != nil {
+		call.Close()
+		return nil, failure
+	}
+	return call, nil
+}
+
 // openAndRead opens the model to the caller, and reads the body after that: who
 // may not predict learns nothing about bodies. It opens the model again when the
 // caller was proven again. The caller must Close the call.
-func (a *API) openAndRead(ctx context.Context, x *exchange) (*inference.Call, []byte, error) {
+func (a *API) openAndRead(ctx context.Context, x *exchange, media ...string) (*inference.Call, []byte, error) {
 	call, err := a.open(ctx, x)
 	if err != nil {
 		return nil, nil, err
 	}
-	body, failure := x.readBody(ctx, mediaJSON)
+	body, failure := x.readBody(ctx, media...)
 	if x.renewed {
 		call.Close()
 		if call, err = a.open(ctx, x); err != nil {

@@ -83,6 +83,17 @@ func (c *Call) Version() string { return c.version.id }
 // Batch returns the memory for the input: fill it, then Predict.
 func (c *Call) Batch() *schema.Batch { return c.batch }
 
+// TakeBatch takes over the input of another call of the same version, and gives
+// it its own memory for that. It reports false, and does nothing, where the other
+// call is of another version: what its contract let through says nothing here.
+func (c *Call) TakeBatch(from *Call) bool {
+	if c.version != from.version {
+		return false
+	}
+	c.batch, from.batch = from.batch, c.batch
+	return true
+}
+
 // Predict runs the model on the batch. The outputs are in the order of the
 // model's own, and valid until the next Predict or Close. Faults: those of
 // Program.Run, and Unavailable when the audit record could not be kept.
