@@ -340,11 +340,13 @@ func (t *tableReader) document(i, n int, text string) error {
 func (t *tableReader) scalar(f *field, text string) string {
 	t.value.null = false
 	if f.info.class == classString {
-		t.value.s = strings.Clone(text)
 		if known, ok := f.strings[text]; ok {
-			t.value.s = known
+			t.value.s = known // which is clean
+			return ""
 		}
-		return ""
+		text, detail := f.cleaner.clean(text)
+		t.value.s = strings.Clone(text) // without the rest of the line
+		return detail
 	}
 	text = strings.TrimSpace(text)
 	if f.info.class == classBool {
