@@ -205,6 +205,7 @@ func TestRightsThatEndWhileATableArrivesEnd(t *testing.T) {
 			o.now.Store(employed())
 			f := newAPI(t, func(c *httpapi.Config) { c.Authenticator = o }).serve()
 			got := f.slowly(f.api.Public(), "/predict", "text/csv", tableHeader+tableRow, tc.rest, func() {
+				o.forgets()
 				if tc.ends {
 					o.now.Store(nil)
 				}
