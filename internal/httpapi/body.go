@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"onnxgate/internal/fault"
@@ -52,32 +51,19 @@ func (p *bufferPool) Put(b *buffer) {
 	}
 }
 
-// budget is memory that is shared out, in bytes.
-type budget struct{ free atomic.Int64 }
-
-// take claims n bytes, and reports false when so many are not free.
-func (b *budget) take(n int64) bool {
-	for {
-		free := b.free.Load()
-		if free < n {
-			return false
-		}
-		if b.free.CompareAndSwap(free, free-n) {
-			return true
-		}
-	}
-}
-
-func (b *budget) give(n int64) { b.free.Add(n) }
-
-// readBody reads the whole body of a request, which must be of one of the media
-// types and at most as long as the route allows. The bytes are valid until the answer
+// readBody reads the whole body of a request, which must be of the media type
+// and at most as long as the route allows. The bytes are valid until the answer
 // is sent. When they were long on their way, the rights of who sent them are
 // proven again, and their faults go before the body's. What a handler derived
 // from the principal before it holds no longer where x.renewed says so. Faults:
 // UnsupportedMedia, TooLarge, BadRequest, Unavailable, Canceled; those of renew.
-func (x *exchange) readBody(ctx context.Context, media ...string) ([]byte, error) {
-	body, failure := x.receive(media)
+func (x *exchange) readBody(ctx context.Context, media string) ([]byte, error) {
+	return x.readBodyAs(ctx, intake{media: []string{media}})
+}
+
+// readBodyAs is readBody for a handler that takes more than one media type.
+func (x *exchange) readBodyAs(ctx context.Context, in intake) ([]byte, error) {
+	body, failure := x.receive(in)
 	if failure != nil && ctx.Err() != nil {
 		return nil, failure // there is no time left to prove anything
 	}
@@ -88,10 +74,16 @@ func (x *exchange) readBody(ctx context.Context, media ...string) ([]byte, error
 }
 
 // receive reads the body, whoever sends it.
-func (x *exchange) receive(media []string) ([]byte, error) {
+func (x *exchange) receive(in intake) ([]byte, error) {
 	r, limit := x.request, x.route.MaxBody
-	if err := x.expectBody(media); err != nil {
+	if err := x.expectBody(&in); err != nil {
 		return nil, err
+	}
+	source := io.Reader(r.Body)
+	if in.packed {
+		p := unpack(r, limit)
+		defer p.close()
+		source = p.orPlain(source)
 	}
 	// One byte more than announced: reading it is what finds the end.
 	if want := min(r.ContentLength, firstRead) + 1; int64(cap(x.body.B)) < want {
@@ -104,7 +96,7 @@ func (x *exchange) receive(media []string) ([]byte, error) {
 			}
 		}
 		b := x.body.B
-		n, err := r.Body.Read(b[len(b):cap(b)])
+		n, err := source.Read(b[len(b):cap(b)])
 		x.body.B = b[:len(b)+n]
 		if int64(len(x.body.B)) > limit {
 			return nil, x.tooLarge(limit)
@@ -120,8 +112,8 @@ func (x *exchange) receive(media []string) ([]byte, error) {
 
 // expectBody checks what is known of a body before any of it is read, and lets it
 // come.
-func (x *exchange) expectBody(media []string) error {
-	if err := checkMedia(x.request.Header, media); err != nil {
+func (x *exchange) expectBody(in *intake) error {
+	if err := in.check(x.request.Header); err != nil {
 		return err
 	}
 	if limit := x.route.MaxBody; x.request.ContentLength > limit {
@@ -172,7 +164,7 @@ func (x *exchange) claim(size int64) error {
 	if more <= 0 {
 		return nil
 	}
-	if !x.listener.api.bodies.take(more) {
+	if !x.listener.api.cfg.Bodies.Take(more) {
 		x.drain()
 		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large bodies are on their way at once; try again, or send fewer rows in each"}
 	}
@@ -194,7 +186,7 @@ func (x *exchange) releaseBody() {
 	putBody(x.body)
 	x.body = nil
 	if x.claimed > 0 {
-		x.listener.api.bodies.give(x.claimed)
+		x.listener.api.cfg.Bodies.Give(x.claimed)
 		x.claimed = 0
 	}
 }
@@ -230,6 +222,9 @@ func (x *exchange) drain() {
 
 // readFault says why a body did not arrive.
 func readFault(r *http.Request, err error) error {
+	if fault.KindOf(err) != fault.Internal {
+		return err // of what the body is packed in
+	}
 	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
 		return fault.Wrap(fault.BadRequest, "The body did not arrive in time", err)
 	}
@@ -239,17 +234,39 @@ func readFault(r *http.Request, err error) error {
 	return fault.Wrap(fault.BadRequest, "The body did not arrive whole", err)
 }
 
-// checkMedia refuses a body that is encoded or of no type of the list.
-func checkMedia(h http.Header, media []string) error {
-	if enc := h["Content-Encoding"]; len(enc) > 0 && (len(enc) > 1 || !strings.EqualFold(enc[0], "identity")) {
+// intake is which bodies a handler takes.
+type intake struct {
+	// media are the types, of which a refusal names the first, and with it other.
+	media []string
+	other string
+	// untyped says that there need be no Content-Type.
+	untyped bool
+	// packed says that the codings gzip and deflate are taken off.
+	packed bool
+}
+
+// check refuses a body that is encoded or of another type.
+func (in *intake) check(h http.Header) error {
+	if coding, known := codingOf(h); !known || coding != identityCoding && !in.packed {
+		if in.packed {
+			return fault.New(fault.UnsupportedMedia, "Send the body as it is, or with the Content-Encoding gzip or deflate")
+		}
 		return fault.New(fault.UnsupportedMedia, "Send the body as it is, without a Content-Encoding")
 	}
-	for _, m := range media {
-		if t := h["Content-Type"]; len(t) == 1 && (t[0] == m || isMedia(t[0], m)) {
+	types := h["Content-Type"]
+	if in.untyped && len(types) == 0 {
+		return nil
+	}
+	for _, media := range in.media {
+		if len(types) == 1 && (types[0] == media || isMedia(types[0], media)) {
 			return nil
 		}
 	}
-	return fault.Newf(fault.UnsupportedMedia, "Send the body as Content-Type: %s", strings.Join(media, " or "))
+	names := in.media[0]
+	if in.other != "" {
+		names += " or " + in.other
+	}
+	return fault.New(fault.UnsupportedMedia, "Send the body as Content-Type: "+names)
 }
 
 // isMedia reports whether a Content-Type is the media type, with no parameter

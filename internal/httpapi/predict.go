@@ -12,8 +12,15 @@ import (
 
 // The media types of rows and predictions.
 const (
-	mediaJSON = "application/json"
-	mediaCSV  = "text/csv"
+	mediaJSON   = "application/json"
+	mediaCSV    = "text/csv"
+	mediaOctets = "application/octet-stream"
+)
+
+// A table is told apart before the body is read.
+var (
+	rowsOfJSON  = intake{media: []string{mediaJSON}, other: mediaCSV}
+	rowsOfTable = intake{media: []string{mediaCSV}}
 )
 
 var typeCSV = []string{mediaCSV + "; charset=utf-8; header=present"}
@@ -64,7 +71,7 @@ func isTable(contentType []string) bool {
 // openRows opens the model to the caller, and reads rows of JSON into its batch.
 // The caller must Close the call.
 func (a *API) openRows(ctx context.Context, x *exchange) (*inference.Call, error) {
-	call, body, err := a.openAndRead(ctx, x, mediaJSON, mediaCSV)
+	call, body, err := a.openAndRead(ctx, x, rowsOfJSON)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +90,7 @@ func (a *API) openTable(ctx context.Context, x *exchange) (*inference.Call, erro
 	if err != nil {
 		return nil, err
 	}
-	failure := x.streamBody(ctx, mediaCSV, call.Batch().Size, func(table io.Reader) error {
+	failure := x.streamBody(ctx, &rowsOfTable, call.Batch().Size, func(table io.Reader) error {
 		_, err := call.Schema().DecodeTable(call.Batch(), table, a.cfg.MaxRows, nil)
 		return err
 	})
@@ -107,12 +114,12 @@ func (a *API) openTable(ctx context.Context, x *exchange) (*inference.Call, erro
 // openAndRead opens the model to the caller, and reads the body after that: who
 // may not predict learns nothing about bodies. It opens the model again when the
 // caller was proven again. The caller must Close the call.
-func (a *API) openAndRead(ctx context.Context, x *exchange, media ...string) (*inference.Call, []byte, error) {
+func (a *API) openAndRead(ctx context.Context, x *exchange, in intake) (*inference.Call, []byte, error) {
 	call, err := a.open(ctx, x)
 	if err != nil {
 		return nil, nil, err
 	}
-	body, failure := x.readBody(ctx, media...)
+	body, failure := x.readBodyAs(ctx, in)
 	if x.renewed {
 		call.Close()
 		if call, err = a.open(ctx, x); err != nil {

@@ -25,7 +25,7 @@ func (s *bodyStream) Read(p []byte) (int, error) {
 	case s.read > limit:
 		n, err = 0, s.x.tooLarge(limit)
 	case err == nil:
-		err = s.x.claim(min(s.size(), s.x.listener.api.bodyMemory))
+		err = s.x.claim(min(s.size(), s.x.listener.api.cfg.Bodies.Total()))
 	case err != io.EOF: //nolint:errorlint // as net/http returns it
 		err = readFault(s.x.request, err)
 	}
@@ -36,8 +36,8 @@ func (s *bodyStream) Read(p []byte) (int, error) {
 // streamBody has decode read the body as it comes, where readBody would give it
 // whole, and takes its length and its end for as much: a fault of the body goes
 // before what decode finds in it. Faults: those of readBody, and of decode.
-func (x *exchange) streamBody(ctx context.Context, media string, size func() int64, decode func(io.Reader) error) error {
-	failure := x.pass(media, size, decode)
+func (x *exchange) streamBody(ctx context.Context, in *intake, size func() int64, decode func(io.Reader) error) error {
+	failure := x.pass(in, size, decode)
 	if failure != nil && ctx.Err() != nil {
 		return failure // there is no time left to prove anything
 	}
@@ -48,8 +48,8 @@ func (x *exchange) streamBody(ctx context.Context, media string, size func() int
 }
 
 // pass has decode read the body, whoever sends it.
-func (x *exchange) pass(media string, size func() int64, decode func(io.Reader) error) error {
-	if err := x.expectBody([]string{media}); err != nil {
+func (x *exchange) pass(in *intake, size func() int64, decode func(io.Reader) error) error {
+	if err := x.expectBody(in); err != nil {
 		return err
 	}
 	s := &bodyStream{x: x, size: size}
