@@ -23,7 +23,9 @@ type Config struct {
 	Addr string
 	// AdminAddr is the administration listener; empty when it is closed.
 	AdminAddr string
-	DataDir   string `setting:"ONNXGATE_DATA_DIR" validate:"required"`
+	// GRPCAddr is the gRPC listener; empty when it is closed.
+	GRPCAddr string
+	DataDir  string `setting:"ONNXGATE_DATA_DIR" validate:"required"`
 	// DatabaseURL is where accounts are kept instead of the data directory.
 	DatabaseURL Secret
 	// RevocationMaxAge is how long what was last read from there may be relied
@@ -35,6 +37,9 @@ type Config struct {
 	// ORTLibrary is empty for the library beside the binary.
 	ORTLibrary    string `setting:"ONNXGATE_ORT_LIBRARY" validate:"omitempty,file"`
 	SkipBadModels bool
+	// ModelsMemory bounds the memory of all loaded models, in bytes; 0: half of
+	// what the machine or its container has.
+	ModelsMemory int64 `setting:"ONNXGATE_MODELS_MEMORY" validate:"omitempty,min=1048576"`
 	// RolesFile defines the operator's own roles; empty: there are none.
 	RolesFile string `setting:"ONNXGATE_ROLES_FILE" validate:"omitempty,file"`
 

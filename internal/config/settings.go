@@ -108,6 +108,12 @@ func listenerSettings() []Setting {
 			binding: bind(func(c *Config) *string { return &c.AdminAddr }, parseAddrOrOff, orOff),
 		},
 		{
+			Name: "ONNXGATE_GRPC_ADDR", Default: "127.0.0.1:8445",
+			Doc:     "gRPC listener (Open Inference Protocol; TLS as the public one); off closes it.",
+			Want:    "host:port, such as 127.0.0.1:8445, or off",
+			binding: bind(func(c *Config) *string { return &c.GRPCAddr }, parseAddrOrOff, orOff),
+		},
+		{
 			Name: "ONNXGATE_DATA_DIR", Flag: "data-dir", Default: "data",
 			Doc:     "Folder for everything that the server writes: users, keys, certificate (mode 0700).",
 			Want:    "a folder that this user may write",
@@ -152,6 +158,12 @@ func modelSettings() []Setting {
 			Doc:     "true: start without the models that cannot be served; false: they stop the start.",
 			Want:    "true or false",
 			binding: bind(func(c *Config) *bool { return &c.SkipBadModels }, parseSwitch, strconv.FormatBool),
+		},
+		{
+			Name:    "ONNXGATE_MODELS_MEMORY",
+			Doc:     "Most memory that all loaded models take together, by an estimate; a model beyond it cannot be served. Empty: half of what the machine or the container has.",
+			Want:    "a size of at least 1MiB, such as 4GiB, or nothing",
+			binding: bind(func(c *Config) *int64 { return &c.ModelsMemory }, parseSizeOrNone, formatSizeOrNone),
 		},
 		{
 			Name:    "ONNXGATE_ORT_LIBRARY",

@@ -94,9 +94,9 @@ func (l *Listener) admit(x *exchange, r *http.Request) error {
 		// Not for a name that is not ours to bind to HTTPS.
 		h["Strict-Transport-Security"] = hsts
 	}
-	x.info.ClientAddr = l.api.proxies.clientAddr(r)
-	x.info.ClientRequestID = clientRequestID(r.Header["X-Request-Id"])
-	id, err := l.api.ids.next()
+	x.info.ClientAddr = clientAddr(l.api.cfg.TrustedProxies, r)
+	x.info.ClientRequestID = reqctx.ClientRequestID(r.Header["X-Request-Id"])
+	id, err := l.api.ids.Next()
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, "", err)
 	}
@@ -132,7 +132,7 @@ func (r *router) noRoute(ctx context.Context, x *exchange) {
 	fromPage := x.allowOrigin()
 	switch {
 	case len(methods) == 0:
-		x.fail(ctx, Problem, fault.New(fault.NotFound, ""))
+		x.fail(ctx, r.unknown(req.URL.Path), nothingAt(req.URL.Path))
 	case fromPage && isPreflight(req):
 		x.preflight(methods)
 	default:
@@ -168,43 +168,37 @@ func (a *API) takeRate(ctx context.Context, x *exchange, name LimitName) error {
 		return nil
 	}
 	d := a.dynamic.Load()
-	r := d.limiters[name].Take(ctx, x.info.ClientAddr)
+	limiter := d.tokens
+	if name == PredictLimit {
+		limiter = a.cfg.Limits.Address()
+	}
+	r := limiter.Take(ctx, x.info.ClientAddr)
 	if r.Limit == 0 {
 		return nil
 	}
 	h := x.Header()
 	h["RateLimit-Policy"] = d.policies[name]
-	x.rateValue[0] = rateLimit(name.String(), r)
+	x.rateValue[0] = limit.State(name.String(), r)
 	h["RateLimit"] = x.rateValue[:]
 	if r.Allowed {
 		return nil
 	}
-	return tooMany(d.limiters[name].Rate(), r)
-}
-
-func tooMany(rate limit.Rate, r limit.Result) error {
-	return &fault.Error{Kind: fault.RateLimited, RetryAfter: r.Reset, Msg: "Too many requests: at most " + rate.String() + "; wait as long as Retry-After says"}
+	return limit.TooMany(limiter.Rate(), r)
 }
 
 // keyPolicy names the rates of API keys in RateLimit headers.
 const keyPolicy = "key"
 
 // takeOwnRate counts the request for each of its credentials that has a rate of
-// its own, whatever address it came from.
+// its own.
 func (a *API) takeOwnRate(ctx context.Context, x *exchange) error {
-	for p := x.principal; p != nil; p = p.With {
-		rate := limit.Rate(p.Rate)
-		if rate.Off() {
-			continue
-		}
-		r := a.own.Take(ctx, p.Subject, rate)
-		x.addHeader("RateLimit-Policy", policy(keyPolicy, rate))
-		x.addHeader("RateLimit", rateLimit(keyPolicy, r))
-		if !r.Allowed {
-			return tooMany(rate, r)
-		}
-	}
-	return nil
+	return a.cfg.Limits.TakeOwn(ctx, x.principal, x.tellOwnRate)
+}
+
+// tellOwnRate adds what is left of a credential's own rate to the answer.
+func (x *exchange) tellOwnRate(rate limit.Rate, r limit.Result) {
+	x.addHeader("RateLimit-Policy", limit.Policy(keyPolicy, rate))
+	x.addHeader("RateLimit", limit.State(keyPolicy, r))
 }
 
 // addHeader adds an element to a header that is a list (RFC 9110 section 5.3),
@@ -215,18 +209,6 @@ func (x *exchange) addHeader(name, element string) {
 		element = present[0] + ", " + element
 	}
 	h[name] = []string{element}
-}
-
-// rateLimit is the RateLimit field (draft-ietf-httpapi-ratelimit-headers).
-func rateLimit(name string, r limit.Result) string {
-	var a [64]byte
-	b := append(a[:0], '"')
-	b = append(b, name...)
-	b = append(b, `";r=`...)
-	b = strconv.AppendInt(b, r.Remaining, 10)
-	b = append(b, ";t="...)
-	b = strconv.AppendInt(b, int64(r.Reset/time.Second), 10)
-	return string(b)
 }
 
 // permit refuses a caller who may not use the route.
@@ -328,7 +310,7 @@ func (x *exchange) format() ErrorFormat {
 	if x.route != nil {
 		return x.route.Errors
 	}
-	return Problem
+	return x.listener.router.unknown(x.request.URL.Path)
 }
 
 // observe counts the request and writes its access line.

@@ -15,13 +15,11 @@ package httpapi
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,6 +37,7 @@ import (
 	"onnxgate/internal/inference"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/reqctx"
 	"onnxgate/internal/telemetry"
 )
 
@@ -46,17 +45,6 @@ import (
 // Unavailable.
 type Authenticator interface {
 	Authenticate(ctx context.Context, c authn.Credentials) (*identity.Principal, error)
-}
-
-// Trust judges the client certificates of connections.
-type Trust interface {
-	// Generation moves whenever Verify may answer otherwise about a certificate
-	// before the end that it returned. It is called for every request of a
-	// connection with a certificate.
-	Generation() uint64
-	// Verify returns until when the first certificate, with the others behind
-	// it, is to be trusted if nothing changes, or why it is not.
-	Verify(presented []*x509.Certificate) (until time.Time, err error)
 }
 
 // TokenServer is the token endpoint. Faults have a Code of RFC 6749 section
@@ -80,6 +68,21 @@ type Catalog interface {
 	Open(ctx context.Context, p *identity.Principal, model, version string) (*inference.Call, error)
 	Library
 	Policies
+	Repository
+	// Statistics are of the versions of a model, of one of them, or of all that
+	// the principal may read. Faults: those of Describe.
+	Statistics(ctx context.Context, p *identity.Principal, model, version string) ([]inference.Statistics, error)
+}
+
+// Repository is the models of the principal's tenant, served or not. Faults:
+// NotFound.
+type Repository interface {
+	// Ready says that a version can predict. Faults: those of Describe.
+	Ready(ctx context.Context, p *identity.Principal, model, version string) error
+	Index(ctx context.Context, p *identity.Principal) []inference.IndexEntry
+	// Load serves what the model's folder holds. Faults: Content, too.
+	Load(ctx context.Context, p *identity.Principal, model string) error
+	Unload(ctx context.Context, p *identity.Principal, model string) error
 }
 
 // Policies are the access rules of the models that a tenant owns. Faults:
@@ -100,9 +103,10 @@ type Issuers interface {
 type Library interface {
 	// List is what the principal may predict with, by name.
 	List(ctx context.Context, p *identity.Principal) []inference.ModelInfo
-	// Describe is for who may read the model. Faults: NotFound,
+	// Describe is for who may read the model, and is of the version, the newest
+	// when that is empty. Faults: NotFound,
 	// Unauthenticated when a further credential is needed, Forbidden.
-	Describe(ctx context.Context, p *identity.Principal, model string) (inference.ModelInfo, error)
+	Describe(ctx context.Context, p *identity.Principal, model, version string) (inference.ModelInfo, error)
 	// SeenBy is every model that a tenant sees, by name.
 	SeenBy(tenant string) []inference.ModelInfo
 	// Generation changes whenever another set of models is served.
@@ -122,7 +126,7 @@ type Config struct {
 	Catalog       Catalog
 	Authenticator Authenticator
 	// Trust is nil where no client certificates are asked for.
-	Trust     Trust
+	Trust     authn.CertificateTrust
 	Tokens    TokenServer
 	Keys      PublicKeys
 	Passwords Passwords
@@ -137,6 +141,8 @@ type Config struct {
 	Issuers Issuers
 	// Roles says what each role permits.
 	Roles authz.Roles
+	// Limits are shared with the other protocols; nil makes some.
+	Limits *limit.Shared
 	// Ready returns why the server cannot serve; nil is always ready.
 	Ready     func() error
 	Metrics   *telemetry.Metrics
@@ -160,9 +166,9 @@ type Config struct {
 	Docs bool
 	// MaxBody is the longest body of a prediction, in bytes; 0 is 8 MiB.
 	MaxBody int64
-	// BodyMemory is how many bytes all bodies in flight may take beyond the
-	// first 64 KiB of each; 0 is 64 MiB. The longest body always fits.
-	BodyMemory int64
+	// Bodies is what all bodies in flight may take beyond the first 64 KiB of each,
+	// shared with the other protocols; nil is 64 MiB, or the longest body.
+	Bodies *limit.Bytes
 	// MaxRows is how many rows one prediction may have; 0 is 10,000.
 	MaxRows int
 	// Version is what the contract says about the server.
@@ -191,25 +197,23 @@ const (
 // API is the HTTP API of one server.
 type API struct {
 	cfg     Config
-	proxies proxies
-	ids     idSource
+	ids     reqctx.IDs
 	dynamic atomic.Pointer[dynamic]
-	own     *limit.Own // rates of callers
 
 	scrape        http.Handler
 	params        sync.Pool // of *chi.Context
+	readers       sync.Pool // of *oip.Reader
 	contracts     contracts
 	adminDocument []byte               // the contract of the administration listener
 	docs          map[string]*docsFile // by name
-	bodies        budget
-	rules         *validator.Validate // of the members of bodies
+	rules         *validator.Validate  // of the members of bodies
 	public, admin *Listener
 }
 
 // dynamic is what Reload replaces, prepared for use.
 type dynamic struct {
 	cors     cors
-	limiters [limitNames]*limit.Limiter
+	tokens   *limit.Limiter
 	policies [limitNames][]string // values of RateLimit-Policy
 }
 
@@ -234,17 +238,19 @@ func New(cfg Config) (*API, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
+	if cfg.Limits == nil {
+		cfg.Limits = limit.NewShared(cfg.Now)
+	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = DefaultMaxBody
 	}
-	if cfg.BodyMemory == 0 {
-		cfg.BodyMemory = DefaultBodyMemory
+	if cfg.Bodies == nil {
+		cfg.Bodies = limit.NewBytes(max(DefaultBodyMemory, cfg.MaxBody))
 	}
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
-	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs(), rules: newRules(), own: limit.NewOwn(0, cfg.Now)}
-	a.bodies.free.Store(max(cfg.BodyMemory, cfg.MaxBody))
+	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, docs: loadDocs(), rules: newRules()}
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	var err error
 	if a.contracts.base, err = readContract(api.OpenAPI, cfg.Version); err != nil {
@@ -253,11 +259,7 @@ func New(cfg Config) (*API, error) {
 	if a.adminDocument, err = readContract(api.Admin, cfg.Version); err != nil {
 		return nil, err
 	}
-	d := &dynamic{}
-	for name := range d.limiters {
-		d.limiters[name] = limit.New(limit.Config{Now: cfg.Now})
-	}
-	a.dynamic.Store(d)
+	a.dynamic.Store(&dynamic{tokens: limit.New(limit.Config{Now: cfg.Now})})
 	a.Reload(cfg.Settings)
 	return a, a.listen()
 }
@@ -288,20 +290,12 @@ func (a *API) Admin() *Listener { return a.admin }
 // Reload puts other settings in force for the requests that come. Counts go on:
 // a changed rate gives nobody a fresh start.
 func (a *API) Reload(s Settings) {
-	old := a.dynamic.Load()
-	next := &dynamic{cors: newCORS(s.CORSOrigins)}
+	next := &dynamic{cors: newCORS(s.CORSOrigins), tokens: a.dynamic.Load().tokens.WithRate(s.TokenRate)}
+	a.cfg.Limits.SetRate(s.PredictRate)
 	for name, rate := range [limitNames]limit.Rate{TokenLimit: s.TokenRate, PredictLimit: s.PredictRate} {
-		name := LimitName(name)
-		next.limiters[name] = old.limiters[name].WithRate(rate)
-		next.policies[name] = []string{policy(name.String(), rate)}
+		next.policies[name] = []string{limit.Policy(LimitName(name).String(), rate)}
 	}
 	a.dynamic.Store(next)
-}
-
-// policy is the RateLimit-Policy field (draft-ietf-httpapi-ratelimit-headers).
-func policy(name string, rate limit.Rate) string {
-	return `"` + name + `";q=` + strconv.FormatInt(rate.Requests, 10) +
-		";w=" + strconv.FormatInt(int64(rate.Window/time.Second), 10)
 }
 
 // newParams returns memory for the parameters of one path.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
 	"onnxgate/internal/schema"
+	"onnxgate/internal/tensor"
 )
 
 // Catalog is the set of loaded models. It is safe for concurrent use; a reload
@@ -28,6 +31,8 @@ type Catalog struct {
 // snapshot is one immutable state of the catalog.
 type snapshot struct {
 	generation uint64
+	entries    map[string]*entry // by label; of every folder of a model
+	outside    []LoadError       // of folders that are no model's
 	models     map[string]*model // by label
 	sorted     []*model          // the default tenant's first, then by tenant and name
 	views      map[string]*view  // by tenant
@@ -42,7 +47,16 @@ func (s *snapshot) version(label, id string) *version {
 	if s == nil || s.models[label] == nil {
 		return nil
 	}
-	return s.models[label].find(id)
+	return s.models[label].byNumber(id)
+}
+
+// entry returns what a snapshot knows of a folder, nil when it knows nothing. A
+// nil snapshot knows none.
+func (s *snapshot) entry(label string) *entry {
+	if s == nil {
+		return nil
+	}
+	return s.entries[label]
 }
 
 // New loads every model. Unless cfg.SkipBad is set, one that cannot be served
@@ -55,8 +69,12 @@ func New(cfg Config) (*Catalog, error) {
 		cfg.Audit = audit.Discard{}
 	}
 	c := &Catalog{cfg: cfg}
-	next, err := c.load(nil)
-	if err != nil {
+	l := newLoader(&c.cfg, nil)
+	if err := l.load(); err != nil {
+		return nil, err
+	}
+	next := l.snapshot()
+	if err := next.checkDefault(cfg.DefaultModel); err != nil {
 		return nil, err
 	}
 	if len(next.problems) > 0 && !cfg.SkipBad {
@@ -66,46 +84,85 @@ func New(cfg Config) (*Catalog, error) {
 	return c, nil
 }
 
-// Reload looks at the folders again and replaces what has changed. A version
-// that cannot be served any more goes on as it was loaded before; the error
-// names each such version with its reason, and everything else is in force.
-func (c *Catalog) Reload(context.Context) error {
+// Reload looks at the given folders again, MODEL, @TENANT or @TENANT/MODEL, or at
+// all when none is given, and replaces what has changed; what looks as it did is
+// not read. A version that cannot be served any more goes on as it was loaded
+// before; the error joins a LoadError for each such version, and everything else
+// is in force. Any other error says that the folders could not be read, and then
+// nothing has changed.
+func (c *Catalog) Reload(_ context.Context, folders ...string) error {
 	c.reload.Lock()
 	defer c.reload.Unlock()
-	next, err := c.load(c.current.Load())
-	if err != nil {
+	before := c.current.Load()
+	l := newLoader(&c.cfg, before)
+	if len(folders) > 0 && l.isFlat() == before.flat() {
+		l.reload(folders)
+	} else if err := l.load(); err != nil {
 		return err
 	}
+	return joined(c.adopt(l).problems)
+}
+
+// adopt puts what was loaded in force.
+func (c *Catalog) adopt(l *loader) *snapshot {
+	next := l.snapshot()
 	c.current.Store(next)
-	return joined(next.problems)
+	if l.compiled > largeFiles {
+		debug.FreeOSMemory()
+	}
+	return next
 }
 
-func (c *Catalog) load(before *snapshot) (*snapshot, error) {
-	l := &loader{cfg: &c.cfg, before: before}
-	next, err := l.snapshot()
-	if err != nil {
-		return nil, err
+// snapshot makes a new state of what was loaded. One that serves what the last
+// did shares its views, and its generation.
+func (l *loader) snapshot() *snapshot {
+	next := &snapshot{entries: l.entries, outside: l.outside, problems: slices.Clone(l.outside)}
+	labels := slices.Sorted(maps.Keys(l.entries))
+	for _, label := range labels {
+		next.problems = append(next.problems, l.entries[label].problems...)
 	}
-	if before == nil {
-		return next, next.checkDefault(c.cfg.DefaultModel)
+	if l.before != nil && l.before.serves(l.entries) {
+		next.generation = l.before.generation
+		next.models, next.sorted, next.views, next.others = l.before.models, l.before.sorted, l.before.views, l.before.others
+		next.changes.Kept = next.kept()
+		return next
 	}
-	next.generation, next.changes = before.generation+1, next.since(before)
-	return next, nil
-}
-
-// snapshot reads the folders into a new state.
-func (l *loader) snapshot() (*snapshot, error) {
-	models, err := l.load()
-	if err != nil {
-		return nil, err
+	next.models = make(map[string]*model, len(labels))
+	for _, label := range labels {
+		if m := l.entries[label].model; m != nil {
+			next.models[label], next.sorted = m, append(next.sorted, m)
+		}
 	}
-	next := &snapshot{models: make(map[string]*model, len(models)), sorted: models, problems: l.problems}
-	slices.SortFunc(models, byOwner)
-	for _, m := range models {
-		next.models[m.label] = m
-	}
+	slices.SortFunc(next.sorted, byOwner)
 	next.makeViews(l.cfg.DefaultModel)
-	return next, nil
+	if l.before != nil {
+		next.generation, next.changes = l.before.generation+1, next.since(l.before)
+	}
+	return next
+}
+
+// serves reports whether the snapshot serves what the entries do.
+func (s *snapshot) serves(entries map[string]*entry) bool {
+	served := 0
+	for label, e := range entries {
+		if e.model != s.models[label] {
+			return false
+		}
+		if e.model != nil {
+			served++
+		}
+	}
+	return served == len(s.models)
+}
+
+// flat reports whether a model stands at the top.
+func (s *snapshot) flat() bool {
+	for _, e := range s.entries {
+		if e.place.flat() {
+			return true
+		}
+	}
+	return false
 }
 
 // checkDefault refuses a default model that is asked for and not there. That is
@@ -181,9 +238,15 @@ type ModelInfo struct {
 	Versions []string
 	// Default is set for the model that serves requests that name none.
 	Default bool
-	// Schema is the contract of the newest version.
-	Schema *schema.Schema
-	// Roles may predict with the newest version, whatever its other rules say.
+	// Version is the one that was asked for, else the newest. Schema, Inputs and
+	// Outputs are its contract, the last two as the graph has them. They are
+	// shared: read only.
+	Version         string
+	Schema          *schema.Schema
+	Inputs, Outputs []tensor.Spec
+	// Labels are names of versions, to their numbers.
+	Labels map[string]string
+	// Roles may predict with the version, whatever its other rules say.
 	Roles []string
 }
 
@@ -191,10 +254,11 @@ type ModelInfo struct {
 // with the same name.
 func (i *ModelInfo) Label() string { return labelOf(i.Tenant, i.Name) }
 
-func (seen *view) info(m *model) ModelInfo {
+// info describes a version of the model.
+func (seen *view) info(m *model, of *version) ModelInfo {
 	info := ModelInfo{
-		Name: m.name, Tenant: m.tenant, Default: m == seen.fallback,
-		Schema: m.newest().schema, Roles: slices.Clone(m.newest().access.policy.Roles),
+		Name: m.name, Tenant: m.tenant, Default: m == seen.fallback, Labels: maps.Clone(m.labels),
+		Version: of.id, Schema: of.schema, Inputs: of.inputs, Outputs: of.outputs, Roles: slices.Clone(of.access.policy.Roles),
 	}
 	for _, v := range m.versions {
 		info.Versions = append(info.Versions, v.id)
@@ -208,7 +272,7 @@ func (c *Catalog) All() []ModelInfo {
 	s := c.current.Load()
 	all := make([]ModelInfo, len(s.sorted))
 	for i, m := range s.sorted {
-		all[i] = s.views[m.tenant].info(m)
+		all[i] = s.views[m.tenant].info(m, m.newest())
 	}
 	return all
 }
@@ -219,7 +283,7 @@ func (c *Catalog) SeenBy(tenant string) []ModelInfo {
 	seen := c.current.Load().of(&identity.Principal{Tenant: tenant})
 	all := make([]ModelInfo, len(seen.sorted))
 	for i, m := range seen.sorted {
-		all[i] = seen.info(m)
+		all[i] = seen.info(m, m.newest())
 	}
 	return all
 }
@@ -232,24 +296,39 @@ func (c *Catalog) List(ctx context.Context, p *identity.Principal) []ModelInfo {
 	for _, m := range seen.sorted {
 		v := m.newest()
 		if carries(p, v.access.require) && authz.Decide(v.access.policy, v.request(ctx, p, authz.Predict)).Allow {
-			list = append(list, seen.info(m))
+			list = append(list, seen.info(m, v))
 		}
 	}
 	return list
 }
 
-// Describe describes one model to a principal who may read it. Faults:
-// NotFound, Unauthenticated when it asks for a further credential, Forbidden.
-func (c *Catalog) Describe(ctx context.Context, p *identity.Principal, name string) (ModelInfo, error) {
+// Describe describes one version of a model to a principal who may read it; an
+// empty name or version is as in Open, and so is a label. Faults: NotFound,
+// Unauthenticated when it asks for a further credential, Forbidden.
+func (c *Catalog) Describe(ctx context.Context, p *identity.Principal, name, version string) (ModelInfo, error) {
 	seen := c.current.Load().of(p)
-	m := seen.models[name]
-	if m == nil {
-		return ModelInfo{}, unknownModel()
-	}
-	if _, err := m.newest().permit(m.newest().request(ctx, p, authz.Read)); err != nil {
+	v, err := seen.readable(ctx, p, name, version)
+	if err != nil {
 		return ModelInfo{}, err
 	}
-	return seen.info(m), nil
+	return seen.info(seen.models[v.model], v), nil
+}
+
+// Ready reports, by a nil error, that a version of a model can predict, to a
+// principal who may read it. Names and faults are those of Describe.
+func (c *Catalog) Ready(ctx context.Context, p *identity.Principal, name, version string) error {
+	_, err := c.current.Load().of(p).readable(ctx, p, name, version)
+	return err
+}
+
+// readable finds the version that the names stand for, and that the principal
+// may read.
+func (seen *view) readable(ctx context.Context, p *identity.Principal, name, versionID string) (*version, error) {
+	v, err := seen.resolve(name, versionID)
+	if err == nil {
+		_, err = v.permit(v.request(ctx, p, authz.Read))
+	}
+	return v, err
 }
 
 // Requires returns the kinds of credential that a request must carry, all of

@@ -27,9 +27,11 @@ type Batch struct {
 	Lenient bool
 	Beyond  int
 
+	values bool // rows may be arrays of values
 	schema *Schema
-	sinks  []sink   // nil for an input that is no tensor
-	arrays []nested // parallel to sinks
+	own    []*tensor.Tensor // those that sinks fill, parallel to Inputs
+	sinks  []sink           // nil for an input that is no tensor
+	arrays []nested         // parallel to sinks
 	path   [maxDepth + 1]int
 	dims   []int
 
@@ -68,7 +70,7 @@ func (s *Schema) NewBatch() *Batch {
 	}
 	for i := range s.inputs {
 		t := new(tensor.Tensor)
-		b.Inputs = append(b.Inputs, t)
+		b.Inputs, b.own = append(b.Inputs, t), append(b.own, t)
 		if s.inputs[i].list != nil {
 			b.sinks = append(b.sinks, nil)
 			continue
@@ -90,6 +92,10 @@ func (s *Schema) NewBatch() *Batch {
 	}
 	return b
 }
+
+// Release lets go of what others have put into b.Inputs, which are the batch's
+// own again, without rows. Decode does so by itself.
+func (b *Batch) Release() { b.Inputs, b.Rows = append(b.Inputs[:0], b.own...), 0 }
 
 // sink collects the elements of one input.
 type sink interface {

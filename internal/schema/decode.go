@@ -59,6 +59,7 @@ func (s *Schema) Decode(b *Batch, body []byte, maxRows int) error {
 func (b *Batch) fields() []field { return b.schema.fields }
 
 func (b *Batch) begin(body []byte) {
+	b.Release()
 	b.body, b.Rows, b.Single, b.Beyond = body, 0, false, 0
 	b.rowFaults, b.faults, b.truncated, b.work = b.rowFaults[:0], b.faults[:0], false, suggestWork
 	b.reader = *bytes.NewBuffer(body)
@@ -124,10 +125,7 @@ func (b *Batch) array(maxRows int) error {
 		case b.at(jsontext.KindBeginObject):
 			err = b.object(n)
 		default:
-			kind := b.decoder.PeekKind()
-			if err = b.skip(); err == nil && !b.full() {
-				b.faults = append(b.faults, fault.Field{Pointer: rowPointer(n, false), Detail: "must be an object, not " + kindNames[kind]})
-			}
+			err = b.noObject(n)
 		}
 		if err != nil {
 			return err
@@ -145,6 +143,23 @@ func (b *Batch) array(maxRows int) error {
 	case n > maxRows:
 		b.refuseBody("must hold at most %d rows, not %d", maxRows, n)
 	}
+	return nil
+}
+
+// noObject reads a row that is something else.
+func (b *Batch) noObject(row int) error {
+	kind := b.decoder.PeekKind()
+	if taken, err := b.valuesRow(kind, row); taken || err != nil {
+		return err
+	}
+	if err := b.skip(); err != nil || b.full() {
+		return err
+	}
+	want := "an object"
+	if b.values {
+		want = "an object, or an array of values"
+	}
+	b.faults = append(b.faults, fault.Field{Pointer: rowPointer(row, false), Detail: "must be " + want + ", not " + kindNames[kind]})
 	return nil
 }
 

@@ -5,7 +5,7 @@
 //
 // Both servers run as processes of their own, take the same requests over
 // keep-alive HTTP/1.1 in short slices that alternate, and send the same bytes
-// and headers. The CPU time is that of /proc/PID/stat. Everything is printed as
+// and headers; the same is done for gRPC. The CPU time is that of /proc/PID/stat. Everything is printed as
 // the median over the slices; compare ratios, not times.
 package main
 
@@ -81,6 +81,9 @@ func measure(ctx context.Context, opt options, dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := grpcOf(gate, token).record(ctx, dir); err != nil {
+		return err
+	}
 	bare, err := startBare(ctx, dir, gate, sample)
 	if err != nil {
 		return err
@@ -88,6 +91,11 @@ func measure(ctx context.Context, opt options, dir string) error {
 	defer bare.stop()
 	bare.requests = predictions(bare.addr, token)
 	if err := compare(ctx, opt, pair{"server CPU per authenticated HTTPS POST /predict", "onnxgate", "bare net/http", gate, bare}); err != nil {
+		return err
+	}
+	unary, bareUnary := *gate, *bare
+	unary.calls, bareUnary.calls = grpcOf(gate, token), grpcOf(bare, token)
+	if err := compare(ctx, opt, pair{"server CPU per authenticated gRPC ModelInfer", "onnxgate", "bare grpc-go", &unary, &bareUnary}); err != nil {
 		return err
 	}
 	byKey := *gate

@@ -1,0 +1,167 @@
+package inference
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+
+	"onnxgate/internal/authz"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+)
+
+// State is what a version in the repository is, in the words of Triton's
+// repository extension.
+type State string
+
+// The states of a version.
+const (
+	// StateReady versions are served.
+	StateReady State = "READY"
+	// StateUnavailable versions are not: they could not be loaded, or are unloaded.
+	StateUnavailable State = "UNAVAILABLE"
+)
+
+// IndexEntry is one version of a model in the repository. Version is empty where
+// the fault is that of the whole model; Reason is empty when nothing is wrong.
+type IndexEntry struct {
+	Model, Version string
+	State          State
+	Reason         string
+}
+
+const (
+	// reasonUnloaded is why a model is unavailable that was unloaded on purpose.
+	reasonUnloaded = "unloaded"
+	// reasonOmitted is why a version is unavailable that could be served.
+	reasonOmitted = "not served: the versions section of model.yaml leaves it out"
+)
+
+// Index lists the models that the principal's tenant owns, and that its
+// credential reaches, by name and version: those that are served, and those that
+// are not with the reason. A version that is ready and has a reason is as it was
+// before something went wrong. Whoever asks for it may manage models.
+func (c *Catalog) Index(_ context.Context, p *identity.Principal) []IndexEntry {
+	entries := []IndexEntry{}
+	for label, e := range c.current.Load().entries {
+		if name, ok := manages(p, label); ok {
+			entries = append(entries, e.index(name)...)
+		}
+	}
+	slices.SortStableFunc(entries, func(a, b IndexEntry) int {
+		return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(number(a.Version), number(b.Version)))
+	})
+	return entries
+}
+
+// index lists what is known of one model.
+func (e *entry) index(name string) []IndexEntry {
+	if e.unloaded {
+		return []IndexEntry{{Model: name, State: StateUnavailable, Reason: reasonUnloaded}}
+	}
+	var all []IndexEntry
+	reasons := map[string]string{}
+	for _, p := range e.problems {
+		reasons[p.Version] = p.Err.Error()
+	}
+	add := func(id string, state State, reason string) {
+		all = append(all, IndexEntry{Model: name, Version: id, State: state, Reason: reason})
+		delete(reasons, id)
+	}
+	for _, v := range e.model.served() {
+		add(v.id, StateReady, cmp.Or(reasons[v.id], reasons[""]))
+	}
+	if e.model != nil {
+		delete(reasons, "")
+	}
+	for _, id := range e.omitted {
+		add(id, StateUnavailable, reasonOmitted)
+	}
+	for id, reason := range reasons {
+		add(id, StateUnavailable, reason)
+	}
+	return all
+}
+
+// number orders versions; what is no number comes first.
+func number(id string) uint64 {
+	n, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// manages returns the name of the model in a folder, and whether it is of the
+// principal's own tenant and one that its credential reaches.
+func manages(p *identity.Principal, label string) (name string, ok bool) {
+	tenant, name := split(label)
+	if p == nil || p.Tenant != tenant || name == "" {
+		return "", false
+	}
+	req := authz.Request{Principal: p, Model: name}
+	return name, req.InReach()
+}
+
+// managed returns the folder of a model that the principal may load and unload.
+func managed(p *identity.Principal, name string) (string, error) {
+	if p != nil && modelName.MatchString(name) {
+		label := labelOf(p.Tenant, name)
+		if _, ok := manages(p, label); ok {
+			return label, nil
+		}
+	}
+	return "", unknownModel()
+}
+
+// Load looks at the folder of a model that the principal's tenant owns, and
+// serves what it holds, also after an Unload. Faults: NotFound when there is no
+// such model, Content when a version of it cannot be served, which says why.
+func (c *Catalog) Load(_ context.Context, p *identity.Principal, name string) error {
+	c.reload.Lock()
+	defer c.reload.Unlock()
+	label, err := managed(p, name)
+	if err != nil {
+		return err
+	}
+	l := newLoader(&c.cfg, c.current.Load())
+	l.anew = true
+	l.reload([]string{label})
+	next := c.adopt(l)
+	e := next.entry(label)
+	if e == nil {
+		return unknownModel()
+	}
+	if err := joined(e.problems); err != nil {
+		return fault.New(fault.Content, err.Error())
+	}
+	return nil
+}
+
+// Unload takes a model that the principal's tenant owns out of service: until a
+// Load, a change of its folder or a restart it is as one that does not exist.
+// Calls that are open go on. The fault is NotFound when there is no such model.
+func (c *Catalog) Unload(_ context.Context, p *identity.Principal, name string) error {
+	c.reload.Lock()
+	defer c.reload.Unlock()
+	label, err := managed(p, name)
+	if err != nil {
+		return err
+	}
+	before := c.current.Load()
+	e := before.entry(label)
+	if e == nil {
+		return unknownModel()
+	}
+	l := newLoader(&c.cfg, before)
+	unloaded := &entry{place: e.place, unloaded: true}
+	if listing, err := l.list(e.place); err == nil {
+		unloaded.look, unloaded.contents = listing.look, l.contents(e.place, listing)
+	}
+	maps.Copy(l.entries, before.entries)
+	l.entries[label], l.outside = unloaded, before.outside
+	c.adopt(l)
+	return nil
+}
