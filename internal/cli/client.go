@@ -13,24 +13,6 @@ import (
 	"onnxgate/internal/identity"
 )
 
-// clientView is how a client is printed. The scopes of one that is not narrowed
-// are null.
-type clientView struct {
-	ID       string   `json:"client_id"`
-	Secret   string   `json:"client_secret,omitempty"`
-	Name     string   `json:"name"`
-	Tenant   string   `json:"tenant"`
-	Roles    []string `json:"roles"`
-	Scopes   []string `json:"scopes"`
-	Grants   []string `json:"grants"`
-	Disabled bool     `json:"disabled"`
-	State    string   `json:"state"`
-	// Certificate is the name in the certificate that proves the client.
-	Certificate string    `json:"certificate,omitempty"`
-	Created     time.Time `json:"created"`
-	CreatedBy   string    `json:"created_by"`
-}
-
 func clients(p *Process) *managed[accounts.Client] {
 	return &managed[accounts.Client]{
 		process: p, noun: "client", argument: "ID", gone: "deleted",
@@ -42,15 +24,14 @@ func clients(p *Process) *managed[accounts.Client] {
 			return s.Clients(ctx, tenant, accounts.Page{})
 		},
 		object: func(c *accounts.Client, secret, state string) any {
-			return clientView{
-				ID: c.ID, Secret: secret, Name: c.Name, Tenant: c.Tenant, Roles: c.Roles, Scopes: c.Scopes, Grants: c.Grants,
-				Disabled: c.Disabled, State: cmp.Or(state, enabledOr(c.Disabled)), Certificate: c.Certificate, Created: c.CreatedAt, CreatedBy: c.CreatedBy,
-			}
+			v := c.ViewWith(secret)
+			v.State = cmp.Or(state, v.State)
+			return v
 		},
 		header: []string{"CLIENT ID", "NAME", "ROLES", "SCOPES", "GRANTS", "TENANT", "STATE"},
 		cells: func(c *accounts.Client) []string {
 			return []string{
-				c.ID, c.Name, strings.Join(c.Roles, ","), listOr(c.Scopes, "all"), strings.Join(c.Grants, ","), c.Tenant, enabledOr(c.Disabled),
+				c.ID, c.Name, strings.Join(c.Roles, ","), listOr(c.Scopes, "all"), strings.Join(c.Grants, ","), c.Tenant, c.State(),
 			}
 		},
 		secret: func(c *accounts.Client, secret string) string {

@@ -31,7 +31,7 @@ func TestClientsAreManagedAndTheirSecretIsShownOnce(t *testing.T) {
 	changed := a.ask("admin", "PATCH", "/clients/"+id, `{"name":"scoring 2","roles":["owner"],"grants":["client_credentials","refresh_token"],"disabled":true}`)
 	want := map[string]any{
 		"client_id": id, "name": "scoring 2", "tenant": "default", "roles": []any{"owner"}, "scopes": []any{"models:predict"},
-		"grants": []any{"client_credentials", "refresh_token"}, "disabled": true, "created_by": "admin",
+		"grants": []any{"client_credentials", "refresh_token"}, "disabled": true, "state": "disabled", "certificate": nil, "created_by": "admin",
 	}
 	got := changed.json(t)
 	delete(got, "created")

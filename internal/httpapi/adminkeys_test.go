@@ -37,7 +37,7 @@ func TestKeysAreManagedAndTheirTextIsShownOnce(t *testing.T) {
 	changed := a.ask("admin", "PATCH", "/keys/"+id, `{"roles":["owner"],"scopes":["models:read"],"addresses":[],"rate":"","expires":"","disabled":true}`)
 	want := map[string]any{
 		"id": id, "name": "scoring", "tenant": "default", "roles": []any{"owner"}, "scopes": []any{"models:read"}, "models": []any{"iris"},
-		"addresses": []any{}, "expires": nil, "disabled": true, "created_by": "admin", "last_used": nil,
+		"addresses": []any{}, "rate": nil, "expires": nil, "disabled": true, "state": "disabled", "created_by": "admin", "last_used": nil,
 	}
 	got := changed.json(t)
 	delete(got, "created")

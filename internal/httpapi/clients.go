@@ -6,37 +6,6 @@ import (
 	"onnxgate/internal/accounts"
 )
 
-// clientView is what is told of a service client.
-type clientView struct {
-	ID string `json:"client_id"`
-	// Secret is told only where it was just made.
-	Secret   string   `json:"client_secret,omitempty"`
-	Name     string   `json:"name"`
-	Tenant   string   `json:"tenant"`
-	Roles    []string `json:"roles"`
-	Scopes   []string `json:"scopes"`
-	Grants   []string `json:"grants"`
-	Disabled bool     `json:"disabled"`
-	Created  string   `json:"created"`
-	Updated  string   `json:"updated"`
-
-	CreatedBy string `json:"created_by"`
-}
-
-func viewClient(c *accounts.Client) clientView {
-	return clientView{
-		ID: c.ID, Name: c.Name, Tenant: c.Tenant, Roles: c.Roles, Scopes: c.Scopes, Grants: list(c.Grants), Disabled: c.Disabled,
-		Created: timestamp(c.CreatedAt), Updated: timestamp(c.UpdatedAt), CreatedBy: c.CreatedBy,
-	}
-}
-
-// shownClient is a client with its secret, which is told once.
-func shownClient(c *accounts.Client, secret string) clientView {
-	v := viewClient(c)
-	v.Secret = secret
-	return v
-}
-
 // newClient is a service client to be added.
 type newClient struct {
 	Name   string   `json:"name"   validate:"required"                                                         want:"a string"`
@@ -64,7 +33,7 @@ func (a *API) listClients(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(listing("clients", found, viewClient))
+	return x.encode(listing("clients", found, (*accounts.Client).View))
 }
 
 func (a *API) createClient(ctx context.Context, x *exchange) error {
@@ -78,7 +47,7 @@ func (a *API) createClient(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.created(shownClient(client, secret), "clients", client.ID)
+	return x.created(client.ViewWith(secret), "clients", client.ID)
 }
 
 func (a *API) showClient(ctx context.Context, x *exchange) error {
@@ -86,7 +55,7 @@ func (a *API) showClient(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(viewClient(client))
+	return x.encode(client.View())
 }
 
 func (a *API) changeClient(ctx context.Context, x *exchange) error {
@@ -102,7 +71,7 @@ func (a *API) changeClient(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.encode(viewClient(client))
+	return x.encode(client.View())
 }
 
 func (a *API) rotateClient(ctx context.Context, x *exchange) error {
@@ -118,7 +87,7 @@ func (a *API) rotateClient(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.encode(shownClient(client, secret))
+	return x.encode(client.ViewWith(secret))
 }
 
 func (a *API) deleteClient(ctx context.Context, x *exchange) error {

@@ -11,49 +11,6 @@ import (
 	"onnxgate/internal/fault"
 )
 
-// keyView is what is told of an API key. The lists that narrow nothing are null.
-type keyView struct {
-	ID string `json:"id"`
-	// Key is the key's text, only where it was just made.
-	Key       string   `json:"key,omitempty"`
-	Name      string   `json:"name"`
-	Tenant    string   `json:"tenant"`
-	Roles     []string `json:"roles"`
-	Scopes    []string `json:"scopes"`
-	Models    []string `json:"models"`
-	Addresses []string `json:"addresses"`
-	Rate      string   `json:"rate,omitempty"`
-	Expires   *string  `json:"expires"`
-	Disabled  bool     `json:"disabled"`
-	Created   string   `json:"created"`
-	CreatedBy string   `json:"created_by"`
-	LastUsed  *string  `json:"last_used"`
-}
-
-func viewKey(k *accounts.APIKey) keyView {
-	return keyView{
-		ID: k.ID, Name: k.Name, Tenant: k.Tenant, Roles: k.Roles, Scopes: k.Scopes, Models: k.Models,
-		Addresses: texts(k.Addresses), Rate: k.Rate, Expires: instant(k.ExpiresAt), Disabled: k.Disabled,
-		Created: timestamp(k.CreatedAt), CreatedBy: k.CreatedBy, LastUsed: instant(k.LastUsed),
-	}
-}
-
-// shownKey is a key with its text, which is told once.
-func shownKey(k *accounts.APIKey, text string) keyView {
-	v := viewKey(k)
-	v.Key = text
-	return v
-}
-
-// instant is a time or null.
-func instant(t time.Time) *string {
-	if t.IsZero() {
-		return nil
-	}
-	text := timestamp(t)
-	return &text
-}
-
 // newKey is an API key to be made.
 type newKey struct {
 	Name      string   `json:"name"      validate:"required"                        want:"a string"`
@@ -148,7 +105,7 @@ func (a *API) listKeys(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(listing("keys", found, viewKey))
+	return x.encode(listing("keys", found, func(k *accounts.APIKey) accounts.KeyView { return k.View(a.cfg.Now()) }))
 }
 
 func (a *API) createKey(ctx context.Context, x *exchange) error {
@@ -171,7 +128,7 @@ func (a *API) createKey(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.created(shownKey(key, text), "keys", key.ID)
+	return x.created(key.ViewWith(text, a.cfg.Now()), "keys", key.ID)
 }
 
 func (a *API) showKey(ctx context.Context, x *exchange) error {
@@ -179,7 +136,7 @@ func (a *API) showKey(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(viewKey(key))
+	return x.encode(key.View(a.cfg.Now()))
 }
 
 func (a *API) changeKey(ctx context.Context, x *exchange) error {
@@ -209,7 +166,7 @@ func (a *API) changeKey(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.encode(viewKey(key))
+	return x.encode(key.View(a.cfg.Now()))
 }
 
 func (a *API) rotateKey(ctx context.Context, x *exchange) error {
@@ -225,7 +182,7 @@ func (a *API) rotateKey(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.encode(shownKey(key, text))
+	return x.encode(key.ViewWith(text, a.cfg.Now()))
 }
 
 func (a *API) deleteKey(ctx context.Context, x *exchange) error {
