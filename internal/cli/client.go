@@ -43,7 +43,7 @@ func clients(p *Process) *managed[accounts.Client] {
 func clientCommand(p *Process) *cobra.Command {
 	m := clients(p)
 	return group("client", "Manage service clients, also while the server runs",
-		clientCreate(m), m.listCommand("List the service clients"), clientRotate(m),
+		clientCreate(m), m.listCommand("List the service clients"), clientRotate(m), clientCertificate(m),
 		m.switchCommand("disable", "Keep a client from getting tokens; its tokens end at once", (*accounts.Service).DisableClient),
 		m.switchCommand("enable", "Let a disabled client get tokens again", (*accounts.Service).EnableClient),
 		m.switchCommand("delete", "Remove a client; its tokens end at once", (*accounts.Service).DeleteClient),
@@ -58,13 +58,29 @@ func clientCreate(m *managed[accounts.Client]) *cobra.Command {
 	flags.StringSliceVar(&add.Scopes, "scope", nil, "permission that its tokens are narrowed to; repeat it, or separate several by commas (default: all of its roles)")
 	flags.StringSliceVar(&add.Grants, "grant", []string{accounts.GrantClientCredentials}, "grant types that it may use: client_credentials, password, refresh_token")
 	flags.StringVar(&add.Tenant, "tenant", identity.DefaultTenant, "the client's tenant")
-	flags.StringVar(&add.Certificate, "certificate", "", "name in a client certificate that proves the client too, such as uri:spiffe://example.org/scoring, dns:… or email:…")
+	flags.StringVar(&add.Certificate, "certificate", "", certificateNames)
 	return m.issueCommand(cmd, func(ctx context.Context, service *accounts.Service, args []string) (*accounts.Client, string, error) {
 		if cmd.Flags().Changed("certificate") && add.Certificate == "" {
 			return nil, "", usagef("--certificate names nothing; leave it out for a client without one")
 		}
 		add.Name, add.Roles = args[0], *roles
 		return service.AddClient(ctx, localActor(), add)
+	})
+}
+
+// certificateNames says what the flag of both commands takes.
+const certificateNames = "name in a client certificate that proves the client too, such as uri:spiffe://example.org/scoring, dns:… or email:…"
+
+func clientCertificate(m *managed[accounts.Client]) *cobra.Command {
+	cmd := &cobra.Command{Use: "certificate ID --certificate NAME", Short: "Bind a client to another certificate, or to none; its tokens end at once"}
+	name := cmd.Flags().String("certificate", "", certificateNames)
+	none := cmd.Flags().Bool("none", false, "no certificate proves the client any more")
+	return m.changeCommand(cmd, func(ctx context.Context, service *accounts.Service, id string) error {
+		if (*name == "") != *none {
+			return usagef("say either which certificate, --certificate NAME, or --none")
+		}
+		_, err := service.ChangeClient(ctx, localActor(), id, accounts.ClientChange{Certificate: name})
+		return err
 	})
 }
 

@@ -63,6 +63,26 @@ func TestKeysAreManagedAndTheirTextIsShownOnce(t *testing.T) {
 	}
 }
 
+func TestANarrowingOfAKeyIsTakenAway(t *testing.T) {
+	a := newAdministration(t)
+	id := a.ask("admin", "POST", "/keys", `{"name":"k","roles":["user"],"scopes":["models:read"],"models":["iris"],"addresses":["10.0.0.0/8"],
+		"rate":"1/minute","expires":"1d"}`).text(t, "id")
+	narrowed := a.ask("onemodel", "POST", "/keys", `{"name":"k","roles":["user"],"models":["iris"]}`).text(t, "id")
+	if got := a.ask("onemodel", "PATCH", "/keys/"+narrowed, `{"models":null}`); got.StatusCode != http.StatusForbidden {
+		t.Errorf("a key for all models, by one for one: %d %s", got.StatusCode, got.body)
+	}
+	got := a.ask("admin", "PATCH", "/keys/"+id, `{"scopes":null,"models":null,"addresses":null,"rate":null,"expires":null}`).json(t)
+	want := map[string]any{"scopes": nil, "models": nil, "addresses": []any{}, "rate": nil, "expires": nil}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			delete(got, name)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // A key is a way to come by rights, as a user is.
 func TestNobodyMakesOrTakesOverAKeyThatCanDoMore(t *testing.T) {
 	a := newAdministration(t)

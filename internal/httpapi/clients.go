@@ -13,15 +13,19 @@ type newClient struct {
 	Roles  []string `json:"roles"  validate:"required,min=1,max=32,dive,role"                                  want:"an array of 1 to 32 roles"`
 	Scopes []string `json:"scopes" validate:"omitempty,min=1,dive,scope"                                       want:"an array of scopes; left out, it narrows nothing"`
 	Grants []string `json:"grants" validate:"omitempty,dive,oneof=client_credentials password refresh_token" want:"an array of client_credentials, password, refresh_token"`
+	// Certificate is held against the accounts' rule.
+	Certificate string `json:"certificate" want:"a name such as uri:spiffe://example.org/scoring"`
 }
 
 // clientChange names what becomes of a service client.
 type clientChange struct {
 	Name     *string  `json:"name"                                                                                     want:"a string"`
 	Roles    []string `json:"roles"    validate:"omitempty,min=1,max=32,dive,role"                                     want:"an array of 1 to 32 roles"`
-	Scopes   []string `json:"scopes"   validate:"omitempty,min=1,dive,scope"                                           want:"an array of scopes"`
+	Scopes   []string `json:"scopes"   validate:"omitempty,min=1,dive,scope"                                           want:"an array of scopes, or null to narrow nothing" null:"none"`
 	Grants   []string `json:"grants"   validate:"omitempty,min=1,dive,oneof=client_credentials password refresh_token" want:"an array of client_credentials, password, refresh_token"`
 	Disabled *bool    `json:"disabled"                                                                                 want:"true or false"`
+	// Certificate is held against the accounts' rule.
+	Certificate *string `json:"certificate" want:"a name such as uri:spiffe://example.org/scoring, or null for none" null:"none"`
 }
 
 func (a *API) listClients(ctx context.Context, x *exchange) error {
@@ -43,6 +47,7 @@ func (a *API) createClient(ctx context.Context, x *exchange) error {
 	}
 	client, secret, err := a.cfg.Accounts.AddClient(ctx, a.actor(x), accounts.NewClient{
 		Name: add.Name, Tenant: ownTenant(x, add.Tenant), Roles: add.Roles, Scopes: add.Scopes, Grants: add.Grants,
+		Certificate: add.Certificate,
 	})
 	if err != nil {
 		return pointed(err)

@@ -27,11 +27,11 @@ type newKey struct {
 type keyChange struct {
 	Name      *string  `json:"name"                                                  want:"a string"`
 	Roles     []string `json:"roles"     validate:"omitempty,min=1,max=32,dive,role" want:"an array of 1 to 32 roles"`
-	Scopes    []string `json:"scopes"    validate:"omitempty,min=1,dive,scope"       want:"an array of scopes"`
-	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"          want:"an array of 1 to 256 models"`
-	Addresses []string `json:"addresses" validate:"max=64,dive,network"              want:"an array of at most 64 networks"`
-	Rate      *string  `json:"rate"                                                  want:"a rate such as 100/minute, or an empty string for none"`
-	Expires   *string  `json:"expires"   validate:"omitempty,moment"                 want:"a time such as 2030-01-31T00:00:00Z, how long from now, such as 90d, or an empty string for no end"`
+	Scopes    []string `json:"scopes"    validate:"omitempty,min=1,dive,scope"       want:"an array of scopes, or null to narrow nothing" null:"none"`
+	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"          want:"an array of 1 to 256 models, or null to narrow nothing" null:"none"`
+	Addresses []string `json:"addresses" validate:"max=64,dive,network"              want:"an array of at most 64 networks" null:"none"`
+	Rate      *string  `json:"rate"                                                  want:"a rate such as 100/minute, or null for none" null:"none"`
+	Expires   *string  `json:"expires"   validate:"omitempty,moment"                 want:"a time such as 2030-01-31T00:00:00Z, how long from now, such as 90d, or null for no end" null:"none"`
 	Disabled  *bool    `json:"disabled"                                              want:"true or false"`
 }
 
