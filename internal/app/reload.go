@@ -80,7 +80,7 @@ func (a *App) reloadModels(ctx context.Context) []slog.Attr {
 		a.log.ErrorContext(ctx, "model not taken over", slog.String("error", p.Error()))
 	}
 	changes := a.catalog.Changes()
-	for _, w := range a.catalog.Warnings() {
+	for _, w := range a.modelWarnings(ctx) {
 		if at := w.Model + "/" + w.Version; slices.Contains(changes.Added, at) || slices.Contains(changes.Replaced, at) {
 			a.log.WarnContext(ctx, "model warning", slog.String("model", w.Model), slog.String("version", w.Version), slog.String("detail", w.Text))
 		}
