@@ -197,6 +197,11 @@ func TestInferenceServicesNameTheRuntime(t *testing.T) {
 		for _, protocol := range runtime.Spec.ProtocolVersions {
 			spoken = spoken || protocol == model.ProtocolVersion
 		}
+		for _, port := range model.Ports { // the one that KServe passes on
+			if cfg := loadEnvironment(t, &runtime.Spec.Containers[0]); port.Name != "h2c" || !strings.HasSuffix(cfg.GRPCAddr, fmt.Sprintf(":%d", port.ContainerPort)) {
+				t.Errorf("%s has the port %s %d, and gRPC listens on %s", file, port.Name, port.ContainerPort, cfg.GRPCAddr)
+			}
+		}
 		if !spoken {
 			t.Errorf("%s asks for %s, which the runtime does not list", file, model.ProtocolVersion)
 		}
