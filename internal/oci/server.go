@@ -91,13 +91,13 @@ func configFile(cfg *Config) *v1.ConfigFile {
 		Config: v1.Config{
 			User: fmt.Sprintf("%d:%d", user, user),
 			Env: []string{
-				"PATH=/usr/bin", "ONNXGATE_ADDR=0.0.0.0:8443", "ONNXGATE_ADMIN_ADDR=127.0.0.1:8444", "ONNXGATE_DATA_DIR=/data",
-				"ONNXGATE_MODELS_DIR=/" + modelsPath,
+				"PATH=/usr/bin", "ONNXGATE_ADDR=0.0.0.0:8443", "ONNXGATE_GRPC_ADDR=0.0.0.0:8445", "ONNXGATE_ADMIN_ADDR=127.0.0.1:8444",
+				"ONNXGATE_DATA_DIR=/data", "ONNXGATE_MODELS_DIR=/" + modelsPath,
 			},
 			Entrypoint:   []string{"/" + programPath},
 			Cmd:          []string{"serve"},
 			Volumes:      map[string]struct{}{"/data": {}},
-			ExposedPorts: map[string]struct{}{"8443/tcp": {}},
+			ExposedPorts: map[string]struct{}{"8443/tcp": {}, "8445/tcp": {}},
 			// OCI has no health checks; docker reads them from here all the same.
 			Healthcheck: &v1.HealthConfig{
 				Test: []string{"CMD", "/" + programPath, "healthcheck"}, Interval: 10 * time.Second, Timeout: 5 * time.Second,

@@ -163,12 +163,13 @@ func imageConfigWanted() imageConfig {
 	return imageConfig{
 		User: "65532:65532",
 		Env: []string{
-			"PATH=/usr/bin", "ONNXGATE_ADDR=0.0.0.0:8443", "ONNXGATE_ADMIN_ADDR=127.0.0.1:8444", "ONNXGATE_DATA_DIR=/data",
+			"PATH=/usr/bin", "ONNXGATE_ADDR=0.0.0.0:8443", "ONNXGATE_GRPC_ADDR=0.0.0.0:8445", "ONNXGATE_ADMIN_ADDR=127.0.0.1:8444",
+			"ONNXGATE_DATA_DIR=/data",
 		},
 		Entrypoint:   []string{"/usr/bin/onnxgate"},
 		Cmd:          []string{"serve"},
 		Volumes:      map[string]struct{}{"/data": {}},
-		ExposedPorts: map[string]struct{}{"8443/tcp": {}},
+		ExposedPorts: map[string]struct{}{"8443/tcp": {}, "8445/tcp": {}},
 		Healthcheck:  struct{ Test []string }{[]string{"CMD", "/usr/bin/onnxgate", "healthcheck"}},
 	}
 }
@@ -286,7 +287,10 @@ func runImage(t *testing.T, img *image) {
 		t.Fatal(err)
 	}
 	s.command = slices.Concat(prefix, img.Config.Entrypoint, img.Config.Cmd)
-	settings := slices.Concat(img.Config.Env, ratesOff, []string{"ONNXGATE_ADDR=" + strings.Replace(s.addr, "127.0.0.1", "0.0.0.0", 1), "ONNXGATE_ADMIN_ADDR=" + s.admin})
+	everywhere := strings.NewReplacer("127.0.0.1", "0.0.0.0")
+	settings := slices.Concat(img.Config.Env, ratesOff, []string{
+		"ONNXGATE_ADDR=" + everywhere.Replace(s.addr), "ONNXGATE_GRPC_ADDR=" + everywhere.Replace(s.grpc), "ONNXGATE_ADMIN_ADDR=" + s.admin,
+	})
 	if err := s.start(t.Context(), settings...); err != nil {
 		t.Fatal(err)
 	}
