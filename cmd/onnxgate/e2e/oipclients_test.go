@@ -86,7 +86,7 @@ func runCases(t *testing.T, python, script, how string, atLeast int) {
 }
 
 // TestTritonsClientsWork has the exchanges of Triton's own examples.
-func TestTritonsClientsWork(t *testing.T) {
+func TestTritonsClientsWork(t *testing.T) { //nolint:tparallel // the cases share a server, in turn
 	python := pythonOf(t, "mlserver")
 	t.Parallel()
 	_, how := oipServer(t)
@@ -95,14 +95,14 @@ func TestTritonsClientsWork(t *testing.T) {
 }
 
 // TestKServesClientsWork has the rows and the answers of KServe's own tests.
-func TestKServesClientsWork(t *testing.T) {
+func TestKServesClientsWork(t *testing.T) { //nolint:tparallel // the cases share a server, in turn
 	python := pythonOf(t, "kserve")
 	t.Parallel()
 	_, how := oipServer(t)
 	runCases(t, python, "kserve_clients.py", how, 15)
 }
 
-func TestMLServersTypesValidateTheAnswers(t *testing.T) {
+func TestMLServersTypesValidateTheAnswers(t *testing.T) { //nolint:tparallel // the cases share a server, in turn
 	python := pythonOf(t, "mlserver")
 	t.Parallel()
 	_, how := oipServer(t)
@@ -113,7 +113,7 @@ func TestMLServersTypesValidateTheAnswers(t *testing.T) {
 // The client gives each request an id of its own.
 const irisRows = `{"inputs":[{"name":"input-0","shape":[2,4],"datatype":"FP32","data":[[6.8,2.8,4.8,1.4],[6.0,3.4,4.5,1.6]]}]}` + "\n"
 
-func TestMLServersBatchClientWorks(t *testing.T) {
+func TestMLServersBatchClientWorks(t *testing.T) { //nolint:tparallel // the cases share a server, in turn
 	python := pythonOf(t, "mlserver")
 	t.Parallel()
 	s, _ := oipServer(t)
