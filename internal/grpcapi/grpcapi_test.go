@@ -263,6 +263,7 @@ func TestMalformedMessagesAreTheClientsFault(t *testing.T) {
 		"a truncated varint":       {0x0a, 0xff},
 		"a length beyond the end":  {0x0a, 0x7f, 'i'},
 		"a group":                  {0x0b, 0x0c},
+		"no wire type":             {0x0f, 0x00},
 		"field number 0":           {0x02, 0x00},
 		"a varint of eleven bytes": bytes.Repeat([]byte{0xff}, 11),
 		"a name that is no text":   {0x0a, 0x02, 0xff, 0xfe},

@@ -197,6 +197,7 @@ func FuzzReadProtobuf(f *testing.F) {
 		}
 		f.Add(m, uint8(tc.dtype))
 	}
+	f.Add([]byte("\xff0"), uint8(5)) // no type of the wire format
 	f.Fuzz(func(t *testing.T, message []byte, d uint8) {
 		dtype := tensor.DType(d%13 + 1)
 		into := []*tensor.Tensor{new(tensor.Tensor)}
