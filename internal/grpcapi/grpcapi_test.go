@@ -241,7 +241,7 @@ func TestSlowMessageNeedsMemoryForTheLongest(t *testing.T) {
 	if !f.memory.Take(memorySize) {
 		t.Fatal("the memory is not free")
 	}
-	resp := partial(t, f, func() {})
+	resp := partial(t, f, func() {}) //nolint:bodyclose // partial does
 	if got := resp.Trailer.Get("Grpc-Status"); got != "4" && resp.Header.Get("Grpc-Status") != "4" {
 		t.Errorf("status %q, want the deadline exceeded at once", got)
 	}
@@ -291,7 +291,7 @@ func TestMalformedMessagesAreTheClientsFault(t *testing.T) {
 // asIs sends bytes as they are.
 type asIs struct{}
 
-func (asIs) Marshal(v any) ([]byte, error) { return v.([]byte), nil }
+func (asIs) Marshal(v any) ([]byte, error) { return v.([]byte), nil } //nolint:errcheck // the tests send nothing else
 func (asIs) Unmarshal([]byte, any) error   { return nil }
 func (asIs) Name() string                  { return "proto" }
 

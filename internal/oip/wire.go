@@ -29,7 +29,7 @@ func (w *wire) next() bool {
 		return false
 	}
 	w.num, w.typ, w.bytes, w.rest = num, typ, nil, w.rest[n:]
-	switch typ {
+	switch typ { //nolint:exhaustive // the default is for all others
 	case protowire.VarintType:
 		w.number, n = protowire.ConsumeVarint(w.rest)
 	case protowire.BytesType:

@@ -37,7 +37,14 @@ func run(ctx context.Context) error {
 	flag.IntVar(&opt.rounds, "rounds", 15, "slices for each server")
 	flag.IntVar(&opt.requests, "requests", 8000, "requests in a slice")
 	flag.IntVar(&opt.connections, "connections", 4, "connections that send at the same time")
+	flag.StringVar(&opt.flood, "flood", "", "be the callers of such a flood (used by the program itself)")
+	flag.StringVar(&opt.addr, "addr", "", "the server that is flooded")
+	flag.StringVar(&opt.cert, "cert", "", "the file of its certificate")
+	flag.BoolVar(&opt.onlyFlood, "only-flood", false, "measure only predictions beside a flood of sign-ins")
 	flag.Parse()
+	if opt.flood != "" {
+		return runCallers(ctx, opt.flood, opt.addr, opt.cert)
+	}
 	if opt.bare != "" {
 		return serveBare(ctx, opt.bare)
 	}
@@ -51,6 +58,8 @@ func run(ctx context.Context) error {
 
 type options struct {
 	binary, bare                  string
+	flood, addr, cert             string
+	onlyFlood                     bool
 	rounds, requests, connections int
 }
 
@@ -65,6 +74,9 @@ func measure(ctx context.Context, opt options, dir string) error {
 		return err
 	}
 	gate.requests = predictions(gate.addr, token)
+	if opt.onlyFlood {
+		return flood(ctx, gate, dir)
+	}
 	sample, err := exchange(ctx, gate)
 	if err != nil {
 		return err
@@ -140,7 +152,7 @@ func gateOnly(ctx context.Context, opt options, gate *server, dir string) error 
 	}
 	fmt.Printf("resident after more than 100,000 predictions       %.1f MiB\n", float64(resident)/(1<<20))
 	fmt.Printf("binary                                             %.1f MB\n", float64(info.Size())/1e6)
-	if err := flood(ctx, gate); err != nil {
+	if err := flood(ctx, gate, dir); err != nil {
 		return err
 	}
 	token := gate.token
