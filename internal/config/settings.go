@@ -149,7 +149,7 @@ func modelSettings() []Setting {
 		},
 		{
 			Name:    "ONNXGATE_DEFAULT_MODEL",
-			Doc:     "Name of the model that POST /predict serves; empty: the only one, and with several none.",
+			Doc:     "Name of the model that POST /predict serves, and of a model.onnx at the top of the folder; empty: the only one, and with several none.",
 			Want:    "the name of a model",
 			binding: text(func(c *Config) *string { return &c.DefaultModel }),
 		},
@@ -158,6 +158,12 @@ func modelSettings() []Setting {
 			Doc:     "true: start without the models that cannot be served; false: they stop the start.",
 			Want:    "true or false",
 			binding: bind(func(c *Config) *bool { return &c.SkipBadModels }, parseSwitch, strconv.FormatBool),
+		},
+		{
+			Name:    "ONNXGATE_MODELS_MEMORY",
+			Doc:     "Most memory that all loaded models take together, by an estimate; a model beyond it cannot be served. Empty: half of what the machine or the container has.",
+			Want:    "a size of at least 1MiB, such as 4GiB, or nothing",
+			binding: bind(func(c *Config) *int64 { return &c.ModelsMemory }, parseSizeOrNone, formatSizeOrNone),
 		},
 		{
 			Name:    "ONNXGATE_ORT_LIBRARY",
