@@ -103,13 +103,14 @@ const (
 
 // API is the gRPC API of one server.
 type API struct {
-	cfg     Config
-	ids     reqctx.IDs
-	methods []*method
-	unknown *method
-	streams chan struct{} // one place for each open stream of predictions
-	readers sync.Pool     // of *oip.Reader
-	waiting waiting
+	cfg        Config
+	ids        reqctx.IDs
+	methods    []*method
+	unknown    *method
+	streams    chan struct{} // one place for each open stream of predictions
+	readers    sync.Pool     // of *oip.Reader
+	waiting    waiting
+	receptions receptions
 }
 
 // New returns the API. An error is a defect of cfg or of the table of methods.
@@ -131,6 +132,7 @@ func New(cfg Config) (*API, error) {
 		cfg.MaxRows = DefaultMaxRows
 	}
 	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, waiting: newWaiting(), streams: make(chan struct{}, maxInferStreams)}
+	a.receptions = receptions{memory: cfg.Memory, most: cfg.MaxMessage, all: map[*reception]struct{}{}}
 	for _, m := range methods(cfg.Reflection) {
 		if err := m.check(); err != nil {
 			return nil, err
