@@ -18,18 +18,13 @@ const (
 	backend    = "onnxruntime"
 )
 
-// extensions are those of Triton's that are served.
-func extensions() []string {
-	return []string{"binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"}
-}
-
 // serverInfo tells which server this is.
 func (a *API) serverInfo(_ context.Context, x *exchange) error {
 	return x.encode(struct {
 		Name       string   `json:"name"`
 		Version    string   `json:"version"`
 		Extensions []string `json:"extensions"`
-	}{serverName, a.cfg.Version, extensions()})
+	}{serverName, a.cfg.Version, oip.Extensions()})
 }
 
 // live answers as long as the process does.
@@ -164,7 +159,14 @@ type modelStats struct {
 	InferenceStats map[string]duration `json:"inference_stats"`
 	ResponseStats  struct{}            `json:"response_stats"`
 	BatchStats     []struct{}          `json:"batch_stats"`
-	MemoryUsage    []struct{}          `json:"memory_usage"`
+	MemoryUsage    []memoryUsage       `json:"memory_usage"`
+}
+
+// memoryUsage is what a version takes of one kind of memory, by an estimate.
+type memoryUsage struct {
+	Type string `json:"type"`
+	ID   int    `json:"id"`
+	Size int64  `json:"byte_size"`
 }
 
 // statistics tells what the versions did since they were loaded.
@@ -183,7 +185,7 @@ func (a *API) statistics(ctx context.Context, x *exchange) error {
 				"compute_input": durationOf(s.Input), "compute_infer": durationOf(s.Infer), "compute_output": durationOf(s.Output),
 				"cache_hit": {}, "cache_miss": {},
 			},
-			BatchStats: []struct{}{}, MemoryUsage: []struct{}{},
+			BatchStats: []struct{}{}, MemoryUsage: []memoryUsage{{Type: "CPU", Size: s.Memory}},
 		}
 		if !s.LastInference.IsZero() {
 			stats[i].LastInference = s.LastInference.UnixMilli()
