@@ -132,7 +132,7 @@ func New(cfg Config) (*API, error) {
 		cfg.MaxRows = DefaultMaxRows
 	}
 	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, waiting: newWaiting(), streams: make(chan struct{}, maxInferStreams)}
-	a.receptions = receptions{memory: cfg.Memory, most: cfg.MaxMessage, all: map[*reception]struct{}{}}
+	a.receptions = receptions{memory: cfg.Memory, most: cfg.MaxMessage, now: cfg.Now, all: map[*reception]struct{}{}}
 	for _, m := range methods(cfg.Reflection) {
 		if err := m.check(); err != nil {
 			return nil, err

@@ -195,14 +195,14 @@ func TestRightsAreProvenAgainAfterASlowMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := append([]byte{0, 0, 0, 0, byte(len(message))}, message...)
-	resp := send(t, f, whole[:9], func() []byte {
+	resp := send(t, f, whole[:9], func() []byte { //nolint:bodyclose // send does
 		for !f.callers.seen() {
 			time.Sleep(time.Millisecond)
 		}
 		f.callers.revoke("user")
 		later.Store(int64(time.Second))
 		return whole[9:]
-	}) //nolint:bodyclose // send does
+	})
 	if got := resp.Header.Get("Grpc-Status") + resp.Trailer.Get("Grpc-Status"); got != "16" {
 		t.Errorf("status %s, want the revoked token refused", got)
 	}

@@ -99,6 +99,7 @@ type reception struct {
 type receptions struct {
 	memory *limit.Bytes
 	most   int64 // bytes of a message
+	now    func() time.Time
 
 	mu    sync.Mutex // guards what follows
 	all   map[*reception]struct{}
@@ -107,7 +108,7 @@ type receptions struct {
 
 // begin notes that a message is waited for.
 func (r *receptions) begin(a *arrival) *reception {
-	one := &reception{arrival: a, began: time.Now()}
+	one := &reception{arrival: a, began: r.now()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all[one] = struct{}{}
@@ -137,7 +138,7 @@ func (r *receptions) sweep() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.armed = false
-	now := time.Now()
+	now := r.now()
 	for one := range r.all {
 		switch took := now.Sub(one.began); {
 		case took < provenFor:
