@@ -112,7 +112,7 @@ func (f *field) unmet(v *value) string {
 
 // keys checks the keys of a map, which are texts or integers.
 func (c *columnChecker) keys(i int, keys *tensor.Tensor) {
-	f := c.columns(i)[0]
+	f := c.schema.columns(i)[0]
 	for k, key := range tensor.Of[string](keys) {
 		detail := "must be UTF-8"
 		if utf8.ValidString(key) {
