@@ -9,7 +9,10 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Kind says what class of failure an error is.
@@ -142,6 +145,22 @@ func (e *Error) Error() string {
 	default:
 		return e.Msg + ": " + e.Err.Error()
 	}
+}
+
+// Text returns what the client may read: the message as sentences, of which the
+// first begins with a capital and the last ends without a period, or what is
+// otherwise said of the kind. Faults are also parts of an operator's error, where
+// they begin as any other part does.
+func (e *Error) Text(otherwise string) string {
+	if e.Msg == "" || e.Kind == Internal {
+		return otherwise
+	}
+	msg := strings.TrimSuffix(e.Msg, ".")
+	first, size := utf8.DecodeRuneInString(msg)
+	if upper := unicode.ToUpper(first); upper != first && first != utf8.RuneError {
+		return string(upper) + msg[size:]
+	}
+	return msg
 }
 
 // Unwrap returns the cause.

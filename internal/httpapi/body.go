@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"onnxgate/internal/fault"
@@ -51,24 +50,6 @@ func (p *bufferPool) Put(b *buffer) {
 		p.pool.Put(b)
 	}
 }
-
-// budget is memory that is shared out, in bytes.
-type budget struct{ free atomic.Int64 }
-
-// take claims n bytes, and reports false when so many are not free.
-func (b *budget) take(n int64) bool {
-	for {
-		free := b.free.Load()
-		if free < n {
-			return false
-		}
-		if b.free.CompareAndSwap(free, free-n) {
-			return true
-		}
-	}
-}
-
-func (b *budget) give(n int64) { b.free.Add(n) }
 
 // readBody reads the whole body of a request, which must be of the media type
 // and at most as long as the route allows. The bytes are valid until the answer
@@ -156,7 +137,7 @@ func (x *exchange) growBody(limit int64) error {
 		larger, size = &buffer{}, want // not one that claims more than the body may
 	}
 	claim := size - (firstRead + 1) - x.claimed
-	if !x.listener.api.bodies.take(claim) {
+	if !x.listener.api.cfg.Bodies.Take(claim) {
 		buffers.Put(larger)
 		x.drain()
 		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large bodies are on their way at once; try again, or send fewer rows in each"}
@@ -185,7 +166,7 @@ func (x *exchange) releaseBody() {
 	putBody(x.body)
 	x.body = nil
 	if x.claimed > 0 {
-		x.listener.api.bodies.give(x.claimed)
+		x.listener.api.cfg.Bodies.Give(x.claimed)
 		x.claimed = 0
 	}
 }

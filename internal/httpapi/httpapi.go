@@ -20,7 +20,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -167,9 +166,9 @@ type Config struct {
 	Docs bool
 	// MaxBody is the longest body of a prediction, in bytes; 0 is 8 MiB.
 	MaxBody int64
-	// BodyMemory is how many bytes all bodies in flight may take beyond the
-	// first 64 KiB of each; 0 is 64 MiB. The longest body always fits.
-	BodyMemory int64
+	// Bodies is what all bodies in flight may take beyond the first 64 KiB of each,
+	// shared with the other protocols; nil is 64 MiB, or the longest body.
+	Bodies *limit.Bytes
 	// MaxRows is how many rows one prediction may have; 0 is 10,000.
 	MaxRows int
 	// Version is what the contract says about the server.
@@ -207,8 +206,7 @@ type API struct {
 	contracts     contracts
 	adminDocument []byte               // the contract of the administration listener
 	docs          map[string]*docsFile // by name
-	bodies        budget
-	rules         *validator.Validate // of the members of bodies
+	rules         *validator.Validate  // of the members of bodies
 	public, admin *Listener
 }
 
@@ -246,14 +244,13 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = DefaultMaxBody
 	}
-	if cfg.BodyMemory == 0 {
-		cfg.BodyMemory = DefaultBodyMemory
+	if cfg.Bodies == nil {
+		cfg.Bodies = limit.NewBytes(max(DefaultBodyMemory, cfg.MaxBody))
 	}
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
 	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, docs: loadDocs(), rules: newRules()}
-	a.bodies.free.Store(max(cfg.BodyMemory, cfg.MaxBody))
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	var err error
 	if a.contracts.base, err = readContract(api.OpenAPI, cfg.Version); err != nil {
@@ -296,15 +293,9 @@ func (a *API) Reload(s Settings) {
 	next := &dynamic{cors: newCORS(s.CORSOrigins), tokens: a.dynamic.Load().tokens.WithRate(s.TokenRate)}
 	a.cfg.Limits.SetRate(s.PredictRate)
 	for name, rate := range [limitNames]limit.Rate{TokenLimit: s.TokenRate, PredictLimit: s.PredictRate} {
-		next.policies[name] = []string{policy(LimitName(name).String(), rate)}
+		next.policies[name] = []string{limit.Policy(LimitName(name).String(), rate)}
 	}
 	a.dynamic.Store(next)
-}
-
-// policy is the RateLimit-Policy field (draft-ietf-httpapi-ratelimit-headers).
-func policy(name string, rate limit.Rate) string {
-	return `"` + name + `";q=` + strconv.FormatInt(rate.Requests, 10) +
-		";w=" + strconv.FormatInt(int64(rate.Window/time.Second), 10)
 }
 
 // newParams returns memory for the parameters of one path.

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -151,20 +149,8 @@ func appendOAuthError(b []byte, p problem, f *fault.Error) []byte {
 	return append(b, '}', '\n')
 }
 
-// message returns what the client may read about the fault: sentences, of which
-// the first begins with a capital and the last ends without a period. Faults are
-// also parts of an operator's error, where they begin as any other part does.
-func message(p problem, f *fault.Error) string {
-	if f.Msg == "" || f.Kind == fault.Internal {
-		return p.detail
-	}
-	msg := strings.TrimSuffix(f.Msg, ".")
-	first, size := utf8.DecodeRuneInString(msg)
-	if upper := unicode.ToUpper(first); upper != first && first != utf8.RuneError {
-		return string(upper) + msg[size:]
-	}
-	return msg
-}
+// message returns what the client may read about the fault.
+func message(p problem, f *fault.Error) string { return f.Text(p.detail) }
 
 // describable makes s fit for error_description, which has no quotation marks,
 // no backslash, and nothing beyond ASCII (RFC 6749 section 5.2).

@@ -16,8 +16,11 @@ func (e *entry) decode(d tensor.DType, into *tensor.Tensor) error {
 		return fault.Newf(fault.Content, "input %q is %s, not %q", cut(e.name), Datatype(d), cut(e.datatype))
 	}
 	set := e.setJSON
-	if e.binary {
+	switch {
+	case e.binary:
 		set = e.setBytes
+	case e.wire:
+		set = e.setContents
 	}
 	if err := set(into, d); err != nil {
 		return fault.Newf(fault.Content, "input %q: %v", cut(e.name), err)
@@ -27,6 +30,10 @@ func (e *entry) decode(d tensor.DType, into *tensor.Tensor) error {
 
 func (e *entry) setBytes(into *tensor.Tensor, d tensor.DType) error {
 	return SetBytes(into, d, e.shape, e.raw)
+}
+
+func (e *entry) setContents(into *tensor.Tensor, d tensor.DType) error {
+	return setContents(into, d, e.shape, e.data)
 }
 
 func (e *entry) setJSON(into *tensor.Tensor, d tensor.DType) error {

@@ -122,12 +122,17 @@ func (r *Reader) output() error {
 	if err != nil {
 		return err
 	}
+	return r.want(name, form)
+}
+
+// want notes that an output is asked for.
+func (r *Reader) want(name []byte, form choice) error {
 	i := indexOf(name, "output-", r.contract.Outputs)
 	if i < 0 {
 		return fault.Newf(fault.Content, "there is no output %q; there is %s", cut(name), list(r.contract.Outputs))
 	}
 	if slices.Contains(r.request.Outputs, i) {
-		return fault.Newf(fault.Content, "output %q is asked for twice", name)
+		return fault.Newf(fault.Content, "output %q is asked for twice", cut(name))
 	}
 	r.request.Outputs, r.asked = append(r.request.Outputs, i), append(r.asked, form)
 	return nil
@@ -160,7 +165,7 @@ func (r *Reader) outputParameter(form *choice, name []byte) error {
 		}
 		return err
 	case "classification":
-		return fault.New(fault.Unsupported, "classification is not served: ask for the output itself, and sort its elements")
+		return noClassification()
 	}
 	return r.custom(name)
 }
@@ -188,10 +193,21 @@ func (r *Reader) inputParameter(e *entry, name []byte) error {
 // custom reads over a parameter of the client's own. Those of Triton's shared
 // memory say that the elements are elsewhere.
 func (r *Reader) custom(name []byte) error {
-	if bytes.HasPrefix(name, []byte("shared_memory_")) {
-		return fault.New(fault.Unsupported, "shared memory is not served: send the elements as data, or as bytes with binary_data_size")
+	if bytes.HasPrefix(name, []byte(sharedMemory)) {
+		return noSharedMemory()
 	}
 	return r.skip()
+}
+
+// sharedMemory begins the names of the parameters of Triton's shared memory.
+const sharedMemory = "shared_memory_"
+
+func noSharedMemory() error {
+	return fault.New(fault.Unsupported, "shared memory is not served: send the elements in the request")
+}
+
+func noClassification() error {
+	return fault.New(fault.Unsupported, "classification is not served: ask for the output itself, and sort its elements")
 }
 
 func noMember(what string, name []byte) error {

@@ -67,6 +67,7 @@ type Reader struct {
 	parts   *parts // of inputs that are lists
 	binary  bool   // what an output is that does not say
 	asked   []choice
+	raws    [][]byte // raw_input_contents
 }
 
 // choice is what a request says about an output's form.
@@ -87,6 +88,7 @@ type entry struct {
 	shape          []int
 	from, to       int // of its shape in extents
 	shaped, binary bool
+	wire, typed    bool // of a protobuf message; data is its InferTensorContents
 }
 
 // Read reads one request into the tensors, one for each input, whose memory it
@@ -114,6 +116,7 @@ func (r *Reader) begin(m Message, c Contract) {
 	r.request = Request{Outputs: r.request.Outputs[:0], Binary: r.request.Binary[:0]}
 	r.entries, r.extents, r.asked = r.entries[:0], r.extents[:0], r.asked[:0]
 	r.used, r.binary, r.parts, r.given = 0, false, nil, r.given[:0]
+	r.raws = r.raws[:0]
 	if slices.ContainsFunc(c.Inputs, isList) {
 		r.parts = newParts(c.Inputs)
 		return
@@ -129,6 +132,7 @@ func (r *Reader) end() {
 	r.buf = bytes.Buffer{}
 	r.dec.Reset(&r.buf)
 	clear(r.entries)
+	clear(r.raws)
 }
 
 // choose settles which outputs are wanted in which form.
