@@ -102,10 +102,10 @@ func TestEveryKindHasItsInferenceError(t *testing.T) {
 			want = http.StatusBadRequest
 		}
 		text := "What to fix"
-		switch kind {
-		case fault.Internal:
+		if kind == fault.Internal {
 			text = "The server failed. The request id finds the reason in its log"
-		case fault.NotFound:
+		}
+		if kind == fault.NotFound {
 			text = "Request for unknown model: 'iris' is not found"
 		}
 		for _, path := range []string{"/v2/models/iris/infer", "/v1/models/iris:predict"} {
@@ -146,7 +146,7 @@ func TestRequestsToInferAreRefused(t *testing.T) {
 		"unknown model at V1":             {request{path: "/v1/models/nothing:predict"}, 404, "Request for unknown model: 'nothing' is not found"},
 		"wrong method":                    {request{method: "GET"}, 405, "takes POST"},
 		"a path that is none":             {request{path: "/v2/models/iris/explain"}, 404, "nothing at this path"},
-		"a verb that is none, at V1":      {request{path: "/v1/models/iris:explain"}, 405, "takes GET"},
+		"a verb that is none, at V1":      {request{path: "/v1/models/iris:explain"}, 404, "nothing at this path"},
 		"a slash behind":                  {request{path: "/v2/models/iris/infer/"}, 400, "its one form"},
 		"a name that climbs":              {request{path: "/v2/models/../../infer"}, 400, "its one form"},
 		"a name that is encoded":          {request{path: "/v2/models/i%72is/infer"}, 400, "its one form"},
@@ -210,7 +210,7 @@ func TestRequestsToInferAreRefused(t *testing.T) {
 		"V1: columns of different length": {request{path: "/v1/models/iris:predict", body: `{"inputs":{"sepal_length":[1],"sepal_width":[1,1],"petal_length":[1],"petal_width":[1]}}`}, 400, "/inputs/sepal_width must hold 1 row as the columns before it, not 2"},
 		"V1: long columns":                {request{path: "/v1/models/iris:predict", body: `{"inputs":{"sepal_length":[1,1,1,1],"sepal_width":[1,1,1,1],"petal_length":[1,1,1,1],"petal_width":[1,1,1,1]}}`}, 400, "at most 3 rows, not 4"},
 		"V1: empty columns":               {request{path: "/v1/models/iris:predict", body: `{"inputs":{"sepal_length":[],"sepal_width":[],"petal_length":[],"petal_width":[]}}`}, 400, "at least one row"},
-		"V1: an unknown column":           {request{path: "/v1/models/iris:predict", body: `{"inputs":{"sepal_lenght":[1],"sepal_length":[1],"sepal_width":[1],"petal_length":[1],"petal_width":[1]}}`}, 400, `did you mean "sepal_length"?`},
+		"V1: an unknown column":           {request{path: "/v1/models/iris:predict", body: `{"inputs":{"sepal_lengt":[1],"sepal_length":[1],"sepal_width":[1],"petal_length":[1],"petal_width":[1]}}`}, 400, `did you mean "sepal_length"?`},
 		"V1: a column that is a number":   {request{path: "/v1/models/iris:predict", body: `{"inputs":{"sepal_length":1}}`}, 400, "/inputs/sepal_length must be an array, not a number"},
 		"V1: cut off":                     {request{path: "/v1/models/iris:predict", body: `{"instances":[[1,1,1`}, 400, "ends too early"},
 		"V1: bytes":                       {request{path: "/v1/models/iris:predict", body: "x", header: media("application/octet-stream")}, 415, "application/json"},

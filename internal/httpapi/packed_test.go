@@ -16,18 +16,18 @@ import (
 )
 
 // pack compresses a text by a writer of one of the packages.
-func pack(t testing.TB, text string, open func(io.Writer) (io.WriteCloser, error)) string {
-	t.Helper()
+func pack(tb testing.TB, text string, open func(io.Writer) (io.WriteCloser, error)) string {
+	tb.Helper()
 	var b bytes.Buffer
 	w, err := open(&b)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if _, err := io.WriteString(w, text); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.String()
 }
@@ -141,7 +141,11 @@ func TestABombIsUnpackedUpToItsBound(t *testing.T) {
 
 func TestAnswersArePackedForWhoAsks(t *testing.T) {
 	f := newAPI(t, nil).serve()
-	f.public.Client().Transport.(*http.Transport).DisableCompression = true //nolint:forcetypeassert // the test's own
+	transport, ok := f.public.Client().Transport.(*http.Transport)
+	if !ok {
+		t.Fatal("not a transport of net/http")
+	}
+	transport.DisableCompression = true
 	rows := make([]string, 200)
 	for i := range rows {
 		rows[i] = "5.1,3.5,1.4,0.2"
