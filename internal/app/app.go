@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/argon"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/certs"
@@ -48,6 +49,10 @@ type Options struct {
 	Text bool
 	// Version is what the server says about itself.
 	Version string
+	// HashWorker is the path of a program that computes password hashes, as
+	// argon.Serve does, and its arguments with the name first; empty computes them
+	// in this process.
+	HashWorker []string
 }
 
 // App is one server.
@@ -62,6 +67,7 @@ type App struct {
 	roles    authz.Roles
 	store    *sqlstore.Store
 	accounts *accounts.Service
+	hashes   *argon.Worker // nil when there is none
 	sealing  *sealing.Service
 	keys     *keys.Set
 	issuers  *oidc.Issuers  // nil when there are no outside issuers
@@ -307,7 +313,7 @@ func newCatalog(cfg *config.Config, observer func(model, version string) inferen
 	// A large batch leaves one processor to the requests that come meanwhile.
 	engines := NewEngines(cfg.ORTLibrary, runtime.GOMAXPROCS(0)-1)
 	return inference.New(inference.Config{
-		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels,
+		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels, MaxMemory: modelsMemory(cfg),
 		TenantExists: tenants, Observer: observer, Now: time.Now,
 	})
 }

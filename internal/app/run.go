@@ -251,6 +251,9 @@ func (a *App) Close() error {
 
 func (a *App) close() error {
 	var errs []error
+	if a.hashes != nil {
+		errs = append(errs, a.hashes.Close())
+	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
