@@ -370,12 +370,27 @@ func (a *App) openAPI() error {
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
 		AdminLoopback:  config.IsLoopback(a.cfg.AdminAddr),
 		Docs:           a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxRows: a.cfg.MaxRows,
-		Version: a.opts.Version, Settings: settings,
+		Endpoint: a.endpoint(), Version: a.opts.Version, Settings: settings,
 	})
 	if err != nil {
 		return err
 	}
 	return a.openGRPC(authenticator, limits, memory)
+}
+
+// endpoint is how clients reach the public listener: at the URL that its tokens
+// name as their issuer, but for one that is not told and without TLS.
+func (a *App) endpoint() httpapi.Endpoint {
+	e := httpapi.Endpoint{URL: a.cfg.Issuer}
+	switch {
+	case a.certs == nil:
+		if _, port, _ := net.SplitHostPort(a.cfg.Addr); e.URL == "https://localhost:"+port {
+			e.URL = "http://localhost:" + port
+		}
+	case a.certs.SelfSigned():
+		e.CAFile = a.certs.CertFile()
+	}
+	return e
 }
 
 func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {

@@ -12,7 +12,8 @@ import (
 // CheckTensors holds the inputs of a model to the rules of the features that
 // its manifest lists, as Decode holds rows to them; those of a graph without
 // such a list have none. A number of the tensor stands for the shortest decimal
-// that it is nearest to, since limits hold for what was sent. A tensor whose
+// that it is nearest to, since limits hold for what was sent. Texts are cleaned in
+// their place. A tensor whose
 // type or shape is not the input's is passed over: the engine refuses it.
 //
 // What breaks a rule is a fault.Content, whose Fields name the row and the
@@ -49,6 +50,7 @@ func (c *columnChecker) input(i int, t *tensor.Tensor) {
 	in := &c.schema.inputs[i]
 	switch t.Kind() {
 	case tensor.KindMap:
+		c.keys(i, t.Items()[0])
 		c.input(i, t.Items()[1])
 		return
 	case tensor.KindSequence, tensor.KindOptional:
@@ -72,15 +74,51 @@ func (c *columnChecker) input(i int, t *tensor.Tensor) {
 	if keepSpans(t, columns, whole) {
 		return
 	}
-	at := reading(t)
+	at, texts := reading(t), tensor.Of[string](t)
 	for k := range t.Len() {
 		f := columns[0]
 		if !whole {
 			f = columns[k%perRow]
 		}
+		detail := ""
+		if texts != nil {
+			texts[k], detail = f.cleanBytes(texts[k])
+		}
 		var v value
-		at(k, &v)
-		if (!f.fits(&v) || !utf8.ValidString(v.s)) && !c.report(f, k/perRow, t, k) {
+		if at(k, &v); detail == "" && !f.fits(&v) {
+			detail = f.unmet(&v)
+		}
+		if detail != "" && !c.report(f, k/perRow, t, k, detail) {
+			return
+		}
+	}
+}
+
+// cleanBytes is clean for a text that may not even be one.
+func (f *field) cleanBytes(text string) (cleaned, detail string) {
+	if !utf8.ValidString(text) {
+		return text, "must be UTF-8"
+	}
+	return f.cleaner.clean(text)
+}
+
+// unmet says which rule a number or a text breaks.
+func (f *field) unmet(v *value) string {
+	if v.null {
+		return "must be " + f.info.words + ", and is missing"
+	}
+	return f.broken(v)
+}
+
+// keys checks the keys of a map, which are texts or integers.
+func (c *columnChecker) keys(i int, keys *tensor.Tensor) {
+	f := c.columns(i)[0]
+	for k, key := range tensor.Of[string](keys) {
+		detail := "must be UTF-8"
+		if utf8.ValidString(key) {
+			detail = f.cleaner.refusal(key)
+		}
+		if detail != "" && !c.report(f, 0, keys, k, "of which a key "+detail) {
 			return
 		}
 	}
@@ -97,9 +135,9 @@ func (c *columnChecker) columns(i int) []*field {
 	return fields
 }
 
-// report notes what element k of a tensor breaks, and says whether there is
+// report notes what is wrong with element k of a tensor, and says whether there is
 // room for more.
-func (c *columnChecker) report(f *field, row int, t *tensor.Tensor, k int) bool {
+func (c *columnChecker) report(f *field, row int, t *tensor.Tensor, k int, detail string) bool {
 	if len(c.faults) == fault.MaxFields {
 		c.truncated = true
 		return false
@@ -107,15 +145,6 @@ func (c *columnChecker) report(f *field, row int, t *tensor.Tensor, k int) bool 
 	pointer := rowPointer(row, c.schema.inputs[f.in].whole) + f.pointer
 	if f.Array {
 		pointer += within(t.Shape(), k, c.schema.inputs[f.in].whole)
-	}
-	var v value
-	reading(t)(k, &v)
-	detail := f.broken(&v)
-	switch {
-	case v.null:
-		detail = "must be " + f.info.words + ", and is missing"
-	case !utf8.ValidString(v.s):
-		detail = "must be UTF-8"
 	}
 	c.faults = append(c.faults, fault.Field{Pointer: pointer, Detail: detail})
 	return true
