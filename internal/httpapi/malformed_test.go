@@ -111,7 +111,7 @@ func wellFormed(t *testing.T) []request {
 		return q
 	}
 	const infer = "/v2/models/iris/infer"
-	nested := text(infer, `{"id":"é\u0000","parameters":{"a":[{"b":null}],"binary_data_output":false},"outputs":[{"name":"output-1","parameters":{"binary_data":true}}],`+
+	nested := text(infer, `{"id":"é\u0000","parameters":{"a":null,"binary_data_output":false},"outputs":[{"name":"output-1","parameters":{"binary_data":true}}],`+
 		`"inputs":[{"shape":[2,4],"data":[[5.1,3.5,1.4,0.2],[1e0,2.0,3,4]],"datatype":"FP32","name":"input-0"}]}`)
 	mixed := withBytes(infer, `{"inputs":[{"name":"X","shape":[1,4],"datatype":"FP32","parameters":{"binary_data_size":16}}]}`, floats(5.1, 3.5, 1.4, 0.2))
 	alone := withBytes(infer, "", floats(5.1, 3.5, 1.4, 0.2))

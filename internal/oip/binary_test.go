@@ -71,7 +71,7 @@ func TestEveryDatatypeComesBackAsTheSameBytes(t *testing.T) {
 }
 
 func TestInputsAndOutputsMayBeMixed(t *testing.T) {
-	text := `{"inputs":[{"name":"b","shape":[2],"datatype":"INT8","parameters":{"binary_data_size":2,"x":{"y":[1]}}},
+	text := `{"inputs":[{"name":"b","shape":[2],"datatype":"INT8","parameters":{"binary_data_size":2,"x":null,"y":"z","w":1.5,"v":true}},
 		{"name":"a","shape":[1],"datatype":"FP32","data":[1]},
 		{"name":"c","shape":[1],"datatype":"UINT8","parameters":{"binary_data_size":1}}],
 		"outputs":[{"name":"c","parameters":{"binary_data":true}},{"name":"a"},{"name":"b","parameters":{"binary_data":false}}],"parameters":{"binary_data_output":true}}`
