@@ -60,7 +60,10 @@ func (c *columnChecker) input(i int, t *tensor.Tensor) {
 		return
 	case tensor.KindTensor, tensor.KindMapSequence:
 	}
-	columns := c.columns(i)
+	if in.screen != nil && t.DType() == in.dtype && in.screen.passes(t) {
+		return
+	}
+	columns := c.schema.columns(i)
 	shape := t.Shape()
 	rows := 1
 	if !in.whole && len(shape) > 0 {
@@ -112,7 +115,7 @@ func (f *field) unmet(v *value) string {
 
 // keys checks the keys of a map, which are texts or integers.
 func (c *columnChecker) keys(i int, keys *tensor.Tensor) {
-	f := c.columns(i)[0]
+	f := c.schema.columns(i)[0]
 	for k, key := range tensor.Of[string](keys) {
 		detail := "must be UTF-8"
 		if utf8.ValidString(key) {
@@ -125,10 +128,10 @@ func (c *columnChecker) keys(i int, keys *tensor.Tensor) {
 }
 
 // columns returns the features of an input in their order.
-func (c *columnChecker) columns(i int) []*field {
+func (s *Schema) columns(i int) []*field {
 	var fields []*field
-	for k := range c.schema.fields {
-		if f := &c.schema.fields[k]; f.in == i {
+	for k := range s.fields {
+		if f := &s.fields[k]; f.in == i {
 			fields = append(fields, f)
 		}
 	}
@@ -227,6 +230,9 @@ func shortest(x float64, bits int) float64 {
 // shortestHalf is shortest for 16 bits, which five digits tell apart.
 func shortestHalf(h tensor.Float16) float64 {
 	x := h.Float64()
+	if x == math.Trunc(x) {
+		return x
+	}
 	for digits := 1; digits < 5; digits++ {
 		v, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', digits, 64), 64)
 		if err == nil && tensor.NewFloat16(v) == h {

@@ -162,4 +162,6 @@ type input struct {
 	flat bool
 	// list describes a map, a sequence or an optional; nil for a tensor.
 	list *tensor.Spec
+	// screen is nil where elements are looked at one by one.
+	screen screen
 }
