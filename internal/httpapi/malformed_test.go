@@ -119,8 +119,10 @@ func wellFormed(t *testing.T) []request {
 	write.token = "writer"
 	index := text("/v2/repository/index", `{"ready":true}`)
 	index.token = "writer"
+	table := text("/predict", "petal_width,sepal_length,sepal_width,petal_length\r\n0.2,5.1,3.5,1.4\n\"2.0\",5,3,1\n")
+	table.header = http.Header{"Content-Type": {"text/csv"}, "Accept": {"text/csv"}}
 	return []request{
-		text(infer, asTensors(tensorRow)), nested, mixed, alone,
+		table, text(infer, asTensors(tensorRow)), nested, mixed, alone,
 		coded(text(infer, asTensors(tensorRow)), "gzip"), coded(mixed, "gzip"), coded(text(infer, ""), "deflate"),
 		text("/v2/models/iris/versions/1/infer", asTensors(tensorRow)),
 		text("/v1/models/iris:predict", `{"instances":[[5.1,3.5,1.4,0.2],`+row+`]}`),
@@ -137,7 +139,7 @@ var words = []string{
 	"[", "]", "{", "}", "\"", ",", ":", "\\", "null", "true", "-", "-1", "0", "1e999", "-1e999", "1e-400", "NaN", "Infinity", `"Infinity"`, "2147483648", "4294967296",
 	"9223372036854775807", "9223372036854775808", "18446744073709551616", "1.0", "01", "0x1", `"\ud800"`, "\x00", "\xff", "\ufeff", "/*", " ", "\n", `"id":`, `"data":[]`, `"shape":[-1]`,
 	`"shape":[1000000000,1000000000]`, `"shape":[]`, `"parameters":{"binary_data_size":-1}`, `"parameters":{"binary_data_size":99999999999}`, `"parameters":null`, `"classification":1`,
-	`"outputs":[]`, `"BYTES"`, `"INT64"`, `"FP16"`, strings.Repeat("[", 50), strings.Repeat("[", 20_000), strings.Repeat(`{"a":`, 40), strings.Repeat("9", 400), strings.Repeat("1,", 5_000),
+	`"outputs":[]`, "\r\n", "\n\"", "\"\"", ",,", "sepal_length", "\n1,2,3,4", `"BYTES"`, `"INT64"`, `"FP16"`, strings.Repeat("[", 50), strings.Repeat("[", 20_000), strings.Repeat(`{"a":`, 40), strings.Repeat("9", 400), strings.Repeat("1,", 5_000),
 }
 
 func (m mutator) request(q request) request {
