@@ -43,7 +43,7 @@ func (c *call) serverMetadata() error {
 	}
 	return c.send(&pb.ServerMetadataResponse{
 		Name: serverName, Version: c.api.cfg.Version,
-		Extensions: []string{"model_configuration", "model_repository", "parameters", "statistics"},
+		Extensions: oip.Extensions(),
 	})
 }
 

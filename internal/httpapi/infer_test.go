@@ -167,7 +167,7 @@ func TestRequestsToInferAreRefused(t *testing.T) {
 		"a member that nobody knows":      {request{body: `{"instances":[]}`}, 400, `has no member "instances"`},
 		"something behind":                {request{body: asTensors(tensorRow) + "{}"}, 400, "behind the request"},
 		"depth 10,000 of an id":           {request{body: `{"model_name":` + strings.Repeat("[", 20_000)}, 400, "not valid JSON"},
-		"a parameter that is a list":      {request{body: `{"parameters":{"a":` + strings.Repeat("[", 20_000)}, 400, "a text, a number, true or false"},
+		"a parameter that is a list":      {request{body: `{"parameters":{"a":` + strings.Repeat("[", 20_000)}, 400, "a text, a number or a boolean"},
 		"depth 10,000 of data":            {request{body: input(`"shape":[1,4],"datatype":"FP32","data":` + strings.Repeat("[", 5_000) + strings.Repeat("]", 5_000))}, 400, "nested deeper"},
 		"NaN":                             {request{body: input(`"shape":[1,4],"datatype":"FP32","data":[NaN]`)}, 400, "write null for NaN"},
 		"null where it may not be":        {request{body: input(`"shape":[1,4],"datatype":"FP32","data":[null,3.5,1.4,0.2]`)}, 400, "/0/sepal_length"},
