@@ -81,3 +81,22 @@ func TestServesAPredictionOverGRPCBehindAToken(t *testing.T) {
 		t.Errorf("%v, want the label 0 as bytes", got)
 	}
 }
+
+func TestAStopAnswersWhatItTookAndWaitsForNoIdleStream(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	client := s.dialGRPC(t)
+	stream, err := client.ModelStreamInfer(withToken(t.Context(), s.token(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(flowers(false, 5.1, 3.5, 1.4, .2)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	s.stop(t) // without a bound: it returns, or the test does not
+	if _, err := stream.Recv(); err == nil {
+		t.Error("the stream goes on")
+	}
+}

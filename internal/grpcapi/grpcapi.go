@@ -21,8 +21,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc/health"
-
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/identity"
@@ -105,13 +103,14 @@ const (
 
 // API is the gRPC API of one server.
 type API struct {
-	cfg     Config
-	ids     reqctx.IDs
-	methods []*method
-	unknown *method
-	streams chan struct{} // one place for each open stream of predictions
-	readers sync.Pool     // of *oip.Reader
-	health  *health.Server
+	cfg        Config
+	ids        reqctx.IDs
+	methods    []*method
+	unknown    *method
+	streams    chan struct{} // one place for each open stream of predictions
+	readers    sync.Pool     // of *oip.Reader
+	waiting    waiting
+	receptions receptions
 }
 
 // New returns the API. An error is a defect of cfg or of the table of methods.
@@ -132,8 +131,8 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
-	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, health: health.NewServer(), streams: make(chan struct{}, maxInferStreams)}
-	a.health.SetServingStatus(inferenceService, healthServing)
+	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, waiting: newWaiting(), streams: make(chan struct{}, maxInferStreams)}
+	a.receptions = receptions{memory: cfg.Memory, most: cfg.MaxMessage, now: cfg.Now, all: map[*reception]struct{}{}}
 	for _, m := range methods(cfg.Reflection) {
 		if err := m.check(); err != nil {
 			return nil, err
@@ -145,8 +144,9 @@ func New(cfg Config) (*API, error) {
 	return a, nil
 }
 
-// Drain says to who watches the server's health that it stops.
-func (a *API) Drain() { a.health.Shutdown() }
+// Drain says to who watches the server's health that it stops, and ends the
+// streams that wait for a message: the others are answered.
+func (a *API) Drain() { a.waiting.end() }
 
 // reader returns memory for reading one request.
 func (a *API) reader() *oip.Reader {

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	pb "onnxgate/api/inferencepb"
 	"onnxgate/internal/grpcapi"
@@ -159,6 +160,54 @@ func TestStreamGoesOnAfterWhatIsWrongWithAMessage(t *testing.T) {
 	}
 }
 
+func TestStreamThatWaitsDoesNotHoldUpAStop(t *testing.T) {
+	f := serve(t, flower{}, nil)
+	stream, err := f.client.ModelStreamInfer(as(t.Context(), "user"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(about("iris")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	f.api.Drain()
+	if _, err := stream.Recv(); err == nil {
+		t.Error("the stream goes on")
+	}
+	late, err := f.client.ModelStreamInfer(as(t.Context(), "user"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := late.Recv(); err == nil {
+		t.Error("a stream begins that waits")
+	}
+}
+
+func TestRightsAreProvenAgainAfterASlowMessage(t *testing.T) {
+	var later atomic.Int64
+	f := serve(t, flower{}, func(c *grpcapi.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	})
+	message, err := proto.Marshal(about("iris"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := append([]byte{0, 0, 0, 0, byte(len(message))}, message...)
+	resp := send(t, f, whole[:9], func() []byte { //nolint:bodyclose // send does
+		for !f.callers.seen() {
+			time.Sleep(time.Millisecond)
+		}
+		f.callers.revoke("user")
+		later.Store(int64(time.Second))
+		return whole[9:]
+	})
+	if got := resp.Header.Get("Grpc-Status") + resp.Trailer.Get("Grpc-Status"); got != "16" {
+		t.Errorf("status %s, want the revoked token refused", got)
+	}
+}
+
 func TestDeadlineReachesTheEngine(t *testing.T) {
 	var loaded atomic.Bool // a model is tried before it is served
 	f := serve(t, flower{run: func(ctx context.Context) error {
@@ -209,8 +258,9 @@ func TestMessagesHaveABound(t *testing.T) {
 	}
 }
 
-// partial begins a ModelInfer whose message never ends, and returns its answer.
-func partial(t *testing.T, f *fixture, after func()) *http.Response {
+// send sends a ModelInfer in two parts, of which the second never comes when rest
+// is nil, and returns its answer.
+func send(t *testing.T, f *fixture, first []byte, rest func() []byte) *http.Response {
 	t.Helper()
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
@@ -224,8 +274,11 @@ func partial(t *testing.T, f *fixture, after func()) *http.Response {
 	}
 	req.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "Authorization": {"Bearer user"}}
 	go func() {
-		_, _ = writer.Write([]byte{0, 0, 0, 0, 9, 1, 2}) // two bytes of nine
-		after()
+		_, _ = writer.Write(first)
+		if rest != nil {
+			_, _ = writer.Write(rest())
+			_ = writer.Close()
+		}
 	}()
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
@@ -241,7 +294,7 @@ func TestSlowMessageNeedsMemoryForTheLongest(t *testing.T) {
 	if !f.memory.Take(memorySize) {
 		t.Fatal("the memory is not free")
 	}
-	resp := partial(t, f, func() {}) //nolint:bodyclose // partial does
+	resp := send(t, f, []byte{0, 0, 0, 0, 9, 1, 2}, nil) //nolint:bodyclose // send does
 	if got := resp.Trailer.Get("Grpc-Status"); got != "4" && resp.Header.Get("Grpc-Status") != "4" {
 		t.Errorf("status %q, want the deadline exceeded at once", got)
 	}
