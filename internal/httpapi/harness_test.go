@@ -90,6 +90,8 @@ func (tokens) Authenticate(_ context.Context, c authn.Credentials) (*identity.Pr
 		p.Roles, p.Scopes = []string{"admin"}, append(p.Scopes, "metrics:read")
 	case "user":
 		p.Roles = []string{"user"}
+	case "writer":
+		p.Roles, p.Scopes = []string{"admin"}, append(p.Scopes, "models:write")
 	case "sealer", "acme":
 		p.Tenant, p.Roles, p.Scopes = c.Bearer, []string{"admin"}, []string{"crypto:use"}
 	case "noscope":

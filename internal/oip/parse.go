@@ -190,8 +190,9 @@ func (r *Reader) inputParameter(e *entry, name []byte) error {
 	return nil
 }
 
-// custom reads over a parameter of the client's own. Those of Triton's shared
-// memory say that the elements are elsewhere.
+// custom reads over a parameter of the client's own, which has one value
+// (inference_rest.md, Parameters). Those of Triton's shared memory say that the
+// elements are elsewhere.
 func (r *Reader) custom(name []byte) error {
 	if bytes.HasPrefix(name, []byte(sharedMemory)) {
 		return noSharedMemory()
