@@ -100,9 +100,10 @@ type Issuers interface {
 type Library interface {
 	// List is what the principal may predict with, by name.
 	List(ctx context.Context, p *identity.Principal) []inference.ModelInfo
-	// Describe is for who may read the model. Faults: NotFound,
+	// Describe is for who may read the model, and is of the version, the newest
+	// when that is empty. Faults: NotFound,
 	// Unauthenticated when a further credential is needed, Forbidden.
-	Describe(ctx context.Context, p *identity.Principal, model string) (inference.ModelInfo, error)
+	Describe(ctx context.Context, p *identity.Principal, model, version string) (inference.ModelInfo, error)
 	// SeenBy is every model that a tenant sees, by name.
 	SeenBy(tenant string) []inference.ModelInfo
 	// Generation changes whenever another set of models is served.

@@ -44,7 +44,7 @@ func (a *API) listModels(ctx context.Context, x *exchange) error {
 
 // describeModel tells the contract of one model.
 func (a *API) describeModel(ctx context.Context, x *exchange) error {
-	info, err := a.cfg.Catalog.Describe(ctx, x.principal, x.param("model"))
+	info, err := a.cfg.Catalog.Describe(ctx, x.principal, x.param("model"), "")
 	if err != nil {
 		return err
 	}

@@ -80,10 +80,10 @@ func TestWhatARefusalSays(t *testing.T) {
 	if diff := cmp.Diff([]string{"open"}, names(c, of("default", "analyst", "user"))[1:]); diff != "" {
 		t.Errorf("a model that asks for two credentials is listed for one (-want +got):\n%s", diff)
 	}
-	if _, err := c.Describe(t.Context(), of("default", "user"), "two"); fault.KindOf(err) != fault.Unauthenticated {
+	if _, err := c.Describe(t.Context(), of("default", "user"), "two", ""); fault.KindOf(err) != fault.Unauthenticated {
 		t.Errorf("Describe = %v, want unauthenticated", err)
 	}
-	if _, err := c.Describe(t.Context(), of("default", "user"), "open"); err != nil {
+	if _, err := c.Describe(t.Context(), of("default", "user"), "open", ""); err != nil {
 		t.Errorf("Describe = %v: reading is allowed", err)
 	}
 }
@@ -101,7 +101,7 @@ func TestRulesSeeTheAddressOfTheRequest(t *testing.T) {
 		if err == nil {
 			call.Close()
 		}
-		_, described := c.Describe(ctx, p, "a")
+		_, described := c.Describe(ctx, p, "a", "")
 		if (err == nil) != want || (described == nil) != want || (len(c.List(ctx, p)) == 1) != want {
 			t.Errorf("from %v: %v, %v, want %t", reqctx.From(ctx).ClientAddr, err, described, want)
 		}

@@ -23,10 +23,13 @@ type Call struct {
 	batch     *schema.Batch
 	outputs   []*tensor.Tensor
 	record    audit.Record
+	// began is when the call was opened, and mark when the last part of it ended.
+	began, mark time.Time
+	answered    bool // by the last prediction
 }
 
 // Open returns a call for the principal. An empty model means the default one,
-// an empty version the newest. The caller must Close the call. Faults: NotFound
+// an empty version the newest, and a label stands for the version that it names. The caller must Close the call. Faults: NotFound
 // when the model or version does not exist for the principal's tenant,
 // Unauthenticated when the model asks for a further credential, Forbidden when
 // its rules do not let the principal predict.
@@ -44,6 +47,8 @@ func (c *Catalog) Open(ctx context.Context, p *identity.Principal, modelName, ve
 		call = v.newCall()
 	}
 	call.catalog, call.principal, call.rule = c, p, decision.Rule
+	call.began, call.answered = c.cfg.Now(), false
+	call.mark = call.began
 	return call, nil
 }
 
@@ -67,6 +72,12 @@ func (seen *view) resolve(modelName, versionID string) (*version, error) {
 	return nil, unknownVersion()
 }
 
+// Inputs returns what the graph takes, in its order. It is shared: read only.
+func (c *Call) Inputs() []tensor.Spec { return c.version.inputs }
+
+// Outputs returns what the graph gives, in its order. It is shared: read only.
+func (c *Call) Outputs() []tensor.Spec { return c.version.outputs }
+
 // Schema returns the contract that the input must fit.
 func (c *Call) Schema() *schema.Schema { return c.version.schema }
 
@@ -83,19 +94,27 @@ func (c *Call) Version() string { return c.version.id }
 // Batch returns the memory for the input: fill it, then Predict.
 func (c *Call) Batch() *schema.Batch { return c.batch }
 
+// Admit holds the tensors that a protocol has put into Batch().Inputs, by itself
+// and not by Schema().Decode, to the model's contract, and counts their rows:
+// at most maxRows. Predict is for input that has passed one of the two. Faults:
+// Content.
+func (c *Call) Admit(maxRows int) error { return c.version.schema.Admit(c.batch, maxRows) }
+
 // Predict runs the model on the batch. The outputs are in the order of the
 // model's own, and valid until the next Predict or Close. Faults: those of
 // Program.Run, and Unavailable when the audit record could not be kept.
 func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 	start := c.catalog.cfg.Now()
 	err := c.version.program.Run(ctx, c.batch.Inputs, c.outputs)
-	latency := c.catalog.cfg.Now().Sub(start)
+	end := c.catalog.cfg.Now()
+	latency := end.Sub(start)
 	if c.version.observe != nil {
 		c.version.observe(c.batch.Rows, latency, err)
 	}
 	if auditErr := c.audit(ctx, latency, err); err == nil {
 		err = auditErr
 	}
+	c.count(start, end, err)
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +138,10 @@ func (c *Call) audit(ctx context.Context, latency time.Duration, err error) erro
 // Close gives the call's memory back, once. Neither the call nor the outputs of
 // Predict may be used after it.
 func (c *Call) Close() {
+	if c.answered {
+		c.countAnswer()
+	}
+	c.batch.Release()
 	c.catalog, c.principal, c.record = nil, nil, audit.Record{}
 	c.version.calls.Put(c)
 }

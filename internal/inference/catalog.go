@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
 	"onnxgate/internal/schema"
+	"onnxgate/internal/tensor"
 )
 
 // Catalog is the set of loaded models. It is safe for concurrent use; a reload
@@ -33,6 +35,7 @@ type snapshot struct {
 	views      map[string]*view  // by tenant
 	others     *view             // for tenants that have no view of their own
 	problems   []LoadError
+	unloaded   map[string]digest // by label; with what they were made of
 	changes    Changes
 }
 
@@ -82,6 +85,9 @@ func (c *Catalog) Reload(context.Context) error {
 
 func (c *Catalog) load(before *snapshot) (*snapshot, error) {
 	l := &loader{cfg: &c.cfg, before: before}
+	if before != nil {
+		l.unloaded = maps.Clone(before.unloaded)
+	}
 	next, err := l.snapshot()
 	if err != nil {
 		return nil, err
@@ -99,7 +105,7 @@ func (l *loader) snapshot() (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := &snapshot{models: make(map[string]*model, len(models)), sorted: models, problems: l.problems}
+	next := &snapshot{models: make(map[string]*model, len(models)), sorted: models, problems: l.problems, unloaded: l.unloaded}
 	slices.SortFunc(models, byOwner)
 	for _, m := range models {
 		next.models[m.label] = m
@@ -181,9 +187,15 @@ type ModelInfo struct {
 	Versions []string
 	// Default is set for the model that serves requests that name none.
 	Default bool
-	// Schema is the contract of the newest version.
-	Schema *schema.Schema
-	// Roles may predict with the newest version, whatever its other rules say.
+	// Version is the one that was asked for, else the newest. Schema, Inputs and
+	// Outputs are its contract, the last two as the graph has them. They are
+	// shared: read only.
+	Version         string
+	Schema          *schema.Schema
+	Inputs, Outputs []tensor.Spec
+	// Labels are names of versions, to their numbers.
+	Labels map[string]string
+	// Roles may predict with the version, whatever its other rules say.
 	Roles []string
 }
 
@@ -191,10 +203,11 @@ type ModelInfo struct {
 // with the same name.
 func (i *ModelInfo) Label() string { return labelOf(i.Tenant, i.Name) }
 
-func (seen *view) info(m *model) ModelInfo {
+// info describes a version of the model.
+func (seen *view) info(m *model, of *version) ModelInfo {
 	info := ModelInfo{
-		Name: m.name, Tenant: m.tenant, Default: m == seen.fallback,
-		Schema: m.newest().schema, Roles: slices.Clone(m.newest().access.policy.Roles),
+		Name: m.name, Tenant: m.tenant, Default: m == seen.fallback, Labels: maps.Clone(m.labels),
+		Version: of.id, Schema: of.schema, Inputs: of.inputs, Outputs: of.outputs, Roles: slices.Clone(of.access.policy.Roles),
 	}
 	for _, v := range m.versions {
 		info.Versions = append(info.Versions, v.id)
@@ -208,7 +221,7 @@ func (c *Catalog) All() []ModelInfo {
 	s := c.current.Load()
 	all := make([]ModelInfo, len(s.sorted))
 	for i, m := range s.sorted {
-		all[i] = s.views[m.tenant].info(m)
+		all[i] = s.views[m.tenant].info(m, m.newest())
 	}
 	return all
 }
@@ -219,7 +232,7 @@ func (c *Catalog) SeenBy(tenant string) []ModelInfo {
 	seen := c.current.Load().of(&identity.Principal{Tenant: tenant})
 	all := make([]ModelInfo, len(seen.sorted))
 	for i, m := range seen.sorted {
-		all[i] = seen.info(m)
+		all[i] = seen.info(m, m.newest())
 	}
 	return all
 }
@@ -232,24 +245,39 @@ func (c *Catalog) List(ctx context.Context, p *identity.Principal) []ModelInfo {
 	for _, m := range seen.sorted {
 		v := m.newest()
 		if carries(p, v.access.require) && authz.Decide(v.access.policy, v.request(ctx, p, authz.Predict)).Allow {
-			list = append(list, seen.info(m))
+			list = append(list, seen.info(m, v))
 		}
 	}
 	return list
 }
 
-// Describe describes one model to a principal who may read it. Faults:
-// NotFound, Unauthenticated when it asks for a further credential, Forbidden.
-func (c *Catalog) Describe(ctx context.Context, p *identity.Principal, name string) (ModelInfo, error) {
+// Describe describes one version of a model to a principal who may read it; an
+// empty name or version is as in Open, and so is a label. Faults: NotFound,
+// Unauthenticated when it asks for a further credential, Forbidden.
+func (c *Catalog) Describe(ctx context.Context, p *identity.Principal, name, version string) (ModelInfo, error) {
 	seen := c.current.Load().of(p)
-	m := seen.models[name]
-	if m == nil {
-		return ModelInfo{}, unknownModel()
-	}
-	if _, err := m.newest().permit(m.newest().request(ctx, p, authz.Read)); err != nil {
+	v, err := seen.readable(ctx, p, name, version)
+	if err != nil {
 		return ModelInfo{}, err
 	}
-	return seen.info(m), nil
+	return seen.info(seen.models[v.model], v), nil
+}
+
+// Ready reports, by a nil error, that a version of a model can predict, to a
+// principal who may read it. Names and faults are those of Describe.
+func (c *Catalog) Ready(ctx context.Context, p *identity.Principal, name, version string) error {
+	_, err := c.current.Load().of(p).readable(ctx, p, name, version)
+	return err
+}
+
+// readable finds the version that the names stand for, and that the principal
+// may read.
+func (seen *view) readable(ctx context.Context, p *identity.Principal, name, versionID string) (*version, error) {
+	v, err := seen.resolve(name, versionID)
+	if err == nil {
+		_, err = v.permit(v.request(ctx, p, authz.Read))
+	}
+	return v, err
 }
 
 // Requires returns the kinds of credential that a request must carry, all of

@@ -250,17 +250,17 @@ func TestListAndDescribeShowWhatTheCallerMayUse(t *testing.T) {
 			t.Errorf("List(%s) = %+v, want %s", p.Subject, list, want)
 		}
 	}
-	info, err := c.Describe(t.Context(), user, "b")
+	info, err := c.Describe(t.Context(), user, "b", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"1", "2"}, info.Versions); diff != "" {
 		t.Errorf("versions (-want +got):\n%s", diff)
 	}
-	if _, err := c.Describe(t.Context(), user, "a"); fault.KindOf(err) != fault.Forbidden {
+	if _, err := c.Describe(t.Context(), user, "a", ""); fault.KindOf(err) != fault.Forbidden {
 		t.Errorf("Describe = %v, want forbidden", err)
 	}
-	if _, err := c.Describe(t.Context(), user, "x"); fault.KindOf(err) != fault.NotFound {
+	if _, err := c.Describe(t.Context(), user, "x", ""); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("Describe = %v, want not found", err)
 	}
 }

@@ -1,7 +1,6 @@
 package inference
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -60,14 +59,18 @@ type model struct {
 	tenant   string
 	name     string
 	label    string
-	versions []*version // oldest first, never empty
+	versions []*version        // oldest first, never empty
+	labels   map[string]string // the names of versions, to their numbers
 }
 
 // newest returns the version that is served when none is asked for.
 func (m *model) newest() *version { return m.versions[len(m.versions)-1] }
 
-// find returns the version with the id, nil when there is none.
+// find returns the version with the id or the label, nil when there is none.
 func (m *model) find(id string) *version {
+	if number, ok := m.labels[id]; ok {
+		id = number
+	}
 	for _, v := range m.versions {
 		if v.id == id {
 			return v
@@ -94,14 +97,16 @@ type version struct {
 	model    string
 	label    string // of the model
 	id       string
-	digest   [sha256.Size]byte
+	digest   digest
 	program  Program
-	outputs  int
+	inputs   []tensor.Spec
+	outputs  []tensor.Spec
 	schema   *schema.Schema
 	access   access
 	warnings []string
 	observe  Observe
 	calls    sync.Pool // of *Call
+	counters counters
 }
 
 // loader reads a catalog's folders, taking over from the snapshot before what
@@ -110,6 +115,7 @@ type loader struct {
 	cfg      *Config
 	before   *snapshot
 	rules    bool // read the rules alone
+	unloaded map[string]digest
 	problems []LoadError
 	compiled int // bytes of the files that were
 }
@@ -248,6 +254,10 @@ func (l *loader) loadModel(tenant, name string) *model {
 	if len(m.versions) == 0 {
 		return nil
 	}
+	if unloaded, ok := l.unloaded[m.label]; ok && unloaded == m.digest() {
+		return nil
+	}
+	delete(l.unloaded, m.label)
 	return m
 }
 
@@ -330,12 +340,12 @@ func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) e
 	if err != nil {
 		return err
 	}
-	outputs := program.Outputs()
-	contract, err := schema.Compile(manifest, v.model, program.Inputs(), outputs)
+	inputs, outputs := program.Inputs(), program.Outputs()
+	contract, err := schema.Compile(manifest, v.model, inputs, outputs)
 	if err != nil {
 		return err
 	}
-	v.program, v.warnings, v.outputs, v.schema = program, warnings, len(outputs), contract
+	v.program, v.warnings, v.inputs, v.outputs, v.schema = program, warnings, inputs, outputs, contract
 	v.calls.New = func() any { return v.newCall() }
 	if cfg.Observer != nil {
 		v.observe = cfg.Observer(v.label, v.id)
@@ -344,7 +354,7 @@ func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) e
 }
 
 func (v *version) newCall() *Call {
-	c := &Call{version: v, batch: v.schema.NewBatch(), outputs: make([]*tensor.Tensor, v.outputs)}
+	c := &Call{version: v, batch: v.schema.NewBatch(), outputs: make([]*tensor.Tensor, len(v.outputs))}
 	for i := range c.outputs {
 		c.outputs[i] = new(tensor.Tensor)
 	}

@@ -60,9 +60,21 @@ func (l *loader) beside(label, id, name string) (file, error) {
 	return file{}, nil
 }
 
+// digest is of what a version, or a model, is made of.
+type digest [sha256.Size]byte
+
+// digest tells what the model is made of from what it was made of before.
+func (m *model) digest() digest {
+	var all []byte
+	for _, v := range m.versions {
+		all = append(append(all, v.id...), v.digest[:]...)
+	}
+	return sha256.Sum256(all)
+}
+
 // fingerprint tells two versions apart: the digest of the digests of what they
 // are made of, and of where that stands.
-func (s *source) fingerprint() [sha256.Size]byte {
+func (s *source) fingerprint() digest {
 	var all []byte
 	for _, part := range [][]byte{s.data, []byte(s.manifest.path), s.manifest.data, []byte(s.tests.path), s.tests.data} {
 		digest := sha256.Sum256(part)

@@ -112,11 +112,11 @@ func TestAForeignModelIsAsOneThatDoesNotExist(t *testing.T) {
 	)})
 	_, unknown := c.Open(t.Context(), of("default", "user"), "nothing", "")
 	_, unknownVersion := c.Open(t.Context(), of("acme", "user"), "parts", "7")
-	_, undescribed := c.Describe(t.Context(), of("default", "user"), "nothing")
+	_, undescribed := c.Describe(t.Context(), of("default", "user"), "nothing", "")
 	_, openForeign := c.Open(t.Context(), of("default", "user", "admin"), "secret", "")
 	_, openForeignVersion := c.Open(t.Context(), of("default", "user", "admin"), "secret", "1")
 	_, hiddenVersion := c.Open(t.Context(), of("acme", "user", "admin"), "parts", "2")
-	_, describeForeign := c.Describe(t.Context(), of("default", "user", "admin"), "secret")
+	_, describeForeign := c.Describe(t.Context(), of("default", "user", "admin"), "secret", "")
 	for name, pair := range map[string][2]error{
 		"open": {unknown, openForeign}, "open a version": {unknown, openForeignVersion},
 		"open a version that is not shared": {unknownVersion, hiddenVersion}, "describe": {undescribed, describeForeign},

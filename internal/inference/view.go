@@ -103,5 +103,6 @@ func (m *model) seenBy(tenant string) *model {
 	if len(part.versions) == 0 {
 		return nil
 	}
+	part.labels = m.labels
 	return part
 }

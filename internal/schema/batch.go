@@ -28,8 +28,9 @@ type Batch struct {
 	Beyond  int
 
 	schema *Schema
-	sinks  []sink   // nil for an input that is no tensor
-	arrays []nested // parallel to sinks
+	own    []*tensor.Tensor // those that sinks fill, parallel to Inputs
+	sinks  []sink           // nil for an input that is no tensor
+	arrays []nested         // parallel to sinks
 	path   [maxDepth + 1]int
 	dims   []int
 
@@ -68,7 +69,7 @@ func (s *Schema) NewBatch() *Batch {
 	}
 	for i := range s.inputs {
 		t := new(tensor.Tensor)
-		b.Inputs = append(b.Inputs, t)
+		b.Inputs, b.own = append(b.Inputs, t), append(b.own, t)
 		if s.inputs[i].list != nil {
 			b.sinks = append(b.sinks, nil)
 			continue
@@ -90,6 +91,10 @@ func (s *Schema) NewBatch() *Batch {
 	}
 	return b
 }
+
+// Release lets go of what others have put into b.Inputs, which are the batch's
+// own again. Decode does so by itself.
+func (b *Batch) Release() { b.Inputs = append(b.Inputs[:0], b.own...) }
 
 // sink collects the elements of one input.
 type sink interface {

@@ -3,6 +3,7 @@ package schema
 import (
 	"math"
 	"strconv"
+	"unicode/utf8"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/tensor"
@@ -20,6 +21,11 @@ func (s *Schema) CheckTensors(inputs []*tensor.Tensor) error {
 	if !s.declared || len(inputs) != len(s.inputs) {
 		return nil
 	}
+	return s.checkRules(inputs)
+}
+
+// checkRules is CheckTensors for any features.
+func (s *Schema) checkRules(inputs []*tensor.Tensor) error {
 	c := &columnChecker{schema: s}
 	for i, t := range inputs {
 		c.input(i, t)
@@ -71,7 +77,7 @@ func (c *columnChecker) input(i int, t *tensor.Tensor) {
 		}
 		var v value
 		at(k, &v)
-		if !f.fits(&v) && !c.report(f, k/perRow, t, k) {
+		if (!f.fits(&v) || !utf8.ValidString(v.s)) && !c.report(f, k/perRow, t, k) {
 			return
 		}
 	}
@@ -101,9 +107,12 @@ func (c *columnChecker) report(f *field, row int, t *tensor.Tensor, k int) bool 
 	}
 	var v value
 	reading(t)(k, &v)
-	detail := "must be " + f.info.words + ", and is missing"
-	if !v.null {
-		detail = f.broken(&v)
+	detail := f.broken(&v)
+	switch {
+	case v.null:
+		detail = "must be " + f.info.words + ", and is missing"
+	case !utf8.ValidString(v.s):
+		detail = "must be UTF-8"
 	}
 	c.faults = append(c.faults, fault.Field{Pointer: pointer, Detail: detail})
 	return true

@@ -100,7 +100,7 @@ func (c *compiler) compileInputs() {
 	var order []field
 	for i, spec := range c.in {
 		in, ok := c.input(spec, len(at(declared, i)))
-		c.inputs = append(c.inputs, in)
+		c.inputs, c.specs = append(c.inputs, in), append(c.specs, bound(spec, &in))
 		switch {
 		case !ok:
 		case declared != nil:
@@ -166,6 +166,15 @@ func (c *compiler) input(spec tensor.Spec, declared int) (input, bool) {
 		}
 	}
 	return in, true
+}
+
+// bound returns the spec of an input with the number of columns that its features
+// make, where the graph leaves that open.
+func bound(spec tensor.Spec, in *input) tensor.Spec {
+	if !in.array && !in.whole && !in.flat && len(spec.Dims) == 2 {
+		spec.Dims = []tensor.Dim{spec.Dims[0], {Size: in.width, Name: spec.Dims[1].Name}}
+	}
+	return spec
 }
 
 // assign sorts the manifest's features by graph input: the one they name, the

@@ -89,6 +89,7 @@ type Schema struct {
 	features []Feature
 	fields   []field // parallel to features
 	inputs   []input
+	specs    []tensor.Spec // of the graph's inputs, parallel to inputs
 	byName   map[string]int
 	folded   []string // names after fold, parallel to fields
 	byFold   map[string]int

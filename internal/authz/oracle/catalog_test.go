@@ -77,7 +77,7 @@ func (w *world) ask(t *testing.T, req authz.Request) string {
 	var err error
 	if req.Action == authz.Read {
 		var info inference.ModelInfo
-		info, err = w.catalog.Describe(ctx, req.Principal, req.Model)
+		info, err = w.catalog.Describe(ctx, req.Principal, req.Model, "")
 		name, tenant = info.Name, info.Tenant
 	} else {
 		var call *inference.Call
