@@ -343,7 +343,7 @@ func (a *App) openAPI() error {
 	if err != nil {
 		return err
 	}
-	var trust httpapi.Trust // a nil *certs.Clients in it would not be nil
+	var trust authn.CertificateTrust // a nil *certs.Clients in it would not be nil
 	if a.clients != nil {
 		trust = a.clients
 	}

@@ -94,9 +94,9 @@ func (l *Listener) admit(x *exchange, r *http.Request) error {
 		// Not for a name that is not ours to bind to HTTPS.
 		h["Strict-Transport-Security"] = hsts
 	}
-	x.info.ClientAddr = l.api.proxies.clientAddr(r)
-	x.info.ClientRequestID = clientRequestID(r.Header["X-Request-Id"])
-	id, err := l.api.ids.next()
+	x.info.ClientAddr = clientAddr(l.api.cfg.TrustedProxies, r)
+	x.info.ClientRequestID = reqctx.ClientRequestID(r.Header["X-Request-Id"])
+	id, err := l.api.ids.Next()
 	if err != nil {
 		return fault.Wrap(fault.Unavailable, "", err)
 	}
@@ -168,7 +168,11 @@ func (a *API) takeRate(ctx context.Context, x *exchange, name LimitName) error {
 		return nil
 	}
 	d := a.dynamic.Load()
-	r := d.limiters[name].Take(ctx, x.info.ClientAddr)
+	limiter := d.tokens
+	if name == PredictLimit {
+		limiter = a.cfg.Limits.Address()
+	}
+	r := limiter.Take(ctx, x.info.ClientAddr)
 	if r.Limit == 0 {
 		return nil
 	}
@@ -179,32 +183,22 @@ func (a *API) takeRate(ctx context.Context, x *exchange, name LimitName) error {
 	if r.Allowed {
 		return nil
 	}
-	return tooMany(d.limiters[name].Rate(), r)
-}
-
-func tooMany(rate limit.Rate, r limit.Result) error {
-	return &fault.Error{Kind: fault.RateLimited, RetryAfter: r.Reset, Msg: "Too many requests: at most " + rate.String() + "; wait as long as Retry-After says"}
+	return limit.TooMany(limiter.Rate(), r)
 }
 
 // keyPolicy names the rates of API keys in RateLimit headers.
 const keyPolicy = "key"
 
 // takeOwnRate counts the request for each of its credentials that has a rate of
-// its own, whatever address it came from.
+// its own.
 func (a *API) takeOwnRate(ctx context.Context, x *exchange) error {
-	for p := x.principal; p != nil; p = p.With {
-		rate := limit.Rate(p.Rate)
-		if rate.Off() {
-			continue
-		}
-		r := a.own.Take(ctx, p.Subject, rate)
-		x.addHeader("RateLimit-Policy", policy(keyPolicy, rate))
-		x.addHeader("RateLimit", rateLimit(keyPolicy, r))
-		if !r.Allowed {
-			return tooMany(rate, r)
-		}
-	}
-	return nil
+	return a.cfg.Limits.TakeOwn(ctx, x.principal, x.tellOwnRate)
+}
+
+// tellOwnRate adds what is left of a credential's own rate to the answer.
+func (x *exchange) tellOwnRate(rate limit.Rate, r limit.Result) {
+	x.addHeader("RateLimit-Policy", policy(keyPolicy, rate))
+	x.addHeader("RateLimit", rateLimit(keyPolicy, r))
 }
 
 // addHeader adds an element to a header that is a list (RFC 9110 section 5.3),

@@ -15,7 +15,6 @@ package httpapi
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -39,6 +38,7 @@ import (
 	"onnxgate/internal/inference"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/reqctx"
 	"onnxgate/internal/telemetry"
 )
 
@@ -46,17 +46,6 @@ import (
 // Unavailable.
 type Authenticator interface {
 	Authenticate(ctx context.Context, c authn.Credentials) (*identity.Principal, error)
-}
-
-// Trust judges the client certificates of connections.
-type Trust interface {
-	// Generation moves whenever Verify may answer otherwise about a certificate
-	// before the end that it returned. It is called for every request of a
-	// connection with a certificate.
-	Generation() uint64
-	// Verify returns until when the first certificate, with the others behind
-	// it, is to be trusted if nothing changes, or why it is not.
-	Verify(presented []*x509.Certificate) (until time.Time, err error)
 }
 
 // TokenServer is the token endpoint. Faults have a Code of RFC 6749 section
@@ -123,7 +112,7 @@ type Config struct {
 	Catalog       Catalog
 	Authenticator Authenticator
 	// Trust is nil where no client certificates are asked for.
-	Trust     Trust
+	Trust     authn.CertificateTrust
 	Tokens    TokenServer
 	Keys      PublicKeys
 	Passwords Passwords
@@ -138,6 +127,8 @@ type Config struct {
 	Issuers Issuers
 	// Roles says what each role permits.
 	Roles authz.Roles
+	// Limits are shared with the other protocols; nil makes some.
+	Limits *limit.Shared
 	// Ready returns why the server cannot serve; nil is always ready.
 	Ready     func() error
 	Metrics   *telemetry.Metrics
@@ -192,10 +183,8 @@ const (
 // API is the HTTP API of one server.
 type API struct {
 	cfg     Config
-	proxies proxies
-	ids     idSource
+	ids     reqctx.IDs
 	dynamic atomic.Pointer[dynamic]
-	own     *limit.Own // rates of callers
 
 	scrape        http.Handler
 	params        sync.Pool // of *chi.Context
@@ -210,7 +199,7 @@ type API struct {
 // dynamic is what Reload replaces, prepared for use.
 type dynamic struct {
 	cors     cors
-	limiters [limitNames]*limit.Limiter
+	tokens   *limit.Limiter
 	policies [limitNames][]string // values of RateLimit-Policy
 }
 
@@ -235,6 +224,9 @@ func New(cfg Config) (*API, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
+	if cfg.Limits == nil {
+		cfg.Limits = limit.NewShared(cfg.Now)
+	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = DefaultMaxBody
 	}
@@ -244,7 +236,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
-	a := &API{cfg: cfg, proxies: cfg.TrustedProxies, ids: idSource{rand: cfg.Rand}, docs: loadDocs(), rules: newRules(), own: limit.NewOwn(0, cfg.Now)}
+	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, docs: loadDocs(), rules: newRules()}
 	a.bodies.free.Store(max(cfg.BodyMemory, cfg.MaxBody))
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	var err error
@@ -254,11 +246,7 @@ func New(cfg Config) (*API, error) {
 	if a.adminDocument, err = readContract(api.Admin, cfg.Version); err != nil {
 		return nil, err
 	}
-	d := &dynamic{}
-	for name := range d.limiters {
-		d.limiters[name] = limit.New(limit.Config{Now: cfg.Now})
-	}
-	a.dynamic.Store(d)
+	a.dynamic.Store(&dynamic{tokens: limit.New(limit.Config{Now: cfg.Now})})
 	a.Reload(cfg.Settings)
 	return a, a.listen()
 }
@@ -289,12 +277,10 @@ func (a *API) Admin() *Listener { return a.admin }
 // Reload puts other settings in force for the requests that come. Counts go on:
 // a changed rate gives nobody a fresh start.
 func (a *API) Reload(s Settings) {
-	old := a.dynamic.Load()
-	next := &dynamic{cors: newCORS(s.CORSOrigins)}
+	next := &dynamic{cors: newCORS(s.CORSOrigins), tokens: a.dynamic.Load().tokens.WithRate(s.TokenRate)}
+	a.cfg.Limits.SetRate(s.PredictRate)
 	for name, rate := range [limitNames]limit.Rate{TokenLimit: s.TokenRate, PredictLimit: s.PredictRate} {
-		name := LimitName(name)
-		next.limiters[name] = old.limiters[name].WithRate(rate)
-		next.policies[name] = []string{policy(name.String(), rate)}
+		next.policies[name] = []string{policy(LimitName(name).String(), rate)}
 	}
 	a.dynamic.Store(next)
 }

@@ -1,4 +1,4 @@
-package httpapi
+package reqctx
 
 import (
 	"encoding/hex"
@@ -10,20 +10,23 @@ import (
 // 128 random bits, so that nobody guesses one and no two are alike.
 const idBytes = 16
 
-// idSource makes request ids. It reads randomness for many at once.
-type idSource struct {
+// IDs makes request ids. It reads randomness for many at once, and is safe for
+// concurrent use.
+type IDs struct {
+	// Rand is where they come from. It is required.
+	Rand io.Reader
+
 	mu   sync.Mutex
-	rand io.Reader
 	buf  [64 * idBytes]byte
 	left int
 }
 
-// next returns a new id. It fails only when the source of randomness does.
-func (s *idSource) next() (string, error) {
+// Next returns a new id. It fails only when the source of randomness does.
+func (s *IDs) Next() (string, error) {
 	var id [2 * idBytes]byte
 	s.mu.Lock()
 	if s.left == 0 {
-		if _, err := io.ReadFull(s.rand, s.buf[:]); err != nil {
+		if _, err := io.ReadFull(s.Rand, s.buf[:]); err != nil {
 			s.mu.Unlock()
 			return "", err
 		}
@@ -35,9 +38,9 @@ func (s *idSource) next() (string, error) {
 	return string(id[:]), nil
 }
 
-// clientRequestID returns the id that the client gave, when it is one: up to 64
-// letters, digits and hyphens.
-func clientRequestID(values []string) string {
+// ClientRequestID returns the id that the client gave, the values of
+// X-Request-Id, when it is one: up to 64 letters, digits and hyphens.
+func ClientRequestID(values []string) string {
 	if len(values) != 1 || len(values[0]) > 64 {
 		return ""
 	}
