@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
 
 	"onnxgate/internal/config"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/inference"
 )
 
 // Reload takes over what can change while the server runs: rates, CORS origins,
@@ -69,9 +71,8 @@ func (a *App) reloadSettings(ctx context.Context, cfg *config.Config, settings h
 // reloadModels returns what changed, for the log.
 func (a *App) reloadModels(ctx context.Context) []slog.Attr {
 	before := a.defaultModel()
-	generation := a.catalog.Generation()
 	err := a.catalog.Reload(ctx)
-	if a.catalog.Generation() == generation {
+	if _, ofModels := errors.AsType[inference.LoadError](err); err != nil && !ofModels {
 		a.log.ErrorContext(ctx, "all models stay as they were", slog.Any("error", err))
 		return nil
 	}

@@ -248,19 +248,37 @@ func irisCatalog(tb testing.TB, program inference.Program) *inference.Catalog {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	loaded := false
 	catalog, err := inference.New(inference.Config{
 		FS: fstest.MapFS{
 			"iris/model.yaml":   {Data: manifest},
 			"iris/1/model.onnx": {Data: []byte("one")},
 			"iris/2/model.onnx": {Data: []byte("two")},
 		},
-		Compile: func([]byte, schema.Engine) (inference.Program, []string, error) { return program, nil, nil },
-		Now:     time.Now,
+		Compile: func([]byte, schema.Engine) (inference.Program, []string, error) {
+			return afterLoad{program, &loaded}, nil, nil
+		},
+		Now: time.Now,
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
+	loaded = true
 	return catalog
+}
+
+// afterLoad is a program that does what it does to requests alone, and warms up
+// as any other.
+type afterLoad struct {
+	inference.Program
+	loaded *bool
+}
+
+func (p afterLoad) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+	if !*p.loaded {
+		return flower{}.Run(ctx, in, out)
+	}
+	return p.Program.Run(ctx, in, out)
 }
 
 // serve starts both listeners on real sockets, over TLS.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -30,12 +31,13 @@ type Catalog struct {
 // snapshot is one immutable state of the catalog.
 type snapshot struct {
 	generation uint64
+	entries    map[string]*entry // by label; of every folder of a model
+	outside    []LoadError       // of folders that are no model's
 	models     map[string]*model // by label
 	sorted     []*model          // the default tenant's first, then by tenant and name
 	views      map[string]*view  // by tenant
 	others     *view             // for tenants that have no view of their own
 	problems   []LoadError
-	unloaded   map[string]digest // by label; with what they were made of
 	changes    Changes
 }
 
@@ -45,7 +47,16 @@ func (s *snapshot) version(label, id string) *version {
 	if s == nil || s.models[label] == nil {
 		return nil
 	}
-	return s.models[label].find(id)
+	return s.models[label].byNumber(id)
+}
+
+// entry returns what a snapshot knows of a folder, nil when it knows nothing. A
+// nil snapshot knows none.
+func (s *snapshot) entry(label string) *entry {
+	if s == nil {
+		return nil
+	}
+	return s.entries[label]
 }
 
 // New loads every model. Unless cfg.SkipBad is set, one that cannot be served
@@ -58,8 +69,12 @@ func New(cfg Config) (*Catalog, error) {
 		cfg.Audit = audit.Discard{}
 	}
 	c := &Catalog{cfg: cfg}
-	next, err := c.load(nil)
-	if err != nil {
+	l := newLoader(&c.cfg, nil)
+	if err := l.load(); err != nil {
+		return nil, err
+	}
+	next := l.snapshot()
+	if err := next.checkDefault(cfg.DefaultModel); err != nil {
 		return nil, err
 	}
 	if len(next.problems) > 0 && !cfg.SkipBad {
@@ -69,49 +84,85 @@ func New(cfg Config) (*Catalog, error) {
 	return c, nil
 }
 
-// Reload looks at the folders again and replaces what has changed. A version
-// that cannot be served any more goes on as it was loaded before; the error
-// names each such version with its reason, and everything else is in force.
-func (c *Catalog) Reload(context.Context) error {
+// Reload looks at the given folders again, MODEL, @TENANT or @TENANT/MODEL, or at
+// all when none is given, and replaces what has changed; what looks as it did is
+// not read. A version that cannot be served any more goes on as it was loaded
+// before; the error joins a LoadError for each such version, and everything else
+// is in force. Any other error says that the folders could not be read, and then
+// nothing has changed.
+func (c *Catalog) Reload(_ context.Context, folders ...string) error {
 	c.reload.Lock()
 	defer c.reload.Unlock()
-	next, err := c.load(c.current.Load())
-	if err != nil {
+	before := c.current.Load()
+	l := newLoader(&c.cfg, before)
+	if len(folders) > 0 && l.isFlat() == before.flat() {
+		l.reload(folders)
+	} else if err := l.load(); err != nil {
 		return err
 	}
+	return joined(c.adopt(l).problems)
+}
+
+// adopt puts what was loaded in force.
+func (c *Catalog) adopt(l *loader) *snapshot {
+	next := l.snapshot()
 	c.current.Store(next)
-	return joined(next.problems)
+	if l.compiled > largeFiles {
+		debug.FreeOSMemory()
+	}
+	return next
 }
 
-func (c *Catalog) load(before *snapshot) (*snapshot, error) {
-	l := &loader{cfg: &c.cfg, before: before}
-	if before != nil {
-		l.unloaded = maps.Clone(before.unloaded)
+// snapshot makes a new state of what was loaded. One that serves what the last
+// did shares its views, and its generation.
+func (l *loader) snapshot() *snapshot {
+	next := &snapshot{entries: l.entries, outside: l.outside, problems: slices.Clone(l.outside)}
+	labels := slices.Sorted(maps.Keys(l.entries))
+	for _, label := range labels {
+		next.problems = append(next.problems, l.entries[label].problems...)
 	}
-	next, err := l.snapshot()
-	if err != nil {
-		return nil, err
+	if l.before != nil && l.before.serves(l.entries) {
+		next.generation = l.before.generation
+		next.models, next.sorted, next.views, next.others = l.before.models, l.before.sorted, l.before.views, l.before.others
+		next.changes.Kept = next.kept()
+		return next
 	}
-	if before == nil {
-		return next, next.checkDefault(c.cfg.DefaultModel)
+	next.models = make(map[string]*model, len(labels))
+	for _, label := range labels {
+		if m := l.entries[label].model; m != nil {
+			next.models[label], next.sorted = m, append(next.sorted, m)
+		}
 	}
-	next.generation, next.changes = before.generation+1, next.since(before)
-	return next, nil
-}
-
-// snapshot reads the folders into a new state.
-func (l *loader) snapshot() (*snapshot, error) {
-	models, err := l.load()
-	if err != nil {
-		return nil, err
-	}
-	next := &snapshot{models: make(map[string]*model, len(models)), sorted: models, problems: l.problems, unloaded: l.unloaded}
-	slices.SortFunc(models, byOwner)
-	for _, m := range models {
-		next.models[m.label] = m
-	}
+	slices.SortFunc(next.sorted, byOwner)
 	next.makeViews(l.cfg.DefaultModel)
-	return next, nil
+	if l.before != nil {
+		next.generation, next.changes = l.before.generation+1, next.since(l.before)
+	}
+	return next
+}
+
+// serves reports whether the snapshot serves what the entries do.
+func (s *snapshot) serves(entries map[string]*entry) bool {
+	served := 0
+	for label, e := range entries {
+		if e.model != s.models[label] {
+			return false
+		}
+		if e.model != nil {
+			served++
+		}
+	}
+	return served == len(s.models)
+}
+
+// flat reports whether a model stands at the top.
+func (s *snapshot) flat() bool {
+	for _, e := range s.entries {
+		if e.place.flat() {
+			return true
+		}
+	}
+	return false
 }
 
 // checkDefault refuses a default model that is asked for and not there. That is

@@ -156,7 +156,7 @@ func TestStartNamesEveryModelThatCannotBeServed(t *testing.T) {
 	}
 	for _, want := range []string{
 		"model broken, version 1: unsupported operators: bad FooBar",
-		"model yaml, version 1: yaml/model.yaml:1: ",
+		"model yaml: yaml/model.yaml:1: ",
 		"model empty: there is no version",
 		`model zero: rename the folder "01"`,
 		"model a b: rename the folder",

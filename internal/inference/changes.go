@@ -15,7 +15,7 @@ func (c *Catalog) Changes() Changes { return c.current.Load().changes }
 
 // since compares a snapshot with the one that it replaces.
 func (s *snapshot) since(before *snapshot) Changes {
-	var c Changes
+	c := Changes{Kept: s.kept()}
 	for _, m := range s.sorted {
 		for _, v := range m.versions {
 			switch old := before.version(m.label, v.id); {
@@ -23,8 +23,6 @@ func (s *snapshot) since(before *snapshot) Changes {
 				c.Added = append(c.Added, v.path())
 			case old != v:
 				c.Replaced = append(c.Replaced, v.path())
-			case s.concerns(v):
-				c.Kept = append(c.Kept, v.path())
 			}
 		}
 	}
@@ -36,6 +34,20 @@ func (s *snapshot) since(before *snapshot) Changes {
 		}
 	}
 	return c
+}
+
+// kept returns the versions that go on as they were though something is wrong
+// with what their folders hold now.
+func (s *snapshot) kept() []string {
+	var kept []string
+	for i := range s.sorted {
+		for _, v := range s.sorted[i].versions {
+			if len(s.problems) > 0 && s.concerns(v) {
+				kept = append(kept, v.path())
+			}
+		}
+	}
+	return kept
 }
 
 // concerns reports whether a problem is about the version: about it alone,

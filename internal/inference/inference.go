@@ -38,7 +38,9 @@ type Observe func(rows int, latency time.Duration, err error)
 // Config is what a Catalog is made of. FS, Compile and Now are required.
 type Config struct {
 	// FS holds NAME/model.yaml and NAME/VERSION/model.onnx for the default
-	// tenant, and the same in @TENANT for every other. An access_test.yaml
+	// tenant, and the same in @TENANT for every other. A model.onnx at the top
+	// makes everything but those one model with one version, of the name
+	// DefaultModel or else "model". An access_test.yaml
 	// beside a model.yaml must hold before a version is served.
 	FS fs.FS
 	// TenantExists reports whether there is such a tenant. Nil: there is none
@@ -54,6 +56,10 @@ type Config struct {
 	SkipBad bool
 	// MaxBytes bounds one model file; zero means DefaultMaxBytes.
 	MaxBytes int64
+	// MaxMemory bounds what all loaded models take together, by an estimate, in
+	// bytes; 0 is no bound. A Program that has a method Memory() int64 says
+	// itself what it takes.
+	MaxMemory int64
 	// Audit keeps a record of each prediction before its answer is given out.
 	// Nil: audit.Discard.
 	Audit audit.Recorder

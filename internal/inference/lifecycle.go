@@ -3,11 +3,9 @@ package inference
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
@@ -34,37 +32,57 @@ type IndexEntry struct {
 	Reason         string
 }
 
-// reasonUnloaded is why a model is unavailable that was unloaded on purpose.
-const reasonUnloaded = "unloaded"
+const (
+	// reasonUnloaded is why a model is unavailable that was unloaded on purpose.
+	reasonUnloaded = "unloaded"
+	// reasonOmitted is why a version is unavailable that could be served.
+	reasonOmitted = "not served: the versions section of model.yaml leaves it out"
+)
 
 // Index lists the models that the principal's tenant owns, and that its
 // credential reaches, by name and version: those that are served, and those that
-// are not with the reason. Whoever asks for it may manage models.
+// are not with the reason. A version that is ready and has a reason is as it was
+// before something went wrong. Whoever asks for it may manage models.
 func (c *Catalog) Index(_ context.Context, p *identity.Principal) []IndexEntry {
-	s := c.current.Load()
 	entries := []IndexEntry{}
-	for _, m := range s.sorted {
-		if _, ok := manages(p, m.label); !ok {
-			continue
-		}
-		for _, v := range m.versions {
-			entries = append(entries, IndexEntry{Model: m.name, Version: v.id, State: StateReady})
-		}
-	}
-	for _, problem := range s.problems {
-		if name, ok := manages(p, problem.Model); ok {
-			entries = append(entries, IndexEntry{Model: name, Version: problem.Version, State: StateUnavailable, Reason: problem.Err.Error()})
-		}
-	}
-	for label := range s.unloaded {
+	for label, e := range c.current.Load().entries {
 		if name, ok := manages(p, label); ok {
-			entries = append(entries, IndexEntry{Model: name, State: StateUnavailable, Reason: reasonUnloaded})
+			entries = append(entries, e.index(name)...)
 		}
 	}
 	slices.SortStableFunc(entries, func(a, b IndexEntry) int {
 		return cmp.Or(cmp.Compare(a.Model, b.Model), cmp.Compare(number(a.Version), number(b.Version)))
 	})
 	return entries
+}
+
+// index lists what is known of one model.
+func (e *entry) index(name string) []IndexEntry {
+	if e.unloaded {
+		return []IndexEntry{{Model: name, State: StateUnavailable, Reason: reasonUnloaded}}
+	}
+	var all []IndexEntry
+	reasons := map[string]string{}
+	for _, p := range e.problems {
+		reasons[p.Version] = p.Err.Error()
+	}
+	add := func(id string, state State, reason string) {
+		all = append(all, IndexEntry{Model: name, Version: id, State: state, Reason: reason})
+		delete(reasons, id)
+	}
+	for _, v := range e.model.served() {
+		add(v.id, StateReady, cmp.Or(reasons[v.id], reasons[""]))
+	}
+	if e.model != nil {
+		delete(reasons, "")
+	}
+	for _, id := range e.omitted {
+		add(id, StateUnavailable, reasonOmitted)
+	}
+	for id, reason := range reasons {
+		add(id, StateUnavailable, reason)
+	}
+	return all
 }
 
 // number orders versions; what is no number comes first.
@@ -74,16 +92,6 @@ func number(id string) uint64 {
 		return 0
 	}
 	return n
-}
-
-// split is the inverse of labelOf. The name is empty for the folder of all models
-// of a tenant.
-func split(label string) (tenant, name string) {
-	if rest, ok := strings.CutPrefix(label, TenantMark); ok {
-		tenant, name, _ = strings.Cut(rest, "/")
-		return tenant, name
-	}
-	return identity.DefaultTenant, label
 }
 
 // manages returns the name of the model in a folder, and whether it is of the
@@ -108,9 +116,9 @@ func managed(p *identity.Principal, name string) (string, error) {
 	return "", unknownModel()
 }
 
-// Load looks at the folder of a model that the principal's tenant owns, serves
-// what it holds, also after an Unload. Faults: NotFound when there is no such
-// model, Content when a version of it cannot be served.
+// Load looks at the folder of a model that the principal's tenant owns, and
+// serves what it holds, also after an Unload. Faults: NotFound when there is no
+// such model, Content when a version of it cannot be served, which says why.
 func (c *Catalog) Load(_ context.Context, p *identity.Principal, name string) error {
 	c.reload.Lock()
 	defer c.reload.Unlock()
@@ -118,26 +126,16 @@ func (c *Catalog) Load(_ context.Context, p *identity.Principal, name string) er
 	if err != nil {
 		return err
 	}
-	before := c.current.Load()
-	asked := *before
-	asked.unloaded = maps.Clone(before.unloaded)
-	delete(asked.unloaded, label)
-	next, err := c.load(&asked)
-	if err != nil {
-		return err
-	}
-	c.current.Store(next)
-	var problems []error
-	for _, problem := range next.problems {
-		if problem.Model == label {
-			problems = append(problems, problem)
-		}
-	}
-	switch err := errors.Join(problems...); {
-	case err != nil:
-		return fault.New(fault.Content, err.Error())
-	case next.models[label] == nil:
+	l := newLoader(&c.cfg, c.current.Load())
+	l.anew = true
+	l.reload([]string{label})
+	next := c.adopt(l)
+	e := next.entry(label)
+	if e == nil {
 		return unknownModel()
+	}
+	if err := joined(e.problems); err != nil {
+		return fault.New(fault.Content, err.Error())
 	}
 	return nil
 }
@@ -153,27 +151,17 @@ func (c *Catalog) Unload(_ context.Context, p *identity.Principal, name string) 
 		return err
 	}
 	before := c.current.Load()
-	m := before.models[label]
-	if _, already := before.unloaded[label]; already {
-		return nil
-	}
-	if m == nil {
+	e := before.entry(label)
+	if e == nil {
 		return unknownModel()
 	}
-	c.current.Store(before.without(m, c.cfg.DefaultModel))
-	return nil
-}
-
-// without is the snapshot after the model was unloaded.
-func (s *snapshot) without(m *model, defaultModel string) *snapshot {
-	next := &snapshot{generation: s.generation + 1, models: maps.Clone(s.models), problems: s.problems, unloaded: maps.Clone(s.unloaded)}
-	delete(next.models, m.label)
-	if next.unloaded == nil {
-		next.unloaded = map[string]digest{}
+	l := newLoader(&c.cfg, before)
+	unloaded := &entry{place: e.place, unloaded: true}
+	if listing, err := l.list(e.place); err == nil {
+		unloaded.look, unloaded.contents = listing.look, l.contents(e.place, listing)
 	}
-	next.unloaded[m.label] = m.digest()
-	next.sorted = slices.DeleteFunc(slices.Clone(s.sorted), func(other *model) bool { return other == m })
-	next.makeViews(defaultModel)
-	next.changes = next.since(s)
-	return next
+	maps.Copy(l.entries, before.entries)
+	l.entries[label], l.outside = unloaded, before.outside
+	c.adopt(l)
+	return nil
 }

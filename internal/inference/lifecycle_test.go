@@ -128,6 +128,7 @@ func TestStatisticsCountWhatEachVersionDid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	loaded := now
 	for range 3 {
 		predictOne(t, c, user, "a", "2", 1)
 	}
@@ -140,7 +141,7 @@ func TestStatisticsCountWhatEachVersionDid(t *testing.T) {
 		return inference.Duration{Count: uint64(n), Total: time.Duration(n) * time.Millisecond}
 	}
 	want := []inference.Statistics{{Model: "a", Version: "1"}, {
-		Model: "a", Version: "2", LastInference: time.Unix(1_000, int64(10*time.Millisecond)), Inferences: 3, Executions: 3,
+		Model: "a", Version: "2", LastInference: loaded.Add(10 * time.Millisecond), Inferences: 3, Executions: 3,
 		Success: inference.Duration{Count: 3, Total: 9 * time.Millisecond}, Queue: inference.Duration{Count: 3},
 		Input: each(3), Infer: each(3), Output: each(3),
 	}}

@@ -1,20 +1,15 @@
 package inference
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
-	"regexp"
-	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
+	"time"
 
 	"onnxgate/internal/identity"
-	"onnxgate/internal/schema"
-	"onnxgate/internal/tensor"
 )
 
 const (
@@ -25,9 +20,6 @@ const (
 	// MaxManifest bounds model.yaml and access_test.yaml, in bytes.
 	MaxManifest = 1 << 20
 )
-
-// modelName is what a folder must be called to become part of a path.
-var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
 
 // LoadError says why a model, or one version of it, cannot be served.
 type LoadError struct {
@@ -54,165 +46,166 @@ type Warning struct {
 	Model, Version, Text string
 }
 
-// model is one folder of the catalog, or what one tenant sees of it.
-type model struct {
-	tenant   string
-	name     string
-	label    string
-	versions []*version        // oldest first, never empty
-	labels   map[string]string // the names of versions, to their numbers
-}
-
-// newest returns the version that is served when none is asked for.
-func (m *model) newest() *version { return m.versions[len(m.versions)-1] }
-
-// find returns the version with the id or the label, nil when there is none.
-func (m *model) find(id string) *version {
-	if number, ok := m.labels[id]; ok {
-		id = number
-	}
-	for _, v := range m.versions {
-		if v.id == id {
-			return v
-		}
-	}
-	return nil
-}
-
-// labelOf returns the folder of a model, which tells it from those of other
-// tenants with the same name.
-func labelOf(tenant, name string) string {
-	if tenant == identity.DefaultTenant {
-		return name
-	}
-	return TenantMark + tenant + "/" + name
-}
-
-// TenantMark begins the name of a folder that holds the models of a tenant.
-const TenantMark = "@"
-
-// version is one compiled model file with its contract and its rules.
-type version struct {
-	tenant   string
-	model    string
-	label    string // of the model
-	id       string
-	digest   digest
-	program  Program
-	inputs   []tensor.Spec
-	outputs  []tensor.Spec
-	schema   *schema.Schema
-	access   access
-	warnings []string
-	observe  Observe
-	calls    sync.Pool // of *Call
-	counters counters
-}
-
 // loader reads a catalog's folders, taking over from the snapshot before what
 // has not changed.
 type loader struct {
 	cfg      *Config
 	before   *snapshot
 	rules    bool // read the rules alone
-	unloaded map[string]digest
-	problems []LoadError
-	compiled int // bytes of the files that were
+	anew     bool // also what was unloaded, or looks as it did
+	memory   *memory
+	entries  map[string]*entry // by label
+	outside  []LoadError       // of folders that are no model's
+	compiled int               // bytes of the files that were
+}
+
+func newLoader(cfg *Config, before *snapshot) *loader {
+	return &loader{cfg: cfg, before: before, memory: newMemory(cfg.MaxMemory, before), entries: map[string]*entry{}}
+}
+
+// now is the time; long ago for a loader without a clock, which believes no
+// time of a file.
+func (l *loader) now() time.Time {
+	if l.cfg.Now == nil {
+		return time.Time{}
+	}
+	return l.cfg.Now()
 }
 
 // largeFiles leave memory behind that is worth giving back at once: several
 // times their size.
 const largeFiles = 32 << 20
 
-// load returns what the file system holds now. Its error says only that the
-// top folder cannot be read; a model that cannot be served is a problem.
-func (l *loader) load() ([]*model, error) {
+// load looks at everything that the file system holds now. Its error says only
+// that the top folder cannot be read; a model that cannot be served is a
+// problem.
+func (l *loader) load() error {
 	folders, err := l.folders(".")
 	if err != nil {
-		return nil, fmt.Errorf("read the models folder: %w", err)
+		return fmt.Errorf("read the models folder: %w", err)
 	}
-	var models []*model
+	l.forget(folders)
+	flat := l.isFlat()
+	if flat {
+		l.add(l.flatPlace())
+	}
 	for _, folder := range folders {
-		if tenant, ok := strings.CutPrefix(folder, TenantMark); ok {
-			models = append(models, l.loadTenant(tenant)...)
-		} else if m := l.loadModel(identity.DefaultTenant, folder); m != nil {
-			models = append(models, m)
+		tenant, marked := strings.CutPrefix(folder, TenantMark)
+		switch {
+		case marked:
+			l.loadTenant(tenant)
+		case !flat:
+			l.add(placeOf(identity.DefaultTenant, folder))
+		case l.looksLikeModel(folder):
+			l.misplaced(folder, fmt.Errorf("%s at the top makes the whole models folder one model: remove it, or this folder", modelFile))
 		}
-	}
-	if l.compiled > largeFiles {
-		debug.FreeOSMemory()
-	}
-	return models, nil
-}
-
-// folders returns the names of the folders in dir that are their owner's.
-func (l *loader) folders(dir string) ([]string, error) {
-	entries, err := fs.ReadDir(l.cfg.FS, dir)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, entry := range entries {
-		if name := entry.Name(); !ignored(name) && isDir(l.cfg.FS, path.Join(dir, name)) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
-}
-
-// loadTenant returns the models of a tenant's folder. Those of one that is no
-// tenant any more do not go on as they were.
-func (l *loader) loadTenant(tenant string) []*model {
-	folder := TenantMark + tenant
-	exists, err := l.tenantExists(tenant)
-	switch {
-	case tenant == identity.DefaultTenant:
-		l.bad(folder, "", fmt.Errorf("move what is in it one folder up: the models of the tenant %s are beside this folder", tenant))
-	case err != nil:
-		l.bad(folder, "", fmt.Errorf("ask whether there is a tenant %s: %w", tenant, err))
-		return l.keepTenant(tenant)
-	case !exists:
-		l.bad(folder, "", fmt.Errorf("there is no tenant %[1]q: make it with `onnxgate tenant create %[1]s`, or rename the folder", tenant))
-	default:
-		names, err := l.folders(folder)
-		if err != nil {
-			l.bad(folder, "", fmt.Errorf("read the folder: %w", err))
-			return l.keepTenant(tenant)
-		}
-		var models []*model
-		for _, name := range names {
-			if m := l.loadModel(tenant, name); m != nil {
-				models = append(models, m)
-			}
-		}
-		return models
 	}
 	return nil
 }
 
-func (l *loader) tenantExists(tenant string) (bool, error) {
-	if l.cfg.TenantExists == nil {
-		return false, nil
+// forget no longer counts the memory of models whose folders have gone.
+func (l *loader) forget(folders []string) {
+	if l.before == nil {
+		return
 	}
-	return l.cfg.TenantExists(tenant)
-}
-
-// keepTenant returns a tenant's models as they were loaded before.
-func (l *loader) keepTenant(tenant string) []*model {
-	var kept []*model
-	if l.before != nil {
-		for _, m := range l.before.sorted {
-			if m.tenant == tenant {
-				kept = append(kept, m)
-			}
+	for _, m := range l.before.sorted {
+		top, _, _ := strings.Cut(m.label, "/")
+		if !slices.Contains(folders, top) && !l.before.entries[m.label].place.flat() {
+			l.memory.release(m.versions...)
 		}
 	}
-	return kept
 }
 
-// ignored reports whether a folder belongs to the volume and not to its owner:
-// hidden ones, Kubernetes' "..data", and what mkfs makes.
-func ignored(name string) bool { return strings.HasPrefix(name, ".") || name == "lost+found" }
+// reload looks at some folders: MODEL, @TENANT or @TENANT/MODEL. The others are
+// as they were.
+func (l *loader) reload(folders []string) {
+	maps.Copy(l.entries, l.before.entries)
+	l.outside = slices.Clone(l.before.outside)
+	for _, folder := range folders {
+		tenant, name := split(folder)
+		if name == "" {
+			l.drop(func(e *entry) bool { return e.place.tenant == tenant })
+			l.outside = slices.DeleteFunc(l.outside, func(p LoadError) bool { return p.Model == folder })
+			if isDir(l.cfg.FS, folder) {
+				l.loadTenant(tenant)
+			}
+			continue
+		}
+		l.drop(func(e *entry) bool { return e.place.label == folder })
+		p := placeOf(tenant, name)
+		if flat := l.flatPlace(); l.isFlat() && p.label == flat.label {
+			p = flat
+		}
+		if isDir(l.cfg.FS, p.folder) && (tenant == identity.DefaultTenant || l.exists(tenant)) {
+			l.add(p)
+		}
+	}
+}
+
+func (l *loader) exists(tenant string) bool {
+	unknown, err := l.mayHave(tenant)
+	return err == nil || unknown
+}
+
+// mayHave says why a tenant may not have models here, and whether that is because
+// it could not be asked for.
+func (l *loader) mayHave(tenant string) (unknown bool, err error) {
+	if tenant == identity.DefaultTenant {
+		return false, fmt.Errorf("move what is in it one folder up: the models of the tenant %s are beside this folder", tenant)
+	}
+	exists := false
+	if l.cfg.TenantExists != nil {
+		exists, err = l.cfg.TenantExists(tenant)
+	}
+	switch {
+	case err != nil:
+		return true, fmt.Errorf("ask whether there is a tenant %s: %w", tenant, err)
+	case !exists:
+		return false, fmt.Errorf("there is no tenant %[1]q: make it with `onnxgate tenant create %[1]s`, or rename the folder", tenant)
+	}
+	return false, nil
+}
+
+// drop forgets entries, without releasing what they hold: most come back.
+func (l *loader) drop(which func(*entry) bool) {
+	for label, e := range l.entries {
+		if which(e) {
+			delete(l.entries, label)
+		}
+	}
+}
+
+func (l *loader) add(p place) { l.entries[p.label] = l.entry(p) }
+
+// misplaced notes a problem of a folder that is no model's.
+func (l *loader) misplaced(folder string, err error) {
+	l.outside = append(l.outside, LoadError{Model: folder, Err: err})
+}
+
+// isFlat reports whether a model's file stands at the top, as KServe puts it.
+func (l *loader) isFlat() bool {
+	info, err := fs.Stat(l.cfg.FS, modelFile)
+	return err == nil && !info.IsDir()
+}
+
+// flatPlace is that of the model whose file stands at the top. It has the name
+// that requests get without one, if the operator gave that.
+func (l *loader) flatPlace() place {
+	name := flatName
+	if l.cfg.DefaultModel != "" {
+		name = l.cfg.DefaultModel
+	}
+	return place{tenant: identity.DefaultTenant, name: name, label: name, folder: "."}
+}
+
+// looksLikeModel reports whether a folder holds a version of a model.
+func (l *loader) looksLikeModel(folder string) bool {
+	versions, err := l.folders(folder)
+	return err == nil && slices.ContainsFunc(versions, func(id string) bool {
+		_, err := fs.Stat(l.cfg.FS, path.Join(folder, id, modelFile))
+		return err == nil
+	})
+}
 
 // isDir reports whether name is a folder or a link to one.
 func isDir(fsys fs.FS, name string) bool {
@@ -220,143 +213,36 @@ func isDir(fsys fs.FS, name string) bool {
 	return err == nil && info.IsDir()
 }
 
-func (l *loader) bad(label, id string, err error) {
-	l.problems = append(l.problems, LoadError{Model: label, Version: id, Err: err})
-}
-
-// loadModel returns the model in the folder, or nil when none of its versions
-// can be served. A version that has gone bad since it was loaded goes on as it
-// was.
-func (l *loader) loadModel(tenant, name string) *model {
-	m := &model{tenant: tenant, name: name, label: labelOf(tenant, name)}
-	if !modelName.MatchString(name) {
-		l.bad(m.label, "", errors.New("rename the folder: a model's name is up to 128 letters, digits, '_', '.' and '-', beginning with a letter or digit"))
-		return nil
+// loadTenant loads the models of a tenant's folder. Those of one that is no
+// tenant any more do not go on as they were.
+func (l *loader) loadTenant(tenant string) {
+	folder := TenantMark + tenant
+	if unknown, err := l.mayHave(tenant); err != nil {
+		l.misplaced(folder, err)
+		if unknown {
+			l.keepTenant(tenant)
+		}
+		return
 	}
-	ids, err := l.versionIDs(m.label)
+	names, err := l.folders(folder)
 	if err != nil {
-		l.bad(m.label, "", err)
-		return l.keepAll(m.label)
+		l.misplaced(folder, fmt.Errorf("read the folder: %w", err))
+		l.keepTenant(tenant)
+		return
 	}
-	if len(ids) == 0 {
-		return l.keepAll(m.label)
+	for _, name := range names {
+		l.add(placeOf(tenant, name))
 	}
-	for _, id := range ids {
-		v, err := l.loadVersion(m, id)
-		if err != nil {
-			l.bad(m.label, id, err)
-			v = l.before.version(m.label, id)
-		}
-		if v != nil {
-			m.versions = append(m.versions, v)
-		}
-	}
-	if len(m.versions) == 0 {
-		return nil
-	}
-	if unloaded, ok := l.unloaded[m.label]; ok && unloaded == m.digest() {
-		return nil
-	}
-	delete(l.unloaded, m.label)
-	return m
 }
 
-// keepAll returns the model as it was loaded before, nil when it was not.
-func (l *loader) keepAll(label string) *model {
+// keepTenant has a tenant's models go on as they were loaded before.
+func (l *loader) keepTenant(tenant string) {
 	if l.before == nil {
-		return nil
+		return
 	}
-	return l.before.models[label]
-}
-
-// versionIDs returns the names of the version folders, oldest first. A folder
-// of another name is a problem of the model's, which its versions outlive.
-func (l *loader) versionIDs(label string) ([]string, error) {
-	folders, err := l.folders(label)
-	if err != nil {
-		return nil, fmt.Errorf("read the folder: %w", err)
-	}
-	var numbers []uint64
-	stray := false
-	for _, id := range folders {
-		n, err := strconv.ParseUint(id, 10, 63)
-		if err != nil || n == 0 || strconv.FormatUint(n, 10) != id {
-			l.bad(label, "", fmt.Errorf("rename the folder %q: a version is a whole number from 1, without leading zeros", id))
-			stray = true
-			continue
+	for label, e := range l.before.entries {
+		if e.place.tenant == tenant {
+			l.entries[label] = e
 		}
-		numbers = append(numbers, n)
 	}
-	if len(numbers) == 0 && !stray {
-		return nil, fmt.Errorf("there is no version: put the model at %s/1/%s", label, modelFile)
-	}
-	slices.Sort(numbers)
-	ids := make([]string, len(numbers))
-	for i, n := range numbers {
-		ids[i] = strconv.FormatUint(n, 10)
-	}
-	return ids, nil
-}
-
-// loadVersion compiles one version, or takes it over when none of its files has
-// changed.
-func (l *loader) loadVersion(m *model, id string) (*version, error) {
-	v := &version{tenant: m.tenant, model: m.name, label: m.label, id: id}
-	src, err := l.read(m.label, id)
-	if err != nil {
-		return nil, err
-	}
-	v.digest = src.fingerprint()
-	if old := l.before.version(m.label, id); old != nil && old.digest == v.digest {
-		return old, nil
-	}
-	manifest, err := src.parse()
-	if err != nil {
-		return nil, err
-	}
-	if v.access, err = newAccess(v, manifest, src.tests); err != nil {
-		return nil, err
-	}
-	if l.rules {
-		return v, nil
-	}
-	if err := v.access.failed(); err != nil {
-		return nil, err
-	}
-	l.compiled += len(src.data)
-	if err := v.compile(l.cfg, src.data, manifest); err != nil {
-		return nil, err
-	}
-	return v, nil
-}
-
-// compile fills in the version from its file and its manifest, if it has one.
-func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) error {
-	var engine schema.Engine
-	if manifest != nil {
-		engine = manifest.Engine
-	}
-	program, warnings, err := cfg.Compile(data, engine)
-	if err != nil {
-		return err
-	}
-	inputs, outputs := program.Inputs(), program.Outputs()
-	contract, err := schema.Compile(manifest, v.model, inputs, outputs)
-	if err != nil {
-		return err
-	}
-	v.program, v.warnings, v.inputs, v.outputs, v.schema = program, warnings, inputs, outputs, contract
-	v.calls.New = func() any { return v.newCall() }
-	if cfg.Observer != nil {
-		v.observe = cfg.Observer(v.label, v.id)
-	}
-	return nil
-}
-
-func (v *version) newCall() *Call {
-	c := &Call{version: v, batch: v.schema.NewBatch(), outputs: make([]*tensor.Tensor, len(v.outputs))}
-	for i := range c.outputs {
-		c.outputs[i] = new(tensor.Tensor)
-	}
-	return c
 }

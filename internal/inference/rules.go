@@ -17,12 +17,12 @@ type Rules struct{ current *snapshot }
 // nothing and wants neither cfg.Compile nor cfg.Now. What is wrong with a model
 // is told by the methods, when they are asked about it.
 func OpenRules(cfg Config) (*Rules, error) {
-	l := &loader{cfg: &cfg, rules: true}
-	current, err := l.snapshot()
-	if err != nil {
+	l := newLoader(&cfg, nil)
+	l.rules = true
+	if err := l.load(); err != nil {
 		return nil, err
 	}
-	return &Rules{current}, nil
+	return &Rules{l.snapshot()}, nil
 }
 
 // Explain says what would be decided about the principal's action with the

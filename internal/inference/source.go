@@ -1,11 +1,13 @@
 package inference
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/regular"
@@ -24,50 +26,75 @@ type file struct {
 	data []byte
 }
 
-func (l *loader) read(label, id string) (src source, err error) {
+func (l *loader) read(p place, id string) (src source, err error) {
 	if !l.rules {
-		if src.data, err = readFile(l.cfg.FS, path.Join(label, id, modelFile), l.cfg.MaxBytes); err != nil {
+		if src.data, err = readFile(l.cfg.FS, path.Join(p.version(id), modelFile), l.cfg.MaxBytes); err != nil {
 			return src, err
 		}
 	}
-	if src.manifest, err = l.beside(label, id, manifestFile); err != nil {
+	if src.manifest, err = l.beside(p, id, manifestFile); err != nil {
 		return src, err
 	}
-	src.tests, err = l.beside(label, id, accessTestFile)
+	src.tests, err = l.beside(p, id, accessTestFile)
 	return src, err
 }
 
-// parse reads the manifest, nil when there is none.
-func (s *source) parse() (*schema.Manifest, error) {
-	if s.manifest.path == "" {
+// contract returns the manifest of the version: its own, which may not speak of
+// other versions, or the one beside all; nil when there is none.
+func (s *source) contract(beside *manifest) (*schema.Manifest, error) {
+	switch {
+	case s.manifest.path == "":
 		return nil, nil //nolint:nilnil // no manifest is no failure: the graph alone decides
+	case beside != nil && s.manifest.path == beside.file.path && bytes.Equal(s.manifest.data, beside.file.data):
+		return beside.parsed, nil
 	}
-	return schema.Parse(s.manifest.path, s.manifest.data)
+	own, err := schema.Parse(s.manifest.path, s.manifest.data)
+	if err != nil {
+		return nil, err
+	}
+	return own, own.Misplaced(path.Join(path.Dir(path.Dir(s.manifest.path)), manifestFile))
 }
 
 // beside returns a file that stands beside the version's model, else one beside
 // all versions, else none.
-func (l *loader) beside(label, id, name string) (file, error) {
-	for _, at := range []string{path.Join(label, id, name), path.Join(label, name)} {
-		data, err := readFile(l.cfg.FS, at, MaxManifest)
-		switch {
-		case err == nil:
-			return file{at, data}, nil
-		case !errors.Is(err, fs.ErrNotExist):
-			return file{}, err
-		}
+func (l *loader) beside(p place, id, name string) (file, error) {
+	f, err := l.optional(path.Join(p.version(id), name))
+	if err != nil || f.path != "" || p.flat() {
+		return f, err
 	}
-	return file{}, nil
+	return l.optional(path.Join(p.folder, name))
+}
+
+// optional returns a file that may be there.
+func (l *loader) optional(name string) (file, error) {
+	data, err := readFile(l.cfg.FS, name, MaxManifest)
+	switch {
+	case err == nil:
+		return file{name, data}, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return file{}, nil
+	}
+	return file{}, err
 }
 
 // digest is of what a version, or a model, is made of.
 type digest [sha256.Size]byte
 
-// digest tells what the model is made of from what it was made of before.
-func (m *model) digest() digest {
-	var all []byte
-	for _, v := range m.versions {
-		all = append(append(all, v.id...), v.digest[:]...)
+// contents is the digest of all that a model is made of, whichever of its
+// versions are served; the zero digest when it cannot be read.
+func (l *loader) contents(p place, listing *listing) digest {
+	beside, err := l.optional(path.Join(p.folder, manifestFile))
+	if err != nil {
+		return digest{}
+	}
+	all := slices.Clone(beside.data)
+	for _, id := range listing.versions {
+		src, err := l.read(p, id)
+		if err != nil {
+			src = source{manifest: file{path: err.Error()}} // it is bad in the same way
+		}
+		fingerprint := src.fingerprint()
+		all = append(append(all, id...), fingerprint[:]...)
 	}
 	return sha256.Sum256(all)
 }

@@ -93,8 +93,8 @@ func (s *Schema) NewBatch() *Batch {
 }
 
 // Release lets go of what others have put into b.Inputs, which are the batch's
-// own again. Decode does so by itself.
-func (b *Batch) Release() { b.Inputs = append(b.Inputs[:0], b.own...) }
+// own again, without rows. Decode does so by itself.
+func (b *Batch) Release() { b.Inputs, b.Rows = append(b.Inputs[:0], b.own...), 0 }
 
 // sink collects the elements of one input.
 type sink interface {

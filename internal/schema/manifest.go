@@ -33,6 +33,8 @@ type Manifest struct {
 	Outputs     OutputNames
 	Engine      Engine  `validate:"omitempty,oneof=auto native ort"`
 	Access      *Access `validate:"-"`
+	// Versions is nil when the manifest does not speak of them.
+	Versions *Versions `validate:"-"`
 
 	file  string
 	lines map[string]int // line of each part, by its Go path, such as "Features[0].Min"
@@ -104,6 +106,7 @@ func (p *parser) manifest(root *yaml.Node, m *Manifest) {
 		}},
 		{"engine", p.text("Engine", (*string)(&m.Engine))},
 		{"access", func(n *yaml.Node) { p.access(n, m) }},
+		{"versions", func(n *yaml.Node) { p.versions(n, m) }},
 	})
 }
 

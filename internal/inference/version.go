@@ -1,0 +1,167 @@
+package inference
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"onnxgate/internal/schema"
+	"onnxgate/internal/tensor"
+)
+
+// model is one folder of the catalog, or what one tenant sees of it.
+type model struct {
+	tenant   string
+	name     string
+	label    string
+	versions []*version        // oldest first, never empty
+	labels   map[string]string // the names of versions, to their numbers
+}
+
+// newest returns the version that is served when none is asked for.
+func (m *model) newest() *version { return m.versions[len(m.versions)-1] }
+
+// find returns the version with the id or the label, nil when there is none.
+func (m *model) find(id string) *version {
+	if number, ok := m.labels[id]; ok {
+		id = number
+	}
+	return m.byNumber(id)
+}
+
+// byNumber returns the version with the number, nil when there is none.
+func (m *model) byNumber(id string) *version {
+	for _, v := range m.versions {
+		if v.id == id {
+			return v
+		}
+	}
+	return nil
+}
+
+// served returns the versions of a model, none of none.
+func (m *model) served() []*version {
+	if m == nil {
+		return nil
+	}
+	return m.versions
+}
+
+// version is one compiled model file with its contract and its rules.
+type version struct {
+	tenant   string
+	model    string
+	label    string // of the model
+	id       string
+	digest   digest
+	program  Program
+	inputs   []tensor.Spec
+	outputs  []tensor.Spec
+	schema   *schema.Schema
+	access   access
+	warnings []string
+	observe  Observe
+	memory   int64     // an estimate, in bytes
+	calls    sync.Pool // of *Call
+	counters counters
+}
+
+// version compiles one version, or takes it over when none of its files has
+// changed.
+func (l *loader) version(e *entry, id string, beside *manifest) (*version, error) {
+	v := &version{tenant: e.place.tenant, model: e.place.name, label: e.place.label, id: id}
+	src, err := l.read(e.place, id)
+	if err != nil {
+		return nil, err
+	}
+	v.digest = src.fingerprint()
+	old := l.before.version(v.label, id)
+	if old != nil && old.digest == v.digest {
+		return old, nil
+	}
+	contract, err := src.contract(beside)
+	if err != nil {
+		return nil, err
+	}
+	if v.access, err = newAccess(v, contract, src.tests); err != nil {
+		return nil, err
+	}
+	if l.rules {
+		return v, nil
+	}
+	if err := v.access.failed(); err != nil {
+		return nil, err
+	}
+	size := int64(len(src.data))
+	if err := l.memory.room(estimate(nil, size), old); err != nil {
+		return nil, err
+	}
+	l.compiled += len(src.data)
+	if err := v.compile(l.cfg, src.data, contract); err != nil {
+		return nil, err
+	}
+	v.memory = estimate(v.program, size)
+	return v, nil
+}
+
+// compile fills in the version from its file and its manifest, if it has one.
+func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) error {
+	var engine schema.Engine
+	if manifest != nil {
+		engine = manifest.Engine
+	}
+	program, warnings, err := cfg.Compile(data, engine)
+	if err != nil {
+		return err
+	}
+	inputs, outputs := program.Inputs(), program.Outputs()
+	contract, err := schema.Compile(manifest, v.model, inputs, outputs)
+	if err != nil {
+		return err
+	}
+	v.program, v.warnings, v.inputs, v.outputs, v.schema = program, slices.Clip(warnings), inputs, outputs, contract
+	v.calls.New = func() any { return v.newCall() }
+	if cfg.Observer != nil {
+		v.observe = cfg.Observer(v.label, v.id)
+	}
+	if err := v.warm(); err != nil {
+		v.warnings = append(v.warnings, "the example row of its contract does not predict: "+err.Error())
+	}
+	return nil
+}
+
+// maxWarm bounds the warm-up of one version.
+const maxWarm = 10 * time.Second
+
+// warm predicts with the example of the contract, so that the first request
+// finds everything built. A model of which no example can be made stays cold. Who
+// asks for a load may go away; what is half loaded would be of no use.
+//
+//nolint:contextcheck,nolintlint // see above; the first works at the callers
+func (v *version) warm() error {
+	example := v.schema.Example()
+	if example == nil {
+		return nil
+	}
+	call := v.newCall()
+	if err := v.schema.Decode(call.batch, example, 1); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), maxWarm)
+	defer cancel()
+	if err := v.program.Run(ctx, call.batch.Inputs, call.outputs); err != nil {
+		return err
+	}
+	call.batch.Release()
+	v.calls.Put(call)
+	return nil
+}
+
+func (v *version) newCall() *Call {
+	c := &Call{version: v, batch: v.schema.NewBatch(), outputs: make([]*tensor.Tensor, len(v.outputs))}
+	for i := range c.outputs {
+		c.outputs[i] = new(tensor.Tensor)
+	}
+	return c
+}
