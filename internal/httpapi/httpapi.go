@@ -69,6 +69,9 @@ type Catalog interface {
 	Open(ctx context.Context, p *identity.Principal, model, version string) (*inference.Call, error)
 	Library
 	Policies
+	// Own is every model that the principal's tenant owns, with all versions that
+	// there are, served or not, by name.
+	Own(ctx context.Context, p *identity.Principal) []inference.OwnModel
 }
 
 // Policies are the access rules of the models that a tenant owns. Faults:
@@ -121,6 +124,8 @@ type Config struct {
 	Sealer Sealer
 	// Accounts are what is administered.
 	Accounts *accounts.Service
+	// Repository changes models.
+	Repository Repository
 	// Access reads the access tokens that are to be revoked.
 	Access AccessTokens
 	// Issuers is nil where there are none from outside.
@@ -152,6 +157,9 @@ type Config struct {
 	Docs bool
 	// MaxBody is the longest body of a prediction, in bytes; 0 is 8 MiB.
 	MaxBody int64
+	// MaxModel is the longest file of a model that is pushed, in bytes; 0 is 512
+	// MiB.
+	MaxModel int64
 	// BodyMemory is how many bytes all bodies in flight may take beyond the
 	// first 64 KiB of each; 0 is 64 MiB. The longest body always fits.
 	BodyMemory int64
@@ -218,8 +226,8 @@ type Listener struct {
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
 	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Passwords == nil || cfg.Sealer == nil ||
-		cfg.Accounts == nil || cfg.Access == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, access tokens, metrics, logs and a clock are needed")
+		cfg.Accounts == nil || cfg.Repository == nil || cfg.Access == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, a repository, access tokens, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -229,6 +237,9 @@ func New(cfg Config) (*API, error) {
 	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = DefaultMaxBody
+	}
+	if cfg.MaxModel == 0 {
+		cfg.MaxModel = DefaultMaxModel
 	}
 	if cfg.BodyMemory == 0 {
 		cfg.BodyMemory = DefaultBodyMemory
@@ -253,7 +264,7 @@ func New(cfg Config) (*API, error) {
 
 // listen builds both listeners from their route tables.
 func (a *API) listen() error {
-	options := RouteOptions{Docs: a.cfg.Docs, MaxBody: a.cfg.MaxBody, OpenMetrics: a.cfg.AdminLoopback}
+	options := RouteOptions{Docs: a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, OpenMetrics: a.cfg.AdminLoopback}
 	public, err := newRouter(a, PublicRoutes(options))
 	if err != nil {
 		return err

@@ -27,12 +27,19 @@ const MaxManifest = 1 << 20
 // uploads is how many changes are under way at a time: each compiles models.
 const uploads = 2
 
-// Catalog knows whether models can be served.
+// Catalog serves the models. Its faults are also NotFound.
 type Catalog interface {
 	// Try returns what would be wrong with a version of a model, or with all that
 	// are served of it when it is empty, if the folder of the models were fsys. It
 	// changes nothing. Faults: Content, with a line for each reason.
 	Try(ctx context.Context, fsys fs.FS, tenant, model, version string) error
+	// Rollback has an older version of a model served where none is named, that
+	// before the present one where to is empty, and returns its number. Faults:
+	// Content, Conflict, Unavailable.
+	Rollback(ctx context.Context, p *identity.Principal, model, to string) (serving string, err error)
+	// Load and Unload take a model into service and out of it. Faults: Content.
+	Load(ctx context.Context, p *identity.Principal, model string) error
+	Unload(ctx context.Context, p *identity.Principal, model string) error
 }
 
 // Config is what a Service is made of.
@@ -42,8 +49,9 @@ type Config struct {
 	Catalog Catalog
 	// Audit keeps a record of every change; nil keeps none.
 	Audit audit.Recorder
-	// Changed is called after a change, to take it over; nil is nobody.
-	Changed func(ctx context.Context)
+	// Changed is called after a change in the folder of a model, to take it over;
+	// nil is nobody.
+	Changed func(ctx context.Context, folder string)
 }
 
 // Service changes models. It is safe for concurrent use.
@@ -99,17 +107,14 @@ func (s *Service) Put(ctx context.Context, p *identity.Principal, c *Change) err
 		err = left
 	}
 	if err == nil && s.cfg.Changed != nil {
-		s.cfg.Changed(ctx)
+		s.cfg.Changed(ctx, model.Folder())
 	}
 	return err
 }
 
 // begin refuses what can be refused before anything is read.
 func (s *Service) begin(p *identity.Principal, c *Change) (*modelstore.Change, modelstore.Model, error) {
-	model := modelstore.Model{Tenant: p.Tenant, Name: c.Model}
-	if p.Tenant == identity.DefaultTenant {
-		model.Tenant = ""
-	}
+	model := modelOf(p, c.Model)
 	if req := (authz.Request{Principal: p, Model: c.Model}); !req.InReach() {
 		return nil, model, fault.New(fault.Forbidden, "Operation not permitted: the credential is for other models")
 	}
@@ -133,15 +138,12 @@ func (s *Service) begin(p *identity.Principal, c *Change) (*modelstore.Change, m
 }
 
 func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, staged *modelstore.Change, model modelstore.Model) error {
-	record := audit.Record{
-		Event: "model.manifest", Actor: p.Subject, Tenant: p.Tenant, Method: string(p.Method),
-		Object: model.Folder(), Model: model.Folder(), Outcome: "ok",
-	}
+	event := "model.manifest"
 	if c.Version != "" {
 		if err := staged.AddVersion(c.Version, c.File, c.Digest); err != nil {
 			return err
 		}
-		record.Event, record.Version, record.Object = "model.push", c.Version, model.Folder()+"/"+c.Version
+		event = "model.push"
 	}
 	if c.Manifest != nil {
 		if err := staged.SetManifest(bytes.NewReader(c.Manifest)); err != nil {
@@ -151,7 +153,7 @@ func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, sta
 	if err := s.try(ctx, p, c, staged.FS()); err != nil {
 		return err
 	}
-	if err := s.cfg.Audit.Record(ctx, &record); err != nil {
+	if err := s.record(ctx, p, event, model, c.Version); err != nil {
 		return err
 	}
 	return staged.Commit()
