@@ -9,6 +9,25 @@ import (
 	"onnxgate/internal/fault"
 )
 
+// NewOf returns a catalog that has loaded one model of a tenant alone, if there is
+// such a model, whatever is wrong with it: for commands that change it beside a
+// server.
+func NewOf(ctx context.Context, cfg Config, tenant, name string) (*Catalog, error) {
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = DefaultMaxBytes
+	}
+	c := &Catalog{cfg: cfg}
+	if err := c.readPins(ctx); err != nil {
+		return nil, err
+	}
+	empty := &snapshot{}
+	empty.makeViews("")
+	l := c.newLoader(empty)
+	l.reload([]string{labelOf(tenant, name)})
+	c.adopt(l)
+	return c, nil
+}
+
 // Try returns what would be wrong with a version of a model, or with those that
 // are served of it when it is empty, if the folder of the models were fsys. It
 // loads them aside and changes nothing. Faults: Content, with a line for each
