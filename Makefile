@@ -12,7 +12,7 @@ FUZZTIME ?= 30s
 # Where development tools are kept.
 export TOOLS := $(CURDIR)/.cache/bin
 
-.PHONY: run build build-ort test lint bench fuzz proof profile image model help
+.PHONY: run build build-ort test lint bench fuzz proof profile image model proto help
 
 run: build ## Serve on https://127.0.0.1:8443 with the documentation on, and print lines to paste
 	@ONNXGATE_DOCS=$${ONNXGATE_DOCS:-on} exec bin/onnxgate serve --print-examples
@@ -46,6 +46,9 @@ image: ## Build the container image onnxgate:VERSION with docker, podman or buil
 
 model: ## Train and export the shipped model and its golden data again
 	@scripts/make_model.sh
+
+proto: ## Generate the Go code of api/inferencepb again
+	@scripts/proto.sh
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -21,7 +21,7 @@ var layers = map[string]int{
 	// services: the rules of the product
 	"accounts": 2, "authn": 2, "inference": 2, "oauth": 2, "repository": 2, "sealing": 2,
 	// adapters: the outside world
-	"httpapi": 3, "oidc": 3, "sqlstore": 3,
+	"grpcapi": 3, "httpapi": 3, "oidc": 3, "sqlstore": 3,
 	// wiring
 	"app": 4, "cli": 5,
 	// for tests alone: above everything, so that nothing else may import it

@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ROOT", root)
 			env.Setenv("ADDR", freeAddr(t))
 			env.Setenv("ONNXGATE_ADMIN_ADDR", "off")
+			env.Setenv("ONNXGATE_GRPC_ADDR", "off")
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -105,7 +106,7 @@ func serve(t *testing.T, dir, addr string) (pasted string, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "onnxgate", "serve", "--print-examples", "--addr", addr)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "ONNXGATE_DOCS=on", "ONNXGATE_ADMIN_ADDR=off")
+	cmd.Env = append(os.Environ(), "ONNXGATE_DOCS=on", "ONNXGATE_ADMIN_ADDR=off", "ONNXGATE_GRPC_ADDR=off")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	log := &strings.Builder{}
 	cmd.Stderr = log

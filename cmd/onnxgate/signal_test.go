@@ -56,7 +56,7 @@ func startProcess(t *testing.T, env ...string) *process {
 	p := &process{addr: freeAddr(t), dir: t.TempDir()}
 	p.cmd = exec.CommandContext(t.Context(), "onnxgate", "serve", "--addr", p.addr)
 	p.cmd.Dir = p.dir
-	p.cmd.Env = append(append(os.Environ(), "ONNXGATE_TLS=off", "ONNXGATE_ADMIN_ADDR=off"), env...)
+	p.cmd.Env = append(append(os.Environ(), "ONNXGATE_TLS=off", "ONNXGATE_ADMIN_ADDR=off", "ONNXGATE_GRPC_ADDR=off"), env...)
 	p.cmd.Stderr = p
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ import (
 	"onnxgate/internal/certs"
 	"onnxgate/internal/config"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/grpcapi"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/keys"
@@ -74,8 +75,10 @@ type App struct {
 	repository *repository.Service
 	modelLog   modelLog
 	api        *httpapi.API
+	grpcAPI    *grpcapi.API // nil when its listener is closed
 
-	public, admin *listener // admin is nil when it is closed; both before New binds them
+	public, admin *listener     // admin is nil when it is closed; both before New binds them
+	grpc          *grpcListener // nil when it is closed
 	background    sync.WaitGroup
 	stopWatching  context.CancelFunc
 	failed        chan error
@@ -93,7 +96,7 @@ type listener struct {
 // serving. Its error names everything that is wrong; when an address is taken,
 // nothing was written.
 func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
-	a := &App{cfg: cfg, opts: opts, level: &slog.LevelVar{}, failed: make(chan error, 2)}
+	a := &App{cfg: cfg, opts: opts, level: &slog.LevelVar{}, failed: make(chan error, 3)}
 	a.level.Set(cfg.LogLevel)
 	format := a.logFormat()
 	a.log = slog.New(telemetry.NewHandler(opts.Log, format, a.level))
@@ -360,9 +363,11 @@ func (a *App) openAPI() error {
 	if a.issuers != nil {
 		issuers = issuerList{a.issuers}
 	}
+	limits, memory := limit.NewShared(time.Now), limit.NewBytes(max(httpapi.DefaultBodyMemory, a.cfg.MaxBody))
 	a.api, err = httpapi.New(httpapi.Config{
+		Limits: limits, Bodies: memory,
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: trust, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
-		Accounts: a.accounts, Repository: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready,
+		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -370,7 +375,10 @@ func (a *App) openAPI() error {
 		Docs:           a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, MaxRows: a.cfg.MaxRows,
 		Version: a.opts.Version, Settings: settings,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return a.openGRPC(authenticator, limits, memory)
 }
 
 func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {

@@ -48,7 +48,7 @@ type server struct {
 func load(tb testing.TB, dir string, vars map[string]string) *config.Config {
 	tb.Helper()
 	all := map[string]string{
-		"ONNXGATE_DATA_DIR": dir, "ONNXGATE_ADDR": "127.0.0.1:0", "ONNXGATE_ADMIN_ADDR": "127.0.0.1:0",
+		"ONNXGATE_DATA_DIR": dir, "ONNXGATE_ADDR": "127.0.0.1:0", "ONNXGATE_ADMIN_ADDR": "127.0.0.1:0", "ONNXGATE_GRPC_ADDR": "127.0.0.1:0",
 		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "off",
 	}
 	for name, value := range vars {
@@ -629,7 +629,7 @@ func TestADataDirectoryThatCannotBeMadeIsFoundOut(t *testing.T) {
 }
 
 func TestAddressesThatAreTakenAreNamedBeforeAnythingIsWritten(t *testing.T) {
-	var taken [2]string
+	var taken [3]string
 	for i := range taken {
 		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
@@ -639,12 +639,12 @@ func TestAddressesThatAreTakenAreNamedBeforeAnythingIsWritten(t *testing.T) {
 		taken[i] = l.Addr().String()
 	}
 	dir := filepath.Join(t.TempDir(), "data")
-	cfg := load(t, dir, map[string]string{"ADDR": taken[0], "ADMIN_ADDR": taken[1]})
+	cfg := load(t, dir, map[string]string{"ADDR": taken[0], "ADMIN_ADDR": taken[1], "GRPC_ADDR": taken[2]})
 	_, err := app.New(t.Context(), cfg, app.Options{Log: io.Discard})
 	if err == nil {
 		t.Fatal("started")
 	}
-	for _, want := range []string{taken[0], "ONNXGATE_ADDR", taken[1], "ONNXGATE_ADMIN_ADDR"} {
+	for _, want := range []string{taken[0], "ONNXGATE_ADDR", taken[1], "ONNXGATE_ADMIN_ADDR", taken[2], "ONNXGATE_GRPC_ADDR"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not name %s", err, want)
 		}

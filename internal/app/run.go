@@ -19,12 +19,18 @@ import (
 
 // bind takes the addresses. Its error names every one that cannot be had.
 func (a *App) bind(ctx context.Context) error {
-	var err, adminErr error
+	var err, adminErr, grpcErr error
 	a.public, err = listen(ctx, a.cfg.Addr, "ONNXGATE_ADDR")
 	if a.cfg.AdminAddr != "" {
 		a.admin, adminErr = listen(ctx, a.cfg.AdminAddr, "ONNXGATE_ADMIN_ADDR")
 	}
-	return errors.Join(err, adminErr)
+	if a.cfg.GRPCAddr != "" {
+		var l *listener
+		if l, grpcErr = listen(ctx, a.cfg.GRPCAddr, "ONNXGATE_GRPC_ADDR"); l != nil {
+			a.grpc = &grpcListener{net: l.net}
+		}
+	}
+	return errors.Join(err, adminErr, grpcErr)
 }
 
 func listen(ctx context.Context, addr, setting string) (*listener, error) {
@@ -69,6 +75,10 @@ func (a *App) Start(ctx context.Context) {
 	}
 	for _, l := range a.listeners() {
 		a.background.Go(func() { a.serve(l) })
+	}
+	if a.grpc != nil {
+		a.grpc.server = a.newGRPCServer() //nolint:contextcheck // calls have contexts of their own
+		a.background.Go(a.serveGRPC)
 	}
 }
 
@@ -169,7 +179,7 @@ func (a *App) logStart(ctx context.Context) {
 	for _, e := range Exposure(a.cfg) {
 		a.log.InfoContext(ctx, "exposed", slog.String("route", e.Route), slog.String("who", e.Who), slog.String("from", e.From), slog.String("limit", e.Limit))
 	}
-	attrs := []slog.Attr{slog.String("version", a.opts.Version), slog.String("addr", a.Addr()), slog.String("admin_addr", a.AdminAddr())}
+	attrs := []slog.Attr{slog.String("version", a.opts.Version), slog.String("addr", a.Addr()), slog.String("admin_addr", a.AdminAddr()), slog.String("grpc_addr", a.GRPCAddr())}
 	if fingerprint, file := a.Fingerprint(); fingerprint != "" {
 		attrs = append(attrs, slog.String("sha256_fingerprint", fingerprint))
 		if file != "" {
@@ -189,6 +199,9 @@ func (a *App) Stop(ctx context.Context) error {
 	var ends []func() error
 	for _, l := range a.listeners() {
 		ends = append(ends, func() error { return l.stop(ctx) })
+	}
+	if a.grpc != nil {
+		ends = append(ends, func() error { return a.stopGRPC(ctx) })
 	}
 	err := inParallel(ends...)
 	a.stopWatching()
@@ -232,6 +245,9 @@ func (l *listener) stop(ctx context.Context) error {
 func (a *App) Close() error {
 	for _, l := range a.listeners() {
 		_ = l.net.Close() // nobody was served
+	}
+	if a.grpc != nil {
+		_ = a.grpc.net.Close()
 	}
 	return a.close()
 }

@@ -109,9 +109,10 @@ func (a *answer) append(outputs []*tensor.Tensor) ([]byte, error) {
 	if a.oip != nil {
 		id = a.oip.ID
 	}
-	return oip.AppendResponse(nil, &oip.Response{
+	text, _ := oip.AppendResponse(nil, &oip.Response{
 		Model: name, Version: version, ID: id, Specs: a.program.Outputs(), Outputs: outputs, Wanted: a.wanted,
-	}), nil
+	})
+	return text, nil
 }
 
 // rows returns the rows of the request, which tensors count along their first

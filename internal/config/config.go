@@ -23,7 +23,9 @@ type Config struct {
 	Addr string
 	// AdminAddr is the administration listener; empty when it is closed.
 	AdminAddr string
-	DataDir   string `setting:"ONNXGATE_DATA_DIR" validate:"required"`
+	// GRPCAddr is the gRPC listener; empty when it is closed.
+	GRPCAddr string
+	DataDir  string `setting:"ONNXGATE_DATA_DIR" validate:"required"`
 	// DatabaseURL is where accounts are kept instead of the data directory.
 	DatabaseURL Secret
 	// RevocationMaxAge is how long what was last read from there may be relied

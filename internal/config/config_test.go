@@ -55,7 +55,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config.Config{
-		Addr: "127.0.0.1:8443", AdminAddr: "127.0.0.1:8444", DataDir: "data", TLS: true, ClientCert: "off",
+		Addr: "127.0.0.1:8443", AdminAddr: "127.0.0.1:8444", GRPCAddr: "127.0.0.1:8445", DataDir: "data", TLS: true, ClientCert: "off",
 		Issuer: "https://localhost:8443", Audience: "https://localhost:8443",
 		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", JWTRotate: 90 * 24 * time.Hour, PasswordGrant: true, RateToken: "5/minute", RatePredict: "10/minute",
 		BootstrapAPIKeyRole: "user",
@@ -75,7 +75,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 	roles := write(t, "roles.yaml", "analyst: [models:read]\n")
 	issuers := write(t, "issuers.yaml", "issuers: []\n")
 	got, err := config.Load(source(t, map[string]string{
-		"ONNXGATE_ADDR": "[::1]:9443", "ONNXGATE_ADMIN_ADDR": "off", "ONNXGATE_DATA_DIR": "/var/lib/x",
+		"ONNXGATE_ADDR": "[::1]:9443", "ONNXGATE_ADMIN_ADDR": "off", "ONNXGATE_GRPC_ADDR": "[::1]:9444", "ONNXGATE_DATA_DIR": "/var/lib/x",
 		"ONNXGATE_DATABASE_URL": "postgres://u:p@db/x", "ONNXGATE_REVOCATION_MAX_AGE": "10s",
 		"ONNXGATE_MODELS_DIR": dir, "ONNXGATE_DEFAULT_MODEL": "iris", "ONNXGATE_SKIP_BAD_MODELS": "true",
 		"ONNXGATE_ROLES_FILE": roles,
@@ -94,7 +94,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config.Config{
-		Addr: "[::1]:9443", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, RolesFile: roles,
+		Addr: "[::1]:9443", GRPCAddr: "[::1]:9444", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, RolesFile: roles,
 		TLS: true, TLSCertFile: "c.pem", TLSKeyFile: "k.pem", ClientCert: "request", ClientCAFile: "ca.pem", ClientCRLFile: "crl.pem",
 		Issuer: "https://ml.example", Audience: "ml", TokenTTL: time.Hour, JWTAlg: "EdDSA",
 		AdminPasswordFile: password, BootstrapAPIKeyRole: "scorer", IssuersFile: issuers, RateToken: "off", RatePredict: "1000000000/day",
@@ -124,6 +124,9 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"API key mistyped":               {set("BOOTSTRAP_API_KEY", goodKey[:20]+"x"+goodKey[21:]), []string{"ONNXGATE_BOOTSTRAP_API_KEY", "checksum"}},
 		"API key of little chance":       {set("BOOTSTRAP_API_KEY", "ogk_3fPq8Zt1LmXa_abababababababababababababababab4CYnCW"), []string{"ONNXGATE_BOOTSTRAP_API_KEY", "not random"}},
 		"API key as its hash":            {set("BOOTSTRAP_API_KEY", "ogk_3fPq8Zt1LmXa_sha256:"+strings.Repeat("0f", 32)), []string{"ONNXGATE_BOOTSTRAP_API_KEY"}},
+		"gRPC at the public address":     {set("GRPC_ADDR", "127.0.0.1:8443"), []string{"ONNXGATE_GRPC_ADDR", "another port"}},
+		"gRPC at the other address":      {set("GRPC_ADDR", "127.0.0.1:8444"), []string{"ONNXGATE_GRPC_ADDR", "administration"}},
+		"gRPC public without TLS":        {set("TLS", "off", "GRPC_ADDR", "0.0.0.0:82"), []string{"ONNXGATE_GRPC_ADDR", "--insecure-http"}},
 		"both listeners alike":           {set("ADMIN_ADDR", "127.0.0.1:8443"), []string{"ONNXGATE_ADMIN_ADDR", "another port"}},
 		"models folder missing":          {set("MODELS_DIR", "/no/such/folder"), []string{"ONNXGATE_MODELS_DIR", "folder"}},
 		"model name is a path":           {set("DEFAULT_MODEL", "../iris"), []string{`ONNXGATE_DEFAULT_MODEL: "../iris" is a path; write the name of a model`}},

@@ -108,6 +108,12 @@ func listenerSettings() []Setting {
 			binding: bind(func(c *Config) *string { return &c.AdminAddr }, parseAddrOrOff, orOff),
 		},
 		{
+			Name: "ONNXGATE_GRPC_ADDR", Default: "127.0.0.1:8445",
+			Doc:     "gRPC listener (Open Inference Protocol; TLS as the public one); off closes it.",
+			Want:    "host:port, such as 127.0.0.1:8445, or off",
+			binding: bind(func(c *Config) *string { return &c.GRPCAddr }, parseAddrOrOff, orOff),
+		},
+		{
 			Name: "ONNXGATE_DATA_DIR", Flag: "data-dir", Default: "data",
 			Doc:     "Folder for everything that the server writes: users, keys, certificate (mode 0700).",
 			Want:    "a folder that this user may write",

@@ -101,10 +101,24 @@ func (c *Config) contradictions() []Problem {
 			report("ONNXGATE_BOOTSTRAP_API_KEY", err.Error()+"; write the output of: onnxgate apikey generate")
 		}
 	}
-	if c.AdminAddr != "" && c.AdminAddr == c.Addr && !strings.HasSuffix(c.Addr, ":0") {
-		report("ONNXGATE_ADMIN_ADDR", "is the address of the public listener; write another port, or off")
-	}
+	c.sameAddress(report)
 	return problems
+}
+
+// sameAddress refuses two listeners at one address.
+func (c *Config) sameAddress(report func(setting, detail string)) {
+	taken := map[string]string{c.Addr: "public"}
+	for _, l := range []struct{ setting, name, addr string }{
+		{"ONNXGATE_ADMIN_ADDR", "administration", c.AdminAddr}, {"ONNXGATE_GRPC_ADDR", "gRPC", c.GRPCAddr},
+	} {
+		if l.addr == "" || strings.HasSuffix(l.addr, ":0") {
+			continue
+		}
+		if other := taken[l.addr]; other != "" {
+			report(l.setting, "is the address of the "+other+" listener; write another port, or off")
+		}
+		taken[l.addr] = l.name
+	}
 }
 
 // plainHTTP checks what follows from TLS being off: passwords and tokens must
@@ -116,7 +130,7 @@ func (c *Config) plainHTTP(report func(setting, detail string)) {
 	if c.InsecureHTTP {
 		return
 	}
-	for _, l := range []struct{ setting, addr string }{{"ONNXGATE_ADDR", c.Addr}, {"ONNXGATE_ADMIN_ADDR", c.AdminAddr}} {
+	for _, l := range []struct{ setting, addr string }{{"ONNXGATE_ADDR", c.Addr}, {"ONNXGATE_ADMIN_ADDR", c.AdminAddr}, {"ONNXGATE_GRPC_ADDR", c.GRPCAddr}} {
 		if l.addr != "" && !IsLoopback(l.addr) {
 			report(l.setting, fmt.Sprintf("%s is not a loopback address, and ONNXGATE_TLS is off; turn TLS on, "+
 				"bind to 127.0.0.1, or start with --insecure-http to send passwords and tokens in the clear", l.addr))

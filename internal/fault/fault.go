@@ -9,7 +9,10 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Kind says what class of failure an error is.
@@ -47,6 +50,8 @@ const (
 	Undecryptable
 	// Conflict is a request that contradicts the present state.
 	Conflict
+	// Unsupported is what a protocol has and this server does not.
+	Unsupported
 	// Unavailable is a dependency or a capacity that is missing for now.
 	Unavailable
 	// Timeout is a deadline that passed before the work was done.
@@ -69,7 +74,7 @@ func Kinds() []Kind {
 var names = [kinds]string{
 	"internal", "misdirected", "bad request", "not found", "method not allowed",
 	"rate limited", "unauthenticated", "forbidden", "unsupported media type",
-	"too large", "syntax", "content", "undecryptable", "conflict", "unavailable", "timeout", "canceled",
+	"too large", "syntax", "content", "undecryptable", "conflict", "unsupported", "unavailable", "timeout", "canceled",
 }
 
 // String returns the kind's name, for logs and tests.
@@ -140,6 +145,22 @@ func (e *Error) Error() string {
 	default:
 		return e.Msg + ": " + e.Err.Error()
 	}
+}
+
+// Text returns what the client may read: the message as sentences, of which the
+// first begins with a capital and the last ends without a period, or what is
+// otherwise said of the kind. Faults are also parts of an operator's error, where
+// they begin as any other part does.
+func (e *Error) Text(otherwise string) string {
+	if e.Msg == "" || e.Kind == Internal {
+		return otherwise
+	}
+	msg := strings.TrimSuffix(e.Msg, ".")
+	first, size := utf8.DecodeRuneInString(msg)
+	if upper := unicode.ToUpper(first); upper != first && first != utf8.RuneError {
+		return string(upper) + msg[size:]
+	}
+	return msg
 }
 
 // Unwrap returns the cause.

@@ -40,6 +40,7 @@ var statuses = map[fault.Kind]struct {
 	fault.Content:          {422, "invalid-content", "invalid_request"},
 	fault.Undecryptable:    {400, "decryption-failed", "invalid_request"},
 	fault.Conflict:         {409, "conflict", "invalid_request"},
+	fault.Unsupported:      {501, "not-implemented", "invalid_request"},
 	fault.Unavailable:      {503, "unavailable", "temporarily_unavailable"},
 	fault.Timeout:          {503, "timeout", "temporarily_unavailable"},
 	fault.Canceled:         {499, "canceled", "invalid_request"},

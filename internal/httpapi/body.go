@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"onnxgate/internal/fault"
@@ -52,24 +51,6 @@ func (p *bufferPool) Put(b *buffer) {
 	}
 }
 
-// budget is memory that is shared out, in bytes.
-type budget struct{ free atomic.Int64 }
-
-// take claims n bytes, and reports false when so many are not free.
-func (b *budget) take(n int64) bool {
-	for {
-		free := b.free.Load()
-		if free < n {
-			return false
-		}
-		if b.free.CompareAndSwap(free, free-n) {
-			return true
-		}
-	}
-}
-
-func (b *budget) give(n int64) { b.free.Add(n) }
-
 // readBody reads the whole body of a request, which must be of the media type
 // and at most as long as the route allows. The bytes are valid until the answer
 // is sent. When they were long on their way, the rights of who sent them are
@@ -77,7 +58,12 @@ func (b *budget) give(n int64) { b.free.Add(n) }
 // from the principal before it holds no longer where x.renewed says so. Faults:
 // UnsupportedMedia, TooLarge, BadRequest, Unavailable, Canceled; those of renew.
 func (x *exchange) readBody(ctx context.Context, media string) ([]byte, error) {
-	body, failure := x.receive(media)
+	return x.readBodyAs(ctx, intake{media: []string{media}})
+}
+
+// readBodyAs is readBody for a handler that takes more than one media type.
+func (x *exchange) readBodyAs(ctx context.Context, in intake) ([]byte, error) {
+	body, failure := x.receive(in)
 	if failure != nil && ctx.Err() != nil {
 		return nil, failure // there is no time left to prove anything
 	}
@@ -88,14 +74,20 @@ func (x *exchange) readBody(ctx context.Context, media string) ([]byte, error) {
 }
 
 // receive reads the body, whoever sends it.
-func (x *exchange) receive(media string) ([]byte, error) {
+func (x *exchange) receive(in intake) ([]byte, error) {
 	r := x.request
-	if err := checkMedia(r.Header, media); err != nil {
+	if err := in.check(r.Header); err != nil {
 		return nil, err
 	}
 	limit := x.route.MaxBody
 	if r.ContentLength > limit {
 		return nil, x.tooLarge(limit) // before "100 Continue": nothing is read
+	}
+	source := io.Reader(r.Body)
+	if in.packed {
+		p := unpack(r, limit)
+		defer p.close()
+		source = p.orPlain(source)
 	}
 	x.body = heads.Get()
 	x.allowTime()
@@ -110,7 +102,7 @@ func (x *exchange) receive(media string) ([]byte, error) {
 			}
 		}
 		b := x.body.B
-		n, err := r.Body.Read(b[len(b):cap(b)])
+		n, err := source.Read(b[len(b):cap(b)])
 		x.body.B = b[:len(b)+n]
 		if int64(len(x.body.B)) > limit {
 			return nil, x.tooLarge(limit)
@@ -145,7 +137,7 @@ func (x *exchange) growBody(limit int64) error {
 		larger, size = &buffer{}, want // not one that claims more than the body may
 	}
 	claim := size - (firstRead + 1) - x.claimed
-	if !x.listener.api.bodies.take(claim) {
+	if !x.listener.api.cfg.Bodies.Take(claim) {
 		buffers.Put(larger)
 		x.drain()
 		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large bodies are on their way at once; try again, or send fewer rows in each"}
@@ -174,7 +166,7 @@ func (x *exchange) releaseBody() {
 	putBody(x.body)
 	x.body = nil
 	if x.claimed > 0 {
-		x.listener.api.bodies.give(x.claimed)
+		x.listener.api.cfg.Bodies.Give(x.claimed)
 		x.claimed = 0
 	}
 }
@@ -210,6 +202,9 @@ func (x *exchange) drain() {
 
 // readFault says why a body did not arrive.
 func readFault(r *http.Request, err error) error {
+	if fault.KindOf(err) != fault.Internal {
+		return err // of what the body is packed in
+	}
 	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
 		return fault.Wrap(fault.BadRequest, "The body did not arrive in time", err)
 	}
@@ -219,15 +214,34 @@ func readFault(r *http.Request, err error) error {
 	return fault.Wrap(fault.BadRequest, "The body did not arrive whole", err)
 }
 
-// checkMedia refuses a body that is encoded or of another type.
-func checkMedia(h http.Header, media string) error {
-	if enc := h["Content-Encoding"]; len(enc) > 0 && (len(enc) > 1 || !strings.EqualFold(enc[0], "identity")) {
+// intake is which bodies a handler takes.
+type intake struct {
+	// media are the types, of which a refusal names the first.
+	media []string
+	// untyped says that there need be no Content-Type.
+	untyped bool
+	// packed says that the codings gzip and deflate are taken off.
+	packed bool
+}
+
+// check refuses a body that is encoded or of another type.
+func (in *intake) check(h http.Header) error {
+	if coding, known := codingOf(h); !known || coding != identityCoding && !in.packed {
+		if in.packed {
+			return fault.New(fault.UnsupportedMedia, "Send the body as it is, or with the Content-Encoding gzip or deflate")
+		}
 		return fault.New(fault.UnsupportedMedia, "Send the body as it is, without a Content-Encoding")
 	}
-	if t := h["Content-Type"]; len(t) == 1 && (t[0] == media || isMedia(t[0], media)) {
+	types := h["Content-Type"]
+	if in.untyped && len(types) == 0 {
 		return nil
 	}
-	return fault.Newf(fault.UnsupportedMedia, "Send the body as Content-Type: %s", media)
+	for _, media := range in.media {
+		if len(types) == 1 && (types[0] == media || isMedia(types[0], media)) {
+			return nil
+		}
+	}
+	return fault.Newf(fault.UnsupportedMedia, "Send the body as Content-Type: %s", in.media[0])
 }
 
 // isMedia reports whether a Content-Type is the media type, with no parameter

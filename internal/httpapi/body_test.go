@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/limit"
 )
 
 // gate is a body that stops in its middle until it is opened.
@@ -53,7 +54,7 @@ func TestLargeBodiesShareABoundedMemory(t *testing.T) {
 	const large = 200 << 10
 	for name, length := range map[string]int64{"announced": large, "of unknown length": -1} {
 		t.Run(name, func(t *testing.T) {
-			f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.BodyMemory = large, 1 })
+			f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = large, limit.NewBytes(large) })
 			held := newGate(padded(150<<10), strings.Repeat(" ", 50<<10))
 			done := make(chan *httptest.ResponseRecorder)
 			go func() { done <- f.send(t.Context(), held, length) }()
@@ -83,7 +84,7 @@ func TestLargeBodiesShareABoundedMemory(t *testing.T) {
 
 func TestRefusalOfALargeBodyArrives(t *testing.T) {
 	const large = 4 << 20
-	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.BodyMemory = large, 1 }).serve()
+	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = large, limit.NewBytes(large) }).serve()
 	held := newGate(padded(100<<10), strings.Repeat(" ", large-100<<10))
 	done := make(chan *httptest.ResponseRecorder)
 	go func() { done <- f.send(t.Context(), held, large) }()

@@ -29,8 +29,8 @@ type contracts struct {
 // audience is who a document is for.
 type audience struct {
 	models []inference.ModelInfo
-	// read, predict, seal and docs say which routes it may use.
-	read, predict, seal, docs bool
+	// read, predict, write, seal and docs say which routes it may use.
+	read, predict, write, seal, docs bool
 }
 
 // maxContracts bounds how many documents are kept, one for each different set
@@ -79,7 +79,7 @@ func (c *contracts) document(generation uint64, who audience) ([]byte, error) {
 // different versions of a shared one.
 func (a *audience) key() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%t %t %t %t", a.read, a.predict, a.seal, a.docs)
+	fmt.Fprintf(&b, "%t %t %t %t %t", a.read, a.predict, a.write, a.seal, a.docs)
 	for i := range a.models {
 		m := &a.models[i]
 		fmt.Fprintf(&b, " %s %s %t", m.Label(), strings.Join(m.Versions, ","), m.Default)
@@ -91,7 +91,7 @@ func (a *audience) key() string {
 // the models of other tenants are nobody else's business.
 func (a *API) contract(_ context.Context, x *exchange) error {
 	return a.sendContract(x, func() audience {
-		return audience{models: a.cfg.Catalog.SeenBy(identity.DefaultTenant), read: true, predict: true, seal: true, docs: true}
+		return audience{models: a.cfg.Catalog.SeenBy(identity.DefaultTenant), read: true, predict: true, write: true, seal: true, docs: true}
 	})
 }
 
@@ -103,6 +103,7 @@ func (a *API) contractForCaller(ctx context.Context, x *exchange) error {
 			models:  a.cfg.Catalog.List(ctx, p),
 			read:    a.cfg.Roles.Permits(p, identity.ModelsRead),
 			predict: a.cfg.Roles.Permits(p, identity.ModelsPredict),
+			write:   a.cfg.Roles.Permits(p, identity.ModelsWrite),
 			seal:    a.cfg.Roles.Permits(p, identity.CryptoUse),
 		}
 	})
@@ -177,6 +178,38 @@ func (b *builder) cut(who audience) {
 	if !who.read || len(who.models) == 0 {
 		delete(b.paths, "/models/{model}")
 	}
+	b.cutProtocols(who)
+}
+
+// cutProtocols takes away the paths of the inference protocols whose scope the
+// audience lacks, or that need a model where it has none.
+func (b *builder) cutProtocols(who audience) {
+	may := map[any]bool{identity.ModelsRead: who.read, identity.ModelsPredict: who.predict, identity.ModelsWrite: who.write}
+	for path, item := range b.paths {
+		if !ofProtocol(path) {
+			continue
+		}
+		scope := protocolScope(item)
+		if scope != nil && !may[scope] || len(who.models) == 0 && strings.Contains(path, "{model}") && scope != identity.ModelsWrite {
+			delete(b.paths, path)
+		}
+	}
+}
+
+// protocolScope returns the one scope that the operation of a path asks for, nil
+// when it is open.
+func protocolScope(item any) any {
+	operations, _ := item.(object)
+	for _, name := range []string{"get", "post"} {
+		schemes, _ := member(operations, name)["security"].([]any)
+		for _, scheme := range schemes {
+			named, _ := scheme.(object)
+			if scopes, ok := named["password"].([]any); ok && len(scopes) == 1 {
+				return scopes[0]
+			}
+		}
+	}
+	return nil
 }
 
 // names lists the models in the parameter that names one.

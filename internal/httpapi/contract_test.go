@@ -230,6 +230,14 @@ func TestServedContractHasTheModelsOfItsReader(t *testing.T) {
 		"/oauth/introspect", "/oauth/revoke", "/openapi.json", "/readyz", "/token",
 	}
 	models := []string{"/models", "/models/iris/predict", "/models/iris/versions/2/predict", "/models/{model}", "/predict"}
+	protocol := []string{"/v2/health/live", "/v2/health/ready"}
+	lists := []string{"/v1/models", "/v2", "/v2/", "/v2/models", "/v2/models/stats"}
+	manage := []string{"/v2/repository/index", "/v2/repository/models/{model}/load", "/v2/repository/models/{model}/unload"}
+	ofModel := []string{"/v1/models/{model}", "/v1/models/{model}/versions/{version}:predict", "/v1/models/{model}:predict"}
+	for _, path := range []string{"/v2/models/{model}", "/v2/models/{model}/versions/{version}"} {
+		ofModel = append(ofModel, path, path+"/config", path+"/infer", path+"/ready", path+"/stats")
+	}
+	base = append(base, protocol...)
 	text := []string{"/decrypt", "/decrypt/", "/encrypt", "/encrypt/"}
 	sorted := func(parts ...[]string) []string {
 		all := slices.Concat(parts...)
@@ -237,12 +245,12 @@ func TestServedContractHasTheModelsOfItsReader(t *testing.T) {
 		return all
 	}
 	for name, tc := range map[string]struct{ got, want []string }{
-		"open":             {paths(open.served("")), sorted(base, models, text, []string{"/docs", "/docs/{asset}"})},
+		"open":             {paths(open.served("")), sorted(base, models, lists, ofModel, manage, text, []string{"/docs", "/docs/{asset}"})},
 		"sealer":           {paths(closed.served("sealer")), sorted(base, text)},
-		"admin":            {paths(closed.served("admin")), sorted(base, models)},
-		"without a model":  {paths(closed.served("user")), sorted(base, []string{"/models"})},
-		"without a scope":  {paths(closed.served("noscope")), base},
-		"admin once again": {paths(closed.served("admin")), sorted(base, models)},
+		"admin":            {paths(closed.served("admin")), sorted(base, models, lists, ofModel)},
+		"without a model":  {paths(closed.served("user")), sorted(base, lists, []string{"/models"})},
+		"without a scope":  {paths(closed.served("noscope")), sorted(base)},
+		"admin once again": {paths(closed.served("admin")), sorted(base, models, lists, ofModel)},
 	} {
 		if diff := cmp.Diff(tc.want, tc.got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

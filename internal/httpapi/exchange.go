@@ -132,7 +132,7 @@ func (r *router) noRoute(ctx context.Context, x *exchange) {
 	fromPage := x.allowOrigin()
 	switch {
 	case len(methods) == 0:
-		x.fail(ctx, Problem, fault.New(fault.NotFound, ""))
+		x.fail(ctx, r.unknown(req.URL.Path), nothingAt(req.URL.Path))
 	case fromPage && isPreflight(req):
 		x.preflight(methods)
 	default:
@@ -178,7 +178,7 @@ func (a *API) takeRate(ctx context.Context, x *exchange, name LimitName) error {
 	}
 	h := x.Header()
 	h["RateLimit-Policy"] = d.policies[name]
-	x.rateValue[0] = rateLimit(name.String(), r)
+	x.rateValue[0] = limit.State(name.String(), r)
 	h["RateLimit"] = x.rateValue[:]
 	if r.Allowed {
 		return nil
@@ -197,8 +197,8 @@ func (a *API) takeOwnRate(ctx context.Context, x *exchange) error {
 
 // tellOwnRate adds what is left of a credential's own rate to the answer.
 func (x *exchange) tellOwnRate(rate limit.Rate, r limit.Result) {
-	x.addHeader("RateLimit-Policy", policy(keyPolicy, rate))
-	x.addHeader("RateLimit", rateLimit(keyPolicy, r))
+	x.addHeader("RateLimit-Policy", limit.Policy(keyPolicy, rate))
+	x.addHeader("RateLimit", limit.State(keyPolicy, r))
 }
 
 // addHeader adds an element to a header that is a list (RFC 9110 section 5.3),
@@ -209,18 +209,6 @@ func (x *exchange) addHeader(name, element string) {
 		element = present[0] + ", " + element
 	}
 	h[name] = []string{element}
-}
-
-// rateLimit is the RateLimit field (draft-ietf-httpapi-ratelimit-headers).
-func rateLimit(name string, r limit.Result) string {
-	var a [64]byte
-	b := append(a[:0], '"')
-	b = append(b, name...)
-	b = append(b, `";r=`...)
-	b = strconv.AppendInt(b, r.Remaining, 10)
-	b = append(b, ";t="...)
-	b = strconv.AppendInt(b, int64(r.Reset/time.Second), 10)
-	return string(b)
 }
 
 // permit refuses a caller who may not use the route.
@@ -322,7 +310,7 @@ func (x *exchange) format() ErrorFormat {
 	if x.route != nil {
 		return x.route.Errors
 	}
-	return Problem
+	return x.listener.router.unknown(x.request.URL.Path)
 }
 
 // observe counts the request and writes its access line.

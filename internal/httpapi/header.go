@@ -11,6 +11,7 @@ import (
 var (
 	typeJSON    = []string{"application/json"}
 	typeProblem = []string{"application/problem+json"}
+	typeOctets  = []string{mediaOctets}
 
 	retrySoon = []string{"1"}
 	noCache   = []string{"no-cache"}
@@ -93,7 +94,7 @@ func oversized(h http.Header) bool {
 }
 
 // canonicalPath returns the path of a request target, and whether it is in the
-// one form that is served: absolute, made of letters, digits and "-._~@", without an
+// one form that is served: absolute, made of letters, digits and "-._~@:", without an
 // empty, "." or ".." segment, without a slash at its end, and nothing
 // percent-encoded. Routing and every check see this path and no other.
 func canonicalPath(target string) (string, bool) {
@@ -119,5 +120,5 @@ func canonicalPath(target string) (string, bool) {
 
 func pathByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		c == '-' || c == '.' || c == '_' || c == '~' || c == '@'
+		c == '-' || c == '.' || c == '_' || c == '~' || c == '@' || c == ':'
 }

@@ -20,7 +20,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,6 +71,21 @@ type Catalog interface {
 	// Own is every model that the principal's tenant owns, with all versions that
 	// there are, served or not, by name.
 	Own(ctx context.Context, p *identity.Principal) []inference.OwnModel
+	Repository
+	// Statistics are of the versions of a model, of one of them, or of all that
+	// the principal may read. Faults: those of Describe.
+	Statistics(ctx context.Context, p *identity.Principal, model, version string) ([]inference.Statistics, error)
+}
+
+// Repository is the models of the principal's tenant, served or not. Faults:
+// NotFound.
+type Repository interface {
+	// Ready says that a version can predict. Faults: those of Describe.
+	Ready(ctx context.Context, p *identity.Principal, model, version string) error
+	Index(ctx context.Context, p *identity.Principal) []inference.IndexEntry
+	// Load serves what the model's folder holds. Faults: Content, too.
+	Load(ctx context.Context, p *identity.Principal, model string) error
+	Unload(ctx context.Context, p *identity.Principal, model string) error
 }
 
 // Policies are the access rules of the models that a tenant owns. Faults:
@@ -124,8 +138,8 @@ type Config struct {
 	Sealer Sealer
 	// Accounts are what is administered.
 	Accounts *accounts.Service
-	// Repository changes models.
-	Repository Repository
+	// Delivery changes models.
+	Delivery Delivery
 	// Access reads the access tokens that are to be revoked.
 	Access AccessTokens
 	// Issuers is nil where there are none from outside.
@@ -160,9 +174,9 @@ type Config struct {
 	// MaxModel is the longest file of a model that is pushed, in bytes; 0 is 512
 	// MiB.
 	MaxModel int64
-	// BodyMemory is how many bytes all bodies in flight may take beyond the
-	// first 64 KiB of each; 0 is 64 MiB. The longest body always fits.
-	BodyMemory int64
+	// Bodies is what all bodies in flight may take beyond the first 64 KiB of each,
+	// shared with the other protocols; nil is 64 MiB, or the longest body.
+	Bodies *limit.Bytes
 	// MaxRows is how many rows one prediction may have; 0 is 10,000.
 	MaxRows int
 	// Version is what the contract says about the server.
@@ -196,11 +210,11 @@ type API struct {
 
 	scrape        http.Handler
 	params        sync.Pool // of *chi.Context
+	readers       sync.Pool // of *oip.Reader
 	contracts     contracts
 	adminDocument []byte               // the contract of the administration listener
 	docs          map[string]*docsFile // by name
-	bodies        budget
-	rules         *validator.Validate // of the members of bodies
+	rules         *validator.Validate  // of the members of bodies
 	public, admin *Listener
 }
 
@@ -226,8 +240,8 @@ type Listener struct {
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
 	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Passwords == nil || cfg.Sealer == nil ||
-		cfg.Accounts == nil || cfg.Repository == nil || cfg.Access == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, a repository, access tokens, metrics, logs and a clock are needed")
+		cfg.Accounts == nil || cfg.Delivery == nil || cfg.Access == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, a delivery of models, access tokens, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -241,14 +255,13 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxModel == 0 {
 		cfg.MaxModel = DefaultMaxModel
 	}
-	if cfg.BodyMemory == 0 {
-		cfg.BodyMemory = DefaultBodyMemory
+	if cfg.Bodies == nil {
+		cfg.Bodies = limit.NewBytes(max(DefaultBodyMemory, cfg.MaxBody))
 	}
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
 	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, docs: loadDocs(), rules: newRules()}
-	a.bodies.free.Store(max(cfg.BodyMemory, cfg.MaxBody))
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	var err error
 	if a.contracts.base, err = readContract(api.OpenAPI, cfg.Version); err != nil {
@@ -291,15 +304,9 @@ func (a *API) Reload(s Settings) {
 	next := &dynamic{cors: newCORS(s.CORSOrigins), tokens: a.dynamic.Load().tokens.WithRate(s.TokenRate)}
 	a.cfg.Limits.SetRate(s.PredictRate)
 	for name, rate := range [limitNames]limit.Rate{TokenLimit: s.TokenRate, PredictLimit: s.PredictRate} {
-		next.policies[name] = []string{policy(LimitName(name).String(), rate)}
+		next.policies[name] = []string{limit.Policy(LimitName(name).String(), rate)}
 	}
 	a.dynamic.Store(next)
-}
-
-// policy is the RateLimit-Policy field (draft-ietf-httpapi-ratelimit-headers).
-func policy(name string, rate limit.Rate) string {
-	return `"` + name + `";q=` + strconv.FormatInt(rate.Requests, 10) +
-		";w=" + strconv.FormatInt(int64(rate.Window/time.Second), 10)
 }
 
 // newParams returns memory for the parameters of one path.

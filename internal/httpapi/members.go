@@ -40,6 +40,11 @@ func (x *exchange) readMembers(ctx context.Context, into any) error {
 	if err != nil {
 		return err
 	}
+	return x.parseMembers(body, into)
+}
+
+// parseMembers is readMembers for a body that has been read.
+func (x *exchange) parseMembers(body []byte, into any) error {
 	if err := checkSyntax(body); err != nil {
 		return err
 	}

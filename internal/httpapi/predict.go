@@ -6,11 +6,14 @@ import (
 	"onnxgate/internal/inference"
 )
 
-const mediaJSON = "application/json"
+const (
+	mediaJSON   = "application/json"
+	mediaOctets = "application/octet-stream"
+)
 
 // predict runs a model on the rows of the body.
 func (a *API) predict(ctx context.Context, x *exchange) error {
-	call, body, err := a.openAndRead(ctx, x)
+	call, body, err := a.openAndRead(ctx, x, intake{media: []string{mediaJSON}})
 	if err != nil {
 		return err
 	}
@@ -36,12 +39,12 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 // openAndRead opens the model to the caller, and reads the body after that: who
 // may not predict learns nothing about bodies. It opens the model again when the
 // caller was proven again. The caller must Close the call.
-func (a *API) openAndRead(ctx context.Context, x *exchange) (*inference.Call, []byte, error) {
+func (a *API) openAndRead(ctx context.Context, x *exchange, in intake) (*inference.Call, []byte, error) {
 	call, err := a.open(ctx, x)
 	if err != nil {
 		return nil, nil, err
 	}
-	body, failure := x.readBody(ctx, mediaJSON)
+	body, failure := x.readBodyAs(ctx, in)
 	if x.renewed {
 		call.Close()
 		if call, err = a.open(ctx, x); err != nil {

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -47,6 +45,7 @@ var problems = map[fault.Kind]problem{
 	fault.Content:          {http.StatusUnprocessableEntity, "invalid-content", "Invalid content", "invalid_request", "The body does not fit"},
 	fault.Undecryptable:    {http.StatusBadRequest, "decryption-failed", "Decryption failed", "invalid_request", "Decryption failed"},
 	fault.Conflict:         {http.StatusConflict, "conflict", "Conflict", "invalid_request", "The request contradicts the present state"},
+	fault.Unsupported:      {http.StatusNotImplemented, "not-implemented", "Not implemented", "invalid_request", "This server does not have this part of the protocol"},
 	fault.Unavailable:      {http.StatusServiceUnavailable, "unavailable", "Unavailable", "temporarily_unavailable", "The server cannot do this for now; try again"},
 	fault.Timeout:          {http.StatusServiceUnavailable, "timeout", "Timeout", "temporarily_unavailable", "The work was not done in time; try again"},
 	fault.Canceled:         {statusClientClosed, "canceled", "Canceled", "invalid_request", "The client went away"},
@@ -69,6 +68,8 @@ const (
 	Problem ErrorFormat = iota
 	// OAuth is the error response of RFC 6749 section 5.2.
 	OAuth
+	// Inference is {"error": "…"} of the Open Inference Protocol and of KServe's V1.
+	Inference
 )
 
 // render writes the answer to a fault in the format. No cause, path or type
@@ -85,10 +86,14 @@ func (x *exchange) render(format ErrorFormat, f *fault.Error) {
 	}
 	buf := buffers.Get()
 	defer buffers.Put(buf)
-	if format == OAuth {
+	switch format {
+	case OAuth:
 		header["Content-Type"] = typeJSON
 		buf.B = appendOAuthError(buf.B, p, f)
-	} else {
+	case Inference:
+		header["Content-Type"] = typeJSON
+		p.status, buf.B = x.appendInferenceError(buf.B, p, f)
+	case Problem:
 		header["Content-Type"] = typeProblem
 		buf.B = appendProblem(buf.B, p, f, x.info.RequestID)
 	}
@@ -144,20 +149,8 @@ func appendOAuthError(b []byte, p problem, f *fault.Error) []byte {
 	return append(b, '}', '\n')
 }
 
-// message returns what the client may read about the fault: sentences, of which
-// the first begins with a capital and the last ends without a period. Faults are
-// also parts of an operator's error, where they begin as any other part does.
-func message(p problem, f *fault.Error) string {
-	if f.Msg == "" || f.Kind == fault.Internal {
-		return p.detail
-	}
-	msg := strings.TrimSuffix(f.Msg, ".")
-	first, size := utf8.DecodeRuneInString(msg)
-	if upper := unicode.ToUpper(first); upper != first && first != utf8.RuneError {
-		return string(upper) + msg[size:]
-	}
-	return msg
-}
+// message returns what the client may read about the fault.
+func message(p problem, f *fault.Error) string { return f.Text(p.detail) }
 
 // describable makes s fit for error_description, which has no quotation marks,
 // no backslash, and nothing beyond ASCII (RFC 6749 section 5.2).

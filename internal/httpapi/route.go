@@ -151,6 +151,7 @@ func PublicRoutes(o RouteOptions) []Route {
 		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
 		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz},
 	}
+	routes = append(routes, protocolRoutes(o)...)
 	contract := Route{Method: http.MethodGet, Timeout: quick, Auth: Public}
 	if !o.Docs {
 		return append(routes, Route{
@@ -211,6 +212,7 @@ type router struct {
 	endpoints map[string]map[string]*endpoint // by method and pattern
 	routes    []Route
 	methods   []string // all that some route has
+	protocols bool     // the inference protocols are served here
 }
 
 // newRouter builds the one chain of every route from the table. A GET route
@@ -222,6 +224,7 @@ func newRouter(a *API, routes []Route) (*router, error) {
 		if err := route.check(); err != nil {
 			return nil, err
 		}
+		r.protocols = r.protocols || route.Errors == Inference
 		methods := []string{route.Method}
 		if route.Method == http.MethodGet {
 			methods = append(methods, http.MethodHead)
@@ -273,12 +276,20 @@ func (r *router) allowed(path string) []string {
 	return methods
 }
 
-// format returns how faults are told at a path.
+// unknown returns how it is told that there is nothing at a path.
+func (r *router) unknown(path string) ErrorFormat {
+	if r.protocols && ofProtocol(path) {
+		return Inference
+	}
+	return Problem
+}
+
+// format returns how faults are told at a path, also one that no route has.
 func (r *router) format(path string) ErrorFormat {
 	for i := range r.routes {
 		if r.routes[i].Pattern == path {
 			return r.routes[i].Errors
 		}
 	}
-	return Problem
+	return r.unknown(path)
 }

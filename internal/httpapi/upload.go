@@ -34,7 +34,7 @@ type upload struct {
 // UnsupportedMedia, TooLarge.
 func (x *exchange) upload(ctx context.Context, media string) (*upload, error) {
 	limit := x.route.MaxBody
-	if err := checkMedia(x.request.Header, media); err != nil {
+	if err := (&intake{media: []string{media}}).check(x.request.Header); err != nil {
 		return nil, err
 	}
 	if x.request.ContentLength > limit {

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -51,4 +52,23 @@ func (s *Shared) TakeOwn(ctx context.Context, caller *identity.Principal, told f
 // TooMany is the fault of a request that the rate refused.
 func TooMany(rate Rate, r Result) error {
 	return &fault.Error{Kind: fault.RateLimited, RetryAfter: r.Reset, Msg: "Too many requests: at most " + rate.String() + "; wait as long as Retry-After says"}
+}
+
+// Policy writes the rate as a RateLimit-Policy field of that name, and State what
+// is left of it as a RateLimit field (draft-ietf-httpapi-ratelimit-headers).
+func Policy(name string, rate Rate) string {
+	return `"` + name + `";q=` + strconv.FormatInt(rate.Requests, 10) +
+		";w=" + strconv.FormatInt(int64(rate.Window/time.Second), 10)
+}
+
+// State is described at Policy.
+func State(name string, r Result) string {
+	var a [64]byte
+	b := append(a[:0], '"')
+	b = append(b, name...)
+	b = append(b, `";r=`...)
+	b = strconv.AppendInt(b, r.Remaining, 10)
+	b = append(b, ";t="...)
+	b = strconv.AppendInt(b, int64(r.Reset/time.Second), 10)
+	return string(b)
 }

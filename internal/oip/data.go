@@ -1,82 +1,108 @@
 package oip
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
 
-	"github.com/go-json-experiment/json/jsontext"
-
+	"onnxgate/internal/fault"
 	"onnxgate/internal/tensor"
 )
 
-// decode reads the elements of an input.
-func decode(d tensor.DType, e *entry) (*tensor.Tensor, error) {
+// decode puts the elements of an input into a tensor.
+func (e *entry) decode(d tensor.DType, into *tensor.Tensor) error {
+	if string(e.datatype) != Datatype(d) {
+		return fault.Newf(fault.Content, "input %q is %s, not %q", cut(e.name), Datatype(d), cut(e.datatype))
+	}
+	set := e.setJSON
+	switch {
+	case e.binary:
+		set = e.setBytes
+	case e.wire:
+		set = e.setContents
+	}
+	if err := set(into, d); err != nil {
+		return fault.Newf(fault.Content, "input %q: %v", cut(e.name), err)
+	}
+	return nil
+}
+
+func (e *entry) setBytes(into *tensor.Tensor, d tensor.DType) error {
+	return SetBytes(into, d, e.shape, e.raw)
+}
+
+func (e *entry) setContents(into *tensor.Tensor, d tensor.DType) error {
+	return setContents(into, d, e.shape, e.data)
+}
+
+func (e *entry) setJSON(into *tensor.Tensor, d tensor.DType) error {
 	switch d {
 	case tensor.Bool:
-		return build(e, parseBool)
+		return scan(e, into, parseBool)
 	case tensor.String:
-		return build(e, parseString)
+		return scan(e, into, parseString)
 	case tensor.Uint8:
-		return build(e, unsigned[uint8](8))
+		return scan(e, into, parseUint[uint8](8))
 	case tensor.Uint16:
-		return build(e, unsigned[uint16](16))
+		return scan(e, into, parseUint[uint16](16))
 	case tensor.Uint32:
-		return build(e, unsigned[uint32](32))
+		return scan(e, into, parseUint[uint32](32))
 	case tensor.Uint64:
-		return build(e, unsigned[uint64](64))
+		return scan(e, into, parseUint[uint64](64))
 	case tensor.Int8:
-		return build(e, signed[int8](8))
+		return scan(e, into, parseInt[int8](8))
 	case tensor.Int16:
-		return build(e, signed[int16](16))
+		return scan(e, into, parseInt[int16](16))
 	case tensor.Int32:
-		return build(e, signed[int32](32))
+		return scan(e, into, parseInt[int32](32))
 	case tensor.Int64:
-		return build(e, signed[int64](64))
+		return scan(e, into, parseInt[int64](64))
 	case tensor.Half:
-		return build(e, parseHalf)
+		return scan(e, into, parseHalf)
 	case tensor.Float32:
-		return build(e, float[float32](32))
+		return scan(e, into, parseFloat32)
 	case tensor.Float64:
-		return build(e, float[float64](64))
+		return scan(e, into, parseFloat64)
 	case tensor.Undefined:
 	}
-	return nil, fmt.Errorf("%v cannot be sent", d)
+	return fmt.Errorf("%v cannot be sent", d)
 }
 
-// element turns one JSON token into an element. Its error says what is wanted.
-type element[T tensor.Element] func(jsontext.Token) (T, error)
+// parse turns one JSON value, valid and without blanks, into an element. Its error
+// says what is wanted.
+type parse[T tensor.Element] func([]byte) (T, error)
 
-func parseBool(tok jsontext.Token) (bool, error) {
-	if k := tok.Kind(); k != 't' && k != 'f' {
+func isNumber(v []byte) bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
+
+func parseBool(v []byte) (bool, error) {
+	if v[0] != 't' && v[0] != 'f' {
 		return false, errors.New("not true or false")
 	}
-	return tok.Bool(), nil
+	return v[0] == 't', nil
 }
 
-func parseString(tok jsontext.Token) (string, error) {
-	if tok.Kind() != '"' {
+func parseString(v []byte) (string, error) {
+	if v[0] != '"' {
 		return "", errors.New("not a string")
 	}
-	return tok.String(), nil
+	return string(unquote(v)), nil
 }
 
-func unsigned[T uint8 | uint16 | uint32 | uint64](bits int) element[T] {
-	return func(tok jsontext.Token) (T, error) {
-		n, err := strconv.ParseUint(tok.String(), 10, bits)
-		if tok.Kind() != '0' || err != nil {
+func parseUint[T uint8 | uint16 | uint32 | uint64](bits int) parse[T] {
+	return func(v []byte) (T, error) {
+		n, err := strconv.ParseUint(string(v), 10, bits)
+		if err != nil {
 			return 0, fmt.Errorf("not a whole number from 0 to %d", uint64(math.MaxUint64)>>(64-bits))
 		}
 		return T(n), nil
 	}
 }
 
-func signed[T int8 | int16 | int32 | int64](bits int) element[T] {
-	return func(tok jsontext.Token) (T, error) {
-		n, err := strconv.ParseInt(tok.String(), 10, bits)
-		if tok.Kind() != '0' || err != nil {
+func parseInt[T int8 | int16 | int32 | int64](bits int) parse[T] {
+	return func(v []byte) (T, error) {
+		n, err := strconv.ParseInt(string(v), 10, bits)
+		if err != nil {
 			limit := uint64(1) << (bits - 1)
 			return 0, fmt.Errorf("not a whole number from -%d to %d", limit, limit-1)
 		}
@@ -84,30 +110,15 @@ func signed[T int8 | int16 | int32 | int64](bits int) element[T] {
 	}
 }
 
-// float reads a number that has a finite value in the type. null is NaN, and
-// infinities have the form in which the protocol's answers write them.
-func float[T float32 | float64](bits int) element[T] {
-	return func(tok jsontext.Token) (T, error) {
-		switch {
-		case tok.Kind() == 'n':
-			return T(math.NaN()), nil
-		case tok.Kind() == '"' && tok.String() == posInf:
-			return T(math.Inf(1)), nil
-		case tok.Kind() == '"' && tok.String() == negInf:
-			return T(math.Inf(-1)), nil
-		case tok.Kind() != '0':
-			return 0, errors.New("not a number")
-		}
-		f, err := strconv.ParseFloat(tok.String(), bits)
-		if err != nil {
-			return 0, fmt.Errorf("too large for FP%d", bits)
-		}
-		return T(f), nil
-	}
+func parseFloat32(v []byte) (float32, error) {
+	f, err := parseFloat(v, 32)
+	return float32(f), err
 }
 
-func parseHalf(tok jsontext.Token) (tensor.Float16, error) {
-	f, err := float[float64](64)(tok)
+func parseFloat64(v []byte) (float64, error) { return parseFloat(v, 64) }
+
+func parseHalf(v []byte) (tensor.Float16, error) {
+	f, err := parseFloat(v, 64)
 	if err != nil {
 		return 0, err
 	}
@@ -118,82 +129,147 @@ func parseHalf(tok jsontext.Token) (tensor.Float16, error) {
 	return h, nil
 }
 
-// build reads data, flat or nested as the shape says, into a tensor.
-func build[T tensor.Element](e *entry, parse element[T]) (*tensor.Tensor, error) {
-	n, err := tensor.Shape(e.shape).Elements()
+// parseFloat reads a number that has a finite value in so many bits. null is NaN,
+// and infinities have the form in which the protocol's answers write them.
+func parseFloat(v []byte, bits int) (float64, error) {
+	switch {
+	case isNumber(v):
+	case v[0] == 'n':
+		return math.NaN(), nil
+	case string(v) == `"`+posInf+`"`:
+		return math.Inf(1), nil
+	case string(v) == `"`+negInf+`"`:
+		return math.Inf(-1), nil
+	default:
+		return 0, errors.New("not a number")
+	}
+	f, err := strconv.ParseFloat(string(v), bits)
 	if err != nil {
-		return nil, fmt.Errorf("shape %v holds too many elements", e.shape)
+		return 0, fmt.Errorf("too large for FP%d", bits)
 	}
-	r := &reader[T]{
-		dec: jsontext.NewDecoder(bytes.NewBuffer(e.data)), parse: parse, want: n,
-		// An element takes a byte and a comma at least: the data bounds the
-		// memory, whatever the shape says.
-		out: make([]T, 0, min(n, len(e.data)/2+1)),
-	}
-	if r.dec.PeekKind() != '[' {
-		return nil, errors.New("data is not an array")
-	}
-	if err := r.array(e.shape, 0); err != nil {
-		return nil, err
-	}
-	if len(r.out) != n {
-		return nil, fmt.Errorf("data has %d elements, and shape %v holds %d", len(r.out), e.shape, n)
-	}
-	return tensor.New(tensor.Shape(e.shape), r.out)
+	return f, nil
 }
 
-// reader collects the elements of one array of data.
-type reader[T tensor.Element] struct {
-	dec    *jsontext.Decoder
-	parse  element[T]
-	out    []T
+// scan reads data, flat or nested as the shape says, into a tensor. The data is
+// one valid JSON value.
+func scan[T tensor.Element](e *entry, into *tensor.Tensor, one parse[T]) error {
+	n, err := tensor.Shape(e.shape).Elements()
+	if err != nil {
+		return fmt.Errorf("shape %s holds too many elements", extents(e.shape))
+	}
+	if e.data[0] != '[' {
+		return errors.New("data is not an array")
+	}
+	s := scanner[T]{text: e.data, shape: e.shape, want: n, parse: one}
+	// An element takes a byte and a comma at least: the data bounds the memory,
+	// whatever the shape says.
+	if n <= len(e.data)/2 {
+		s.out = tensor.Reset[T](into, e.shape...)
+	}
+	if _, err := s.array(1, 0); err != nil {
+		return err
+	}
+	if s.n != n {
+		return fmt.Errorf("data has %d elements, and shape %s holds %d", s.n, extents(e.shape), n)
+	}
+	return nil
+}
+
+// scanner collects the elements of data.
+type scanner[T tensor.Element] struct {
+	text   []byte // valid JSON
+	shape  []int
 	want   int
+	parse  parse[T]
+	out    []T // shorter than want where the data cannot hold as many
+	n      int
 	nested bool
 }
 
-// array reads an array. At depth 0 its first element decides whether the data
-// is nested; then every array must be as long as the shape says.
-func (r *reader[T]) array(shape []int, depth int) error {
-	if _, err := r.dec.ReadToken(); err != nil {
-		return err
-	}
+// array reads an array from the byte behind its beginning to the one behind its
+// end. At depth 0 its first element decides whether the data is nested; then every
+// array must be as long as the shape says.
+func (s *scanner[T]) array(at, depth int) (int, error) {
+	at = s.next(at)
 	if depth == 0 {
-		r.nested = r.dec.PeekKind() == '[' || len(shape) == 1
+		s.nested = s.text[at] == '[' || len(s.shape) == 1
 	}
-	n := 0
-	for ; r.dec.PeekKind() != ']'; n++ {
-		if err := r.value(shape, depth); err != nil {
-			return err
+	length := 0
+	var err error
+	for ; s.text[at] != ']'; length++ {
+		if s.text[at] == '[' {
+			at, err = s.inner(at, depth)
+		} else {
+			at, err = s.element(at, depth)
 		}
+		if err != nil {
+			return at, err
+		}
+		at = s.next(at)
 	}
-	if r.nested && depth < len(shape) && n != shape[depth] {
-		return fmt.Errorf("an array of data has %d elements where shape %v says %d", n, shape, shape[depth])
+	if s.nested && depth < len(s.shape) && length != s.shape[depth] {
+		return at, fmt.Errorf("an array of data has %d elements where shape %s says %d", length, extents(s.shape), s.shape[depth])
 	}
-	_, err := r.dec.ReadToken()
-	return err
+	return at + 1, nil
 }
 
-func (r *reader[T]) value(shape []int, depth int) error {
-	if r.dec.PeekKind() == '[' {
-		if !r.nested || depth+1 >= len(shape) {
-			return fmt.Errorf("data is nested deeper than shape %v", shape)
+// next passes over blanks and commas.
+func (s *scanner[T]) next(at int) int {
+	for {
+		switch s.text[at] {
+		case ' ', '\t', '\n', '\r', ',':
+			at++
+		default:
+			return at
 		}
-		return r.array(shape, depth+1)
 	}
-	if r.nested && depth+1 < len(shape) {
-		return fmt.Errorf("data is nested less deep than shape %v", shape)
+}
+
+func (s *scanner[T]) inner(at, depth int) (int, error) {
+	if !s.nested || depth+1 >= len(s.shape) {
+		return at, fmt.Errorf("data is nested deeper than shape %s", extents(s.shape))
 	}
-	tok, err := r.dec.ReadToken()
+	return s.array(at+1, depth+1)
+}
+
+func (s *scanner[T]) element(at, depth int) (int, error) {
+	if s.nested && depth+1 < len(s.shape) {
+		return at, fmt.Errorf("data is nested less deep than shape %s", extents(s.shape))
+	}
+	if s.n == s.want {
+		return at, fmt.Errorf("data has more than %d elements", s.want)
+	}
+	end := s.end(at)
+	v, err := s.parse(s.text[at:end])
 	if err != nil {
-		return err
+		return at, fmt.Errorf("element %d is %w", s.n, err)
 	}
-	if len(r.out) == r.want {
-		return fmt.Errorf("data has more than %d elements", r.want)
+	if s.n < len(s.out) {
+		s.out[s.n] = v
 	}
-	v, err := r.parse(tok)
-	if err != nil {
-		return fmt.Errorf("element %d is %w", len(r.out), err)
+	s.n++
+	return end, nil
+}
+
+// end returns the byte behind the value that begins at the byte. Of an object it
+// is the first: none is an element.
+func (s *scanner[T]) end(at int) int {
+	switch s.text[at] {
+	case '{':
+		return at + 1
+	case '"':
+		for at++; s.text[at] != '"'; at++ {
+			if s.text[at] == '\\' {
+				at++
+			}
+		}
+		return at + 1
 	}
-	r.out = append(r.out, v)
-	return nil
+	for {
+		switch s.text[at] {
+		case ',', ']', ' ', '\t', '\n', '\r':
+			return at
+		}
+		at++
+	}
 }

@@ -74,11 +74,49 @@ func sameKeys(a, b *tensor.Tensor) bool {
 	return a.DType() == b.DType() && slices.Equal(tensor.Of[int64](a), tensor.Of[int64](b)) && slices.Equal(tensor.Of[string](a), tensor.Of[string](b))
 }
 
-// given are the tensors of a request, by name. Those that became a part of an
-// input are used.
-type given struct {
+// PartSpec describes a tensor that a value travels as: its type, and its shape
+// with -1 where any extent is accepted.
+type PartSpec struct {
+	DType tensor.DType
+	Shape []int
+}
+
+// FlatSpec yields what Flat gives for values that s describes, or the parts that a
+// request has of them. Of a sequence, which may have any number of elements, it is
+// the first; a tensor of any rank is described as one of a free extent.
+func FlatSpec(s *tensor.Spec) iter.Seq2[string, PartSpec] {
+	return func(yield func(string, PartSpec) bool) { flattenSpec(s.Name, s, yield) }
+}
+
+func flattenSpec(name string, s *tensor.Spec, yield func(string, PartSpec) bool) bool {
+	switch s.Kind {
+	case tensor.KindMapSequence:
+		columns := -1
+		if s.Keys != nil {
+			columns = s.Keys.Len()
+		}
+		return yield(name, PartSpec{tensor.Float32, []int{-1, columns}})
+	case tensor.KindMap:
+		return yield(name+keysOf, PartSpec{s.Key, []int{-1}}) && yield(name+valuesOf, PartSpec{s.DType, []int{-1}})
+	case tensor.KindOptional:
+		return flattenSpec(name, s.Elem, yield)
+	case tensor.KindSequence:
+		return flattenSpec(elementOf(name, 0), s.Elem, yield)
+	case tensor.KindTensor:
+	}
+	shape := Extents(s)
+	if shape == nil {
+		shape = []int{-1}
+	}
+	return yield(name, PartSpec{s.DType, shape})
+}
+
+// parts are the tensors of a request for a model of which some input is a list, by
+// name. Those that became a part of an input are used.
+type parts struct {
 	specs   []tensor.Spec
-	entries map[string]*entry
+	index   map[string]int // of entries
+	entries []entry
 	// places are the names of the lists that the entries are parts of.
 	places map[string]bool
 	used   map[string]bool
@@ -89,31 +127,32 @@ type given struct {
 // types can.
 const maxNesting = 34
 
-func newGiven(entries []entry, inputs []tensor.Spec) (*given, error) {
-	g := &given{specs: inputs, entries: make(map[string]*entry, len(entries)), places: map[string]bool{}, used: make(map[string]bool, len(entries))}
-	for i := range entries {
-		e := &entries[i]
-		name := e.name
-		if k := indexOf(name, "input-", inputs); k >= 0 {
-			name = inputs[k].Name
-		}
-		if g.entries[name] != nil {
-			return nil, fault.Newf(fault.Content, "input %q is given twice", e.name)
-		}
-		if !g.place(name) {
-			return nil, g.unknown(e)
-		}
-		g.entries[name] = e
-		g.order = append(g.order, name)
-	}
-	return g, nil
+func newParts(inputs []tensor.Spec) *parts {
+	return &parts{specs: inputs, index: map[string]int{}, places: map[string]bool{}, used: map[string]bool{}}
 }
 
-// place notes which lists a name is a part of, and reports whether it can be an
+// place notes what the entry of the number is for.
+func (p *parts) place(number int, e *entry) error {
+	name := string(e.name)
+	if k := indexOf(e.name, "input-", p.specs); k >= 0 {
+		name = p.specs[k].Name
+	}
+	if _, twice := p.index[name]; twice {
+		return fault.Newf(fault.Content, "input %q is given twice", cut(e.name))
+	}
+	if !p.belongs(name) {
+		return unknownInput(e, p.specs)
+	}
+	p.index[name] = number
+	p.order = append(p.order, name)
+	return nil
+}
+
+// belongs notes which lists a name is a part of, and reports whether it can be an
 // input or a part of one.
-func (g *given) place(name string) bool {
-	for i := range g.specs {
-		s := &g.specs[i]
+func (p *parts) belongs(name string) bool {
+	for i := range p.specs {
+		s := &p.specs[i]
 		if s.Name == name {
 			return true
 		}
@@ -123,7 +162,7 @@ func (g *given) place(name string) bool {
 		}
 		end := len(s.Name)
 		for range maxNesting {
-			g.places[name[:end]] = true
+			p.places[name[:end]] = true
 			part, after, more := strings.Cut(rest, ".")
 			if !more {
 				return true
@@ -134,36 +173,43 @@ func (g *given) place(name string) bool {
 	return false
 }
 
-func (g *given) unknown(e *entry) error {
-	return fault.Newf(fault.Content, "there is no input %q; there is %s", e.name, list(g.specs))
-}
-
-// left refuses what is no part of any input.
-func (g *given) left() error {
-	for _, name := range g.order {
-		if !g.used[name] {
-			return g.unknown(g.entries[name])
+// fill makes every input of its parts.
+func (p *parts) fill(entries []entry, into []*tensor.Tensor) error {
+	p.entries = entries
+	for i := range p.specs {
+		t, err := p.value(&p.specs[i], p.specs[i].Name)
+		if err != nil {
+			return err
+		}
+		*into[i] = *t
+	}
+	for _, name := range p.order {
+		if !p.used[name] {
+			return unknownInput(&entries[p.index[name]], p.specs)
 		}
 	}
 	return nil
 }
 
 // has reports whether a tensor is there that is a value of the name or in it.
-func (g *given) has(name string) bool { return g.entries[name] != nil || g.places[name] }
+func (p *parts) has(name string) bool {
+	_, there := p.index[name]
+	return there || p.places[name]
+}
 
 // value makes what s describes of the tensors of its name.
-func (g *given) value(s *tensor.Spec, name string) (*tensor.Tensor, error) {
+func (p *parts) value(s *tensor.Spec, name string) (*tensor.Tensor, error) {
 	switch s.Kind {
 	case tensor.KindOptional:
-		if !g.has(name) {
+		if !p.has(name) {
 			return tensor.NewOptional(nil), nil
 		}
-		t, err := g.value(s.Elem, name)
+		t, err := p.value(s.Elem, name)
 		return tensor.NewOptional(t), err
 	case tensor.KindSequence:
 		var items []*tensor.Tensor
-		for g.has(elementOf(name, len(items))) {
-			t, err := g.value(s.Elem, elementOf(name, len(items)))
+		for p.has(elementOf(name, len(items))) {
+			t, err := p.value(s.Elem, elementOf(name, len(items)))
 			if err != nil {
 				return nil, err
 			}
@@ -171,18 +217,18 @@ func (g *given) value(s *tensor.Spec, name string) (*tensor.Tensor, error) {
 		}
 		return tensor.NewSequence(items...), nil
 	case tensor.KindMap:
-		return g.mapping(s, name)
+		return p.mapping(s, name)
 	case tensor.KindTensor, tensor.KindMapSequence:
 	}
-	return g.tensor(s.DType, name)
+	return p.tensor(s.DType, name)
 }
 
-func (g *given) mapping(s *tensor.Spec, name string) (*tensor.Tensor, error) {
-	keys, err := g.tensor(s.Key, name+keysOf)
+func (p *parts) mapping(s *tensor.Spec, name string) (*tensor.Tensor, error) {
+	keys, err := p.tensor(s.Key, name+keysOf)
 	if err != nil {
 		return nil, err
 	}
-	values, err := g.tensor(s.DType, name+valuesOf)
+	values, err := p.tensor(s.DType, name+valuesOf)
 	if err != nil {
 		return nil, err
 	}
@@ -193,18 +239,12 @@ func (g *given) mapping(s *tensor.Spec, name string) (*tensor.Tensor, error) {
 	return t, nil
 }
 
-func (g *given) tensor(d tensor.DType, name string) (*tensor.Tensor, error) {
-	e := g.entries[name]
-	switch {
-	case e == nil:
-		return nil, fault.Newf(fault.Content, "input %q is missing", name)
-	case e.datatype != Datatype(d):
-		return nil, fault.Newf(fault.Content, "input %q is %s, not %q", e.name, Datatype(d), e.datatype)
+func (p *parts) tensor(d tensor.DType, name string) (*tensor.Tensor, error) {
+	k, there := p.index[name]
+	if !there {
+		return nil, missing(name)
 	}
-	g.used[name] = true
-	t, err := decode(d, e)
-	if err != nil {
-		return nil, fault.Newf(fault.Content, "input %q: %v", e.name, err)
-	}
-	return t, nil
+	p.used[name] = true
+	t := new(tensor.Tensor)
+	return t, p.entries[k].decode(d, t)
 }

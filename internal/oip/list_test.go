@@ -68,7 +68,7 @@ func TestListsGoAsTheTensorsInThem(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := string(oip.AppendResponse(nil, &oip.Response{Model: "m", Specs: lists(), Outputs: req.Inputs, Wanted: req.Outputs}))
+			got := answer(&oip.Response{Model: "m", Specs: lists(), Outputs: req.Inputs, Wanted: req.Outputs})
 			if want := `{"model_name":"m","outputs":[` + c.want + "]}\n"; got != want {
 				t.Errorf("%s\nwant %s", got, want)
 			}

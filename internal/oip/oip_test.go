@@ -21,6 +21,12 @@ func specs(types ...tensor.DType) []tensor.Spec {
 	return all
 }
 
+// answer writes a response of JSON alone.
+func answer(r *oip.Response) string {
+	text, _ := oip.AppendResponse(nil, r)
+	return string(text)
+}
+
 // echo reads a request for one input of the type and writes it as the response.
 func echo(t *testing.T, d tensor.DType, shape, data string) (string, error) {
 	t.Helper()
@@ -30,7 +36,7 @@ func echo(t *testing.T, d tensor.DType, shape, data string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out := oip.AppendResponse(nil, &oip.Response{Model: "m", Specs: in, Outputs: req.Inputs, Wanted: req.Outputs})
+	out, _ := oip.AppendResponse(nil, &oip.Response{Model: "m", Specs: in, Outputs: req.Inputs, Wanted: req.Outputs})
 	var got struct {
 		Outputs []struct {
 			Shape, Data json.RawMessage
@@ -178,9 +184,9 @@ func TestAResponseHoldsWhatWasAskedForInThatOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := string(oip.AppendResponse(nil, &oip.Response{
+	got := answer(&oip.Response{
 		Model: "m", Version: "3", ID: req.ID, Specs: in, Outputs: req.Inputs, Wanted: req.Outputs,
-	}))
+	})
 	want := `{"model_name":"m","model_version":"3","id":"x\"1","outputs":[` +
 		`{"name":"b","shape":[1,1],"datatype":"FP32","data":[2.5]},` +
 		`{"name":"a","shape":[1],"datatype":"INT64","data":[7]}]}` + "\n"
@@ -218,7 +224,7 @@ func TestEveryHalfComesBackThroughText(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := specs(tensor.Half)
-	text := oip.AppendResponse(nil, &oip.Response{Specs: in, Outputs: []*tensor.Tensor{x}, Wanted: []int{0}})
+	text, _ := oip.AppendResponse(nil, &oip.Response{Specs: in, Outputs: []*tensor.Tensor{x}, Wanted: []int{0}})
 	_, outputs, _ := strings.Cut(strings.TrimSpace(string(text)), `"outputs":`)
 	req, err := oip.Parse([]byte(`{"inputs":`+outputs), in, in)
 	if err != nil {
@@ -247,7 +253,7 @@ func FuzzParseNeverPanicsAndWhatItTakesComesBack(f *testing.F) {
 			}
 			return
 		}
-		out := oip.AppendResponse(nil, &oip.Response{Specs: in, Outputs: req.Inputs, Wanted: []int{0, 1}})
+		out, _ := oip.AppendResponse(nil, &oip.Response{Specs: in, Outputs: req.Inputs, Wanted: []int{0, 1}})
 		_, outputs, _ := strings.Cut(string(out), `"outputs":`)
 		again, err := oip.Parse([]byte(`{"inputs":`+outputs), in, in)
 		if err != nil {

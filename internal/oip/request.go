@@ -1,14 +1,13 @@
-// Package oip reads and writes the JSON of the Open Inference Protocol, version
-// 2: tensors by name, each with a shape, a datatype and its elements. It owns
-// the form of requests and responses. It must not know transports, models or
-// the engine: the caller says which inputs and outputs there are.
+// Package oip reads and writes the messages of the Open Inference Protocol,
+// version 2, over REST: JSON with tensors by name, each with a shape, a datatype
+// and its elements, and behind it the tensors that travel as bytes (Triton's
+// binary tensor data extension). It owns the form of requests and responses. It
+// must not know transports, models or the engine: the caller says which inputs
+// and outputs there are.
 package oip
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,234 +18,259 @@ import (
 	"onnxgate/internal/tensor"
 )
 
-// Request is a request to infer.
+// Contract is what a request must fit.
+type Contract struct {
+	// Inputs and Outputs are the model's, in its order.
+	Inputs, Outputs []tensor.Spec
+	// MaxRows bounds the first extent of inputs where the model leaves it free,
+	// before memory is taken for them; 0 means that nothing does.
+	MaxRows int
+}
+
+// Request is a request to infer. One that a Reader has read is valid until it
+// reads another.
 type Request struct {
 	// ID is the client's name for the request; the response repeats it.
 	ID string
-	// Inputs are in the order of the specs.
+	// Inputs are in the order of the contract's.
 	Inputs []*tensor.Tensor
-	// Outputs are indexes into the specs of the outputs, in the order in which
-	// the request asks for them. A request that asks for none gets all.
+	// Outputs are indexes into the contract's outputs, in the order in which the
+	// request asks for them. A request that asks for none gets all.
 	Outputs []int
+	// Binary says of each of Outputs whether it is to travel as bytes.
+	Binary []bool
 }
 
-// entry is one member of "inputs", not yet understood.
-type entry struct {
-	name     string
-	datatype string
-	shape    []int
-	data     jsontext.Value
-}
-
-// Parse reads one request for a model with these inputs and outputs. Shapes are
-// checked against the data alone; whether they fit the model, the model says.
-// Faults: Syntax for what is not JSON, Content for what does not fit.
+// Parse reads one request of JSON alone into tensors of its own. Faults are those
+// of Reader.Read.
 func Parse(body []byte, inputs, outputs []tensor.Spec) (*Request, error) {
-	p := &parser{body: body, dec: jsontext.NewDecoder(bytes.NewBuffer(body)), outputs: outputs}
-	if err := p.request(); err != nil {
+	into := make([]*tensor.Tensor, len(inputs))
+	for i := range into {
+		into[i] = new(tensor.Tensor)
+	}
+	return new(Reader).Read(Message{JSON: body}, Contract{Inputs: inputs, Outputs: outputs}, into)
+}
+
+// Reader reads requests one after another, in the same memory. The zero value is
+// ready.
+type Reader struct {
+	contract Contract
+	message  Message
+	buf      bytes.Buffer
+	dec      jsontext.Decoder
+
+	request Request
+	entries []entry
+	extents []int  // of all shapes, one behind the other
+	used    int    // bytes of the message's tensors that inputs have claimed
+	given   []int  // the entry of each input, -1 without one; nil where some input is a list
+	parts   *parts // of inputs that are lists
+	binary  bool   // what an output is that does not say
+	asked   []choice
+	raws    [][]byte // raw_input_contents
+}
+
+// choice is what a request says about an output's form.
+type choice uint8
+
+const (
+	unsaid choice = iota
+	asJSON
+	asBytes
+)
+
+// entry is one member of "inputs", not yet understood. What it holds is part of
+// the message.
+type entry struct {
+	name, datatype []byte
+	data           []byte // JSON, one value
+	raw            []byte // elements as bytes
+	shape          []int
+	from, to       int // of its shape in extents
+	shaped, binary bool
+	wire, typed    bool // of a protobuf message; data is its InferTensorContents
+}
+
+// Read reads one request into the tensors, one for each input, whose memory it
+// uses again. Elements go from the message into them directly. Faults: Syntax for
+// what is not JSON, Content for what does not fit, Unsupported for extensions of
+// the protocol that are not served.
+func (r *Reader) Read(m Message, c Contract, into []*tensor.Tensor) (*Request, error) {
+	r.begin(m, c)
+	defer r.end()
+	if err := r.document(); err != nil {
 		return nil, err
 	}
-	if _, err := p.dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, fault.New(fault.Syntax, "there is something behind the request; send one JSON object")
+	if left := len(m.Tensors) - r.used; left > 0 {
+		return nil, fault.Newf(fault.Content, "%d bytes follow the JSON and the tensors that it announces by binary_data_size", left)
 	}
-	req := &Request{ID: p.id, Outputs: p.wanted, Inputs: make([]*tensor.Tensor, len(inputs))}
-	if !p.named {
-		for i := range outputs {
-			req.Outputs = append(req.Outputs, i)
+	r.choose()
+	r.request.Inputs = into
+	return &r.request, r.fill(into)
+}
+
+func (r *Reader) begin(m Message, c Contract) {
+	r.contract, r.message = c, m
+	r.buf = *bytes.NewBuffer(m.JSON)
+	r.dec.Reset(&r.buf)
+	r.request = Request{Outputs: r.request.Outputs[:0], Binary: r.request.Binary[:0]}
+	r.entries, r.extents, r.asked = r.entries[:0], r.extents[:0], r.asked[:0]
+	r.used, r.binary, r.parts, r.given = 0, false, nil, r.given[:0]
+	r.raws = r.raws[:0]
+	if slices.ContainsFunc(c.Inputs, isList) {
+		r.parts = newParts(c.Inputs)
+		return
+	}
+	for range c.Inputs {
+		r.given = append(r.given, -1)
+	}
+}
+
+// end lets go of the message.
+func (r *Reader) end() {
+	r.message, r.contract, r.parts = Message{}, Contract{}, nil
+	r.buf = bytes.Buffer{}
+	r.dec.Reset(&r.buf)
+	clear(r.entries)
+	clear(r.raws)
+}
+
+// choose settles which outputs are wanted in which form.
+func (r *Reader) choose() {
+	q := &r.request
+	if len(q.Outputs) == 0 {
+		for i := range r.contract.Outputs {
+			q.Outputs, r.asked = append(q.Outputs, i), append(r.asked, unsaid)
 		}
 	}
-	given, err := newGiven(p.entries, inputs)
-	if err != nil {
-		return nil, err
+	for _, asked := range r.asked {
+		q.Binary = append(q.Binary, asked == asBytes || asked == unsaid && r.binary)
 	}
-	for i := range inputs {
-		if req.Inputs[i], err = given.value(&inputs[i], inputs[i].Name); err != nil {
-			return nil, err
+}
+
+// fill decodes the inputs.
+func (r *Reader) fill(into []*tensor.Tensor) error {
+	for i := range r.entries {
+		e := &r.entries[i]
+		e.shape = r.extents[e.from:e.to]
+	}
+	if r.parts != nil {
+		return r.parts.fill(r.entries, into)
+	}
+	for i := range r.contract.Inputs {
+		s := &r.contract.Inputs[i]
+		if r.given[i] < 0 {
+			return missing(s.Name)
+		}
+		e := &r.entries[r.given[i]]
+		if err := r.fits(s, e); err != nil {
+			return err
+		}
+		if err := e.decode(s.DType, into[i]); err != nil {
+			return err
 		}
 	}
-	return req, given.left()
+	return nil
+}
+
+// fits holds a shape against the model's before memory is taken for it.
+func (r *Reader) fits(s *tensor.Spec, e *entry) error {
+	if s.Kind != tensor.KindTensor || !s.Ranked {
+		return nil
+	}
+	if !s.Fits(e.shape) {
+		return fault.Newf(fault.Content, "input %q must have shape %s, not %s", s.Name, extents(Extents(s)), extents(e.shape))
+	}
+	if most := r.contract.MaxRows; most > 0 && len(s.Dims) > 0 && s.Dims[0].Size < 0 && e.shape[0] > most {
+		return fault.Newf(fault.Content, "input %q must hold at most %d rows, not %d", s.Name, most, e.shape[0])
+	}
+	return nil
+}
+
+func missing(name string) error {
+	return fault.Newf(fault.Content, "input %q is missing", name)
+}
+
+// place notes which input an entry is for. Entries come in the order of the
+// inputs mostly.
+func (r *Reader) place(e *entry) error {
+	if r.parts != nil {
+		return r.parts.place(len(r.entries), e)
+	}
+	inputs := r.contract.Inputs
+	k := len(r.entries)
+	if k >= len(inputs) || inputs[k].Name != string(e.name) {
+		k = indexOf(e.name, "input-", inputs)
+	}
+	switch {
+	case k < 0:
+		return unknownInput(e, inputs)
+	case r.given[k] >= 0:
+		return fault.Newf(fault.Content, "input %q is given twice", e.name)
+	}
+	r.given[k] = len(r.entries)
+	return nil
+}
+
+func unknownInput(e *entry, inputs []tensor.Spec) error {
+	return fault.Newf(fault.Content, "there is no input %q; there is %s", cut(e.name), list(inputs))
 }
 
 // indexOf finds a spec by its name, or by prefix and number: "input-0".
-func indexOf(name, prefix string, specs []tensor.Spec) int {
-	i := slices.IndexFunc(specs, func(s tensor.Spec) bool { return s.Name == name })
-	if number, ok := strings.CutPrefix(name, prefix); ok && i < 0 {
-		if n, err := strconv.ParseUint(number, 10, 16); err == nil && int(n) < len(specs) {
+func indexOf(name []byte, prefix string, specs []tensor.Spec) int {
+	i := slices.IndexFunc(specs, func(s tensor.Spec) bool { return s.Name == string(name) })
+	if number, ok := bytes.CutPrefix(name, []byte(prefix)); ok && i < 0 {
+		if n, err := strconv.ParseUint(string(number), 10, 16); err == nil && int(n) < len(specs) {
 			return int(n)
 		}
 	}
 	return i
 }
 
+// Names of a client's are shown as far as they help, and a model's inputs as far
+// as one line holds them.
+const (
+	shownName  = 128
+	shownSpecs = 32
+)
+
+func cut(name []byte) string {
+	if len(name) > shownName {
+		return strings.ToValidUTF8(string(name[:shownName]), "") + "…"
+	}
+	return string(name)
+}
+
 func list(specs []tensor.Spec) string {
-	names := make([]string, len(specs))
-	for i, s := range specs {
-		names[i] = strconv.Quote(s.Name)
+	names := make([]string, 0, shownSpecs)
+	for i := range specs[:min(len(specs), shownSpecs)] {
+		names = append(names, strconv.Quote(specs[i].Name))
 	}
-	return strings.Join(names, ", ")
+	text := strings.Join(names, ", ")
+	if len(specs) > shownSpecs {
+		text += ", …"
+	}
+	return text
 }
 
-// parser walks the objects of a request.
-type parser struct {
-	body    []byte
-	dec     *jsontext.Decoder
-	outputs []tensor.Spec
-	id      string
-	entries []entry
-	wanted  []int
-	named   bool // "outputs" is there and not empty
+func isList(s tensor.Spec) bool {
+	return s.Kind == tensor.KindSequence || s.Kind == tensor.KindOptional || s.Kind == tensor.KindMap
 }
 
-func (p *parser) request() error {
-	return p.object("the request", map[string]func() error{
-		"id":         func() (err error) { p.id, err = p.text("id"); return err },
-		"parameters": p.skip,
-		"inputs":     func() error { return p.array("inputs", p.input) },
-		"outputs":    func() error { return p.array("outputs", p.output) },
-	})
-}
-
-func (p *parser) input() error {
-	var e entry
-	err := p.object("an input", map[string]func() error{
-		"name":     func() (err error) { e.name, err = p.text("name"); return err },
-		"datatype": func() (err error) { e.datatype, err = p.text("datatype"); return err },
-		"shape": func() error {
-			e.shape = []int{}
-			return p.array("shape", func() error { return p.extent(&e) })
-		},
-		"parameters": p.skip,
-		"data": func() error {
-			v, err := p.dec.ReadValue()
-			e.data = v.Clone()
-			return p.syntax(err)
-		},
-	})
-	if err == nil && (e.name == "" || e.datatype == "" || e.shape == nil || e.data == nil) {
-		return fault.New(fault.Content, "an input needs name, shape, datatype and data")
-	}
-	p.entries = append(p.entries, e)
-	return err
-}
-
-func (p *parser) extent(e *entry) error {
-	tok, err := p.dec.ReadToken()
-	if err != nil {
-		return p.syntax(err)
-	}
-	n, err := strconv.ParseUint(tok.String(), 10, 31)
-	if tok.Kind() != '0' || err != nil {
-		return fault.Newf(fault.Content, "a shape has whole numbers from 0, not %s", tok)
-	}
-	e.shape = append(e.shape, int(n))
-	return nil
-}
-
-func (p *parser) output() error {
-	p.named = true
-	name := ""
-	err := p.object("an output", map[string]func() error{
-		"name":       func() (err error) { name, err = p.text("name"); return err },
-		"parameters": p.skip,
-	})
-	if err != nil {
-		return err
-	}
-	i := indexOf(name, "output-", p.outputs)
-	if i < 0 {
-		return fault.Newf(fault.Content, "there is no output %q; there is %s", name, list(p.outputs))
-	}
-	if slices.Contains(p.wanted, i) {
-		return fault.Newf(fault.Content, "output %q is asked for twice", name)
-	}
-	p.wanted = append(p.wanted, i)
-	return nil
-}
-
-// object reads an object whose members are those of the table.
-func (p *parser) object(what string, members map[string]func() error) error {
-	tok, err := p.dec.ReadToken()
-	if err != nil {
-		return p.syntax(err)
-	}
-	if tok.Kind() != '{' {
-		return fault.Newf(fault.Content, "%s is not an object", what)
-	}
-	for p.dec.PeekKind() == '"' {
-		tok, err := p.dec.ReadToken()
-		if err != nil {
-			return p.syntax(err)
-		}
-		name := tok.String()
-		read := members[name]
-		if read == nil {
-			return fault.Newf(fault.Content, "%s has no member %q", what, name)
-		}
-		if err := read(); err != nil {
-			return err
-		}
-	}
-	_, err = p.dec.ReadToken()
-	return p.syntax(err)
-}
-
-// array reads an array element by element.
-func (p *parser) array(what string, element func() error) error {
-	tok, err := p.dec.ReadToken()
-	if err != nil {
-		return p.syntax(err)
-	}
-	if tok.Kind() != '[' {
-		return fault.Newf(fault.Content, "%s is not an array", what)
-	}
-	for k := p.dec.PeekKind(); k != ']' && k != 0; k = p.dec.PeekKind() {
-		if err := element(); err != nil {
-			return err
-		}
-	}
-	_, err = p.dec.ReadToken() // the end, or the error that kind 0 announced
-	return p.syntax(err)
-}
-
-func (p *parser) text(what string) (string, error) {
-	tok, err := p.dec.ReadToken()
-	if err != nil {
-		return "", p.syntax(err)
-	}
-	if tok.Kind() != '"' {
-		return "", fault.Newf(fault.Content, "%s is not a string", what)
-	}
-	return tok.String(), nil
-}
-
-func (p *parser) skip() error { return p.syntax(p.dec.SkipValue()) }
-
-// syntax classifies an error of the JSON reader.
-func (p *parser) syntax(err error) error {
-	at, ok := errors.AsType[*jsontext.SyntacticError](err)
-	switch {
-	case err == nil:
+// Extents returns a spec's shape as the protocol writes it: -1 where any extent
+// is accepted. It is nil where not even the rank is known.
+func Extents(s *tensor.Spec) []int {
+	if !s.Ranked {
 		return nil
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fault.New(fault.Syntax, "the JSON ends too early")
-	case !ok:
-		return fault.Wrap(fault.Syntax, "the request is not valid JSON", err)
 	}
-	detail := fmt.Sprintf("%s, at byte %d", strings.TrimPrefix(at.Err.Error(), "jsontext: "), at.ByteOffset)
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		detail = fmt.Sprintf("a name appears twice, at byte %d", at.ByteOffset)
+	shape := make([]int, len(s.Dims))
+	for i, d := range s.Dims {
+		shape[i] = max(d.Size, -1)
 	}
-	return fault.New(fault.Syntax, "the request is not valid JSON: "+detail+insteadOf(p.body[min(at.ByteOffset, int64(len(p.body))):]))
+	return shape
 }
 
-// insteadOf says how a number is written that other languages have and JSON has
-// not.
-func insteadOf(text []byte) string {
-	switch {
-	case bytes.HasPrefix(text, []byte("NaN")):
-		return "; write null for NaN"
-	case bytes.HasPrefix(text, []byte(posInf)):
-		return fmt.Sprintf("; write %q or %q, with the quotes", posInf, negInf)
-	}
-	return ""
+// extents writes a shape as JSON does.
+func extents(shape []int) string {
+	return string(appendAll(nil, shape, func(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }))
 }

@@ -2,6 +2,7 @@ package oip
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -27,12 +28,33 @@ type Response struct {
 	Specs   []tensor.Spec
 	Outputs []*tensor.Tensor
 	Wanted  []int
+	// Binary says of each of Wanted whether it goes as bytes behind the JSON;
+	// nil: none does.
+	Binary []bool
 }
 
 // AppendResponse appends the response as one line of JSON, elements flat and in
-// row-major order. A sequence of maps is one output, and any other list as many
-// as it holds; see Flat.
-func AppendResponse(b []byte, r *Response) []byte {
+// row-major order, and then the elements of the outputs that go as bytes. It
+// returns how many bytes the JSON has, and 0 when there is nothing behind it. A
+// sequence of maps is one output, and any other list as many as it holds; see Flat.
+func AppendResponse(b []byte, r *Response) (answer []byte, header int) {
+	start := len(b)
+	b = appendHeader(b, r)
+	if !slices.Contains(r.Binary, true) {
+		return b, 0
+	}
+	header = len(b) - start
+	for i, output := range r.Wanted {
+		if r.Binary[i] {
+			for _, t := range Flat("", r.Outputs[output]) {
+				b = AppendBytes(slices.Grow(b, bytesOf(t)), t)
+			}
+		}
+	}
+	return b, header
+}
+
+func appendHeader(b []byte, r *Response) []byte {
 	b = append(b, `{"model_name":`...)
 	b = appendText(b, r.Model)
 	if r.Version != "" {
@@ -45,25 +67,29 @@ func AppendResponse(b []byte, r *Response) []byte {
 	}
 	b = append(b, `,"outputs":[`...)
 	first := true
-	for _, output := range r.Wanted {
+	for i, output := range r.Wanted {
 		for name, t := range Flat(r.Specs[output].Name, r.Outputs[output]) {
 			if !first {
 				b = append(b, ',')
 			}
 			first = false
-			b = appendOutput(b, name, t)
+			b = appendOutput(b, name, t, r.Binary != nil && r.Binary[i])
 		}
 	}
 	return append(b, "]}\n"...)
 }
 
-func appendOutput(b []byte, name string, t *tensor.Tensor) []byte {
+func appendOutput(b []byte, name string, t *tensor.Tensor, binary bool) []byte {
 	b = append(b, `{"name":`...)
 	b = appendText(b, name)
 	b = append(b, `,"shape":`...)
 	b = appendAll(b, t.Shape(), func(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) })
 	b = append(b, `,"datatype":"`...)
 	b = append(b, Datatype(t.DType())...)
+	if binary {
+		b = append(b, `","parameters":{"binary_data_size":`...)
+		return append(strconv.AppendInt(b, int64(bytesOf(t)), 10), "}}"...)
+	}
 	b = append(b, `","data":`...)
 	b = appendData(b, t)
 	return append(b, '}')

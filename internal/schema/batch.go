@@ -27,6 +27,7 @@ type Batch struct {
 	Lenient bool
 	Beyond  int
 
+	values bool // rows may be arrays of values
 	schema *Schema
 	own    []*tensor.Tensor // those that sinks fill, parallel to Inputs
 	sinks  []sink           // nil for an input that is no tensor

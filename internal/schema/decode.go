@@ -125,10 +125,7 @@ func (b *Batch) array(maxRows int) error {
 		case b.at(jsontext.KindBeginObject):
 			err = b.object(n)
 		default:
-			kind := b.decoder.PeekKind()
-			if err = b.skip(); err == nil && !b.full() {
-				b.faults = append(b.faults, fault.Field{Pointer: rowPointer(n, false), Detail: "must be an object, not " + kindNames[kind]})
-			}
+			err = b.noObject(n)
 		}
 		if err != nil {
 			return err
@@ -146,6 +143,23 @@ func (b *Batch) array(maxRows int) error {
 	case n > maxRows:
 		b.refuseBody("must hold at most %d rows, not %d", maxRows, n)
 	}
+	return nil
+}
+
+// noObject reads a row that is something else.
+func (b *Batch) noObject(row int) error {
+	kind := b.decoder.PeekKind()
+	if taken, err := b.valuesRow(kind, row); taken || err != nil {
+		return err
+	}
+	if err := b.skip(); err != nil || b.full() {
+		return err
+	}
+	want := "an object"
+	if b.values {
+		want = "an object, or an array of values"
+	}
+	b.faults = append(b.faults, fault.Field{Pointer: rowPointer(row, false), Detail: "must be " + want + ", not " + kindNames[kind]})
 	return nil
 }
 

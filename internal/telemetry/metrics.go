@@ -20,12 +20,17 @@ type Metrics struct {
 	registry    *prometheus.Registry
 	requests    *prometheus.CounterVec
 	durations   *prometheus.HistogramVec
+	rpcs        *prometheus.CounterVec
+	rpcTimes    *prometheus.HistogramVec
 	predictions *prometheus.CounterVec
 	engine      *prometheus.HistogramVec
 	refusals    []prometheus.Counter // by fault.Kind
 	reloads     *prometheus.CounterVec
 	problems    prometheus.Gauge
 }
+
+// requestBuckets are in seconds.
+var requestBuckets = []float64{1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
 // NewMetrics returns metrics in which nothing has happened yet. Version is
 // what build_info shows.
@@ -39,8 +44,17 @@ func NewMetrics(version string) *Metrics {
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "onnxgate_http_request_duration_seconds",
 			Help:    "Time from the end of a request's header to the end of its answer.",
-			Buckets: []float64{1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			Buckets: requestBuckets,
 		}, []string{"method", "route"}),
+		rpcs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onnxgate_grpc_requests_total",
+			Help: "gRPC calls answered, and messages of streams, by method and status code.",
+		}, []string{"method", "code"}),
+		rpcTimes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "onnxgate_grpc_request_duration_seconds",
+			Help:    "Time from the end of a gRPC call's header, or of a stream's message, to the end of its answer.",
+			Buckets: requestBuckets,
+		}, []string{"method"}),
 		predictions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "onnxgate_predictions_total",
 			Help: "Rows predicted, by model and version.",
@@ -74,7 +88,7 @@ func NewMetrics(version string) *Metrics {
 		Help: "1, labelled with what the server was built from.",
 	}, []string{"version", "goversion"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.predictions, m.engine, m.reloads, m.problems, refusals, build,
+	m.registry.MustRegister(m.requests, m.durations, m.rpcs, m.rpcTimes, m.predictions, m.engine, m.reloads, m.problems, refusals, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -55,7 +55,7 @@ func startGate(ctx context.Context, binary, data, logFile string) (*server, erro
 	}
 	cmd := exec.CommandContext(ctx, binary, "serve")
 	cmd.Env = []string{
-		"ONNXGATE_ADDR=" + addr, "ONNXGATE_ADMIN_ADDR=off", "ONNXGATE_DATA_DIR=" + data, "ONNXGATE_ISSUER=https://localhost",
+		"ONNXGATE_ADDR=" + addr, "ONNXGATE_ADMIN_ADDR=off", "ONNXGATE_GRPC_ADDR=off", "ONNXGATE_DATA_DIR=" + data, "ONNXGATE_ISSUER=https://localhost",
 		"ONNXGATE_RATE_PREDICT=900000000/day", "ONNXGATE_RATE_TOKEN=off", "ONNXGATE_LOG_FORMAT=json",
 		"ONNXGATE_BOOTSTRAP_API_KEY=" + strings.TrimSpace(string(key)), "ONNXGATE_BOOTSTRAP_API_KEY_ROLE=admin",
 	}

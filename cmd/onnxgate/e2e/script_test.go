@@ -98,6 +98,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("ONNXGATE_ADDR", s.addr)
 	env.Setenv("ONNXGATE_ADMIN_ADDR", s.admin)
+	env.Setenv("ONNXGATE_GRPC_ADDR", s.grpc)
 	return nil
 }
 

@@ -38,6 +38,7 @@ type server struct {
 	dir     string // working directory; the data directory is dir/data
 	addr    string // public listener, "127.0.0.1:port"
 	admin   string // administration listener
+	grpc    string // gRPC listener
 	scheme  string
 	cors    bool     // started with ONNXGATE_CORS_ORIGINS
 	ca      string   // instead of the certificate that the server makes
@@ -61,7 +62,11 @@ func newServer(dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{dir: dir, addr: addr, admin: admin, scheme: "https"}, nil
+	grpc, err := testkit.FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	return &server{dir: dir, addr: addr, admin: admin, grpc: grpc, scheme: "https"}, nil
 }
 
 // environ is what the process sees: nothing of the caller's but what a program
@@ -69,7 +74,7 @@ func newServer(dir string) (*server, error) {
 func (s *server) environ(extra ...string) []string {
 	return append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TMPDIR=" + os.TempDir(),
-		"ONNXGATE_ADDR=" + s.addr, "ONNXGATE_ADMIN_ADDR=" + s.admin,
+		"ONNXGATE_ADDR=" + s.addr, "ONNXGATE_ADMIN_ADDR=" + s.admin, "ONNXGATE_GRPC_ADDR=" + s.grpc,
 	}, extra...)
 }
 

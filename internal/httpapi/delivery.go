@@ -5,19 +5,17 @@ import (
 	"net/http"
 	"slices"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/repository"
 )
 
-const (
-	mediaOctets = "application/octet-stream"
-	mediaYAML   = "application/yaml"
-)
+const mediaYAML = "application/yaml"
 
-// Repository changes the models of a principal's tenant. Faults, beside those of
+// Delivery changes the models of a principal's tenant. Faults, beside those of
 // each: NotFound, Forbidden for a credential that is for other models.
-type Repository interface {
+type Delivery interface {
 	// Put makes a new version, or another manifest. Faults: Conflict, BadRequest,
 	// TooLarge, Content, Unavailable.
 	Put(ctx context.Context, p *identity.Principal, c *repository.Change) error
@@ -49,8 +47,8 @@ func repositoryRoutes(maxModel int64) []Route {
 		push.with(withoutQuery((*API).pushVersion)),
 		manifest.with(withoutQuery((*API).putManifest)),
 		write.at(one + "/rollback").with(withoutQuery((*API).rollback)),
-		bodiless.at(one + "/load").with(withoutQuery(toModel(Repository.Load))),
-		bodiless.at(one + "/unload").with(withoutQuery(toModel(Repository.Unload))),
+		bodiless.at(one + "/load").with(withoutQuery(toModel(Delivery.Load))),
+		bodiless.at(one + "/unload").with(withoutQuery(toModel(Delivery.Unload))),
 	}
 }
 
@@ -119,20 +117,33 @@ func (a *API) pushVersion(ctx context.Context, x *exchange) error {
 	model, version := x.param("model"), x.param("version")
 	x.model, x.version = model, version
 	change := &repository.Change{Model: model, Version: version, File: file, Digest: digest}
-	if err := a.cfg.Repository.Put(ctx, x.principal, change); err != nil {
+	if err := a.cfg.Delivery.Put(ctx, x.principal, change); err != nil {
 		return noModel(err)
 	}
 	return x.created(map[string]string{"name": model, "version": version}, "models", model, "versions", version)
 }
 
+// owns returns a fault of kind NotFound when the caller's tenant has no folder of
+// the model of the path.
+func (a *API) owns(ctx context.Context, x *exchange) error {
+	x.model = x.param("model")
+	own := func(m inference.OwnModel) bool { return m.Name == x.model }
+	if !slices.ContainsFunc(a.cfg.Catalog.Own(ctx, x.principal), own) {
+		return fault.New(fault.NotFound, "There is no such model")
+	}
+	return nil
+}
+
 // putManifest takes another model.yaml.
 func (a *API) putManifest(ctx context.Context, x *exchange) error {
+	if err := a.owns(ctx, x); err != nil {
+		return err // before anything is said about the body
+	}
 	body, err := x.readBody(ctx, mediaYAML)
 	if err != nil {
 		return err
 	}
-	x.model = x.param("model")
-	if err := a.cfg.Repository.Put(ctx, x.principal, &repository.Change{Model: x.model, Manifest: body}); err != nil {
+	if err := a.cfg.Delivery.Put(ctx, x.principal, &repository.Change{Model: x.model, Manifest: body}); err != nil {
 		return noModel(err)
 	}
 	return x.deleted(nil)
@@ -145,6 +156,9 @@ type rollbackTo struct {
 
 // rollback has an older version served where none is named.
 func (a *API) rollback(ctx context.Context, x *exchange) error {
+	if err := a.owns(ctx, x); err != nil {
+		return err // before anything is said about the body
+	}
 	var asked rollbackTo
 	if err := x.readMembers(ctx, &asked); err != nil {
 		return err
@@ -153,8 +167,7 @@ func (a *API) rollback(ctx context.Context, x *exchange) error {
 	if asked.To != nil {
 		to = *asked.To
 	}
-	x.model = x.param("model")
-	serving, err := a.cfg.Repository.Rollback(ctx, x.principal, x.model, to)
+	serving, err := a.cfg.Delivery.Rollback(ctx, x.principal, x.model, to)
 	if err != nil {
 		return pointed(noModel(err))
 	}
@@ -162,10 +175,10 @@ func (a *API) rollback(ctx context.Context, x *exchange) error {
 }
 
 // toModel serves what is done to a model, by a request without a body.
-func toModel(do func(Repository, context.Context, *identity.Principal, string) error) handlerFunc {
+func toModel(do func(Delivery, context.Context, *identity.Principal, string) error) handlerFunc {
 	return func(a *API, ctx context.Context, x *exchange) error {
 		x.model = x.param("model")
-		if err := do(a.cfg.Repository, ctx, x.principal, x.model); err != nil {
+		if err := do(a.cfg.Delivery, ctx, x.principal, x.model); err != nil {
 			return noModel(err)
 		}
 		x.WriteHeader(http.StatusNoContent)

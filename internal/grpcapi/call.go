@@ -1,0 +1,276 @@
+package grpcapi
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+
+	"onnxgate/internal/apikey"
+	"onnxgate/internal/authn"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
+	"onnxgate/internal/reqctx"
+	"onnxgate/internal/telemetry"
+)
+
+// call is one call and its answer; of a stream of predictions, each message is
+// one, with what they share copied from the stream's own.
+type call struct {
+	api     *API
+	method  *method
+	stream  grpc.ServerStream
+	ctx     context.Context //nolint:containedctx // it lives as long as the call
+	arrival *arrival
+	peer    *peerInfo
+	info    reqctx.Info
+
+	principal *identity.Principal
+	// further are credentials that count where the model asks for them.
+	further authn.Credentials
+
+	start          time.Time
+	message        message
+	claimed        int64 // of the memory for messages
+	bytes          int   // of the answer
+	messages       int   // of a stream, each of which was observed
+	model, version string
+	answer         metadata.MD // header that is not sent yet
+}
+
+// handler serves a method from the header of a call on.
+func (a *API) handler(m *method) grpc.StreamHandler {
+	return func(_ any, s grpc.ServerStream) (err error) {
+		c := a.begin(m, s)
+		defer func() { err = c.finish(recover(), err) }()
+		if err = c.admit(); err != nil {
+			return err
+		}
+		return m.serve(c)
+	}
+}
+
+// begin notes what is known at the header.
+func (a *API) begin(m *method, s grpc.ServerStream) *call {
+	ctx := s.Context()
+	c := &call{api: a, method: m, stream: s, start: a.cfg.Now(), arrival: arrivalOf(ctx), peer: peerOf(ctx)}
+	h := c.arrival.header
+	c.info = reqctx.Info{
+		Received: c.start, ClientRequestID: reqctx.ClientRequestID(h["x-request-id"]),
+		ClientAddr: reqctx.Proxies(a.cfg.TrustedProxies).ClientAddr(c.peer.addr, h["x-forwarded-for"], h["forwarded"]),
+	}
+	c.ctx = reqctx.With(ctx, &c.info)
+	return c
+}
+
+// admit takes a call through the checks of its method, in the one order: rate,
+// certificate, credential, its own rate, permission.
+func (c *call) admit() error {
+	id, err := c.api.ids.Next()
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, "", err)
+	}
+	c.info.RequestID = id
+	c.answer = metadata.MD{"x-request-id": {id}}
+	if err := c.takeRate(); err != nil || c.method.open {
+		return err
+	}
+	if err := c.authenticate(); err != nil {
+		return err
+	}
+	if err := c.api.cfg.Limits.TakeOwn(c.ctx, c.principal, c.tellOwnRate); err != nil {
+		return err
+	}
+	return c.permit()
+}
+
+// takeRate counts a call that predicts, and refuses it when there were too many.
+func (c *call) takeRate() error {
+	if !c.method.predicts {
+		return nil
+	}
+	limiter := c.api.cfg.Limits.Address()
+	r := limiter.Take(c.ctx, c.info.ClientAddr)
+	if r.Limit == 0 {
+		return nil
+	}
+	c.tellRate("predict", limiter.Rate(), r)
+	if !r.Allowed {
+		return limit.TooMany(limiter.Rate(), r)
+	}
+	return nil
+}
+
+func (c *call) tellOwnRate(rate limit.Rate, r limit.Result) { c.tellRate("key", rate, r) }
+
+// tellRate adds what is left of a rate to the answer's metadata, in the form of
+// draft-ietf-httpapi-ratelimit-headers.
+func (c *call) tellRate(name string, rate limit.Rate, r limit.Result) {
+	if c.answer == nil {
+		return // a stream's header is sent once
+	}
+	c.answer.Append("ratelimit-policy", limit.Policy(name, rate))
+	c.answer.Append("ratelimit", limit.State(name, r))
+}
+
+// authenticate proves who calls.
+func (c *call) authenticate() error {
+	cfg := &c.api.cfg
+	if err := c.peer.trust.Check(cfg.Trust, c.peer.certificates, c.info.Received); err != nil {
+		return err
+	}
+	h := c.arrival.header
+	presented, err := authn.Read(authn.Fields{Authorization: h["authorization"], APIKey: h["x-api-key"], OtherAPIKey: h["api-key"]})
+	if err != nil {
+		return err
+	}
+	presented.Certificates = c.peer.certificates
+	caller, further, err := authn.First(c.ctx, cfg.Authenticator, presented, c.method.ofModel)
+	if err != nil {
+		return err
+	}
+	c.principal, c.further = caller, further
+	return nil
+}
+
+// permit refuses a caller who may not use the method.
+func (c *call) permit() error {
+	if c.api.cfg.Roles.Permits(c.principal, c.method.permission) {
+		return nil
+	}
+	return fault.New(fault.Forbidden, "Operation not permitted")
+}
+
+// renew proves again who calls, when the message was long on its way: what
+// counted at its first byte may have expired or been revoked before its last.
+// The call counts as received only now.
+func (c *call) renew() error {
+	now := c.api.cfg.Now()
+	if c.method.open || now.Sub(c.info.Received) < provenFor {
+		return nil
+	}
+	c.info.Received = now
+	if err := c.authenticate(); err != nil {
+		return err
+	}
+	return c.permit()
+}
+
+// layer adds the further credentials that the model asks for to the caller.
+func (c *call) layer(model, version string) error {
+	if c.further.Empty() {
+		return nil
+	}
+	required := c.api.cfg.Models.Requires(c.principal, model, version)
+	caller, err := authn.Beside(c.ctx, c.api.cfg.Authenticator, c.principal, c.further, required)
+	if err != nil || caller == c.principal {
+		return err
+	}
+	c.principal = caller
+	if err := c.api.cfg.Limits.TakeOwn(c.ctx, caller.With, c.tellOwnRate); err != nil {
+		return err
+	}
+	return c.permit()
+}
+
+// send answers with a message.
+func (c *call) send(answer any) error {
+	c.sendHeader()
+	return c.stream.SendMsg(answer)
+}
+
+// sendHeader hands on the answer's metadata, once.
+func (c *call) sendHeader() {
+	if c.answer != nil {
+		_ = c.stream.SetHeader(c.answer) // too late: the stream has ended
+		c.answer = nil
+	}
+}
+
+// finish ends every call: it turns a panic or a fault into a status, counts, and
+// writes the access line.
+func (c *call) finish(v any, err error) error {
+	if v != nil {
+		c.api.cfg.Log.LogAttrs(c.ctx, slog.LevelError, "panic",
+			slog.String("request_id", c.info.RequestID), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+		err = fault.New(fault.Internal, "")
+	}
+	c.release()
+	if err == nil {
+		if c.messages == 0 {
+			c.observe(codes.OK, nil)
+		}
+		return nil
+	}
+	f := classify(err)
+	c.explain(f, err)
+	s := statusOf(f)
+	if f.RetryAfter > 0 && c.answer != nil {
+		c.answer.Set("retry-after", seconds(f.RetryAfter))
+	}
+	c.sendHeader()
+	c.observe(s.Code(), f)
+	return s.Err()
+}
+
+// explain logs what the client is not told: a failure of ours always, the reason
+// of a refusal for who looks for it.
+func (c *call) explain(f *fault.Error, err error) {
+	level, text := slog.LevelDebug, "request refused"
+	if f.Kind == fault.Internal || f.Kind == fault.Unavailable && f.Err != nil {
+		level, text = slog.LevelError, "request failed"
+	}
+	if log := c.api.cfg.Log; f.Kind == fault.Internal || f.Err != nil && log.Enabled(c.ctx, level) {
+		log.LogAttrs(c.ctx, level, text, slog.String("request_id", c.info.RequestID), slog.Any("error", err)) //nolint:sloglint // one of two texts
+	}
+}
+
+// observe counts the call and writes its access line; f is nil for one that was
+// served.
+func (c *call) observe(code codes.Code, f *fault.Error) {
+	cfg := &c.api.cfg
+	took := cfg.Now().Sub(c.start)
+	line := telemetry.Access{
+		Time: c.start, Duration: took, Method: "gRPC", Route: c.method.name, Path: c.path(),
+		Status: int(code), Bytes: int64(c.bytes), RequestID: c.info.RequestID,
+		ClientRequestID: c.info.ClientRequestID, Client: c.info.ClientAddr, Model: c.model, Version: c.version,
+	}
+	if c.principal != nil {
+		line.Subject, line.Issuer = c.principal.Subject, c.principal.Issuer
+	}
+	if f != nil {
+		line.Reason = telemetry.Reason(f.Kind)
+		cfg.Metrics.Refused(f.Kind)
+	}
+	c.method.metrics.Observe(int(code), took)
+	cfg.AccessLog.Log(&line)
+}
+
+// path returns what was called, cut off where somebody has put an API key into it.
+func (c *call) path() string {
+	path, ok := grpc.Method(c.ctx)
+	if !ok || c.method != c.api.unknown {
+		return "/" + c.method.name
+	}
+	if at := strings.Index(path, apikey.Prefix); at >= 0 {
+		return path[:at+len(apikey.Prefix)]
+	}
+	return path
+}
+
+// noMethod answers for what is not in the table.
+func (*call) noMethod() error {
+	return fault.New(fault.MethodNotAllowed, "There is no such method")
+}
+
+// seconds returns d in whole seconds, rounded up, at least 1.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
+}

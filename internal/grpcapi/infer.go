@@ -1,0 +1,193 @@
+package grpcapi
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/oip"
+	"onnxgate/internal/reqctx"
+)
+
+// modelInfer runs a model on the tensors of the message.
+func (c *call) modelInfer() error {
+	if err := c.receive(); err != nil {
+		return err
+	}
+	answer, err := c.infer(newInferAnswer)
+	if err != nil {
+		return err
+	}
+	return c.send(answer)
+}
+
+// infer opens the model that the message names, reads the message into it, and
+// answers with what the model gives.
+func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) {
+	cfg := &c.api.cfg
+	model, version, err := oip.Target(c.message.bytes())
+	if err != nil {
+		return answer{}, err
+	}
+	if err := c.layer(model, version); err != nil {
+		return answer{}, err
+	}
+	opened, err := cfg.Models.Open(c.ctx, c.principal, model, version)
+	if err != nil {
+		return answer{}, unknown(err, model, version)
+	}
+	defer opened.Close()
+	c.model, c.version = opened.Label(), opened.Version()
+	reader := c.api.reader()
+	defer c.api.readers.Put(reader)
+	request, err := reader.ReadProtobuf(c.message.bytes(), oip.Contract{
+		Inputs: opened.Inputs(), Outputs: opened.Outputs(), MaxRows: cfg.MaxRows,
+	}, opened.Batch().Inputs)
+	if err != nil {
+		return answer{}, err
+	}
+	c.release() // the tensors are the model's now
+	if err := opened.Admit(cfg.MaxRows); err != nil {
+		return answer{}, err
+	}
+	outputs, err := opened.Predict(c.ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	a := encode(oip.Protobuf(&oip.Response{
+		Model: opened.Model(), Version: opened.Version(), ID: request.ID,
+		Specs: opened.Outputs(), Outputs: outputs, Wanted: request.Outputs, Binary: request.Binary,
+	}))
+	c.bytes = a.data.Len()
+	return a, nil
+}
+
+// newInferAnswer is a ModelInferResponse.
+func newInferAnswer(r *oip.ProtobufResponse) answer { return newAnswer(r.Size(), r.Append) }
+
+// unknown words the fault of a model that is not there as Triton does, whose
+// clients look for it.
+func unknown(err error, model, version string) error {
+	if fault.KindOf(err) != fault.NotFound || model == "" {
+		return err
+	}
+	return fault.New(fault.NotFound, oip.UnknownModel(model, version))
+}
+
+const (
+	// maxInferStreams is how many streams of predictions may be open at once, each
+	// of which may hold the longest message while it waits for the rest of it.
+	maxInferStreams = 32
+	// streamIdle is how long a stream may be silent.
+	streamIdle = 2 * time.Minute
+)
+
+// The numbers of the fields of ModelStreamInferResponse.
+const (
+	streamError    protowire.Number = 1
+	streamResponse protowire.Number = 2
+)
+
+// modelStreamInfer answers each message of a stream by itself. What is wrong with
+// one is told in its answer, and the stream goes on.
+func (c *call) modelStreamInfer() error {
+	select {
+	case c.api.streams <- struct{}{}:
+		defer func() { <-c.api.streams }()
+	default:
+		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many streams are open at once; send single requests, or try again"}
+	}
+	c.sendHeader()
+	for first := true; ; first = false {
+		m, err := c.next()
+		if ended(err) {
+			return nil
+		}
+		if err != nil {
+			return received(err)
+		}
+		c.messages++
+		if err := m.serveMessage(first); err != nil {
+			return err
+		}
+	}
+}
+
+// next waits for the next message of a stream.
+func (c *call) next() (*call, error) {
+	m := *c
+	m.answer, m.claimed, m.bytes = nil, 0, 0
+	c.arrival.allow(streamIdle)
+	idle := time.AfterFunc(streamIdle, c.arrival.end)
+	err := c.stream.RecvMsg(&m.message)
+	idle.Stop()
+	m.start = c.api.cfg.Now()
+	m.info.Received = m.start
+	m.ctx = reqctx.With(c.stream.Context(), &m.info)
+	c.arrival.allow(workTime)
+	return &m, err
+}
+
+// serveMessage answers one message of a stream, of which the first was admitted
+// with the stream. An error is one of sending.
+func (c *call) serveMessage(first bool) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = c.finish(v, nil)
+		}
+	}()
+	a, failure := c.streamed(first)
+	if failure != nil {
+		f := classify(failure)
+		c.explain(f, failure)
+		s := statusOf(f)
+		a = streamFault(s.Message())
+		c.release()
+		c.observe(s.Code(), f)
+	} else {
+		c.observe(0, nil)
+	}
+	return c.send(a)
+}
+
+// streamed is what serves a message: it passes what a call passes.
+func (c *call) streamed(first bool) (answer, error) {
+	if !first {
+		if err := c.takeRate(); err != nil {
+			return answer{}, err
+		}
+	}
+	if err := c.authenticate(); err != nil {
+		return answer{}, err
+	}
+	if !first {
+		if err := c.api.cfg.Limits.TakeOwn(c.ctx, c.principal, c.tellOwnRate); err != nil {
+			return answer{}, err
+		}
+	}
+	if err := c.permit(); err != nil {
+		return answer{}, err
+	}
+	if err := c.claim(); err != nil {
+		return answer{}, err
+	}
+	return c.infer(newStreamAnswer)
+}
+
+// newStreamAnswer is a ModelStreamInferResponse that holds a response.
+func newStreamAnswer(r *oip.ProtobufResponse) answer {
+	size := protowire.SizeTag(streamResponse) + protowire.SizeBytes(r.Size())
+	return newAnswer(size, func(b []byte) []byte {
+		b = protowire.AppendTag(b, streamResponse, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(r.Size())) //nolint:gosec // G115: not negative
+		return r.Append(b)
+	})
+}
+
+// streamFault is a ModelStreamInferResponse that says what is wrong.
+func streamFault(text string) answer {
+	return newAnswer(protowire.SizeTag(streamError)+protowire.SizeBytes(len(text)), func(b []byte) []byte {
+		return protowire.AppendString(protowire.AppendTag(b, streamError, protowire.BytesType), text)
+	})
+}

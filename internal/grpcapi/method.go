@@ -1,0 +1,122 @@
+package grpcapi
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+
+	"onnxgate/internal/identity"
+	"onnxgate/internal/telemetry"
+)
+
+// The services.
+const (
+	inferenceService  = "inference.GRPCInferenceService"
+	healthService     = "grpc.health.v1.Health"
+	reflectionService = "grpc.reflection.v1.ServerReflection"
+)
+
+// method is one line of the table of methods: everything that is decided about a
+// call before it is served.
+type method struct {
+	// name is service, a slash, and the method.
+	name string
+	// predicts counts the call against the rate of predictions.
+	predicts bool
+	// open is for everybody: nobody is asked for a credential.
+	open bool
+	// permission is what a caller must hold, by role and by scope, whatever the
+	// model says. It is required unless the method is open.
+	permission string
+	// ofModel says that the message names a model, which may ask for a further
+	// credential.
+	ofModel bool
+	// streams says that messages may follow the first, in both directions.
+	streams bool
+	// serve reads decode, call, encode. It returns a fault instead of sending one.
+	serve func(*call) error
+
+	metrics *telemetry.RPCMetrics
+}
+
+// methods is the table. Methods of the protocol that are not in it (shared memory,
+// tracing, logging) do not exist here.
+func methods(reflection bool) []method {
+	health := func(name string, serve func(*call) error) method {
+		return method{name: healthService + "/" + name, open: true, serve: serve}
+	}
+	open := func(name string, serve func(*call) error) method {
+		return method{name: inferenceService + "/" + name, open: true, serve: serve}
+	}
+	read := func(name string, serve func(*call) error) method {
+		return method{name: inferenceService + "/" + name, permission: identity.ModelsRead, ofModel: true, serve: serve}
+	}
+	manage := func(name string, serve func(*call) error) method {
+		return method{name: inferenceService + "/" + name, permission: identity.ModelsWrite, serve: serve}
+	}
+	predict := method{predicts: true, permission: identity.ModelsPredict, ofModel: true}
+	infer, stream := predict, predict
+	infer.name, infer.serve = inferenceService+"/ModelInfer", (*call).modelInfer
+	stream.name, stream.serve, stream.streams = inferenceService+"/ModelStreamInfer", (*call).modelStreamInfer, true
+	metadata := read("ServerMetadata", (*call).serverMetadata)
+	metadata.ofModel = false
+	watch := health("Watch", (*call).healthWatch)
+	watch.streams = true
+	table := []method{
+		infer, stream, metadata, watch,
+		open("ServerLive", (*call).serverLive),
+		open("ServerReady", (*call).serverReady),
+		read("ModelReady", (*call).modelReady),
+		read("ModelMetadata", (*call).modelMetadata),
+		read("ModelConfig", (*call).modelConfig),
+		read("ModelStatistics", (*call).modelStatistics),
+		manage("RepositoryIndex", (*call).repositoryIndex),
+		manage("RepositoryModelLoad", (*call).repositoryModelLoad),
+		manage("RepositoryModelUnload", (*call).repositoryModelUnload),
+		health("Check", (*call).healthCheck),
+	}
+	if reflection {
+		table = append(table, method{name: reflectionService + "/ServerReflectionInfo", open: true, streams: true, serve: (*call).reflect})
+	}
+	return table
+}
+
+// check refuses a method that leaves something undecided.
+func (m *method) check() error {
+	if m.serve == nil || m.open == (m.permission != "") {
+		return fmt.Errorf("grpcapi: method %s: %w", m.name, errors.New("is either open or needs a permission, and is served"))
+	}
+	return nil
+}
+
+// register gives the methods to a server, as streams all of them: a handler of a
+// stream runs before its message is read. files names the .proto file of each
+// service, for reflection.
+func (a *API) register(s *grpc.Server) {
+	services := map[string]*grpc.ServiceDesc{}
+	for _, m := range a.methods {
+		service, name, _ := strings.Cut(m.name, "/")
+		desc := services[service]
+		if desc == nil {
+			desc = &grpc.ServiceDesc{ServiceName: service, Metadata: files[service]}
+			services[service] = desc
+		}
+		desc.Streams = append(desc.Streams, grpc.StreamDesc{
+			StreamName: name, Handler: a.handler(m), ClientStreams: m.streams, ServerStreams: m.streams,
+		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(services)) {
+		s.RegisterService(services[name], nil)
+	}
+}
+
+// files are where the services are defined.
+var files = map[string]string{
+	inferenceService:  "open_inference.proto",
+	healthService:     "grpc/health/v1/health.proto",
+	reflectionService: "grpc/reflection/v1/reflection.proto",
+}

@@ -1,0 +1,180 @@
+package grpcapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/tap"
+	"google.golang.org/protobuf/proto"
+
+	"onnxgate/internal/fault"
+)
+
+const (
+	// firstRead is what a message may take in memory without a claim.
+	firstRead = 64 << 10
+	// provenFor is how long a message may take until the rights of who sends it are
+	// proven again. Most come with the header of their call.
+	provenFor = 50 * time.Millisecond
+	// workTime bounds a call, from its header or a stream's message on.
+	workTime = 30 * time.Second
+	// maxSmall bounds the messages that hold no tensors.
+	maxSmall = 64 << 10
+)
+
+// arrival is the context of a call from its header on. It ends what grpc-go waits
+// for when the call takes too long, and it knows the header without a copy.
+type arrival struct {
+	context.Context //nolint:containedctx // a context wraps its parent
+
+	cancel context.CancelFunc
+	header metadata.MD // shared: read only
+	now    func() time.Time
+	until  atomic.Int64 // in nanoseconds since begin; 0: no bound
+	begin  time.Time
+	late   atomic.Bool
+}
+
+type arrivalKey struct{}
+
+// tapped makes the arrival of every call. It runs in the connection's reader, and
+// refuses nobody.
+func (a *API) tapped(ctx context.Context, info *tap.Info) (context.Context, error) {
+	c := &arrival{header: info.Header, now: a.cfg.Now, begin: a.cfg.Now()}
+	c.Context, c.cancel = context.WithCancel(ctx)
+	c.allow(workTime)
+	return c, nil
+}
+
+// arrivalOf returns what tapped has made.
+func arrivalOf(ctx context.Context) *arrival {
+	c, _ := ctx.Value(arrivalKey{}).(*arrival)
+	return c
+}
+
+// Value finds the arrival itself.
+func (c *arrival) Value(key any) any {
+	if key == (arrivalKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// Err says that the time is up where nobody waits for Done, too.
+func (c *arrival) Err() error {
+	err := c.Context.Err()
+	until := time.Duration(c.until.Load())
+	if err != nil && c.late.Load() || err == nil && until > 0 && c.now().Sub(c.begin) >= until {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+// allow gives the call so much time from now on.
+func (c *arrival) allow(d time.Duration) { c.until.Store(int64(c.now().Sub(c.begin) + d)) }
+
+// end ends the call as one whose time is up.
+func (c *arrival) end() {
+	c.late.Store(true)
+	c.cancel()
+}
+
+// reception is a message on its way. What takes its time must have a claim on
+// memory for the longest message, because grpc-go reads all of it before it
+// shows any; the others hold memory for a moment.
+type reception struct {
+	call  *call
+	timer *time.Timer
+
+	mu      sync.Mutex // guards what follows
+	over    bool
+	claimed int64
+}
+
+// receive reads the call's message, and proves the caller's rights again when it
+// was long on its way. Its fault goes before the message's.
+func (c *call) receive() error {
+	r := &reception{call: c}
+	r.timer = time.AfterFunc(provenFor, r.slow)
+	err := c.stream.RecvMsg(&c.message)
+	c.claimed = r.end()
+	if err != nil {
+		return received(err)
+	}
+	if err := c.renew(); err != nil {
+		return err
+	}
+	return c.claim()
+}
+
+// slow is called when the message is not there soon, and when it is not there at
+// all.
+func (r *reception) slow() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	most := r.call.api.cfg.MaxMessage
+	switch {
+	case r.over:
+	case r.claimed == 0 && r.call.api.cfg.Memory.Take(most):
+		r.claimed = most
+		r.timer.Reset(workTime - provenFor)
+	default:
+		r.call.arrival.end()
+	}
+}
+
+// end returns what was claimed.
+func (r *reception) end() int64 {
+	r.timer.Stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	return r.claimed
+}
+
+// claim settles what the message takes, now that it is known.
+func (c *call) claim() error {
+	memory := c.api.cfg.Memory
+	want := max(0, int64(c.message.len())-firstRead)
+	switch {
+	case want < c.claimed:
+		memory.Give(c.claimed - want)
+	case want > c.claimed && !memory.Take(want-c.claimed):
+		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large messages are on their way at once; try again, or send fewer rows in each"}
+	}
+	c.claimed = want
+	return nil
+}
+
+// release gives back what the message takes.
+func (c *call) release() {
+	c.message.free()
+	if c.claimed > 0 {
+		c.api.cfg.Memory.Give(c.claimed)
+		c.claimed = 0
+	}
+}
+
+// decode reads a message without tensors.
+func (c *call) decode(m proto.Message) error {
+	if err := c.receive(); err != nil {
+		return err
+	}
+	defer c.release()
+	b := c.message.bytes()
+	if len(b) > maxSmall {
+		return fault.Newf(fault.TooLarge, "A message of this method must be at most %d bytes", maxSmall)
+	}
+	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(b, m); err != nil {
+		return fault.New(fault.Syntax, "The message is no valid Protocol Buffers message of its type")
+	}
+	return nil
+}
+
+// ended reports whether a stream has come to its end.
+func ended(err error) bool { return errors.Is(err, io.EOF) }

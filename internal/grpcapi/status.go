@@ -1,0 +1,122 @@
+package grpcapi
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"onnxgate/internal/fault"
+)
+
+// outcome is how one kind of fault looks from outside.
+type outcome struct {
+	code codes.Code
+	// text is shown when the fault has no message.
+	text string
+}
+
+// outcomes holds one entry for each fault.Kind.
+var outcomes = map[fault.Kind]outcome{
+	fault.Internal:         {codes.Internal, "The server failed. The request id finds the reason in its log"},
+	fault.Misdirected:      {codes.InvalidArgument, "This server answers on its own machine alone; call it as localhost or 127.0.0.1"},
+	fault.BadRequest:       {codes.InvalidArgument, "The request is malformed"},
+	fault.NotFound:         {codes.NotFound, "There is no such thing"},
+	fault.MethodNotAllowed: {codes.Unimplemented, "There is no such method"},
+	fault.RateLimited:      {codes.ResourceExhausted, "Wait as long as retry-after says"},
+	fault.Unauthenticated:  {codes.Unauthenticated, "Send a valid access token: authorization: Bearer TOKEN"},
+	fault.Forbidden:        {codes.PermissionDenied, "Operation not permitted"},
+	fault.UnsupportedMedia: {codes.InvalidArgument, "The message has a type that is not read here"},
+	fault.TooLarge:         {codes.ResourceExhausted, "The message is too large"},
+	fault.Syntax:           {codes.InvalidArgument, "The message cannot be parsed"},
+	fault.Content:          {codes.InvalidArgument, "The message does not fit"},
+	fault.Undecryptable:    {codes.InvalidArgument, "Decryption failed"},
+	fault.Conflict:         {codes.FailedPrecondition, "The request contradicts the present state"},
+	fault.Unsupported:      {codes.Unimplemented, "This server has no such extension"},
+	fault.Unavailable:      {codes.Unavailable, "The server cannot do this for now; try again"},
+	fault.Timeout:          {codes.DeadlineExceeded, "The work was not done in time; try again"},
+	fault.Canceled:         {codes.Canceled, "The client went away"},
+}
+
+// outcomeOf returns how a kind looks; an unknown one is internal.
+func outcomeOf(kind fault.Kind) outcome {
+	if o, ok := outcomes[kind]; ok {
+		return o
+	}
+	return outcomes[fault.Internal]
+}
+
+// codeNames are the words for the codes of gRPC, by number, in metrics.
+var codeNames = func() []string {
+	names := make([]string, codes.Unauthenticated+1)
+	for i := range names {
+		names[i] = codes.Code(i).String()
+	}
+	return names
+}()
+
+// statusOf renders a fault. No cause, path or type name of ours reaches it: only
+// the fault's message and fields.
+func statusOf(f *fault.Error) *status.Status {
+	o := outcomeOf(f.Kind)
+	s := status.New(o.code, f.Text(o.text))
+	var details []protoadapt.MessageV1
+	if f.RetryAfter > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.RetryAfter)})
+	}
+	if len(f.Fields) > 0 && o.code == codes.InvalidArgument {
+		details = append(details, violations(f.Fields))
+	}
+	if with, err := s.WithDetails(details...); err == nil {
+		return with
+	}
+	return s
+}
+
+// violations names the faults inside a message, by JSON pointers as the other
+// protocols do.
+func violations(fields []fault.Field) *errdetails.BadRequest {
+	all := &errdetails.BadRequest{}
+	for _, f := range fields[:min(len(fields), fault.MaxFields)] {
+		all.FieldViolations = append(all.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: f.Pointer, Description: f.Detail})
+	}
+	return all
+}
+
+// classify returns err's fault. What a context says about itself is a fault of
+// its own kind even where nobody classified it.
+func classify(err error) *fault.Error {
+	f := fault.As(err)
+	if f.Kind != fault.Internal {
+		return f
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fault.Wrap(fault.Timeout, "", err)
+	case errors.Is(err, context.Canceled):
+		return fault.Wrap(fault.Canceled, "", err)
+	}
+	return f
+}
+
+// received returns why a message did not arrive, as a fault for the log. The
+// client has its status already: grpc-go sends it.
+func received(err error) error {
+	s, _ := status.FromError(err)
+	switch s.Code() { //nolint:exhaustive // those that say more than the default
+	case codes.ResourceExhausted:
+		return fault.Wrap(fault.TooLarge, "", err)
+	case codes.Canceled:
+		return fault.Wrap(fault.Canceled, "", err)
+	case codes.DeadlineExceeded:
+		return fault.Wrap(fault.Timeout, "", err)
+	case codes.Unimplemented:
+		return fault.Wrap(fault.Unsupported, "", err)
+	default:
+		return fault.Wrap(fault.BadRequest, "The message did not arrive whole", err)
+	}
+}
