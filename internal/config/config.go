@@ -37,6 +37,9 @@ type Config struct {
 	// ORTLibrary is empty for the library beside the binary.
 	ORTLibrary    string `setting:"ONNXGATE_ORT_LIBRARY" validate:"omitempty,file"`
 	SkipBadModels bool
+	// ModelsMemory bounds the memory of all loaded models, in bytes; 0: half of
+	// what the machine or its container has.
+	ModelsMemory int64 `setting:"ONNXGATE_MODELS_MEMORY" validate:"omitempty,min=1048576"`
 	// RolesFile defines the operator's own roles; empty: there are none.
 	RolesFile string `setting:"ONNXGATE_ROLES_FILE" validate:"omitempty,file"`
 

@@ -126,6 +126,21 @@ func formatSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
+// parseSizeOrNone takes nothing for zero.
+func parseSizeOrNone(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	return parseSize(s)
+}
+
+func formatSizeOrNone(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return formatSize(n)
+}
+
 func parseCount(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil {

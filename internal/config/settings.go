@@ -160,6 +160,12 @@ func modelSettings() []Setting {
 			binding: bind(func(c *Config) *bool { return &c.SkipBadModels }, parseSwitch, strconv.FormatBool),
 		},
 		{
+			Name:    "ONNXGATE_MODELS_MEMORY",
+			Doc:     "Most memory that all loaded models take together, by an estimate; a model beyond it cannot be served. Empty: half of what the machine or the container has.",
+			Want:    "a size of at least 1MiB, such as 4GiB, or nothing",
+			binding: bind(func(c *Config) *int64 { return &c.ModelsMemory }, parseSizeOrNone, formatSizeOrNone),
+		},
+		{
 			Name:    "ONNXGATE_ORT_LIBRARY",
 			Doc:     "ONNX Runtime's shared library, for a build that has that engine; empty: libonnxruntime beside the binary.",
 			Want:    "a file that exists, or nothing",

@@ -3,6 +3,7 @@ package inference
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"slices"
@@ -28,7 +29,12 @@ type entry struct {
 	contents digest
 }
 
+// bad notes what is wrong. What could not be read may be readable later, and look
+// as it does now.
 func (e *entry) bad(id string, err error) {
+	if _, unread := errors.AsType[*fs.PathError](err); unread && !errors.Is(err, fs.ErrNotExist) {
+		e.look.settled = false
+	}
 	e.problems = append(e.problems, LoadError{Model: e.place.label, Version: id, Err: err})
 }
 

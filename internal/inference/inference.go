@@ -56,9 +56,8 @@ type Config struct {
 	SkipBad bool
 	// MaxBytes bounds one model file; zero means DefaultMaxBytes.
 	MaxBytes int64
-	// MaxMemory bounds what all loaded models take together, by an estimate, in
-	// bytes; 0 is no bound. A Program that has a method Memory() int64 says
-	// itself what it takes.
+	// MaxMemory bounds what all loaded models take together, by an estimate from
+	// the sizes of their files, in bytes; 0 is no bound.
 	MaxMemory int64
 	// Audit keeps a record of each prediction before its answer is given out.
 	// Nil: audit.Discard.

@@ -56,7 +56,7 @@ func (l *loader) list(p place) (*listing, error) {
 		}
 		numbers = append(numbers, number)
 		if _, err := s.files(path.Join(p.folder, name)); err != nil {
-			s.look.settled = false // what keeps it from being read may pass
+			s.look.settled = false // the version says why
 		}
 	}
 	slices.Sort(numbers)
@@ -86,8 +86,7 @@ func (s *lister) files(dir string) (folders []string, err error) {
 		}
 		name := path.Join(dir, entry.Name())
 		info, err := infoOf(s.fsys, name, entry)
-		if err != nil { // a link into nothing, or a file that has just gone
-			s.look.settled = false
+		if err != nil { // a link into nothing, or a file that has just gone: none
 			continue
 		}
 		if info.IsDir() {

@@ -100,15 +100,14 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 	if err := v.access.failed(); err != nil {
 		return nil, err
 	}
-	size := int64(len(src.data))
-	if err := l.memory.room(estimate(nil, size), old); err != nil {
+	v.memory = estimate(int64(len(src.data)))
+	if err := l.memory.room(v.memory, old); err != nil {
 		return nil, err
 	}
 	l.compiled += len(src.data)
 	if err := v.compile(l.cfg, src.data, contract); err != nil {
 		return nil, err
 	}
-	v.memory = estimate(v.program, size)
 	if err := v.checkGolden(src.golden); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,112 @@
+package inference_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+	"weak"
+
+	"onnxgate/internal/inference"
+	"onnxgate/internal/schema"
+)
+
+func TestAModelThatDoesNotFitIsRefusedUntilThereIsRoom(t *testing.T) {
+	large := func(mebibytes int) *fstest.MapFile { return &fstest.MapFile{Data: make([]byte, mebibytes<<20)} }
+	fsys := fstest.MapFS{"a/1/model.onnx": large(3), "b/1/model.onnx": large(3)}
+	engine := new(compiled)
+	cfg := inference.Config{FS: fsys, Compile: engine.compile, MaxMemory: 12 << 20}
+	c := newCatalog(t, cfg)
+	fsys["c/1/model.onnx"] = large(1)
+	err := c.Reload(t.Context())
+	const want = "model c, version 1: it would take about 3.1 MiB, the other models take 10.2 MiB, and all together may take 12.0 MiB: raise ONNXGATE_MODELS_MEMORY, or remove a model"
+	if err == nil || err.Error() != want {
+		t.Errorf("Reload = %v, want %s", err, want)
+	}
+	for model, want := range map[string]string{"a": "1", "b": "1", "c": "not found"} {
+		if got := opened(t, c, model, ""); got != want {
+			t.Errorf("%s: %s, want %s", model, got, want)
+		}
+	}
+	fsys["a/1/model.onnx"] = large(4)
+	if err := c.Reload(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), "model c") || strings.Contains(err.Error(), "model a") {
+		t.Errorf("a version that replaces a smaller one, within the bound: %v", err)
+	}
+	delete(fsys, "b/1/model.onnx")
+	if err := c.Reload(t.Context()); err != nil || opened(t, c, "c", "") != "1" {
+		t.Errorf("where there is room, it is loaded: %v", err)
+	}
+	if err := c.Unload(t.Context(), admin, "a"); err != nil {
+		t.Fatal(err)
+	}
+	fsys["d/1/model.onnx"] = large(5)
+	if err := c.Reload(t.Context()); err != nil || opened(t, c, "d", "") != "1" {
+		t.Errorf("an unloaded model takes room: %v", err)
+	}
+	if err := c.Load(t.Context(), admin, "a"); err == nil || !strings.Contains(err.Error(), "ONNXGATE_MODELS_MEMORY") {
+		t.Errorf("a load beyond the bound: %v", err)
+	}
+}
+
+// heavy is a program whose end can be seen.
+type heavy struct {
+	doubler
+	weights *[1 << 20]byte
+}
+
+func TestAModelThatIsNotServedAnyMoreLeavesNothingBehind(t *testing.T) {
+	var programs []weak.Pointer[[1 << 20]byte]
+	fsys := files("a/1/model.onnx", "0", "a/model.yaml", "access: {roles: [user, admin]}\n", "b/1/model.onnx", "b")
+	c, err := inference.New(inference.Config{FS: fsys, Now: time.Now, Compile: func(data []byte, _ schema.Engine) (inference.Program, []string, error) {
+		weights := new([1 << 20]byte)
+		programs = append(programs, weak.Make(weights))
+		return heavy{doubler{string(data)}, weights}, nil, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive := func() (n int) {
+		for range 3 { // what is in a pool outlives two
+			runtime.GC()
+		}
+		for _, p := range programs {
+			if p.Value() != nil {
+				n++
+			}
+		}
+		return n
+	}
+	const swaps = 20
+	for i := range swaps {
+		predictOne(t, c, user, "a", "", 1)
+		fsys["a/1/model.onnx"] = &fstest.MapFile{Data: []byte{byte(i), 1}}
+		if err := c.Reload(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := alive(); got != 2 || len(programs) != swaps+2 {
+		t.Errorf("%d of %d programs are in memory, want the two that are served", got, len(programs))
+	}
+	began, err := c.Open(t.Context(), user, "a", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Unload(t.Context(), admin, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if got := alive(); got != 2 {
+		t.Errorf("%d programs while a call of the unloaded one is open, want 2", got)
+	}
+	if err := began.Schema().Decode(began.Batch(), []byte(`{"x": 4}`), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := began.Predict(t.Context()); err != nil {
+		t.Errorf("a call that is open does not go on: %v", err)
+	}
+	began.Close()
+	if got := alive(); got != 1 {
+		t.Errorf("%d programs after the unload, want that of the other model", got)
+	}
+	runtime.KeepAlive(c)
+}
