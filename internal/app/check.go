@@ -48,7 +48,7 @@ func advice(cfg *config.Config, catalog *inference.Catalog) []string {
 		all = append(all, "TLS is off: passwords and tokens travel in the clear")
 	}
 	if len(catalog.All()) == 0 {
-		all = append(all, fmt.Sprintf("no model is served: put one at %s and send the server SIGHUP", filepath.Join(cfg.ModelsDir, "NAME", "1", "model.onnx")))
+		all = append(all, fmt.Sprintf("no model is served: put one at %s", filepath.Join(cfg.ModelsDir, "NAME", "1", "model.onnx")))
 	}
 	return all
 }
