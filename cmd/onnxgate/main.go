@@ -18,9 +18,11 @@ var version string
 
 func main() { os.Exit(run()) }
 
-// gcPercent lets the heap, which is small, grow further between two
-// collections than Go's 100 does: a third of the collections for 5 MiB.
-const gcPercent = 300
+// gcPercent lets the heap, which is small, grow a little further between two
+// collections than the 100 of Go does: two thirds of the collections for 2 MiB. With
+// 300 a collection, of some 0.7 ms, comes after 2,000 predictions and not after
+// 1,000; that takes 7 MiB more.
+const gcPercent = 150
 
 func run() int {
 	if _, chosen := os.LookupEnv("GOGC"); !chosen {
@@ -39,9 +41,10 @@ func run() int {
 		<-stop // the second one does not wait for the drain
 		os.Exit(cli.ExitFailed)
 	}()
+	executable, _ := os.Executable() // empty: the server does without a process for passwords
 	return cli.Run(ctx, &cli.Process{
 		Args: os.Args, Lookup: os.LookupEnv, Environ: os.Environ,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Reload: reload, Now: time.Now, Version: version,
+		Reload: reload, Now: time.Now, Version: version, Executable: executable,
 	})
 }

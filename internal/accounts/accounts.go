@@ -26,6 +26,8 @@ type Config struct {
 	// InitialPasswordFile is where Bootstrap leaves the password that it
 	// chose. It is removed when that password is changed.
 	InitialPasswordFile string
+	// Argon computes the hashes of passwords; nil does so in this process.
+	Argon Argon
 	// Params is the cost of new password hashes; zero means DefaultParams.
 	Params Params
 	// HashConcurrency is how many passwords are hashed at a time; zero means 1,
@@ -77,7 +79,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
-	hasher, err := newHasher(cfg.Params, cfg.HashConcurrency, cfg.Rand)
+	hasher, err := newHasher(cfg.Argon, cfg.Params, cfg.HashConcurrency, cfg.Rand)
 	if err != nil {
 		return nil, err
 	}
@@ -202,15 +204,16 @@ func (s *Service) verifyCounted(ctx context.Context, counter, canonical, passwor
 }
 
 func (s *Service) verifyPassword(ctx context.Context, canonical, password string) (*identity.Principal, string, error) {
-	record, err := s.lookup(ctx, canonical)
-	if err != nil {
-		return nil, "", err
-	}
-	stored := s.nobody
-	if record != nil {
-		stored = record.PasswordHash
-	}
-	match, err := s.hasher.verify(ctx, stored, s.nobody, password)
+	var user inTenant[Record] // nobody
+	match, err := s.hasher.verify(ctx, func() (string, error) {
+		found, err := view(ctx, s, func(tx *Tx) (*inTenant[Record], error) { return withTenant(tx, tx.Users, canonical) })
+		if err != nil {
+			return s.nobody, ignoreNotFound(err)
+		}
+		user = *found
+		return user.record.PasswordHash, nil
+	}, s.nobody, password)
+	record := user.record
 	switch {
 	case err != nil:
 		return nil, "", err
@@ -221,7 +224,7 @@ func (s *Service) verifyPassword(ctx context.Context, canonical, password string
 	case record.Disabled:
 		return nil, "", errIncorrect(errors.New("the user or its tenant is disabled"))
 	}
-	if err := s.admits(ctx, record.Tenant); err != nil {
+	if err := admit(ctx, user.tenant); err != nil {
 		return nil, "", err
 	}
 	if match.outdated {
@@ -229,15 +232,6 @@ func (s *Service) verifyPassword(ctx context.Context, canonical, password string
 	}
 	principal := &identity.Principal{Subject: record.Name, Tenant: record.Tenant, Roles: record.Roles}
 	return principal, record.Stamp, nil
-}
-
-// lookup returns the user of that name, or nil.
-func (s *Service) lookup(ctx context.Context, canonical string) (*Record, error) {
-	record, err := view(ctx, s, func(tx *Tx) (*Record, error) { return userOfOpenTenant(tx, canonical) })
-	if fault.KindOf(err) == fault.NotFound {
-		return nil, nil //nolint:nilnil // no such user is no failure here
-	}
-	return record, err
 }
 
 func (s *Service) record(ctx context.Context, name string) (*Record, error) {

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"context"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
@@ -8,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/crypto/argon2"
+	"onnxgate/internal/argon"
 )
 
 // Params is the cost of one argon2id hash (RFC 9106 section 3.1).
@@ -60,20 +61,28 @@ type phc struct {
 	salt, hash []byte
 }
 
-func derive(password string, salt []byte, p Params) *phc {
-	return &phc{params: p, salt: salt, hash: argon2.IDKey([]byte(password), salt, p.Time, p.Memory, p.Threads, hashBytes)}
+// job asks for the hash of a password.
+func (p Params) job(password string, salt []byte, size int) *argon.Job {
+	return &argon.Job{
+		Password: []byte(password), Salt: salt,
+		Time: p.Time, Memory: p.Memory, Threads: p.Threads, Size: uint32(size), //nolint:gosec // at most maxHash
+	}
+}
+
+func derive(ctx context.Context, a Argon, password string, salt []byte, p Params) (*phc, error) {
+	hash, err := a.Hash(ctx, p.job(password, salt, hashBytes))
+	return &phc{params: p, salt: salt, hash: hash}, err
 }
 
 // matches computes the hash of the password under the same salt and cost.
-func (h *phc) matches(password string) bool {
-	size := uint32(len(h.hash)) //nolint:gosec // at most maxHash
-	got := argon2.IDKey([]byte(password), h.salt, h.params.Time, h.params.Memory, h.params.Threads, size)
-	return subtle.ConstantTimeCompare(got, h.hash) == 1
+func (h *phc) matches(ctx context.Context, a Argon, password string) (bool, error) {
+	got, err := a.Hash(ctx, h.params.job(password, h.salt, len(h.hash)))
+	return err == nil && subtle.ConstantTimeCompare(got, h.hash) == 1, err
 }
 
 func (h *phc) String() string {
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon.Version,
 		h.params.Memory, h.params.Time, h.params.Threads, b64.EncodeToString(h.salt), b64.EncodeToString(h.hash))
 }
 
@@ -83,7 +92,7 @@ func parsePHC(s string) (*phc, error) {
 	if len(s) > maxPHC || len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
 		return nil, errors.New("not an argon2id hash in PHC format")
 	}
-	if parts[2] != "v="+strconv.Itoa(argon2.Version) {
+	if parts[2] != "v="+strconv.Itoa(argon.Version) {
 		return nil, fmt.Errorf("argon2id version %q is not supported", parts[2])
 	}
 	h := new(phc)

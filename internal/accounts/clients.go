@@ -245,7 +245,7 @@ func (s *Service) VerifyClient(ctx context.Context, id, secret string) (*identit
 	case <-late.C:
 		return nil, err
 	case <-ctx.Done():
-		return nil, contextFault(ctx.Err())
+		return nil, fault.OfContext(ctx.Err())
 	}
 }
 
@@ -253,14 +253,15 @@ func (s *Service) verifyClient(ctx context.Context, id, secret string) (*identit
 	if len(secret) > maxSecretBytes || len(id) > maxSecretBytes {
 		return nil, errNoClient("the id or the secret is longer than any can be")
 	}
-	known := true
-	client, err := view(ctx, s, func(tx *Tx) (*Client, error) { return clientOfOpenTenant(tx, id) })
-	if fault.KindOf(err) == fault.NotFound {
-		known, client, err = false, &Client{SecretHash: hashOf(id)}, nil
+	found, err := view(ctx, s, func(tx *Tx) (*inTenant[Client], error) { return withTenant(tx, tx.Clients, id) })
+	known := err == nil
+	if !known {
+		if err := ignoreNotFound(err); err != nil {
+			return nil, err
+		}
+		found = &inTenant[Client]{record: &Client{SecretHash: hashOf(id)}}
 	}
-	if err != nil {
-		return nil, err
-	}
+	client := found.record
 	presented := []byte(hashOf(secret))
 	same := subtle.ConstantTimeCompare(presented, []byte(client.SecretHash))
 	former := subtle.ConstantTimeCompare(presented, []byte(client.FormerHash))
@@ -275,22 +276,22 @@ func (s *Service) verifyClient(ctx context.Context, id, secret string) (*identit
 	case client.Disabled:
 		return nil, errNoClient("the client or its tenant is disabled")
 	}
-	return client.identity(), s.admits(ctx, client.Tenant)
+	return client.identity(), admit(ctx, found.tenant)
 }
 
 // ProvenClient returns the enabled client of that id, which its certificate has
 // proven. The fault is Unauthenticated when there is none.
 func (s *Service) ProvenClient(ctx context.Context, id string) (*identity.Client, error) {
-	client, err := view(ctx, s, func(tx *Tx) (*Client, error) { return clientOfOpenTenant(tx, id) })
+	found, err := view(ctx, s, func(tx *Tx) (*inTenant[Client], error) { return withTenant(tx, tx.Clients, id) })
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
 		return nil, errNoClient("no such client")
 	case err != nil:
 		return nil, err
-	case client.Disabled:
+	case found.record.Disabled:
 		return nil, errNoClient("the client or its tenant is disabled")
 	}
-	return client.identity(), nil
+	return found.record.identity(), nil
 }
 
 func (c *Client) identity() *identity.Client {
@@ -298,21 +299,6 @@ func (c *Client) identity() *identity.Client {
 		Principal: &identity.Principal{Subject: c.ID, Tenant: c.Tenant, Roles: c.Roles, Scopes: c.Scopes},
 		Stamp:     c.Stamp, Grants: c.Grants,
 	}
-}
-
-// clientOfOpenTenant returns a client, which counts as disabled when its tenant
-// is.
-func clientOfOpenTenant(tx *Tx, id string) (*Client, error) {
-	client, err := tx.Clients.Get(AnyTenant, id)
-	if err != nil {
-		return nil, err
-	}
-	tenant, err := tx.Tenants.Get(client.Tenant, client.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	client.Disabled = client.Disabled || tenant.Disabled
-	return client, nil
 }
 
 // errNoClient is the one answer to every client that is refused.

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"runtime"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
 
+	"onnxgate/internal/argon"
 	"onnxgate/internal/fault"
 )
 
@@ -20,22 +20,32 @@ const (
 	retryAfter = time.Second
 )
 
+// Argon computes one argon2id hash. The error is that of ctx, or says why it
+// cannot.
+type Argon interface {
+	Hash(ctx context.Context, job *argon.Job) ([]byte, error)
+}
+
 // hasher hashes passwords, a few at a time: each takes 19 MiB and a core.
 type hasher struct {
+	argon   Argon
 	params  Params
 	slots   chan struct{}
 	waiting atomic.Int32
 	rand    io.Reader
 }
 
-func newHasher(params Params, concurrency int, random io.Reader) (*hasher, error) {
+func newHasher(a Argon, params Params, concurrency int, random io.Reader) (*hasher, error) {
+	if a == nil {
+		a = argon.Here{}
+	}
 	if params == (Params{}) {
 		params = DefaultParams()
 	}
 	if err := params.check(); err != nil {
 		return nil, err
 	}
-	return &hasher{params: params, slots: make(chan struct{}, max(1, concurrency)), rand: random}, nil
+	return &hasher{argon: a, params: params, slots: make(chan struct{}, max(1, concurrency)), rand: random}, nil
 }
 
 // match is the outcome of comparing a password with a stored hash.
@@ -47,27 +57,33 @@ type match struct {
 	outdated bool
 }
 
-// verify compares the password with the stored hash. One that cannot be used
-// is refused, after the work that decoy asks for. A password too long to be
-// anybody's is refused without any work: that depends on no user.
-func (h *hasher) verify(ctx context.Context, stored, decoy, password string) (match, error) {
+// verify compares the password with the hash that stored returns. That is asked
+// for in the caller's turn, so that who is sent away costs no look-up. A hash
+// that cannot be used is refused, after the work that decoy asks for. A password
+// too long to be anybody's is refused without any work: that depends on no user.
+func (h *hasher) verify(ctx context.Context, stored func() (string, error), decoy, password string) (match, error) {
 	if len(password) > maxPasswordBytes {
 		return match{reason: errors.New("the password is longer than any can be")}, nil
-	}
-	parsed, unusable := parsePHC(stored)
-	if unusable != nil {
-		var err error
-		if parsed, err = parsePHC(decoy); err != nil {
-			return match{}, err
-		}
 	}
 	release, err := h.acquire(ctx)
 	if err != nil {
 		return match{}, err
 	}
 	defer release()
-	same := parsed.matches(norm.NFC.String(password))
+	text, err := stored()
+	if err != nil {
+		return match{}, err
+	}
+	parsed, unusable := parsePHC(text)
+	if unusable != nil {
+		if parsed, err = parsePHC(decoy); err != nil {
+			return match{}, err
+		}
+	}
+	same, err := parsed.matches(ctx, h.argon, norm.NFC.String(password))
 	switch {
+	case err != nil:
+		return match{}, failedHash(err)
 	case unusable != nil:
 		return match{reason: unusable}, nil
 	case !same:
@@ -83,7 +99,23 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer release()
-	return h.derive(norm.NFC.String(password))
+	salt := make([]byte, saltBytes)
+	if _, err := io.ReadFull(h.rand, salt); err != nil {
+		return "", err
+	}
+	derived, err := derive(ctx, h.argon, norm.NFC.String(password), salt, h.params)
+	if err != nil {
+		return "", failedHash(err)
+	}
+	return derived.String(), nil
+}
+
+// failedHash classifies an error of the computation.
+func failedHash(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return fault.OfContext(err)
+	}
+	return fault.Wrap(fault.Unavailable, "Passwords cannot be checked for now; try again", err)
 }
 
 // decoy returns a hash that no password matches in practice: comparing with it
@@ -96,21 +128,10 @@ func (h *hasher) decoy() (string, error) {
 	return (&phc{params: h.params, salt: random[:saltBytes], hash: random[saltBytes:]}).String(), nil
 }
 
-func (h *hasher) derive(password string) (string, error) {
-	salt := make([]byte, saltBytes)
-	if _, err := io.ReadFull(h.rand, salt); err != nil {
-		return "", err
-	}
-	return derive(password, salt, h.params).String(), nil
-}
-
 // acquire waits for a slot, in the order of arrival, until ctx ends. When too
 // many wait already it refuses at once.
 func (h *hasher) acquire(ctx context.Context) (release func(), err error) {
-	release = func() {
-		runtime.GC() // what the hash was made in is garbage: freed now, it is there for the next one
-		<-h.slots
-	}
+	release = func() { <-h.slots }
 	select {
 	case h.slots <- struct{}{}:
 		return release, nil
@@ -127,13 +148,6 @@ func (h *hasher) acquire(ctx context.Context) (release func(), err error) {
 	case h.slots <- struct{}{}:
 		return release, nil
 	case <-ctx.Done():
-		return nil, contextFault(ctx.Err())
+		return nil, fault.OfContext(ctx.Err())
 	}
-}
-
-func contextFault(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fault.Wrap(fault.Timeout, "The request took too long", err)
-	}
-	return fault.Wrap(fault.Canceled, "The request was canceled", err)
 }

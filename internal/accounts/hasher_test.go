@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"onnxgate/internal/argon"
 	"onnxgate/internal/fault"
 )
 
@@ -20,8 +21,10 @@ func TestTheReferenceHashMatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !h.matches("password") || h.matches("Password") || h.matches("") {
-		t.Error("the reference hash is not that of its password alone")
+	for password, want := range map[string]bool{"password": true, "Password": false, "": false} {
+		if got, err := h.matches(t.Context(), argon.Here{}, password); got != want || err != nil {
+			t.Errorf("the reference hash matches %q: %t, %v", password, got, err)
+		}
 	}
 	if got := h.String(); got != reference {
 		t.Errorf("String = %s, want %s", got, reference)
@@ -53,7 +56,7 @@ func TestHashesThatWeDoNotMakeAreRefusedUnexecuted(t *testing.T) {
 }
 
 func TestNewHashesHaveTheDefaultCostAndTheirOwnSalt(t *testing.T) {
-	h, err := newHasher(Params{}, 0, rand.Reader)
+	h, err := newHasher(nil, Params{}, 0, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,14 +79,14 @@ func TestAbsurdCostIsNotConfigured(t *testing.T) {
 		{Memory: 19456, Time: 100, Threads: 1},
 		{Memory: 19456, Time: 1, Threads: 100},
 	} {
-		if _, err := newHasher(p, 0, rand.Reader); err == nil {
+		if _, err := newHasher(nil, p, 0, rand.Reader); err == nil {
 			t.Errorf("%+v: no error", p)
 		}
 	}
 }
 
 func TestASaltIsNeverMadeWithoutRandomness(t *testing.T) {
-	h, err := newHasher(Params{Memory: 64, Time: 1, Threads: 1}, 0, strings.NewReader("short"))
+	h, err := newHasher(nil, Params{Memory: 64, Time: 1, Threads: 1}, 0, strings.NewReader("short"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +129,7 @@ func fill(t *testing.T, h *hasher) (drain func()) {
 }
 
 func TestTooManyAtOnceAreSentAway(t *testing.T) {
-	h, err := newHasher(Params{Memory: 64, Time: 1, Threads: 1}, 0, rand.Reader)
+	h, err := newHasher(nil, Params{Memory: 64, Time: 1, Threads: 1}, 0, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,20 +138,54 @@ func TestTooManyAtOnceAreSentAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	drain := fill(t, h)
+	lookUp := func() (string, error) { return stored, nil }
 	for range 100 {
-		_, err := h.verify(t.Context(), stored, stored, "a password")
+		_, err := h.verify(t.Context(), func() (string, error) {
+			t.Error("one who is sent away costs a look-up")
+			return stored, nil
+		}, stored, "a password")
 		if f := fault.As(err); f == nil || f.Kind != fault.Unavailable || f.RetryAfter != time.Second {
 			t.Fatalf("verify = %v, want unavailable for a second", err)
 		}
 	}
 	drain()
-	if m, err := h.verify(t.Context(), stored, stored, "a password"); err != nil || !m.ok {
+	if m, err := h.verify(t.Context(), lookUp, stored, "a password"); err != nil || !m.ok {
 		t.Errorf("afterwards: %+v, %v", m, err)
 	}
 }
 
+// broken computes nothing.
+type broken struct{ err error }
+
+func (b broken) Hash(context.Context, *argon.Job) ([]byte, error) { return nil, b.err }
+
+func TestAHashThatCannotBeComputedIsNoWrongPassword(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  error
+		want fault.Kind
+	}{
+		"failed":   {errors.New("no memory"), fault.Unavailable},
+		"too late": {context.DeadlineExceeded, fault.Timeout},
+		"gone":     {context.Canceled, fault.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, err := newHasher(broken{test.err}, Params{}, 0, rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := h.verify(t.Context(), func() (string, error) { return reference, nil }, reference, "password")
+			if m.ok || fault.KindOf(err) != test.want {
+				t.Errorf("verify = %+v, %v", m, err)
+			}
+			if hash, err := h.hash(t.Context(), "password"); hash != "" || fault.KindOf(err) != test.want {
+				t.Errorf("hash = %q, %v", hash, err)
+			}
+		})
+	}
+}
+
 func TestWhoeverGoesAwayLeavesTheQueue(t *testing.T) {
-	h, err := newHasher(Params{Memory: 64, Time: 1, Threads: 1}, 0, rand.Reader)
+	h, err := newHasher(nil, Params{Memory: 64, Time: 1, Threads: 1}, 0, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +218,7 @@ func TestWhoeverGoesAwayLeavesTheQueue(t *testing.T) {
 }
 
 func BenchmarkHash(b *testing.B) {
-	h, err := newHasher(Params{}, 0, rand.Reader)
+	h, err := newHasher(nil, Params{}, 0, rand.Reader)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func (s *Service) noteUses(ctx context.Context) (more bool) {
 	if len(batch) == 0 {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
 	defer cancel()
 	err := s.store.Note(ctx, func(tx *Tx) error {
 		for id, at := range batch {

@@ -96,13 +96,14 @@ func (s *Service) Refresh(ctx context.Context, token, clientID string) (grant *i
 		if err != nil {
 			return err
 		}
-		if err := admits(ctx, tx, family.Tenant); err != nil {
-			return err
-		}
 		if family.ClientID != clientID {
 			return errRefresh(errors.New("the refresh token is another client's"))
 		}
-		if grant, err = grantOf(tx, family); err != nil {
+		var tenant *Tenant
+		if grant, tenant, err = grantOf(tx, family); err != nil {
+			return err
+		}
+		if err := admit(ctx, tenant); err != nil {
 			return err
 		}
 		family.Hash = hashOf(next)
@@ -138,26 +139,27 @@ func (s *Service) presentFamily(tx *Tx, presented refreshToken) (*Family, error)
 }
 
 // grantOf returns what the family goes back to, if its user still is who signed
-// in.
-func grantOf(tx *Tx, family *Family) (*identity.Grant, error) {
-	user, err := userOfOpenTenant(tx, family.User)
+// in, and the user's tenant.
+func grantOf(tx *Tx, family *Family) (*identity.Grant, *Tenant, error) {
+	found, err := withTenant(tx, tx.Users, family.User)
 	if ignoreNotFound(err) != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	stands := err == nil && !user.Disabled
+	stands := err == nil && !found.record.Disabled
 	if stands {
 		if stands, err = stampStands(tx, family.User, family.Stamp); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if !stands {
-		return nil, errRefresh(errors.New("the user, or the client, was changed, disabled or deleted"))
+		return nil, nil, errRefresh(errors.New("the user, or the client, was changed, disabled or deleted"))
 	}
+	user := &found.record.User
 	return &identity.Grant{
 		Principal: &identity.Principal{Subject: user.Name, Tenant: user.Tenant, Roles: user.Roles},
 		Stamp:     family.Stamp, ClientID: family.ClientID, Scope: family.Scope, Family: family.ID,
 		IssuedAt: family.CreatedAt, ExpiresAt: family.ExpiresAt,
-	}, nil
+	}, found.tenant, nil
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -198,7 +200,8 @@ func (s *Service) InspectRefreshToken(ctx context.Context, token string) (*ident
 		if err != nil {
 			return nil, err
 		}
-		return grantOf(tx, family)
+		grant, _, err := grantOf(tx, family)
+		return grant, err
 	})
 }
 
@@ -215,18 +218,4 @@ func (s *Service) endFamily(ctx context.Context, id string) error {
 		}
 		return revoke(tx, family.Tenant, id, s.now().Add(maxAccessAge))
 	})
-}
-
-// userOfOpenTenant returns a user, who counts as disabled when the tenant is.
-func userOfOpenTenant(tx *Tx, name string) (*Record, error) {
-	user, err := tx.Users.Get(AnyTenant, name)
-	if err != nil {
-		return nil, err
-	}
-	tenant, err := tx.Tenants.Get(user.Tenant, user.Tenant)
-	if err != nil {
-		return nil, err
-	}
-	user.Disabled = user.Disabled || tenant.Disabled
-	return user, nil
 }

@@ -142,16 +142,46 @@ func notDefault(name string) error {
 	return nil
 }
 
-// admits refuses, with a fault of kind Forbidden, what comes from an address that
+// admit refuses, with a fault of kind Forbidden, what comes from an address that
 // the tenant does not allow. It is asked once a secret has been proven.
-func admits(ctx context.Context, tx *Tx, tenant string) error {
-	t, err := tx.Tenants.Get(tenant, tenant)
-	if err == nil && !t.Admits(reqctx.From(ctx).ClientAddr) {
+func admit(ctx context.Context, tenant *Tenant) error {
+	if !tenant.Admits(reqctx.From(ctx).ClientAddr) {
 		return fault.New(fault.Forbidden, "This credential may not be used from your address")
 	}
-	return err
+	return nil
 }
 
-func (s *Service) admits(ctx context.Context, tenant string) error {
-	return s.store.View(ctx, func(tx *Tx) error { return admits(ctx, tx, tenant) })
+// member is who presents a secret of its own: a user or a client.
+type member interface {
+	// membership returns the member's tenant, and where its state is kept.
+	membership() (tenant string, disabled *bool)
+}
+
+func (r *Record) membership() (string, *bool) { return r.Tenant, &r.Disabled }
+func (c *Client) membership() (string, *bool) { return c.Tenant, &c.Disabled }
+
+// inTenant is a member and its tenant in one state of the store.
+type inTenant[R any] struct {
+	record *R
+	tenant *Tenant
+}
+
+// withTenant returns the member with that id, who counts as disabled when the
+// tenant is.
+func withTenant[R any, P interface {
+	*R
+	member
+}](tx *Tx, rows Reader[R], id string,
+) (*inTenant[R], error) {
+	record, err := rows.Get(AnyTenant, id)
+	if err != nil {
+		return nil, err
+	}
+	name, disabled := P(record).membership()
+	tenant, err := tx.Tenants.Get(name, name)
+	if err != nil {
+		return nil, err
+	}
+	*disabled = *disabled || tenant.Disabled
+	return &inTenant[R]{record, tenant}, nil
 }

@@ -1,105 +1,68 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/reqctx"
+	"onnxgate/internal/revision"
 )
 
 const (
 	defaultPoll     = 200 * time.Millisecond
 	defaultMaxStale = time.Minute
-	// lookTimeout bounds one look at the store, so that one that hangs is found
+	// noteTimeout bounds one note to the store, so that one that hangs is found
 	// out.
-	lookTimeout = time.Second
+	noteTimeout = time.Second
 	// beats is how often a server tells of itself within MaxStale.
 	beats = 4
 )
 
-// watcher knows the store's revision, in memory.
+// watcher knows the store's revision, and for how long what it knows counts.
 type watcher struct {
-	store    Store
+	*revision.Watch
+
 	now      func() time.Time
 	poll     time.Duration
 	maxStale time.Duration
-
-	known atomic.Pointer[seen]
-	// turn is held by whoever looks at the store; it guards the fields below.
-	turn    chan struct{}
-	started time.Time
-	err     error
-}
-
-// seen is the revision at one moment. It does not change.
-type seen struct {
-	revision int64
-	at       time.Time
 }
 
 func newWatcher(cfg *Config) *watcher {
-	w := &watcher{
-		store: cfg.Store, now: cfg.Now, poll: cfg.PollInterval, maxStale: cfg.MaxStale,
-		turn: make(chan struct{}, 1),
+	return &watcher{
+		Watch: revision.New(cfg.Store, cfg.Now), now: cfg.Now,
+		poll: cmp.Or(max(cfg.PollInterval, 0), defaultPoll), maxStale: cmp.Or(max(cfg.MaxStale, 0), defaultMaxStale),
 	}
-	if w.poll <= 0 {
-		w.poll = defaultPoll
-	}
-	if w.maxStale <= 0 {
-		w.maxStale = defaultMaxStale
-	}
-	return w
 }
 
 // current returns the revision as it was at most maxStale ago.
 func (w *watcher) current(ctx context.Context) (int64, error) {
 	now := reqctx.Now(ctx, w.now)
-	known := w.known.Load()
-	if known == nil {
-		if err := w.look(ctx, now); err != nil {
+	known := w.Known()
+	if known.Good.IsZero() {
+		var err error
+		if known, err = w.After(ctx, now); err != nil {
 			return 0, err
 		}
-		known = w.known.Load()
+		if known.Err != nil {
+			return 0, known.Err
+		}
 	}
-	if now.Sub(known.at) > w.maxStale {
+	if now.Sub(known.Good) > w.maxStale {
 		return 0, &fault.Error{
 			Kind: fault.Unavailable, Msg: "The user database cannot be reached; try again in a second", RetryAfter: retryAfter,
 		}
 	}
-	return known.revision, nil
-}
-
-// look brings what is known up to the moment since, or later. Callers that
-// wait share the next look.
-func (w *watcher) look(ctx context.Context, since time.Time) error {
-	select {
-	case w.turn <- struct{}{}:
-	case <-ctx.Done():
-		return contextFault(ctx.Err())
-	}
-	defer func() { <-w.turn }()
-	if w.started.After(since) {
-		return w.err
-	}
-	w.started = w.now()
-	// What is learnt is everybody's: one caller who goes away must not fail it.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
-	defer cancel()
-	var revision int64
-	if revision, w.err = w.store.Revision(ctx); w.err == nil {
-		w.known.Store(&seen{revision: revision, at: w.started})
-	}
-	return w.err
+	return known.Revision, nil
 }
 
 // changed makes a change of this process known at once. A failure is left to
 // the next look: the change itself has been made.
 func (w *watcher) changed(ctx context.Context) {
-	if w.known.Load() != nil {
-		_ = w.look(ctx, w.now())
+	if !w.Known().Good.IsZero() {
+		_, _ = w.After(ctx, w.now())
 	}
 }
 
@@ -116,7 +79,7 @@ func (s *Service) Watch(ctx context.Context) error {
 	defer ticker.Stop()
 	told := told{Server: Server{ID: id}}
 	for {
-		_ = s.watcher.look(ctx, s.now()) // a failure shows in the age of what is known
+		_, _ = s.watcher.After(ctx, s.now()) // a failure shows in the age of what is known
 		s.tell(ctx, &told)
 		s.noteUses(ctx)
 		select {
@@ -141,17 +104,17 @@ type told struct {
 // tell lets the other processes know which revision this one has seen, when it
 // is another than before, and from time to time.
 func (s *Service) tell(ctx context.Context, told *told) {
-	known := s.watcher.known.Load()
-	if known == nil || known.revision == told.Seen && known.at.Sub(told.At) < s.watcher.maxStale/beats {
+	known := s.watcher.Known()
+	if known.Good.IsZero() || known.Revision == told.Seen && known.Good.Sub(told.At) < s.watcher.maxStale/beats {
 		return
 	}
-	prune := known.at.Sub(told.pruned) >= pruneEvery
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	prune := known.Good.Sub(told.pruned) >= pruneEvery
+	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
 	defer cancel()
-	next := Server{ID: told.ID, Seen: known.revision, At: known.at}
+	next := Server{ID: told.ID, Seen: known.Revision, At: known.Good}
 	err := s.store.Note(ctx, func(tx *Tx) error {
 		if prune {
-			if err := tx.Prune(known.at); err != nil {
+			if err := tx.Prune(known.Good); err != nil {
 				return err
 			}
 		}
@@ -166,7 +129,7 @@ func (s *Service) tell(ctx context.Context, told *told) {
 	}
 	told.Server = next
 	if prune {
-		told.pruned = known.at
+		told.pruned = known.Good
 	}
 }
 
@@ -175,7 +138,7 @@ func (s *Service) leave(ctx context.Context, told *told) error {
 	if told.At.IsZero() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
 	defer cancel()
 	_ = s.store.Note(ctx, func(tx *Tx) error { return tx.Servers.Delete(AnyTenant, told.ID) }) // else its time runs out
 	return nil
@@ -205,7 +168,7 @@ func (s *Service) settled(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return contextFault(ctx.Err())
+			return fault.OfContext(ctx.Err())
 		case <-ticker.C:
 		}
 	}

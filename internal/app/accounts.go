@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/argon"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
 	"onnxgate/internal/sqlstore"
@@ -20,10 +21,11 @@ func database(cfg *config.Config) sqlstore.Config {
 	return sqlstore.Config{URL: cfg.DatabaseURL.Reveal(), Path: inDataDir(cfg, databaseFile)}
 }
 
-// newAccounts returns the accounts of a store. Changes are told to record.
-func newAccounts(cfg *config.Config, store *sqlstore.Store, record audit.Recorder) (*accounts.Service, error) {
+// newAccounts returns the accounts of a store. Changes are told to record; nil
+// hashes computes those of passwords in this process.
+func newAccounts(cfg *config.Config, store *sqlstore.Store, record audit.Recorder, hashes accounts.Argon) (*accounts.Service, error) {
 	return accounts.New(accounts.Config{
-		Store: store, InitialPasswordFile: inDataDir(cfg, passwordFile), MaxStale: cfg.RevocationMaxAge, Audit: record, Now: time.Now,
+		Store: store, Argon: hashes, InitialPasswordFile: inDataDir(cfg, passwordFile), MaxStale: cfg.RevocationMaxAge, Audit: record, Now: time.Now,
 	})
 }
 
@@ -56,7 +58,7 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 	if err != nil {
 		return nil, nil, err
 	}
-	service, err := newAccounts(cfg, store, audit.Discard{})
+	service, err := newAccounts(cfg, store, audit.Discard{}, nil)
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
@@ -81,7 +83,7 @@ func (a *App) openAccounts(ctx context.Context) (err error) {
 	for _, text := range a.store.Warnings() {
 		a.log.WarnContext(ctx, "database warning", slog.String("detail", text))
 	}
-	if a.accounts, err = newAccounts(a.cfg, a.store, changeLog{a.log}); err != nil {
+	if a.accounts, err = newAccounts(a.cfg, a.store, changeLog{a.log}, a.newHashes()); err != nil {
 		return err
 	}
 	if err := a.accounts.BootstrapKey(ctx, a.cfg.BootstrapAPIKey.Reveal(), a.cfg.BootstrapAPIKeyRole); err != nil {
@@ -99,6 +101,19 @@ func (a *App) openAccounts(ctx context.Context) (err error) {
 			slog.String("user", accounts.AdminName), slog.String("password_file", inDataDir(a.cfg, passwordFile)))
 	}
 	return nil
+}
+
+// newHashes returns what computes the hashes of passwords: a process of its own
+// where there is a program for it.
+func (a *App) newHashes() accounts.Argon { //nolint:ireturn // nil for this process
+	worker := a.opts.HashWorker
+	if len(worker) == 0 {
+		return nil
+	}
+	a.hashes = argon.NewWorker(argon.Config{Path: worker[0], Args: worker[1:], Failed: func(ctx context.Context, err error) {
+		a.log.WarnContext(ctx, "passwords are hashed in the server itself; predictions may have to wait", slog.Any("error", err))
+	}})
+	return a.hashes
 }
 
 // checkDatabase judges the URL of a database without connecting.

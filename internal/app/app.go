@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/argon"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/certs"
@@ -50,6 +51,10 @@ type Options struct {
 	Text bool
 	// Version is what the server says about itself.
 	Version string
+	// HashWorker is the path of a program that computes password hashes, as
+	// argon.Serve does, and its arguments with the name first; empty computes them
+	// in this process.
+	HashWorker []string
 }
 
 // App is one server.
@@ -64,6 +69,7 @@ type App struct {
 	roles    authz.Roles
 	store    *sqlstore.Store
 	accounts *accounts.Service
+	hashes   *argon.Worker // nil when there is none
 	sealing  *sealing.Service
 	keys     *keys.Set
 	issuers  *oidc.Issuers  // nil when there are no outside issuers
@@ -373,12 +379,27 @@ func (a *App) openAPI() error {
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
 		AdminLoopback:  config.IsLoopback(a.cfg.AdminAddr),
 		Docs:           a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, MaxRows: a.cfg.MaxRows,
-		Version: a.opts.Version, Settings: settings,
+		Endpoint: a.endpoint(), Version: a.opts.Version, Settings: settings,
 	})
 	if err != nil {
 		return err
 	}
 	return a.openGRPC(authenticator, limits, memory)
+}
+
+// endpoint is how clients reach the public listener: at the URL that its tokens
+// name as their issuer, but for one that is not told and without TLS.
+func (a *App) endpoint() httpapi.Endpoint {
+	e := httpapi.Endpoint{URL: a.cfg.Issuer}
+	switch {
+	case a.certs == nil:
+		if _, port, _ := net.SplitHostPort(a.cfg.Addr); e.URL == "https://localhost:"+port {
+			e.URL = "http://localhost:" + port
+		}
+	case a.certs.SelfSigned():
+		e.CAFile = a.certs.CertFile()
+	}
+	return e
 }
 
 func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // BenchmarkServe measures a prediction from the socket to the socket, with its
-// client in the same process: over HTTP/1.1 and HTTP/2, one row and many, with an
+// client in the same process: over HTTP/1.1, HTTP/2 and gRPC, one row and many, with an
 // access token and with an API key. `make profile` takes from it what the compiler
 // is told about the server.
 func BenchmarkServe(b *testing.B) {
@@ -42,6 +43,16 @@ func benchmarkServe(b *testing.B, s *server, token string) {
 					}
 				}
 			})
+		})
+		b.Run(fmt.Sprintf("grpc/rows=%d", rows), func(b *testing.B) {
+			client, ctx := s.dialGRPC(b), withToken(b.Context(), token)
+			req := flowers(false, slices.Repeat([]float32{5.1, 3.5, 1.4, .2}, rows)...)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := client.ModelInfer(ctx, req); err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 		b.Run(fmt.Sprintf("http2/rows=%d", rows), func(b *testing.B) {
 			b.ReportAllocs()

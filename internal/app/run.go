@@ -257,6 +257,9 @@ func (a *App) close() error {
 	if a.folder != nil {
 		errs = append(errs, a.folder.Close())
 	}
+	if a.hashes != nil {
+		errs = append(errs, a.hashes.Close())
+	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}

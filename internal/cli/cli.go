@@ -43,6 +43,9 @@ type Process struct {
 	Now    func() time.Time
 	// Version is what the build was stamped with; may be empty.
 	Version string
+	// Executable is the path of the program itself, so that the server can have a
+	// process of its own for passwords; empty has none.
+	Executable string
 }
 
 // usageError is an error in how the command was written.
@@ -91,7 +94,7 @@ func (p *Process) printf(format string, args ...any) error {
 func rootCommand(p *Process) *cobra.Command {
 	root := group("onnxgate", "Serve ONNX models as a secure API",
 		serveCommand(p), userCommand(p), clientCommand(p), apikeyCommand(p), tenantCommand(p), modelCommand(p), authzCommand(p),
-		keysCommand(p), dbCommand(p), configCommand(p), healthcheckCommand(p), versionCommand(p),
+		keysCommand(p), dbCommand(p), configCommand(p), healthcheckCommand(p), versionCommand(p), hashWorkerCommand(p),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(p.Stdin)

@@ -294,8 +294,11 @@ func (r *request) table(body []byte) error {
 	if names := schema.Header(body); err == nil && graph.Columns(names) > contract.Columns(names) {
 		contract = graph
 	}
+	if err := schema.CheckTable(body); err != nil {
+		return err
+	}
 	r.decode(contract)
-	_, err = contract.DecodeTable(r.batch, body, math.MaxInt, r.target)
+	_, err = contract.DecodeTable(r.batch, bytes.NewReader(body), math.MaxInt, r.target)
 	return asideHint(err)
 }
 

@@ -33,7 +33,9 @@ func (p *Process) serve(cmd *cobra.Command, s *settings, examples bool) error {
 	if err != nil {
 		return err
 	}
-	a, err := app.New(cmd.Context(), cfg, app.Options{Log: p.Stderr, Text: p.onTerminal(), Version: p.version()})
+	a, err := app.New(cmd.Context(), cfg, app.Options{
+		Log: p.Stderr, Text: p.onTerminal(), Version: p.version(), HashWorker: p.hashWorker(),
+	})
 	if err != nil {
 		return err
 	}

@@ -149,7 +149,7 @@ func modelSettings() []Setting {
 		},
 		{
 			Name:    "ONNXGATE_DEFAULT_MODEL",
-			Doc:     "Name of the model that POST /predict serves; empty: the only one, and with several none.",
+			Doc:     "Name of the model that POST /predict serves, and of a model.onnx at the top of the folder; empty: the only one, and with several none.",
 			Want:    "the name of a model",
 			binding: text(func(c *Config) *string { return &c.DefaultModel }),
 		},

@@ -7,6 +7,7 @@
 package fault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -132,6 +133,14 @@ func Newf(kind Kind, format string, args ...any) *Error {
 // for the log.
 func Wrap(kind Kind, msg string, err error) *Error {
 	return &Error{Kind: kind, Msg: msg, Err: err}
+}
+
+// OfContext classifies the error of a context that ended: Timeout or Canceled.
+func OfContext(err error) *Error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return Wrap(Timeout, "The request took too long", err)
+	}
+	return Wrap(Canceled, "The request was canceled", err)
 }
 
 // Error returns the message and the cause. It is for the log, never for a

@@ -1,6 +1,7 @@
 package fault_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -49,5 +50,16 @@ func TestEveryKindHasItsOwnName(t *testing.T) {
 			t.Errorf("kind %d: name %q is empty or taken", k, k)
 		}
 		seen[k.String()] = true
+	}
+}
+
+func TestTheEndOfAContextHasAKind(t *testing.T) {
+	for cause, want := range map[error]fault.Kind{
+		context.DeadlineExceeded: fault.Timeout, context.Canceled: fault.Canceled,
+		fmt.Errorf("read: %w", context.DeadlineExceeded): fault.Timeout,
+	} {
+		if got := fault.OfContext(cause); got.Kind != want || !errors.Is(got, cause) {
+			t.Errorf("%v is %v", cause, got)
+		}
 	}
 }

@@ -255,10 +255,10 @@ func (c *call) observe(code codes.Code, f *fault.Error) {
 
 // path returns what was called, cut off where somebody has put an API key into it.
 func (c *call) path() string {
-	path, ok := grpc.Method(c.ctx)
-	if !ok || c.method != c.api.unknown {
-		return "/" + c.method.name
+	if c.method != c.api.unknown {
+		return c.method.path
 	}
+	path, _ := grpc.Method(c.ctx)
 	if at := strings.Index(path, apikey.Prefix); at >= 0 {
 		return path[:at+len(apikey.Prefix)]
 	}

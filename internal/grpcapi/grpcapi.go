@@ -138,7 +138,7 @@ func New(cfg Config) (*API, error) {
 		if err := m.check(); err != nil {
 			return nil, err
 		}
-		m.metrics = cfg.Metrics.RPC(m.name, codeNames)
+		m.path, m.metrics = "/"+m.name, cfg.Metrics.RPC(m.name, codeNames)
 		a.methods = append(a.methods, &m)
 	}
 	a.unknown = &method{name: "other", open: true, serve: (*call).noMethod, metrics: cfg.Metrics.RPC("other", codeNames)}

@@ -40,6 +40,7 @@ type method struct {
 	// serve reads decode, call, encode. It returns a fault instead of sending one.
 	serve func(*call) error
 
+	path    string // a slash and the name
 	metrics *telemetry.RPCMetrics
 }
 

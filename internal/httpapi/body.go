@@ -75,13 +75,9 @@ func (x *exchange) readBodyAs(ctx context.Context, in intake) ([]byte, error) {
 
 // receive reads the body, whoever sends it.
 func (x *exchange) receive(in intake) ([]byte, error) {
-	r := x.request
-	if err := in.check(r.Header); err != nil {
+	r, limit := x.request, x.route.MaxBody
+	if err := x.expectBody(&in); err != nil {
 		return nil, err
-	}
-	limit := x.route.MaxBody
-	if r.ContentLength > limit {
-		return nil, x.tooLarge(limit) // before "100 Continue": nothing is read
 	}
 	source := io.Reader(r.Body)
 	if in.packed {
@@ -89,8 +85,6 @@ func (x *exchange) receive(in intake) ([]byte, error) {
 		defer p.close()
 		source = p.orPlain(source)
 	}
-	x.body = heads.Get()
-	x.allowTime()
 	// One byte more than announced: reading it is what finds the end.
 	if want := min(r.ContentLength, firstRead) + 1; int64(cap(x.body.B)) < want {
 		x.body.B = make([]byte, 0, want)
@@ -116,6 +110,20 @@ func (x *exchange) receive(in intake) ([]byte, error) {
 	}
 }
 
+// expectBody checks what is known of a body before any of it is read, and lets it
+// come.
+func (x *exchange) expectBody(in *intake) error {
+	if err := in.check(x.request.Header); err != nil {
+		return err
+	}
+	if limit := x.route.MaxBody; x.request.ContentLength > limit {
+		return x.tooLarge(limit) // before "100 Continue": nothing is read
+	}
+	x.body = heads.Get()
+	x.allowTime()
+	return nil
+}
+
 // growBody makes room behind a full buffer: for all that was announced, now that
 // the client has shown that it sends, or for half as much again. What is beyond
 // the first part of a body must fit into the memory for all. Faults: Unavailable.
@@ -136,19 +144,31 @@ func (x *exchange) growBody(limit int64) error {
 	if size > limit+1 {
 		larger, size = &buffer{}, want // not one that claims more than the body may
 	}
-	claim := size - (firstRead + 1) - x.claimed
-	if !x.listener.api.cfg.Bodies.Take(claim) {
+	if err := x.claim(size); err != nil {
 		buffers.Put(larger)
-		x.drain()
-		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large bodies are on their way at once; try again, or send fewer rows in each"}
+		return err
 	}
-	x.claimed += claim
 	if int64(cap(larger.B)) < want {
 		larger.B = make([]byte, 0, want)
 	}
 	larger.B = append(larger.B, x.body.B...)
 	putBody(x.body)
 	x.body = larger
+	return nil
+}
+
+// claim takes of the memory for all what a body of the size needs beyond its
+// first part. Faults: Unavailable.
+func (x *exchange) claim(size int64) error {
+	more := size - (firstRead + 1) - x.claimed
+	if more <= 0 {
+		return nil
+	}
+	if !x.listener.api.cfg.Bodies.Take(more) {
+		x.drain()
+		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large bodies are on their way at once; try again, or send fewer rows in each"}
+	}
+	x.claimed += more
 	return nil
 }
 
@@ -216,8 +236,9 @@ func readFault(r *http.Request, err error) error {
 
 // intake is which bodies a handler takes.
 type intake struct {
-	// media are the types, of which a refusal names the first.
+	// media are the types, of which a refusal names the first, and with it other.
 	media []string
+	other string
 	// untyped says that there need be no Content-Type.
 	untyped bool
 	// packed says that the codings gzip and deflate are taken off.
@@ -241,16 +262,27 @@ func (in *intake) check(h http.Header) error {
 			return nil
 		}
 	}
-	return fault.Newf(fault.UnsupportedMedia, "Send the body as Content-Type: %s", in.media[0])
+	names := in.media[0]
+	if in.other != "" {
+		names += " or " + in.other
+	}
+	return fault.New(fault.UnsupportedMedia, "Send the body as Content-Type: "+names)
 }
 
 // isMedia reports whether a Content-Type is the media type, with no parameter
-// but charset=utf-8.
+// but charset=utf-8, and of a table header=present (RFC 4180 section 3).
 func isMedia(value, media string) bool {
 	got, params, err := mime.ParseMediaType(value)
 	if err != nil || got != media {
 		return false
 	}
-	charset, has := params["charset"]
-	return len(params) == 0 || len(params) == 1 && has && strings.EqualFold(charset, "utf-8")
+	for name, param := range params {
+		switch {
+		case name == "charset" && strings.EqualFold(param, "utf-8"):
+		case name == "header" && media == mediaCSV && strings.EqualFold(param, "present"):
+		default:
+			return false
+		}
+	}
+	return true
 }

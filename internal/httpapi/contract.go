@@ -31,6 +31,8 @@ type audience struct {
 	models []inference.ModelInfo
 	// read, predict, write, seal and docs say which routes it may use.
 	read, predict, write, seal, docs bool
+	// samples is the code to paste for a model.
+	samples func(*inference.ModelInfo) (*samples, error)
 }
 
 // maxContracts bounds how many documents are kept, one for each different set
@@ -90,14 +92,14 @@ func (a *audience) key() string {
 // contract answers with everything that the default tenant sees, to everybody:
 // the models of other tenants are nobody else's business.
 func (a *API) contract(_ context.Context, x *exchange) error {
-	return a.sendContract(x, func() audience {
+	return a.sendContract(x, &identity.Principal{Tenant: identity.DefaultTenant}, func() audience {
 		return audience{models: a.cfg.Catalog.SeenBy(identity.DefaultTenant), read: true, predict: true, write: true, seal: true, docs: true}
 	})
 }
 
 // contractForCaller answers with what the caller may call.
 func (a *API) contractForCaller(ctx context.Context, x *exchange) error {
-	return a.sendContract(x, func() audience {
+	return a.sendContract(x, x.principal, func() audience {
 		p := x.principal
 		return audience{
 			models:  a.cfg.Catalog.List(ctx, p),
@@ -111,9 +113,11 @@ func (a *API) contractForCaller(ctx context.Context, x *exchange) error {
 
 // sendContract reads the generation before the models: a reload in between
 // leaves a document that is made again, never one that is kept too long.
-func (a *API) sendContract(x *exchange, who func() audience) error {
+func (a *API) sendContract(x *exchange, p *identity.Principal, who func() audience) error {
 	generation := a.cfg.Catalog.Generation()
-	doc, err := a.contracts.document(generation, who())
+	reader := who()
+	reader.samples = func(info *inference.ModelInfo) (*samples, error) { return a.samples(p, info, generation) }
+	doc, err := a.contracts.document(generation, reader)
 	if err != nil {
 		return err
 	}
@@ -138,7 +142,11 @@ func (c *contracts) build(who audience) ([]byte, error) {
 		if !who.predict {
 			break
 		}
-		if err := b.add(&who.models[i], template); err != nil {
+		code, err := who.samples(&who.models[i])
+		if err == nil {
+			err = b.add(&who.models[i], template, code)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -224,8 +232,8 @@ func (*builder) names(parameter object, models []inference.ModelInfo) {
 }
 
 // add puts the paths of a model in the place of those with parameters, with the
-// model's own rows and answers.
-func (b *builder) add(info *inference.ModelInfo, template object) error {
+// model's own rows and answers, and the code to paste at the first of them.
+func (b *builder) add(info *inference.ModelInfo, template object, code *samples) error {
 	row, answer := info.Name+".Row", info.Name+".Prediction"
 	b.schemas[row], b.schemas[answer] = info.Schema.RowSchema(), info.Schema.ResponseSchema()
 	operation := member(template, "post")
@@ -237,6 +245,9 @@ func (b *builder) add(info *inference.ModelInfo, template object) error {
 		if err := b.operation(path, operation, op, info); err != nil {
 			return err
 		}
+	}
+	if code != nil {
+		member(member(b.paths, "/models/"+info.Name+"/predict"), "post")["x-codeSamples"] = code.codeSamples()
 	}
 	if !info.Default {
 		return nil
@@ -262,9 +273,9 @@ func (b *builder) operation(path string, template, own object, info *inference.M
 			"two rows": object{"value": []json.RawMessage{example, example}},
 		}
 	}
-	member(op, "requestBody")["content"] = object{mediaJSON: body}
+	member(member(op, "requestBody"), "content")[mediaJSON] = body
 	ok := member(member(op, "responses"), "200")
-	ok["content"] = object{mediaJSON: object{"schema": object{"$ref": "#/components/schemas/" + info.Name + ".Prediction"}}}
+	member(ok, "content")[mediaJSON] = object{"schema": object{"$ref": "#/components/schemas/" + info.Name + ".Prediction"}}
 	b.paths[path] = object{"post": op}
 	return nil
 }

@@ -418,7 +418,7 @@ func TestDocsAreWholeAndFetchNothingFromElsewhere(t *testing.T) {
 		t.Fatalf("%d %v", page.StatusCode, page.Header)
 	}
 	links := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(page.body, -1)
-	if len(links) != 4 || strings.Contains(page.body, "<script>") || strings.Contains(page.body, "style=") {
+	if len(links) != 6 || strings.Contains(page.body, "<script>") || strings.Contains(page.body, "style=") {
 		t.Errorf("%v in %s", links, page.body)
 	}
 	for _, link := range links {

@@ -17,7 +17,7 @@ import (
 	"onnxgate/internal/fault"
 )
 
-// docsFiles are the page and its start script. Swagger UI itself comes from
+// docsFiles are the page and its scripts. Swagger UI itself comes from
 // the swgui module, embedded as well: nothing is fetched from elsewhere.
 //
 //go:embed docs
@@ -38,6 +38,8 @@ type asset struct {
 
 // docsAssets is everything under /docs/.
 var docsAssets = map[string]asset{
+	"page.css":             {[]string{"text/css; charset=utf-8"}, docsFiles, "docs/page.css", false},
+	"samples.js":           {[]string{"text/javascript; charset=utf-8"}, docsFiles, "docs/samples.js", false},
 	"init.js":              {[]string{"text/javascript; charset=utf-8"}, docsFiles, "docs/init.js", false},
 	"swagger-ui.css":       {[]string{"text/css; charset=utf-8"}, static.FS, "swagger-ui.css.gz", true},
 	"swagger-ui-bundle.js": {[]string{"text/javascript; charset=utf-8"}, static.FS, "swagger-ui-bundle.js.gz", true},

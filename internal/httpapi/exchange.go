@@ -365,8 +365,11 @@ func (x *exchange) send(status int, body []byte) {
 }
 
 // sendJSON writes a whole JSON answer, 200.
-func (x *exchange) sendJSON(body []byte) {
-	x.Header()["Content-Type"] = typeJSON
+func (x *exchange) sendJSON(body []byte) { x.sendOK(typeJSON, body) }
+
+// sendOK writes a whole answer of a type, 200.
+func (x *exchange) sendOK(contentType []string, body []byte) {
+	x.Header()["Content-Type"] = contentType
 	x.send(http.StatusOK, body)
 }
 

@@ -179,6 +179,8 @@ type Config struct {
 	Bodies *limit.Bytes
 	// MaxRows is how many rows one prediction may have; 0 is 10,000.
 	MaxRows int
+	// Endpoint is what code to paste calls.
+	Endpoint Endpoint
 	// Version is what the contract says about the server.
 	Version string
 	// Settings are those that Reload replaces.
@@ -212,6 +214,7 @@ type API struct {
 	params        sync.Pool // of *chi.Context
 	readers       sync.Pool // of *oip.Reader
 	contracts     contracts
+	sampler       *sampler
 	adminDocument []byte               // the contract of the administration listener
 	docs          map[string]*docsFile // by name
 	rules         *validator.Validate  // of the members of bodies
@@ -265,6 +268,9 @@ func New(cfg Config) (*API, error) {
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	var err error
 	if a.contracts.base, err = readContract(api.OpenAPI, cfg.Version); err != nil {
+		return nil, err
+	}
+	if a.sampler, err = newSampler(cfg.Endpoint); err != nil {
 		return nil, err
 	}
 	if a.adminDocument, err = readContract(api.Admin, cfg.Version); err != nil {

@@ -164,7 +164,14 @@ type modelStats struct {
 	InferenceStats map[string]duration `json:"inference_stats"`
 	ResponseStats  struct{}            `json:"response_stats"`
 	BatchStats     []struct{}          `json:"batch_stats"`
-	MemoryUsage    []struct{}          `json:"memory_usage"`
+	MemoryUsage    []memoryUsage       `json:"memory_usage"`
+}
+
+// memoryUsage is what a version takes of one kind of memory, by an estimate.
+type memoryUsage struct {
+	Type string `json:"type"`
+	ID   int    `json:"id"`
+	Size int64  `json:"byte_size"`
 }
 
 // statistics tells what the versions did since they were loaded.
@@ -183,7 +190,7 @@ func (a *API) statistics(ctx context.Context, x *exchange) error {
 				"compute_input": durationOf(s.Input), "compute_infer": durationOf(s.Infer), "compute_output": durationOf(s.Output),
 				"cache_hit": {}, "cache_miss": {},
 			},
-			BatchStats: []struct{}{}, MemoryUsage: []struct{}{},
+			BatchStats: []struct{}{}, MemoryUsage: []memoryUsage{{Type: "CPU", Size: s.Memory}},
 		}
 		if !s.LastInference.IsZero() {
 			stats[i].LastInference = s.LastInference.UnixMilli()

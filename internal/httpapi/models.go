@@ -26,6 +26,8 @@ type modelDetail struct {
 	Outputs  []schema.Output  `json:"outputs"`
 	// Schema is the JSON Schema (2020-12) of one row.
 	Schema map[string]any `json:"schema"`
+	// Examples is code to paste, absent where no row is known to show.
+	Examples *samples `json:"examples,omitempty"`
 }
 
 func modelOf(info *inference.ModelInfo) model {
@@ -44,6 +46,7 @@ func (a *API) listModels(ctx context.Context, x *exchange) error {
 
 // describeModel tells the contract of one model.
 func (a *API) describeModel(ctx context.Context, x *exchange) error {
+	generation := a.cfg.Catalog.Generation()
 	info, err := a.cfg.Catalog.Describe(ctx, x.principal, x.param("model"), "")
 	if err != nil {
 		return err
@@ -53,9 +56,13 @@ func (a *API) describeModel(ctx context.Context, x *exchange) error {
 	if labels == nil {
 		labels = []string{}
 	}
+	examples, err := a.samples(x.principal, &info, generation)
+	if err != nil {
+		return err
+	}
 	return x.encode(modelDetail{
 		model: modelOf(&info), Features: info.Schema.Features(), Labels: labels,
-		Outputs: info.Schema.Outputs(), Schema: info.Schema.RowSchema(),
+		Outputs: info.Schema.Outputs(), Schema: info.Schema.RowSchema(), Examples: examples,
 	})
 }
 

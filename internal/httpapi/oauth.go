@@ -16,15 +16,7 @@ const mediaForm = "application/x-www-form-urlencoded"
 
 // token gives an access token for a grant (RFC 6749 section 3.2).
 func (a *API) token(ctx context.Context, x *exchange) error {
-	req, err := a.oauthRequest(ctx, x)
-	if err != nil {
-		return err
-	}
-	res, err := a.cfg.Tokens.Token(ctx, req)
-	if err != nil {
-		return err
-	}
-	return x.sendValue(res)
+	return answerForm(ctx, a, x, a.cfg.Tokens.Token)
 }
 
 // revoke ends a token (RFC 7009 section 2).
@@ -42,11 +34,16 @@ func (a *API) revoke(ctx context.Context, x *exchange) error {
 
 // introspect tells a client what a token is good for (RFC 7662 section 2).
 func (a *API) introspect(ctx context.Context, x *exchange) error {
+	return answerForm(ctx, a, x, a.cfg.Tokens.Introspect)
+}
+
+// answerForm reads a form, calls the authorization server and sends its answer.
+func answerForm[T any](ctx context.Context, a *API, x *exchange, call func(context.Context, oauth.Request) (*T, error)) error {
 	req, err := a.oauthRequest(ctx, x)
 	if err != nil {
 		return err
 	}
-	res, err := a.cfg.Tokens.Introspect(ctx, req)
+	res, err := call(ctx, req)
 	if err != nil {
 		return err
 	}

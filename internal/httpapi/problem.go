@@ -123,11 +123,7 @@ func appendProblem(b []byte, p problem, f *fault.Error, requestID string) []byte
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(b, `{"pointer":`...)
-			b = appendText(b, field.Pointer)
-			b = append(b, `,"detail":`...)
-			b = appendText(b, field.Detail)
-			b = append(b, '}')
+			b = appendField(b, &field)
 		}
 		b = append(b, ']')
 	}
@@ -135,6 +131,28 @@ func appendProblem(b []byte, p problem, f *fault.Error, requestID string) []byte
 		b = append(b, `,"truncated":true`...)
 	}
 	return append(b, '}', '\n')
+}
+
+// appendField appends a fault in a body: where it is, and what is allowed.
+func appendField(b []byte, f *fault.Field) []byte {
+	if f.Line == 0 {
+		b = append(b, `{"pointer":`...)
+		b = appendText(b, f.Pointer)
+	} else {
+		b = append(b, `{"line":`...)
+		b = strconv.AppendInt(b, int64(f.Line), 10)
+		if f.Column > 0 {
+			b = append(b, `,"column":`...)
+			b = strconv.AppendInt(b, int64(f.Column), 10)
+		}
+		if f.Name != "" {
+			b = append(b, `,"name":`...)
+			b = appendText(b, f.Name)
+		}
+	}
+	b = append(b, `,"detail":`...)
+	b = appendText(b, f.Detail)
+	return append(b, '}')
 }
 
 func appendOAuthError(b []byte, p problem, f *fault.Error) []byte {

@@ -94,6 +94,17 @@ func (c *Call) Version() string { return c.version.id }
 // Batch returns the memory for the input: fill it, then Predict.
 func (c *Call) Batch() *schema.Batch { return c.batch }
 
+// TakeBatch takes over the input of another call of the same version, and gives
+// it its own memory for that. It reports false, and does nothing, where the other
+// call is of another version: what its contract let through says nothing here.
+func (c *Call) TakeBatch(from *Call) bool {
+	if c.version != from.version {
+		return false
+	}
+	c.batch, from.batch = from.batch, c.batch
+	return true
+}
+
 // Admit holds the tensors that a protocol has put into Batch().Inputs, by itself
 // and not by Schema().Decode, to the model's contract, and counts their rows:
 // at most maxRows. Predict is for input that has passed one of the two. Faults:

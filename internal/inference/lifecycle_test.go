@@ -140,8 +140,9 @@ func TestStatisticsCountWhatEachVersionDid(t *testing.T) {
 	each := func(n int) inference.Duration {
 		return inference.Duration{Count: uint64(n), Total: time.Duration(n) * time.Millisecond}
 	}
-	want := []inference.Statistics{{Model: "a", Version: "1"}, {
-		Model: "a", Version: "2", LastInference: loaded.Add(10 * time.Millisecond), Inferences: 3, Executions: 3,
+	const memory = 128<<10 + 5 // of a file of one byte
+	want := []inference.Statistics{{Model: "a", Version: "1", Memory: memory}, {
+		Model: "a", Version: "2", LastInference: loaded.Add(10 * time.Millisecond), Inferences: 3, Executions: 3, Memory: memory,
 		Success: inference.Duration{Count: 3, Total: 9 * time.Millisecond}, Queue: inference.Duration{Count: 3},
 		Input: each(3), Infer: each(3), Output: each(3),
 	}}

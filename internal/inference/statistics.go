@@ -31,6 +31,8 @@ type Statistics struct {
 	// Queue is the time for which requests waited. Input is that of reading them,
 	// Infer that of the engine, Output that of writing the answer.
 	Queue, Input, Infer, Output Duration
+	// Memory is an estimate of what the version takes, in bytes.
+	Memory int64
 }
 
 // counters add up a version's statistics, without locks.
@@ -81,7 +83,7 @@ func (c *Call) countAnswer() {
 func (v *version) statistics() Statistics {
 	n := &v.counters
 	s := Statistics{
-		Model: v.model, Version: v.id, Inferences: n.inferences.Load(),
+		Model: v.model, Version: v.id, Inferences: n.inferences.Load(), Memory: v.memory,
 		Success: n.success.read(), Fail: n.fail.read(), Input: n.input.read(), Infer: n.infer.read(), Output: n.output.read(),
 	}
 	s.Executions = s.Infer.Count

@@ -39,9 +39,7 @@ func compileAdder(data []byte, _ schema.Engine) (inference.Program, []string, er
 
 // consistent makes one prediction and reports whether everything about it is of
 // one state of the model: its number is that of the file and of the manifest.
-func consistent(t *testing.T, c *inference.Catalog, version string) (err error) {
-	t.Helper()
-	ctx := t.Context()
+func consistent(ctx context.Context, c *inference.Catalog, version string) (err error) {
 	call, err := c.Open(ctx, user, "m", version)
 	if err != nil {
 		return err
@@ -91,7 +89,7 @@ func TestNoRequestFailsOrMixesVersionsWhileModelsAreSwapped(t *testing.T) {
 	for _, name := range []string{"", "live", "", "live"} {
 		clients.Go(func() {
 			for ctx.Err() == nil {
-				if err := consistent(t, c, name); err != nil {
+				if err := consistent(ctx, c, name); err != nil {
 					stop(err)
 					return
 				}

@@ -34,7 +34,7 @@ func parseScope(text string) (scope, error) {
 		case authz.IsPermission(word):
 			s.permissions = append(s.permissions, word)
 		default:
-			return scope{}, errScope(msgScope)
+			return scope{}, errScope("There is no scope " + shown(word) + "; name scopes with one blank between them")
 		}
 	}
 	return s, nil
@@ -51,11 +51,11 @@ func (s *Server) narrow(requested []string, sub *subject, client *identity.Clien
 	if sub.grant.Family != "" {
 		allowed = both(allowed, strings.Fields(sub.grant.Scope))
 	}
-	switch {
-	case requested == nil:
+	if requested == nil {
 		return allowed, nil
-	case !within(requested, allowed):
-		return nil, errScope(msgScope)
+	}
+	if i := slices.IndexFunc(requested, func(s string) bool { return !slices.Contains(allowed, s) }); i >= 0 {
+		return nil, errScope("The scope " + requested[i] + " is not allowed here")
 	}
 	return both(allowed, requested), nil
 }
@@ -69,7 +69,22 @@ func within(words, all []string) bool {
 	return !slices.ContainsFunc(words, func(s string) bool { return !slices.Contains(all, s) })
 }
 
-const msgScope = "The scope is unknown, malformed or not allowed here"
+// maxShown is how much of an unknown scope an answer repeats.
+const maxShown = 64
+
+// shown returns a scope of the request for an answer, which says nothing of one
+// that is not in the grammar (RFC 6749 section 3.3): no blank, quotation mark or
+// backslash, and ASCII alone.
+func shown(word string) string {
+	strange := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }
+	switch {
+	case word == "":
+		return "without a name"
+	case len(word) > maxShown || strings.ContainsFunc(word, strange):
+		return "of such a form"
+	}
+	return word
+}
 
 func errScope(msg string) error {
 	return &fault.Error{Kind: fault.BadRequest, Code: CodeInvalidScope, Msg: msg}

@@ -216,6 +216,22 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	}
 }
 
+func TestAScopeThatIsRefusedIsNamed(t *testing.T) {
+	for scope, want := range map[string]string{
+		"models:read+models:fly":      "There is no scope models:fly; name scopes with one blank between them",
+		"models:read++models:predict": "There is no scope without a name; name scopes with one blank between them",
+		"%22x%22":                     "There is no scope of such a form; name scopes with one blank between them",
+		"%C3%A4":                      "There is no scope of such a form; name scopes with one blank between them",
+		strings.Repeat("x", 65):       "There is no scope of such a form; name scopes with one blank between them",
+		"models:read+metrics:read":    "The scope metrics:read is not allowed here",
+	} {
+		_, err := newServer(t, newPeople()).Token(t.Context(), oauth.Request{Form: form(t, "grant_type=password&"+ada+"&scope="+scope)})
+		if f := fault.As(err); f == nil || f.Code != "invalid_scope" || f.Msg != want {
+			t.Errorf("%s: %+v, want %q", scope, f, want)
+		}
+	}
+}
+
 func TestOtherFaultsStayWhatTheyAre(t *testing.T) {
 	want := &fault.Error{Kind: fault.Unavailable, Msg: "later", RetryAfter: time.Second}
 	p := newPeople()

@@ -54,6 +54,9 @@ type Batch struct {
 	next    int    // the feature expected after the last one
 	unknown map[string]struct{}
 
+	tables tableBuffers
+	texted int64 // bytes of the texts in the tensors, of a table
+
 	rowFaults []rowFault
 	faults    []fault.Field
 	truncated bool
@@ -104,6 +107,20 @@ type sink interface {
 	put(at int, v *value)
 	// finish gives the tensor its shape.
 	finish(shape []int)
+	// size is how many bytes its memory takes.
+	size() int64
+}
+
+// Size is how many bytes the rows take that were read so far. A table that is on
+// its way is counted by it.
+func (b *Batch) Size() int64 {
+	n := b.texted
+	for _, s := range b.sinks {
+		if s != nil {
+			n += s.size()
+		}
+	}
+	return n
 }
 
 // newSink returns the sink of a tensor of a type that a request can carry.
@@ -160,6 +177,10 @@ func (s *buffer[T]) grow(n int) {
 	filled := s.data
 	s.data = tensor.Reset[T](s.t, max(n, 2*len(filled), 16))
 	copy(s.data, filled)
+}
+
+func (s *buffer[T]) size() int64 {
+	return int64(cap(s.data)) * int64(reflect.TypeFor[T]().Size()) //nolint:gosec // a few bytes
 }
 
 func (s *buffer[T]) finish(shape []int) {

@@ -12,7 +12,8 @@ import (
 // CheckTensors holds the inputs of a model to the rules of the features that
 // its manifest lists, as Decode holds rows to them; those of a graph without
 // such a list have none. A number of the tensor stands for the shortest decimal
-// that it is nearest to, since limits hold for what was sent. A tensor whose
+// that it is nearest to, since limits hold for what was sent. Texts are cleaned in
+// their place. A tensor whose
 // type or shape is not the input's is passed over: the engine refuses it.
 //
 // What breaks a rule is a fault.Content, whose Fields name the row and the
@@ -49,6 +50,7 @@ func (c *columnChecker) input(i int, t *tensor.Tensor) {
 	in := &c.schema.inputs[i]
 	switch t.Kind() {
 	case tensor.KindMap:
+		c.keys(i, t.Items()[0])
 		c.input(i, t.Items()[1])
 		return
 	case tensor.KindSequence, tensor.KindOptional:
@@ -58,7 +60,10 @@ func (c *columnChecker) input(i int, t *tensor.Tensor) {
 		return
 	case tensor.KindTensor, tensor.KindMapSequence:
 	}
-	columns := c.columns(i)
+	if in.screen != nil && t.DType() == in.dtype && in.screen.passes(t) {
+		return
+	}
+	columns := c.schema.columns(i)
 	shape := t.Shape()
 	rows := 1
 	if !in.whole && len(shape) > 0 {
@@ -69,34 +74,70 @@ func (c *columnChecker) input(i int, t *tensor.Tensor) {
 	if t.DType() != in.dtype || !whole && perRow != len(columns) {
 		return
 	}
-	at := reading(t)
+	at, texts := reading(t), tensor.Of[string](t)
 	for k := range t.Len() {
 		f := columns[0]
 		if !whole {
 			f = columns[k%perRow]
 		}
+		detail := ""
+		if texts != nil {
+			texts[k], detail = f.cleanBytes(texts[k])
+		}
 		var v value
-		at(k, &v)
-		if (!f.fits(&v) || !utf8.ValidString(v.s)) && !c.report(f, k/perRow, t, k) {
+		if at(k, &v); detail == "" && !f.fits(&v) {
+			detail = f.unmet(&v)
+		}
+		if detail != "" && !c.report(f, k/perRow, t, k, detail) {
+			return
+		}
+	}
+}
+
+// cleanBytes is clean for a text that may not even be one.
+func (f *field) cleanBytes(text string) (cleaned, detail string) {
+	if !utf8.ValidString(text) {
+		return text, "must be UTF-8"
+	}
+	return f.cleaner.clean(text)
+}
+
+// unmet says which rule a number or a text breaks.
+func (f *field) unmet(v *value) string {
+	if v.null {
+		return "must be " + f.info.words + ", and is missing"
+	}
+	return f.broken(v)
+}
+
+// keys checks the keys of a map, which are texts or integers.
+func (c *columnChecker) keys(i int, keys *tensor.Tensor) {
+	f := c.schema.columns(i)[0]
+	for k, key := range tensor.Of[string](keys) {
+		detail := "must be UTF-8"
+		if utf8.ValidString(key) {
+			detail = f.cleaner.refusal(key)
+		}
+		if detail != "" && !c.report(f, 0, keys, k, "of which a key "+detail) {
 			return
 		}
 	}
 }
 
 // columns returns the features of an input in their order.
-func (c *columnChecker) columns(i int) []*field {
+func (s *Schema) columns(i int) []*field {
 	var fields []*field
-	for k := range c.schema.fields {
-		if f := &c.schema.fields[k]; f.in == i {
+	for k := range s.fields {
+		if f := &s.fields[k]; f.in == i {
 			fields = append(fields, f)
 		}
 	}
 	return fields
 }
 
-// report notes what element k of a tensor breaks, and says whether there is
+// report notes what is wrong with element k of a tensor, and says whether there is
 // room for more.
-func (c *columnChecker) report(f *field, row int, t *tensor.Tensor, k int) bool {
+func (c *columnChecker) report(f *field, row int, t *tensor.Tensor, k int, detail string) bool {
 	if len(c.faults) == fault.MaxFields {
 		c.truncated = true
 		return false
@@ -104,15 +145,6 @@ func (c *columnChecker) report(f *field, row int, t *tensor.Tensor, k int) bool 
 	pointer := rowPointer(row, c.schema.inputs[f.in].whole) + f.pointer
 	if f.Array {
 		pointer += within(t.Shape(), k, c.schema.inputs[f.in].whole)
-	}
-	var v value
-	reading(t)(k, &v)
-	detail := f.broken(&v)
-	switch {
-	case v.null:
-		detail = "must be " + f.info.words + ", and is missing"
-	case !utf8.ValidString(v.s):
-		detail = "must be UTF-8"
 	}
 	c.faults = append(c.faults, fault.Field{Pointer: pointer, Detail: detail})
 	return true
@@ -195,6 +227,9 @@ func shortest(x float64, bits int) float64 {
 // shortestHalf is shortest for 16 bits, which five digits tell apart.
 func shortestHalf(h tensor.Float16) float64 {
 	x := h.Float64()
+	if x == math.Trunc(x) {
+		return x
+	}
 	for digits := 1; digits < 5; digits++ {
 		v, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', digits, 64), 64)
 		if err == nil && tensor.NewFloat16(v) == h {

@@ -60,6 +60,9 @@ func (c *compiler) compile(out []tensor.Spec) (*Schema, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	for i := range c.inputs {
+		c.inputs[i].screen = newScreen(c.columns(i))
+	}
 	if err := c.compileRow(); err != nil {
 		return nil, err
 	}

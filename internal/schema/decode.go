@@ -60,7 +60,7 @@ func (b *Batch) fields() []field { return b.schema.fields }
 
 func (b *Batch) begin(body []byte) {
 	b.Release()
-	b.body, b.Rows, b.Single, b.Beyond = body, 0, false, 0
+	b.body, b.Rows, b.Single, b.Beyond, b.texted = body, 0, false, 0, 0
 	b.rowFaults, b.faults, b.truncated, b.work = b.rowFaults[:0], b.faults[:0], false, suggestWork
 	b.reader = *bytes.NewBuffer(body)
 	b.decoder.Reset(&b.reader, repeatedNames...)

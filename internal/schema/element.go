@@ -121,11 +121,13 @@ func (b *Batch) parse(f *field, raw []byte) string {
 		} else {
 			raw = raw[1 : len(raw)-1]
 		}
-		known, ok := f.strings[string(raw)]
-		if !ok {
-			known = string(raw)
+		if known, ok := f.strings[string(raw)]; ok {
+			v.s = known // which is clean
+			return ""
 		}
-		v.s = known
+		var detail string
+		v.s, detail = f.cleaner.clean(string(raw))
+		return detail
 	case classBool:
 		v.b = raw[0] == 't'
 	}

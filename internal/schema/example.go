@@ -160,7 +160,9 @@ func (f *field) exampleValue(v *value) bool {
 		}
 	case classString:
 		for _, x := range []string{"text", "a", "A", "0", "", f.matching()} {
-			candidates = append(candidates, value{s: x})
+			if cleaned, detail := f.cleaner.clean(x); detail == "" {
+				candidates = append(candidates, value{s: cleaned})
+			}
 		}
 	case classBool:
 		candidates = []value{{b: true}}

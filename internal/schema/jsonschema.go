@@ -3,6 +3,7 @@ package schema
 import (
 	"regexp"
 	"slices"
+	"strings"
 
 	"onnxgate/internal/tensor"
 )
@@ -14,8 +15,9 @@ const dialect = "https://json-schema.org/draft/2020-12/schema"
 
 // RowSchema returns the JSON Schema (draft 2020-12) of one row. It accepts what
 // Decode accepts, but that numbers between two float64 are rounded by Decode
-// before they are compared, and that a pattern beyond what RE2 and ECMA-262
-// write alike stands under "x-re2-pattern". The caller may change the map.
+// before they are compared, that a pattern beyond what RE2 and ECMA-262 write
+// alike stands under "x-re2-pattern", and that it does not clean texts nor look
+// for what turns their direction. The caller may change the map.
 func (s *Schema) RowSchema() map[string]any {
 	properties, required := object{}, make([]string, len(s.fields))
 	for i := range s.fields {
@@ -43,10 +45,11 @@ func (f *field) schema(in *input) object {
 	case f.Array:
 		o = arraySchema(o, f.Shape)
 	}
-	if text := f.Description; text != "" {
-		if f.Unit != "" {
-			text += " (" + f.Unit + ")"
-		}
+	text := f.Description
+	if text != "" && f.Unit != "" {
+		text += " (" + f.Unit + ")"
+	}
+	if text = strings.TrimSpace(text + f.cleaning()); text != "" {
 		o["description"] = text
 	}
 	if f.Unit != "" {
@@ -56,6 +59,22 @@ func (f *field) schema(in *input) object {
 		o["examples"] = []any{f.Example}
 	}
 	return o
+}
+
+// cleaning says how texts are cleaned, as a sentence behind another.
+func (f *field) cleaning() string {
+	if len(f.Sanitize) == 0 {
+		return ""
+	}
+	words := make([]string, len(f.Sanitize))
+	for i, s := range f.Sanitize {
+		words[i] = s.String()
+	}
+	sentence := "Cleaned before it is checked: " + strings.Join(words, ", ") + "."
+	if strings.HasSuffix(f.Description, ".") || f.Description == "" {
+		return " " + sentence
+	}
+	return ". " + sentence
 }
 
 // anyArray is a nested array whose rank is not declared.
@@ -89,7 +108,7 @@ func (f *field) elementSchema() object {
 		f.textRules(o)
 	case classBool:
 	}
-	if len(f.Enum) > 0 {
+	if len(f.Enum) > 0 && len(f.Sanitize) == 0 {
 		o["enum"] = append([]any(nil), f.Enum...)
 	}
 	if f.Nullable {
@@ -137,7 +156,20 @@ func limitOf(closed, open any) (limit *float64, exclusive bool) {
 // groups, \A, \z, \Q…\E, \C, \a, Unicode classes, \x{…} and POSIX classes.
 var foreign = regexp.MustCompile(`\(\?[^:]|\\[AzQECapP]|\\x\{|\[\[:|:\]\]`)
 
+// textRules writes the rules of a text. Those of one that is cleaned first are for
+// what it then is, and no validator's business: they stand under "x-sanitized".
 func (f *field) textRules(o object) {
+	if !f.cleaner.control {
+		o["not"] = object{"pattern": controlPattern}
+	}
+	if len(f.Sanitize) > 0 {
+		rules := object{}
+		if len(f.Enum) > 0 {
+			rules["enum"] = append([]any(nil), f.Enum...)
+		}
+		o["x-sanitize"], o["x-sanitized"] = slices.Clone(f.Sanitize), rules
+		o = rules
+	}
 	if f.MaxLength > 0 {
 		o["maxLength"] = f.MaxLength
 	}

@@ -161,6 +161,9 @@ func (l *lister) mapping(s *tensor.Spec, pointer string) (*tensor.Tensor, error)
 			}
 			key.s = ""
 		}
+		if detail := l.cleaner.refusal(key.s); detail != "" {
+			l.refuse(l.feature, at, detail)
+		}
 		own := mapKey{key.s, key.i}
 		if _, twice := seen[own]; twice {
 			return nil, l.repeated()

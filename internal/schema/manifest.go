@@ -140,6 +140,8 @@ func (p *parser) feature(n *yaml.Node, path string, f *Feature) {
 		{"max", p.number(path+".Max", &f.Max)},
 		{"exclusive_min", p.number(path+".ExclusiveMin", &f.ExclusiveMin)},
 		{"exclusive_max", p.number(path+".ExclusiveMax", &f.ExclusiveMax)},
+		{"sanitize", p.sanitize(path+".Sanitize", &f.Sanitize)},
+		{"control", p.text(path+".Control", (*string)(&f.Control))},
 		{"max_length", p.count(path+".MaxLength", &f.MaxLength)},
 		{"nullable", p.boolean(path+".Nullable", &f.Nullable)},
 		{"enum", func(n *yaml.Node) {

@@ -31,6 +31,7 @@ type field struct {
 	uints   map[uint64]bool
 	strings map[string]string // each string of the enum to itself
 	pattern *regexp.Regexp
+	cleaner cleaner // of strings
 
 	rules []rule
 
@@ -69,6 +70,7 @@ func compileField(f Feature, d tensor.DType, form form) (field, []ruleProblem) {
 	c := &fieldCompiler{form: form, field: field{Feature: f, dtype: d, info: types[d], member: -1}}
 	c.Type, c.Array = d.String(), form == formArray
 	c.pointer = "/" + pointerToken(f.Name)
+	c.cleaner = newCleaner(&c.Feature)
 	c.applicable()
 	c.limits()
 	c.enum()
@@ -111,6 +113,12 @@ func (c *fieldCompiler) applicable() {
 	}
 	if c.Pattern != "" && c.info.class != classString {
 		c.report("Pattern", "pattern is for strings, not for %s", c.Type)
+	}
+	if len(c.Sanitize) > 0 && c.info.class != classString {
+		c.report("Sanitize", "sanitize is for strings, not for %s", c.Type)
+	}
+	if c.Control != "" && c.info.class != classString {
+		c.report("Control", "control is for strings, not for %s", c.Type)
 	}
 	if c.MaxLength != 0 && c.info.class != classString {
 		c.report("MaxLength", "max_length is for strings, not for %s", c.Type)
@@ -315,6 +323,11 @@ func (c *fieldCompiler) nonempty() {
 	for i, x := range c.Enum {
 		var v value
 		if reason := c.coerce(x, &v); reason == "" {
+			if cleaned, detail := c.cleaner.clean(v.s); detail != "" {
+				c.report(fmt.Sprintf("Enum[%d]", i), "enum value %s breaks another rule: it %s", c.format(&v), detail)
+			} else if cleaned != v.s {
+				c.report(fmt.Sprintf("Enum[%d]", i), "enum value %s can never come: sanitize makes it %q", c.format(&v), cleaned)
+			}
 			if detail := c.broken(&v); detail != "" {
 				c.report(fmt.Sprintf("Enum[%d]", i), "enum value %s breaks another rule: it %s", c.format(&v), detail)
 			}
@@ -336,6 +349,9 @@ func (c *fieldCompiler) checkExample() {
 	reason := c.coerce(c.Example, &v)
 	if reason == "" {
 		c.Example = c.typed(&v)
+		v.s, reason = c.cleaner.clean(v.s)
+	}
+	if reason == "" {
 		reason = c.broken(&v)
 	}
 	if reason != "" {

@@ -61,7 +61,7 @@ func ReadSample(r io.Reader) (*Sample, error) {
 	if err := CheckTable(head); err != nil {
 		return nil, err
 	}
-	table := csv.NewReader(&textReader{from: text})
+	table := csv.NewReader(&tableText{from: text, notText: errNotText, columns: math.MaxInt, line: 1})
 	table.ReuseRecord = true
 	header, err := table.Read()
 	if errors.Is(err, io.EOF) {
@@ -111,31 +111,6 @@ func noTable(err error) error {
 
 // errNotText ends the reading of a sample that is no UTF-8.
 var errNotText = fault.New(fault.Content, "the sample "+NotUTF8)
-
-// textReader refuses what is not UTF-8 as it is read.
-type textReader struct {
-	from io.Reader
-	part []byte // of a character, from the end of what was read last
-}
-
-func (r *textReader) Read(p []byte) (int, error) {
-	n, err := r.from.Read(p)
-	text := append(r.part, p[:n]...)
-	whole := len(text)
-	for back := 1; err == nil && back < utf8.UTFMax && back <= len(text); back++ {
-		if utf8.RuneStart(text[len(text)-back]) {
-			if !utf8.FullRune(text[len(text)-back:]) {
-				whole = len(text) - back
-			}
-			break
-		}
-	}
-	if !IsText(text[:whole]) {
-		return 0, errNotText
-	}
-	r.part = append(r.part[:0:0], text[whole:]...)
-	return n, err
-}
 
 func (c *SampleColumn) add(text string) {
 	if slices.Contains(missing, text) {

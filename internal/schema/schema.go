@@ -45,6 +45,12 @@ type Feature struct {
 	// MaxLength is the greatest number of code points of a string; 0 means
 	// that there is no limit.
 	MaxLength int `json:"max_length,omitempty" validate:"min=0"`
+	// Sanitize says how a string is cleaned before it is held against the rules.
+	Sanitize []Step `json:"sanitize,omitempty" validate:"max=16"`
+	// Control says whether a string may hold control characters: all of C0 but
+	// tab, line feed and carriage return, DEL, C1, and those that turn the
+	// direction of text. Empty is ControlRefuse.
+	Control Control `json:"control,omitempty" validate:"omitempty,oneof=allow refuse"`
 	// Nullable lets null stand for NaN; only for floating-point types.
 	Nullable bool `json:"nullable,omitempty"`
 	// Input is the graph input that the feature belongs to. A compiled schema
@@ -156,4 +162,6 @@ type input struct {
 	flat bool
 	// list describes a map, a sequence or an optional; nil for a tensor.
 	list *tensor.Spec
+	// screen is nil where elements are looked at one by one.
+	screen screen
 }

@@ -7,47 +7,39 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"onnxgate/internal/fault"
 )
 
-// DecodeTable reads rows from a CSV table (RFC 4180) into b. The header names
-// the features, in any order; a byte order mark before it is passed over. The
+// DecodeTable reads rows from a CSV table (RFC 4180) into b, as they come and to
+// the end: of the text it keeps no more than a line. The header names the
+// features, in any order; a byte order mark before it is passed over. The
 // values keep the rules that Decode holds them to. A cell of a number that is
 // empty or a word of the list missing is so, as null is in JSON; that of a truth
 // value may be 1 or 0; that of an array, a map or a sequence holds its JSON.
 //
 // aside names columns that are no features, whose texts are returned, a list for
 // each row in the order of the names. A table that does not fit is a fault.Content,
-// what is no CSV a fault.Syntax; Fields say where by line and column.
-func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside []string) ([][]string, error) {
+// what is no CSV a fault.Syntax; Fields say where by line and column. Errors of
+// the reader are returned as they are.
+func (s *Schema) DecodeTable(b *Batch, table io.Reader, maxRows int, aside []string) ([][]string, error) {
 	if b.schema != s {
 		return nil, errors.New("schema: the batch belongs to another schema")
 	}
-	if err := CheckTable(body); err != nil {
+	b.begin(nil)
+	defer b.end()
+	t, err := newTableReader(b, table, len(aside))
+	if err != nil {
 		return nil, err
 	}
-	if !IsText(body) {
-		return nil, fault.New(fault.Syntax, "the table "+NotUTF8)
-	}
-	body = bytes.TrimPrefix(body, byteOrderMark)
-	b.begin(body)
-	defer b.end()
-	t := &tableReader{Batch: b, csv: csv.NewReader(bytes.NewReader(body)), body: body}
-	t.csv.FieldsPerRecord, t.csv.ReuseRecord = -1, true
+	defer b.tables.release()
 	if s.oneRow {
 		maxRows = min(maxRows, 1)
 	}
-	err := t.header(aside)
-	if err == nil && len(b.faults) == 0 {
-		err = t.rows(maxRows)
-	}
-	if err != nil {
+	if err := t.table(maxRows, aside); err != nil {
 		return nil, err
 	}
 	if err := b.content(); err != nil {
@@ -57,12 +49,26 @@ func (s *Schema) DecodeTable(b *Batch, body []byte, maxRows int, aside []string)
 	return t.texts, nil
 }
 
-// NotUTF8 says of what IsText refuses what to do.
-const NotUTF8 = "is not UTF-8; save it as UTF-8, not as Latin-1 or UTF-16"
-
-// IsText reports whether a body is text in UTF-8, in which no NUL is: UTF-16 is
-// full of them.
-func IsText(body []byte) bool { return utf8.Valid(body) && bytes.IndexByte(body, 0) < 0 }
+// table reads all of it. What is no CSV goes before what does not fit, wherever
+// they stand.
+func (t *tableReader) table(maxRows int, aside []string) error {
+	failure := t.header(aside)
+	if failure == nil && len(t.faults) == 0 {
+		failure = t.rows(maxRows)
+	}
+	if failure != nil && fault.KindOf(failure) != fault.Content {
+		return failure
+	}
+	for {
+		_, err := t.read()
+		switch {
+		case errors.Is(err, io.EOF):
+			return failure
+		case err != nil:
+			return err
+		}
+	}
+}
 
 // Columns returns how many of the names are features.
 func (s *Schema) Columns(names []string) int {
@@ -78,20 +84,41 @@ func (s *Schema) Columns(names []string) int {
 // tableReader reads one table.
 type tableReader struct {
 	*Batch
+	text    *tableText
 	csv     *csv.Reader
 	columns []int    // the feature of each column; -1-k for name k aside
 	names   []string // of the columns
 	aside   int      // how many are aside
 	texts   [][]string
+	next    int // the line behind the last record, in a table of one column
+}
 
-	body    []byte
-	counted int64 // bytes of it, in which line ends were counted
-	line    int
+// newTableReader begins a table. A fault says what the file is instead.
+func newTableReader(b *Batch, table io.Reader, aside int) (*tableReader, error) {
+	file := b.tables.file(table)
+	head, err := file.Peek(tableHead)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if err := CheckTable(head); err != nil {
+		return nil, err
+	}
+	if bytes.HasPrefix(head, byteOrderMark) {
+		_, _ = file.Discard(len(byteOrderMark)) // they are in the buffer
+	}
+	t := &tableReader{Batch: b, aside: aside}
+	t.text = &tableText{from: file, notText: errTableNotText, line: 1, columns: len(b.fields()) + aside + maxUnknown}
+	t.csv = csv.NewReader(b.tables.text(t.text))
+	t.csv.FieldsPerRecord, t.csv.ReuseRecord = -1, true
+	return t, nil
 }
 
 // read returns the next line, io.EOF behind the last.
 func (t *tableReader) read() ([]string, error) {
 	record, err := t.csv.Read()
+	if t.text.err != nil {
+		return nil, t.text.err // the rest of the line is not there
+	}
 	if at, ok := errors.AsType[*csv.ParseError](err); ok {
 		detail := fmt.Sprintf("line %d, byte %d: %v", at.Line, at.Column, at.Err)
 		fail := fault.New(fault.Syntax, "the table is no CSV: "+detail)
@@ -110,11 +137,11 @@ func (t *tableReader) header(aside []string) error {
 		return err
 	}
 	t.nextSerial()
+	t.ends(record)
 	if t.schema.Columns(record) == 0 && holdsValues(record) {
 		return fault.Newf(fault.Content, "line 1 holds values such as %q; it must name the columns: add a line with their names", record[0])
 	}
 	there := make(map[string]bool, len(record))
-	t.aside = len(aside)
 	for column, name := range record {
 		name = strings.Clone(strings.TrimSpace(name))
 		i, known := t.schema.byName[name]
@@ -159,7 +186,7 @@ func holdsValues(header []string) bool {
 	numbers, counted := 0, true
 	for i, name := range header {
 		name = strings.TrimSpace(name)
-		if !numeral.MatchString(name) {
+		if !isNumeral(name) {
 			continue
 		}
 		if strings.ContainsAny(name, ".eE") {
@@ -182,10 +209,9 @@ func (t *tableReader) report(line, column int, name, detail string) {
 
 func (t *tableReader) rows(maxRows int) error {
 	for n := 0; ; n++ {
-		from := t.csv.InputOffset()
 		record, err := t.read()
 		if err == nil {
-			t.blank(from)
+			t.blank(record)
 		}
 		switch {
 		case errors.Is(err, io.EOF) && n == 0:
@@ -204,17 +230,25 @@ func (t *tableReader) rows(maxRows int) error {
 	}
 }
 
-// blank refuses an empty line before the record that was read last, which begins
-// behind from, in a table of one column: it may be a cell there, and the reader
-// passes over it. In others it is none.
-func (t *tableReader) blank(from int64) {
+// blank refuses an empty line before a record, in a table of one column: it may
+// be a cell there, and the reader passes over it. In others it is none.
+func (t *tableReader) blank(record []string) {
 	if len(t.columns) != 1 {
 		return
 	}
-	t.line += bytes.Count(t.body[t.counted:from], []byte{'\n'})
-	t.counted = from
-	if line, _ := t.csv.FieldPos(0); line > t.line+1 {
-		t.report(t.line+1, 0, t.names[0], `is an empty line; write "" for an empty cell`)
+	line, _ := t.csv.FieldPos(0)
+	if line > t.next {
+		t.report(t.next, 0, t.names[0], `is an empty line; write "" for an empty cell`)
+	}
+	t.ends(record)
+}
+
+// ends notes where a record ends that was read last.
+func (t *tableReader) ends(record []string) {
+	line, _ := t.csv.FieldPos(0)
+	t.next = line + 1
+	for _, text := range record {
+		t.next += strings.Count(text, "\n")
 	}
 }
 
@@ -222,7 +256,7 @@ func (t *tableReader) blank(from int64) {
 func (t *tableReader) row(record []string, n int) error {
 	line, _ := t.csv.FieldPos(0)
 	if len(record) != len(t.columns) {
-		t.report(line, -1, "", fmt.Sprintf("has %s, and the header has %d", count(len(record), "column"), len(t.columns)))
+		t.uneven(line, len(record))
 		return nil
 	}
 	t.nextSerial()
@@ -247,6 +281,16 @@ func (t *tableReader) row(record []string, n int) error {
 	return nil
 }
 
+// uneven refuses a line that has other columns than the header, at the first that
+// is missing or too many.
+func (t *tableReader) uneven(line, columns int) {
+	column, name := min(columns, len(t.columns)), ""
+	if column < len(t.names) {
+		name = t.names[column]
+	}
+	t.report(line, column, name, fmt.Sprintf("the line has %s, and the header has %d", count(columns, "column"), len(t.columns)))
+}
+
 // cell reads the value of feature i in row n.
 func (t *tableReader) cell(i, n int, text string) error {
 	f := &t.fields()[i]
@@ -263,7 +307,10 @@ func (t *tableReader) cell(i, n int, text string) error {
 			return nil
 		}
 	}
-	t.sinks[f.in].put(n*t.schema.inputs[f.in].width+f.column, &t.value)
+	if len(t.faults) == 0 { // a row before it may be none, and its place is not kept
+		t.sinks[f.in].put(n*t.schema.inputs[f.in].width+f.column, &t.value)
+		t.texted += int64(len(t.value.s))
+	}
 	return nil
 }
 
@@ -288,43 +335,48 @@ func (t *tableReader) document(i, n int, text string) error {
 	return nil
 }
 
-// numeral is a number as tables have it: JSON's form, with a sign and zeros in
-// front and without digits before or behind the point.
-var numeral = regexp.MustCompile(`^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$`)
-
 // scalar reads a cell into t.value, and returns what is wrong with it in
 // itself.
 func (t *tableReader) scalar(f *field, text string) string {
 	t.value.null = false
 	if f.info.class == classString {
-		t.value.s = strings.Clone(text)
 		if known, ok := f.strings[text]; ok {
-			t.value.s = known
+			t.value.s = known // which is clean
+			return ""
 		}
-		return ""
+		text, detail := f.cleaner.clean(text)
+		t.value.s = strings.Clone(text) // without the rest of the line
+		return detail
 	}
 	text = strings.TrimSpace(text)
-	switch {
-	case f.info.class == classBool:
-		switch strings.ToLower(text) {
-		case "true", "1":
-			t.value.b = true
-		case "false", "0":
-			t.value.b = false
-		default:
-			return "must be true or false" + notThat(text)
-		}
-		return ""
-	case slices.Contains(missing, text):
-		if !t.mayLack(f) {
-			return "must be " + f.info.words + ", and is missing"
-		}
-		t.value.null, t.value.f = true, math.NaN()
-		return ""
-	case !numeral.MatchString(text):
+	if f.info.class == classBool {
+		return t.truth(text)
+	}
+	if isNumeral(text) {
+		t.scratch = appendStandard(t.scratch[:0], text)
+		return t.parse(f, t.scratch)
+	}
+	if !slices.Contains(missing, text) {
 		return "must be " + f.info.words + notThat(text) + truthHint(isTruth(text))
 	}
-	return t.parse(f, standard(text))
+	if !t.mayLack(f) {
+		return "must be " + f.info.words + ", and is missing"
+	}
+	t.value.null, t.value.f = true, math.NaN()
+	return ""
+}
+
+// truth reads a truth value.
+func (t *tableReader) truth(text string) string {
+	switch strings.ToLower(text) {
+	case "true", "1":
+		t.value.b = true
+	case "false", "0":
+		t.value.b = false
+	default:
+		return "must be true or false" + notThat(text)
+	}
+	return ""
 }
 
 // isTruth reports whether a text is a truth value as Python or JSON write it.
@@ -348,21 +400,4 @@ func notThat(text string) string {
 		return ""
 	}
 	return fmt.Sprintf(", not %q", text)
-}
-
-// standard writes a numeral as JSON does.
-func standard(text string) []byte {
-	text = strings.TrimPrefix(text, "+")
-	text, negative := strings.CutPrefix(text, "-")
-	digits := strings.TrimLeft(text, "0")
-	if digits == "" || digits[0] < '0' || digits[0] > '9' {
-		digits = "0" + digits
-	}
-	if whole, rest, ok := strings.Cut(digits, "."); ok && (rest == "" || rest[0] == 'e' || rest[0] == 'E') {
-		digits = whole + rest
-	}
-	if negative {
-		digits = "-" + digits
-	}
-	return []byte(digits)
 }

@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"os"
@@ -43,7 +44,7 @@ func TestATableReachesItsTensors(t *testing.T) {
 	body := "\ufeffdoors, speed ,weight,\"colour\",note,electric,track\r\n" +
 		"3,+12.50,,red,\"a \"\"b\"\", c\",True,\"[[1],[2]]\"\r\n" +
 		"05.0,.5,1e3,\"deep blue\",,0,\"[[3],[4]]\"\r\n"
-	texts, err := s.DecodeTable(b, []byte(body), 10, []string{"note"})
+	texts, err := s.DecodeTable(b, strings.NewReader(body), 10, []string{"note"})
 	if err != nil {
 		t.Fatal(faultText(err))
 	}
@@ -99,12 +100,12 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 		"array":         {fleetHeader + `3,1,1,red,true,"[[1],[true]]"` + "\n", `2:6 track /1/0 must be an integer, not a boolean; write 1 or 0`},
 		"no JSON":       {fleetHeader + `3,1,1,red,true,1;2` + "\n", `2:6 track must be JSON: something follows the value`},
 		"nothing":       {fleetHeader + `3,1,1,red,true,` + "\n", `2:6 track must be JSON: the body is empty`},
-		"short":         {fleetHeader + "3,1\n", "2:0  has 2 columns, and the header has 6"},
-		"long":          {fleetHeader + `3,1,1,red,true,"[[1],[2]]",7` + "\n", "2:0  has 7 columns, and the header has 6"},
+		"short":         {fleetHeader + "3,1\n", "2:3 weight the line has 2 columns, and the header has 6"},
+		"long":          {fleetHeader + `3,1,1,red,true,"[[1],[2]]",7` + "\n", "2:7  the line has 7 columns, and the header has 6"},
 		"lines in text": {fleetHeader + "3,1,1,\"a\nb\",true,\"[[1],[2]]\"\nx,1,1" + rest, "2:4 colour must be one of \"red\", \"deep blue\", not \"a\\nb\"\n4:1 doors must be an integer, not \"x\""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := s.DecodeTable(s.NewBatch(), []byte(c.body), 10, nil)
+			_, err := s.DecodeTable(s.NewBatch(), strings.NewReader(c.body), 10, nil)
 			if diff := cmp.Diff(c.want, places(err)); diff != "" || fault.KindOf(err) != fault.Content {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
@@ -131,15 +132,15 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 		"bare quote":   {fleetHeader + "3,a\"1,1" + rest, "bare \" in non-quoted-field", fault.Syntax},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := s.DecodeTable(s.NewBatch(), []byte(c.body), 10, nil); !strings.Contains(fmt.Sprint(err), c.want) || fault.KindOf(err) != c.kind {
+			if _, err := s.DecodeTable(s.NewBatch(), strings.NewReader(c.body), 10, nil); !strings.Contains(fmt.Sprint(err), c.want) || fault.KindOf(err) != c.kind {
 				t.Errorf("%v, want %v: %s", err, c.kind, c.want)
 			}
 		})
 	}
-	if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+"3,1,1"+rest), 10, []string{"answer"}); places(err) != "1:0 answer is required" {
+	if _, err := s.DecodeTable(s.NewBatch(), strings.NewReader(fleetHeader+"3,1,1"+rest), 10, []string{"answer"}); places(err) != "1:0 answer is required" {
 		t.Errorf("%v: %s", err, places(err))
 	}
-	if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+strings.Repeat("x,y,z"+rest, 200)), 1000, nil); len(fault.As(err).Fields) != fault.MaxFields || !fault.As(err).Truncated {
+	if _, err := s.DecodeTable(s.NewBatch(), strings.NewReader(fleetHeader+strings.Repeat("x,y,z"+rest, 200)), 1000, nil); len(fault.As(err).Fields) != fault.MaxFields || !fault.As(err).Truncated {
 		t.Errorf("%d faults", len(fault.As(err).Fields))
 	}
 }
@@ -205,6 +206,18 @@ func TestAnswersAsTables(t *testing.T) {
 			[]*tensor.Tensor{newTensor(t, []string{"y", "z"}, 2), newTensor(t, []float32{0.25, 0.75, 1, 0}, 2, 2)},
 			"prediction,label,x,y\ny,y,0.25,0.75\nz,z,1,0\n",
 		},
+		"texts that are no formulas": {
+			"labels: {a: \"=1+1\", b: \"-1\", c: \"@b\\r\\nx\"}\n",
+			[]tensor.Spec{text, maps[string](t, "scores", "a", "b", "c")},
+			[]*tensor.Tensor{newTensor(t, []string{"b", "+cmd|' /C calc'!A0"}, 2), newTensor(t, []float32{-1, 0, 0, 1, 0, 0}, 2, 3)},
+			"prediction,label,'=1+1,-1,\"'@b\r\nx\"\nb,-1,-1,0,0\n'+cmd|' /C calc'!A0,'+cmd|' /C calc'!A0,1,0,0\n",
+		},
+		"empty texts, blanks and quotation marks": {
+			"",
+			[]tensor.Spec{spec("y", tensor.String, -1)},
+			[]*tensor.Tensor{newTensor(t, []string{"", " \"a\","}, 2)},
+			"prediction,label\n,\n\" \"\"a\"\",\",\" \"\"a\"\",\"\n",
+		},
 		"scores alone": {
 			"labels: [n, m]\n",
 			[]tensor.Spec{spec("scores", tensor.Float32, -1, 2)},
@@ -251,8 +264,8 @@ func FuzzDecodeTable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		i := int(which) % len(schemas)
 		fresh := schemas[i].NewBatch()
-		_, err := schemas[i].DecodeTable(fresh, body, 4, nil)
-		if _, again := schemas[i].DecodeTable(batches[i], body, 4, nil); places(again) != places(err) || fault.KindOf(again) != fault.KindOf(err) {
+		_, err := schemas[i].DecodeTable(fresh, bytes.NewReader(body), 4, nil)
+		if _, again := schemas[i].DecodeTable(batches[i], bytes.NewReader(body), 4, nil); places(again) != places(err) || fault.KindOf(again) != fault.KindOf(err) {
 			t.Errorf("a used batch: %v\na new one: %v", again, err)
 		}
 		if err == nil {
@@ -286,7 +299,7 @@ func TestMissingNumbersAreThoseOfPandas(t *testing.T) {
 	const rest = ",red,true,\"[[1],[2]]\"\n"
 	for _, word := range words {
 		b := s.NewBatch()
-		if _, err := s.DecodeTable(b, []byte(fleetHeader+"3,1, "+word+rest), 1, nil); err != nil {
+		if _, err := s.DecodeTable(b, strings.NewReader(fleetHeader+"3,1, "+word+rest), 1, nil); err != nil {
 			t.Errorf("%q: %s", word, faultText(err))
 		} else if x := tensor.Of[float32](b.Inputs[0])[1]; x == x {
 			t.Errorf("%q is %v", word, x)
@@ -300,7 +313,7 @@ func TestMissingNumbersAreThoseOfPandas(t *testing.T) {
 		}
 	}
 	for _, word := range []string{"none", "NAN", "Null", "missing", "?", "-", "N/a", "1.#INF"} {
-		if _, err := s.DecodeTable(s.NewBatch(), []byte(fleetHeader+"3,1,"+word+rest), 1, nil); err == nil {
+		if _, err := s.DecodeTable(s.NewBatch(), strings.NewReader(fleetHeader+"3,1,"+word+rest), 1, nil); err == nil {
 			t.Errorf("%q is missing", word)
 		}
 	}
@@ -319,7 +332,7 @@ func TestAnEmptyLineIsNoCellAndNoNothing(t *testing.T) {
 		"s\n\"a\n\nb\"\n\"\"\nc\n\n\n": "",
 		"\n\ns\na\nb":                  "",
 	} {
-		_, err := one.DecodeTable(one.NewBatch(), []byte(body), 10, nil)
+		_, err := one.DecodeTable(one.NewBatch(), strings.NewReader(body), 10, nil)
 		if got := tableFault(err); want == "" && got != "" || !strings.HasPrefix(got, want) {
 			t.Errorf("%q: %q, want %q", body, got, want)
 		}
@@ -327,7 +340,7 @@ func TestAnEmptyLineIsNoCellAndNoNothing(t *testing.T) {
 	several := fleetSchema(t)
 	b := several.NewBatch()
 	body := fleetHeader + "\n3,1,1,red,0,\"[[1],[2]]\"\n\n4,1,1,red,0,\"[[1],[2]]\"\n"
-	if _, err := several.DecodeTable(b, []byte(body), 10, nil); err != nil || b.Rows != 2 {
+	if _, err := several.DecodeTable(b, strings.NewReader(body), 10, nil); err != nil || b.Rows != 2 {
 		t.Errorf("%d rows between empty lines of a table of several columns: %v", b.Rows, err)
 	}
 }

@@ -1,10 +1,9 @@
 package schema
 
 import (
-	"bytes"
-	"encoding/csv"
 	"math"
 	"strconv"
+	"strings"
 
 	"onnxgate/internal/tensor"
 )
@@ -14,27 +13,62 @@ import (
 // has a probability; of several outputs their names, NAME_0, NAME_1, … where a
 // row has several elements, NAME_KEY where they have names. What is no tensor
 // stands in one cell, as JSON. NaN and infinities are NaN, Infinity and
-// -Infinity. Errors are those of AppendResponse.
+// -Infinity. A text that a spreadsheet would take for a formula has an apostrophe
+// before it (see plainCell). Errors are those of AppendResponse.
 func (s *Schema) AppendTable(dst []byte, b *Batch, outputs []*tensor.Tensor) ([]byte, error) {
 	e := encoder{response: &s.response, outputs: outputs, rows: b.Rows}
 	if err := e.check(); err != nil {
 		return dst, err
 	}
-	text := bytes.NewBuffer(dst)
-	w := csv.NewWriter(text)
-	if err := w.Write(e.tableHeader()); err != nil {
-		return dst, err
+	names := e.tableHeader()
+	l := line{b: dst}
+	for _, name := range names {
+		l.text(name)
 	}
-	var record []string
+	l.end()
 	for i := range b.Rows {
-		record = e.tableRow(record[:0], i)
-		if err := w.Write(record); err != nil {
-			return dst, err
-		}
+		e.tableRow(&l, i)
+		l.end()
 	}
-	w.Flush()
-	return text.Bytes(), w.Error()
+	return l.b, nil
 }
+
+// line appends the cells of one line after the other.
+type line struct {
+	b     []byte
+	begun bool
+}
+
+// next begins a cell, to which the caller appends what needs no quotation marks.
+func (l *line) next() {
+	if l.begun {
+		l.b = append(l.b, ',')
+	}
+	l.begun = true
+}
+
+// text appends a cell, in quotation marks where RFC 4180 section 2 asks for them, and
+// where a blank at its beginning could be lost.
+func (l *line) text(text string) {
+	l.next()
+	text = plainCell(text)
+	if !strings.ContainsAny(text, ",\"\r\n") && !strings.HasPrefix(text, " ") && !strings.HasPrefix(text, "\t") {
+		l.b = append(l.b, text...)
+		return
+	}
+	l.b = append(l.b, '"')
+	for {
+		before, after, more := strings.Cut(text, `"`)
+		l.b = append(l.b, before...)
+		l.b = append(l.b, '"')
+		if !more {
+			return
+		}
+		l.b, text = append(l.b, '"'), after
+	}
+}
+
+func (l *line) end() { l.b, l.begun = append(l.b, '\n'), false }
 
 func (e *encoder) tableHeader() []string {
 	var names []string
@@ -84,22 +118,22 @@ func (e *encoder) columnNames(names []string, name string, output int) []string 
 	return names
 }
 
-func (e *encoder) tableRow(record []string, row int) []string {
+func (e *encoder) tableRow(l *line, row int) {
 	switch e.form {
 	case formClass:
 		own, name := e.named(row)
-		record = append(record, own, name)
+		l.text(own)
+		l.text(name)
 		if e.scores >= 0 && e.probable {
-			record = e.cells(record, e.scores, row)
+			e.cells(l, e.scores, row)
 		}
 	case formNumber:
-		record = e.cells(record, 0, row)
+		e.cells(l, 0, row)
 	case formOutputs:
 		for i := range e.outputs {
-			record = e.cells(record, i, row)
+			e.cells(l, i, row)
 		}
 	}
-	return record
 }
 
 // named returns the model's own label of a row, and its name.
@@ -111,13 +145,14 @@ func (e *encoder) named(row int) (own, name string) {
 		}
 		return e.classes[best].ownText(), e.classes[best].name
 	}
-	own = e.cell(e.outputs[e.label], row)
-	if tensor.Of[string](e.outputs[e.label]) != nil {
+	if texts := tensor.Of[string](e.outputs[e.label]); texts != nil {
+		own = texts[row]
 		if k, ok := e.byText[own]; ok {
 			return own, e.classes[k].name
 		}
 		return own, own
 	}
+	own = string(e.appendCell(nil, e.outputs[e.label], row))
 	if n, err := strconv.ParseInt(own, 10, 64); err == nil {
 		if k := e.classOf(n); k >= 0 {
 			return own, e.classes[k].name
@@ -134,32 +169,45 @@ func (k classInfo) ownText() string {
 }
 
 // cells appends the elements of one row of an output.
-func (e *encoder) cells(record []string, output, row int) []string {
+func (e *encoder) cells(l *line, output, row int) {
 	t := e.outputs[output]
 	if isList(&e.specs[output]) {
-		return append(record, string(e.list(nil, &e.specs[output], t, row)))
+		l.text(string(e.list(nil, &e.specs[output], t, row)))
+		return
 	}
-	width := e.width(output)
+	width, texts := e.width(output), tensor.Of[string](t)
 	for k := range width {
-		record = append(record, e.cell(t, row*width+k))
+		if texts != nil {
+			l.text(texts[row*width+k])
+			continue
+		}
+		l.next()
+		l.b = e.appendCell(l.b, t, row*width+k)
 	}
-	return record
 }
 
-// cell returns an element as text.
-func (e *encoder) cell(t *tensor.Tensor, at int) string {
+// appendCell appends an element that is no text.
+func (e *encoder) appendCell(dst []byte, t *tensor.Tensor, at int) []byte {
 	switch t.DType() { //nolint:exhaustive // the others are written as in JSON
-	case tensor.String:
-		return tensor.Of[string](t)[at]
 	case tensor.Float32, tensor.Float64, tensor.Half:
 		switch x := e.float(t, at); {
 		case math.IsNaN(x):
-			return "NaN"
+			return append(dst, "NaN"...)
 		case math.IsInf(x, 1):
-			return "Infinity"
+			return append(dst, "Infinity"...)
 		case math.IsInf(x, -1):
-			return "-Infinity"
+			return append(dst, "-Infinity"...)
 		}
 	}
-	return string(e.element(nil, t, at))
+	return e.element(dst, t, at)
+}
+
+// plainCell returns a text as a spreadsheet shows it and does not compute it
+// (CWE-1236): with an apostrophe before one that begins like a formula, unless it
+// is a number. In quotation marks it would still be one.
+func plainCell(text string) string {
+	if text == "" || !strings.ContainsRune("=+-@\t\r\n", rune(text[0])) || isNumeral(text) {
+		return text
+	}
+	return "'" + text
 }

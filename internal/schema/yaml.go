@@ -249,6 +249,25 @@ func (p *parser) count(path string, into *int) func(*yaml.Node) {
 	}
 }
 
+// sanitize reads a list of steps, of which truncate has a length.
+func (p *parser) sanitize(path string, into *[]Step) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		p.sequence(path, n, func(i int, item *yaml.Node) {
+			step, at := Step{}, fmt.Sprintf("%s[%d]", path, i)
+			if item.Kind == yaml.MappingNode {
+				step.Name = StepTruncate
+				p.mapping(at, item, "a step of sanitize", []key{{string(StepTruncate), p.count(at+".Length", &step.Length)}})
+			} else {
+				p.text(at, (*string)(&step.Name))(item)
+			}
+			*into = append(*into, step)
+			if reason := step.wrong(); reason != "" && !p.bad[at] {
+				p.misread(at, item, "sanitize: %s", reason)
+			}
+		})
+	}
+}
+
 func (p *parser) number(path string, into *any) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		p.lines[path] = n.Line

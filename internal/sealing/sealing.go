@@ -122,9 +122,6 @@ type Config struct {
 const (
 	defaultPoll     = 200 * time.Millisecond
 	defaultMaxStale = time.Minute
-	// lookTimeout bounds one look at the store, so that one that hangs is found
-	// out.
-	lookTimeout = time.Second
 )
 
 // Service seals and opens text. It is safe for concurrent use.

@@ -3,46 +3,75 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 const (
-	// floodLogins is how many sign-ins are under way at any time.
-	floodLogins = 1000
 	// pace is the time between two predictions whose latency is taken.
 	pace = 5 * time.Millisecond
-	// floodTime is how long each of the two measurements takes.
-	floodTime = 10 * time.Second
+	// sliceTime is how long each measurement takes; they alternate for floodRounds.
+	sliceTime   = 3 * time.Second
+	floodRounds = 5
 )
 
 // flood prints how long predictions take while a thousand callers try passwords,
-// beside how long they take without, and what becomes of the sign-ins.
-func flood(ctx context.Context, gate *server) error {
-	quiet, err := latencies(ctx, gate)
-	if err != nil {
-		return err
+// all at once in every second; beside how long they take without, and while as
+// many callers ask for /livez in the same way. What a thousand requests at once
+// cost by themselves, here and on the two cores that callers and server share,
+// is in both floods: what hashing adds is the difference between them. The
+// callers are a process of its own with the lowest priority, so that they take
+// what the server leaves, as callers on other machines do.
+func flood(ctx context.Context, gate *server, dir string) error {
+	var quiet, livez, logins, loginsOverQuiet, loginsOverLivez []float64
+	total := tally{}
+	for range floodRounds {
+		q, _, err := beside(ctx, gate, dir, "")
+		if err != nil {
+			return err
+		}
+		l, _, err := beside(ctx, gate, dir, floodLivez)
+		if err != nil {
+			return err
+		}
+		p, counted, err := beside(ctx, gate, dir, floodLogins)
+		if err != nil {
+			return err
+		}
+		quiet, livez, logins = append(quiet, q), append(livez, l), append(logins, p)
+		loginsOverQuiet, loginsOverLivez = append(loginsOverQuiet, p/q), append(loginsOverLivez, p/l)
+		total.add(counted)
 	}
-	logins := startLogins(ctx, gate)
-	busy, err := latencies(ctx, gate)
-	if stopErr := logins.stop(); err == nil {
-		err = stopErr
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Printf("p99 of a prediction while %d sign-ins are tried at once   %.2f ms   without %.2f ms   ratio %.2f\n",
-		floodLogins, p99(busy), p99(quiet), p99(busy)/p99(quiet))
-	fmt.Printf("of these sign-ins %d were judged and %d sent away (503); p99 until sent away %.1f ms\n",
-		logins.judged.Load(), logins.refused.Load(), p99(logins.waits))
+	fmt.Printf("p99 of a prediction, quiet                         %.2f ms\n", median(quiet))
+	fmt.Printf("  beside %d GET /livez at once in every second   %.2f ms\n", floodCallers, median(livez))
+	fmt.Printf("  beside %d sign-ins at once in every second     %.2f ms   ratio to quiet %.2f, to GET /livez %.2f\n",
+		floodCallers, median(logins), median(loginsOverQuiet), median(loginsOverLivez))
+	fmt.Printf("of these sign-ins %d were judged, %d told to wait (429) and %d sent away (503) after %.1f ms p50, %.1f ms p99\n",
+		total.Judged, total.Throttled, len(total.Away), percentile(total.Away, 50), percentile(total.Away, 99))
 	return nil
+}
+
+// beside returns the p99 of predictions in milliseconds beside a flood of the
+// given kind, none when it is empty, and what became of the flood.
+func beside(ctx context.Context, gate *server, dir, kind string) (float64, *tally, error) {
+	if kind == "" {
+		took, err := latencies(ctx, gate)
+		return percentile(took, 99), nil, err
+	}
+	callers, err := startCallers(ctx, gate, dir, kind)
+	if err != nil {
+		return 0, nil, err
+	}
+	took, err := latencies(ctx, gate)
+	counted, stopErr := callers.stop()
+	return percentile(took, 99), counted, errors.Join(err, stopErr)
 }
 
 // latencies returns how long predictions take that are sent at an even pace, in
@@ -57,115 +86,76 @@ func latencies(ctx context.Context, gate *server) ([]float64, error) {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
 	var all []float64
-	for i := 0; len(all) < int(floodTime/pace); i++ {
+	for end := time.Now().Add(sliceTime); time.Now().Before(end); {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-ticker.C:
 		}
 		start := time.Now()
-		if _, err := conn.Write(gate.requests[i%len(gate.requests)]); err != nil {
+		if _, err := conn.Write(gate.requests[len(all)%len(gate.requests)]); err != nil {
 			return nil, err
 		}
 		if err := receive(reader, io.Discard, nil); err != nil {
 			return nil, err
 		}
-		all = append(all, float64(time.Since(start))/float64(time.Millisecond))
+		all = append(all, milliseconds(time.Since(start)))
 	}
 	return all, nil
 }
 
-// logins are callers that try passwords, each over its own connection.
-type logins struct {
-	group           *errgroup.Group
-	cancel          context.CancelFunc
-	judged, refused atomic.Int64
-
-	mu    sync.Mutex
-	waits []float64 // until sent away, in milliseconds
+// callers are the process that floods.
+type callers struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	out   *bufio.Reader
 }
 
-func startLogins(ctx context.Context, gate *server) *logins {
-	ctx, cancel := context.WithCancel(ctx)
-	l := &logins{cancel: cancel}
-	var ready sync.WaitGroup
-	l.group, ctx = errgroup.WithContext(ctx)
-	for i := range floodLogins {
-		ready.Add(1)
-		l.group.Go(func() error {
-			conn, err := gate.dial(ctx)
-			ready.Done()
-			if err != nil {
-				return err
-			}
-			defer conn.Close() //nolint:errcheck // the answers are in
-			defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })()
-			form := fmt.Sprintf("username=somebody-%d&password=not-the-right-password", i)
-			request := fmt.Appendf(nil, "POST /token HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
-				"Content-Length: %d\r\n\r\n%s", gate.addr, len(form), form)
-			reader := bufio.NewReader(conn)
-			for ctx.Err() == nil {
-				if _, err := conn.Write(request); err != nil {
-					return ignoreEnd(ctx, err)
-				}
-				if err := l.answer(ctx, reader); err != nil {
-					return ignoreEnd(ctx, err)
-				}
-			}
-			return nil
-		})
-	}
-	ready.Wait()
-	return l
-}
-
-// ignoreEnd forgives an error that the end of the measurement caused.
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil //nolint:nilerr // the connection was told to end
-	}
-	return err
-}
-
-// answer takes one answer: a sign-in is judged, or sent away to come back later,
-// as every caller then does.
-func (l *logins) answer(ctx context.Context, reader *bufio.Reader) error {
-	start := time.Now()
-	resp, err := http.ReadResponse(reader, nil)
+// startCallers returns when all callers are connected.
+func startCallers(ctx context.Context, gate *server, dir, kind string) (*callers, error) {
+	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // it is read to its end
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
+	cert := filepath.Join(gate.data, "tls", "cert.pem")
+	if cert, err = filepath.Abs(cert); err != nil {
+		return nil, err
 	}
-	switch resp.StatusCode {
-	case http.StatusUnauthorized, http.StatusTooManyRequests:
-		l.judged.Add(1)
-		return nil
-	case http.StatusServiceUnavailable:
-		l.refused.Add(1)
-		l.mu.Lock()
-		l.waits = append(l.waits, float64(time.Since(start))/float64(time.Millisecond))
-		l.mu.Unlock()
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second): // as Retry-After asks
-		}
-		return nil
+	cmd := exec.CommandContext(ctx, "nice", "-n", "19", self, "-flood", kind, "-addr", gate.addr, "-cert", cert) //nolint:gosec // this very program
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Errorf("a sign-in was answered %s", resp.Status)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	c := &callers{cmd: cmd, stdin: stdin, out: bufio.NewReader(stdout)}
+	if _, err := c.out.ReadString('\n'); err != nil {
+		_, stopErr := c.stop()
+		return nil, errors.Join(err, stopErr)
+	}
+	return c, nil
 }
 
-func (l *logins) stop() error {
-	l.cancel()
-	return l.group.Wait()
+// stop ends the process and returns what it counted.
+func (c *callers) stop() (*tally, error) {
+	closeErr := c.stdin.Close()
+	counted := new(tally)
+	err := json.NewDecoder(c.out).Decode(counted)
+	return counted, errors.Join(closeErr, err, c.cmd.Wait())
 }
 
-func p99(values []float64) float64 {
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func percentile(values []float64, percent int) float64 {
 	if len(values) == 0 {
 		return 0
 	}
 	sorted := slices.Sorted(slices.Values(values))
-	return sorted[min(len(sorted)-1, len(sorted)*99/100)]
+	return sorted[min(len(sorted)-1, len(sorted)*percent/100)]
 }

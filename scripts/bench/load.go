@@ -29,6 +29,9 @@ func predictions(addr, token string) [][]byte {
 // load sends the server's requests over several connections, each waiting for
 // its answer.
 func load(ctx context.Context, s *server, connections, total int) error {
+	if s.calls != nil {
+		return s.calls.load(ctx, connections, total)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	for c := range connections {
 		group.Go(func() error { return converse(ctx, s, c*97, total/connections) })

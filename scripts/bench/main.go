@@ -5,7 +5,7 @@
 //
 // Both servers run as processes of their own, take the same requests over
 // keep-alive HTTP/1.1 in short slices that alternate, and send the same bytes
-// and headers. The CPU time is that of /proc/PID/stat. Everything is printed as
+// and headers; the same is done for gRPC. The CPU time is that of /proc/PID/stat. Everything is printed as
 // the median over the slices; compare ratios, not times.
 package main
 
@@ -37,7 +37,14 @@ func run(ctx context.Context) error {
 	flag.IntVar(&opt.rounds, "rounds", 15, "slices for each server")
 	flag.IntVar(&opt.requests, "requests", 8000, "requests in a slice")
 	flag.IntVar(&opt.connections, "connections", 4, "connections that send at the same time")
+	flag.StringVar(&opt.flood, "flood", "", "be the callers of such a flood (used by the program itself)")
+	flag.StringVar(&opt.addr, "addr", "", "the server that is flooded")
+	flag.StringVar(&opt.cert, "cert", "", "the file of its certificate")
+	flag.BoolVar(&opt.onlyFlood, "only-flood", false, "measure only predictions beside a flood of sign-ins")
 	flag.Parse()
+	if opt.flood != "" {
+		return runCallers(ctx, opt.flood, opt.addr, opt.cert)
+	}
 	if opt.bare != "" {
 		return serveBare(ctx, opt.bare)
 	}
@@ -51,6 +58,8 @@ func run(ctx context.Context) error {
 
 type options struct {
 	binary, bare                  string
+	flood, addr, cert             string
+	onlyFlood                     bool
 	rounds, requests, connections int
 }
 
@@ -65,8 +74,14 @@ func measure(ctx context.Context, opt options, dir string) error {
 		return err
 	}
 	gate.requests = predictions(gate.addr, token)
+	if opt.onlyFlood {
+		return flood(ctx, gate, dir)
+	}
 	sample, err := exchange(ctx, gate)
 	if err != nil {
+		return err
+	}
+	if err := grpcOf(gate, token).record(ctx, dir); err != nil {
 		return err
 	}
 	bare, err := startBare(ctx, dir, gate, sample)
@@ -76,6 +91,11 @@ func measure(ctx context.Context, opt options, dir string) error {
 	defer bare.stop()
 	bare.requests = predictions(bare.addr, token)
 	if err := compare(ctx, opt, pair{"server CPU per authenticated HTTPS POST /predict", "onnxgate", "bare net/http", gate, bare}); err != nil {
+		return err
+	}
+	unary, bareUnary := *gate, *bare
+	unary.calls, bareUnary.calls = grpcOf(gate, token), grpcOf(bare, token)
+	if err := compare(ctx, opt, pair{"server CPU per authenticated gRPC ModelInfer", "onnxgate", "bare grpc-go", &unary, &bareUnary}); err != nil {
 		return err
 	}
 	byKey := *gate
@@ -132,7 +152,7 @@ func gateOnly(ctx context.Context, opt options, gate *server, dir string) error 
 	}
 	fmt.Printf("resident after more than 100,000 predictions       %.1f MiB\n", float64(resident)/(1<<20))
 	fmt.Printf("binary                                             %.1f MB\n", float64(info.Size())/1e6)
-	if err := flood(ctx, gate); err != nil {
+	if err := flood(ctx, gate, dir); err != nil {
 		return err
 	}
 	token := gate.token

@@ -26,11 +26,13 @@ import (
 type server struct {
 	cmd      *exec.Cmd
 	addr     string
+	grpc     string // address of the gRPC listener
 	roots    *x509.CertPool
 	data     string
 	token    string
 	key      string // an API key of the role admin
 	requests [][]byte
+	calls    *calls // in the place of requests, when set
 }
 
 // answer is what onnxgate sends, for the bare handler to send too.
@@ -41,6 +43,10 @@ type answer struct {
 
 func startGate(ctx context.Context, binary, data, logFile string) (*server, error) {
 	addr, err := freeAddr(ctx)
+	if err != nil {
+		return nil, err
+	}
+	grpc, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +61,7 @@ func startGate(ctx context.Context, binary, data, logFile string) (*server, erro
 	}
 	cmd := exec.CommandContext(ctx, binary, "serve")
 	cmd.Env = []string{
-		"ONNXGATE_ADDR=" + addr, "ONNXGATE_ADMIN_ADDR=off", "ONNXGATE_GRPC_ADDR=off", "ONNXGATE_DATA_DIR=" + data, "ONNXGATE_ISSUER=https://localhost",
+		"ONNXGATE_ADDR=" + addr, "ONNXGATE_ADMIN_ADDR=off", "ONNXGATE_GRPC_ADDR=" + grpc, "ONNXGATE_DATA_DIR=" + data, "ONNXGATE_ISSUER=https://localhost",
 		"ONNXGATE_RATE_PREDICT=900000000/day", "ONNXGATE_RATE_TOKEN=off", "ONNXGATE_LOG_FORMAT=json",
 		"ONNXGATE_BOOTSTRAP_API_KEY=" + strings.TrimSpace(string(key)), "ONNXGATE_BOOTSTRAP_API_KEY_ROLE=admin",
 	}
@@ -67,7 +73,7 @@ func startGate(ctx context.Context, binary, data, logFile string) (*server, erro
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{cmd: cmd, addr: addr, data: data, key: strings.TrimSpace(string(key))}
+	s := &server{cmd: cmd, addr: addr, grpc: grpc, data: data, key: strings.TrimSpace(string(key))}
 	if err := s.ready(ctx, filepath.Join(data, "tls", "cert.pem")); err != nil {
 		s.stop()
 		text, _ := os.ReadFile(logFile) //nolint:gosec // a path of our own
@@ -83,11 +89,15 @@ func startBare(ctx context.Context, dir string, gate *server, sample *answer) (*
 	if err != nil {
 		return nil, err
 	}
+	grpc, err := freeAddr(ctx)
+	if err != nil {
+		return nil, err
+	}
 	text, err := json.Marshal(sample)
 	if err != nil {
 		return nil, err
 	}
-	for name, content := range map[string][]byte{"answer.json": text, "addr": []byte(addr)} {
+	for name, content := range map[string][]byte{"answer.json": text, "addr": []byte(addr), "grpc-addr": []byte(grpc)} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return nil, err
 		}
@@ -101,7 +111,7 @@ func startBare(ctx context.Context, dir string, gate *server, sample *answer) (*
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{cmd: cmd, addr: addr}
+	s := &server{cmd: cmd, addr: addr, grpc: grpc}
 	if err := s.ready(ctx, filepath.Join(gate.data, "tls", "cert.pem")); err != nil {
 		s.stop()
 		return nil, err
@@ -129,9 +139,11 @@ func serveBare(ctx context.Context, dir string) error {
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	go func() { <-ctx.Done(); srv.Close() }() //nolint:errcheck // the process ends
+	failed := make(chan error, 1)
+	go func() { failed <- serveBareGRPC(ctx, dir) }()
 	err = srv.ListenAndServeTLS(filepath.Join(dir, "data", "tls", "cert.pem"), filepath.Join(dir, "data", "tls", "key.pem"))
 	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+		return <-failed
 	}
 	return err
 }

@@ -51,6 +51,13 @@ async function docs(context, { api, password }) {
 	await page.goto(`${api}/docs`);
 	seen.title = await page.title();
 
+	await page.locator('#samples').waitFor();
+	seen.code = {};
+	for (const tab of await page.locator('#samples-tabs').getByRole('tab').allInnerTexts()) {
+		await page.locator('#samples-tabs').getByRole('tab', { name: tab, exact: true }).click();
+		seen.code[tab] = await page.locator('#samples-code').innerText();
+	}
+
 	await page.locator('button.authorize').first().click();
 	const dialog = page.locator('.dialog-ux');
 	const form = dialog.locator('.auth-container').filter({ hasText: 'OAuth2' });

@@ -91,9 +91,17 @@ func TestDocumentationPredictsInBrowser(t *testing.T) {
 	var seen struct {
 		Errors, Foreign, Violations []string
 		Status, Response            string
+		Code                        map[string]string
 		Cookies                     []any
 	}
 	browse(t, s, "docs", map[string]any{}, &seen)
+	for language, part := range map[string]string{
+		"curl": "curl -sS", "python": "urllib.request.Request", "javascript": `import("node:https")`, "go": "package main",
+	} {
+		if code := seen.Code[language]; !strings.Contains(code, part) || !strings.Contains(code, "/models/iris/predict") {
+			t.Errorf("the code in %s is %q", language, code)
+		}
+	}
 	if seen.Status != "200" || !strings.Contains(seen.Response, "setosa") {
 		t.Errorf("Try it out answered %s %s", seen.Status, seen.Response)
 	}

@@ -89,7 +89,7 @@ func (g *Rows) readTable(data []byte, contract *schema.Schema, target []string) 
 			aside = append(aside, name)
 		}
 	}
-	if g.answers, err = contract.DecodeTable(g.batch, data, math.MaxInt, aside); err != nil {
+	if g.answers, err = contract.DecodeTable(g.batch, bytes.NewReader(data), math.MaxInt, aside); err != nil {
 		return err
 	}
 	for i, cells := range g.answers {

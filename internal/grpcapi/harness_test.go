@@ -1,0 +1,232 @@
+package grpcapi_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	pb "onnxgate/api/inferencepb"
+	"onnxgate/internal/authn"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/grpcapi"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/inference"
+	"onnxgate/internal/limit"
+	"onnxgate/internal/schema"
+	"onnxgate/internal/telemetry"
+	"onnxgate/internal/tensor"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// flower is a program with the shape of the iris model: the label is 0, with all
+// of the probability.
+type flower struct {
+	run func(ctx context.Context) error // nil: nothing goes wrong
+}
+
+func (flower) Inputs() []tensor.Spec {
+	return []tensor.Spec{{Name: "X", DType: tensor.Float32, Ranked: true, Dims: []tensor.Dim{{Size: -1}, {Size: 4}}}}
+}
+
+func (flower) Outputs() []tensor.Spec {
+	keys, err := tensor.New(tensor.Shape{3}, []int64{0, 1, 2})
+	if err != nil {
+		panic(err)
+	}
+	return []tensor.Spec{
+		{Name: "output_label", DType: tensor.Int64, Ranked: true, Dims: []tensor.Dim{{Size: -1}}},
+		{Name: "output_probability", Kind: tensor.KindMapSequence, DType: tensor.Float32, Keys: keys},
+	}
+}
+
+func (f flower) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+	if f.run != nil {
+		if err := f.run(ctx); err != nil {
+			return err
+		}
+	}
+	n := in[0].Shape()[0]
+	clear(tensor.Reset[int64](out[0], n))
+	scores := tensor.Reset[float32](out[1], n, 3)
+	clear(scores)
+	for i := range n {
+		scores[3*i] = 1
+	}
+	return nil
+}
+
+// callers are known by their tokens. Those in revoked are refused.
+type callers struct {
+	mu      sync.Mutex
+	revoked map[string]bool
+}
+
+func (c *callers) revoke(token string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.revoked = map[string]bool{token: true}
+}
+
+func (c *callers) Authenticate(_ context.Context, presented authn.Credentials) (*identity.Principal, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := &identity.Principal{Subject: presented.Bearer, Tenant: "default", Method: identity.Bearer, Scopes: []string{"models:read", "models:predict", "models:write"}}
+	switch token := presented.Bearer; {
+	case c.revoked[token]:
+		return nil, &fault.Error{Kind: fault.Unauthenticated, Msg: "The access token is no longer valid"}
+	case token == "admin":
+		p.Roles = []string{"admin"}
+	case token == "user":
+		p.Roles = []string{"user"}
+	case token == "noscope":
+		p.Roles, p.Scopes = []string{"admin"}, nil
+	case token == "guest":
+		p.Roles, p.Tenant = []string{"user"}, "acme"
+	case token == "slow":
+		p.Roles, p.Rate = []string{"admin"}, identity.Rate{Requests: 1, Window: time.Minute}
+	case token == "panic":
+		panic("a defect with a secret inside")
+	case token == "broken":
+		return nil, errors.New("dial tcp 10.0.0.1: secret reason")
+	default:
+		return nil, &fault.Error{Kind: fault.Unauthenticated, Msg: "The access token is not valid"}
+	}
+	return p, nil
+}
+
+// fixture is a running server with fakes behind it.
+type fixture struct {
+	api     *grpcapi.API
+	addr    string
+	callers *callers
+	limits  *limit.Shared
+	memory  *limit.Bytes
+	metrics *telemetry.Metrics
+	access  *telemetry.AccessLog
+	lines   *buffer
+	conn    *grpc.ClientConn
+	client  pb.GRPCInferenceServiceClient
+}
+
+// buffer is a log that tests read while calls write it.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// memorySize is what messages may take in the tests.
+const memorySize = 8 << 20
+
+func serve(tb testing.TB, program inference.Program, change func(*grpcapi.Config)) *fixture {
+	tb.Helper()
+	catalog := irisCatalog(tb, program)
+	f := &fixture{
+		callers: &callers{}, limits: limit.NewShared(time.Now), memory: limit.NewBytes(memorySize),
+		metrics: telemetry.NewMetrics("v1"), lines: &buffer{},
+	}
+	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
+	cfg := grpcapi.Config{
+		Models: catalog, Repository: catalog, Authenticator: f.callers, Limits: f.limits, Memory: f.memory,
+		Metrics: f.metrics, AccessLog: f.access, Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "v1",
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	var err error
+	if f.api, err = grpcapi.New(cfg); err != nil {
+		tb.Fatal(err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f.addr = l.Addr().String()
+	server := f.api.NewServer(nil)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	if f.conn, err = grpc.NewClient(f.addr, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		tb.Fatal(err)
+	}
+	f.client = pb.NewGRPCInferenceServiceClient(f.conn)
+	tb.Cleanup(func() {
+		_ = f.conn.Close()
+		server.Stop()
+		if err := <-served; err != nil {
+			tb.Error(err)
+		}
+		_ = f.access.Close()
+		if free := f.memory.Free(); free != memorySize {
+			tb.Errorf("%d bytes of the memory for messages were not given back", memorySize-free)
+		}
+	})
+	return f
+}
+
+func irisCatalog(tb testing.TB, program inference.Program) *inference.Catalog {
+	tb.Helper()
+	manifest, err := os.ReadFile("../../models/iris/model.yaml")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	manifest = bytes.Replace(manifest, []byte("roles: [admin]"), []byte("roles: [admin, user]"), 1)
+	catalog, err := inference.New(inference.Config{
+		FS: fstest.MapFS{
+			"iris/model.yaml":        {Data: manifest},
+			"iris/1/model.onnx":      {Data: []byte("one")},
+			"closed/1/model.onnx":    {Data: []byte("two")}, // for administrators
+			"layered/1/model.onnx":   {Data: []byte("three")},
+			"layered/model.yaml":     {Data: []byte("access:\n  roles: [admin]\n  require: [bearer, api_key]\n")},
+			"@acme/own/1/model.onnx": {Data: []byte("four")},
+		},
+		TenantExists: func(string) (bool, error) { return true, nil },
+		Compile:      func([]byte, schema.Engine) (inference.Program, []string, error) { return program, nil, nil },
+		Now:          time.Now,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return catalog
+}
+
+// as returns a context that carries a token, none when it is empty.
+func as(ctx context.Context, token string) context.Context {
+	if token == "" {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+}
+
+// about is a request about one flower.
+func about(model string, values ...float32) *pb.ModelInferRequest {
+	if values == nil {
+		values = []float32{5.1, 3.5, 1.4, .2}
+	}
+	return &pb.ModelInferRequest{ModelName: model, Inputs: []*pb.ModelInferRequest_InferInputTensor{{
+		Name: "X", Datatype: "FP32", Shape: []int64{int64(len(values) / 4), 4}, Contents: &pb.InferTensorContents{Fp32Contents: values},
+	}}}
+}
