@@ -118,6 +118,9 @@ func (t *trust) readLists(file string, authorities []*x509.Certificate, now time
 		if err != nil {
 			return err
 		}
+		if err := complete(crl); err != nil {
+			return err
+		}
 		signer := signerOf(crl, authorities)
 		if signer == nil {
 			return fmt.Errorf("the list of %s is signed by no authority of the client certificates", crl.Issuer)
@@ -127,6 +130,42 @@ func (t *trust) readLists(file string, authorities []*x509.Certificate, now time
 		}
 		return t.add(crl, signer)
 	})
+}
+
+// The extensions of revocation lists that change what a list says (RFC 5280
+// section 5.2), and those that a critical mark makes no difference to.
+const (
+	oidKeyID   = "2.5.29.35" // which key signed
+	oidNumber  = "2.5.29.20"
+	oidDelta   = "2.5.29.27" // only what changed since another list
+	oidPoint   = "2.5.29.28" // only a part of the certificates, or those of other issuers
+	oidReason  = "2.5.29.21" // of an entry
+	oidInvalid = "2.5.29.24" // of an entry: since when the key was in wrong hands
+)
+
+// complete refuses a list that is not all that its issuer revoked, or that says
+// something that is not understood: what it leaves out must not count as good
+// (RFC 5280 section 5.2).
+func complete(crl *x509.RevocationList) error {
+	for _, e := range crl.Extensions {
+		switch id := e.Id.String(); {
+		case id == oidDelta:
+			return fmt.Errorf("the list of %s is a delta, which has only the changes since another list; put the complete list in its place", crl.Issuer)
+		case id == oidPoint:
+			return fmt.Errorf("the list of %s is that of one distribution point and may leave certificates out; put a list of all of them in its place", crl.Issuer)
+		case e.Critical && id != oidKeyID && id != oidNumber:
+			return fmt.Errorf("the list of %s has the critical extension %s, which is not understood here", crl.Issuer, id)
+		}
+	}
+	for i := range crl.RevokedCertificateEntries {
+		entry := &crl.RevokedCertificateEntries[i]
+		for _, e := range entry.Extensions {
+			if id := e.Id.String(); e.Critical && id != oidReason && id != oidInvalid {
+				return fmt.Errorf("the list of %s: the entry %s has the critical extension %s, which is not understood here", crl.Issuer, entry.SerialNumber, id)
+			}
+		}
+	}
+	return nil
 }
 
 // add refuses a second list of one key: one of them is out of date, and what the

@@ -3,8 +3,10 @@ package certs_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -345,5 +347,43 @@ func TestAKeyWithoutAListIsLookedUpInAllOfItsName(t *testing.T) {
 		if err := g.enter(tls.VersionTLS13, revoked); err == nil {
 			t.Errorf("revoked %s, and let in", name)
 		}
+	}
+}
+
+func TestListsThatAreNotCompleteAreRefused(t *testing.T) {
+	extension := func(critical bool, value string, id ...int) []pkix.Extension {
+		return []pkix.Extension{{Id: id, Critical: critical, Value: []byte(value)}}
+	}
+	number, point := "\x02\x01\x01", "\x30\x03\x81\x01\xff"
+	for name, tc := range map[string]struct {
+		list, entry []pkix.Extension
+		want        string // of the error; empty accepts
+	}{
+		"nothing more":                     {nil, nil, ""},
+		"another extension":                {extension(false, number, 1, 2, 3), extension(false, number, 1, 2, 3), ""},
+		"when a key was in wrong hands":    {nil, extension(true, "\x18\x0f20260101000000Z", 2, 5, 29, 24), ""},
+		"a delta":                          {extension(true, number, 2, 5, 29, 27), nil, "a delta"},
+		"a delta that is not critical":     {extension(false, number, 2, 5, 29, 27), nil, "a delta"},
+		"of users' certificates alone":     {extension(true, point, 2, 5, 29, 28), nil, "distribution point"},
+		"a critical extension":             {extension(true, number, 1, 2, 3), nil, "critical extension 1.2.3"},
+		"an entry of another issuer":       {nil, extension(true, "\x30\x00", 2, 5, 29, 29), "critical extension 2.5.29.29"},
+		"an entry with a critical unknown": {nil, extension(true, number, 1, 2, 3), "entry 7 has the critical extension 1.2.3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := testkit.NewCA(t, "root")
+			dir := t.TempDir()
+			ca, crl := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "crl.pem")
+			testkit.WritePEM(t, ca, root)
+			write(t, crl, root.SignList(t, &x509.RevocationList{
+				Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour), ExtraExtensions: tc.list,
+				RevokedCertificateEntries: []x509.RevocationListEntry{
+					{SerialNumber: big.NewInt(7), RevocationTime: time.Now().Add(-time.Hour), ExtraExtensions: tc.entry},
+				},
+			}))
+			_, err := certs.NewClients(certs.ClientConfig{CAFile: ca, CRLFile: crl, Now: time.Now})
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("%v, want %q", err, tc.want)
+			}
+		})
 	}
 }

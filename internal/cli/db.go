@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"onnxgate/internal/app"
+	"onnxgate/internal/config"
 )
 
 func dbCommand(p *Process) *cobra.Command {
@@ -15,7 +17,24 @@ func dbCommand(p *Process) *cobra.Command {
 }
 
 func dbStatus(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "status", Short: "Show which database there is, and the version of its schema", Args: exactly()}
+	return onDatabase(p, "status", "Show which database there is, and the version of its schema", func(ctx context.Context, cfg *config.Config, asJSON bool) error {
+		status, err := app.DatabaseStatus(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return p.printJSON(status)
+		}
+		w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintln(w, "DATABASE\tLOCATION\tSCHEMA\tSTATE")
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", status.Backend, status.Location, status.Version, schemaState(status.Version, status.Newest))
+		return w.Flush()
+	})
+}
+
+// onDatabase is a command about the database as a whole.
+func onDatabase(p *Process, use, short string, run func(ctx context.Context, cfg *config.Config, asJSON bool) error) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: exactly()}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -23,17 +42,7 @@ func dbStatus(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		status, err := app.DatabaseStatus(cmd.Context(), cfg)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return p.printJSON(status)
-		}
-		w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(w, "DATABASE\tLOCATION\tSCHEMA\tSTATE")
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", status.Backend, status.Location, status.Version, schemaState(status.Version, status.Newest))
-		return w.Flush()
+		return run(cmd.Context(), cfg, *asJSON)
 	}
 	return cmd
 }
@@ -53,27 +62,19 @@ func schemaState(version, newest int) string {
 }
 
 func dbMigrate(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "migrate", Short: "Bring the schema up to date, as the start of a server does", Args: exactly()}
-	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := s.loadForUsers(cmd)
+	return onDatabase(p, "migrate", "Bring the schema up to date, as the start of a server does", func(ctx context.Context, cfg *config.Config, asJSON bool) error {
+		before, after, err := app.MigrateDatabase(ctx, cfg)
 		if err != nil {
 			return err
 		}
-		before, after, err := app.MigrateDatabase(cmd.Context(), cfg)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
+		if asJSON {
 			return p.printJSON(map[string]int{"before": before, "after": after})
 		}
 		if before == after {
 			return p.printf("the schema has version %d and stays\n", after)
 		}
 		return p.printf("the schema went from version %d to %d\n", before, after)
-	}
-	return cmd
+	})
 }
 
 func dbBackup(p *Process) *cobra.Command {

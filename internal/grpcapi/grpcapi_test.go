@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,14 +168,14 @@ func TestDeadlineReachesTheEngine(t *testing.T) {
 }
 
 func TestPanicInTheEngineEndsOneCall(t *testing.T) {
-	broken := true
+	var broken atomic.Bool // from when the model is loaded
 	f := serve(t, flower{run: func(context.Context) error {
-		if broken {
-			broken = false
+		if broken.CompareAndSwap(true, false) {
 			panic("a defect with a secret inside")
 		}
 		return nil
 	}}, nil)
+	broken.Store(true)
 	for _, want := range []codes.Code{codes.Internal, codes.OK} {
 		_, err := f.client.ModelInfer(as(t.Context(), "user"), about("iris"))
 		if status.Code(err) != want || strings.Contains(status.Convert(err).Message(), "secret") {

@@ -36,7 +36,10 @@ func column(name string) []tensor.Spec {
 func (doubler) Inputs() []tensor.Spec  { return column("x") }
 func (doubler) Outputs() []tensor.Spec { return column("y") }
 
-func (doubler) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+func (d doubler) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+	if d.source == "breaks" {
+		panic("a defect")
+	}
 	if err := ctx.Err(); err != nil {
 		return fault.Wrap(fault.Canceled, "", err)
 	}
@@ -358,6 +361,24 @@ func TestAFileAboveItsBoundIsRefused(t *testing.T) {
 	_, err := inference.New(inference.Config{FS: files("a/1/model.onnx", "12345"), Compile: new(compiled).compile, MaxBytes: 4, Now: time.Now})
 	if err == nil || !strings.Contains(err.Error(), "larger than 4 bytes") {
 		t.Errorf("New = %v, want the bound named", err)
+	}
+}
+
+func TestAnEngineThatPanicsCostsOneVersion(t *testing.T) {
+	fsys := files("a/1/model.onnx", "a1", "b/1/model.onnx", "b1")
+	c := newCatalog(t, inference.Config{FS: fsys})
+	fsys["a/2/model.onnx"] = &fstest.MapFile{Data: []byte("breaks")}
+	fsys["b/2/model.onnx"] = &fstest.MapFile{Data: []byte("b2")}
+	err := c.Reload(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "model a, version 2: the engine failed by a defect of its own") {
+		t.Errorf("Reload = %v", err)
+	}
+	served := map[string][]string{}
+	for _, m := range c.All() {
+		served[m.Name] = m.Versions
+	}
+	if diff := cmp.Diff(map[string][]string{"a": {"1"}, "b": {"1", "2"}}, served); diff != "" {
+		t.Errorf("served (-want +got):\n%s", diff)
 	}
 }
 

@@ -2,10 +2,12 @@ package inference
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
@@ -114,8 +116,14 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 	return v, nil
 }
 
-// compile fills in the version from its file and its manifest, if it has one.
-func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) error {
+// compile fills in the version from its file and its manifest, if it has one. A
+// panic of the engine costs this version alone, and not the server that reloads.
+func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) (err error) {
+	defer func() {
+		if defect := recover(); defect != nil {
+			err = fault.Wrap(fault.Internal, "the engine failed by a defect of its own", fmt.Errorf("panic: %v", defect))
+		}
+	}()
 	var engine schema.Engine
 	if manifest != nil {
 		engine = manifest.Engine

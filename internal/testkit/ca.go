@@ -121,6 +121,12 @@ func (ca *CA) Revoke(tb testing.TB, ends time.Time, certs ...tls.Certificate) []
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
 			x509.RevocationListEntry{SerialNumber: c.Leaf.SerialNumber, RevocationTime: ends.Add(-24 * time.Hour)})
 	}
+	return ca.SignList(tb, list)
+}
+
+// SignList returns the list in PEM, signed by the authority.
+func (ca *CA) SignList(tb testing.TB, list *x509.RevocationList) []byte {
+	tb.Helper()
 	der, err := x509.CreateRevocationList(rand.Reader, list, ca.Cert, ca.key)
 	if err != nil {
 		tb.Fatal(err)
