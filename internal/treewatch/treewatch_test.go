@@ -62,11 +62,10 @@ func ready(t *testing.T, dir string, told <-chan treewatch.Cause) {
 		write(t, dir, "ready")
 		select {
 		case got := <-told:
-			if got != treewatch.Settled {
-				until(t, told, treewatch.Settled)
+			if got == treewatch.Settled {
+				return
 			}
-			return
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(500 * time.Millisecond):
 		case <-limit:
 			t.Fatal("nothing was noticed")
 		}
