@@ -126,8 +126,7 @@ func (r *remote) push(ctx context.Context, change *repository.Change, file io.Re
 		return r.putVersion(ctx, change, file)
 	}
 	err := manifest()
-	switch fault.KindOf(err) {
-	case fault.NotFound, fault.Content:
+	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Content {
 		if err := r.putVersion(ctx, change, file); err != nil {
 			return err
 		}

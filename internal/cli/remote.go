@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -138,9 +139,7 @@ func (r *remote) do(ctx context.Context, method string, path []string, header ht
 	}
 	req.ContentLength = size
 	for _, fields := range []http.Header{header, r.header} {
-		for name, values := range fields {
-			req.Header[name] = values
-		}
+		maps.Copy(req.Header, fields)
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {

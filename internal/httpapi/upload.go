@@ -63,7 +63,7 @@ func (u *upload) Read(b []byte) (int, error) {
 	case u.left < 0:
 		u.err = u.x.tooLarge(u.x.route.MaxBody)
 		return 0, u.err
-	case err == io.EOF: //nolint:errorlint // the value that readers return
+	case err == io.EOF:
 		u.err = u.end()
 	case err != nil:
 		u.err = readFault(u.x.request, err)

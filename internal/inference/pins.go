@@ -180,16 +180,14 @@ func target(present, to string, ids []string, chosen *schema.Versions) (string, 
 
 // wrongVersion says why a version cannot be served.
 func wrongVersion(id string, e *entry) error {
-	msg := "version " + id + " cannot be served"
 	if e != nil {
 		for _, p := range e.problems {
 			if p.Version == id || p.Version == "" {
-				msg += ": " + p.Err.Error()
-				break
+				return fault.Newf(fault.Content, "version %s cannot be served: %v", id, p.Err)
 			}
 		}
 	}
-	return fault.New(fault.Content, msg)
+	return fault.Newf(fault.Content, "version %s cannot be served", id)
 }
 
 // number orders versions; what is no number comes first.

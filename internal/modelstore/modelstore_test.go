@@ -269,7 +269,7 @@ func TestAReadOnlyFolderIsAConflictThatSaysSo(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	must(t, os.Chmod(dir, 0o500)) //nolint:gosec // a folder
+	must(t, os.Chmod(dir, 0o500))
 	s := open(t, dir)
 	if _, err := s.Begin(modelstore.Model{Name: "iris"}); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("%v", err)
