@@ -2,8 +2,11 @@ package app_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"math"
+	"os"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -15,14 +18,17 @@ import (
 	pb "onnxgate/api/inferencepb"
 )
 
-// dialGRPC returns a client of the gRPC listener that trusts its certificate.
-func (s *server) dialGRPC(tb testing.TB) pb.GRPCInferenceServiceClient {
+// dialGRPC returns a client of the gRPC listener that trusts its certificate and
+// shows its own, if there is any.
+func (s *server) dialGRPC(tb testing.TB, own ...tls.Certificate) pb.GRPCInferenceServiceClient {
 	tb.Helper()
 	_, file := s.Fingerprint()
-	trust, err := credentials.NewClientTLSFromFile(file, "localhost")
-	if err != nil {
-		tb.Fatal(err)
+	pem, err := os.ReadFile(file)
+	roots := x509.NewCertPool()
+	if err != nil || !roots.AppendCertsFromPEM(pem) {
+		tb.Fatalf("the certificate cannot be trusted: %v", err)
 	}
+	trust := credentials.NewTLS(&tls.Config{RootCAs: roots, ServerName: "localhost", Certificates: own, MinVersion: tls.VersionTLS13})
 	conn, err := grpc.NewClient(s.GRPCAddr(), grpc.WithTransportCredentials(trust))
 	if err != nil {
 		tb.Fatal(err)

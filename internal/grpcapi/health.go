@@ -58,7 +58,9 @@ func (all services) GetServiceInfo() map[string]grpc.ServiceInfo {
 	info := map[string]grpc.ServiceInfo{}
 	for _, m := range all {
 		service, _, _ := strings.Cut(m.name, "/")
-		info[service] = grpc.ServiceInfo{Metadata: files[service]}
+		if file, known := files[service]; known {
+			info[service] = grpc.ServiceInfo{Metadata: file}
+		}
 	}
 	return info
 }

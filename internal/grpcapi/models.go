@@ -43,7 +43,7 @@ func (c *call) serverMetadata() error {
 	}
 	return c.send(&pb.ServerMetadataResponse{
 		Name: serverName, Version: c.api.cfg.Version,
-		Extensions: []string{"model_configuration", "model_repository", "parameters", "statistics"},
+		Extensions: oip.Extensions(),
 	})
 }
 
@@ -221,7 +221,7 @@ func (c *call) repositoryModelLoad() error {
 func notLoaded(err error, model string) error {
 	f := *fault.As(err)
 	if f.Kind == fault.NotFound || f.Kind == fault.Content {
-		f.Msg = "failed to load '" + model + "': " + f.Text("")
+		f.Msg = "the repository failed to load '" + model + "': " + f.Text("")
 	}
 	return &f
 }

@@ -18,18 +18,13 @@ const (
 	backend    = "onnxruntime"
 )
 
-// extensions are those of Triton's that are served.
-func extensions() []string {
-	return []string{"binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"}
-}
-
 // serverInfo tells which server this is.
 func (a *API) serverInfo(_ context.Context, x *exchange) error {
 	return x.encode(struct {
 		Name       string   `json:"name"`
 		Version    string   `json:"version"`
 		Extensions []string `json:"extensions"`
-	}{serverName, a.cfg.Version, extensions()})
+	}{serverName, a.cfg.Version, oip.Extensions()})
 }
 
 // live answers as long as the process does.
