@@ -70,6 +70,8 @@ prove "a killed writer loses nothing that it acknowledged" '$(said_in $out), on 
 	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledWriterLosesNothing ./internal/sqlstore
 prove "no request fails or mixes versions while models are swapped" '$(said_in $out)' \
 	env SWAPS="$swaps" go test -count=1 -timeout 1h -v -run TestNoRequestFailsOrMixesVersions ./internal/inference
+prove "no request to the server fails or is mixed while a link to models is swapped" '$(said_in $out)' \
+	env SWAPS="$swaps" go test -count=1 -timeout 2h -v -run TestAModelIsSwappedUnderLoad ./cmd/onnxgate/e2e
 prove "refusals of API keys take the same time" '$(said_in $out)' \
 	env TIMING=20000 go test -count=1 -v -run TestRefusalsOfAPIKeys ./internal/app
 prove "decisions about access are those of a second implementation, in Rego" '$(said_in $out)' \

@@ -84,7 +84,6 @@ func accessQuestion(model, user, tokenFile, action, address string) (*app.Access
 	if tokenFile == "" {
 		return q, nil
 	}
-	const maxTokenFile = 64 << 10
 	data, _, err := regular.ReadFile(tokenFile, maxTokenFile)
 	if err != nil {
 		return nil, err

@@ -108,6 +108,9 @@ func (tokens) Authenticate(_ context.Context, c authn.Credentials) (*identity.Pr
 	return p, nil
 }
 
+// unchanging is a delivery that nothing is asked of.
+type unchanging struct{ httpapi.Delivery }
+
 // tokenServer gives the token "admin" for the password "right".
 type tokenServer struct {
 	mu   sync.Mutex
@@ -230,7 +233,7 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 	f := &fixture{t: tb, lines: &lockedBuffer{}, log: &lockedBuffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	cfg := httpapi.Config{
-		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{}, Access: accessTokens{},
+		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{}, Delivery: unchanging{}, Access: accessTokens{},
 		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
 		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
 	}

@@ -102,6 +102,8 @@ type RouteOptions struct {
 	Docs bool
 	// MaxBody bounds the body of a prediction, in bytes.
 	MaxBody int64
+	// MaxModel bounds the file of a model that is pushed, in bytes.
+	MaxModel int64
 	// OpenMetrics shows the metrics to everybody who reaches the
 	// administration listener.
 	OpenMetrics bool
@@ -171,7 +173,7 @@ func AdminRoutes(o RouteOptions) []Route {
 	if o.OpenMetrics {
 		metrics.Auth, metrics.Permission = Public, ""
 	}
-	return append(managementRoutes(),
+	return append(managementRoutes(o.MaxModel),
 		metrics,
 		Route{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
 		Route{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz})
