@@ -74,9 +74,6 @@ func (c *columnChecker) input(i int, t *tensor.Tensor) {
 	if t.DType() != in.dtype || !whole && perRow != len(columns) {
 		return
 	}
-	if keepSpans(t, columns, whole) {
-		return
-	}
 	at, texts := reading(t), tensor.Of[string](t)
 	for k := range t.Len() {
 		f := columns[0]

@@ -66,7 +66,6 @@ func (c *compiler) compile(out []tensor.Spec) (*Schema, error) {
 	if err := c.compileRow(); err != nil {
 		return nil, err
 	}
-	c.compileSpans()
 	c.compileExample()
 	if err := c.err(); err != nil {
 		return nil, err

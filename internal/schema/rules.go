@@ -25,7 +25,6 @@ type field struct {
 	flo, fhi float64
 	ilo, ihi int64
 	ulo, uhi uint64
-	span     span
 
 	floats  map[float64]bool
 	ints    map[int64]bool
