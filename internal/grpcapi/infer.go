@@ -141,7 +141,7 @@ func (c *call) serveMessage(first bool) (err error) {
 	}()
 	a, failure := c.streamed(first)
 	if failure != nil {
-		f := classify(failure)
+		f := fault.Classify(failure)
 		c.explain(f, failure)
 		s := statusOf(f)
 		a = streamFault(s.Message())
