@@ -45,12 +45,17 @@ type Models interface {
 	Requires(p *identity.Principal, model, version string) []identity.Method
 }
 
-// Repository is what a tenant keeps, for those who may manage it. Faults:
-// NotFound, Content for a model that cannot be served.
-type Repository interface {
-	Index(ctx context.Context, p *identity.Principal) []inference.IndexEntry
+// Delivery takes models of a principal's tenant into service and out of it.
+// Faults: NotFound, Content for a model that cannot be served.
+type Delivery interface {
 	Load(ctx context.Context, p *identity.Principal, model string) error
 	Unload(ctx context.Context, p *identity.Principal, model string) error
+}
+
+// Repository is what a tenant keeps, for those who may manage it. Faults:
+// NotFound.
+type Repository interface {
+	Index(ctx context.Context, p *identity.Principal) []inference.IndexEntry
 	// Statistics is for who may read the models; an empty model is all of them.
 	Statistics(ctx context.Context, p *identity.Principal, model, version string) ([]inference.Statistics, error)
 }
@@ -59,6 +64,7 @@ type Repository interface {
 type Config struct {
 	Models        Models
 	Repository    Repository
+	Delivery      Delivery
 	Authenticator authn.Authenticator
 	// Trust is nil where no client certificates are asked for.
 	Trust authn.CertificateTrust
@@ -115,7 +121,7 @@ type API struct {
 
 // New returns the API. An error is a defect of cfg or of the table of methods.
 func New(cfg Config) (*API, error) {
-	if cfg.Models == nil || cfg.Repository == nil || cfg.Authenticator == nil || cfg.Limits == nil ||
+	if cfg.Models == nil || cfg.Repository == nil || cfg.Delivery == nil || cfg.Authenticator == nil || cfg.Limits == nil ||
 		cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
 		return nil, errors.New("grpcapi: models, a repository, an authenticator, limits, metrics, logs and a clock are needed")
 	}

@@ -160,7 +160,7 @@ func serve(tb testing.TB, program inference.Program, change func(*grpcapi.Config
 	}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	cfg := grpcapi.Config{
-		Models: catalog, Repository: catalog, Authenticator: f.callers, Limits: f.limits, Memory: f.memory,
+		Models: catalog, Repository: catalog, Delivery: catalog, Authenticator: f.callers, Limits: f.limits, Memory: f.memory,
 		Metrics: f.metrics, AccessLog: f.access, Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "v1",
 	}
 	if change != nil {

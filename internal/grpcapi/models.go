@@ -211,7 +211,7 @@ func (c *call) repositoryModelLoad() error {
 	if len(req.GetParameters()) > 0 {
 		return fault.New(fault.Content, "a model is loaded as its folder and its model.yaml say; parameters are not taken")
 	}
-	if err := c.api.cfg.Repository.Load(c.ctx, c.principal, req.GetModelName()); err != nil {
+	if err := c.api.cfg.Delivery.Load(c.ctx, c.principal, req.GetModelName()); err != nil {
 		return notLoaded(err, req.GetModelName())
 	}
 	return c.send(&pb.RepositoryModelLoadResponse{})
@@ -233,7 +233,7 @@ func (c *call) repositoryModelUnload() error {
 	if err := c.decode(&req); err != nil {
 		return err
 	}
-	if err := c.api.cfg.Repository.Unload(c.ctx, c.principal, req.GetModelName()); err != nil {
+	if err := c.api.cfg.Delivery.Unload(c.ctx, c.principal, req.GetModelName()); err != nil {
 		return unknown(err, req.GetModelName(), "")
 	}
 	return c.send(&pb.RepositoryModelUnloadResponse{})

@@ -83,9 +83,6 @@ type Repository interface {
 	// Ready says that a version can predict. Faults: those of Describe.
 	Ready(ctx context.Context, p *identity.Principal, model, version string) error
 	Index(ctx context.Context, p *identity.Principal) []inference.IndexEntry
-	// Load serves what the model's folder holds. Faults: Content, too.
-	Load(ctx context.Context, p *identity.Principal, model string) error
-	Unload(ctx context.Context, p *identity.Principal, model string) error
 }
 
 // Policies are the access rules of the models that a tenant owns. Faults:

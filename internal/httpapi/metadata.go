@@ -247,7 +247,7 @@ func (a *API) loadModel(ctx context.Context, x *exchange) error {
 	for name := range req.Parameters {
 		return fault.Newf(fault.Content, "a model is loaded as its folder and its model.yaml say; the parameter %q is not taken", cut(name))
 	}
-	if err := a.cfg.Catalog.Load(ctx, x.principal, x.param("model")); err != nil {
+	if err := a.cfg.Delivery.Load(ctx, x.principal, x.param("model")); err != nil {
 		f := *fault.As(err)
 		if f.Kind == fault.NotFound || f.Kind == fault.Content {
 			// The words that Triton's clients look for.
@@ -264,7 +264,7 @@ func (a *API) unloadModel(ctx context.Context, x *exchange) error {
 	if _, err := x.repositoryMembers(ctx); err != nil {
 		return err
 	}
-	if err := a.cfg.Catalog.Unload(ctx, x.principal, x.param("model")); err != nil {
+	if err := a.cfg.Delivery.Unload(ctx, x.principal, x.param("model")); err != nil {
 		if fault.KindOf(err) == fault.NotFound {
 			return fault.New(fault.NotFound, x.unknownModel())
 		}
