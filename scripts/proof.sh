@@ -8,6 +8,7 @@
 #   MUTANTS   how many mutated models are loaded and run (1,000,000)
 #   MODELS    how many drawn models both engines run (10,000)
 #   KILLS     how often a process that writes to each database is killed (1,000)
+#   MALFORMED how many malformed requests are sent over every protocol (100,000)
 #   DECISIONS how many decisions about access are compared with Rego's (250,000)
 #   SWAPS     how often a model is replaced under load (1,000)
 #   SEED      the number of the first of each (1): other numbers, other cases
@@ -24,9 +25,10 @@ mutants=${MUTANTS:-1000000}
 models=${MODELS:-10000}
 kills=${KILLS:-1000}
 decisions=${DECISIONS:-250000}
+malformed=${MALFORMED:-100000}
 swaps=${SWAPS:-1000}
 seed=${SEED:-1}
-unset MUTANTS MODELS DECISIONS KILLS SWAPS SEED # which are for their own rows, and not for every test
+unset MUTANTS MODELS MALFORMED DECISIONS KILLS SWAPS SEED # which are for their own rows, and not for every test
 log=$(mktemp -d)
 rows=()
 failed=0
@@ -62,10 +64,14 @@ prove "models drawn at random answer as ONNX Runtime" '$(said_in $out)' \
 	env CGO_ENABLED=1 MODELS="$models" SEED="$seed" go test -tags ort -count=1 -timeout 6h -v -run TestDrawnModelsAnswerAsONNXRuntime ./internal/onnx/ort
 prove "mutated models load and run without harm" '$(said_in $out)' \
 	env MUTANTS="$mutants" SEED="$seed" go test -count=1 -timeout 6h -v -run TestMutatedModelsDoNoHarm ./internal/onnx/exec
+prove "malformed requests over every protocol do no harm" '$(said_in $out)' \
+	env MALFORMED="$malformed" SEED="$seed" go test -count=1 -timeout 1h -v -run TestMalformedRequestsDoNoHarm ./internal/httpapi
 prove "a killed writer loses nothing that it acknowledged" '$(said_in $out), on PostgreSQL; as many on SQLite' \
 	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledWriterLosesNothing ./internal/sqlstore
 prove "no request fails or mixes versions while models are swapped" '$(said_in $out)' \
 	env SWAPS="$swaps" go test -count=1 -timeout 1h -v -run TestNoRequestFailsOrMixesVersions ./internal/inference
+prove "no request to the server fails or is mixed while a link to models is swapped" '$(said_in $out)' \
+	env SWAPS="$swaps" go test -count=1 -timeout 2h -v -run TestAModelIsSwappedUnderLoad ./cmd/onnxgate/e2e
 prove "refusals of API keys take the same time" '$(said_in $out)' \
 	env TIMING=20000 go test -count=1 -v -run TestRefusalsOfAPIKeys ./internal/app
 prove "decisions about access are those of a second implementation, in Rego" '$(said_in $out)' \

@@ -66,6 +66,8 @@ setup_e2e() {
 	debian curl=curl openssl=openssl
 	debian buildah=buildah setpriv=util-linux # the image
 	venv schemathesis scripts/schemathesis/requirements.txt # the contract
+	venv mlserver scripts/oip/requirements-mlserver.txt     # clients of the Open Inference Protocol
+	venv kserve scripts/oip/requirements-kserve.txt
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || debian chromium=chromium # the documentation, CORS
 	debian node=nodejs
 	node_modules scripts/browser

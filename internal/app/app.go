@@ -33,8 +33,10 @@ import (
 	"onnxgate/internal/inference"
 	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
+	"onnxgate/internal/modelstore"
 	"onnxgate/internal/oauth"
 	"onnxgate/internal/oidc"
+	"onnxgate/internal/repository"
 	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
@@ -74,8 +76,12 @@ type App struct {
 	certs    *certs.Manager // nil without TLS
 	clients  *certs.Clients // nil without client certificates
 	catalog  *inference.Catalog
-	api      *httpapi.API
-	grpcAPI  *grpcapi.API // nil when its listener is closed
+	// folder is where models can be written, nil for those in the binary.
+	folder     *modelstore.Store
+	repository *repository.Service
+	modelLog   modelLog
+	api        *httpapi.API
+	grpcAPI    *grpcapi.API // nil when its listener is closed
 
 	public, admin *listener     // admin is nil when it is closed; both before New binds them
 	grpc          *grpcListener // nil when it is closed
@@ -300,7 +306,7 @@ func (a *App) openRoles() (err error) {
 
 // openCatalog asks for a tenant once the accounts are open.
 func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
-	a.catalog, err = newCatalog(a.cfg, a.observe, func(name string) (bool, error) {
+	a.catalog, err = newCatalog(a.cfg, a.observe, &storedPins{app: a, opened: accounts}, func(name string) (bool, error) {
 		if err := accounts(); err != nil {
 			return false, err
 		}
@@ -309,12 +315,12 @@ func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error
 	return err
 }
 
-func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe, tenants func(string) (bool, error)) (*inference.Catalog, error) {
+func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe, pins inference.Pins, tenants func(string) (bool, error)) (*inference.Catalog, error) {
 	// A large batch leaves one processor to the requests that come meanwhile.
 	engines := NewEngines(cfg.ORTLibrary, runtime.GOMAXPROCS(0)-1)
 	return inference.New(inference.Config{
 		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels, MaxMemory: modelsMemory(cfg),
-		TenantExists: tenants, Observer: observer, Now: time.Now,
+		TenantExists: tenants, Pins: pins, Observer: observer, Now: time.Now,
 	})
 }
 
@@ -352,6 +358,9 @@ func (a *App) openAPI() error {
 	if err != nil {
 		return err
 	}
+	if err := a.openRepository(); err != nil {
+		return err
+	}
 	var trust authn.CertificateTrust // a nil *certs.Clients in it would not be nil
 	if a.clients != nil {
 		trust = a.clients
@@ -364,12 +373,12 @@ func (a *App) openAPI() error {
 	a.api, err = httpapi.New(httpapi.Config{
 		Limits: limits, Bodies: memory,
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: trust, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
-		Accounts: a.accounts, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready,
+		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
 		AdminLoopback:  config.IsLoopback(a.cfg.AdminAddr),
-		Docs:           a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxRows: a.cfg.MaxRows,
+		Docs:           a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, MaxRows: a.cfg.MaxRows,
 		Endpoint: a.endpoint(), Version: a.opts.Version, Settings: settings,
 	})
 	if err != nil {

@@ -719,12 +719,21 @@ func TestExposureSaysWhoMayDoWhatFromWhere(t *testing.T) {
 			map[string]string{"ADMIN_ADDR": "[::]:9"},
 			app.Exposed{Route: "GET /metrics", Who: "token: permission metrics:read", From: "any host that reaches [::]:9", Limit: "none"},
 		},
-		"no admin": {map[string]string{"ADMIN_ADDR": "off"}, app.Exposed{}},
+		"gRPC": {
+			map[string]string{"RATE_PREDICT": "10/minute", "GRPC_ADDR": "0.0.0.0:8445"},
+			app.Exposed{Route: "gRPC inference.GRPCInferenceService/ModelInfer", Who: "token: permission models:predict, a role of the model", From: "any host that reaches 0.0.0.0:8445", Limit: "10/minute per address (shared)"},
+		},
+		"reflection closed": {nil, app.Exposed{}},
+		"no gRPC":           {map[string]string{"GRPC_ADDR": "off"}, app.Exposed{}},
+		"no admin":          {map[string]string{"ADMIN_ADDR": "off"}, app.Exposed{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			route := tc.want.Route
 			if route == "" {
-				route = map[string]string{"docs closed": "GET /docs", "no admin": "GET /metrics"}[name]
+				route = map[string]string{
+					"docs closed": "GET /docs", "no admin": "GET /metrics", "no gRPC": "gRPC grpc.health.v1.Health/Check",
+					"reflection closed": "gRPC grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+				}[name]
 			}
 			if got := find(tc.vars, route); got != tc.want {
 				t.Errorf("got  %+v\nwant %+v", got, tc.want)

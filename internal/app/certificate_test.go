@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	grpcstatus "google.golang.org/grpc/status"
+
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
@@ -245,10 +247,19 @@ func TestACertificateIsALayerWhereAModelRequiresIt(t *testing.T) {
 		"a bad token and the certificate": {"spiffe://example.org/good", "x.y.z", http.StatusUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
+			var own []tls.Certificate
 			if tc.uri == "" {
 				s.show(t, tls.Certificate{})
 			} else {
-				s.show(t, ca.Issue(t, tc.uri))
+				own = []tls.Certificate{ca.Issue(t, tc.uri)}
+				s.show(t, own[0])
+			}
+			ctx := t.Context()
+			if tc.token != "" {
+				ctx = withToken(ctx, tc.token)
+			}
+			if _, err := s.dialGRPC(t, own...).ModelInfer(ctx, flowers(false, 5.1, 3.5, 1.4, .2)); wordOfCode[grpcstatus.Code(err)] != wordOfStatus[tc.want] {
+				t.Errorf("gRPC: %v, want %s", err, wordOfStatus[tc.want])
 			}
 			status, body := s.call(t, http.MethodPost, "https://"+s.Addr()+"/predict", tc.token, "application/json", graphRow)
 			if status != tc.want {

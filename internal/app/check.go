@@ -32,7 +32,7 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 		func() error { return checkCerts(cfg) },
 		func() error { return checkKEK(cfg) },
 		func() error { return checkIssuers(cfg) },
-		func() (err error) { catalog, err = newCatalog(cfg, nil, tenants.exists); return err },
+		func() (err error) { catalog, err = newCatalog(cfg, nil, nil, tenants.exists); return err },
 	)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func advice(cfg *config.Config, catalog *inference.Catalog) []string {
 		all = append(all, "TLS is off: passwords and tokens travel in the clear")
 	}
 	if len(catalog.All()) == 0 {
-		all = append(all, fmt.Sprintf("no model is served: put one at %s and send the server SIGHUP", filepath.Join(cfg.ModelsDir, "NAME", "1", "model.onnx")))
+		all = append(all, fmt.Sprintf("no model is served: put one at %s", filepath.Join(cfg.ModelsDir, "NAME", "1", "model.onnx")))
 	}
 	return all
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"onnxgate/internal/config"
+	"onnxgate/internal/grpcapi"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
 )
@@ -21,10 +22,32 @@ type Exposed struct {
 func Exposure(cfg *config.Config) []Exposed {
 	options := httpapi.RouteOptions{Docs: cfg.Docs, MaxBody: cfg.MaxBody, OpenMetrics: config.IsLoopback(cfg.AdminAddr)}
 	table := exposed(cfg, httpapi.PublicRoutes(options), cfg.Addr)
-	if cfg.AdminAddr == "" {
-		return table
+	if cfg.AdminAddr != "" {
+		table = append(table, exposed(cfg, httpapi.AdminRoutes(options), cfg.AdminAddr)...)
 	}
-	return append(table, exposed(cfg, httpapi.AdminRoutes(options), cfg.AdminAddr)...)
+	if cfg.GRPCAddr != "" {
+		table = append(table, exposedMethods(cfg)...)
+	}
+	return table
+}
+
+// exposedMethods is the part of the gRPC listener.
+func exposedMethods(cfg *config.Config) []Exposed {
+	var table []Exposed
+	for _, m := range grpcapi.Methods(cfg.Docs) {
+		line := Exposed{Route: "gRPC " + m.Name, Who: "everybody", From: reach(cfg, cfg.GRPCAddr), Limit: "none"}
+		if !m.Open {
+			line.Who = "token: permission " + m.Permission
+		}
+		if m.OfModel {
+			line.Who += ", a role of the model"
+		}
+		if m.Predicts {
+			line.Limit = rateOf(cfg, &httpapi.Route{Limit: httpapi.PredictLimit})
+		}
+		table = append(table, line)
+	}
+	return table
 }
 
 func exposed(cfg *config.Config, routes []httpapi.Route, addr string) []Exposed {

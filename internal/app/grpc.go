@@ -30,7 +30,7 @@ func (a *App) openGRPC(authenticator authn.Authenticator, limits *limit.Shared, 
 		trust = a.clients
 	}
 	a.grpcAPI, err = grpcapi.New(grpcapi.Config{
-		Models: a.catalog, Repository: a.catalog, Authenticator: authenticator, Trust: trust, Roles: a.roles,
+		Models: a.catalog, Repository: a.catalog, Delivery: a.repository, Authenticator: authenticator, Trust: trust, Roles: a.roles,
 		Limits: limits, Memory: memory, Ready: a.ready, Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies, Reflection: a.cfg.Docs,
 		MaxMessage: a.cfg.MaxBody, MaxRows: a.cfg.MaxRows, Version: a.opts.Version,

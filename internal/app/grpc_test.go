@@ -2,8 +2,11 @@ package app_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"math"
+	"os"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -15,14 +18,17 @@ import (
 	pb "onnxgate/api/inferencepb"
 )
 
-// dialGRPC returns a client of the gRPC listener that trusts its certificate.
-func (s *server) dialGRPC(tb testing.TB) pb.GRPCInferenceServiceClient {
+// dialGRPC returns a client of the gRPC listener that trusts its certificate and
+// shows its own, if there is any.
+func (s *server) dialGRPC(tb testing.TB, own ...tls.Certificate) pb.GRPCInferenceServiceClient {
 	tb.Helper()
 	_, file := s.Fingerprint()
-	trust, err := credentials.NewClientTLSFromFile(file, "localhost")
-	if err != nil {
-		tb.Fatal(err)
+	pem, err := os.ReadFile(file)
+	roots := x509.NewCertPool()
+	if err != nil || !roots.AppendCertsFromPEM(pem) {
+		tb.Fatalf("the certificate cannot be trusted: %v", err)
 	}
+	trust := credentials.NewTLS(&tls.Config{RootCAs: roots, ServerName: "localhost", Certificates: own, MinVersion: tls.VersionTLS13})
 	conn, err := grpc.NewClient(s.GRPCAddr(), grpc.WithTransportCredentials(trust))
 	if err != nil {
 		tb.Fatal(err)
@@ -73,5 +79,24 @@ func TestServesAPredictionOverGRPCBehindAToken(t *testing.T) {
 	}
 	if raw := got.GetRawOutputContents(); len(raw) != 2 || binary.LittleEndian.Uint64(raw[0]) != 0 {
 		t.Errorf("%v, want the label 0 as bytes", got)
+	}
+}
+
+func TestAStopAnswersWhatItTookAndWaitsForNoIdleStream(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	client := s.dialGRPC(t)
+	stream, err := client.ModelStreamInfer(withToken(t.Context(), s.token(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(flowers(false, 5.1, 3.5, 1.4, .2)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	s.stop(t) // without a bound: it returns, or the test does not
+	if _, err := stream.Recv(); err == nil {
+		t.Error("the stream goes on")
 	}
 }

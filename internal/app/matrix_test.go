@@ -377,7 +377,12 @@ func (m *matrix) checkOtherTenant(t *testing.T, addr string, r *httpapi.Route) {
 		if f, a := foreign.anonymous(m), absent.anonymous(m); f != a {
 			t.Errorf("%s: what is there is answered by\n%s\nand what is not by\n%s", kind, f, a)
 		}
-		if parameter.MatchString(r.Pattern) && foreign.status != http.StatusNotFound && foreign.status != http.StatusForbidden {
+		// A model of another tenant's is no hindrance to one of that name of one's own.
+		makes := r.Method == http.MethodPut && strings.HasSuffix(r.Pattern, "/versions/{version}")
+		if makes && foreign.status != http.StatusUnsupportedMediaType {
+			t.Errorf("%s: the name of another tenant's model: %d %s, want 415", kind, foreign.status, foreign.body)
+		}
+		if !makes && parameter.MatchString(r.Pattern) && foreign.status != http.StatusNotFound && foreign.status != http.StatusForbidden {
 			t.Errorf("%s: another tenant's: %d %s, want 404", kind, foreign.status, foreign.body)
 		}
 		for _, name := range []string{`"victim"`, `"root"`, `"iris"`, `"id":"` + m.keys.id} {

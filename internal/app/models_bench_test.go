@@ -58,8 +58,8 @@ func BenchmarkOpen(b *testing.B) {
 		name          string
 		loaded, asked int
 	}{{"models=1", 1, 1}, {"models=1000", 1000, 1}, {"models=1000/all", 1000, 1000}} {
-		catalog, names, each := manyModels(b, c.loaded)
 		b.Run(c.name, func(b *testing.B) {
+			catalog, names, each := manyModels(b, c.loaded)
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
@@ -71,8 +71,8 @@ func BenchmarkOpen(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(each), "B/model")
+			runtime.KeepAlive(catalog)
 		})
-		runtime.KeepAlive(catalog)
 	}
 }
 

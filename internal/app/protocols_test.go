@@ -43,7 +43,7 @@ type outcome struct {
 // words are the decisions by HTTP status and by gRPC code.
 var (
 	wordOfStatus = map[int]string{200: "served", 400: "content", 422: "content", 401: "unauthenticated", 403: "forbidden", 404: "not found"}
-	wordOfCode   = map[codes.Code]string{
+	wordOfCode   = map[codes.Code]string{ //nolint:exhaustive // no other is expected
 		codes.OK: "served", codes.InvalidArgument: "content", codes.Unauthenticated: "unauthenticated",
 		codes.PermissionDenied: "forbidden", codes.NotFound: "not found",
 	}
@@ -125,8 +125,9 @@ func (q *asked) numbers() []string {
 
 // protocols are the ways to ask.
 func (s *server) protocols(t *testing.T) map[string]func(*asked) outcome {
+	t.Helper()
 	client := s.dialGRPC(t)
-	var label = regexp.MustCompile(`(?:"prediction":|"data":\[|"predictions":\[)(\d)`)
+	label := regexp.MustCompile(`(?:"prediction":|"data":\[|"predictions":\[)(\d)`)
 	send := func(q *asked, path, body string, header ...string) outcome {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+s.Addr()+path, strings.NewReader(body))
 		if err != nil {
@@ -185,6 +186,7 @@ func (s *server) protocols(t *testing.T) map[string]func(*asked) outcome {
 }
 
 func askGRPC(t *testing.T, client pb.GRPCInferenceServiceClient, q *asked, raw bool) outcome {
+	t.Helper()
 	req := flowers(raw, q.row[:]...)
 	req.ModelName = q.model
 	ctx := t.Context()

@@ -2,14 +2,11 @@ package app
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"slices"
 	"strings"
 
 	"onnxgate/internal/config"
 	"onnxgate/internal/httpapi"
-	"onnxgate/internal/inference"
 )
 
 // Reload takes over what can change while the server runs: rates, CORS origins,
@@ -66,36 +63,4 @@ func (a *App) reloadSettings(ctx context.Context, cfg *config.Config, settings h
 	next.RateToken, next.RatePredict, next.CORSOrigins, next.LogLevel = cfg.RateToken, cfg.RatePredict, cfg.CORSOrigins, cfg.LogLevel
 	a.cfg = &next
 	return append([]string{}, live...) // [] in the log, not null
-}
-
-// reloadModels returns what changed, for the log.
-func (a *App) reloadModels(ctx context.Context) []slog.Attr {
-	before := a.defaultModel()
-	err := a.catalog.Reload(ctx)
-	if _, ofModels := errors.AsType[inference.LoadError](err); err != nil && !ofModels {
-		a.log.ErrorContext(ctx, "all models stay as they were", slog.Any("error", err))
-		return nil
-	}
-	for _, p := range a.catalog.Problems() {
-		a.log.ErrorContext(ctx, "model not taken over", slog.String("error", p.Error()))
-	}
-	changes := a.catalog.Changes()
-	for _, w := range a.modelWarnings(ctx) {
-		if at := w.Model + "/" + w.Version; slices.Contains(changes.Added, at) || slices.Contains(changes.Replaced, at) {
-			a.log.WarnContext(ctx, "model warning", slog.String("model", w.Model), slog.String("version", w.Version), slog.String("detail", w.Text))
-		}
-	}
-	if before != "" && a.defaultModel() == "" {
-		a.log.WarnContext(ctx, "POST /predict has no model any more; choose one with ONNXGATE_DEFAULT_MODEL and start again", slog.String("before", before))
-	}
-	var attrs []slog.Attr
-	for _, list := range []struct {
-		name     string
-		versions []string
-	}{{"added", changes.Added}, {"removed", changes.Removed}, {"replaced", changes.Replaced}, {"kept", changes.Kept}} {
-		if len(list.versions) > 0 {
-			attrs = append(attrs, slog.Any("models_"+list.name, list.versions))
-		}
-	}
-	return attrs
 }

@@ -60,6 +60,9 @@ func (a *App) Start(ctx context.Context) {
 	a.background.Go(func() { a.keys.Watch(watch) })
 	folders := modelFiles(a.cfg) // settled until a restart, unlike the configuration
 	a.background.Go(func() { a.followTenants(watch, folders) })
+	if dir := a.cfg.ModelsDir; dir != "" { // settled, too
+		a.background.Go(func() { a.watchModels(watch, dir) })
+	}
 	if a.certs != nil {
 		a.background.Go(func() { a.certs.Run(watch) })
 	}
@@ -251,6 +254,9 @@ func (a *App) Close() error {
 
 func (a *App) close() error {
 	var errs []error
+	if a.folder != nil {
+		errs = append(errs, a.folder.Close())
+	}
 	if a.hashes != nil {
 		errs = append(errs, a.hashes.Close())
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"onnxgate/internal/inference"
+	"onnxgate/internal/treewatch"
 )
 
 // tenantsPoll is how often the folders of tenants are compared with the tenants
@@ -21,6 +22,7 @@ func (a *App) followTenants(ctx context.Context, folders fs.FS) {
 	ticker := time.NewTicker(tenantsPoll)
 	defer ticker.Stop()
 	last, known := a.catalog.Tenants(), int64(0)
+	var pins []inference.Pin
 	for {
 		select {
 		case <-ctx.Done():
@@ -35,7 +37,15 @@ func (a *App) followTenants(ctx context.Context, folders fs.FS) {
 		if err != nil {
 			continue // the next turn asks again
 		}
+		now, err := a.store.ModelPins().All(ctx)
+		if err != nil {
+			continue
+		}
 		known = revision
+		if !slices.Equal(now, pins) {
+			pins = now
+			a.lookAtModels(ctx, treewatch.Settled) // another server, or a command, rolled one back
+		}
 		if slices.Equal(present, last) {
 			continue
 		}

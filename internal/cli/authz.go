@@ -84,7 +84,6 @@ func accessQuestion(model, as, tokenFile, action, address string) (*app.AccessQu
 	if tokenFile == "" {
 		return q, nil
 	}
-	const maxTokenFile = 64 << 10
 	data, _, err := regular.ReadFile(tokenFile, maxTokenFile)
 	if err != nil {
 		return nil, err

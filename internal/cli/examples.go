@@ -35,6 +35,9 @@ func (p *Process) printExamples(ctx context.Context, a *app.App, cfg *config.Con
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nServing on %s://%s\n", e.scheme, reachable(a.Addr()))
+	if addr := a.GRPCAddr(); addr != "" {
+		fmt.Fprintf(&b, "gRPC on %s\n", reachable(addr))
+	}
 	if cert != nil {
 		fmt.Fprintf(&b, "certificate SHA-256 %s\n", cert.Fingerprint)
 	}

@@ -1,281 +1,33 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"math"
-	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"onnxgate/internal/app"
 	"onnxgate/internal/regular"
 	"onnxgate/internal/schema"
+	"onnxgate/internal/schema/golden"
 )
-
-// answerColumn is the column of a golden table that holds what the training
-// library said.
-const answerColumn = "prediction"
-
-// goldenTolerance is how far a number may be off, absolute and relative: that
-// of a library that adds in double precision.
-const goldenTolerance = 1e-4
 
 // maxShown is how many differences are shown.
 const maxShown = 10
 
-// golden is rows and what the training library said of each: one text, or one
-// for each of several targets.
-type golden struct {
-	batch   *schema.Batch
-	answers [][]string
-	// said is where the answers are from, for messages.
-	said string
-}
-
-// readGolden reads a table: a CSV file whose columns are the features and
-// "prediction", or a JSON array of objects with these members. Several targets
-// are lists in "prediction", or "prediction_0", "prediction_1" and so on. target
-// are columns besides: without "prediction" they are what is compared.
-func readGolden(file string, contract *schema.Schema, target []string) (*golden, error) {
+func readGolden(file string, contract *schema.Schema, target []string) (*golden.Rows, error) {
 	data, _, err := regular.ReadFile(file, maxRequest)
 	if err != nil {
 		return nil, err
 	}
-	g := &golden{batch: contract.NewBatch(), said: "the training library"}
-	g.batch.Lenient = true // what the rules refuse, the model answers all the same
+	read := golden.ReadCSV
 	if strings.HasSuffix(file, ".json") {
-		err = g.readJSON(data, contract, target)
-	} else {
-		err = g.readTable(data, contract, target)
+		read = golden.ReadJSON
 	}
+	rows, err := read(data, contract, target)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, inOneLine(err))
+		return nil, fmt.Errorf("%s: %w", file, schema.InOneLine(asideHint(err)))
 	}
-	return g, nil
-}
-
-// errNoAnswers is of a table without the training library's answers.
-var errNoAnswers = fmt.Errorf("there is no column %q, which is what the training library said", answerColumn)
-
-func (g *golden) readTable(data []byte, contract *schema.Schema, target []string) (err error) {
-	if err := schema.CheckTable(data); err != nil {
-		return err
-	}
-	names := header(data)
-	columns := g.answerColumns(target, func(name string) bool { return slices.Contains(names, name) })
-	if len(columns) == 0 {
-		return errNoAnswers
-	}
-	aside := slices.Clone(columns)
-	for _, name := range target {
-		if !slices.Contains(columns, name) {
-			aside = append(aside, name)
-		}
-	}
-	if g.answers, err = contract.DecodeTable(g.batch, bytes.NewReader(data), math.MaxInt, aside); err != nil {
-		return asideHint(err)
-	}
-	for i, cells := range g.answers {
-		g.answers[i] = cells[:len(columns)]
-		if len(columns) == 1 {
-			g.answers[i] = listed(cells[0])
-		}
-	}
-	return nil
-}
-
-// answerColumns returns the names under which the answers are there: that of
-// all, those of each target as `model run` writes them, else the targets.
-func (g *golden) answerColumns(target []string, there func(string) bool) []string {
-	if there(answerColumn) {
-		return []string{answerColumn}
-	}
-	var names []string
-	for {
-		name := answerColumn + "_" + strconv.Itoa(len(names))
-		if !there(name) {
-			break
-		}
-		names = append(names, name)
-	}
-	if len(names) == 0 && len(target) > 0 {
-		g.said = strings.Join(target, ", ")
-		return slices.Clone(target)
-	}
-	return names
-}
-
-// readJSON takes the answers out of the rows.
-func (g *golden) readJSON(data []byte, contract *schema.Schema, target []string) error {
-	var rows []map[string]json.RawMessage
-	err := json.Unmarshal(data, &rows)
-	switch {
-	case !schema.IsText(data):
-		return errors.New("it " + schema.NotUTF8)
-	case err != nil && json.Valid(data):
-		return errors.New(`it is not an array of objects, one for each row (in pandas: to_json(file, orient="records"))`)
-	case err != nil:
-		return fmt.Errorf("it is not JSON: %w", err)
-	}
-	for i, row := range rows {
-		columns := g.answerColumns(target, func(name string) bool { return row[name] != nil })
-		if len(columns) == 0 {
-			return fmt.Errorf("row %d has no %q, which is what the training library said", i+1, answerColumn)
-		}
-		var answer []string
-		for _, name := range columns {
-			answer = append(answer, elements(row[name])...)
-		}
-		for _, name := range slices.Concat(columns, target) {
-			delete(row, name)
-		}
-		g.answers = append(g.answers, answer)
-	}
-	body, err := json.Marshal(rows)
-	if err != nil {
-		return err
-	}
-	return asideHint(contract.Decode(g.batch, body, math.MaxInt))
-}
-
-// listed returns the elements of a cell: those of a list as JSON, Python or
-// NumPy write it, else the cell itself.
-func listed(cell string) []string {
-	cell = strings.TrimSpace(cell)
-	inner, opened := strings.CutPrefix(cell, "[")
-	if !opened || !strings.HasSuffix(inner, "]") {
-		return []string{cell}
-	}
-	if json.Valid([]byte(cell)) {
-		return elements([]byte(cell))
-	}
-	words := strings.FieldsFunc(inner, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",[]", r) })
-	for i := range words {
-		words[i] = strings.Trim(words[i], `'"`)
-	}
-	return words
-}
-
-// elements returns the elements of a JSON value, those of nested arrays one
-// after the other, as texts: a null is a number that is missing.
-func elements(raw []byte) []string {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	var texts []string
-	for {
-		token, err := decoder.Token()
-		if err != nil {
-			return texts // the value has ended
-		}
-		switch token := token.(type) {
-		case json.Delim:
-		case nil:
-			texts = append(texts, "NaN")
-		default:
-			texts = append(texts, fmt.Sprint(token))
-		}
-	}
-}
-
-// answered is what the model says of one row.
-type answered struct {
-	Prediction json.RawMessage            `json:"prediction"`
-	Label      *string                    `json:"label"`
-	Outputs    map[string]json.RawMessage `json:"outputs"`
-}
-
-// elements returns the prediction, or the one output that stands for it.
-func (a *answered) elements() []string {
-	for _, output := range a.Outputs {
-		return elements(output)
-	}
-	return elements(a.Prediction)
-}
-
-// predicting returns the contract of the outputs to compare, and their indexes:
-// all of a classifier, else the one that is the prediction: of several targets
-// the output of integers or texts, or the first. One that could be the label of
-// each row must be named as that.
-func predicting(m *app.Model) (*schema.Schema, []int, error) {
-	outputs, specs := m.Schema.Outputs(), m.Program.Outputs()
-	var all []int
-	chosen, classifies := -1, false
-	for i, o := range outputs {
-		all = append(all, i)
-		if chosen < 0 && schema.LabelLike(&specs[i]) {
-			chosen = i
-		}
-		classifies = classifies || o.Role != schema.RoleValue
-	}
-	switch {
-	case classifies:
-		return m.Schema, all, nil
-	case chosen >= 0 && schema.CanBeLabel(&specs[chosen]):
-		return nil, nil, fmt.Errorf("no output is said to be the prediction; name it in model.yaml, such as outputs: {label: %s} (onnxgate model init writes one)",
-			outputs[chosen].Name)
-	}
-	chosen = max(chosen, 0)
-	return m.Schema.Only([]int{chosen}), []int{chosen}, nil
-}
-
-// compare runs the rows and returns what differs, a line each.
-func (g *golden) compare(ctx context.Context, m *app.Model) ([]string, error) {
-	contract, compared, err := predicting(m)
-	if err != nil {
-		return nil, err
-	}
-	outputs := emptyOutputs(m.Program)
-	if err := m.Program.Run(ctx, g.batch.Inputs, outputs); err != nil {
-		return nil, err
-	}
-	answer, err := contract.AppendResponse(nil, g.batch, of(outputs, compared), m.Version)
-	if err != nil {
-		return nil, err
-	}
-	var response struct {
-		Predictions []answered `json:"predictions"`
-	}
-	if err := json.Unmarshal(answer, &response); err != nil {
-		return nil, err
-	}
-	var differences []string
-	for i, p := range response.Predictions {
-		got := p.elements()
-		if !same(g.answers[i], got) && (p.Label == nil || !same(g.answers[i], []string{*p.Label})) {
-			differences = append(differences, fmt.Sprintf("row %d: %s, and %s said %s", i+1, shown(got), g.said, shown(g.answers[i])))
-		}
-	}
-	return differences, nil
-}
-
-// shown writes one answer, or those of several targets.
-func shown(answer []string) string {
-	if len(answer) == 1 {
-		return answer[0]
-	}
-	return "[" + strings.Join(answer, ", ") + "]"
-}
-
-// same compares answers with recorded ones: numbers within the tolerance, texts
-// exactly.
-func same(want, got []string) bool { return slices.EqualFunc(want, got, sameElement) }
-
-func sameElement(want, got string) bool {
-	want = strings.TrimSpace(want)
-	a, errA := strconv.ParseFloat(want, 64)
-	b, errB := strconv.ParseFloat(got, 64)
-	switch {
-	case errA != nil || errB != nil:
-		return want == got
-	case math.IsNaN(a) || math.IsInf(a, 0):
-		return math.IsNaN(b) // the answer in JSON has null for all of them
-	}
-	return math.Abs(a-b) <= goldenTolerance*max(1, math.Abs(a))
+	return rows, nil
 }
 
 // checkGolden fails when the model answers otherwise than its training library.
@@ -284,23 +36,23 @@ func (p *Process) checkGolden(ctx context.Context, m *app.Model, file string, ta
 	if err != nil {
 		return err
 	}
-	differences, err := g.compare(ctx, m)
+	differences, err := g.Compare(ctx, m.Program)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	if n := g.batch.Beyond; n > 0 {
+	if n := g.Beyond(); n > 0 {
 		p.complain(fmt.Sprintf("warning: %s: a server would refuse %d of %s by the rules of %s; they are compared all the same",
-			file, n, counted(len(g.answers), "row"), orElse(m.Manifest, "the graph")))
+			file, n, counted(g.Len(), "row"), orElse(m.Manifest, "the graph")))
 	}
 	for _, d := range differences[:min(len(differences), maxShown)] {
 		p.complain(d)
 	}
 	if n := len(differences); n > 0 {
-		return fmt.Errorf("%d of %d rows differ from what %s said; see docs/exporting.md for exports that lose a step", n, len(g.answers), g.said)
+		return fmt.Errorf("%d of %d rows differ from what %s said; see docs/exporting.md for exports that lose a step", n, g.Len(), g.Said())
 	}
 	agree := "agree"
-	if len(g.answers) == 1 {
+	if g.Len() == 1 {
 		agree = "agrees"
 	}
-	return p.printf("golden    %s   %s %s\n", file, counted(len(g.answers), "row"), agree)
+	return p.printf("golden    %s   %s %s\n", file, counted(g.Len(), "row"), agree)
 }

@@ -17,8 +17,8 @@ import (
 )
 
 func modelCommand(p *Process) *cobra.Command {
-	return group("model", "Look at a model file, run it and measure it, without a server",
-		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p), modelInit(p), modelOps(p))
+	return group("model", "Look at a model file, run it and measure it, and deliver it to a server",
+		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p), modelInit(p), modelOps(p), modelPush(p), modelRollback(p))
 }
 
 // report is what `model inspect` prints.

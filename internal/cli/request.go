@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -135,9 +134,9 @@ func (r *request) read(body []byte, format string) error {
 // inFile writes an error of the request in one line, with the file's name.
 func (r *request) inFile(err error) error {
 	if err == nil || r.file == "" {
-		return inOneLine(err)
+		return schema.InOneLine(err)
 	}
-	return fmt.Errorf("%s: %w", r.file, inOneLine(err))
+	return fmt.Errorf("%s: %w", r.file, schema.InOneLine(err))
 }
 
 // check holds tensors to the rules of the model's contract, which rows have
@@ -230,7 +229,7 @@ func (p *Process) readArrays(r *request, flags *inputFlags) error {
 			return err
 		}
 		if r.inputs[i], err = arrayFor(&specs[i], body); err != nil {
-			return fmt.Errorf("%s: %w", file, inOneLine(err))
+			return fmt.Errorf("%s: %w", file, schema.InOneLine(err))
 		}
 	}
 	if i := slices.Index(r.inputs, nil); i >= 0 {
@@ -292,7 +291,7 @@ func (r *request) table(body []byte) error {
 	}
 	name, _ := app.ModelName(r.model)
 	graph, err := schema.CompileGraph(name, r.program.Inputs(), r.program.Outputs())
-	if names := header(body); err == nil && graph.Columns(names) > contract.Columns(names) {
+	if names := schema.Header(body); err == nil && graph.Columns(names) > contract.Columns(names) {
 		contract = graph
 	}
 	if err := schema.CheckTable(body); err != nil {
@@ -301,20 +300,6 @@ func (r *request) table(body []byte) error {
 	r.decode(contract)
 	_, err = contract.DecodeTable(r.batch, bytes.NewReader(body), math.MaxInt, r.target)
 	return asideHint(err)
-}
-
-// header returns roughly the names in the first line of a table.
-func header(body []byte) []string {
-	line, _, _ := bytes.Cut(bytes.TrimPrefix(body, []byte("\ufeff")), []byte("\n"))
-	separator := ","
-	if other := schema.Separator(line); other != 0 {
-		separator = string(other)
-	}
-	names := strings.Split(string(line), separator)
-	for i := range names {
-		names[i] = strings.Trim(names[i], " \r\"")
-	}
-	return names
 }
 
 // decode notes that rows come by the names of a contract's features.
@@ -407,50 +392,4 @@ func isProtocol(body []byte) bool {
 		}
 	}
 	return false
-}
-
-// inOneLine writes what is wrong with an input in one line: the first place,
-// and how many others there are.
-func inOneLine(err error) error {
-	if err == nil {
-		return nil
-	}
-	e := fault.As(err)
-	if e.Kind != fault.Content || len(e.Fields) == 0 {
-		return err
-	}
-	text := placed(&e.Fields[0])
-	switch more := len(e.Fields) - 1; {
-	case e.Truncated:
-		text += fmt.Sprintf("; and more than %d others", more)
-	case more > 0:
-		text += "; and " + counted(more, "other")
-	}
-	return fault.New(e.Kind, text)
-}
-
-// placed writes where a fault is, and what.
-func placed(f *fault.Field) string {
-	switch {
-	case f.Line == 0 && f.Pointer == "#":
-		return "the request " + f.Detail
-	case f.Line == 0:
-		return f.Pointer + " " + f.Detail
-	}
-	text := fmt.Sprintf("line %d", f.Line)
-	if f.Column > 0 {
-		text += fmt.Sprintf(", column %d", f.Column)
-	}
-	if f.Name != "" {
-		text += fmt.Sprintf(" (%s)", plainOrQuoted(f.Name))
-	}
-	return text + ": " + f.Detail
-}
-
-// plainOrQuoted quotes a name that a terminal could take for more than text.
-func plainOrQuoted(name string) string {
-	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
-		return quoted
-	}
-	return name
 }

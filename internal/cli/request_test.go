@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/schema"
 )
 
 func TestTheFormatIsThatOfTheNameElseOfTheLook(t *testing.T) {
@@ -48,11 +49,11 @@ func TestWhatIsWrongIsOneLine(t *testing.T) {
 		"the table is no CSV: line 2, byte 5: extraneous or missing": fault.New(fault.Syntax, "the table is no CSV: line 2, byte 5: extraneous or missing"),
 		"no such file": errors.New("no such file"),
 	} {
-		if got := inOneLine(err).Error(); got != want || strings.Contains(got, "\n") {
+		if got := schema.InOneLine(err).Error(); got != want || strings.Contains(got, "\n") {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if inOneLine(nil) != nil {
+	if schema.InOneLine(nil) != nil {
 		t.Error("no error became one")
 	}
 }

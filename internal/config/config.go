@@ -89,7 +89,9 @@ type Config struct {
 	Docs           bool
 	// MaxBody is in bytes.
 	MaxBody int64 `setting:"ONNXGATE_MAX_BODY" validate:"min=1024,max=1073741824"`
-	MaxRows int   `setting:"ONNXGATE_MAX_ROWS" validate:"min=1,max=10000000"`
+	// MaxModel is in bytes.
+	MaxModel int64 `setting:"ONNXGATE_MAX_MODEL" validate:"min=1024,max=536870912"`
+	MaxRows  int   `setting:"ONNXGATE_MAX_ROWS" validate:"min=1,max=10000000"`
 
 	LogLevel slog.Level
 	// LogFormat is "text", "json", or empty: text on a terminal, else json.

@@ -59,7 +59,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 		Issuer: "https://localhost:8443", Audience: "https://localhost:8443",
 		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", JWTRotate: 90 * 24 * time.Hour, PasswordGrant: true, RateToken: "5/minute", RatePredict: "10/minute",
 		BootstrapAPIKeyRole: "user",
-		MaxBody:             8 << 20, MaxRows: 10000, RevocationMaxAge: time.Minute,
+		MaxBody:             8 << 20, MaxModel: 512 << 20, MaxRows: 10000, RevocationMaxAge: time.Minute,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{})); diff != "" {
 		t.Error(diff)
@@ -87,7 +87,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		"ONNXGATE_BOOTSTRAP_API_KEY": goodKey, "ONNXGATE_BOOTSTRAP_API_KEY_ROLE": "scorer",
 		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "1000000000/day",
 		"ONNXGATE_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,fd00::/8", "ONNXGATE_CORS_ORIGINS": "https://a.example,http://localhost:3000",
-		"ONNXGATE_DOCS": "on", "ONNXGATE_MAX_BODY": "64KiB", "ONNXGATE_MAX_ROWS": "7",
+		"ONNXGATE_DOCS": "on", "ONNXGATE_MAX_BODY": "64KiB", "ONNXGATE_MAX_MODEL": "1MiB", "ONNXGATE_MAX_ROWS": "7",
 		"ONNXGATE_LOG_LEVEL": "debug", "ONNXGATE_LOG_FORMAT": "json",
 	}))
 	if err != nil {
@@ -100,7 +100,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		AdminPasswordFile: password, BootstrapAPIKeyRole: "scorer", IssuersFile: issuers, RateToken: "off", RatePredict: "1000000000/day",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		CORSOrigins:    []string{"https://a.example", "http://localhost:3000"},
-		Docs:           true, MaxBody: 64 << 10, MaxRows: 7, LogLevel: slog.LevelDebug, LogFormat: "json",
+		Docs:           true, MaxBody: 64 << 10, MaxModel: 1 << 20, MaxRows: 7, LogLevel: slog.LevelDebug, LogFormat: "json",
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
@@ -184,6 +184,7 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"body below a kibibyte":          {set("MAX_BODY", "10"), []string{"ONNXGATE_MAX_BODY", "1KiB"}},
 		"body beyond a gibibyte":         {set("MAX_BODY", "2GiB"), []string{"ONNXGATE_MAX_BODY", "1GiB"}},
 		"body overflows":                 {set("MAX_BODY", "9999999999999GiB"), []string{"ONNXGATE_MAX_BODY"}},
+		"model beyond what is loaded":    {set("MAX_MODEL", "513MiB"), []string{"ONNXGATE_MAX_MODEL", "512MiB"}},
 		"body of unknown unit":           {set("MAX_BODY", "8Mb"), []string{"ONNXGATE_MAX_BODY", "8MiB"}},
 		"no rows":                        {set("MAX_ROWS", "0"), []string{"ONNXGATE_MAX_ROWS"}},
 		"rows as a fraction":             {set("MAX_ROWS", "1.5"), []string{"ONNXGATE_MAX_ROWS"}},

@@ -371,6 +371,12 @@ func requestSettings() []Setting {
 			binding: bind(func(c *Config) *int64 { return &c.MaxBody }, parseSize, formatSize),
 		},
 		{
+			Name: "ONNXGATE_MAX_MODEL", Default: "512MiB",
+			Doc:     "Largest file of a model that is pushed to the server.",
+			Want:    "a size from 1KiB to 512MiB, such as 100MiB",
+			binding: bind(func(c *Config) *int64 { return &c.MaxModel }, parseSize, formatSize),
+		},
+		{
 			Name: "ONNXGATE_MAX_ROWS", Default: "10000",
 			Doc:     "Most rows in one prediction.",
 			Want:    "a whole number from 1 to 10000000",

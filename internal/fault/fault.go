@@ -143,6 +143,22 @@ func OfContext(err error) *Error {
 	return Wrap(Canceled, "The request was canceled", err)
 }
 
+// Classify returns err's fault, for who answers a request. What a context says
+// about itself is a fault of its own kind even where nobody classified it.
+func Classify(err error) *Error {
+	f := As(err)
+	if f.Kind != Internal {
+		return f
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return Wrap(Timeout, "", err)
+	case errors.Is(err, context.Canceled):
+		return Wrap(Canceled, "", err)
+	}
+	return f
+}
+
 // Error returns the message and the cause. It is for the log, never for a
 // client: adapters show Msg alone.
 func (e *Error) Error() string {

@@ -63,3 +63,19 @@ func TestTheEndOfAContextHasAKind(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAContextSaysIsClassifiedWhereNobodyElseDid(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err  error
+		want fault.Kind
+	}{
+		"a deadline":             {fmt.Errorf("run: %w", context.DeadlineExceeded), fault.Timeout},
+		"a client that left":     {fmt.Errorf("run: %w", context.Canceled), fault.Canceled},
+		"a fault keeps its kind": {fault.Wrap(fault.Unavailable, "", context.Canceled), fault.Unavailable},
+		"a defect":               {errors.New("defect"), fault.Internal},
+	} {
+		if f := fault.Classify(tc.err); f.Kind != tc.want {
+			t.Errorf("%s: %v, want %v", name, f.Kind, tc.want)
+		}
+	}
+}

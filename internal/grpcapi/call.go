@@ -209,7 +209,7 @@ func (c *call) finish(v any, err error) error {
 		}
 		return nil
 	}
-	f := classify(err)
+	f := fault.Classify(err)
 	c.explain(f, err)
 	s := statusOf(f)
 	if f.RetryAfter > 0 && c.answer != nil {

@@ -21,8 +21,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc/health"
-
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/identity"
@@ -47,12 +45,17 @@ type Models interface {
 	Requires(p *identity.Principal, model, version string) []identity.Method
 }
 
-// Repository is what a tenant keeps, for those who may manage it. Faults:
-// NotFound, Content for a model that cannot be served.
-type Repository interface {
-	Index(ctx context.Context, p *identity.Principal) []inference.IndexEntry
+// Delivery takes models of a principal's tenant into service and out of it.
+// Faults: NotFound, Content for a model that cannot be served.
+type Delivery interface {
 	Load(ctx context.Context, p *identity.Principal, model string) error
 	Unload(ctx context.Context, p *identity.Principal, model string) error
+}
+
+// Repository is what a tenant keeps, for those who may manage it. Faults:
+// NotFound.
+type Repository interface {
+	Index(ctx context.Context, p *identity.Principal) []inference.IndexEntry
 	// Statistics is for who may read the models; an empty model is all of them.
 	Statistics(ctx context.Context, p *identity.Principal, model, version string) ([]inference.Statistics, error)
 }
@@ -61,6 +64,7 @@ type Repository interface {
 type Config struct {
 	Models        Models
 	Repository    Repository
+	Delivery      Delivery
 	Authenticator authn.Authenticator
 	// Trust is nil where no client certificates are asked for.
 	Trust authn.CertificateTrust
@@ -105,18 +109,19 @@ const (
 
 // API is the gRPC API of one server.
 type API struct {
-	cfg     Config
-	ids     reqctx.IDs
-	methods []*method
-	unknown *method
-	streams chan struct{} // one place for each open stream of predictions
-	readers sync.Pool     // of *oip.Reader
-	health  *health.Server
+	cfg        Config
+	ids        reqctx.IDs
+	methods    []*method
+	unknown    *method
+	streams    chan struct{} // one place for each open stream of predictions
+	readers    sync.Pool     // of *oip.Reader
+	waiting    waiting
+	receptions receptions
 }
 
 // New returns the API. An error is a defect of cfg or of the table of methods.
 func New(cfg Config) (*API, error) {
-	if cfg.Models == nil || cfg.Repository == nil || cfg.Authenticator == nil || cfg.Limits == nil ||
+	if cfg.Models == nil || cfg.Repository == nil || cfg.Delivery == nil || cfg.Authenticator == nil || cfg.Limits == nil ||
 		cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
 		return nil, errors.New("grpcapi: models, a repository, an authenticator, limits, metrics, logs and a clock are needed")
 	}
@@ -132,8 +137,8 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
-	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, health: health.NewServer(), streams: make(chan struct{}, maxInferStreams)}
-	a.health.SetServingStatus(inferenceService, healthServing)
+	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, waiting: newWaiting(), streams: make(chan struct{}, maxInferStreams)}
+	a.receptions = receptions{memory: cfg.Memory, most: cfg.MaxMessage, now: cfg.Now, all: map[*reception]struct{}{}}
 	for _, m := range methods(cfg.Reflection) {
 		if err := m.check(); err != nil {
 			return nil, err
@@ -145,8 +150,9 @@ func New(cfg Config) (*API, error) {
 	return a, nil
 }
 
-// Drain says to who watches the server's health that it stops.
-func (a *API) Drain() { a.health.Shutdown() }
+// Drain says to who watches the server's health that it stops, and ends the
+// streams that wait for a message: the others are answered.
+func (a *API) Drain() { a.waiting.end() }
 
 // reader returns memory for reading one request.
 func (a *API) reader() *oip.Reader {

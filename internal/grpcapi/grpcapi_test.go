@@ -18,7 +18,9 @@ import (
 	"google.golang.org/grpc/encoding/gzip"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	pb "onnxgate/api/inferencepb"
 	"onnxgate/internal/grpcapi"
@@ -158,8 +160,63 @@ func TestStreamGoesOnAfterWhatIsWrongWithAMessage(t *testing.T) {
 	}
 }
 
+func TestStreamThatWaitsDoesNotHoldUpAStop(t *testing.T) {
+	f := serve(t, flower{}, nil)
+	stream, err := f.client.ModelStreamInfer(as(t.Context(), "user"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(about("iris")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	f.api.Drain()
+	if _, err := stream.Recv(); err == nil {
+		t.Error("the stream goes on")
+	}
+	late, err := f.client.ModelStreamInfer(as(t.Context(), "user"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := late.Recv(); err == nil {
+		t.Error("a stream begins that waits")
+	}
+}
+
+func TestRightsAreProvenAgainAfterASlowMessage(t *testing.T) {
+	var later atomic.Int64
+	f := serve(t, flower{}, func(c *grpcapi.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	})
+	message, err := proto.Marshal(about("iris"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := append([]byte{0, 0, 0, 0, byte(len(message))}, message...)
+	resp := send(t, f, whole[:9], func() []byte { //nolint:bodyclose // send does
+		for !f.callers.seen() {
+			time.Sleep(time.Millisecond)
+		}
+		f.callers.revoke("user")
+		later.Store(int64(time.Second))
+		return whole[9:]
+	})
+	if got := resp.Header.Get("Grpc-Status") + resp.Trailer.Get("Grpc-Status"); got != "16" {
+		t.Errorf("status %s, want the revoked token refused", got)
+	}
+}
+
 func TestDeadlineReachesTheEngine(t *testing.T) {
-	f := serve(t, flower{run: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}, nil)
+	var loaded atomic.Bool // a model is tried before it is served
+	f := serve(t, flower{run: func(ctx context.Context) error {
+		if loaded.Load() {
+			<-ctx.Done()
+		}
+		return ctx.Err()
+	}}, nil)
+	loaded.Store(true)
 	ctx, cancel := context.WithTimeout(as(t.Context(), "user"), 300*time.Millisecond)
 	defer cancel()
 	if _, err := f.client.ModelInfer(ctx, about("iris")); status.Code(err) != codes.DeadlineExceeded {
@@ -168,9 +225,9 @@ func TestDeadlineReachesTheEngine(t *testing.T) {
 }
 
 func TestPanicInTheEngineEndsOneCall(t *testing.T) {
-	var broken atomic.Bool // from when the model is loaded
+	var broken atomic.Bool
 	f := serve(t, flower{run: func(context.Context) error {
-		if broken.CompareAndSwap(true, false) {
+		if broken.Swap(false) {
 			panic("a defect with a secret inside")
 		}
 		return nil
@@ -201,8 +258,9 @@ func TestMessagesHaveABound(t *testing.T) {
 	}
 }
 
-// partial begins a ModelInfer whose message never ends, and returns its answer.
-func partial(t *testing.T, f *fixture, after func()) *http.Response {
+// send sends a ModelInfer in two parts, of which the second never comes when rest
+// is nil, and returns its answer.
+func send(t *testing.T, f *fixture, first []byte, rest func() []byte) *http.Response {
 	t.Helper()
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
@@ -216,8 +274,11 @@ func partial(t *testing.T, f *fixture, after func()) *http.Response {
 	}
 	req.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "Authorization": {"Bearer user"}}
 	go func() {
-		_, _ = writer.Write([]byte{0, 0, 0, 0, 9, 1, 2}) // two bytes of nine
-		after()
+		_, _ = writer.Write(first)
+		if rest != nil {
+			_, _ = writer.Write(rest())
+			_ = writer.Close()
+		}
 	}()
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
@@ -233,7 +294,7 @@ func TestSlowMessageNeedsMemoryForTheLongest(t *testing.T) {
 	if !f.memory.Take(memorySize) {
 		t.Fatal("the memory is not free")
 	}
-	resp := partial(t, f, func() {})
+	resp := send(t, f, []byte{0, 0, 0, 0, 9, 1, 2}, nil) //nolint:bodyclose // send does
 	if got := resp.Trailer.Get("Grpc-Status"); got != "4" && resp.Header.Get("Grpc-Status") != "4" {
 		t.Errorf("status %q, want the deadline exceeded at once", got)
 	}
@@ -264,6 +325,7 @@ func TestMalformedMessagesAreTheClientsFault(t *testing.T) {
 		"a truncated varint":       {0x0a, 0xff},
 		"a length beyond the end":  {0x0a, 0x7f, 'i'},
 		"a group":                  {0x0b, 0x0c},
+		"no wire type":             {0x0f, 0x00},
 		"field number 0":           {0x02, 0x00},
 		"a varint of eleven bytes": bytes.Repeat([]byte{0xff}, 11),
 		"a name that is no text":   {0x0a, 0x02, 0xff, 0xfe},
@@ -282,7 +344,7 @@ func TestMalformedMessagesAreTheClientsFault(t *testing.T) {
 // asIs sends bytes as they are.
 type asIs struct{}
 
-func (asIs) Marshal(v any) ([]byte, error) { return v.([]byte), nil }
+func (asIs) Marshal(v any) ([]byte, error) { return v.([]byte), nil } //nolint:errcheck // the tests send nothing else
 func (asIs) Unmarshal([]byte, any) error   { return nil }
 func (asIs) Name() string                  { return "proto" }
 
@@ -320,6 +382,26 @@ func TestWhatIsNotInTheTableDoesNotExist(t *testing.T) {
 		if status.Code(err) != codes.Unimplemented {
 			t.Errorf("%s: %v", method, err)
 		}
+	}
+}
+
+func TestReflectionIsThereWhenItIsOn(t *testing.T) {
+	f := serve(t, flower{}, func(c *grpcapi.Config) { c.Reflection = true })
+	stream, err := reflectionpb.NewServerReflectionClient(f.conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "inference.GRPCInferenceService"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := stream.Recv(); err != nil || len(got.GetFileDescriptorResponse().GetFileDescriptorProto()) != 1 {
+		t.Errorf("%v, %v, want the file that defines the service", got, err)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want the end", err)
 	}
 }
 
@@ -361,6 +443,10 @@ func TestRepositoryIsForWhoMayManageModels(t *testing.T) {
 	index, err := f.client.RepositoryIndex(ctx, &pb.RepositoryIndexRequest{})
 	if err != nil || len(index.GetModels()) != 3 {
 		t.Errorf("%v, %v, want the three of the tenant", index, err)
+	}
+	other := &pb.RepositoryIndexResponse{}
+	if err := f.conn.Invoke(ctx, "/inference.model_repository.ModelRepositoryService/RepositoryIndex", &pb.RepositoryIndexRequest{Ready: true}, other); err != nil || len(other.GetModels()) != 3 {
+		t.Errorf("MLServer's service: %v, %v", other, err)
 	}
 	if _, err := f.client.RepositoryModelUnload(ctx, &pb.RepositoryModelUnloadRequest{ModelName: "iris"}); err != nil {
 		t.Fatal(err)

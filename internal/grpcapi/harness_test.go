@@ -72,6 +72,14 @@ func (f flower) Run(ctx context.Context, in, out []*tensor.Tensor) error {
 type callers struct {
 	mu      sync.Mutex
 	revoked map[string]bool
+	asked   int
+}
+
+// seen reports whether anybody was asked for.
+func (c *callers) seen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked > 0
 }
 
 func (c *callers) revoke(token string) {
@@ -83,6 +91,7 @@ func (c *callers) revoke(token string) {
 func (c *callers) Authenticate(_ context.Context, presented authn.Credentials) (*identity.Principal, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.asked++
 	p := &identity.Principal{Subject: presented.Bearer, Tenant: "default", Method: identity.Bearer, Scopes: []string{"models:read", "models:predict", "models:write"}}
 	switch token := presented.Bearer; {
 	case c.revoked[token]:
@@ -151,7 +160,7 @@ func serve(tb testing.TB, program inference.Program, change func(*grpcapi.Config
 	}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	cfg := grpcapi.Config{
-		Models: catalog, Repository: catalog, Authenticator: f.callers, Limits: f.limits, Memory: f.memory,
+		Models: catalog, Repository: catalog, Delivery: catalog, Authenticator: f.callers, Limits: f.limits, Memory: f.memory,
 		Metrics: f.metrics, AccessLog: f.access, Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "v1",
 	}
 	if change != nil {

@@ -11,41 +11,62 @@ import (
 	"onnxgate/internal/fault"
 )
 
-const healthServing = healthpb.HealthCheckResponse_SERVING
-
 // healthCheck answers for the server, or for one of its services.
 func (c *call) healthCheck() error {
-	var req healthpb.HealthCheckRequest
-	if err := c.decode(&req); err != nil {
+	if err := c.healthOf(); err != nil {
 		return err
 	}
-	answer, err := c.api.health.Check(c.ctx, &req)
-	if err != nil {
-		return unknownService()
-	}
-	if !c.api.ready() {
-		answer = &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_NOT_SERVING}
-	}
-	return c.send(answer)
+	return c.send(c.api.healthNow())
 }
 
-func unknownService() error { return fault.New(fault.NotFound, "There is no such service here") }
-
-// healthWatch tells of every change until the client goes away.
-func (c *call) healthWatch() error {
+// healthOf reads which service is meant.
+func (c *call) healthOf() error {
 	var req healthpb.HealthCheckRequest
 	if err := c.decode(&req); err != nil {
 		return err
 	}
-	c.sendHeader()
+	if s := req.GetService(); s != "" && s != inferenceService {
+		return fault.New(fault.NotFound, "There is no such service here")
+	}
+	return nil
+}
+
+func (a *API) healthNow() *healthpb.HealthCheckResponse {
+	status := healthpb.HealthCheckResponse_SERVING
+	select {
+	case <-a.waiting.stopping:
+		status = healthpb.HealthCheckResponse_NOT_SERVING
+	default:
+		if !a.ready() {
+			status = healthpb.HealthCheckResponse_NOT_SERVING
+		}
+	}
+	return &healthpb.HealthCheckResponse{Status: status}
+}
+
+// healthWatch tells how the server is, and that it stops.
+func (c *call) healthWatch() error {
+	if err := c.healthOf(); err != nil {
+		return err
+	}
 	c.arrival.until.Store(0)
-	return c.api.health.Watch(&req, &grpc.GenericServerStream[healthpb.HealthCheckRequest, healthpb.HealthCheckResponse]{ServerStream: c.stream})
+	if err := c.send(c.api.healthNow()); err != nil {
+		return err
+	}
+	select {
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	case <-c.api.waiting.stopping:
+		return c.send(c.api.healthNow())
+	}
 }
 
 // reflect tells the methods and their messages.
 func (c *call) reflect() error {
 	c.sendHeader()
 	c.arrival.allow(streamIdle)
+	c.api.waiting.begin(c.arrival)
+	defer c.api.waiting.done(c.arrival)
 	server := reflection.NewServerV1(reflection.ServerOptions{Services: services(c.api.methods)})
 	return server.ServerReflectionInfo(&grpc.GenericServerStream[reflectionpb.ServerReflectionRequest, reflectionpb.ServerReflectionResponse]{ServerStream: c.stream})
 }
@@ -58,7 +79,9 @@ func (all services) GetServiceInfo() map[string]grpc.ServiceInfo {
 	info := map[string]grpc.ServiceInfo{}
 	for _, m := range all {
 		service, _, _ := strings.Cut(m.name, "/")
-		info[service] = grpc.ServiceInfo{Metadata: files[service]}
+		if file, known := files[service]; known {
+			info[service] = grpc.ServiceInfo{Metadata: file}
+		}
 	}
 	return info
 }

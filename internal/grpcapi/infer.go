@@ -120,7 +120,9 @@ func (c *call) next() (*call, error) {
 	m.answer, m.claimed, m.bytes = nil, 0, 0
 	c.arrival.allow(streamIdle)
 	idle := time.AfterFunc(streamIdle, c.arrival.end)
+	c.api.waiting.begin(c.arrival)
 	err := c.stream.RecvMsg(&m.message)
+	c.api.waiting.done(c.arrival)
 	idle.Stop()
 	m.start = c.api.cfg.Now()
 	m.info.Received = m.start
@@ -139,7 +141,7 @@ func (c *call) serveMessage(first bool) (err error) {
 	}()
 	a, failure := c.streamed(first)
 	if failure != nil {
-		f := classify(failure)
+		f := fault.Classify(failure)
 		c.explain(f, failure)
 		s := statusOf(f)
 		a = streamFault(s.Message())

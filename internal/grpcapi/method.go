@@ -16,6 +16,7 @@ import (
 // The services.
 const (
 	inferenceService  = "inference.GRPCInferenceService"
+	repositoryService = "inference.model_repository.ModelRepositoryService" // MLServer's, with the same messages
 	healthService     = "grpc.health.v1.Health"
 	reflectionService = "grpc.reflection.v1.ServerReflection"
 )
@@ -80,6 +81,12 @@ func methods(reflection bool) []method {
 		manage("RepositoryModelUnload", (*call).repositoryModelUnload),
 		health("Check", (*call).healthCheck),
 	}
+	for _, m := range table {
+		if service, name, _ := strings.Cut(m.name, "/"); service == inferenceService && strings.HasPrefix(name, "Repository") {
+			m.name = repositoryService + "/" + name
+			table = append(table, m)
+		}
+	}
 	if reflection {
 		table = append(table, method{name: reflectionService + "/ServerReflectionInfo", open: true, streams: true, serve: (*call).reflect})
 	}
@@ -94,9 +101,30 @@ func (m *method) check() error {
 	return nil
 }
 
+// Method is what others may know about a line of the table.
+type Method struct {
+	// Name is service, a slash, and the method.
+	Name string
+	// Open is for everybody; otherwise a caller needs the Permission.
+	Open       bool
+	Permission string
+	// Predicts counts against the rate of predictions.
+	Predicts bool
+	// OfModel has the model's own rules decide, too.
+	OfModel bool
+}
+
+// Methods returns the table of a server with or without reflection.
+func Methods(reflection bool) []Method {
+	var all []Method
+	for _, m := range methods(reflection) {
+		all = append(all, Method{Name: m.name, Open: m.open, Permission: m.permission, Predicts: m.predicts, OfModel: m.ofModel})
+	}
+	return all
+}
+
 // register gives the methods to a server, as streams all of them: a handler of a
-// stream runs before its message is read. files names the .proto file of each
-// service, for reflection.
+// stream runs before its message is read.
 func (a *API) register(s *grpc.Server) {
 	services := map[string]*grpc.ServiceDesc{}
 	for _, m := range a.methods {
@@ -115,7 +143,7 @@ func (a *API) register(s *grpc.Server) {
 	}
 }
 
-// files are where the services are defined.
+// files are where the services are defined, of those that reflection shows.
 var files = map[string]string{
 	inferenceService:  "open_inference.proto",
 	healthService:     "grpc/health/v1/health.proto",

@@ -43,7 +43,7 @@ func (c *call) serverMetadata() error {
 	}
 	return c.send(&pb.ServerMetadataResponse{
 		Name: serverName, Version: c.api.cfg.Version,
-		Extensions: []string{"model_configuration", "model_repository", "parameters", "statistics"},
+		Extensions: oip.Extensions(),
 	})
 }
 
@@ -211,7 +211,7 @@ func (c *call) repositoryModelLoad() error {
 	if len(req.GetParameters()) > 0 {
 		return fault.New(fault.Content, "a model is loaded as its folder and its model.yaml say; parameters are not taken")
 	}
-	if err := c.api.cfg.Repository.Load(c.ctx, c.principal, req.GetModelName()); err != nil {
+	if err := c.api.cfg.Delivery.Load(c.ctx, c.principal, req.GetModelName()); err != nil {
 		return notLoaded(err, req.GetModelName())
 	}
 	return c.send(&pb.RepositoryModelLoadResponse{})
@@ -221,7 +221,7 @@ func (c *call) repositoryModelLoad() error {
 func notLoaded(err error, model string) error {
 	f := *fault.As(err)
 	if f.Kind == fault.NotFound || f.Kind == fault.Content {
-		f.Msg = "failed to load '" + model + "': " + f.Text("")
+		f.Msg = "the repository failed to load '" + model + "': " + f.Text("")
 	}
 	return &f
 }
@@ -233,7 +233,7 @@ func (c *call) repositoryModelUnload() error {
 	if err := c.decode(&req); err != nil {
 		return err
 	}
-	if err := c.api.cfg.Repository.Unload(c.ctx, c.principal, req.GetModelName()); err != nil {
+	if err := c.api.cfg.Delivery.Unload(c.ctx, c.principal, req.GetModelName()); err != nil {
 		return unknown(err, req.GetModelName(), "")
 	}
 	return c.send(&pb.RepositoryModelUnloadResponse{})

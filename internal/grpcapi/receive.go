@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/limit"
 )
 
 const (
@@ -88,21 +89,74 @@ func (c *arrival) end() {
 // memory for the longest message, because grpc-go reads all of it before it
 // shows any; the others hold memory for a moment.
 type reception struct {
-	call  *call
-	timer *time.Timer
-
-	mu      sync.Mutex // guards what follows
-	over    bool
+	arrival *arrival
+	began   time.Time
 	claimed int64
+}
+
+// receptions are the messages on their way. One timer looks after all of them,
+// and only while there are some: one for each would wake a thread for each.
+type receptions struct {
+	memory *limit.Bytes
+	most   int64 // bytes of a message
+	now    func() time.Time
+
+	mu    sync.Mutex // guards what follows
+	all   map[*reception]struct{}
+	armed bool
+}
+
+// begin notes that a message is waited for.
+func (r *receptions) begin(a *arrival) *reception {
+	one := &reception{arrival: a, began: r.now()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all[one] = struct{}{}
+	r.arm()
+	return one
+}
+
+// end notes that it came, or never will, and returns what it has claimed.
+func (r *receptions) end(one *reception) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.all, one)
+	return one.claimed
+}
+
+// arm has sweep called when something is there to look after.
+func (r *receptions) arm() {
+	if !r.armed && len(r.all) > 0 {
+		r.armed = true
+		time.AfterFunc(provenFor, r.sweep)
+	}
+}
+
+// sweep claims memory for the messages that are not there yet, and ends those for
+// which there is none, or no time.
+func (r *receptions) sweep() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.armed = false
+	now := r.now()
+	for one := range r.all {
+		switch took := now.Sub(one.began); {
+		case took < provenFor:
+		case one.claimed == 0 && r.memory.Take(r.most):
+			one.claimed = r.most
+		case one.claimed == 0 || took >= workTime:
+			one.arrival.end()
+		}
+	}
+	r.arm()
 }
 
 // receive reads the call's message, and proves the caller's rights again when it
 // was long on its way. Its fault goes before the message's.
 func (c *call) receive() error {
-	r := &reception{call: c}
-	r.timer = time.AfterFunc(provenFor, r.slow)
+	r := c.api.receptions.begin(c.arrival)
 	err := c.stream.RecvMsg(&c.message)
-	c.claimed = r.end()
+	c.claimed = c.api.receptions.end(r)
 	if err != nil {
 		return received(err)
 	}
@@ -110,31 +164,6 @@ func (c *call) receive() error {
 		return err
 	}
 	return c.claim()
-}
-
-// slow is called when the message is not there soon, and when it is not there at
-// all.
-func (r *reception) slow() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	most := r.call.api.cfg.MaxMessage
-	switch {
-	case r.over:
-	case r.claimed == 0 && r.call.api.cfg.Memory.Take(most):
-		r.claimed = most
-		r.timer.Reset(workTime - provenFor)
-	default:
-		r.call.arrival.end()
-	}
-}
-
-// end returns what was claimed.
-func (r *reception) end() int64 {
-	r.timer.Stop()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.over = true
-	return r.claimed
 }
 
 // claim settles what the message takes, now that it is known.

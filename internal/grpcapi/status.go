@@ -1,9 +1,6 @@
 package grpcapi
 
 import (
-	"context"
-	"errors"
-
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -85,22 +82,6 @@ func violations(fields []fault.Field) *errdetails.BadRequest {
 		all.FieldViolations = append(all.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: f.Pointer, Description: f.Detail})
 	}
 	return all
-}
-
-// classify returns err's fault. What a context says about itself is a fault of
-// its own kind even where nobody classified it.
-func classify(err error) *fault.Error {
-	f := fault.As(err)
-	if f.Kind != fault.Internal {
-		return f
-	}
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return fault.Wrap(fault.Timeout, "", err)
-	case errors.Is(err, context.Canceled):
-		return fault.Wrap(fault.Canceled, "", err)
-	}
-	return f
 }
 
 // received returns why a message did not arrive, as a fault for the log. The

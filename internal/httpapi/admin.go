@@ -26,7 +26,7 @@ type managed struct {
 }
 
 // managementRoutes are the routes of everything that is administered.
-func managementRoutes() []Route {
+func managementRoutes(maxModel int64) []Route {
 	read := Route{Method: http.MethodGet, Timeout: quick, Auth: Bearer}
 	return slices.Concat(
 		manage("tenants", "tenant", identity.TenantsWrite, managed{
@@ -55,6 +55,7 @@ func managementRoutes() []Route {
 			},
 			read.at(adminPath + "openapi.json").with(withoutQuery((*API).adminContract)),
 		},
+		repositoryRoutes(maxModel),
 	)
 }
 

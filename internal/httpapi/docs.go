@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/swaggest/swgui/v5/static"
@@ -46,11 +45,7 @@ var docsAssets = map[string]asset{
 	"favicon-32x32.png":    {[]string{"image/png"}, static.FS, "favicon-32x32.png", false},
 }
 
-var (
-	typeHTML     = []string{"text/html; charset=utf-8"}
-	encodingGzip = []string{"gzip"}
-	varyEncoding = []string{"Accept-Encoding"}
-)
+var typeHTML = []string{"text/html; charset=utf-8"}
 
 // docsFile is an asset that is read, and unpacked, when it is first asked for and
 // then kept.
@@ -102,9 +97,9 @@ func (a *API) docsAsset(_ context.Context, x *exchange) error {
 	}
 	h, load := x.Header(), f.plain
 	if f.gzipped {
-		h["Vary"] = append(h["Vary"], varyEncoding...)
-		if acceptsGzip(x.request.Header["Accept-Encoding"]) {
-			h["Content-Encoding"] = encodingGzip
+		h["Vary"] = append(h["Vary"], varyCoding...)
+		if preferred(x.request.Header["Accept-Encoding"]) == gzipCoding {
+			h["Content-Encoding"] = encodedGzip
 			load = f.stored
 		}
 	}
@@ -116,21 +111,6 @@ func (a *API) docsAsset(_ context.Context, x *exchange) error {
 	h["Content-Type"] = f.contentType
 	x.send(http.StatusOK, data)
 	return nil
-}
-
-// acceptsGzip reports whether gzip is named without a weight of 0 (RFC 9110
-// section 12.5.3).
-func acceptsGzip(values []string) bool {
-	for _, value := range values {
-		for coding := range strings.SplitSeq(value, ",") {
-			name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")
-			if strings.EqualFold(strings.TrimSpace(name), "gzip") {
-				weight = strings.TrimRight(strings.ReplaceAll(weight, " ", ""), "0.")
-				return !strings.EqualFold(weight, "q=")
-			}
-		}
-	}
-	return false
 }
 
 func gunzip(data []byte) ([]byte, error) {

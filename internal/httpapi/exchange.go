@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -230,7 +229,7 @@ func (x *exchange) allowOrigin() bool {
 
 // fail renders a fault in the format, once.
 func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
-	f := classify(err)
+	f := fault.Classify(err)
 	x.refused, x.kind = true, f.Kind
 	x.explain(ctx, f, err)
 	if x.status != 0 {
@@ -260,22 +259,6 @@ func (x *exchange) refuseBody() {
 		// Where deadlines cannot be set, the server's own ends the wait.
 		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(x.start)
 	}
-}
-
-// classify returns err's fault. What a context says about itself is a fault of
-// its own kind even where nobody classified it.
-func classify(err error) *fault.Error {
-	f := fault.As(err)
-	if f.Kind != fault.Internal {
-		return f
-	}
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return fault.Wrap(fault.Timeout, "", err)
-	case errors.Is(err, context.Canceled):
-		return fault.Wrap(fault.Canceled, "", err)
-	}
-	return f
 }
 
 // finish ends every request: it turns a panic into an answer, counts, and

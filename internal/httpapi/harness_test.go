@@ -31,6 +31,7 @@ import (
 	"onnxgate/internal/inference"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/repository"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/telemetry"
 	"onnxgate/internal/tensor"
@@ -90,6 +91,8 @@ func (tokens) Authenticate(_ context.Context, c authn.Credentials) (*identity.Pr
 		p.Roles, p.Scopes = []string{"admin"}, append(p.Scopes, "metrics:read")
 	case "user":
 		p.Roles = []string{"user"}
+	case "writer":
+		p.Roles, p.Scopes = []string{"admin"}, append(p.Scopes, "models:write")
 	case "sealer", "acme":
 		p.Tenant, p.Roles, p.Scopes = c.Bearer, []string{"admin"}, []string{"crypto:use"}
 	case "noscope":
@@ -227,15 +230,19 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 	tb.Helper()
 	f := &fixture{t: tb, lines: &lockedBuffer{}, log: &lockedBuffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
+	catalog := irisCatalog(tb, program)
+	delivery, err := repository.New(repository.Config{Catalog: catalog})
+	if err != nil {
+		tb.Fatal(err)
+	}
 	cfg := httpapi.Config{
-		Catalog: irisCatalog(tb, program), Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{}, Access: accessTokens{},
+		Catalog: catalog, Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{}, Delivery: delivery, Access: accessTokens{},
 		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
 		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
 	}
 	if change != nil {
 		change(&cfg)
 	}
-	var err error
 	if f.api, err = httpapi.New(cfg); err != nil {
 		tb.Fatal(err)
 	}

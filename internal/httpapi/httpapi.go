@@ -68,6 +68,9 @@ type Catalog interface {
 	Open(ctx context.Context, p *identity.Principal, model, version string) (*inference.Call, error)
 	Library
 	Policies
+	// Own is every model that the principal's tenant owns, with all versions that
+	// there are, served or not, by name.
+	Own(ctx context.Context, p *identity.Principal) []inference.OwnModel
 	Repository
 	// Statistics are of the versions of a model, of one of them, or of all that
 	// the principal may read. Faults: those of Describe.
@@ -80,9 +83,6 @@ type Repository interface {
 	// Ready says that a version can predict. Faults: those of Describe.
 	Ready(ctx context.Context, p *identity.Principal, model, version string) error
 	Index(ctx context.Context, p *identity.Principal) []inference.IndexEntry
-	// Load serves what the model's folder holds. Faults: Content, too.
-	Load(ctx context.Context, p *identity.Principal, model string) error
-	Unload(ctx context.Context, p *identity.Principal, model string) error
 }
 
 // Policies are the access rules of the models that a tenant owns. Faults:
@@ -135,6 +135,8 @@ type Config struct {
 	Sealer Sealer
 	// Accounts are what is administered.
 	Accounts *accounts.Service
+	// Delivery changes models.
+	Delivery Delivery
 	// Access reads the access tokens that are to be revoked.
 	Access AccessTokens
 	// Issuers is nil where there are none from outside.
@@ -166,6 +168,9 @@ type Config struct {
 	Docs bool
 	// MaxBody is the longest body of a prediction, in bytes; 0 is 8 MiB.
 	MaxBody int64
+	// MaxModel is the longest file of a model that is pushed, in bytes; 0 is 512
+	// MiB.
+	MaxModel int64
 	// Bodies is what all bodies in flight may take beyond the first 64 KiB of each,
 	// shared with the other protocols; nil is 64 MiB, or the longest body.
 	Bodies *limit.Bytes
@@ -235,8 +240,8 @@ type Listener struct {
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
 	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Passwords == nil || cfg.Sealer == nil ||
-		cfg.Accounts == nil || cfg.Access == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, access tokens, metrics, logs and a clock are needed")
+		cfg.Accounts == nil || cfg.Delivery == nil || cfg.Access == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, a delivery of models, access tokens, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -246,6 +251,9 @@ func New(cfg Config) (*API, error) {
 	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = DefaultMaxBody
+	}
+	if cfg.MaxModel == 0 {
+		cfg.MaxModel = DefaultMaxModel
 	}
 	if cfg.Bodies == nil {
 		cfg.Bodies = limit.NewBytes(max(DefaultBodyMemory, cfg.MaxBody))
@@ -272,7 +280,7 @@ func New(cfg Config) (*API, error) {
 
 // listen builds both listeners from their route tables.
 func (a *API) listen() error {
-	options := RouteOptions{Docs: a.cfg.Docs, MaxBody: a.cfg.MaxBody, OpenMetrics: a.cfg.AdminLoopback}
+	options := RouteOptions{Docs: a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, OpenMetrics: a.cfg.AdminLoopback}
 	public, err := newRouter(a, PublicRoutes(options))
 	if err != nil {
 		return err

@@ -101,14 +101,9 @@ func (x *exchange) appendInferenceError(b []byte, p problem, f *fault.Error) (in
 	return status, append(b, '}', '\n')
 }
 
-// unknownModel is how Triton says that there is no model of the path, which its
-// clients look for.
+// unknownModel says that there is no model of the path.
 func (x *exchange) unknownModel() string {
-	text := "Request for unknown model: '" + x.param("model") + "'"
-	if version := x.param("version"); version != "" {
-		text += " version " + version
-	}
-	return text + " is not found"
+	return oip.UnknownModel(x.param("model"), x.param("version"))
 }
 
 // wordedFields is how many faults one text names.

@@ -18,18 +18,13 @@ const (
 	backend    = "onnxruntime"
 )
 
-// extensions are those of Triton's that are served.
-func extensions() []string {
-	return []string{"binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"}
-}
-
 // serverInfo tells which server this is.
 func (a *API) serverInfo(_ context.Context, x *exchange) error {
 	return x.encode(struct {
 		Name       string   `json:"name"`
 		Version    string   `json:"version"`
 		Extensions []string `json:"extensions"`
-	}{serverName, a.cfg.Version, extensions()})
+	}{serverName, a.cfg.Version, oip.Extensions()})
 }
 
 // live answers as long as the process does.
@@ -252,7 +247,7 @@ func (a *API) loadModel(ctx context.Context, x *exchange) error {
 	for name := range req.Parameters {
 		return fault.Newf(fault.Content, "a model is loaded as its folder and its model.yaml say; the parameter %q is not taken", cut(name))
 	}
-	if err := a.cfg.Catalog.Load(ctx, x.principal, x.param("model")); err != nil {
+	if err := a.cfg.Delivery.Load(ctx, x.principal, x.param("model")); err != nil {
 		f := *fault.As(err)
 		if f.Kind == fault.NotFound || f.Kind == fault.Content {
 			// The words that Triton's clients look for.
@@ -269,7 +264,7 @@ func (a *API) unloadModel(ctx context.Context, x *exchange) error {
 	if _, err := x.repositoryMembers(ctx); err != nil {
 		return err
 	}
-	if err := a.cfg.Catalog.Unload(ctx, x.principal, x.param("model")); err != nil {
+	if err := a.cfg.Delivery.Unload(ctx, x.principal, x.param("model")); err != nil {
 		if fault.KindOf(err) == fault.NotFound {
 			return fault.New(fault.NotFound, x.unknownModel())
 		}

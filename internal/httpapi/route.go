@@ -102,6 +102,8 @@ type RouteOptions struct {
 	Docs bool
 	// MaxBody bounds the body of a prediction, in bytes.
 	MaxBody int64
+	// MaxModel bounds the file of a model that is pushed, in bytes.
+	MaxModel int64
 	// OpenMetrics shows the metrics to everybody who reaches the
 	// administration listener.
 	OpenMetrics bool
@@ -171,7 +173,7 @@ func AdminRoutes(o RouteOptions) []Route {
 	if o.OpenMetrics {
 		metrics.Auth, metrics.Permission = Public, ""
 	}
-	return append(managementRoutes(),
+	return append(managementRoutes(o.MaxModel),
 		metrics,
 		Route{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
 		Route{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz})
@@ -243,7 +245,17 @@ func newRouter(a *API, routes []Route) (*router, error) {
 // find returns the endpoint of a request, nil when it has none, and leaves the
 // parameters of the path in params.
 func (r *router) find(params *chi.Context, req *http.Request) *endpoint {
-	return r.endpoints[req.Method][r.mux.Find(params, req.Method, req.URL.Path)]
+	pattern := r.mux.Find(params, req.Method, req.URL.Path)
+	if hasVerb(params, req.URL.Path) {
+		return nil
+	}
+	return r.endpoints[req.Method][pattern]
+}
+
+// hasVerb reports whether a parameter of the path has taken a verb behind a name,
+// such as ":predict", for a part of it. No name has a colon.
+func hasVerb(params *chi.Context, path string) bool {
+	return strings.IndexByte(path, ':') >= 0 && slices.ContainsFunc(params.URLParams.Values, func(name string) bool { return strings.IndexByte(name, ':') >= 0 })
 }
 
 // endpoint is one route, bound to what serves it.
@@ -267,7 +279,8 @@ func (r *router) isException(path string) bool {
 func (r *router) allowed(path string) []string {
 	var methods []string
 	for _, method := range r.methods {
-		if r.mux.Match(chi.NewRouteContext(), method, path) {
+		params := chi.NewRouteContext()
+		if r.mux.Match(params, method, path) && !hasVerb(params, path) {
 			methods = append(methods, method)
 		}
 	}

@@ -26,6 +26,7 @@ type Catalog struct {
 	cfg     Config
 	reload  sync.Mutex // one at a time
 	current atomic.Pointer[snapshot]
+	pins    map[string]Pin // by folder; guarded by reload
 }
 
 // snapshot is one immutable state of the catalog.
@@ -38,6 +39,7 @@ type snapshot struct {
 	views      map[string]*view  // by tenant
 	others     *view             // for tenants that have no view of their own
 	problems   []LoadError
+	found      []LoadError // of problems, those of what has changed
 	changes    Changes
 }
 
@@ -69,7 +71,10 @@ func New(cfg Config) (*Catalog, error) {
 		cfg.Audit = audit.Discard{}
 	}
 	c := &Catalog{cfg: cfg}
-	l := newLoader(&c.cfg, nil)
+	if err := c.readPins(context.Background()); err != nil {
+		return nil, fmt.Errorf("ask which models were rolled back: %w", err)
+	}
+	l := c.newLoader(nil)
 	if err := l.load(); err != nil {
 		return nil, err
 	}
@@ -90,11 +95,12 @@ func New(cfg Config) (*Catalog, error) {
 // before; the error joins a LoadError for each such version, and everything else
 // is in force. Any other error says that the folders could not be read, and then
 // nothing has changed.
-func (c *Catalog) Reload(_ context.Context, folders ...string) error {
+func (c *Catalog) Reload(ctx context.Context, folders ...string) error {
 	c.reload.Lock()
 	defer c.reload.Unlock()
+	_ = c.readPins(ctx) // those that are known hold on
 	before := c.current.Load()
-	l := newLoader(&c.cfg, before)
+	l := c.newLoader(before)
 	if len(folders) > 0 && l.isFlat() == before.flat() {
 		l.reload(folders)
 	} else if err := l.load(); err != nil {
@@ -121,6 +127,7 @@ func (l *loader) snapshot() *snapshot {
 	for _, label := range labels {
 		next.problems = append(next.problems, l.entries[label].problems...)
 	}
+	next.found = next.newProblems(l.before)
 	if l.before != nil && l.before.serves(l.entries) {
 		next.generation = l.before.generation
 		next.models, next.sorted, next.views, next.others = l.before.models, l.before.sorted, l.before.views, l.before.others
@@ -139,6 +146,27 @@ func (l *loader) snapshot() *snapshot {
 		next.generation, next.changes = l.before.generation+1, next.since(l.before)
 	}
 	return next
+}
+
+// newProblems returns the problems of folders that changed since the snapshot
+// before, and those that it did not have.
+func (s *snapshot) newProblems(before *snapshot) []LoadError {
+	if before == nil {
+		return s.problems
+	}
+	known := map[string]bool{}
+	for _, p := range before.problems {
+		known[p.Error()] = true
+	}
+	var found []LoadError
+	for _, p := range s.problems {
+		e, old := s.entries[p.Model], before.entries[p.Model]
+		changed := e != nil && (old == nil || !slices.Equal(e.look.files, old.look.files))
+		if changed || !known[p.Error()] {
+			found = append(found, p)
+		}
+	}
+	return found
 }
 
 // serves reports whether the snapshot serves what the entries do.
@@ -215,6 +243,10 @@ func (c *Catalog) Generation() uint64 { return c.current.Load().generation }
 // Problems returns why some models or versions are not served, or are served
 // as they were before.
 func (c *Catalog) Problems() []LoadError { return slices.Clone(c.current.Load().problems) }
+
+// Found returns, of the problems, those of folders that had changed when they were
+// last looked at.
+func (c *Catalog) Found() []LoadError { return slices.Clone(c.current.Load().found) }
 
 // Warnings returns what the engine found odd about the loaded versions.
 func (c *Catalog) Warnings() []Warning {

@@ -21,6 +21,8 @@ type entry struct {
 	omitted  []string    // versions that the manifest does not serve
 	// wants is how much memory a version lacked, 0 when none did.
 	wants int64
+	// pin is the rollback that it was looked at with.
+	pin Pin
 	// unloaded says that it is not served on purpose; contents is then what the
 	// folder held.
 	unloaded bool
@@ -46,7 +48,7 @@ func (e *entry) keep(old *entry) {
 // entry returns what the folder of a model holds now: what it was before, when
 // nothing in it has changed.
 func (l *loader) entry(p place) *entry {
-	e, old := &entry{place: p}, l.before.entry(p.label)
+	e, old := &entry{place: p, pin: l.pins[p.label]}, l.before.entry(p.label)
 	if !modelName.MatchString(p.name) {
 		e.bad("", errors.New("rename the folder: a model's name is up to 128 letters, digits, '_', '.' and '-', beginning with a letter or digit"))
 		return e
@@ -60,7 +62,7 @@ func (l *loader) entry(p place) *entry {
 	e.look = listing.look
 	switch {
 	case old == nil || l.anew:
-	case old.look.same(&listing.look) && (old.wants == 0 || l.memory.room(old.wants, nil) != nil):
+	case old.pin == e.pin && old.look.same(&listing.look) && (old.wants == 0 || l.memory.room(old.wants, nil) != nil):
 		return old
 	case old.unloaded && l.contents(p, listing) == old.contents:
 		e.keep(old)
@@ -93,6 +95,9 @@ func (l *loader) fill(e, old *entry, listing *listing) {
 		return
 	}
 	latest, served := e.choose(beside.contract().Serving(), listing.versions)
+	if latest {
+		e.pin.prefer(served)
+	}
 	if old != nil {
 		for _, v := range old.model.served() {
 			if latest || !slices.Contains(served, v.id) {
@@ -107,6 +112,7 @@ func (l *loader) fill(e, old *entry, listing *listing) {
 		l.memory.hold(e.model.served()...)
 		return
 	}
+	m.pin(e.pin)
 	e.model = m.orSame(old)
 }
 
@@ -159,7 +165,7 @@ func (l *loader) versions(e *entry, beside *manifest, ids []string, latest bool)
 
 // orSame returns the model as it was before when it is no other.
 func (m *model) orSame(old *entry) *model {
-	if old != nil && old.model != nil && slices.Equal(m.versions, old.model.versions) && maps.Equal(m.labels, old.model.labels) {
+	if old != nil && old.model != nil && m.pinned == old.model.pinned && slices.Equal(m.versions, old.model.versions) && maps.Equal(m.labels, old.model.labels) {
 		return old.model
 	}
 	return m
@@ -174,7 +180,7 @@ type manifest struct {
 
 // besideAll returns the manifest beside all versions.
 func (l *loader) besideAll(p place) (*manifest, error) {
-	f, err := l.optional(path.Join(p.folder, manifestFile))
+	f, err := l.optional(path.Join(p.folder, manifestFile), MaxManifest)
 	if err != nil || f.path == "" {
 		return nil, err
 	}

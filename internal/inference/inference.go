@@ -62,6 +62,9 @@ type Config struct {
 	// Audit keeps a record of each prediction before its answer is given out.
 	// Nil: audit.Discard.
 	Audit audit.Recorder
+	// Pins are the versions that models were rolled back to; nil keeps them in
+	// memory alone.
+	Pins Pins
 	// Observer is called once for each loaded version; what it returns is
 	// called after each prediction. The model is named by its folder, so that
 	// those of two tenants differ. Nil: nobody watches.

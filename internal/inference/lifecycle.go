@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strconv"
 
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
@@ -85,15 +84,6 @@ func (e *entry) index(name string) []IndexEntry {
 	return all
 }
 
-// number orders versions; what is no number comes first.
-func number(id string) uint64 {
-	n, err := strconv.ParseUint(id, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 // manages returns the name of the model in a folder, and whether it is of the
 // principal's own tenant and one that its credential reaches.
 func manages(p *identity.Principal, label string) (name string, ok bool) {
@@ -126,7 +116,7 @@ func (c *Catalog) Load(_ context.Context, p *identity.Principal, name string) er
 	if err != nil {
 		return err
 	}
-	l := newLoader(&c.cfg, c.current.Load())
+	l := c.newLoader(c.current.Load())
 	l.anew = true
 	l.reload([]string{label})
 	next := c.adopt(l)
@@ -155,7 +145,7 @@ func (c *Catalog) Unload(_ context.Context, p *identity.Principal, name string) 
 	if e == nil {
 		return unknownModel()
 	}
-	l := newLoader(&c.cfg, before)
+	l := c.newLoader(before)
 	unloaded := &entry{place: e.place, unloaded: true}
 	if listing, err := l.list(e.place); err == nil {
 		unloaded.look, unloaded.contents = listing.look, l.contents(e.place, listing)

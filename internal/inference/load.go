@@ -54,6 +54,7 @@ type loader struct {
 	rules    bool // read the rules alone
 	anew     bool // also what was unloaded, or looks as it did
 	memory   *memory
+	pins     map[string]Pin    // by label
 	entries  map[string]*entry // by label
 	outside  []LoadError       // of folders that are no model's
 	compiled int               // bytes of the files that were
@@ -61,6 +62,13 @@ type loader struct {
 
 func newLoader(cfg *Config, before *snapshot) *loader {
 	return &loader{cfg: cfg, before: before, memory: newMemory(cfg.MaxMemory, before), entries: map[string]*entry{}}
+}
+
+// newLoader returns a loader that knows what was rolled back.
+func (c *Catalog) newLoader(before *snapshot) *loader {
+	l := newLoader(&c.cfg, before)
+	l.pins = c.pins
+	return l
 }
 
 // now is the time; long ago for a loader without a clock, which believes no

@@ -17,7 +17,9 @@ import (
 // source is what a version is made of, as it was read.
 type source struct {
 	data            []byte
+	sum             digest // of data
 	manifest, tests file
+	golden          file
 }
 
 // file is one that may be there; path is empty when it is not.
@@ -29,6 +31,10 @@ type file struct {
 func (l *loader) read(p place, id string) (src source, err error) {
 	if !l.rules {
 		if src.data, err = readFile(l.cfg.FS, path.Join(p.version(id), modelFile), l.cfg.MaxBytes); err != nil {
+			return src, err
+		}
+		src.sum = sha256.Sum256(src.data)
+		if src.golden, err = l.golden(p, id); err != nil {
 			return src, err
 		}
 	}
@@ -58,16 +64,16 @@ func (s *source) contract(beside *manifest) (*schema.Manifest, error) {
 // beside returns a file that stands beside the version's model, else one beside
 // all versions, else none.
 func (l *loader) beside(p place, id, name string) (file, error) {
-	f, err := l.optional(path.Join(p.version(id), name))
+	f, err := l.optional(path.Join(p.version(id), name), MaxManifest)
 	if err != nil || f.path != "" || p.flat() {
 		return f, err
 	}
-	return l.optional(path.Join(p.folder, name))
+	return l.optional(path.Join(p.folder, name), MaxManifest)
 }
 
-// optional returns a file that may be there.
-func (l *loader) optional(name string) (file, error) {
-	data, err := readFile(l.cfg.FS, name, MaxManifest)
+// optional returns a file that may be there, of at most limit bytes.
+func (l *loader) optional(name string, limit int64) (file, error) {
+	data, err := readFile(l.cfg.FS, name, limit)
 	switch {
 	case err == nil:
 		return file{name, data}, nil
@@ -83,7 +89,7 @@ type digest [sha256.Size]byte
 // contents is the digest of all that a model is made of, whichever of its
 // versions are served; the zero digest when it cannot be read.
 func (l *loader) contents(p place, listing *listing) digest {
-	beside, err := l.optional(path.Join(p.folder, manifestFile))
+	beside, err := l.optional(path.Join(p.folder, manifestFile), MaxManifest)
 	if err != nil {
 		return digest{}
 	}
@@ -103,7 +109,7 @@ func (l *loader) contents(p place, listing *listing) digest {
 // are made of, and of where that stands.
 func (s *source) fingerprint() digest {
 	var all []byte
-	for _, part := range [][]byte{s.data, []byte(s.manifest.path), s.manifest.data, []byte(s.tests.path), s.tests.data} {
+	for _, part := range [][]byte{s.sum[:], []byte(s.manifest.path), s.manifest.data, []byte(s.tests.path), s.tests.data, []byte(s.golden.path), s.golden.data} {
 		digest := sha256.Sum256(part)
 		all = append(all, digest[:]...)
 	}

@@ -19,10 +19,16 @@ type model struct {
 	label    string
 	versions []*version        // oldest first, never empty
 	labels   map[string]string // the names of versions, to their numbers
+	pinned   *version          // what a rollback chose, nil for the newest
 }
 
 // newest returns the version that is served when none is asked for.
-func (m *model) newest() *version { return m.versions[len(m.versions)-1] }
+func (m *model) newest() *version {
+	if m.pinned != nil {
+		return m.pinned
+	}
+	return m.versions[len(m.versions)-1]
+}
 
 // find returns the version with the id or the label, nil when there is none.
 func (m *model) find(id string) *version {
@@ -57,6 +63,7 @@ type version struct {
 	label    string // of the model
 	id       string
 	digest   digest
+	file     digest // of the model file
 	program  Program
 	inputs   []tensor.Spec
 	outputs  []tensor.Spec
@@ -77,7 +84,7 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 	if err != nil {
 		return nil, err
 	}
-	v.digest = src.fingerprint()
+	v.digest, v.file = src.fingerprint(), src.sum
 	old := l.before.version(v.label, id)
 	if old != nil && old.digest == v.digest {
 		return old, nil
@@ -101,6 +108,9 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 	}
 	l.compiled += len(src.data)
 	if err := v.compile(l.cfg, src.data, contract); err != nil {
+		return nil, err
+	}
+	if err := v.checkGolden(src.golden); err != nil {
 		return nil, err
 	}
 	return v, nil

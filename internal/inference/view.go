@@ -104,5 +104,8 @@ func (m *model) seenBy(tenant string) *model {
 		return nil
 	}
 	part.labels = m.labels
+	if slices.Contains(part.versions, m.pinned) {
+		part.pinned = m.pinned
+	}
 	return part
 }

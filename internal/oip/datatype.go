@@ -12,3 +12,9 @@ var datatypes = map[tensor.DType]string{
 
 // Datatype returns the protocol's name of an element type, "" when it has none.
 func Datatype(d tensor.DType) string { return datatypes[d] }
+
+// Extensions are those of Triton's that are served, by their names in the server's
+// metadata, which are the same over REST and gRPC.
+func Extensions() []string {
+	return []string{"binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"}
+}

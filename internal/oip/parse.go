@@ -148,7 +148,7 @@ func (r *Reader) parameters(member func(name []byte) error) error {
 
 func (r *Reader) requestParameter(name []byte) error {
 	if string(name) != "binary_data_output" {
-		return r.skip()
+		return r.ignored(name)
 	}
 	yes, err := r.truth("binary_data_output")
 	r.binary = yes
@@ -190,11 +190,21 @@ func (r *Reader) inputParameter(e *entry, name []byte) error {
 	return nil
 }
 
-// custom reads over a parameter of the client's own. Those of Triton's shared
-// memory say that the elements are elsewhere.
+// custom reads over a parameter of the client's own, which has one value
+// (inference_rest.md, Parameters). Those of Triton's shared memory say that the
+// elements are elsewhere.
 func (r *Reader) custom(name []byte) error {
 	if bytes.HasPrefix(name, []byte(sharedMemory)) {
 		return noSharedMemory()
+	}
+	return r.ignored(name)
+}
+
+// ignored reads over a parameter that means nothing here: a text, a number or a
+// boolean (inference_rest.md, Parameters), or null for none.
+func (r *Reader) ignored(name []byte) error {
+	if k := r.dec.PeekKind(); k == jsontext.KindBeginObject || k == jsontext.KindBeginArray {
+		return fault.Newf(fault.Content, "the parameter %q is a text, a number or a boolean", cut(name))
 	}
 	return r.skip()
 }

@@ -29,7 +29,7 @@ func (w *wire) next() bool {
 		return false
 	}
 	w.num, w.typ, w.bytes, w.rest = num, typ, nil, w.rest[n:]
-	switch typ {
+	switch typ { //nolint:exhaustive // the default is for all others
 	case protowire.VarintType:
 		w.number, n = protowire.ConsumeVarint(w.rest)
 	case protowire.BytesType:
@@ -40,8 +40,8 @@ func (w *wire) next() bool {
 		w.number = uint64(v)
 	case protowire.Fixed64Type:
 		w.number, n = protowire.ConsumeFixed64(w.rest)
-	case protowire.StartGroupType, protowire.EndGroupType:
-		n = -1 // the protocol has none
+	default:
+		n = -1 // a group, which the protocol has not, or no type at all
 	}
 	if n < 0 {
 		w.broken = true

@@ -30,12 +30,34 @@ func (e TooLargeError) Error() string { return fmt.Sprintf("larger than %d bytes
 // ReadFile returns what the file holds, and its metadata from the descriptor
 // that was read. It follows links. Its errors are of type *fs.PathError.
 func ReadFile(name string, limit int64) ([]byte, fs.FileInfo, error) {
-	// Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // G304: the operator names the file
+	f, err := openNow(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	return read(f, name, limit)
+}
+
+// Open opens a file that is too large to be held, to be read from its beginning.
+// It follows links. Its errors are of type *fs.PathError.
+func Open(name string) (*os.File, error) {
+	f, err := openNow(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "read", Path: name, Err: ErrNotRegular}
+	}
+	if err != nil {
+		_ = f.Close() // only read from
+		return nil, err
+	}
+	return f, nil
+}
+
+func openNow(name string) (*os.File, error) {
+	// Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
+	return os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // G304: the operator names the file
 }
 
 // ReadFS is ReadFile for a file system that may have no descriptors. It looks

@@ -13,6 +13,7 @@ import (
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/inference"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/testkit"
 )
@@ -26,6 +27,9 @@ const (
 	files = "testdata/schema-*.db"
 	rows  = "testdata/postgres-*.sql"
 )
+
+// fixturePin is in every fixture since models can be rolled back.
+var fixturePin = inference.Pin{Folder: "@acme/iris", Tenant: "acme", Version: "1", Newest: "2"}
 
 // fixtureUsers are in every fixture.
 func fixtureUsers() []*accounts.Record {
@@ -65,7 +69,7 @@ func TestEverySchemaOfSQLiteIsStillRead(t *testing.T) {
 			if err != nil || status.Version != i+1 || status.Newest != len(fixtures) {
 				t.Errorf("%d fixtures, this one of schema %+v, %v: run go test -run SQLiteIsStillRead -update", len(fixtures), status, err)
 			}
-			wantFixture(t, openFile(t, path), i == 0)
+			wantFixture(t, openFile(t, path), i == 0, i >= 2)
 		})
 	}
 }
@@ -77,6 +81,7 @@ func writeFixture(t *testing.T) *sqlstore.Status {
 	s, err := sqlstore.Open(t.Context(), cfg)
 	must(t, err)
 	must(t, s.Update(t.Context(), fillFixture))
+	must(t, s.ModelPins().Put(t.Context(), fixturePin))
 	must(t, s.Close())
 	status, err := sqlstore.Inspect(t.Context(), cfg)
 	must(t, err)
@@ -105,14 +110,23 @@ func TestEverySchemaOfPostgreSQLIsStillRead(t *testing.T) {
 				_, err = db.ExecContext(t.Context(), string(text))
 				must(t, err)
 			}
-			wantFixture(t, open(t, sqlstore.Config{URL: url}), false)
+			wantFixture(t, open(t, sqlstore.Config{URL: url}), false, i >= 1)
 		})
 	}
 }
 
 // wantFixture looks for what fixtures hold; the first had users alone.
-func wantFixture(t *testing.T, s *sqlstore.Store, usersOnly bool) {
+func wantFixture(t *testing.T, s *sqlstore.Store, usersOnly, pinned bool) {
 	t.Helper()
+	var want []inference.Pin
+	if pinned {
+		want = []inference.Pin{fixturePin}
+	}
+	pins, err := s.ModelPins().All(t.Context())
+	must(t, err)
+	if diff := cmp.Diff(want, pins); diff != "" {
+		t.Error(diff)
+	}
 	for _, w := range fixtureUsers() {
 		got, err := get(t.Context(), s, w.Name)
 		must(t, err)

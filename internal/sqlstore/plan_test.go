@@ -11,7 +11,7 @@ import (
 
 // unindexed finds, in the plan of a statement, that it reads a whole table or
 // sorts one.
-var unindexed = regexp.MustCompile(`(?m)Seq Scan on (tenants|users|clients|api_keys|refresh_families|revocations|fernet_keys)\b|Sort|SCAN (tenants|users|clients|api_keys|refresh_families|revocations|fernet_keys)$|USE TEMP B-TREE`)
+var unindexed = regexp.MustCompile(`(?m)Seq Scan on (tenants|users|clients|api_keys|refresh_families|revocations|fernet_keys|model_pins)\b|Sort|SCAN (tenants|users|clients|api_keys|refresh_families|revocations|fernet_keys|model_pins)$|USE TEMP B-TREE`)
 
 // TestEveryStatementIsAnsweredFromAnIndex asks both databases how they would run
 // each statement, with enough rows that a look at all of them would not do.

@@ -27,6 +27,7 @@ func every() (statements map[string]map[string]string, tenantOf map[string]strin
 	add(families.name, families.tenant, &families.sql)
 	add(revocations.name, revocations.tenant, &revocations.sql)
 	add(fernetKeys.name, fernetKeys.tenant, &fernetKeys.sql)
+	add(modelPins.name, modelPins.tenant, &modelPins.sql)
 	add(servers.name, servers.tenant, &servers.sql)
 	return statements, tenantOf
 }

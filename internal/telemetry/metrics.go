@@ -25,6 +25,8 @@ type Metrics struct {
 	predictions *prometheus.CounterVec
 	engine      *prometheus.HistogramVec
 	refusals    []prometheus.Counter // by fault.Kind
+	reloads     *prometheus.CounterVec
+	problems    prometheus.Gauge
 }
 
 // requestBuckets are in seconds.
@@ -63,6 +65,17 @@ func NewMetrics(version string) *Metrics {
 			Buckets: []float64{2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"model", "version"}),
 	}
+	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "onnxgate_model_reloads_total",
+		Help: "Looks at the models folder that found something changed, by result: ok, or failed when a changed version cannot be served.",
+	}, []string{"result"})
+	for _, result := range []string{reloadOK, reloadFailed} {
+		m.reloads.WithLabelValues(result)
+	}
+	m.problems = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "onnxgate_model_problems",
+		Help: "Models and versions that are not served, or go on as they were, because something is wrong with them.",
+	})
 	refusals := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "onnxgate_refusals_total",
 		Help: "Requests that were not served, by reason.",
@@ -75,7 +88,7 @@ func NewMetrics(version string) *Metrics {
 		Help: "1, labelled with what the server was built from.",
 	}, []string{"version", "goversion"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.rpcs, m.rpcTimes, m.predictions, m.engine, refusals, build,
+	m.registry.MustRegister(m.requests, m.durations, m.rpcs, m.rpcTimes, m.predictions, m.engine, m.reloads, m.problems, refusals, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -92,6 +105,25 @@ func (m *Metrics) Refused(kind fault.Kind) {
 		m.refusals[kind].Inc()
 	}
 }
+
+// The results of a look at the models folder.
+const (
+	reloadOK     = "ok"
+	reloadFailed = "failed"
+)
+
+// Reloaded counts a look at the models folder that found something changed, and
+// whether all of it could be taken over.
+func (m *Metrics) Reloaded(ok bool) {
+	result := reloadOK
+	if !ok {
+		result = reloadFailed
+	}
+	m.reloads.WithLabelValues(result).Inc()
+}
+
+// ModelProblems says how many models and versions have something wrong with them.
+func (m *Metrics) ModelProblems(n int) { m.problems.Set(float64(n)) }
 
 // RouteMetrics counts the requests of one route.
 type RouteMetrics struct {

@@ -18,10 +18,9 @@ func predictions(addr, token string) [][]byte {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // test data that repeats
 	requests := make([][]byte, 1024)
 	for i := range requests {
-		body := fmt.Sprintf(`{"sepal_length":%.1f,"sepal_width":%.1f,"petal_length":%.1f,"petal_width":%.1f}`,
-			4.3+3.6*random.Float64(), 2+2.4*random.Float64(), 1+5.9*random.Float64(), 0.1+2.4*random.Float64())
-		requests[i] = fmt.Appendf(nil, "POST /predict HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"+
-			"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", addr, token, len(body), body)
+		x := row(random)
+		body := fmt.Sprintf(`{"sepal_length":%.1f,"sepal_width":%.1f,"petal_length":%.1f,"petal_width":%.1f}`, x[0], x[1], x[2], x[3])
+		requests[i] = post(addr, token, "/predict", "", body)
 	}
 	return requests
 }

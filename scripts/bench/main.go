@@ -103,6 +103,9 @@ func measure(ctx context.Context, opt options, dir string) error {
 	if err := compare(ctx, opt, pair{"server CPU per HTTPS POST /predict, by credential", "API key", "access token", &byKey, gate}); err != nil {
 		return err
 	}
+	if err := protocols(ctx, opt, dir); err != nil {
+		return err
+	}
 	return gateOnly(ctx, opt, gate, dir)
 }
 

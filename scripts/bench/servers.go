@@ -41,7 +41,7 @@ type answer struct {
 	Body   []byte
 }
 
-func startGate(ctx context.Context, binary, data, logFile string) (*server, error) {
+func startGate(ctx context.Context, binary, data, logFile string, settings ...string) (*server, error) {
 	addr, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
@@ -65,6 +65,7 @@ func startGate(ctx context.Context, binary, data, logFile string) (*server, erro
 		"ONNXGATE_RATE_PREDICT=900000000/day", "ONNXGATE_RATE_TOKEN=off", "ONNXGATE_LOG_FORMAT=json",
 		"ONNXGATE_BOOTSTRAP_API_KEY=" + strings.TrimSpace(string(key)), "ONNXGATE_BOOTSTRAP_API_KEY_ROLE=admin",
 	}
+	cmd.Env = append(cmd.Env, settings...)
 	cmd.Stderr = out
 	cmd.Dir = filepath.Dir(logFile)
 	if cmd.Path, err = filepath.Abs(binary); err != nil {

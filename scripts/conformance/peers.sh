@@ -24,14 +24,21 @@ venv() {
 	PATH=$dir/bin:$PATH
 }
 
+# await URL waits until the server is ready, and shows its log when it ends instead.
+await() {
+	for _ in {1..120}; do
+		curl -skf "$1/v2/health/ready" >/dev/null && return
+		kill -0 "$server" || break
+		sleep 1
+	done
+	tail -n 5 "$work/log" >&2
+	return 1
+}
+
 # measure NAME URL GRPC FLAGS… waits for the server and runs the suite on it.
 measure() {
 	trap 'kill "$server"' EXIT
-	for _ in {1..120}; do
-		curl -skf "$2/v2/health/ready" >/dev/null && break
-		kill -0 "$server"
-		sleep 1
-	done
+	await "$2"
 	"$work/conformance" "$2" --grpc "127.0.0.1:$3" "${@:4}" --format json \
 		--model simple,iris,identity,identity_fp16 >"$out/$1.json" || [[ $? == 1 ]]
 }
@@ -40,34 +47,33 @@ onnxgate() (
 	go build -o "$work/onnxgate" ./cmd/onnxgate
 	go run ./scripts/conformance/models "$work/onnx"
 	cd "$work"
-	password=$(head -c 18 /dev/urandom | base64)
-	ONNXGATE_ADDR=127.0.0.1:18443 ONNXGATE_ADMIN_ADDR=127.0.0.1:18444 ONNXGATE_GRPC_ADDR=127.0.0.1:18445 \
-		ONNXGATE_MODELS_DIR=onnx ONNXGATE_RATE_PREDICT=off ONNXGATE_ADMIN_PASSWORD=$password ./onnxgate serve 2>"$work/log" &
+	ONNXGATE_ADDR=127.0.0.1:38443 ONNXGATE_ADMIN_ADDR=127.0.0.1:38444 ONNXGATE_GRPC_ADDR=127.0.0.1:38445 \
+		ONNXGATE_MODELS_DIR=onnx ONNXGATE_RATE_PREDICT=off ONNXGATE_RATE_TOKEN=off ./onnxgate serve >"$work/log" 2>&1 &
 	server=$!
 	trap 'kill "$server"' EXIT
-	until curl -skf https://127.0.0.1:18443/v2/health/ready >/dev/null; do sleep 0.2; done
-	curl -sf --cacert data/tls/cert.pem -d username=admin --data-urlencode "password=$password" \
-		https://localhost:18443/token | sed 's/.*"access_token":"\([^"]*\)".*/\1/' >token
-	measure onnxgate https://127.0.0.1:18443 18445 --cacert data/tls/cert.pem --token-file token --unload identity_fp16
+	await https://127.0.0.1:38443
+	curl -sf --cacert data/tls/cert.pem -d username=admin --data-urlencode "password=$(cat data/initial-admin-password)" \
+		https://localhost:38443/token | sed 's/.*"access_token":"\([^"]*\)".*/\1/' >token
+	measure onnxgate https://127.0.0.1:38443 38445 --cacert data/tls/cert.pem --token-file token --unload identity_fp16
 )
 
 # MLServer's documentation promises the repository; its metadata list no extensions.
 mlserver() (
 	venv mlserver
 	export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$peers
-	python "$peers/mlserver_models.py" "$work/models" 18080 18081 18082
+	python "$peers/mlserver_models.py" "$work/models" 38080 38081 38082
 	cd "$work/models"
 	env mlserver start . >"$work/log" 2>&1 &
 	server=$!
-	measure mlserver http://127.0.0.1:18080 18081 --extension model_repository --unload iris
+	measure mlserver http://127.0.0.1:38080 38081 --extension model_repository --unload iris
 )
 
 # KServe promises binary data; what was not read from its storage cannot be loaded again.
 kserve() (
 	venv kserve
-	PYTHONDONTWRITEBYTECODE=1 python "$peers/kserve_server.py" --http_port 18180 --grpc_port 18181 >"$work/log" 2>&1 &
+	PYTHONDONTWRITEBYTECODE=1 python "$peers/kserve_server.py" --http_port 38180 --grpc_port 38181 >"$work/log" 2>&1 &
 	server=$!
-	measure kserve http://127.0.0.1:18180 18181 --extension binary_tensor_data
+	measure kserve http://127.0.0.1:38180 38181 --extension binary_tensor_data
 )
 
 onnxgate

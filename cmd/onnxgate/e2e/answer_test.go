@@ -142,7 +142,23 @@ func (a *answer) checkError(fail func(string, ...any)) {
 		a.checkOAuthError(fail)
 		return
 	}
+	if protocol, _, _ := strings.Cut(strings.TrimPrefix(a.url.Path, "/"), "/"); !a.admin && (protocol == "v1" || protocol == "v2") {
+		a.checkInferenceError(fail)
+		return
+	}
 	a.checkProblem(fail)
+}
+
+// checkInferenceError holds errors of the inference protocols to theirs: an object
+// with one text. The media type is exact, because KServe's client compares it.
+func (a *answer) checkInferenceError(fail func(string, ...any)) {
+	if got := a.header.Get("Content-Type"); got != "application/json" {
+		fail("Content-Type is %q with body %.100q", got, a.body)
+	}
+	var members map[string]string
+	if err := json.Unmarshal(a.body, &members); err != nil || members["error"] == "" || len(members) != 1 {
+		fail("the error of an inference protocol is %s (%v)", a.body, err)
+	}
 }
 
 func (a *answer) checkProblem(fail func(string, ...any)) {

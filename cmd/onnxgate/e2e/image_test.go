@@ -3,6 +3,7 @@ package e2e
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,8 +52,8 @@ func TestImage(t *testing.T) {
 	source(t, "deploy", "Dockerfile")
 	img := buildImage(t, buildah)
 
-	t.Run("config", func(t *testing.T) { checkImageConfig(t, img.Config) })
-	t.Run("files", func(t *testing.T) { checkImageFiles(t, img) })
+	t.Run("config", func(t *testing.T) { checkImageConfig(t, img.Config, imageConfigWanted()) })
+	t.Run("files", func(t *testing.T) { checkImageFiles(t, img, imageFilesWanted()) })
 	t.Run("built again is the same image", func(t *testing.T) {
 		again := buildImage(t, buildah)
 		if !slices.EqualFunc(img.layers, again.layers, bytes.Equal) {
@@ -65,6 +66,26 @@ func TestImage(t *testing.T) {
 // buildImage runs make image's script with a storage of its own.
 func buildImage(t *testing.T, buildah string) *image {
 	t.Helper()
+	storage := imageStorage(t)
+	archive := filepath.Join(t.TempDir(), "image.tar")
+	for _, args := range [][]string{
+		{source(t, "scripts", "image.sh")},
+		{buildah, "push", "onnxgate:v0.0.0-test", "docker-archive:" + archive},
+	} {
+		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+		cmd.Dir = repository
+		cmd.Env = append(os.Environ(), "IMAGE_TOOL=buildah", "VERSION=v0.0.0-test", storage)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", args, err, out)
+		}
+	}
+	return readImage(t, archive)
+}
+
+// imageStorage returns the setting by which buildah keeps its images in a folder
+// of the test.
+func imageStorage(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	storage := filepath.Join(dir, "storage.conf")
 	conf := fmt.Sprintf("[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n",
@@ -72,19 +93,7 @@ func buildImage(t *testing.T, buildah string) *image {
 	if err := os.WriteFile(storage, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	archive := filepath.Join(dir, "image.tar")
-	for _, args := range [][]string{
-		{source(t, "scripts", "image.sh")},
-		{buildah, "push", "onnxgate:v0.0.0-test", "docker-archive:" + archive},
-	} {
-		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
-		cmd.Dir = repository
-		cmd.Env = append(os.Environ(), "IMAGE_TOOL=buildah", "VERSION=v0.0.0-test", "CONTAINERS_STORAGE_CONF="+storage)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", args, err, out)
-		}
-	}
-	return readImage(t, archive)
+	return "CONTAINERS_STORAGE_CONF=" + storage
 }
 
 func readImage(t *testing.T, archive string) *image {
@@ -114,9 +123,25 @@ func readImage(t *testing.T, archive string) *image {
 		t.Fatal(err)
 	}
 	for _, layer := range manifest[0].Layers {
-		img.layers = append(img.layers, files[layer])
+		img.layers = append(img.layers, uncompressed(t, files[layer]))
 	}
 	return img
+}
+
+func uncompressed(t *testing.T, layer []byte) []byte {
+	t.Helper()
+	packed, err := gzip.NewReader(bytes.NewReader(layer))
+	if errors.Is(err, gzip.ErrHeader) {
+		return layer
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 func eachEntry(t *testing.T, r io.Reader, visit func(*tar.Header, io.Reader)) {
@@ -133,19 +158,24 @@ func eachEntry(t *testing.T, r io.Reader, visit func(*tar.Header, io.Reader)) {
 	}
 }
 
-func checkImageConfig(t *testing.T, got imageConfig) {
-	t.Helper()
-	want := imageConfig{
+// imageConfigWanted is how a container runs.
+func imageConfigWanted() imageConfig {
+	return imageConfig{
 		User: "65532:65532",
 		Env: []string{
-			"PATH=/usr/bin", "ONNXGATE_ADDR=0.0.0.0:8443", "ONNXGATE_ADMIN_ADDR=127.0.0.1:8444", "ONNXGATE_DATA_DIR=/data",
+			"PATH=/usr/bin", "ONNXGATE_ADDR=0.0.0.0:8443", "ONNXGATE_GRPC_ADDR=0.0.0.0:8445", "ONNXGATE_ADMIN_ADDR=127.0.0.1:8444",
+			"ONNXGATE_DATA_DIR=/data",
 		},
 		Entrypoint:   []string{"/usr/bin/onnxgate"},
 		Cmd:          []string{"serve"},
 		Volumes:      map[string]struct{}{"/data": {}},
-		ExposedPorts: map[string]struct{}{"8443/tcp": {}},
+		ExposedPorts: map[string]struct{}{"8443/tcp": {}, "8445/tcp": {}},
 		Healthcheck:  struct{ Test []string }{[]string{"CMD", "/usr/bin/onnxgate", "healthcheck"}},
 	}
+}
+
+func checkImageConfig(t *testing.T, got, want imageConfig) {
+	t.Helper()
 	labels := got.Labels
 	got.Labels = nil
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -161,15 +191,15 @@ func checkImageConfig(t *testing.T, got imageConfig) {
 	}
 }
 
-// checkImageFiles wants exactly the files that the server needs, and nobody but
-// root to be able to change them.
-func checkImageFiles(t *testing.T, img *image) {
-	t.Helper()
-	type entry struct {
-		Mode int64
-		User int
-	}
-	want := map[string]entry{
+// imageFile is one file of an image.
+type imageFile struct {
+	Mode int64
+	User int
+}
+
+// imageFilesWanted are exactly the files that the server needs.
+func imageFilesWanted() map[string]imageFile {
+	return map[string]imageFile{
 		"data/":                             {0o700, imageUser},
 		"etc/":                              {0o755, 0},
 		"etc/passwd":                        {0o444, 0},
@@ -180,10 +210,15 @@ func checkImageFiles(t *testing.T, img *image) {
 		"usr/bin/":                          {0o755, 0},
 		"usr/bin/onnxgate":                  {0o555, 0},
 	}
-	got, size := map[string]entry{}, int64(0)
+}
+
+// checkImageFiles wants nobody but root to be able to change a file.
+func checkImageFiles(t *testing.T, img *image, want map[string]imageFile) {
+	t.Helper()
+	got, size := map[string]imageFile{}, int64(0)
 	for _, layer := range img.layers {
 		eachEntry(t, bytes.NewReader(layer), func(h *tar.Header, _ io.Reader) {
-			got[h.Name] = entry{h.Mode & 0o7777, h.Uid}
+			got[h.Name] = imageFile{h.Mode & 0o7777, h.Uid}
 			size += h.Size
 			if h.Uid != h.Gid {
 				t.Errorf("%s belongs to user %d and group %d", h.Name, h.Uid, h.Gid)
@@ -252,7 +287,10 @@ func runImage(t *testing.T, img *image) {
 		t.Fatal(err)
 	}
 	s.command = slices.Concat(prefix, img.Config.Entrypoint, img.Config.Cmd)
-	settings := slices.Concat(img.Config.Env, ratesOff, []string{"ONNXGATE_ADDR=" + strings.Replace(s.addr, "127.0.0.1", "0.0.0.0", 1), "ONNXGATE_ADMIN_ADDR=" + s.admin})
+	everywhere := strings.NewReplacer("127.0.0.1", "0.0.0.0")
+	settings := slices.Concat(img.Config.Env, ratesOff, []string{
+		"ONNXGATE_ADDR=" + everywhere.Replace(s.addr), "ONNXGATE_GRPC_ADDR=" + everywhere.Replace(s.grpc), "ONNXGATE_ADMIN_ADDR=" + s.admin,
+	})
 	if err := s.start(t.Context(), settings...); err != nil {
 		t.Fatal(err)
 	}

@@ -10,14 +10,21 @@ import (
 	"testing"
 )
 
-// TestContractHoldsUnderGeneratedRequests lets schemathesis derive requests,
-// good and bad, from the published contract and hold every answer against it.
-func TestContractHoldsUnderGeneratedRequests(t *testing.T) {
+// schemathesis returns the tool.
+func schemathesis(t *testing.T) string {
+	t.Helper()
 	tool := filepath.Join(repository, ".cache", "schemathesis", "bin", "schemathesis")
 	if _, err := os.Stat(tool); err != nil {
 		missing(t, "schemathesis is not installed; make test installs it, or: python3 -m venv .cache/schemathesis && "+
 			".cache/schemathesis/bin/pip install -r scripts/schemathesis/requirements.txt")
 	}
+	return tool
+}
+
+// TestContractHoldsUnderGeneratedRequests lets schemathesis derive requests,
+// good and bad, from the published contract and hold every answer against it.
+func TestContractHoldsUnderGeneratedRequests(t *testing.T) {
+	tool := schemathesis(t)
 	t.Parallel()
 	s := begin(t, "ONNXGATE_DOCS=on")
 	examples := "200"

@@ -1,0 +1,65 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"onnxgate/internal/config"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/inference"
+	"onnxgate/internal/modelstore"
+	"onnxgate/internal/repository"
+	"onnxgate/internal/sqlstore"
+)
+
+// PushModel makes a change in the models folder, for a command that works beside
+// the server, with the checks of the server. The actor is who runs it.
+func PushModel(ctx context.Context, cfg *config.Config, actor string, change *repository.Change) error {
+	if cfg.ModelsDir == "" {
+		return fault.New(fault.Conflict, "there is no folder to put the model in: name it with --models or ONNXGATE_MODELS_DIR, or a server with --server")
+	}
+	folder, err := modelstore.Open(modelstore.Config{Dir: cfg.ModelsDir, MaxBytes: cfg.MaxModel})
+	if err != nil {
+		return err
+	}
+	catalog, err := inference.NewOf(ctx, oneModel(cfg, nil), identity.DefaultTenant, change.Model)
+	if err != nil {
+		return errors.Join(err, folder.Close())
+	}
+	service, err := repository.New(repository.Config{Store: folder, Catalog: catalog})
+	if err == nil {
+		err = service.Put(ctx, localPrincipal(actor), change)
+	}
+	return errors.Join(err, folder.Close())
+}
+
+// RollbackModel has an older version of a model of the default tenant served where
+// none is named, for a command that works beside the server. It returns the
+// version.
+func RollbackModel(ctx context.Context, cfg *config.Config, actor, model, to string) (serving string, err error) {
+	if err := HasAccounts(cfg); err != nil {
+		return "", err
+	}
+	store, err := sqlstore.Open(ctx, database(cfg))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	catalog, err := inference.NewOf(ctx, oneModel(cfg, store.ModelPins()), identity.DefaultTenant, model)
+	if err != nil {
+		return "", err
+	}
+	return catalog.Rollback(ctx, localPrincipal(actor), model, to)
+}
+
+func localPrincipal(actor string) *identity.Principal {
+	return &identity.Principal{Subject: actor, Tenant: identity.DefaultTenant}
+}
+
+// oneModel is what a catalog of one model of the default tenant is made of.
+func oneModel(cfg *config.Config, pins inference.Pins) inference.Config {
+	engines := NewEngines(cfg.ORTLibrary, 1)
+	return inference.Config{FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, Pins: pins, Now: time.Now}
+}

@@ -1,0 +1,184 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+
+	"onnxgate/internal/inference"
+	"onnxgate/internal/modelstore"
+	"onnxgate/internal/repository"
+	"onnxgate/internal/treewatch"
+)
+
+// openRepository opens the folder of the models for writing, where there is one.
+func (a *App) openRepository() (err error) {
+	if a.cfg.ModelsDir != "" {
+		a.folder, err = modelstore.Open(modelstore.Config{Dir: a.cfg.ModelsDir, MaxBytes: a.cfg.MaxModel})
+		if err != nil {
+			return err
+		}
+	}
+	a.repository, err = repository.New(repository.Config{
+		Store: a.folder, Catalog: a.catalog, Audit: changeLog{a.log},
+		Changed: func(ctx context.Context, folder string) { a.lookAtModels(ctx, treewatch.Settled, folder) },
+	})
+	return err
+}
+
+// storedPins are the pins of the store, once it is open.
+type storedPins struct {
+	app    *App
+	opened func() error
+}
+
+// All returns the pins of every tenant; none where the store cannot be opened,
+// which ends the start.
+func (p *storedPins) All(ctx context.Context) ([]inference.Pin, error) {
+	if p.opened() != nil {
+		return nil, nil
+	}
+	return p.app.store.ModelPins().All(ctx)
+}
+
+// Put keeps a pin.
+func (p *storedPins) Put(ctx context.Context, pin inference.Pin) error {
+	if err := p.opened(); err != nil {
+		return err
+	}
+	return p.app.store.ModelPins().Put(ctx, pin)
+}
+
+// Delete removes a pin.
+func (p *storedPins) Delete(ctx context.Context, tenant, folder string) error {
+	if err := p.opened(); err != nil {
+		return err
+	}
+	return p.app.store.ModelPins().Delete(ctx, tenant, folder)
+}
+
+// modelDepth is how many levels of folders models are in: @TENANT/NAME/VERSION.
+const modelDepth = 3
+
+// watchModels takes over what changes in the folder of the models, until ctx ends.
+func (a *App) watchModels(ctx context.Context, dir string) {
+	treewatch.Watch(ctx, treewatch.Config{
+		Dir: dir, Depth: modelDepth,
+		Changed: func(cause treewatch.Cause) { a.lookAtModels(ctx, cause) },
+		Degraded: func(err error) {
+			a.log.WarnContext(ctx, "not every change of the models folder is notified: it is looked at once a minute",
+				slog.String("folder", dir), slog.Any("error", err))
+		},
+	})
+}
+
+// modelLog is what the log was told about models; guarded by App.reloading.
+type modelLog struct {
+	// pending are problems of what was still being written.
+	pending []inference.LoadError
+	// unreadable is why the folder could not be read, empty when it could.
+	unreadable string
+}
+
+// lookAtModels looks at folders of models, or at all when none is named, and logs
+// what is new.
+func (a *App) lookAtModels(ctx context.Context, cause treewatch.Cause, folders ...string) {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	if a.draining.Load() {
+		return
+	}
+	before := a.defaultModel()
+	if err := a.reloadCatalog(ctx, folders...); err != nil {
+		if text := err.Error(); text != a.modelLog.unreadable {
+			a.modelLog.unreadable = text
+			a.log.ErrorContext(ctx, "all models stay as they were", slog.Any("error", err))
+		}
+		return
+	}
+	a.modelLog.unreadable = ""
+	found := a.catalog.Found()
+	if cause == treewatch.Ongoing {
+		a.modelLog.pending = append(a.modelLog.pending, found...)
+		a.countReload(false)
+	} else {
+		a.logProblems(ctx, append(found, a.modelLog.pending...))
+		a.modelLog.pending = nil
+	}
+	if attrs := a.logChanges(ctx, before); len(attrs) > 0 {
+		a.log.LogAttrs(ctx, slog.LevelInfo, "models changed", attrs...)
+	}
+}
+
+// reloadCatalog returns an error when nothing could be looked at.
+func (a *App) reloadCatalog(ctx context.Context, folders ...string) error {
+	err := a.catalog.Reload(ctx, folders...)
+	if _, ofModels := errors.AsType[inference.LoadError](err); err != nil && !ofModels {
+		a.metrics.Reloaded(false)
+		return err
+	}
+	return nil
+}
+
+// logProblems logs, of the problems that were found, those that there still are.
+func (a *App) logProblems(ctx context.Context, found []inference.LoadError) {
+	problems := a.catalog.Problems()
+	a.metrics.ModelProblems(len(problems))
+	bad := false
+	for _, p := range problems {
+		if slices.ContainsFunc(found, func(f inference.LoadError) bool { return f.Error() == p.Error() }) {
+			bad = true
+			a.log.ErrorContext(ctx, "model not taken over", slog.String("error", p.Error()))
+		}
+	}
+	a.countReload(bad)
+}
+
+// countReload counts a look that found something changed.
+func (a *App) countReload(bad bool) {
+	if c := a.catalog.Changes(); bad || len(c.Added)+len(c.Removed)+len(c.Replaced) > 0 {
+		a.metrics.Reloaded(!bad)
+	}
+}
+
+// logChanges logs what the engine finds odd about what changed, and returns what
+// did. before is the default model that there was.
+func (a *App) logChanges(ctx context.Context, before string) []slog.Attr {
+	changes := a.catalog.Changes()
+	for _, w := range a.modelWarnings(ctx) {
+		if at := w.Model + "/" + w.Version; slices.Contains(changes.Added, at) || slices.Contains(changes.Replaced, at) {
+			a.log.WarnContext(ctx, "model warning", slog.String("model", w.Model), slog.String("version", w.Version), slog.String("detail", w.Text))
+		}
+	}
+	if before != "" && a.defaultModel() == "" {
+		a.log.WarnContext(ctx, "POST /predict has no model any more; choose one with ONNXGATE_DEFAULT_MODEL and start again", slog.String("before", before))
+	}
+	var attrs []slog.Attr
+	for _, list := range []struct {
+		name     string
+		versions []string
+	}{{"added", changes.Added}, {"removed", changes.Removed}, {"replaced", changes.Replaced}} {
+		if len(list.versions) > 0 {
+			attrs = append(attrs, slog.Any("models_"+list.name, list.versions))
+		}
+	}
+	return attrs
+}
+
+// reloadModels looks at all models for an operator who asked for it, and returns
+// what changed, for the log.
+func (a *App) reloadModels(ctx context.Context) []slog.Attr {
+	before := a.defaultModel()
+	if err := a.reloadCatalog(ctx); err != nil {
+		a.log.ErrorContext(ctx, "all models stay as they were", slog.Any("error", err))
+		return nil
+	}
+	a.modelLog = modelLog{}
+	a.logProblems(ctx, a.catalog.Problems())
+	attrs := a.logChanges(ctx, before)
+	if kept := a.catalog.Changes().Kept; len(kept) > 0 {
+		attrs = append(attrs, slog.Any("models_kept", kept))
+	}
+	return attrs
+}

@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"onnxgate/internal/app"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/regular"
+	"onnxgate/internal/repository"
+)
+
+func modelPush(p *Process) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "push NAME VERSION FILE", Short: "Add a version to a model, in the models folder or on a server, if it can be served",
+		Args: exactly("NAME", "VERSION", "FILE"),
+	}
+	s := addSettings(cmd, p, "ONNXGATE_MODELS_DIR")
+	manifest := cmd.Flags().String("manifest", "", "`FILE` with the model.yaml for all versions")
+	to := addRemote(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		change := &repository.Change{Model: args[0], Version: args[1]}
+		server, err := to.open()
+		if err != nil {
+			return err
+		}
+		if *manifest != "" {
+			if change.Manifest, _, err = regular.ReadFile(*manifest, repository.MaxManifest); err != nil {
+				return err
+			}
+		}
+		file, err := openModel(args[2], change)
+		if err != nil {
+			return err
+		}
+		if server != nil {
+			err = server.push(cmd.Context(), change, file)
+		} else {
+			err = pushHere(cmd, s, change)
+		}
+		if err = errors.Join(err, file.Close()); err != nil {
+			return err
+		}
+		return p.printf("pushed %s, version %s (SHA-256 %x)\n", change.Model, change.Version, change.Digest)
+	}
+	return cmd
+}
+
+// openModel opens the file of a new version and finds its digest.
+func openModel(name string, change *repository.Change) (*os.File, error) {
+	file, err := regular.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.New()
+	if _, err = io.Copy(sum, file); err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	change.File, change.Digest = file, [sha256.Size]byte(sum.Sum(nil))
+	return file, nil
+}
+
+// pushHere puts the model into the folder of the configuration.
+func pushHere(cmd *cobra.Command, s *settings, change *repository.Change) error {
+	cfg, err := s.loadForUsers(cmd)
+	if err != nil {
+		return err
+	}
+	return app.PushModel(cmd.Context(), cfg, localActor().Name, change)
+}
+
+func modelRollback(p *Process) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "rollback NAME", Short: "Serve an older version of a model where a request names none, until a newer one comes",
+		Args: exactly("NAME"),
+	}
+	s := addSettings(cmd, p, "ONNXGATE_MODELS_DIR", "ONNXGATE_DATA_DIR")
+	version := cmd.Flags().String("to", "", "the `VERSION` to serve (default: the one before the present one)")
+	to := addRemote(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		server, err := to.open()
+		if err != nil {
+			return err
+		}
+		var serving string
+		if server != nil {
+			serving, err = server.rollback(cmd.Context(), args[0], *version)
+		} else {
+			serving, err = rollbackHere(cmd, s, args[0], *version)
+		}
+		if err != nil {
+			return err
+		}
+		return p.printf("%s serves version %s\n", args[0], serving)
+	}
+	return cmd
+}
+
+func rollbackHere(cmd *cobra.Command, s *settings, model, to string) (string, error) {
+	cfg, err := s.loadForUsers(cmd)
+	if err != nil {
+		return "", err
+	}
+	return app.RollbackModel(cmd.Context(), cfg, localActor().Name, model, to)
+}
+
+// push sends a version, and a manifest if there is one. The manifest goes first
+// where it fits what is there, so that the version is never served by the rules of
+// another; else, for a new model or for a manifest that speaks of the version, it
+// comes after.
+func (r *remote) push(ctx context.Context, change *repository.Change, file io.ReadSeeker) error {
+	manifest := func() error { return r.putManifest(ctx, change) }
+	if change.Manifest == nil {
+		return r.putVersion(ctx, change, file)
+	}
+	err := manifest()
+	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Content {
+		if err := r.putVersion(ctx, change, file); err != nil {
+			return err
+		}
+		return manifest()
+	}
+	if err != nil {
+		return err
+	}
+	return r.putVersion(ctx, change, file)
+}
+
+func (r *remote) putVersion(ctx context.Context, change *repository.Change, file io.ReadSeeker) error {
+	size, err := file.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return err
+	}
+	header := http.Header{
+		"Content-Type": {"application/octet-stream"}, "Expect": {"100-continue"},
+		"Repr-Digest": {"sha-256=:" + base64.StdEncoding.EncodeToString(change.Digest[:]) + ":"},
+	}
+	_, err = r.do(ctx, http.MethodPut, []string{"models", change.Model, "versions", change.Version}, header, io.NopCloser(file), size)
+	return err
+}
+
+func (r *remote) putManifest(ctx context.Context, change *repository.Change) error {
+	header := http.Header{"Content-Type": {"application/yaml"}}
+	_, err := r.do(ctx, http.MethodPut, []string{"models", change.Model, "manifest"}, header, bytes.NewReader(change.Manifest), int64(len(change.Manifest)))
+	return err
+}
+
+func (r *remote) rollback(ctx context.Context, model, to string) (string, error) {
+	asked := map[string]string{}
+	if to != "" {
+		asked["to"] = to
+	}
+	body, err := json.Marshal(asked)
+	if err != nil {
+		return "", err
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	answer, err := r.do(ctx, http.MethodPost, []string{"models", model, "rollback"}, header, bytes.NewReader(body), int64(len(body)))
+	if err != nil {
+		return "", err
+	}
+	var now struct {
+		Serving string `json:"serving"`
+	}
+	return now.Serving, json.Unmarshal(answer, &now)
+}

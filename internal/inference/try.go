@@ -1,0 +1,92 @@
+package inference
+
+import (
+	"context"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"onnxgate/internal/fault"
+)
+
+// NewOf returns a catalog that has loaded one model of a tenant alone, if there is
+// such a model, whatever is wrong with it: for commands that change it beside a
+// server.
+func NewOf(ctx context.Context, cfg Config, tenant, name string) (*Catalog, error) {
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = DefaultMaxBytes
+	}
+	c := &Catalog{cfg: cfg}
+	if err := c.readPins(ctx); err != nil {
+		return nil, err
+	}
+	empty := &snapshot{}
+	empty.makeViews("")
+	l := c.newLoader(empty)
+	l.reload([]string{labelOf(tenant, name)})
+	c.adopt(l)
+	return c, nil
+}
+
+// Try returns what would be wrong with a version of a model, or with those that
+// are served of it when it is empty, if the folder of the models were fsys. It
+// loads them aside and changes nothing. Faults: Content, with a line for each
+// reason; Conflict where the folder holds one model alone.
+func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version string) error {
+	c.reload.Lock()
+	before := c.current.Load()
+	l := c.newLoader(before)
+	c.reload.Unlock()
+	cfg := c.cfg
+	cfg.FS, cfg.Observer = fsys, nil
+	l.cfg = &cfg
+	if l.isFlat() {
+		return fault.Newf(fault.Conflict, "a %s stands at the top of the models folder, which makes it the folder of one model alone", modelFile)
+	}
+	p := placeOf(tenant, name)
+	l.reload([]string{p.label})
+	e := l.entries[p.label]
+	if e == nil {
+		return unknownModel()
+	}
+	if reasons := newReasons(e, before.entry(p.label), version); len(reasons) > 0 {
+		return fault.New(fault.Content, strings.Join(reasons, "\n"))
+	}
+	if slices.Contains(e.omitted, version) {
+		return l.tryAlone(e, version)
+	}
+	return nil
+}
+
+// newReasons returns what is wrong with the model now and was not before, with
+// all of it or with the version; with those that were served when it is empty.
+func newReasons(e, old *entry, version string) []string {
+	known := map[string]bool{}
+	if old != nil {
+		for _, p := range old.problems {
+			known[p.Error()] = true
+		}
+	}
+	var reasons []string
+	for _, p := range e.problems {
+		served := old != nil && old.model != nil && old.model.byNumber(p.Version) != nil
+		concerned := p.Version == "" || p.Version == version || version == "" && served
+		if concerned && (p.Version == version && version != "" || !known[p.Error()]) {
+			reasons = append(reasons, p.Error())
+		}
+	}
+	return reasons
+}
+
+// tryAlone loads a version that would not be served, and needs no room.
+func (l *loader) tryAlone(e *entry, id string) error {
+	l.memory = newMemory(0, nil)
+	beside, err := l.besideAll(e.place)
+	if err == nil {
+		_, err = l.version(e, id, beside)
+	}
+	if err != nil {
+		return fault.New(fault.Content, LoadError{Model: e.place.label, Version: id, Err: err}.Error())
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+// Package repository changes the models that are served: a new version or another
+// manifest is taken from whoever may write the models of its tenant, tried, put
+// on record and only then put into its place.
+//
+// It must not know what a model is, how one is loaded, or where it is kept.
+package repository
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"time"
+
+	"onnxgate/internal/audit"
+	"onnxgate/internal/authz"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/modelstore"
+)
+
+// MaxManifest bounds a manifest, in bytes.
+const MaxManifest = 1 << 20
+
+// uploads is how many changes are under way at a time: each compiles models.
+const uploads = 2
+
+// Catalog serves the models. Its faults are also NotFound.
+type Catalog interface {
+	// Try returns what would be wrong with a version of a model, or with all that
+	// are served of it when it is empty, if the folder of the models were fsys. It
+	// changes nothing. Faults: Content, with a line for each reason.
+	Try(ctx context.Context, fsys fs.FS, tenant, model, version string) error
+	// Rollback has an older version of a model served where none is named, that
+	// before the present one where to is empty, and returns its number. Faults:
+	// Content, Conflict, Unavailable.
+	Rollback(ctx context.Context, p *identity.Principal, model, to string) (serving string, err error)
+	// Load and Unload take a model into service and out of it. Faults: Content.
+	Load(ctx context.Context, p *identity.Principal, model string) error
+	Unload(ctx context.Context, p *identity.Principal, model string) error
+}
+
+// Config is what a Service is made of.
+type Config struct {
+	// Store is nil where models cannot be written, because they are in the binary.
+	Store   *modelstore.Store
+	Catalog Catalog
+	// Audit keeps a record of every change; nil keeps none.
+	Audit audit.Recorder
+	// Changed is called after a change in the folder of a model, to take it over;
+	// nil is nobody.
+	Changed func(ctx context.Context, folder string)
+}
+
+// Service changes models. It is safe for concurrent use.
+type Service struct {
+	cfg  Config
+	busy chan struct{}
+}
+
+// New returns a Service.
+func New(cfg Config) (*Service, error) {
+	if cfg.Catalog == nil {
+		return nil, errors.New("repository: a catalog is needed")
+	}
+	if cfg.Audit == nil {
+		cfg.Audit = audit.Discard{}
+	}
+	return &Service{cfg: cfg, busy: make(chan struct{}, uploads)}, nil
+}
+
+// Change is what somebody wants: a new version of a model, or another manifest
+// for all its versions, or both at once.
+type Change struct {
+	Model string
+	// Version is the number of a new version; empty for none. File is read to its
+	// end and must have the SHA-256 Digest.
+	Version string
+	File    io.Reader
+	Digest  [sha256.Size]byte
+	// Manifest is a model.yaml; nil for none.
+	Manifest []byte
+}
+
+// Put makes a change of a model of the principal's tenant. Faults: Forbidden for
+// a credential that is for other models; Conflict when the version exists, and
+// where models cannot be written; NotFound for a manifest of a model that is not
+// there; BadRequest for another digest; TooLarge; Content with the reasons when it
+// cannot be served; Unavailable when too many are under way; those of File.
+func (s *Service) Put(ctx context.Context, p *identity.Principal, c *Change) error {
+	staged, model, err := s.begin(p, c)
+	if err != nil {
+		return err
+	}
+	select {
+	case s.busy <- struct{}{}:
+		defer func() { <-s.busy }()
+	default:
+		return errors.Join(&fault.Error{
+			Kind: fault.Unavailable, RetryAfter: 5 * time.Second, Msg: "other models are being taken in; try again when they are",
+		}, staged.Discard())
+	}
+	err = s.put(ctx, p, c, staged, model)
+	if left := staged.Discard(); err == nil && left != nil {
+		err = left
+	}
+	if err == nil && s.cfg.Changed != nil {
+		s.cfg.Changed(ctx, model.Folder())
+	}
+	return err
+}
+
+// begin refuses what can be refused before anything is read.
+func (s *Service) begin(p *identity.Principal, c *Change) (*modelstore.Change, modelstore.Model, error) {
+	model := modelOf(p, c.Model)
+	if req := (authz.Request{Principal: p, Model: c.Model}); !req.InReach() {
+		return nil, model, fault.New(fault.Forbidden, "Operation not permitted: the credential is for other models")
+	}
+	if s.cfg.Store == nil {
+		return nil, model, fault.New(fault.Conflict, "the models of this server are in its binary: name a folder for models with ONNXGATE_MODELS_DIR")
+	}
+	staged, err := s.cfg.Store.Begin(model)
+	if err != nil {
+		return nil, model, err
+	}
+	switch {
+	case c.Version != "":
+		err = staged.Free(c.Version)
+	case staged.New():
+		err = fault.New(fault.NotFound, "there is no such model: push a version of it first")
+	}
+	if err != nil {
+		return nil, model, errors.Join(err, staged.Discard())
+	}
+	return staged, model, nil
+}
+
+func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, staged *modelstore.Change, model modelstore.Model) error {
+	event := "model.manifest"
+	if c.Version != "" {
+		if err := staged.AddVersion(c.Version, c.File, c.Digest); err != nil {
+			return err
+		}
+		event = "model.push"
+	}
+	if c.Manifest != nil {
+		if err := staged.SetManifest(bytes.NewReader(c.Manifest)); err != nil {
+			return err
+		}
+	}
+	if err := s.try(ctx, p, c, staged.FS()); err != nil {
+		return err
+	}
+	if err := s.record(ctx, p, event, model, c.Version); err != nil {
+		return err
+	}
+	return staged.Commit()
+}
+
+// try compiles and checks what is to be served.
+func (s *Service) try(ctx context.Context, p *identity.Principal, c *Change, fsys fs.FS) error {
+	if c.Manifest != nil {
+		if err := s.cfg.Catalog.Try(ctx, fsys, p.Tenant, c.Model, ""); err != nil {
+			return err
+		}
+	}
+	if c.Version != "" {
+		if err := s.cfg.Catalog.Try(ctx, fsys, p.Tenant, c.Model, c.Version); err != nil {
+			return err
+		}
+	}
+	return ctx.Err() // who asked has gone
+}
