@@ -146,19 +146,25 @@ func (a Actor) staysIn(ctx context.Context, tenant string, addresses []netip.Pre
 // ClientChange says what becomes of a service client. What is nil stays.
 type ClientChange struct {
 	Name                  *string
-	Roles, Scopes, Grants []string
+	Roles, Scopes, Grants []string // no scopes, and not nil, narrow nothing
 	Disabled              *bool
+	// Certificate is the name in the certificate that proves the client; empty when
+	// none does.
+	Certificate *string
 }
 
 // ChangeClient changes a service client, all at once. Tokens made before are
-// void. Faults: Content, NotFound, Forbidden for rights beyond the actor's own.
+// void. Faults: Content, NotFound, Forbidden for rights beyond the actor's own,
+// Conflict for a certificate that another client has.
 func (s *Service) ChangeClient(ctx context.Context, by Actor, id string, change ClientChange) (*Client, error) {
 	present, err := s.Client(ctx, by.Tenant, id)
 	if err != nil {
 		return nil, err
 	}
-	next := NewClient{Name: present.Name, Tenant: present.Tenant, Roles: present.Roles, Scopes: change.Scopes, Grants: change.Grants}
+	next := NewClient{Name: present.Name, Tenant: present.Tenant, Roles: present.Roles, Grants: change.Grants}
 	set(&next.Name, change.Name)
+	set(&next.Certificate, change.Certificate)
+	setNarrowing(&next.Scopes, change.Scopes)
 	setList(&next.Roles, change.Roles)
 	checked, err := s.newClient(&next) // the rules, and a new stamp
 	if err != nil {
@@ -177,6 +183,7 @@ func (s *Service) ChangeClient(ctx context.Context, by Actor, id string, change 
 			c.Grants = checked.Grants
 		}
 		set(&c.Disabled, change.Disabled)
+		set(&c.Certificate, change.Certificate)
 		c.Stamp, c.UpdatedAt = checked.Stamp, checked.UpdatedAt
 		changed = c.shown()
 	})
@@ -186,7 +193,7 @@ func (s *Service) ChangeClient(ctx context.Context, by Actor, id string, change 
 // KeyChange says what becomes of an API key. What is nil stays.
 type KeyChange struct {
 	Name                  *string
-	Roles, Scopes, Models []string
+	Roles, Scopes, Models []string // no scopes or models, and not nil, narrow nothing
 	// Addresses are the networks that the key may be used from; an empty list is
 	// every address.
 	Addresses []netip.Prefix
@@ -231,8 +238,8 @@ func (s *Service) applyTo(key *APIKey, change *KeyChange) error {
 	set(&next.Rate, change.Rate)
 	set(&next.ExpiresAt, change.ExpiresAt)
 	setList(&next.Roles, change.Roles)
-	setList(&next.Scopes, change.Scopes)
-	setList(&next.Models, change.Models)
+	setNarrowing(&next.Scopes, change.Scopes)
+	setNarrowing(&next.Models, change.Models)
 	setList(&next.Addresses, change.Addresses)
 	checked, err := s.newKey(&next)
 	if err != nil {
@@ -258,6 +265,15 @@ func set[T any](to, value *T) {
 func setList[T any](to *[]T, list []T) {
 	if list != nil {
 		*to = list
+	}
+}
+
+// setNarrowing is setList for a list that narrows nothing when it is nil: an empty
+// one takes the narrowing away.
+func setNarrowing(to *[]string, list []string) {
+	setList(to, list)
+	if len(*to) == 0 {
+		*to = nil
 	}
 }
 

@@ -222,9 +222,15 @@ func (s *Service) modifyClient(ctx context.Context, by Actor, event, id string, 
 		if err != nil {
 			return err
 		}
+		before := client.Certificate
 		change(client)
 		if err := by.mayGive(rightsOfClient(client)); err != nil {
 			return err
+		}
+		if client.Certificate != before {
+			if err := certificateMustBeFree(tx, client.Certificate); err != nil {
+				return err
+			}
 		}
 		client.UpdatedAt = s.timestamp()
 		return tx.Clients.Replace(client)

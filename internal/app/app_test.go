@@ -454,6 +454,41 @@ func TestAnAddressOfIPv4IsThatAlone(t *testing.T) {
 	}
 }
 
+func TestTheOperatorIsWarnedOfRolesAndTenantsThatNobodyMade(t *testing.T) {
+	folder := copyModels(t)
+	vars := map[string]string{"MODELS_DIR": folder, "ROLES_FILE": filepath.Join(t.TempDir(), "roles.yaml")}
+	manifest := func(access string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, "iris", "model.yaml"), []byte("access: "+access), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(vars["ROLES_FILE"], []byte("reader: [models:read]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	manifest(`{roles: [admin], share: ["*", default, acme], rules: [{allow: [predict], roles: [analyst, reader, user]}, {deny: [predict], roles: [analyst]}]}`)
+	dir := t.TempDir()
+	s := start(t, dir, vars)
+	checked, err := app.Check(load(t, dir, vars))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest(`{roles: [admin, typo]}`)
+	s.Reload(t.Context(), func() (*config.Config, error) { return load(t, s.dir, vars), nil })
+	log := strings.ReplaceAll(s.log.String(), `\"`, `"`)
+	for text, times := range map[string]int{
+		`its rules name the role "analyst", which is neither built in`: 1, `it is shared with the tenant "acme", which does not exist`: 1,
+		`name the role "typo"`: 1, `name the role "reader"`: 0, `name the role "user"`: 0, `name the role "admin"`: 0, `tenant "*"`: 0, `tenant "default"`: 0,
+	} {
+		if n := strings.Count(log, text); n != times {
+			t.Errorf("the log says %q %d times, want %d:\n%s", text, n, times, log)
+		}
+	}
+	if got := strings.Join(checked, "\n"); !strings.Contains(got, `model iris: its rules name the role "analyst"`) || !strings.Contains(got, `"acme"`) {
+		t.Errorf("config check: %q", checked)
+	}
+}
+
 func TestTheOperatorIsWarned(t *testing.T) {
 	open, empty := t.TempDir(), t.TempDir()
 	if err := os.Chmod(open, 0o755); err != nil {

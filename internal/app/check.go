@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/authz"
 	"onnxgate/internal/config"
 	"onnxgate/internal/inference"
 )
@@ -22,9 +23,10 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 	tenants := &laterAccounts{cfg: cfg}
 	defer func() { err = errors.Join(err, tenants.close()) }()
 	var ofDatabase []string
+	var roles authz.Roles
 	err = inParallel(
 		func() (err error) { ofDatabase, err = checkDatabase(cfg); return err },
-		func() error { _, err := readRoles(cfg); return err },
+		func() (err error) { roles, err = readRoles(cfg); return err },
 		func() error { return probeDataDir(cfg.DataDir) },
 		func() error { return checkAdminPassword(cfg) },
 		func() error { return checkCerts(cfg) },
@@ -37,6 +39,9 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 	}
 	for _, p := range catalog.Problems() {
 		warnings = append(warnings, p.Error())
+	}
+	for _, w := range accessWarnings(catalog, roles, tenants.exists) {
+		warnings = append(warnings, fmt.Sprintf("model %s: %s", w.Model, w.Text))
 	}
 	return append(append(warnings, ofDatabase...), advice(cfg, catalog)...), nil
 }

@@ -146,7 +146,7 @@ func (a *App) countReload(bad bool) {
 // did. before is the default model that there was.
 func (a *App) logChanges(ctx context.Context, before string) []slog.Attr {
 	changes := a.catalog.Changes()
-	for _, w := range a.catalog.Warnings() {
+	for _, w := range a.modelWarnings(ctx) {
 		if at := w.Model + "/" + w.Version; slices.Contains(changes.Added, at) || slices.Contains(changes.Replaced, at) {
 			a.log.WarnContext(ctx, "model warning", slog.String("model", w.Model), slog.String("version", w.Version), slog.String("detail", w.Text))
 		}

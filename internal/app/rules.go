@@ -84,9 +84,10 @@ func (l *laterAccounts) close() error {
 type AccessQuestion struct {
 	// Model is the name by which the caller would ask; empty means the default.
 	Model string
-	// User is who asks, or else whoever Token proves.
-	User, Token string
-	Action      authz.Action
+	// As is the subject that asks: the name of a user, the id of a client, or
+	// apikey: and the id of a key. Empty: whoever Token proves.
+	As, Token string
+	Action    authz.Action
 	// Address is where the request would come from; the zero value is nowhere.
 	Address netip.Addr
 }
@@ -131,45 +132,92 @@ func Explain(ctx context.Context, cfg *config.Config, q AccessQuestion) (answer 
 }
 
 // principal returns who asks. Faults: Unauthenticated and Forbidden as at the
-// server, NotFound for a user that there is not.
+// server, NotFound for a name that nobody has.
 func (q *AccessQuestion) principal(ctx context.Context, cfg *config.Config, service *accounts.Service, roles authz.Roles) (*identity.Principal, error) {
-	if q.User == "" {
-		a := &App{cfg: cfg, accounts: service, roles: roles} // a server, as far as it judges tokens
-		if err := a.openKeys(); err != nil {
-			return nil, err
-		}
-		var err error
-		if a.issuers, err = newIssuers(cfg, nil); err != nil {
-			return nil, err
-		}
-		bearer, err := a.newBearer()
-		if err != nil {
-			return nil, err
-		}
-		authenticator, err := a.newAuthenticator(bearer)
-		if err != nil {
-			return nil, err
-		}
-		return authenticator.Authenticate(ctx, authn.Credentials{Bearer: q.Token})
+	if q.As == "" {
+		return q.proven(ctx, cfg, service, roles)
 	}
-	user, err := service.User(ctx, accounts.AnyTenant, q.User)
+	h, err := findHolder(ctx, service, q.As)
 	if err != nil {
 		return nil, err
 	}
-	tenant, err := service.Tenant(ctx, user.Tenant)
+	tenant, err := service.Tenant(ctx, h.Tenant)
 	switch {
 	case err != nil:
 		return nil, err
-	case user.Disabled:
-		return nil, fault.Newf(fault.Unauthenticated, "the user %s is disabled", user.Name)
+	case h.state != accounts.StateEnabled:
+		return nil, fault.Newf(fault.Unauthenticated, "the %s is %s", h.label, h.state)
 	case tenant.Disabled:
 		return nil, fault.Newf(fault.Unauthenticated, "the tenant %s is disabled", tenant.Name)
 	case !tenant.Admits(q.Address):
 		return nil, fault.Newf(fault.Forbidden, "the tenant %s may be used from %v alone; say where with --address", tenant.Name, tenant.Addresses)
+	case !identity.InNetworks(q.Address, h.addresses):
+		return nil, fault.Newf(fault.Forbidden, "the %s may be used from %v alone; say where with --address", h.label, h.addresses)
 	}
-	return &identity.Principal{
-		Subject: user.Name, Tenant: user.Tenant, Roles: user.Roles, Scopes: roles.Of(user.Tenant, user.Roles), Method: identity.Bearer,
-	}, nil
+	if h.Scopes == nil {
+		h.Scopes = roles.Of(h.Tenant, h.Roles)
+	}
+	return &h.Principal, nil
+}
+
+// proven returns whom the token proves.
+func (q *AccessQuestion) proven(ctx context.Context, cfg *config.Config, service *accounts.Service, roles authz.Roles) (*identity.Principal, error) {
+	a := &App{cfg: cfg, accounts: service, roles: roles} // a server, as far as it judges tokens
+	if err := a.openKeys(); err != nil {
+		return nil, err
+	}
+	var err error
+	if a.issuers, err = newIssuers(cfg, nil); err != nil {
+		return nil, err
+	}
+	bearer, err := a.newBearer()
+	if err != nil {
+		return nil, err
+	}
+	authenticator, err := a.newAuthenticator(bearer)
+	if err != nil {
+		return nil, err
+	}
+	return authenticator.Authenticate(ctx, authn.Credentials{Bearer: q.Token})
+}
+
+// holder is a user, a client or a key of the store, as who would ask.
+type holder struct {
+	// Principal has no scopes when nothing narrows it.
+	identity.Principal
+	label, state string
+	// addresses are where it may be used from; none is every address.
+	addresses []netip.Prefix
+}
+
+// findHolder returns whose subject it is. The fault is NotFound for nobody's.
+func findHolder(ctx context.Context, service *accounts.Service, subject string) (*holder, error) {
+	if strings.HasPrefix(subject, accounts.ClientPrefix) {
+		c, err := service.Client(ctx, accounts.AnyTenant, subject)
+		if err != nil {
+			return nil, err
+		}
+		p := identity.Principal{Subject: c.ID, Tenant: c.Tenant, Roles: c.Roles, Scopes: c.Scopes, Method: identity.Bearer}
+		return &holder{Principal: p, label: "client " + c.ID, state: c.State()}, nil
+	}
+	if id, ok := strings.CutPrefix(subject, identity.KeySubject); ok {
+		k, err := service.Key(ctx, accounts.AnyTenant, id)
+		if err != nil {
+			return nil, err
+		}
+		p := identity.Principal{Subject: subject, Tenant: k.Tenant, Roles: k.Roles, Scopes: k.Scopes, Models: k.Models, Method: identity.APIKey}
+		return &holder{Principal: p, label: "API key " + id, state: k.State(time.Now()), addresses: k.Addresses}, nil
+	}
+	u, err := service.User(ctx, accounts.AnyTenant, subject)
+	if err != nil {
+		return nil, err
+	}
+	state := accounts.StateEnabled
+	if u.Disabled {
+		state = accounts.StateDisabled
+	}
+	p := identity.Principal{Subject: u.Name, Tenant: u.Tenant, Roles: u.Roles, Method: identity.Bearer}
+	return &holder{Principal: p, label: "user " + u.Name, state: state}, nil
 }
 
 // permissions are what the routes for an action ask for. Read only.

@@ -164,7 +164,7 @@ func (a *App) logStart(ctx context.Context) {
 	for _, text := range advice(a.cfg, a.catalog) {
 		a.log.WarnContext(ctx, "configuration warning", slog.String("detail", text))
 	}
-	for _, w := range a.catalog.Warnings() {
+	for _, w := range a.modelWarnings(ctx) {
 		a.log.WarnContext(ctx, "model warning", slog.String("model", w.Model), slog.String("version", w.Version), slog.String("detail", w.Text))
 	}
 	for _, p := range a.catalog.Problems() {

@@ -54,6 +54,14 @@ func NewRoles(own map[string][]string) (Roles, error) {
 	return Roles{own: own}, nil
 }
 
+// Knows reports whether the role is built in or one of the operator's own. Any other
+// word may be a role, too, and grants nothing.
+func (r Roles) Knows(role string) bool {
+	_, builtin := builtIn[role]
+	_, own := r.own[role]
+	return builtin || own
+}
+
 func (r Roles) grants(role, permission string) bool {
 	granted, ok := builtIn[role]
 	if !ok {

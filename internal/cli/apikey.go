@@ -16,25 +16,6 @@ import (
 	"onnxgate/internal/identity"
 )
 
-// apikeyView is how a key is printed. The lists that narrow nothing are null.
-type apikeyView struct {
-	ID string `json:"id"`
-	// Key is the key's text, only where it was just made.
-	Key       string     `json:"key,omitempty"`
-	Name      string     `json:"name"`
-	Tenant    string     `json:"tenant"`
-	Roles     []string   `json:"roles"`
-	Scopes    []string   `json:"scopes"`
-	Models    []string   `json:"models"`
-	Addresses []string   `json:"addresses"`
-	Rate      string     `json:"rate,omitempty"`
-	Expires   *time.Time `json:"expires"`
-	State     string     `json:"state"`
-	Created   time.Time  `json:"created"`
-	CreatedBy string     `json:"created_by"`
-	LastUsed  *time.Time `json:"last_used"`
-}
-
 func apiKeys(p *Process) *managed[accounts.APIKey] {
 	return &managed[accounts.APIKey]{
 		process: p, noun: "apikey", argument: "ID", gone: "revoked",
@@ -47,17 +28,15 @@ func apiKeys(p *Process) *managed[accounts.APIKey] {
 			return s.Keys(ctx, tenant, accounts.Page{})
 		},
 		object: func(k *accounts.APIKey, text, state string) any {
-			return apikeyView{
-				ID: k.ID, Key: text, Name: k.Name, Tenant: k.Tenant, Roles: k.Roles, Scopes: k.Scopes, Models: k.Models,
-				Addresses: texts(k.Addresses), Rate: k.Rate, Expires: instant(k.ExpiresAt), State: cmp.Or(state, p.stateOf(k)),
-				Created: k.CreatedAt, CreatedBy: k.CreatedBy, LastUsed: instant(k.LastUsed),
-			}
+			v := k.ViewWith(text, p.Now())
+			v.State = cmp.Or(state, v.State)
+			return v
 		},
 		header: []string{"ID", "NAME", "TENANT", "ROLES", "SCOPES", "MODELS", "EXPIRES", "LAST USED", "STATE"},
 		cells: func(k *accounts.APIKey) []string {
 			return []string{
 				k.ID, k.Name, k.Tenant, strings.Join(k.Roles, ","), listOr(k.Scopes, "all"), listOr(k.Models, "any"),
-				timeOr(k.ExpiresAt, "never"), timeOr(k.LastUsed, "never"), p.stateOf(k),
+				timeOr(k.ExpiresAt, "never"), timeOr(k.LastUsed, "never"), k.State(p.Now()),
 			}
 		},
 		secret: func(_ *accounts.APIKey, text string) string { return text },
@@ -74,24 +53,6 @@ func keyID(argument string) (string, error) {
 		return "", usagef("%w; write its id alone, the 12 characters behind %s", err, apikey.Prefix)
 	}
 	return presented.ID, nil
-}
-
-// stateOf is the state of a key at this moment.
-func (p *Process) stateOf(k *accounts.APIKey) string {
-	switch {
-	case k.Disabled:
-		return "revoked"
-	case !k.ExpiresAt.IsZero() && !p.Now().Before(k.ExpiresAt):
-		return "expired"
-	}
-	return "enabled"
-}
-
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 func timeOr(t time.Time, none string) string {
@@ -169,15 +130,20 @@ func apikeyRevoke(m *managed[accounts.APIKey]) *cobra.Command {
 }
 
 func apikeyGenerate(p *Process) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "generate", Args: exactly(),
 		Short: "Print a well-formed API key without storing it, for ONNXGATE_BOOTSTRAP_API_KEY",
-		RunE: func(*cobra.Command, []string) error {
-			text, err := apikey.New(rand.Reader)
-			if err != nil {
-				return err
-			}
-			return p.printf("%s\n", text)
-		},
 	}
+	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		text, err := apikey.New(rand.Reader)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return p.printJSON(map[string]string{"key": text})
+		}
+		return p.printf("%s\n", text)
+	}
+	return cmd
 }

@@ -28,17 +28,17 @@ var errRefused = errors.New("refused")
 
 func authzExplain(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "explain --model MODEL --as USER", Short: "Say whether somebody may use a model, by which rule, or what is missing", Args: exactly(),
+		Use: "explain --model MODEL --as SUBJECT", Short: "Say whether somebody may use a model, by which rule, or what is missing", Args: exactly(),
 	}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR", "ONNXGATE_MODELS_DIR")
 	model := cmd.Flags().String("model", "", "name of the model, as the caller would say it")
-	user := cmd.Flags().String("as", "", "user who asks")
+	as := cmd.Flags().String("as", "", "who asks: the name of a user, the id of a client, or apikey: and the id of an API key")
 	tokenFile := cmd.Flags().String("token-file", "", "file with the access token of whoever asks, in place of --as")
 	action := cmd.Flags().String("action", string(authz.Predict), "what is asked for: predict, read or write")
 	address := cmd.Flags().String("address", "", "address that the request comes from")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		q, err := accessQuestion(*model, *user, *tokenFile, *action, *address)
+		q, err := accessQuestion(*model, *as, *tokenFile, *action, *address)
 		if err != nil {
 			return err
 		}
@@ -59,8 +59,8 @@ func authzExplain(p *Process) *cobra.Command {
 }
 
 // accessQuestion reads the flags.
-func accessQuestion(model, user, tokenFile, action, address string) (*app.AccessQuestion, error) {
-	q := &app.AccessQuestion{Model: model, User: user, Action: authz.Action(action)}
+func accessQuestion(model, as, tokenFile, action, address string) (*app.AccessQuestion, error) {
+	q := &app.AccessQuestion{Model: model, As: as, Action: authz.Action(action)}
 	words := make([]string, 0, len(authz.Actions()))
 	known := false
 	for _, a := range authz.Actions() {
@@ -70,8 +70,8 @@ func accessQuestion(model, user, tokenFile, action, address string) (*app.Access
 	switch {
 	case model == "":
 		return nil, usagef("say which model: --model NAME")
-	case (user == "") == (tokenFile == ""):
-		return nil, usagef("say who asks: --as USER, or --token-file FILE")
+	case (as == "") == (tokenFile == ""):
+		return nil, usagef("say who asks: --as with a user, a client or apikey:ID, or --token-file FILE")
 	case !known:
 		return nil, usagef("there is no action %q; there is %s", action, strings.Join(words, ", "))
 	}

@@ -13,24 +13,6 @@ import (
 	"onnxgate/internal/identity"
 )
 
-// clientView is how a client is printed. The scopes of one that is not narrowed
-// are null.
-type clientView struct {
-	ID       string   `json:"client_id"`
-	Secret   string   `json:"client_secret,omitempty"`
-	Name     string   `json:"name"`
-	Tenant   string   `json:"tenant"`
-	Roles    []string `json:"roles"`
-	Scopes   []string `json:"scopes"`
-	Grants   []string `json:"grants"`
-	Disabled bool     `json:"disabled"`
-	State    string   `json:"state"`
-	// Certificate is the name in the certificate that proves the client.
-	Certificate string    `json:"certificate,omitempty"`
-	Created     time.Time `json:"created"`
-	CreatedBy   string    `json:"created_by"`
-}
-
 func clients(p *Process) *managed[accounts.Client] {
 	return &managed[accounts.Client]{
 		process: p, noun: "client", argument: "ID", gone: "deleted",
@@ -42,15 +24,14 @@ func clients(p *Process) *managed[accounts.Client] {
 			return s.Clients(ctx, tenant, accounts.Page{})
 		},
 		object: func(c *accounts.Client, secret, state string) any {
-			return clientView{
-				ID: c.ID, Secret: secret, Name: c.Name, Tenant: c.Tenant, Roles: c.Roles, Scopes: c.Scopes, Grants: c.Grants,
-				Disabled: c.Disabled, State: cmp.Or(state, enabledOr(c.Disabled)), Certificate: c.Certificate, Created: c.CreatedAt, CreatedBy: c.CreatedBy,
-			}
+			v := c.ViewWith(secret)
+			v.State = cmp.Or(state, v.State)
+			return v
 		},
 		header: []string{"CLIENT ID", "NAME", "ROLES", "SCOPES", "GRANTS", "TENANT", "STATE"},
 		cells: func(c *accounts.Client) []string {
 			return []string{
-				c.ID, c.Name, strings.Join(c.Roles, ","), listOr(c.Scopes, "all"), strings.Join(c.Grants, ","), c.Tenant, enabledOr(c.Disabled),
+				c.ID, c.Name, strings.Join(c.Roles, ","), listOr(c.Scopes, "all"), strings.Join(c.Grants, ","), c.Tenant, c.State(),
 			}
 		},
 		secret: func(c *accounts.Client, secret string) string {
@@ -62,7 +43,7 @@ func clients(p *Process) *managed[accounts.Client] {
 func clientCommand(p *Process) *cobra.Command {
 	m := clients(p)
 	return group("client", "Manage service clients, also while the server runs",
-		clientCreate(m), m.listCommand("List the service clients"), clientRotate(m),
+		clientCreate(m), m.listCommand("List the service clients"), clientRotate(m), clientCertificate(m),
 		m.switchCommand("disable", "Keep a client from getting tokens; its tokens end at once", (*accounts.Service).DisableClient),
 		m.switchCommand("enable", "Let a disabled client get tokens again", (*accounts.Service).EnableClient),
 		m.switchCommand("delete", "Remove a client; its tokens end at once", (*accounts.Service).DeleteClient),
@@ -77,13 +58,29 @@ func clientCreate(m *managed[accounts.Client]) *cobra.Command {
 	flags.StringSliceVar(&add.Scopes, "scope", nil, "permission that its tokens are narrowed to; repeat it, or separate several by commas (default: all of its roles)")
 	flags.StringSliceVar(&add.Grants, "grant", []string{accounts.GrantClientCredentials}, "grant types that it may use: client_credentials, password, refresh_token")
 	flags.StringVar(&add.Tenant, "tenant", identity.DefaultTenant, "the client's tenant")
-	flags.StringVar(&add.Certificate, "certificate", "", "name in a client certificate that proves the client too, such as uri:spiffe://example.org/scoring, dns:… or email:…")
+	flags.StringVar(&add.Certificate, "certificate", "", certificateNames)
 	return m.issueCommand(cmd, func(ctx context.Context, service *accounts.Service, args []string) (*accounts.Client, string, error) {
 		if cmd.Flags().Changed("certificate") && add.Certificate == "" {
 			return nil, "", usagef("--certificate names nothing; leave it out for a client without one")
 		}
 		add.Name, add.Roles = args[0], *roles
 		return service.AddClient(ctx, localActor(), add)
+	})
+}
+
+// certificateNames says what the flag of both commands takes.
+const certificateNames = "name in a client certificate that proves the client too, such as uri:spiffe://example.org/scoring, dns:… or email:…"
+
+func clientCertificate(m *managed[accounts.Client]) *cobra.Command {
+	cmd := &cobra.Command{Use: "certificate ID --certificate NAME", Short: "Bind a client to another certificate, or to none; its tokens end at once"}
+	name := cmd.Flags().String("certificate", "", certificateNames)
+	none := cmd.Flags().Bool("none", false, "no certificate proves the client any more")
+	return m.changeCommand(cmd, func(ctx context.Context, service *accounts.Service, id string) error {
+		if (*name == "") != *none {
+			return usagef("say either which certificate, --certificate NAME, or --none")
+		}
+		_, err := service.ChangeClient(ctx, localActor(), id, accounts.ClientChange{Certificate: name})
+		return err
 	})
 }
 

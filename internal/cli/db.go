@@ -17,7 +17,7 @@ func dbCommand(p *Process) *cobra.Command {
 }
 
 func dbStatus(p *Process) *cobra.Command {
-	return onDatabase(p, "status", "Show which database there is, and the version of its schema", func(ctx context.Context, cfg *config.Config, asJSON bool) error {
+	return onDatabase(p, "status", "Show which database there is, and the version of its schema", func(ctx context.Context, cfg *config.Config, _ []string, asJSON bool) error {
 		status, err := app.DatabaseStatus(ctx, cfg)
 		if err != nil {
 			return err
@@ -33,16 +33,16 @@ func dbStatus(p *Process) *cobra.Command {
 }
 
 // onDatabase is a command about the database as a whole.
-func onDatabase(p *Process, use, short string, run func(ctx context.Context, cfg *config.Config, asJSON bool) error) *cobra.Command {
+func onDatabase(p *Process, use, short string, run func(ctx context.Context, cfg *config.Config, args []string, asJSON bool) error) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: exactly()}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := s.loadForUsers(cmd)
 		if err != nil {
 			return err
 		}
-		return run(cmd.Context(), cfg, *asJSON)
+		return run(cmd.Context(), cfg, args, *asJSON)
 	}
 	return cmd
 }
@@ -62,7 +62,7 @@ func schemaState(version, newest int) string {
 }
 
 func dbMigrate(p *Process) *cobra.Command {
-	return onDatabase(p, "migrate", "Bring the schema up to date, as the start of a server does", func(ctx context.Context, cfg *config.Config, asJSON bool) error {
+	return onDatabase(p, "migrate", "Bring the schema up to date, as the start of a server does", func(ctx context.Context, cfg *config.Config, _ []string, asJSON bool) error {
 		before, after, err := app.MigrateDatabase(ctx, cfg)
 		if err != nil {
 			return err
@@ -77,35 +77,37 @@ func dbMigrate(p *Process) *cobra.Command {
 	})
 }
 
+// databaseCopy is what becomes of the database as a file, for --json.
+type databaseCopy struct {
+	File string `json:"file"`
+}
+
 func dbBackup(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "backup FILE", Short: "Write the database to a file (mode 0600), also while the server runs", Args: exactly("FILE")}
-	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := s.loadForUsers(cmd)
-		if err != nil {
+	cmd := onDatabase(p, "backup FILE", "Write the database to a file (mode 0600), also while the server runs", func(ctx context.Context, cfg *config.Config, args []string, asJSON bool) error {
+		if err := app.BackupDatabase(ctx, cfg, args[0]); err != nil {
 			return err
 		}
-		if err := app.BackupDatabase(cmd.Context(), cfg, args[0]); err != nil {
-			return err
+		if asJSON {
+			return p.printJSON(databaseCopy{File: args[0]})
 		}
 		return p.printf("%s holds the users, keys and tenants; keep it as you keep passwords\n", args[0])
-	}
+	})
+	cmd.Args = exactly("FILE")
 	return cmd
 }
 
 func dbRestore(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "restore FILE", Short: "Put a backup into the place of the database, while no server runs", Args: exactly("FILE")}
-	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	force := cmd.Flags().Bool("force", false, "overwrite the database that is there")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := s.loadForUsers(cmd)
-		if err != nil {
+	var force *bool
+	cmd := onDatabase(p, "restore FILE", "Put a backup into the place of the database, while no server runs", func(ctx context.Context, cfg *config.Config, args []string, asJSON bool) error {
+		if err := app.RestoreDatabase(ctx, cfg, args[0], *force); err != nil {
 			return err
 		}
-		if err := app.RestoreDatabase(cmd.Context(), cfg, args[0], *force); err != nil {
-			return err
+		if asJSON {
+			return p.printJSON(databaseCopy{File: args[0]})
 		}
 		return p.printf("restored; what was revoked after the backup counts again: revoke it once more\n")
-	}
+	})
+	cmd.Args = exactly("FILE")
+	force = cmd.Flags().Bool("force", false, "overwrite the database that is there")
 	return cmd
 }

@@ -23,7 +23,7 @@ import (
 func (p *Process) printExamples(ctx context.Context, a *app.App, cfg *config.Config) error {
 	e := examples{
 		scheme: "http", addr: reachable(a.Addr()), program: p.Args[0], dataDir: cfg.DataDir,
-		passwordFile: a.AdminPasswordFile(ctx), wait: secondMustWait(cfg),
+		passwordFile: a.AdminPasswordFile(ctx), keys: !cfg.PasswordGrant, wait: secondMustWait(cfg),
 	}
 	cert, file := a.Certificate()
 	if cert != nil {
@@ -104,6 +104,8 @@ type examples struct {
 	program, dataDir string
 	// passwordFile holds the administrator's password, empty when no file does.
 	passwordFile string
+	// keys says that there are no tokens for passwords, so that API keys ask.
+	keys bool
 	// path and body are a prediction, empty when the administrator may call no
 	// model; userMay is whether the role user may ask for it too.
 	path, body string
@@ -126,6 +128,10 @@ func (e *examples) write(b *strings.Builder) {
 		return
 	}
 	b.WriteString("\nPaste these lines into another shell in this folder.\n\n")
+	if e.keys {
+		e.writeKeys(b)
+		return
+	}
 	password := "$(cat " + quoted(e.passwordFile) + ")"
 	if e.passwordFile == "" {
 		password = "$ADMIN_PASSWORD"
@@ -135,12 +141,12 @@ func (e *examples) write(b *strings.Builder) {
 	if e.path == "" {
 		b.WriteString("# A token for the administrator, who may call no model yet:\n")
 		e.token(b, "TOKEN", "admin", password)
-		fmt.Fprintf(b, "%s/models -H \"Authorization: Bearer $TOKEN\"\n", e.curl())
+		fmt.Fprintf(b, "%s/models -H %s\n", e.curl(), bearer("TOKEN"))
 		return
 	}
 	b.WriteString("# A token for the administrator, and a prediction:\n")
 	e.token(b, "TOKEN", "admin", password)
-	e.predict(b, "TOKEN")
+	e.predict(b, bearer("TOKEN"))
 	if e.wait != "" {
 		fmt.Fprintf(b, "\n# The lines of a second user are left out: they would have to wait for %s.\n", e.wait)
 		return
@@ -149,21 +155,62 @@ func (e *examples) write(b *strings.Builder) {
 }
 
 func (e *examples) secondUser(b *strings.Builder) {
-	if e.userMay {
-		b.WriteString("\n# Another user, whose role the model allows too:\n")
-	} else {
-		b.WriteString("\n# A user without the role that the model asks for is refused (403):\n")
-	}
+	e.introduceUser(b, "user")
 	password := quoted(filepath.Join(e.dataDir, "example-user-password"))
 	fmt.Fprintf(b, "PASSWORD=$(cat %[1]s 2>/dev/null || (umask 077; head -c 24 /dev/urandom | base64 | tee %[1]s))\n", password)
-	fmt.Fprintf(b, "%s user add example --role user --if-absent --password-stdin", quoted(e.program))
-	if e.dataDir != "data" {
-		fmt.Fprintf(b, " --data-dir %s", quoted(e.dataDir))
-	}
-	b.WriteString(" <<< \"$PASSWORD\"\n")
+	fmt.Fprintf(b, "%s user add example --role user --if-absent --password-stdin%s <<< \"$PASSWORD\"\n", quoted(e.program), e.where())
 	e.token(b, "USER_TOKEN", "example", "$PASSWORD")
-	e.predict(b, "USER_TOKEN")
+	e.predict(b, bearer("USER_TOKEN"))
 }
+
+// introduceUser says what becomes of the prediction of somebody with the role user.
+func (e *examples) introduceUser(b *strings.Builder, who string) {
+	if e.userMay {
+		fmt.Fprintf(b, "\n# Another %s, whose role the model allows too:\n", who)
+		return
+	}
+	fmt.Fprintf(b, "\n# A %s without the role that the model asks for is refused (403):\n", who)
+}
+
+// where is the flag for a data directory that is not the usual one.
+func (e *examples) where() string {
+	if e.dataDir == "data" {
+		return ""
+	}
+	return " --data-dir " + quoted(e.dataDir)
+}
+
+// writeKeys writes the lines for a server that gives no tokens for passwords.
+func (e *examples) writeKeys(b *strings.Builder) {
+	if e.path == "" {
+		b.WriteString("# An API key with the role admin, which may call no model yet (ONNXGATE_PASSWORD_GRANT is off):\n")
+		e.key(b, "KEY", "admin")
+		fmt.Fprintf(b, "%s/models -H %s\n", e.curl(), apiKey("KEY"))
+		return
+	}
+	b.WriteString("# An API key with the role admin (ONNXGATE_PASSWORD_GRANT is off), and a prediction:\n")
+	e.key(b, "KEY", "admin")
+	e.predict(b, apiKey("KEY"))
+	if e.wait != "" {
+		fmt.Fprintf(b, "\n# The lines of a second key are left out: they would have to wait for %s.\n", e.wait)
+		return
+	}
+	e.introduceUser(b, "key")
+	e.key(b, "USER_KEY", "user")
+	e.predict(b, apiKey("USER_KEY"))
+}
+
+// key makes an API key of the role, once.
+func (e *examples) key(b *strings.Builder, name, role string) {
+	fmt.Fprintf(b, "%[1]s=$(cat %[2]s 2>/dev/null || (%[3]s apikey create example-%[4]s --role %[4]s --secret-file %[2]s%[5]s >/dev/null && cat %[2]s))\n",
+		name, quoted(filepath.Join(e.dataDir, "example-"+role+"-key")), quoted(e.program), role, e.where())
+}
+
+// bearer is the header of an access token that a variable holds.
+func bearer(variable string) string { return `"Authorization: Bearer $` + variable + `"` }
+
+// apiKey is the header of an API key that a variable holds.
+func apiKey(variable string) string { return `"X-API-Key: $` + variable + `"` }
 
 // curl is the command up to the path.
 func (e *examples) curl() string {
@@ -179,9 +226,9 @@ func (e *examples) token(b *strings.Builder, name, user, password string) {
 		"  | sed -n 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/p')\n", name, e.curl(), user, password)
 }
 
-func (e *examples) predict(b *strings.Builder, token string) {
-	fmt.Fprintf(b, "%s%s -H \"Authorization: Bearer $%s\" \\\n"+
-		"  -H 'Content-Type: application/json' -d %s\n", e.curl(), e.path, token, quoted(e.body))
+func (e *examples) predict(b *strings.Builder, credential string) {
+	fmt.Fprintf(b, "%s%s -H %s \\\n"+
+		"  -H 'Content-Type: application/json' -d %s\n", e.curl(), e.path, credential, quoted(e.body))
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./@%+=:,-]+$`)

@@ -30,11 +30,17 @@ func TestExamplesLeaveOutWhatCannotWork(t *testing.T) {
 			[]string{"--data-dir 'my data'", "cat 'my data/example-user-password'", `--cacert 'it'\''s/cert.pem'`, `-d '{"x":"it'\''s"}'`},
 			nil,
 		},
-		"user allowed":      {func(e *examples) { e.userMay = true }, []string{"allows too", "USER_TOKEN"}, []string{"403"}},
-		"no model":          {func(e *examples) { e.path = "" }, []string{"TOKEN=", "/models -H"}, []string{"predict", "USER_TOKEN"}},
-		"one in a minute":   {func(e *examples) { e.wait = "ONNXGATE_RATE_TOKEN=1/minute" }, []string{"wait for ONNXGATE_RATE_TOKEN=1/minute"}, []string{"USER_TOKEN"}},
-		"certificate alien": {func(e *examples) { e.addr = "" }, []string{"The certificate is for gate.example"}, []string{"curl"}},
-		"without TLS":       {func(e *examples) { e.scheme, e.cert = "http", "" }, []string{"http://127.0.0.1:8443/token"}, []string{"--cacert"}},
+		"no tokens for passwords": {
+			func(e *examples) { e.keys, e.dataDir = true, "d" },
+			[]string{"KEY=$(cat d/example-admin-key", "apikey create example-user --role user --secret-file d/example-user-key --data-dir d", `/predict -H "X-API-Key: $USER_KEY"`, "(403)"},
+			[]string{"/token", "Bearer", "PASSWORD="},
+		},
+		"no tokens and no model": {func(e *examples) { e.keys, e.path = true, "" }, []string{`/models -H "X-API-Key: $KEY"`}, []string{"predict", "USER_KEY", "/token"}},
+		"user allowed":           {func(e *examples) { e.userMay = true }, []string{"allows too", "USER_TOKEN"}, []string{"403"}},
+		"no model":               {func(e *examples) { e.path = "" }, []string{"TOKEN=", "/models -H"}, []string{"predict", "USER_TOKEN"}},
+		"one in a minute":        {func(e *examples) { e.wait = "ONNXGATE_RATE_TOKEN=1/minute" }, []string{"wait for ONNXGATE_RATE_TOKEN=1/minute"}, []string{"USER_TOKEN"}},
+		"certificate alien":      {func(e *examples) { e.addr = "" }, []string{"The certificate is for gate.example"}, []string{"curl"}},
+		"without TLS":            {func(e *examples) { e.scheme, e.cert = "http", "" }, []string{"http://127.0.0.1:8443/token"}, []string{"--cacert"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := usual

@@ -31,7 +31,7 @@ func TestClientsAreManagedAndTheirSecretIsShownOnce(t *testing.T) {
 	changed := a.ask("admin", "PATCH", "/clients/"+id, `{"name":"scoring 2","roles":["owner"],"grants":["client_credentials","refresh_token"],"disabled":true}`)
 	want := map[string]any{
 		"client_id": id, "name": "scoring 2", "tenant": "default", "roles": []any{"owner"}, "scopes": []any{"models:predict"},
-		"grants": []any{"client_credentials", "refresh_token"}, "disabled": true, "created_by": "admin",
+		"grants": []any{"client_credentials", "refresh_token"}, "disabled": true, "state": "disabled", "certificate": nil, "created_by": "admin",
 	}
 	got := changed.json(t)
 	delete(got, "created")
@@ -66,6 +66,45 @@ func TestClientsAreManagedAndTheirSecretIsShownOnce(t *testing.T) {
 		if got := a.ask(tc.token, tc.method, tc.path, tc.body); got.StatusCode != tc.want {
 			t.Errorf("%s %s %s %s: %d %s, want %d", tc.token, tc.method, tc.path, tc.body, got.StatusCode, got.body, tc.want)
 		}
+	}
+}
+
+func TestTheCertificateAndTheScopesOfAClientAreTakenAway(t *testing.T) {
+	a := newAdministration(t)
+	id := a.ask("admin", "POST", "/clients", `{"name":"a","roles":["user"],"scopes":["models:read"],"certificate":"dns:a.example"}`).text(t, "client_id")
+	other := a.ask("admin", "POST", "/clients", `{"name":"b","roles":["user"]}`).text(t, "client_id")
+	bound := func(name string) string {
+		t.Helper()
+		p, err := a.accounts.ClientByCertificate(t.Context(), []string{name})
+		if err != nil {
+			return ""
+		}
+		return p.Subject
+	}
+	if bound("dns:a.example") != id {
+		t.Error("the certificate of a new client")
+	}
+	for _, tc := range []struct {
+		id, body string
+		want     int
+	}{
+		{other, `{"certificate":"dns:a.example"}`, 409},
+		{id, `{"certificate":"a.example"}`, 422},
+		{id, `{"scopes":[]}`, 422},
+		{id, `{"roles":null}`, 422},
+		{id, `{"certificate":"dns:b.example"}`, 200},
+		{other, `{"certificate":"dns:a.example"}`, 200},
+	} {
+		if got := a.ask("admin", "PATCH", "/clients/"+tc.id, tc.body); got.StatusCode != tc.want {
+			t.Errorf("%s: %d %s, want %d", tc.body, got.StatusCode, got.body, tc.want)
+		}
+	}
+	if bound("dns:a.example") != other || bound("dns:b.example") != id {
+		t.Error("the certificates did not change hands")
+	}
+	got := a.ask("admin", "PATCH", "/clients/"+id, `{"certificate":null,"scopes":null}`).json(t)
+	if got["certificate"] != nil || got["scopes"] != nil || bound("dns:b.example") != "" {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -37,7 +37,7 @@ func TestKeysAreManagedAndTheirTextIsShownOnce(t *testing.T) {
 	changed := a.ask("admin", "PATCH", "/keys/"+id, `{"roles":["owner"],"scopes":["models:read"],"addresses":[],"rate":"","expires":"","disabled":true}`)
 	want := map[string]any{
 		"id": id, "name": "scoring", "tenant": "default", "roles": []any{"owner"}, "scopes": []any{"models:read"}, "models": []any{"iris"},
-		"addresses": []any{}, "expires": nil, "disabled": true, "created_by": "admin", "last_used": nil,
+		"addresses": []any{}, "rate": nil, "expires": nil, "disabled": true, "state": "disabled", "created_by": "admin", "last_used": nil,
 	}
 	got := changed.json(t)
 	delete(got, "created")
@@ -59,6 +59,26 @@ func TestKeysAreManagedAndTheirTextIsShownOnce(t *testing.T) {
 	if diff := cmp.Diff([]string{
 		"apikey.create " + id + " by admin", "apikey.rotate " + id + " by admin", "apikey.update " + id + " by admin", "apikey.revoke " + id + " by admin",
 	}, a.changes.all); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestANarrowingOfAKeyIsTakenAway(t *testing.T) {
+	a := newAdministration(t)
+	id := a.ask("admin", "POST", "/keys", `{"name":"k","roles":["user"],"scopes":["models:read"],"models":["iris"],"addresses":["10.0.0.0/8"],
+		"rate":"1/minute","expires":"1d"}`).text(t, "id")
+	narrowed := a.ask("onemodel", "POST", "/keys", `{"name":"k","roles":["user"],"models":["iris"]}`).text(t, "id")
+	if got := a.ask("onemodel", "PATCH", "/keys/"+narrowed, `{"models":null}`); got.StatusCode != http.StatusForbidden {
+		t.Errorf("a key for all models, by one for one: %d %s", got.StatusCode, got.body)
+	}
+	got := a.ask("admin", "PATCH", "/keys/"+id, `{"scopes":null,"models":null,"addresses":null,"rate":null,"expires":null}`).json(t)
+	want := map[string]any{"scopes": nil, "models": nil, "addresses": []any{}, "rate": nil, "expires": nil}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			delete(got, name)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -6,37 +6,6 @@ import (
 	"onnxgate/internal/accounts"
 )
 
-// clientView is what is told of a service client.
-type clientView struct {
-	ID string `json:"client_id"`
-	// Secret is told only where it was just made.
-	Secret   string   `json:"client_secret,omitempty"`
-	Name     string   `json:"name"`
-	Tenant   string   `json:"tenant"`
-	Roles    []string `json:"roles"`
-	Scopes   []string `json:"scopes"`
-	Grants   []string `json:"grants"`
-	Disabled bool     `json:"disabled"`
-	Created  string   `json:"created"`
-	Updated  string   `json:"updated"`
-
-	CreatedBy string `json:"created_by"`
-}
-
-func viewClient(c *accounts.Client) clientView {
-	return clientView{
-		ID: c.ID, Name: c.Name, Tenant: c.Tenant, Roles: c.Roles, Scopes: c.Scopes, Grants: list(c.Grants), Disabled: c.Disabled,
-		Created: timestamp(c.CreatedAt), Updated: timestamp(c.UpdatedAt), CreatedBy: c.CreatedBy,
-	}
-}
-
-// shownClient is a client with its secret, which is told once.
-func shownClient(c *accounts.Client, secret string) clientView {
-	v := viewClient(c)
-	v.Secret = secret
-	return v
-}
-
 // newClient is a service client to be added.
 type newClient struct {
 	Name   string   `json:"name"   validate:"required"                                                         want:"a string"`
@@ -44,15 +13,19 @@ type newClient struct {
 	Roles  []string `json:"roles"  validate:"required,min=1,max=32,dive,role"                                  want:"an array of 1 to 32 roles"`
 	Scopes []string `json:"scopes" validate:"omitempty,min=1,dive,scope"                                       want:"an array of scopes; left out, it narrows nothing"`
 	Grants []string `json:"grants" validate:"omitempty,dive,oneof=client_credentials password refresh_token" want:"an array of client_credentials, password, refresh_token"`
+	// Certificate is held against the accounts' rule.
+	Certificate string `json:"certificate" want:"a name such as uri:spiffe://example.org/scoring"`
 }
 
 // clientChange names what becomes of a service client.
 type clientChange struct {
 	Name     *string  `json:"name"                                                                                     want:"a string"`
 	Roles    []string `json:"roles"    validate:"omitempty,min=1,max=32,dive,role"                                     want:"an array of 1 to 32 roles"`
-	Scopes   []string `json:"scopes"   validate:"omitempty,min=1,dive,scope"                                           want:"an array of scopes"`
+	Scopes   []string `json:"scopes"   validate:"omitempty,min=1,dive,scope"                                           want:"an array of scopes, or null to narrow nothing" null:"none"`
 	Grants   []string `json:"grants"   validate:"omitempty,min=1,dive,oneof=client_credentials password refresh_token" want:"an array of client_credentials, password, refresh_token"`
 	Disabled *bool    `json:"disabled"                                                                                 want:"true or false"`
+	// Certificate is held against the accounts' rule.
+	Certificate *string `json:"certificate" want:"a name such as uri:spiffe://example.org/scoring, or null for none" null:"none"`
 }
 
 func (a *API) listClients(ctx context.Context, x *exchange) error {
@@ -64,7 +37,7 @@ func (a *API) listClients(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(listing("clients", found, viewClient))
+	return x.encode(listing("clients", found, (*accounts.Client).View))
 }
 
 func (a *API) createClient(ctx context.Context, x *exchange) error {
@@ -74,11 +47,12 @@ func (a *API) createClient(ctx context.Context, x *exchange) error {
 	}
 	client, secret, err := a.cfg.Accounts.AddClient(ctx, a.actor(x), accounts.NewClient{
 		Name: add.Name, Tenant: ownTenant(x, add.Tenant), Roles: add.Roles, Scopes: add.Scopes, Grants: add.Grants,
+		Certificate: add.Certificate,
 	})
 	if err != nil {
 		return pointed(err)
 	}
-	return x.created(shownClient(client, secret), "clients", client.ID)
+	return x.created(client.ViewWith(secret), "clients", client.ID)
 }
 
 func (a *API) showClient(ctx context.Context, x *exchange) error {
@@ -86,7 +60,7 @@ func (a *API) showClient(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(viewClient(client))
+	return x.encode(client.View())
 }
 
 func (a *API) changeClient(ctx context.Context, x *exchange) error {
@@ -102,7 +76,7 @@ func (a *API) changeClient(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.encode(viewClient(client))
+	return x.encode(client.View())
 }
 
 func (a *API) rotateClient(ctx context.Context, x *exchange) error {
@@ -118,7 +92,7 @@ func (a *API) rotateClient(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.encode(shownClient(client, secret))
+	return x.encode(client.ViewWith(secret))
 }
 
 func (a *API) deleteClient(ctx context.Context, x *exchange) error {

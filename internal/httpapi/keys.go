@@ -11,49 +11,6 @@ import (
 	"onnxgate/internal/fault"
 )
 
-// keyView is what is told of an API key. The lists that narrow nothing are null.
-type keyView struct {
-	ID string `json:"id"`
-	// Key is the key's text, only where it was just made.
-	Key       string   `json:"key,omitempty"`
-	Name      string   `json:"name"`
-	Tenant    string   `json:"tenant"`
-	Roles     []string `json:"roles"`
-	Scopes    []string `json:"scopes"`
-	Models    []string `json:"models"`
-	Addresses []string `json:"addresses"`
-	Rate      string   `json:"rate,omitempty"`
-	Expires   *string  `json:"expires"`
-	Disabled  bool     `json:"disabled"`
-	Created   string   `json:"created"`
-	CreatedBy string   `json:"created_by"`
-	LastUsed  *string  `json:"last_used"`
-}
-
-func viewKey(k *accounts.APIKey) keyView {
-	return keyView{
-		ID: k.ID, Name: k.Name, Tenant: k.Tenant, Roles: k.Roles, Scopes: k.Scopes, Models: k.Models,
-		Addresses: texts(k.Addresses), Rate: k.Rate, Expires: instant(k.ExpiresAt), Disabled: k.Disabled,
-		Created: timestamp(k.CreatedAt), CreatedBy: k.CreatedBy, LastUsed: instant(k.LastUsed),
-	}
-}
-
-// shownKey is a key with its text, which is told once.
-func shownKey(k *accounts.APIKey, text string) keyView {
-	v := viewKey(k)
-	v.Key = text
-	return v
-}
-
-// instant is a time or null.
-func instant(t time.Time) *string {
-	if t.IsZero() {
-		return nil
-	}
-	text := timestamp(t)
-	return &text
-}
-
 // newKey is an API key to be made.
 type newKey struct {
 	Name      string   `json:"name"      validate:"required"                        want:"a string"`
@@ -70,11 +27,11 @@ type newKey struct {
 type keyChange struct {
 	Name      *string  `json:"name"                                                  want:"a string"`
 	Roles     []string `json:"roles"     validate:"omitempty,min=1,max=32,dive,role" want:"an array of 1 to 32 roles"`
-	Scopes    []string `json:"scopes"    validate:"omitempty,min=1,dive,scope"       want:"an array of scopes"`
-	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"          want:"an array of 1 to 256 models"`
-	Addresses []string `json:"addresses" validate:"max=64,dive,network"              want:"an array of at most 64 networks"`
-	Rate      *string  `json:"rate"                                                  want:"a rate such as 100/minute, or an empty string for none"`
-	Expires   *string  `json:"expires"   validate:"omitempty,moment"                 want:"a time such as 2030-01-31T00:00:00Z, how long from now, such as 90d, or an empty string for no end"`
+	Scopes    []string `json:"scopes"    validate:"omitempty,min=1,dive,scope"       want:"an array of scopes, or null to narrow nothing" null:"none"`
+	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"          want:"an array of 1 to 256 models, or null to narrow nothing" null:"none"`
+	Addresses []string `json:"addresses" validate:"max=64,dive,network"              want:"an array of at most 64 networks" null:"none"`
+	Rate      *string  `json:"rate"                                                  want:"a rate such as 100/minute, or null for none" null:"none"`
+	Expires   *string  `json:"expires"   validate:"omitempty,moment"                 want:"a time such as 2030-01-31T00:00:00Z, how long from now, such as 90d, or null for no end" null:"none"`
 	Disabled  *bool    `json:"disabled"                                              want:"true or false"`
 }
 
@@ -148,7 +105,7 @@ func (a *API) listKeys(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(listing("keys", found, viewKey))
+	return x.encode(listing("keys", found, func(k *accounts.APIKey) accounts.KeyView { return k.View(a.cfg.Now()) }))
 }
 
 func (a *API) createKey(ctx context.Context, x *exchange) error {
@@ -171,7 +128,7 @@ func (a *API) createKey(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.created(shownKey(key, text), "keys", key.ID)
+	return x.created(key.ViewWith(text, a.cfg.Now()), "keys", key.ID)
 }
 
 func (a *API) showKey(ctx context.Context, x *exchange) error {
@@ -179,7 +136,7 @@ func (a *API) showKey(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(viewKey(key))
+	return x.encode(key.View(a.cfg.Now()))
 }
 
 func (a *API) changeKey(ctx context.Context, x *exchange) error {
@@ -209,7 +166,7 @@ func (a *API) changeKey(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.encode(viewKey(key))
+	return x.encode(key.View(a.cfg.Now()))
 }
 
 func (a *API) rotateKey(ctx context.Context, x *exchange) error {
@@ -225,7 +182,7 @@ func (a *API) rotateKey(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.encode(shownKey(key, text))
+	return x.encode(key.ViewWith(text, a.cfg.Now()))
 }
 
 func (a *API) deleteKey(ctx context.Context, x *exchange) error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,7 +32,8 @@ const maxPointer = 64
 // readMembers reads a body that is one JSON object into the struct that into
 // points at, strictly: each member once, by its exact name, and none that the
 // struct lacks. A field has a tag json with the name, want with what to write
-// there, and validate with its rules; one that need not be there is a pointer.
+// there, and validate with its rules; one that need not be there is a pointer. With
+// the tag null:"none", null stands for an empty list or text, whatever the rules.
 //
 // Faults: those of readBody; Syntax for what is no JSON, Content for what does not
 // fit, with every fault of it in Fields.
@@ -149,6 +151,8 @@ type members struct {
 	into   reflect.Value
 	at     string // the pointer of the object
 	faults []fault.Field
+	// none are the members that null emptied.
+	none []string
 }
 
 func (m *members) read(body []byte) error {
@@ -191,10 +195,24 @@ func (m *members) member(d *jsontext.Decoder, name string) error {
 		m.faults = inner.faults
 		return err
 	}
+	if value.Kind() == jsontext.KindNull && field.Tag.Get("null") == "none" {
+		into.Set(empty(field.Type))
+		m.none = append(m.none, name)
+		return nil
+	}
 	if value.Kind() == jsontext.KindNull || json.Unmarshal(value, into.Addr().Interface()) != nil {
 		m.refuse("/"+name, "must be "+field.Tag.Get("want"))
 	}
 	return nil
+}
+
+// empty returns a list without elements, or a pointer to the zero value: not nil,
+// which means that nothing was said.
+func empty(t reflect.Type) reflect.Value {
+	if t.Kind() == reflect.Slice {
+		return reflect.MakeSlice(t, 0, 0)
+	}
+	return reflect.New(t.Elem())
 }
 
 // isObject reports whether a field is an object with members of its own.
@@ -238,6 +256,9 @@ func (m *members) check(rules *validator.Validate) {
 	broken, _ := errors.AsType[validator.ValidationErrors](rules.Struct(m.into.Interface()))
 	for _, f := range broken {
 		_, path, _ := strings.Cut(f.Namespace(), ".")
+		if slices.Contains(m.none, path) {
+			continue
+		}
 		m.refuse("/"+strings.NewReplacer("[", "/", "]", "", ".", "/").Replace(path), brokenRule(m.into.Type(), path, f))
 	}
 }

@@ -27,9 +27,10 @@ type office struct {
 
 func (o *office) Authenticate(ctx context.Context, _ authn.Credentials) (*identity.Principal, error) {
 	o.proofs.Add(1)
+	p := o.now.Load() // before forgets learns of the request: what it waits for is to concern the next proof alone
 	received := reqctx.From(ctx).Received
 	o.at.Store(&received)
-	if p := o.now.Load(); p != nil {
+	if p != nil {
 		return p, nil
 	}
 	return nil, &fault.Error{Kind: fault.Unauthenticated, Code: "invalid_token", Msg: "The access token is no longer valid; get a new one"}

@@ -124,17 +124,17 @@ func checkSecret(public any) error {
 	return nil
 }
 
-// algorithmOf returns the algorithm that a key read from a file signs with.
-func algorithmOf(key crypto.Signer) (Algorithm, error) {
-	switch key.(type) {
-	case ed25519.PrivateKey:
+// algorithmOf returns the algorithm of the signatures that a key from a file verifies.
+func algorithmOf(public crypto.PublicKey) (Algorithm, error) {
+	switch public.(type) {
+	case ed25519.PublicKey:
 		return EdDSA, nil
-	case *ecdsa.PrivateKey:
+	case *ecdsa.PublicKey:
 		return ES256, nil
-	case *rsa.PrivateKey:
+	case *rsa.PublicKey:
 		return RS256, nil
 	default:
-		return "", fmt.Errorf("keys of type %T are not supported", key)
+		return "", fmt.Errorf("keys of type %T are not supported", public)
 	}
 }
 

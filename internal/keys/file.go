@@ -26,6 +26,7 @@ const (
 	suffix        = ".pem"
 	tempPrefix    = ".new-"
 	pemType       = "PRIVATE KEY"
+	publicPEMType = "PUBLIC KEY"
 	// maxFileBytes is over twice the PEM file of the largest RSA key.
 	maxFileBytes = 16 << 10
 )
@@ -33,7 +34,7 @@ const (
 // keyFile is a key with the time of its file, from which on it signs.
 type keyFile struct {
 	verifier *Verifier
-	private  crypto.Signer
+	private  crypto.Signer // nil once it is retired
 	modified time.Time
 	size     int64
 	// retired says that it was ended by hand.
@@ -92,11 +93,20 @@ func (d directory) load(known []*keyFile) ([]*keyFile, error) {
 		byKID[f.verifier.KID] = f
 	}
 	var found []*keyFile
+	retired := make(map[string]bool)
+	for _, entry := range entries {
+		if kid, ok := strings.CutSuffix(entry.Name(), retiredSuffix); ok && !entry.IsDir() {
+			retired[kid] = true
+		}
+	}
 	for _, entry := range entries {
 		name := entry.Name()
 		ext := filepath.Ext(name)
 		if entry.IsDir() || strings.HasPrefix(name, ".") || ext != suffix && ext != retiredSuffix {
 			continue
+		}
+		if ext == suffix && retired[strings.TrimSuffix(name, ext)] {
+			continue // about to be removed
 		}
 		f, err := d.read(entry, byKID[strings.TrimSuffix(name, ext)])
 		if errors.Is(err, fs.ErrNotExist) {
@@ -133,15 +143,15 @@ func readKey(path string) (*keyFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	private, err := parsePEM(data)
+	private, public, err := parsePEM(data, filepath.Ext(path) == retiredSuffix)
 	if err != nil {
 		return nil, err
 	}
-	alg, err := algorithmOf(private)
+	alg, err := algorithmOf(public)
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := NewVerifier(alg, private.Public())
+	verifier, err := NewVerifier(alg, public)
 	if err != nil {
 		return nil, err
 	}
@@ -168,20 +178,29 @@ func readFile(path string) ([]byte, fs.FileInfo, error) {
 	return data, info, nil
 }
 
-func parsePEM(data []byte) (crypto.Signer, error) {
+// parsePEM returns both halves of a key, or, of one that was retired, the public
+// one alone. Files that were retired before private halves were removed have both.
+func parsePEM(data []byte, retired bool) (crypto.Signer, crypto.PublicKey, error) {
 	block, rest := pem.Decode(data)
-	if block == nil || block.Type != pemType || len(strings.TrimSpace(string(rest))) > 0 {
-		return nil, fmt.Errorf("it does not hold exactly one %q block in PEM", pemType)
+	if block == nil || len(strings.TrimSpace(string(rest))) > 0 || block.Type != pemType && (!retired || block.Type != publicPEMType) {
+		return nil, nil, fmt.Errorf("it does not hold exactly one %q block in PEM", pemType)
+	}
+	if block.Type == publicPEMType {
+		public, err := x509.ParsePKIXPublicKey(block.Bytes)
+		if err != nil {
+			return nil, nil, fmt.Errorf("it is no public key (RFC 5280 section 4.1.2.7): %w", err)
+		}
+		return nil, public, nil
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("it is no PKCS#8 private key: %w", err)
+		return nil, nil, fmt.Errorf("it is no PKCS#8 private key: %w", err)
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, fmt.Errorf("keys of type %T do not sign", key)
+		return nil, nil, fmt.Errorf("keys of type %T do not sign", key)
 	}
-	return signer, nil
+	return signer, signer.Public(), nil
 }
 
 // create makes a key of the algorithm that signs from the time on, if it still
@@ -252,19 +271,65 @@ func (d directory) write(alg Algorithm, private crypto.Signer, since time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	temp, err := os.CreateTemp(string(d), tempPrefix+"*") // mode 0600
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.Remove(temp.Name()) }() // gone once it was renamed
-	err = pem.Encode(temp, &pem.Block{Type: pemType, Bytes: der})
-	if err = errors.Join(err, temp.Chmod(fileMode), temp.Close(), os.Chtimes(temp.Name(), since, since), syncFile(temp.Name())); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(temp.Name(), filepath.Join(string(d), verifier.KID+suffix)); err != nil {
+	if err := d.put(verifier.KID+suffix, &pem.Block{Type: pemType, Bytes: der}, since); err != nil {
 		return nil, err
 	}
 	return &keyFile{verifier: verifier, private: private, modified: since}, d.sync()
+}
+
+// put writes a file of that name and time, in place of one that is there.
+func (d directory) put(name string, block *pem.Block, modified time.Time) error {
+	temp, err := os.CreateTemp(string(d), tempPrefix+"*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temp.Name()) }() // gone once it was renamed
+	err = pem.Encode(temp, block)
+	if err = errors.Join(err, temp.Chmod(fileMode), temp.Close(), os.Chtimes(temp.Name(), modified, modified), syncFile(temp.Name())); err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), filepath.Join(string(d), name))
+}
+
+// retire leaves of a key its public half, which lists show, and removes the private
+// one: nothing is signed with it any more. Who retires has the lock. A process that
+// is killed in between leaves both files, and the next one that opens the directory
+// ends what was begun.
+func (d directory) retire(f *keyFile) error {
+	der, err := x509.MarshalPKIXPublicKey(f.verifier.Public())
+	if err != nil {
+		return err
+	}
+	if err := d.put(f.verifier.KID+retiredSuffix, &pem.Block{Type: publicPEMType, Bytes: der}, f.modified); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(string(d), f.verifier.KID+suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return d.sync()
+}
+
+// strip removes the private halves that retired keys still have.
+func (d directory) strip(found []*keyFile) error {
+	for _, f := range found {
+		_, err := os.Stat(filepath.Join(string(d), f.verifier.KID+suffix))
+		if !f.retired || f.private == nil && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := d.locked(func() error { return d.retire(f) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// locked runs what changes the directory while no other process does.
+func (d directory) locked(change func() error) error {
+	unlock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	return errors.Join(change(), unlock())
 }
 
 // sync makes a rename in the directory durable.

@@ -168,6 +168,9 @@ func Open(cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := dir.strip(found); err != nil {
+		return nil, fmt.Errorf("key directory %s: remove a retired key: %w", cfg.Dir, err)
+	}
 	none := func(found []*keyFile) bool { return newest(found, s.algorithm) == nil }
 	if none(found) {
 		if cfg.Existing {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -214,8 +213,8 @@ func (s *Set) Rotate(ctx context.Context) (Info, error) {
 	return Info{KID: made.verifier.KID, Algorithm: s.algorithm, State: Active, Created: made.modified}, s.Look()
 }
 
-// Retire ends a key at once, with every token that it signed. The one that signs
-// cannot be ended: another has to be made first.
+// Retire ends a key at once, with every token that it signed, and removes its private
+// half. The one that signs cannot be ended: another has to be made first.
 func (s *Set) Retire(kid string) (err error) {
 	if s.dir == "" {
 		return errSecret
@@ -223,23 +222,15 @@ func (s *Set) Retire(kid string) (err error) {
 	if err := s.Look(); err != nil {
 		return err
 	}
-	list := s.List()
-	i := slices.IndexFunc(list, func(k Info) bool { return k.KID == kid })
+	files := s.keys.Load().files
+	i := slices.IndexFunc(files, func(f *keyFile) bool { return f.verifier.KID == kid })
 	switch {
 	case i < 0:
 		return fmt.Errorf("there is no key %s; `onnxgate keys list` shows those there are", kid)
-	case list[i].State == Active:
+	case s.states(files, s.now())[files[i]] == Active:
 		return fmt.Errorf("the key %s signs; make another with `onnxgate keys rotate` first", kid)
 	}
-	unlock, err := s.dir.lock()
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(string(s.dir), kid)
-	if _, gone := os.Stat(path + suffix); gone == nil {
-		err = os.Rename(path+suffix, path+retiredSuffix)
-	}
-	return errors.Join(err, s.dir.sync(), unlock(), s.Look())
+	return errors.Join(s.dir.locked(func() error { return s.dir.retire(files[i]) }), s.Look())
 }
 
 // List returns all keys, the newest first.

@@ -170,6 +170,53 @@ func TestARetiredKeyEndsAtOnce(t *testing.T) {
 	}
 }
 
+// What is left of a retired key is its public half, also when it was retired by a
+// process that was killed in between, or by one that kept both.
+func TestThePrivateHalfOfARetiredKeyIsRemoved(t *testing.T) {
+	for _, alg := range []keys.Algorithm{keys.EdDSA, keys.ES256, keys.RS256} {
+		now := time.Now()
+		dir := filepath.Join(t.TempDir(), "keys")
+		open := func() *keys.Set {
+			return clocked(t, dir, &now, func(c *keys.Config) { c.Algorithm = alg })
+		}
+		set := open()
+		first := filepath.Join(dir, set.Signer().KID)
+		private, err := os.ReadFile(first + ".pem")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rotate(t, set, &now)
+		listed := set.List()[1]
+		if err := set.Retire(filepath.Base(first)); err != nil {
+			t.Fatal(err)
+		}
+		stripped := func(name string, set *keys.Set) {
+			t.Helper()
+			left, err := os.ReadFile(first + ".retired")
+			if _, gone := os.Stat(first + ".pem"); err != nil || strings.Contains(string(left), "PRIVATE") || !os.IsNotExist(gone) {
+				t.Errorf("%s, %s: %v, %v: %s", alg, name, err, gone, left)
+			}
+			want := listed
+			want.State = keys.Retired
+			if diff := cmp.Diff(want, set.List()[1]); diff != "" {
+				t.Errorf("%s, %s: %s", alg, name, diff)
+			}
+		}
+		stripped("at once", set)
+		for _, left := range []string{".pem", ".retired"} {
+			err := os.WriteFile(first+left, private, 0o600)
+			if err = errors.Join(err, os.Chtimes(first+left, listed.Created, listed.Created)); err != nil {
+				t.Fatal(err)
+			}
+			look(t, set)
+			if verifies(set, filepath.Base(first)) {
+				t.Errorf("%s: %s brings the key back", alg, left)
+			}
+			stripped(left, open())
+		}
+	}
+}
+
 func TestAKeyStaysTheSameWhileOthersCome(t *testing.T) {
 	now := time.Now()
 	set := clocked(t, filepath.Join(t.TempDir(), "keys"), &now)

@@ -92,6 +92,26 @@ func TestPrintedLinesWorkInOtherConfigurations(t *testing.T) {
 	}
 }
 
+// TestPrintedLinesWorkWithoutTokensForPasswords pastes them where /token takes no
+// passwords.
+func TestPrintedLinesWorkWithoutTokensForPasswords(t *testing.T) {
+	need(t, "bash", "on Debian: apt-get install bash")
+	t.Parallel()
+	s := inRepository(t)
+	for _, day := range []string{"first", "second"} {
+		if err := s.start(t.Context(), "ONNXGATE_PASSWORD_GRANT=off"); err != nil {
+			t.Fatal(err)
+		}
+		out := paste(t, s.dir, pasteLines(s.log.String()))
+		for _, want := range []string{`"label":"setosa"`, "Operation not permitted"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("on the %s day the lines do not print %s:\n%s\n%s", day, want, out, s.log)
+			}
+		}
+		s.terminate(t)
+	}
+}
+
 // TestPrintedLinesAskForAPasswordThatWasChanged reads what is printed once the
 // file of the first password has gone.
 func TestPrintedLinesAskForAPasswordThatWasChanged(t *testing.T) {
