@@ -109,11 +109,11 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 	a.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: opts.Log, Format: format, Level: a.level})
 	a.metrics = telemetry.NewMetrics(opts.Version)
 	if err := a.bind(ctx); err != nil {
-		_, wrong := Check(cfg)
+		_, wrong := Check(cfg) //nolint:contextcheck // reads files, and is over in a moment
 		return nil, errors.Join(err, wrong, a.Close())
 	}
 	if err := makeDataDir(cfg.DataDir); err != nil {
-		_, wrong := Check(cfg) // this, and everything else
+		_, wrong := Check(cfg) //nolint:contextcheck // as above; this, and everything else
 		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
 	}
 	stored := sync.OnceValue(func() error { return a.openStored(ctx) })
@@ -306,6 +306,7 @@ func (a *App) openRoles() (err error) {
 
 // openCatalog asks for a tenant once the accounts are open.
 func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
+	//nolint:contextcheck // a start that is given up ends its process
 	a.catalog, err = newCatalog(a.cfg, a.observe, &storedPins{app: a, opened: accounts}, func(name string) (bool, error) {
 		if err := accounts(); err != nil {
 			return false, err
