@@ -188,6 +188,31 @@ func (e *Error) Text(otherwise string) string {
 	return msg
 }
 
+// wordedFields is how many fields one text names.
+const wordedFields = 10
+
+// Worded names the fields in words, for protocols whose errors are one text: it
+// goes behind Text. It is empty where there are none. The first is always there,
+// further ones as long as all have at most limit bytes.
+func (e *Error) Worded(limit int) string {
+	const more = "; and more"
+	var b strings.Builder
+	separator := ": "
+	for i, field := range e.Fields {
+		words := separator + strings.TrimPrefix(field.Pointer, "#") + " " + field.Detail
+		if i == wordedFields || i > 0 && b.Len()+len(words)+len(more) > limit {
+			b.WriteString(more)
+			return b.String()
+		}
+		b.WriteString(words)
+		separator = "; "
+	}
+	if e.Truncated {
+		b.WriteString(more)
+	}
+	return b.String()
+}
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 

@@ -1,6 +1,8 @@
 package grpcapi
 
 import (
+	"unicode/utf8"
+
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -56,11 +58,23 @@ var codeNames = func() []string {
 	return names
 }()
 
+// A status travels in headers, the details as base64 with the text once more. gRPC's
+// C library, which Python's clients use, ends a call with more than 8 KiB of them as
+// a broken stream.
+const (
+	maxText    = 1 << 10
+	maxDetails = 2 << 10
+)
+
 // statusOf renders a fault. No cause, path or type name of ours reaches it: only
 // the fault's message and fields.
 func statusOf(f *fault.Error) *status.Status {
 	o := outcomeOf(f.Kind)
-	s := status.New(o.code, f.Text(o.text))
+	text := f.Text(o.text)
+	if f.Kind == fault.Content {
+		text += f.Worded(maxText - len(text))
+	}
+	s := status.New(o.code, cut(text, maxText))
 	var details []protoadapt.MessageV1
 	if f.RetryAfter > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.RetryAfter)})
@@ -75,13 +89,33 @@ func statusOf(f *fault.Error) *status.Status {
 }
 
 // violations names the faults inside a message, by JSON pointers as the other
-// protocols do.
+// protocols do: as many as there is room for.
 func violations(fields []fault.Field) *errdetails.BadRequest {
+	const framing = 8 // bytes around the two texts of one
 	all := &errdetails.BadRequest{}
+	room := maxDetails
 	for _, f := range fields[:min(len(fields), fault.MaxFields)] {
-		all.FieldViolations = append(all.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: f.Pointer, Description: f.Detail})
+		detail := f.Detail
+		if len(all.FieldViolations) == 0 {
+			detail = cut(detail, maxDetails/2)
+		}
+		if room -= len(f.Pointer) + len(detail) + framing; room < 0 {
+			break
+		}
+		all.FieldViolations = append(all.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: f.Pointer, Description: detail})
 	}
 	return all
+}
+
+// cut returns the beginning of a text, whole characters of at most n bytes.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
 }
 
 // received returns why a message did not arrive, as a fault for the log. The

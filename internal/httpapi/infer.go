@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -89,8 +90,8 @@ func (x *exchange) appendInferenceError(b []byte, p problem, f *fault.Error) (in
 	switch {
 	case f.Kind == fault.NotFound && x.route != nil && x.route.OfModel:
 		text = x.unknownModel()
-	case len(f.Fields) > 0 && f.Kind == fault.Content:
-		text += inWords(f)
+	case f.Kind == fault.Content:
+		text += f.Worded(math.MaxInt)
 	}
 	b = append(b, `{"error":`...)
 	b = appendText(b, text)
@@ -104,25 +105,6 @@ func (x *exchange) appendInferenceError(b []byte, p problem, f *fault.Error) (in
 // unknownModel says that there is no model of the path.
 func (x *exchange) unknownModel() string {
 	return oip.UnknownModel(x.param("model"), x.param("version"))
-}
-
-// wordedFields is how many faults one text names.
-const wordedFields = 10
-
-// inWords lists the faults of a body.
-func inWords(f *fault.Error) string {
-	var b strings.Builder
-	for i, field := range f.Fields[:min(len(f.Fields), wordedFields)] {
-		separator := ": "
-		if i > 0 {
-			separator = "; "
-		}
-		b.WriteString(separator + strings.TrimPrefix(field.Pointer, "#") + " " + field.Detail)
-	}
-	if len(f.Fields) > wordedFields || f.Truncated {
-		b.WriteString("; and more")
-	}
-	return b.String()
 }
 
 // infer runs a model on the tensors of the body.

@@ -2,8 +2,8 @@ package oracle
 
 import (
 	"context"
-	"errors"
 	"encoding/json"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
