@@ -39,6 +39,9 @@ func PushModel(ctx context.Context, cfg *config.Config, actor string, change *re
 // none is named, for a command that works beside the server. It returns the
 // version.
 func RollbackModel(ctx context.Context, cfg *config.Config, actor, model, to string) (serving string, err error) {
+	if cfg.ModelsDir == "" {
+		return "", fault.New(fault.Conflict, "there is no folder to find the model in: name the server's with --models or ONNXGATE_MODELS_DIR, or a server with --server")
+	}
 	if err := HasAccounts(cfg); err != nil {
 		return "", err
 	}
@@ -51,7 +54,11 @@ func RollbackModel(ctx context.Context, cfg *config.Config, actor, model, to str
 	if err != nil {
 		return "", err
 	}
-	return catalog.Rollback(ctx, localPrincipal(actor), model, to)
+	serving, err = catalog.Rollback(ctx, localPrincipal(actor), model, to)
+	if err != nil && fault.KindOf(err) == fault.NotFound {
+		return "", fault.Newf(fault.NotFound, "there is no model %s in %s", model, cfg.ModelsDir)
+	}
+	return serving, err
 }
 
 func localPrincipal(actor string) *identity.Principal {
