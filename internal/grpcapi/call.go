@@ -53,6 +53,10 @@ func (a *API) handler(m *method) grpc.StreamHandler {
 		if err = c.admit(); err != nil {
 			return err
 		}
+		if !m.enter() {
+			return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many streams are open at once; send single requests, or try again"}
+		}
+		defer m.leave()
 		return m.serve(c)
 	}
 }
@@ -183,7 +187,7 @@ func (c *call) layer(model, version string) error {
 // send answers with a message.
 func (c *call) send(answer any) error {
 	c.sendHeader()
-	return c.stream.SendMsg(answer)
+	return sent(c.stream.SendMsg(answer))
 }
 
 // sendHeader hands on the answer's metadata, once.

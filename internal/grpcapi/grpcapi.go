@@ -107,16 +107,22 @@ const (
 	DefaultMaxRows    = 10_000
 )
 
+// slowMessages is how many messages without tensors may be long on their way at
+// once, of the open methods and of the others.
+const slowMessages = 4
+
 // API is the gRPC API of one server.
 type API struct {
 	cfg        Config
 	ids        reqctx.IDs
 	methods    []*method
 	unknown    *method
-	streams    chan struct{} // one place for each open stream of predictions
-	readers    sync.Pool     // of *oip.Reader
+	readers    sync.Pool // of *oip.Reader
 	waiting    waiting
 	receptions receptions
+	// strangers and small are the memory for messages without tensors that are long
+	// on their way: of the open methods, and of the others.
+	strangers, small *limit.Bytes
 }
 
 // New returns the API. An error is a defect of cfg or of the table of methods.
@@ -137,11 +143,15 @@ func New(cfg Config) (*API, error) {
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
-	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, waiting: newWaiting(), streams: make(chan struct{}, maxInferStreams)}
-	a.receptions = receptions{memory: cfg.Memory, most: cfg.MaxMessage, now: cfg.Now, all: map[*reception]struct{}{}}
+	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, waiting: newWaiting()}
+	a.receptions = receptions{most: cfg.MaxMessage, now: cfg.Now, all: map[*reception]struct{}{}}
+	a.strangers, a.small = limit.NewBytes(slowMessages*cfg.MaxMessage), limit.NewBytes(slowMessages*cfg.MaxMessage)
 	for _, m := range methods(cfg.Reflection) {
 		if err := m.check(); err != nil {
 			return nil, err
+		}
+		if m.atOnce > 0 {
+			m.places = make(chan struct{}, m.atOnce)
 		}
 		m.path, m.metrics = "/"+m.name, cfg.Metrics.RPC(m.name, codeNames)
 		a.methods = append(a.methods, &m)

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
@@ -299,6 +300,49 @@ func TestSlowMessageNeedsMemoryForTheLongest(t *testing.T) {
 		t.Errorf("status %q, want the deadline exceeded at once", got)
 	}
 	f.memory.Give(memorySize)
+}
+
+func TestOpenMethodsTakeNoMemoryOfPredictions(t *testing.T) {
+	f := serve(t, flower{}, func(c *grpcapi.Config) { c.MaxRows = 1 << 20 })
+	conn, err := grpc.NewClient(f.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	for range 8 { // of which none ever sends its message
+		if _, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/inference.GRPCInferenceService/ServerLive"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(200 * time.Millisecond) // in which they would have claimed it
+	if free := f.memory.Free(); free != memorySize {
+		t.Errorf("strangers took %d bytes", memorySize-free)
+	}
+	if _, err := f.client.ModelInfer(as(t.Context(), "admin"), about("closed", make([]float32, 100_000)...)); err != nil {
+		t.Errorf("a large prediction beside them: %v", err)
+	}
+}
+
+func TestStreamsOfStrangersHaveABound(t *testing.T) {
+	f := serve(t, flower{}, func(c *grpcapi.Config) { c.Reflection = true })
+	conn, err := grpc.NewClient(f.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	both := &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
+	const most = 4
+	for n := range most + 1 {
+		s, err := conn.NewStream(t.Context(), both, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.SendMsg(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}) // Recv tells
+		err = s.RecvMsg(&reflectionpb.ServerReflectionResponse{})
+		if want := n == most; want != (status.Code(err) == codes.Unavailable) {
+			t.Errorf("stream %d: %v", n, err)
+		}
+	}
 }
 
 func TestLongMessagesShareTheMemory(t *testing.T) {

@@ -2,6 +2,7 @@ package grpcapi
 
 import (
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -67,6 +68,8 @@ func (c *call) reflect() error {
 	c.arrival.allow(streamIdle)
 	c.api.waiting.begin(c.arrival)
 	defer c.api.waiting.done(c.arrival)
+	idle := time.AfterFunc(streamIdle, c.arrival.end) // all of it: questions are few
+	defer idle.Stop()
 	server := reflection.NewServerV1(reflection.ServerOptions{Services: services(c.api.methods)})
 	return server.ServerReflectionInfo(&grpc.GenericServerStream[reflectionpb.ServerReflectionRequest, reflectionpb.ServerReflectionResponse]{ServerStream: c.stream})
 }

@@ -75,13 +75,8 @@ func unknown(err error, model, version string) error {
 	return fault.New(fault.NotFound, oip.UnknownModel(model, version))
 }
 
-const (
-	// maxInferStreams is how many streams of predictions may be open at once, each
-	// of which may hold the longest message while it waits for the rest of it.
-	maxInferStreams = 32
-	// streamIdle is how long a stream may be silent.
-	streamIdle = 2 * time.Minute
-)
+// streamIdle is how long a stream may be silent.
+const streamIdle = 2 * time.Minute
 
 // The numbers of the fields of ModelStreamInferResponse.
 const (
@@ -92,12 +87,6 @@ const (
 // modelStreamInfer answers each message of a stream by itself. What is wrong with
 // one is told in its answer, and the stream goes on.
 func (c *call) modelStreamInfer() error {
-	select {
-	case c.api.streams <- struct{}{}:
-		defer func() { <-c.api.streams }()
-	default:
-		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many streams are open at once; send single requests, or try again"}
-	}
 	c.sendHeader()
 	for first := true; ; first = false {
 		m, err := c.next()
@@ -150,6 +139,8 @@ func (c *call) serveMessage(first bool) (err error) {
 	} else {
 		c.observe(0, nil)
 	}
+	unread := time.AfterFunc(workTime, c.arrival.end) // a client that takes no answers
+	defer unread.Stop()
 	return c.send(a)
 }
 

@@ -38,6 +38,10 @@ type method struct {
 	ofModel bool
 	// streams says that messages may follow the first, in both directions.
 	streams bool
+	// atOnce is how many of these calls may be open at once, whoever makes them; 0
+	// is any number. places has room for as many.
+	atOnce int
+	places chan struct{}
 	// serve reads decode, call, encode. It returns a fault instead of sending one.
 	serve func(*call) error
 
@@ -64,10 +68,11 @@ func methods(reflection bool) []method {
 	infer, stream := predict, predict
 	infer.name, infer.serve = inferenceService+"/ModelInfer", (*call).modelInfer
 	stream.name, stream.serve, stream.streams = inferenceService+"/ModelStreamInfer", (*call).modelStreamInfer, true
+	stream.atOnce = 32 // each may hold the longest message while it waits for the rest of it
 	metadata := read("ServerMetadata", (*call).serverMetadata)
 	metadata.ofModel = false
 	watch := health("Watch", (*call).healthWatch)
-	watch.streams = true
+	watch.streams, watch.atOnce = true, 256
 	table := []method{
 		infer, stream, metadata, watch,
 		open("ServerLive", (*call).serverLive),
@@ -88,7 +93,7 @@ func methods(reflection bool) []method {
 		}
 	}
 	if reflection {
-		table = append(table, method{name: reflectionService + "/ServerReflectionInfo", open: true, streams: true, serve: (*call).reflect})
+		table = append(table, method{name: reflectionService + "/ServerReflectionInfo", open: true, streams: true, atOnce: 4, serve: (*call).reflect})
 	}
 	return table
 }
@@ -99,6 +104,25 @@ func (m *method) check() error {
 		return fmt.Errorf("grpcapi: method %s: %w", m.name, errors.New("is either open or needs a permission, and is served"))
 	}
 	return nil
+}
+
+// enter takes one of the places, unless there is none left.
+func (m *method) enter() bool {
+	if m.places == nil {
+		return true
+	}
+	select {
+	case m.places <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (m *method) leave() {
+	if m.places != nil {
+		<-m.places
+	}
 }
 
 // Method is what others may know about a line of the table.

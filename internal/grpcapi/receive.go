@@ -90,6 +90,7 @@ func (c *arrival) end() {
 // shows any; the others hold memory for a moment.
 type reception struct {
 	arrival *arrival
+	memory  *limit.Bytes // where its claim is made
 	began   time.Time
 	claimed int64
 }
@@ -97,9 +98,8 @@ type reception struct {
 // receptions are the messages on their way. One timer looks after all of them,
 // and only while there are some: one for each would wake a thread for each.
 type receptions struct {
-	memory *limit.Bytes
-	most   int64 // bytes of a message
-	now    func() time.Time
+	most int64 // bytes of a message
+	now  func() time.Time
 
 	mu    sync.Mutex // guards what follows
 	all   map[*reception]struct{}
@@ -107,8 +107,8 @@ type receptions struct {
 }
 
 // begin notes that a message is waited for.
-func (r *receptions) begin(a *arrival) *reception {
-	one := &reception{arrival: a, began: r.now()}
+func (r *receptions) begin(a *arrival, memory *limit.Bytes) *reception {
+	one := &reception{arrival: a, memory: memory, began: r.now()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all[one] = struct{}{}
@@ -142,7 +142,7 @@ func (r *receptions) sweep() {
 	for one := range r.all {
 		switch took := now.Sub(one.began); {
 		case took < provenFor:
-		case one.claimed == 0 && r.memory.Take(r.most):
+		case one.claimed == 0 && one.memory.Take(r.most):
 			one.claimed = r.most
 		case one.claimed == 0 || took >= workTime:
 			one.arrival.end()
@@ -154,7 +154,7 @@ func (r *receptions) sweep() {
 // receive reads the call's message, and proves the caller's rights again when it
 // was long on its way. Its fault goes before the message's.
 func (c *call) receive() error {
-	r := c.api.receptions.begin(c.arrival)
+	r := c.api.receptions.begin(c.arrival, c.api.cfg.Memory)
 	err := c.stream.RecvMsg(&c.message)
 	c.claimed = c.api.receptions.end(r)
 	if err != nil {
@@ -189,12 +189,26 @@ func (c *call) release() {
 	}
 }
 
-// decode reads a message without tensors.
+// decode reads a message without tensors. Whoever sends it, and as slowly as may
+// be, takes nothing of the memory that bodies of predictions have.
 func (c *call) decode(m proto.Message) error {
-	if err := c.receive(); err != nil {
+	memory := c.api.small
+	if c.method.open {
+		memory = c.api.strangers
+	}
+	r := c.api.receptions.begin(c.arrival, memory)
+	err := c.stream.RecvMsg(&c.message)
+	claimed := c.api.receptions.end(r)
+	defer func() {
+		c.message.free()
+		memory.Give(claimed)
+	}()
+	if err != nil {
+		return received(err)
+	}
+	if err := c.renew(); err != nil {
 		return err
 	}
-	defer c.release()
 	b := c.message.bytes()
 	if len(b) > maxSmall {
 		return fault.Newf(fault.TooLarge, "A message of this method must be at most %d bytes", maxSmall)

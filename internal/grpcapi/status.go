@@ -135,3 +135,15 @@ func received(err error) error {
 		return fault.Wrap(fault.BadRequest, "The message did not arrive whole", err)
 	}
 }
+
+// sent returns why an answer was not taken: a client that goes away, or does not
+// read, is no failure of ours.
+func sent(err error) error {
+	switch status.Code(err) { //nolint:exhaustive // the others are defects
+	case codes.Canceled, codes.Unavailable:
+		return fault.Wrap(fault.Canceled, "", err)
+	case codes.DeadlineExceeded:
+		return fault.Wrap(fault.Timeout, "", err)
+	}
+	return err
+}

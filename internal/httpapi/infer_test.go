@@ -147,6 +147,7 @@ func TestRequestsToInferAreRefused(t *testing.T) {
 		"wrong method":                    {request{method: "GET"}, 405, "takes POST"},
 		"a path that is none":             {request{path: "/v2/models/iris/explain"}, 404, "nothing at this path"},
 		"a verb that is none, at V1":      {request{path: "/v1/models/iris:explain"}, 404, "nothing at this path"},
+		"no name before the verb, at V1":  {request{path: "/v1/models/:predict"}, 404, "nothing at this path"},
 		"a slash behind":                  {request{path: "/v2/models/iris/infer/"}, 400, "its one form"},
 		"a name that climbs":              {request{path: "/v2/models/../../infer"}, 400, "its one form"},
 		"a name that is encoded":          {request{path: "/v2/models/i%72is/infer"}, 400, "its one form"},

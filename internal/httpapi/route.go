@@ -253,9 +253,10 @@ func (r *router) find(params *chi.Context, req *http.Request) *endpoint {
 }
 
 // hasVerb reports whether a parameter of the path has taken a verb behind a name,
-// such as ":predict", for a part of it. No name has a colon.
+// such as ":predict", for a part of it, or there is no name before the verb. No
+// name has a colon.
 func hasVerb(params *chi.Context, path string) bool {
-	return strings.IndexByte(path, ':') >= 0 && slices.ContainsFunc(params.URLParams.Values, func(name string) bool { return strings.IndexByte(name, ':') >= 0 })
+	return strings.IndexByte(path, ':') >= 0 && slices.ContainsFunc(params.URLParams.Values, func(name string) bool { return name == "" || strings.IndexByte(name, ':') >= 0 })
 }
 
 // endpoint is one route, bound to what serves it.

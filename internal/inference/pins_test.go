@@ -176,6 +176,18 @@ func TestTryingTellsWhatWouldBeWrong(t *testing.T) {
 	}
 }
 
+func TestAManifestMayNotBreakAVersionThatItBegins(t *testing.T) {
+	base := []string{"m/1/model.onnx", "m1", "m/2/model.onnx", "bad", "m/model.yaml", forUsers + "versions: {serve: [1]}\n"}
+	c := newCatalog(t, inference.Config{FS: files(base...)})
+	err := c.Try(t.Context(), files(append(base, "m/model.yaml", forUsers)...), "default", "m", "")
+	if fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), "model m, version 2: unsupported operators") {
+		t.Errorf("%v: the next start would refuse what it serves", err)
+	}
+	if err := c.Try(t.Context(), files(append(base, "m/model.yaml", "versions: {serve: [1]}\n")...), "default", "m", ""); err != nil {
+		t.Errorf("a manifest that leaves it out: %v", err)
+	}
+}
+
 func TestOwnersSeeEveryVersionAndWhatIsWrong(t *testing.T) {
 	c := newCatalog(t, inference.Config{SkipBad: true, TenantExists: tenants("acme"), DefaultModel: "m", FS: files(
 		"m/1/model.onnx", "m1", "m/2/model.onnx", "odd", "m/3/model.onnx", "bad", "m/9/model.onnx", "m9", "m/x/model.onnx", "m",

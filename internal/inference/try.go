@@ -59,18 +59,19 @@ func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version strin
 }
 
 // newReasons returns what is wrong with the model now and was not before, with
-// all of it or with the version; with those that were served when it is empty.
+// all of it or with the version; with any of its versions when it is empty.
 func newReasons(e, old *entry, version string) []string {
-	known := map[string]bool{}
+	known, bad := map[string]bool{}, map[string]bool{}
 	if old != nil {
 		for _, p := range old.problems {
-			known[p.Error()] = true
+			known[p.Error()], bad[p.Version] = true, true
 		}
 	}
 	var reasons []string
 	for _, p := range e.problems {
 		served := old != nil && old.model != nil && old.model.byNumber(p.Version) != nil
-		concerned := p.Version == "" || p.Version == version || version == "" && served
+		// What was in order, served or not, must stay so: a start refuses the rest.
+		concerned := p.Version == "" || p.Version == version || version == "" && (served || !bad[p.Version])
 		if concerned && (p.Version == version && version != "" || !known[p.Error()]) {
 			reasons = append(reasons, p.Error())
 		}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"sync"
 	"time"
 
 	"onnxgate/internal/audit"
@@ -24,8 +25,12 @@ import (
 // MaxManifest bounds a manifest, in bytes.
 const MaxManifest = 1 << 20
 
-// uploads is how many changes are under way at a time: each compiles models.
-const uploads = 2
+// How many changes are under way at a time, in all and of one tenant: who sends
+// slowly must not keep the other tenants waiting. One of them compiles.
+const (
+	allChanges    = 8
+	tenantChanges = 2
+)
 
 // Catalog serves the models. Its faults are also NotFound.
 type Catalog interface {
@@ -56,8 +61,14 @@ type Config struct {
 
 // Service changes models. It is safe for concurrent use.
 type Service struct {
-	cfg  Config
-	busy chan struct{}
+	cfg Config
+
+	mu       sync.Mutex
+	byTenant map[string]int // changes under way
+	all      int
+	// turn has one place: what is tried is put into place before the next is tried
+	// beside it.
+	turn chan struct{}
 }
 
 // New returns a Service.
@@ -68,7 +79,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Audit == nil {
 		cfg.Audit = audit.Discard{}
 	}
-	return &Service{cfg: cfg, busy: make(chan struct{}, uploads)}, nil
+	return &Service{cfg: cfg, byTenant: map[string]int{}, turn: make(chan struct{}, 1)}, nil
 }
 
 // Change is what somebody wants: a new version of a model, or another manifest
@@ -94,22 +105,38 @@ func (s *Service) Put(ctx context.Context, p *identity.Principal, c *Change) err
 	if err != nil {
 		return err
 	}
-	select {
-	case s.busy <- struct{}{}:
-		defer func() { <-s.busy }()
-	default:
+	if !s.enter(p.Tenant) {
 		return errors.Join(&fault.Error{
 			Kind: fault.Unavailable, RetryAfter: 5 * time.Second, Msg: "other models are being taken in; try again when they are",
 		}, staged.Discard())
 	}
+	defer s.leave(p.Tenant)
 	err = s.put(ctx, p, c, staged, model)
 	if left := staged.Discard(); err == nil && left != nil {
 		err = left
 	}
-	if err == nil && s.cfg.Changed != nil {
-		s.cfg.Changed(ctx, model.Folder())
-	}
 	return err
+}
+
+// enter takes a place among the changes under way, unless there is none.
+func (s *Service) enter(tenant string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == allChanges || s.byTenant[tenant] == tenantChanges {
+		return false
+	}
+	s.all++
+	s.byTenant[tenant]++
+	return true
+}
+
+func (s *Service) leave(tenant string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.byTenant[tenant]--; s.byTenant[tenant] == 0 {
+		delete(s.byTenant, tenant)
+	}
 }
 
 // begin refuses what can be refused before anything is read.
@@ -150,13 +177,23 @@ func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, sta
 			return err
 		}
 	}
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return fault.OfContext(ctx.Err())
+	}
 	if err := s.try(ctx, p, c, staged.FS()); err != nil {
 		return err
 	}
 	if err := s.record(ctx, p, event, model, c.Version); err != nil {
 		return err
 	}
-	return staged.Commit()
+	err := staged.Commit()
+	if err == nil && s.cfg.Changed != nil {
+		s.cfg.Changed(ctx, model.Folder())
+	}
+	return err
 }
 
 // try compiles and checks what is to be served.

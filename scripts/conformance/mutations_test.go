@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -94,12 +95,10 @@ func another(w *httptest.ResponseRecorder) {
 
 // alternating changes every second answer to an inference.
 func alternating(change func(*httptest.ResponseRecorder)) func(*http.Request, []byte, *httptest.ResponseRecorder) {
-	n := 0
+	var n atomic.Int64
 	return func(r *http.Request, _ []byte, w *httptest.ResponseRecorder) {
-		if isInfer(r) && w.Code == http.StatusOK {
-			if n++; n%2 == 0 {
-				change(w)
-			}
+		if isInfer(r) && w.Code == http.StatusOK && n.Add(1)%2 == 0 {
+			change(w)
 		}
 	}
 }

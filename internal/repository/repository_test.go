@@ -1,0 +1,121 @@
+package repository_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"io"
+	"io/fs"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/modelstore"
+	"onnxgate/internal/repository"
+)
+
+// trying is a catalog that takes its time to try a change, and notices a second
+// one that is tried meanwhile.
+type trying struct {
+	repository.Catalog
+
+	now     atomic.Int32
+	overlap atomic.Bool
+}
+
+func (c *trying) Try(context.Context, fs.FS, string, string, string) error {
+	if c.now.Add(1) > 1 {
+		c.overlap.Store(true)
+	}
+	time.Sleep(5 * time.Millisecond)
+	c.now.Add(-1)
+	return nil
+}
+
+func newService(t *testing.T, catalog repository.Catalog) *repository.Service {
+	t.Helper()
+	store, err := modelstore.Open(modelstore.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	service, err := repository.New(repository.Config{Store: store, Catalog: catalog})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
+}
+
+func owner(tenant string) *identity.Principal {
+	return &identity.Principal{Subject: "owner", Tenant: tenant, Roles: []string{"owner"}, Method: identity.Bearer}
+}
+
+// push makes version 1 of a model.
+func push(ctx context.Context, s *repository.Service, tenant, model string, file io.Reader) error {
+	return s.Put(ctx, owner(tenant), &repository.Change{Model: model, Version: "1", File: file, Digest: sha256.Sum256([]byte("model"))})
+}
+
+func TestWhoSendsSlowlyKeepsNoOtherTenantWaiting(t *testing.T) {
+	s := newService(t, &trying{})
+	ended := make(chan error, 2)
+	var slow []*io.PipeWriter
+	for i := range 2 {
+		r, w := io.Pipe()
+		slow = append(slow, w)
+		go func() { ended <- push(t.Context(), s, "acme", "m"+strconv.Itoa(i), r) }()
+		if _, err := w.Write([]byte("mod")); err != nil { // which is read: the place is taken
+			t.Fatal(err)
+		}
+	}
+	if err := push(t.Context(), s, "acme", "third", bytes.NewReader([]byte("model"))); fault.KindOf(err) != fault.Unavailable || fault.As(err).RetryAfter <= 0 {
+		t.Errorf("a third change of one tenant: %v", err)
+	}
+	if err := push(t.Context(), s, "globex", "m", bytes.NewReader([]byte("model"))); err != nil {
+		t.Errorf("another tenant waits: %v", err)
+	}
+	for _, w := range slow {
+		if _, err := w.Write([]byte("el")); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Close()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := push(t.Context(), s, "acme", "third", bytes.NewReader([]byte("model"))); err != nil {
+		t.Errorf("the places are not free again: %v", err)
+	}
+}
+
+func TestWhatIsTriedIsInPlaceBeforeTheNextIsTried(t *testing.T) {
+	catalog := &trying{}
+	s := newService(t, catalog)
+	const changes = 8
+	ended := make(chan error, changes)
+	for i := range changes {
+		go func() {
+			ended <- push(t.Context(), s, "t"+strconv.Itoa(i), "m", bytes.NewReader([]byte("model")))
+		}()
+	}
+	for range changes {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if catalog.overlap.Load() {
+		t.Error("two changes were tried at the same time, each without the other")
+	}
+}
+
+func TestWhoGoesAwayWhileAnotherIsTriedIsToldSo(t *testing.T) {
+	s := newService(t, &trying{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := push(ctx, s, "acme", "m", bytes.NewReader([]byte("model")))
+	if kind := fault.KindOf(err); kind != fault.Canceled && fault.Classify(err).Kind != fault.Canceled {
+		t.Errorf("%v", err)
+	}
+}
