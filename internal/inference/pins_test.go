@@ -188,6 +188,34 @@ func TestAManifestMayNotBreakAVersionThatItBegins(t *testing.T) {
 	}
 }
 
+func TestATenantDoesNotPutItsModelsAmongThoseOfOthers(t *testing.T) {
+	shared := func(with string) string { return "access: {roles: [user], share: [" + with + "]}\n" }
+	base := []string{
+		"@acme/m/1/model.onnx", "m1", "@acme/m/model.yaml", shared("globex"), "@acme/all/1/model.onnx", "m1", "@acme/all/model.yaml", shared(`"*"`),
+		"m/1/model.onnx", "m1",
+	}
+	c := newCatalog(t, inference.Config{TenantExists: tenants("acme"), FS: files(base...)})
+	for name, tc := range map[string]struct {
+		tenant, model string
+		with          []string
+		refused       bool
+	}{
+		"as it is":                {"acme", "m", []string{"@acme/m/model.yaml", shared("globex") + "description: other\n"}, false},
+		"with fewer":              {"acme", "m", []string{"@acme/m/model.yaml", "access: {roles: [user]}\n"}, false},
+		"with one more":           {"acme", "m", []string{"@acme/m/model.yaml", shared("globex, beta")}, true},
+		"with all":                {"acme", "m", []string{"@acme/m/model.yaml", shared(`"*"`)}, true},
+		"with one of all":         {"acme", "all", []string{"@acme/all/model.yaml", shared("beta")}, false},
+		"a new one":               {"acme", "n", []string{"@acme/n/1/model.onnx", "n1", "@acme/n/model.yaml", shared("beta")}, true},
+		"of who runs the server":  {"default", "m", []string{"m/model.yaml", shared(`"*"`)}, false},
+		"a version of one shared": {"acme", "m", []string{"@acme/m/2/model.onnx", "m2"}, false},
+	} {
+		err := c.Try(t.Context(), files(slices.Concat(base, tc.with)...), tc.tenant, tc.model, "")
+		if got := fault.KindOf(err) == fault.Forbidden; err != nil && !got || got != tc.refused {
+			t.Errorf("%s: %v, want it refused: %v", name, err, tc.refused)
+		}
+	}
+}
+
 func TestOwnersSeeEveryVersionAndWhatIsWrong(t *testing.T) {
 	c := newCatalog(t, inference.Config{SkipBad: true, TenantExists: tenants("acme"), DefaultModel: "m", FS: files(
 		"m/1/model.onnx", "m1", "m/2/model.onnx", "odd", "m/3/model.onnx", "bad", "m/9/model.onnx", "m9", "m/x/model.onnx", "m",

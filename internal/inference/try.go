@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/schema"
 )
 
 // NewOf returns a catalog that has loaded one model of a tenant alone, if there is
@@ -31,7 +33,9 @@ func NewOf(ctx context.Context, cfg Config, tenant, name string) (*Catalog, erro
 // Try returns what would be wrong with a version of a model, or with those that
 // are served of it when it is empty, if the folder of the models were fsys. It
 // loads them aside and changes nothing. Faults: Content, with a line for each
-// reason; Conflict where the folder holds one model alone.
+// reason; Forbidden where a tenant other than the default one would share the model
+// with more tenants than it does now; Conflict where the folder holds one model
+// alone.
 func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version string) error {
 	c.reload.Lock()
 	before := c.current.Load()
@@ -55,7 +59,35 @@ func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version strin
 	if slices.Contains(e.omitted, version) {
 		return l.tryAlone(e, version)
 	}
+	return mayShare(tenant, e, before.entry(p.label))
+}
+
+// mayShare refuses a model that a tenant would share more widely by itself: what is
+// shared stands among the models of others, under a name that may be theirs, and
+// may take their only model's place as the default.
+func mayShare(tenant string, e, old *entry) error {
+	var present []string
+	if old != nil {
+		present = old.model.shares()
+	}
+	if tenant == identity.DefaultTenant || slices.Contains(present, schema.ShareAll) {
+		return nil
+	}
+	for _, with := range e.model.shares() {
+		if !slices.Contains(present, with) {
+			return fault.Newf(fault.Forbidden, "Operation not permitted: access.share would show the model to %q; who runs the server writes that into its model.yaml", with)
+		}
+	}
 	return nil
+}
+
+// shares returns the tenants that see a version beside the owner.
+func (m *model) shares() []string {
+	var all []string
+	for _, v := range m.served() {
+		all = append(all, v.access.share...)
+	}
+	return all
 }
 
 // newReasons returns what is wrong with the model now and was not before, with

@@ -36,7 +36,8 @@ const (
 type Catalog interface {
 	// Try returns what would be wrong with a version of a model, or with all that
 	// are served of it when it is empty, if the folder of the models were fsys. It
-	// changes nothing. Faults: Content, with a line for each reason.
+	// changes nothing. Faults: Content, with a line for each reason; Forbidden where
+	// a tenant would show it to more tenants than before.
 	Try(ctx context.Context, fsys fs.FS, tenant, model, version string) error
 	// Rollback has an older version of a model served where none is named, that
 	// before the present one where to is empty, and returns its number. Faults:
