@@ -97,7 +97,7 @@ func (l *loader) load() error {
 	if flat {
 		l.add(l.flatPlace())
 	}
-	for _, folder := range folders {
+	for _, folder := range defaultFirst(folders) {
 		tenant, marked := strings.CutPrefix(folder, TenantMark)
 		switch {
 		case marked:
@@ -109,6 +109,20 @@ func (l *loader) load() error {
 		}
 	}
 	return nil
+}
+
+// defaultFirst orders the folders at the top so that what there is no room for in
+// memory is never the default tenant's while another's model has some.
+func defaultFirst(folders []string) []string {
+	own, others := []string{}, []string{}
+	for _, folder := range folders {
+		if strings.HasPrefix(folder, TenantMark) {
+			others = append(others, folder)
+		} else {
+			own = append(own, folder)
+		}
+	}
+	return append(own, others...)
 }
 
 // forget no longer counts the memory of models whose folders have gone.

@@ -49,6 +49,17 @@ func TestAModelThatDoesNotFitIsRefusedUntilThereIsRoom(t *testing.T) {
 	}
 }
 
+func TestTheDefaultTenantsModelsHaveTheFirstRoom(t *testing.T) {
+	large := &fstest.MapFile{Data: make([]byte, 3<<20)}
+	c := newCatalog(t, inference.Config{
+		FS:           fstest.MapFS{"@acme/a/1/model.onnx": large, "z/1/model.onnx": large},
+		TenantExists: tenants("acme"), MaxMemory: 8 << 20, SkipBad: true,
+	})
+	if got := opened(t, c, "z", ""); got != "1" {
+		t.Errorf("z: %s, want it served and acme's left out", got)
+	}
+}
+
 // heavy is a program whose end can be seen.
 type heavy struct {
 	doubler

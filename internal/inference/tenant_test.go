@@ -253,7 +253,7 @@ func TestRecordsAndMetricsTellModelsOfTwoTenantsApart(t *testing.T) {
 	if diff := cmp.Diff(want, rec.records); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"@acme/a", "a"}, watched); diff != "" {
+	if diff := cmp.Diff([]string{"a", "@acme/a"}, watched); diff != "" {
 		t.Errorf("observed (-want +got):\n%s", diff)
 	}
 }
