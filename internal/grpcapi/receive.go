@@ -151,16 +151,22 @@ func (r *receptions) sweep() {
 	r.arm()
 }
 
-// receive reads the call's message, and proves the caller's rights again when it
-// was long on its way. Its fault goes before the message's.
-func (c *call) receive() error {
-	r := c.api.receptions.begin(c.arrival, c.api.cfg.Memory)
-	err := c.stream.RecvMsg(&c.message)
-	c.claimed = c.api.receptions.end(r)
+// arrive reads the call's message, and proves the caller's rights again when it was
+// long on its way. Its fault goes before the message's. claimed is what the message
+// took of the memory meanwhile.
+func (c *call) arrive(memory *limit.Bytes) (claimed int64, err error) {
+	r := c.api.receptions.begin(c.arrival, memory)
+	err = c.stream.RecvMsg(&c.message)
+	claimed = c.api.receptions.end(r)
 	if err != nil {
-		return received(err)
+		return claimed, received(err)
 	}
-	if err := c.renew(); err != nil {
+	return claimed, c.renew()
+}
+
+// receive reads a message of tensors.
+func (c *call) receive() (err error) {
+	if c.claimed, err = c.arrive(c.api.cfg.Memory); err != nil {
 		return err
 	}
 	return c.claim()
@@ -196,17 +202,12 @@ func (c *call) decode(m proto.Message) error {
 	if c.method.open {
 		memory = c.api.strangers
 	}
-	r := c.api.receptions.begin(c.arrival, memory)
-	err := c.stream.RecvMsg(&c.message)
-	claimed := c.api.receptions.end(r)
+	claimed, err := c.arrive(memory)
 	defer func() {
 		c.message.free()
 		memory.Give(claimed)
 	}()
 	if err != nil {
-		return received(err)
-	}
-	if err := c.renew(); err != nil {
 		return err
 	}
 	b := c.message.bytes()
