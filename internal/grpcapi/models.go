@@ -10,14 +10,6 @@ import (
 	"onnxgate/internal/tensor"
 )
 
-// serverName, platform and backend are what the protocol's metadata says of us;
-// the platform is one of the protocol's own list.
-const (
-	serverName = "onnxgate"
-	platform   = "onnx_onnxv1"
-	backend    = "onnxruntime"
-)
-
 // serverLive answers as long as the process does.
 func (c *call) serverLive() error {
 	if err := c.decode(&pb.ServerLiveRequest{}); err != nil {
@@ -42,7 +34,7 @@ func (c *call) serverMetadata() error {
 		return err
 	}
 	return c.send(&pb.ServerMetadataResponse{
-		Name: serverName, Version: c.api.cfg.Version,
+		Name: oip.ServerName, Version: c.api.cfg.Version,
 		Extensions: oip.Extensions(),
 	})
 }
@@ -97,7 +89,7 @@ func (c *call) modelMetadata() error {
 		return err
 	}
 	return c.send(&pb.ModelMetadataResponse{
-		Name: info.Name, Versions: info.Versions, Platform: platform,
+		Name: info.Name, Versions: info.Versions, Platform: oip.Platform,
 		Inputs: tensorMetadata(info.Inputs), Outputs: tensorMetadata(info.Outputs),
 	})
 }
@@ -127,7 +119,7 @@ func (c *call) modelConfig() error {
 	if err != nil {
 		return err
 	}
-	config := &pb.ModelConfig{Name: info.Name, Platform: platform, Backend: backend}
+	config := &pb.ModelConfig{Name: info.Name, Platform: oip.Platform, Backend: oip.Backend}
 	for i := range info.Inputs {
 		for name, s := range oip.FlatSpec(&info.Inputs[i]) {
 			config.Input = append(config.Input, &pb.ModelInput{Name: name, DataType: configType(s.DType), Dims: wide(s.Shape)})

@@ -10,21 +10,13 @@ import (
 	"onnxgate/internal/tensor"
 )
 
-// serverName and platform are what the protocol's metadata says of us; the
-// platform is one of the protocol's own list.
-const (
-	serverName = "onnxgate"
-	platform   = "onnx_onnxv1"
-	backend    = "onnxruntime"
-)
-
 // serverInfo tells which server this is.
 func (a *API) serverInfo(_ context.Context, x *exchange) error {
 	return x.encode(struct {
 		Name       string   `json:"name"`
 		Version    string   `json:"version"`
 		Extensions []string `json:"extensions"`
-	}{serverName, a.cfg.Version, oip.Extensions()})
+	}{oip.ServerName, a.cfg.Version, oip.Extensions()})
 }
 
 // live answers as long as the process does.
@@ -93,7 +85,7 @@ func (a *API) modelMetadata(ctx context.Context, x *exchange) error {
 		Platform string           `json:"platform"`
 		Inputs   []tensorMetadata `json:"inputs"`
 		Outputs  []tensorMetadata `json:"outputs"`
-	}{info.Name, info.Versions, platform, describe(info.Inputs), describe(info.Outputs)})
+	}{info.Name, info.Versions, oip.Platform, describe(info.Inputs), describe(info.Outputs)})
 }
 
 // described returns the version of the path.
@@ -138,7 +130,7 @@ func (a *API) modelConfig(ctx context.Context, x *exchange) error {
 		MaxBatchSize int            `json:"max_batch_size"`
 		Input        []tensorConfig `json:"input"`
 		Output       []tensorConfig `json:"output"`
-	}{info.Name, platform, backend, 0, configure(info.Inputs), configure(info.Outputs)})
+	}{info.Name, oip.Platform, oip.Backend, 0, configure(info.Inputs), configure(info.Outputs)})
 }
 
 // duration is a StatisticDuration of Triton's statistics extension.

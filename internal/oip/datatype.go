@@ -13,6 +13,14 @@ var datatypes = map[tensor.DType]string{
 // Datatype returns the protocol's name of an element type, "" when it has none.
 func Datatype(d tensor.DType) string { return datatypes[d] }
 
+// What the protocol's metadata says of this server; the platform is one of the
+// protocol's own list.
+const (
+	ServerName = "onnxgate"
+	Platform   = "onnx_onnxv1"
+	Backend    = "onnxruntime"
+)
+
 // Extensions are those of Triton's that are served, by their names in the server's
 // metadata, which are the same over REST and gRPC.
 func Extensions() []string {
