@@ -58,18 +58,26 @@ func (s *server) eventually(t *testing.T, what string, want int) {
 	t.Errorf("%s: %d, want %d", what, status, want)
 }
 
-func TestAClientCertificateIsACredential(t *testing.T) {
-	dir, ca := t.TempDir(), testkit.NewCA(t, "clients")
+// clientAuthority returns an authority of client certificates, the settings of a
+// server that asks for them, and what revokes some of them.
+func clientAuthority(t *testing.T, mode string) (ca *testkit.CA, vars map[string]string, revoke func(...tls.Certificate)) {
+	t.Helper()
+	ca = testkit.NewCA(t, "clients")
 	caFile, crlFile := filepath.Join(t.TempDir(), "ca.pem"), filepath.Join(t.TempDir(), "crl.pem")
 	testkit.WritePEM(t, caFile, ca)
-	revoke := func(certs ...tls.Certificate) {
+	revoke = func(certs ...tls.Certificate) {
 		t.Helper()
 		if err := os.WriteFile(crlFile, ca.Revoke(t, time.Now().Add(time.Hour), certs...), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	revoke()
-	vars := map[string]string{"CLIENT_CERT": "request", "CLIENT_CA_FILE": caFile, "CLIENT_CRL_FILE": crlFile}
+	return ca, map[string]string{"CLIENT_CERT": mode, "CLIENT_CA_FILE": caFile, "CLIENT_CRL_FILE": crlFile}, revoke
+}
+
+func TestAClientCertificateIsACredential(t *testing.T) {
+	dir := t.TempDir()
+	ca, vars, revoke := clientAuthority(t, "request")
 	s := start(t, dir, vars)
 	predict := func(token string) int {
 		t.Helper()
@@ -115,17 +123,8 @@ func TestAClientCertificateIsACredential(t *testing.T) {
 // Where the certificate only guards the connection, the other credential is no
 // better than it.
 func TestARevokedCertificateEndsTheConnectionOfEveryCredential(t *testing.T) {
-	dir, ca := t.TempDir(), testkit.NewCA(t, "clients")
-	caFile, crlFile := filepath.Join(t.TempDir(), "ca.pem"), filepath.Join(t.TempDir(), "crl.pem")
-	testkit.WritePEM(t, caFile, ca)
-	revoke := func(certs ...tls.Certificate) {
-		t.Helper()
-		if err := os.WriteFile(crlFile, ca.Revoke(t, time.Now().Add(time.Hour), certs...), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	revoke()
-	vars := map[string]string{"CLIENT_CERT": "require", "CLIENT_CA_FILE": caFile, "CLIENT_CRL_FILE": crlFile}
+	dir := t.TempDir()
+	ca, vars, revoke := clientAuthority(t, "require")
 	s := start(t, dir, vars)
 	cert := ca.Issue(t, "spiffe://example.org/scoring")
 	s.show(t, cert)

@@ -318,13 +318,19 @@ func initialPassword(t *testing.T, s *server) string {
 // adminToken asks the token endpoint for a token of the administrator.
 func adminToken(t *testing.T, s *server) string {
 	t.Helper()
+	return passwordToken(t, s, "admin", initialPassword(t, s))
+}
+
+// passwordToken asks the token endpoint for a token of a user.
+func passwordToken(t *testing.T, s *server, user, password string) string {
+	t.Helper()
 	client, err := s.client()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.CloseIdleConnections()
 	resp, err := client.PostForm(s.url()+"/token", map[string][]string{
-		"grant_type": {"password"}, "username": {"admin"}, "password": {initialPassword(t, s)},
+		"grant_type": {"password"}, "username": {user}, "password": {password},
 	})
 	if err != nil {
 		t.Fatal(err)

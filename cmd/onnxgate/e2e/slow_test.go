@@ -45,31 +45,6 @@ func (h *holder) finish() int {
 	return a.status
 }
 
-// passwordToken logs a user in.
-func passwordToken(t *testing.T, s *server, user string) string {
-	t.Helper()
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
-	resp, err := client.PostForm(s.url()+"/token", map[string][]string{
-		"grant_type": {"password"}, "username": {user}, "password": {userPassword},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	var answer struct {
-		AccessToken string `json:"access_token"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.AccessToken == "" {
-		t.Fatalf("POST /token answered %s (%v)", resp.Status, err)
-	}
-	s.keep(answer.AccessToken)
-	return answer.AccessToken
-}
-
 // TestABodyThatIsHeldBackKeepsNoRights begins requests, takes the rights of some
 // who sent them, and lets the bodies arrive after that.
 func TestABodyThatIsHeldBackKeepsNoRights(t *testing.T) {
@@ -78,7 +53,7 @@ func TestABodyThatIsHeldBackKeepsNoRights(t *testing.T) {
 	s.run(t, "", "tenant", "create", "acme")
 	add := func(name string, args ...string) string {
 		s.run(t, userPassword, append([]string{"user", "add", name, "--role", "admin", "--password-stdin"}, args...)...)
-		return passwordToken(t, s, name)
+		return passwordToken(t, s, name, userPassword)
 	}
 	disabled, deleted, demoted, staying, tenants := add("dora"), add("dean"), add("rose"), add("stan"), add("tess", "--tenant", "acme")
 	var key struct{ ID, Key string }
