@@ -320,7 +320,7 @@ func newCatalog(cfg *config.Config, observer func(model, version string) inferen
 	// A large batch leaves one processor to the requests that come meanwhile.
 	engines := NewEngines(cfg.ORTLibrary, runtime.GOMAXPROCS(0)-1)
 	return inference.New(inference.Config{
-		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels, MaxMemory: modelsMemory(cfg),
+		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels, MaxMemory: modelsMemory(cfg), MaxTenantMemory: cfg.TenantModelsMemory,
 		TenantExists: tenants, Pins: pins, Observer: observer, Now: time.Now,
 	})
 }

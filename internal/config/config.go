@@ -40,6 +40,9 @@ type Config struct {
 	// ModelsMemory bounds the memory of all loaded models, in bytes; 0: half of
 	// what the machine or its container has.
 	ModelsMemory int64 `setting:"ONNXGATE_MODELS_MEMORY" validate:"omitempty,min=1048576"`
+	// TenantModelsMemory bounds that of the models of one tenant, but for the default
+	// one; 0: a quarter of the former.
+	TenantModelsMemory int64 `setting:"ONNXGATE_TENANT_MODELS_MEMORY" validate:"omitempty,min=1048576"`
 	// RolesFile defines the operator's own roles; empty: there are none.
 	RolesFile string `setting:"ONNXGATE_ROLES_FILE" validate:"omitempty,file"`
 

@@ -77,7 +77,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 	got, err := config.Load(source(t, map[string]string{
 		"ONNXGATE_ADDR": "[::1]:9443", "ONNXGATE_ADMIN_ADDR": "off", "ONNXGATE_GRPC_ADDR": "[::1]:9444", "ONNXGATE_DATA_DIR": "/var/lib/x",
 		"ONNXGATE_DATABASE_URL": "postgres://u:p@db/x", "ONNXGATE_REVOCATION_MAX_AGE": "10s",
-		"ONNXGATE_MODELS_DIR": dir, "ONNXGATE_DEFAULT_MODEL": "iris", "ONNXGATE_SKIP_BAD_MODELS": "true", "ONNXGATE_MODELS_MEMORY": "3GiB",
+		"ONNXGATE_MODELS_DIR": dir, "ONNXGATE_DEFAULT_MODEL": "iris", "ONNXGATE_SKIP_BAD_MODELS": "true", "ONNXGATE_MODELS_MEMORY": "3GiB", "ONNXGATE_TENANT_MODELS_MEMORY": "1GiB",
 		"ONNXGATE_ROLES_FILE": roles,
 		"ONNXGATE_TLS":        "on", "ONNXGATE_TLS_CERT_FILE": "c.pem", "ONNXGATE_TLS_KEY_FILE": "k.pem",
 		"ONNXGATE_CLIENT_CERT": "request", "ONNXGATE_CLIENT_CA_FILE": "ca.pem", "ONNXGATE_CLIENT_CRL_FILE": "crl.pem",
@@ -94,7 +94,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config.Config{
-		Addr: "[::1]:9443", GRPCAddr: "[::1]:9444", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, ModelsMemory: 3 << 30, RolesFile: roles,
+		Addr: "[::1]:9443", GRPCAddr: "[::1]:9444", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, ModelsMemory: 3 << 30, TenantModelsMemory: 1 << 30, RolesFile: roles,
 		TLS: true, TLSCertFile: "c.pem", TLSKeyFile: "k.pem", ClientCert: "request", ClientCAFile: "ca.pem", ClientCRLFile: "crl.pem",
 		Issuer: "https://ml.example", Audience: "ml", TokenTTL: time.Hour, JWTAlg: "EdDSA",
 		AdminPasswordFile: password, BootstrapAPIKeyRole: "scorer", IssuersFile: issuers, RateToken: "off", RatePredict: "1000000000/day",
@@ -131,6 +131,7 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"models folder missing":          {set("MODELS_DIR", "/no/such/folder"), []string{"ONNXGATE_MODELS_DIR", "folder"}},
 		"model name is a path":           {set("DEFAULT_MODEL", "../iris"), []string{`ONNXGATE_DEFAULT_MODEL: "../iris" is a path; write the name of a model`}},
 		"models in no memory":            {set("MODELS_MEMORY", "1KiB"), []string{"ONNXGATE_MODELS_MEMORY"}},
+		"a tenant's models in none":      {set("TENANT_MODELS_MEMORY", "1KiB"), []string{"ONNXGATE_TENANT_MODELS_MEMORY"}},
 		"neither true nor false":         {set("SKIP_BAD_MODELS", "maybe"), []string{`ONNXGATE_SKIP_BAD_MODELS: "maybe" is not a switch; write true or false`}},
 		"certificate without key":        {set("TLS_CERT_FILE", "c.pem"), []string{"ONNXGATE_TLS_KEY_FILE", "is not set"}},
 		"client certificates of nobody":  {set("CLIENT_CERT", "require"), []string{"ONNXGATE_CLIENT_CA_FILE", "is not set"}},

@@ -155,7 +155,7 @@ func modelSettings() []Setting {
 		},
 		{
 			Name: "ONNXGATE_SKIP_BAD_MODELS", Default: "false",
-			Doc:     "true: start without the models that cannot be served; false: they stop the start.",
+			Doc:     "true: start without the models that cannot be served; false: those of the tenant default stop the start. Those of other tenants never do.",
 			Want:    "true or false",
 			binding: bind(func(c *Config) *bool { return &c.SkipBadModels }, parseSwitch, strconv.FormatBool),
 		},
@@ -164,6 +164,12 @@ func modelSettings() []Setting {
 			Doc:     "Most memory that all loaded models take together, by an estimate; a model beyond it cannot be served. Empty: half of what the machine or the container has.",
 			Want:    "a size of at least 1MiB, such as 4GiB, or nothing",
 			binding: bind(func(c *Config) *int64 { return &c.ModelsMemory }, parseSizeOrNone, formatSizeOrNone),
+		},
+		{
+			Name:    "ONNXGATE_TENANT_MODELS_MEMORY",
+			Doc:     "Most of it that the models of one tenant take together, but for those of the tenant default. Empty: a quarter.",
+			Want:    "a size of at least 1MiB, such as 1GiB, or nothing",
+			binding: bind(func(c *Config) *int64 { return &c.TenantModelsMemory }, parseSizeOrNone, formatSizeOrNone),
 		},
 		{
 			Name:    "ONNXGATE_ORT_LIBRARY",

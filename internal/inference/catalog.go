@@ -61,8 +61,9 @@ func (s *snapshot) entry(label string) *entry {
 	return s.entries[label]
 }
 
-// New loads every model. Unless cfg.SkipBad is set, one that cannot be served
-// is an error that names each with its reason.
+// New loads every model. Unless cfg.SkipBad is set, one of the operator's that
+// cannot be served is an error that names each with its reason. What a tenant has
+// pushed into its own folder never is: the tenant alone goes without.
 func New(cfg Config) (*Catalog, error) {
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = DefaultMaxBytes
@@ -82,8 +83,8 @@ func New(cfg Config) (*Catalog, error) {
 	if err := next.checkDefault(cfg.DefaultModel); err != nil {
 		return nil, err
 	}
-	if len(next.problems) > 0 && !cfg.SkipBad {
-		return nil, joined(next.problems)
+	if bad := next.ofOperator(); len(bad) > 0 && !cfg.SkipBad {
+		return nil, joined(bad)
 	}
 	c.current.Store(next)
 	return c, nil
@@ -181,6 +182,15 @@ func (s *snapshot) serves(entries map[string]*entry) bool {
 		}
 	}
 	return served == len(s.models)
+}
+
+// ofOperator returns the problems with what only who runs the server can put
+// right: the default tenant's models, and the folders of tenants as a whole.
+func (s *snapshot) ofOperator() []LoadError {
+	return slices.DeleteFunc(slices.Clone(s.problems), func(p LoadError) bool {
+		tenant, name := split(p.Model)
+		return tenant != identity.DefaultTenant && name != ""
+	})
 }
 
 // flat reports whether a model stands at the top.

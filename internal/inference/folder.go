@@ -24,9 +24,10 @@ type entry struct {
 	// pin is the rollback that it was looked at with.
 	pin Pin
 	// unloaded says that it is not served on purpose; contents is then what the
-	// folder held.
+	// folder held, and reserved what it took in memory.
 	unloaded bool
 	contents digest
+	reserved int64
 }
 
 // bad notes what is wrong. What could not be read may be readable later, and look
@@ -41,7 +42,7 @@ func (e *entry) bad(id string, err error) {
 // keep has the model go on as it was loaded before.
 func (e *entry) keep(old *entry) {
 	if old != nil {
-		e.model, e.omitted, e.unloaded, e.contents = old.model, old.omitted, old.unloaded, old.contents
+		e.model, e.omitted, e.unloaded, e.contents, e.reserved = old.model, old.omitted, old.unloaded, old.contents, old.reserved
 	}
 }
 
@@ -62,7 +63,7 @@ func (l *loader) entry(p place) *entry {
 	e.look = listing.look
 	switch {
 	case old == nil || l.anew:
-	case old.pin == e.pin && old.look.same(&listing.look) && (old.wants == 0 || l.memory.room(old.wants, nil) != nil):
+	case old.pin == e.pin && old.look.same(&listing.look) && (old.wants == 0 || l.memory.room(p.tenant, old.wants, nil) != nil):
 		return old
 	case old.unloaded && l.contents(p, listing) == old.contents:
 		e.keep(old)

@@ -52,13 +52,17 @@ type Config struct {
 	// model. Empty, and for every other tenant: its only model, when there is
 	// exactly one.
 	DefaultModel string
-	// SkipBad leaves out models that cannot be served instead of failing.
+	// SkipBad leaves out models of the default tenant that cannot be served instead
+	// of failing; those of other tenants are always left out.
 	SkipBad bool
 	// MaxBytes bounds one model file; zero means DefaultMaxBytes.
 	MaxBytes int64
 	// MaxMemory bounds what all loaded models take together, by an estimate from
 	// the sizes of their files, in bytes; 0 is no bound.
 	MaxMemory int64
+	// MaxTenantMemory bounds what those of one tenant take, but for the default one;
+	// 0 is a quarter of MaxMemory.
+	MaxTenantMemory int64
 	// Audit keeps a record of each prediction before its answer is given out.
 	// Nil: audit.Discard.
 	Audit audit.Recorder

@@ -146,7 +146,10 @@ func (c *Catalog) Unload(_ context.Context, p *identity.Principal, name string) 
 		return unknownModel()
 	}
 	l := c.newLoader(before)
-	unloaded := &entry{place: e.place, unloaded: true}
+	unloaded := &entry{place: e.place, unloaded: true, reserved: e.reserved}
+	for _, v := range e.model.served() {
+		unloaded.reserved += v.memory
+	}
 	if listing, err := l.list(e.place); err == nil {
 		unloaded.look, unloaded.contents = listing.look, l.contents(e.place, listing)
 	}

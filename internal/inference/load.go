@@ -61,7 +61,7 @@ type loader struct {
 }
 
 func newLoader(cfg *Config, before *snapshot) *loader {
-	return &loader{cfg: cfg, before: before, memory: newMemory(cfg.MaxMemory, before), entries: map[string]*entry{}}
+	return &loader{cfg: cfg, before: before, memory: newMemory(cfg, before), entries: map[string]*entry{}}
 }
 
 // newLoader returns a loader that knows what was rolled back.
@@ -125,15 +125,22 @@ func defaultFirst(folders []string) []string {
 	return append(own, others...)
 }
 
-// forget no longer counts the memory of models whose folders have gone.
+// forget no longer counts the memory of models whose folders at the top have gone.
 func (l *loader) forget(folders []string) {
+	l.vanished(func(e *entry) bool {
+		top, _, _ := strings.Cut(e.place.label, "/")
+		return !slices.Contains(folders, top) && !e.place.flat()
+	})
+}
+
+// vanished no longer counts the memory of models whose folders have gone.
+func (l *loader) vanished(gone func(*entry) bool) {
 	if l.before == nil {
 		return
 	}
-	for _, m := range l.before.sorted {
-		top, _, _ := strings.Cut(m.label, "/")
-		if !slices.Contains(folders, top) && !l.before.entries[m.label].place.flat() {
-			l.memory.release(m.versions...)
+	for _, e := range l.before.entries {
+		if gone(e) {
+			l.memory.release(e.model.served()...)
 		}
 	}
 }
@@ -160,6 +167,8 @@ func (l *loader) reload(folders []string) {
 		}
 		if isDir(l.cfg.FS, p.folder) && (tenant == identity.DefaultTenant || l.exists(tenant)) {
 			l.add(p)
+		} else {
+			l.vanished(func(e *entry) bool { return e.place.label == folder })
 		}
 	}
 }
@@ -252,6 +261,7 @@ func (l *loader) loadTenant(tenant string) {
 		l.keepTenant(tenant)
 		return
 	}
+	l.vanished(func(e *entry) bool { return e.place.tenant == tenant && !slices.Contains(names, e.place.name) })
 	for _, name := range names {
 		l.add(placeOf(tenant, name))
 	}

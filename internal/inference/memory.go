@@ -3,21 +3,35 @@ package inference
 import (
 	"fmt"
 	"math"
+
+	"onnxgate/internal/identity"
 )
 
-// memory adds up what the loaded versions take, within a bound.
+// memory adds up what the loaded versions take, within a bound for all and one for
+// each tenant but the default one.
 type memory struct {
-	limit int64
-	used  int64
-	held  map[*version]bool
+	limit, tenantLimit int64
+	used               int64
+	byTenant           map[string]int64
+	held               map[*version]bool
 }
 
-// newMemory returns a memory of so many bytes, of any number when limit is 0,
-// that holds what a snapshot does.
-func newMemory(limit int64, before *snapshot) *memory {
-	m := &memory{limit: limit, held: map[*version]bool{}}
-	if limit == 0 {
+// tenantShare is the part of all memory that the models of one tenant may take by
+// default: the inverse.
+const tenantShare = 4
+
+// newMemory returns a memory of the configured size that holds what a snapshot
+// does.
+func newMemory(cfg *Config, before *snapshot) *memory {
+	m := &memory{limit: cfg.MaxMemory, tenantLimit: cfg.MaxTenantMemory, byTenant: map[string]int64{}, held: map[*version]bool{}}
+	if m.tenantLimit == 0 {
+		m.tenantLimit = m.limit / tenantShare
+	}
+	if m.limit == 0 {
 		m.limit = math.MaxInt64
+	}
+	if m.tenantLimit == 0 {
+		m.tenantLimit = math.MaxInt64
 	}
 	if before != nil {
 		for _, loaded := range before.sorted {
@@ -43,25 +57,36 @@ func estimate(file int64) int64 {
 	return baseMemory + file + min(tableFactor*file, maxTables)
 }
 
-// noRoomError says that a version does not fit among the others.
-type noRoomError struct{ needs, used, limit int64 }
+// noRoomError says that a version does not fit among the others: among those of
+// its tenant where ofTenant is set.
+type noRoomError struct {
+	needs, used, limit int64
+	ofTenant           bool
+}
 
 func (e *noRoomError) Error() string {
-	return fmt.Sprintf("it would take about %s, the other models take %s, and all together may take %s: raise ONNXGATE_MODELS_MEMORY, or remove a model",
-		megabytes(e.needs), megabytes(e.used), megabytes(e.limit))
+	others, all, setting := "the other models", "all", "ONNXGATE_MODELS_MEMORY"
+	if e.ofTenant {
+		others, all, setting = "the tenant's other models", "those of one tenant", "ONNXGATE_TENANT_MODELS_MEMORY"
+	}
+	return fmt.Sprintf("it would take about %s, %s take %s, and %s together may take %s: raise %s, or remove a model",
+		megabytes(e.needs), others, megabytes(e.used), all, megabytes(e.limit), setting)
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
-// room refuses a version that needs more than there is, when the one that it
-// replaces is gone; nil replaces none.
-func (m *memory) room(needs int64, old *version) error {
-	used := m.used
+// room refuses a version of a tenant that needs more than there is, when the one
+// that it replaces is gone; nil replaces none.
+func (m *memory) room(tenant string, needs int64, old *version) error {
+	var freed int64
 	if m.held[old] {
-		used -= old.memory
+		freed = old.memory
 	}
-	if needs > m.limit-used {
-		return &noRoomError{needs, used, m.limit}
+	if own := m.byTenant[tenant] - freed; tenant != identity.DefaultTenant && needs > m.tenantLimit-own {
+		return &noRoomError{needs, own, m.tenantLimit, true}
+	}
+	if used := m.used - freed; needs > m.limit-used {
+		return &noRoomError{needs, used, m.limit, false}
 	}
 	return nil
 }
@@ -71,9 +96,15 @@ func (m *memory) hold(versions ...*version) {
 	for _, v := range versions {
 		if !m.held[v] {
 			m.held[v] = true
-			m.used += v.memory
+			m.take(v.tenant, v.memory)
 		}
 	}
+}
+
+// take counts bytes for a tenant.
+func (m *memory) take(tenant string, bytes int64) {
+	m.used += bytes
+	m.byTenant[tenant] += bytes
 }
 
 // release no longer counts versions.
@@ -81,7 +112,7 @@ func (m *memory) release(versions ...*version) {
 	for _, v := range versions {
 		if m.held[v] {
 			delete(m.held, v)
-			m.used -= v.memory
+			m.take(v.tenant, -v.memory)
 		}
 	}
 }

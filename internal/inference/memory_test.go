@@ -1,6 +1,7 @@
 package inference_test
 
 import (
+	"maps"
 	"runtime"
 	"strings"
 	"testing"
@@ -8,6 +9,8 @@ import (
 	"time"
 	"weak"
 
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/schema"
 )
@@ -53,10 +56,60 @@ func TestTheDefaultTenantsModelsHaveTheFirstRoom(t *testing.T) {
 	large := &fstest.MapFile{Data: make([]byte, 3<<20)}
 	c := newCatalog(t, inference.Config{
 		FS:           fstest.MapFS{"@acme/a/1/model.onnx": large, "z/1/model.onnx": large},
-		TenantExists: tenants("acme"), MaxMemory: 8 << 20, SkipBad: true,
+		TenantExists: tenants("acme"), MaxMemory: 8 << 20, MaxTenantMemory: 8 << 20,
 	})
 	if got := opened(t, c, "z", ""); got != "1" {
 		t.Errorf("z: %s, want it served and acme's left out", got)
+	}
+}
+
+func TestATenantTakesNoMoreThanItsShareOfMemory(t *testing.T) {
+	large := &fstest.MapFile{Data: make([]byte, 1<<20)} // takes 3.1 MiB
+	fsys := fstest.MapFS{
+		"@acme/a/1/model.onnx": large, "@acme/b/1/model.onnx": large, "@acme/c/1/model.onnx": large, "@globex/a/1/model.onnx": large,
+		"a/1/model.onnx": large, "b/1/model.onnx": large, "c/1/model.onnx": large,
+	}
+	cfg := inference.Config{FS: fsys, TenantExists: tenants("acme", "globex"), MaxMemory: 28 << 20}
+	const want = "model @acme/c, version 1: it would take about 3.1 MiB, the tenant's other models take 6.2 MiB, and those of one tenant together may take 7.0 MiB: raise ONNXGATE_TENANT_MODELS_MEMORY, or remove a model"
+	c := newCatalog(t, cfg)
+	if all := c.Problems(); len(all) != 1 || all[0].Error() != want {
+		t.Errorf("Problems = %v, want %s", all, want)
+	}
+	delete(fsys, "@acme/a/1/model.onnx")
+	if err := c.Reload(t.Context(), "@acme/a", "@acme/c"); err != nil {
+		t.Errorf("where the tenant has room again, it is not taken: %v", err)
+	}
+	cfg.MaxTenantMemory = 10 << 20
+	fsys["@acme/a/1/model.onnx"] = large
+	if all := newCatalog(t, cfg).Problems(); len(all) != 0 {
+		t.Errorf("with a larger share: %v", all)
+	}
+}
+
+func TestAChangeThatTheNextStartHasNoRoomForIsRefused(t *testing.T) {
+	large := &fstest.MapFile{Data: make([]byte, 1<<20)} // takes 3.1 MiB
+	now := fstest.MapFS{"a/1/model.onnx": large, "b/1/model.onnx": large}
+	cfg := inference.Config{FS: now, MaxMemory: 8 << 20}
+	c := newCatalog(t, cfg)
+	if err := c.Unload(t.Context(), admin, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	then := maps.Clone(now)
+	then["new/1/model.onnx"] = large
+	if err := c.Try(t.Context(), then, identity.DefaultTenant, "new", "1"); fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), "ONNXGATE_MODELS_MEMORY") {
+		t.Errorf("a model that fits only while another is unloaded: %v", err)
+	}
+	cfg.FS, cfg.Compile, cfg.Now = then, new(compiled).compile, time.Now
+	if _, err := inference.New(cfg); err == nil {
+		t.Error("the start had room for it")
+	}
+	again := maps.Clone(now)
+	again["a/2/model.onnx"], again["a/model.yaml"] = large, &fstest.MapFile{Data: []byte("versions: {serve: latest}\n")}
+	if err := c.Try(t.Context(), again, identity.DefaultTenant, "a", "2"); err != nil {
+		t.Errorf("one that takes the place of what is unloaded: %v", err)
 	}
 }
 

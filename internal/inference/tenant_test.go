@@ -191,6 +191,35 @@ func TestAFolderOfNoTenantIsRefusedWithTheCommandThatMakesIt(t *testing.T) {
 	}
 }
 
+func TestATenantsBadModelStopsNoStart(t *testing.T) {
+	cfg := inference.Config{
+		Compile: new(compiled).compile, Now: time.Now, TenantExists: tenants("acme"), MaxMemory: 2 << 20,
+		FS: files("a/1/model.onnx", "m", "@acme/bad/1/model.onnx", "bad", "@acme/a b/1/model.onnx", "m",
+			"@acme/x/1/model.onnx", "m", "@acme/x/model.yaml", "access: [", "@acme/y/1/model.onnx", "m", "@acme/y/model.yaml", forUsers,
+			"@acme/z/1/model.onnx", strings.Repeat("m", 1<<20)),
+	}
+	c, err := inference.New(cfg)
+	if err != nil {
+		t.Fatalf("the models of a tenant stop the start: %v", err)
+	}
+	if got := opened(t, c, "a", ""); got != "1" || len(names(c, of("acme", "user"))) != 1 || len(c.Problems()) != 4 {
+		t.Errorf("a: %s, acme's: %v, problems: %v", got, names(c, of("acme", "user")), c.Problems())
+	}
+	reasons := 0
+	for _, e := range c.Index(t.Context(), of("acme", "owner")) {
+		if e.Reason != "" {
+			reasons++
+		}
+	}
+	if reasons != 4 {
+		t.Errorf("the tenant is told %d reasons, want 4", reasons)
+	}
+	cfg.FS = files("@acme/y/1/model.onnx", "m", "b/1/model.onnx", "bad")
+	if _, err := inference.New(cfg); err == nil || !strings.Contains(err.Error(), "model b") {
+		t.Errorf("a bad model of the operator's: %v", err)
+	}
+}
+
 func TestAReloadFollowsTheTenants(t *testing.T) {
 	fsys := files("a/1/model.onnx", "m", "@acme/x/1/model.onnx", "m", "@acme/x/model.yaml", shared)
 	exists, failing := true, error(nil)

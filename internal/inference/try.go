@@ -48,6 +48,7 @@ func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version strin
 		return fault.Newf(fault.Conflict, "a %s stands at the top of the models folder, which makes it the folder of one model alone", modelFile)
 	}
 	p := placeOf(tenant, name)
+	l.reserve(p.label)
 	l.reload([]string{p.label})
 	e := l.entries[p.label]
 	if e == nil {
@@ -60,6 +61,16 @@ func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version strin
 		return l.tryAlone(e, version)
 	}
 	return mayShare(tenant, e, before.entry(p.label))
+}
+
+// reserve counts what is unloaded, but for one model: it comes back at the next
+// start, and must find its room then.
+func (l *loader) reserve(but string) {
+	for label, e := range l.before.entries {
+		if e.unloaded && label != but {
+			l.memory.take(e.place.tenant, e.reserved)
+		}
+	}
 }
 
 // mayShare refuses a model that a tenant would share more widely by itself: what is
@@ -113,7 +124,7 @@ func newReasons(e, old *entry, version string) []string {
 
 // tryAlone loads a version that would not be served, and needs no room.
 func (l *loader) tryAlone(e *entry, id string) error {
-	l.memory = newMemory(0, nil)
+	l.memory = newMemory(&Config{}, nil)
 	beside, err := l.besideAll(e.place)
 	if err == nil {
 		_, err = l.version(e, id, beside)

@@ -103,7 +103,7 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 		return nil, err
 	}
 	v.memory = estimate(int64(len(src.data)))
-	if err := l.memory.room(v.memory, old); err != nil {
+	if err := l.memory.room(v.tenant, v.memory, old); err != nil {
 		return nil, err
 	}
 	l.compiled += len(src.data)
