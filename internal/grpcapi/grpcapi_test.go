@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/encoding/gzip"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
@@ -245,12 +244,12 @@ func TestPanicInTheEngineEndsOneCall(t *testing.T) {
 func TestMessagesHaveABound(t *testing.T) {
 	f := serve(t, flower{}, func(c *grpcapi.Config) { c.MaxMessage = 1 << 20 })
 	large := about("iris", make([]float32, 1<<20)...)
-	for name, options := range map[string][]grpc.CallOption{"as it is": nil, "a bomb of zeros": {grpc.UseCompressor(gzip.Name)}} {
+	for name, options := range map[string][]grpc.CallOption{"as it is": nil, "a bomb of zeros": {grpc.UseCompressor("gzip")}} {
 		if _, err := f.client.ModelInfer(as(t.Context(), "user"), large, options...); status.Code(err) != codes.ResourceExhausted {
 			t.Errorf("%s: %v, want it refused for its length", name, err)
 		}
 	}
-	if _, err := f.client.ModelInfer(as(t.Context(), "user"), about("iris"), grpc.UseCompressor(gzip.Name)); err != nil {
+	if _, err := f.client.ModelInfer(as(t.Context(), "user"), about("iris"), grpc.UseCompressor("gzip")); err != nil {
 		t.Errorf("compressed: %v", err)
 	}
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-flood", strings.Repeat("a", 17<<10))
@@ -260,8 +259,8 @@ func TestMessagesHaveABound(t *testing.T) {
 }
 
 // send sends a ModelInfer in two parts, of which the second never comes when rest
-// is nil, and returns its answer.
-func send(t *testing.T, f *fixture, first []byte, rest func() []byte) *http.Response {
+// is nil, with further header fields in pairs, and returns its answer.
+func send(t *testing.T, f *fixture, first []byte, rest func() []byte, header ...string) *http.Response {
 	t.Helper()
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
@@ -274,6 +273,9 @@ func send(t *testing.T, f *fixture, first []byte, rest func() []byte) *http.Resp
 		t.Fatal(err)
 	}
 	req.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "Authorization": {"Bearer user"}}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	go func() {
 		_, _ = writer.Write(first)
 		if rest != nil {

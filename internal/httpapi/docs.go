@@ -68,7 +68,7 @@ func loadDocs() map[string]*docsFile {
 				if err != nil {
 					return nil, err
 				}
-				return gunzip(data)
+				return unpackAsset(data)
 			})
 		}
 		files[name] = f
@@ -113,7 +113,7 @@ func (a *API) docsAsset(_ context.Context, x *exchange) error {
 	return nil
 }
 
-func gunzip(data []byte) ([]byte, error) {
+func unpackAsset(data []byte) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, err

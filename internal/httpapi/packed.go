@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/gunzip"
 )
 
 // coding is a content coding (RFC 9110 section 8.4.1).
@@ -60,7 +61,7 @@ type unpacker struct {
 	out    io.Reader
 
 	buf  bufio.Reader
-	gzip gzip.Reader
+	gzip gunzip.Reader
 	zlib io.ReadCloser // nil before its first use, and so is flate
 	raw  io.ReadCloser
 }
@@ -126,6 +127,8 @@ func (u *unpacker) Read(b []byte) (int, error) {
 		return n, nil
 	case u.failed != nil && u.failed != io.EOF: //nolint:errorlint // the value that readers return
 		return n, u.failed
+	case errors.Is(err, gunzip.ErrMembers):
+		return n, fault.Newf(fault.TooLarge, "The body must have at most %d gzip members", gunzip.MaxMembers)
 	case err != io.EOF: //nolint:errorlint // as above
 		return n, fault.Wrap(fault.Syntax, "The body is not what its Content-Encoding says: "+string(u.coding), err)
 	}
@@ -149,7 +152,7 @@ func (u *unpacker) read(b []byte) (int, error) {
 func (u *unpacker) begin() (err error) {
 	if u.coding == gzipCoding {
 		u.out = &u.gzip
-		return whole(u.gzip.Reset(&u.buf))
+		return u.gzip.Reset(&u.buf)
 	}
 	head, err := u.buf.Peek(2)
 	if err != nil {
