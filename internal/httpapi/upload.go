@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 )
 
@@ -79,13 +80,15 @@ func (u *upload) until(at time.Time) {
 	_ = u.controller.SetReadDeadline(at) // as above
 }
 
-// end proves again who sends. The change belongs to the tenant that it began for.
+// end proves again who sends. The change belongs to the tenant that it began for,
+// and the credential must still be for the model.
 func (u *upload) end() error {
 	u.until(u.x.start.Add(u.x.route.Timeout)) // the connection is read on
 	if err := u.x.renew(u.ctx); err != nil {
 		return err
 	}
-	if u.x.principal.Tenant != u.tenant {
+	req := authz.Request{Principal: u.x.principal, Model: u.x.param("model")}
+	if req.Principal.Tenant != u.tenant || !req.InReach() {
 		return fault.New(fault.Forbidden, "Operation not permitted")
 	}
 	return io.EOF

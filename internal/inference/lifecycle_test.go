@@ -117,6 +117,26 @@ func TestTheIndexHasWhatATenantOwnsWithWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestATenantSeesStatisticsOfItsOwnCalls(t *testing.T) {
+	c := newCatalog(t, inference.Config{FS: files("a/1/model.onnx", "m", "a/model.yaml", shared), TenantExists: tenants("acme", "globex")})
+	acme, globex := of("acme", "user"), of("globex", "user")
+	for caller, calls := range map[*identity.Principal]int{user: 1, acme: 2} {
+		for range calls {
+			predictOne(t, c, caller, "a", "", 1)
+		}
+	}
+	for caller, want := range map[*identity.Principal]uint64{user: 3, acme: 2, globex: 0} {
+		got, err := c.Statistics(t.Context(), caller, "a", "1")
+		if err != nil || len(got) != 1 {
+			t.Fatal(got, err)
+		}
+		s := got[0]
+		if s.Inferences != want || s.Executions != want || s.Success.Count != want || s.Input.Count != want || s.Output.Count != want || s.LastInference.IsZero() != (want == 0) {
+			t.Errorf("%s is told %+v, want %d of each", caller.Tenant, s, want)
+		}
+	}
+}
+
 func TestStatisticsCountWhatEachVersionDid(t *testing.T) {
 	now := time.Unix(1_000, 0)
 	cfg := inference.Config{

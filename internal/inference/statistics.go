@@ -2,6 +2,7 @@ package inference
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,8 @@ type Duration struct {
 }
 
 // Statistics is what one version of a model has done since it was loaded, in the
-// terms of Triton's statistics extension.
+// terms of Triton's statistics extension: for whoever asks, to the owner, and for
+// its own callers, to a tenant that the model is shared with.
 type Statistics struct {
 	Model, Version string
 	// LastInference is when the last prediction began; zero when there was none.
@@ -56,32 +58,77 @@ func (c *counter) read() Duration {
 	return Duration{Count: c.count.Load(), Total: time.Duration(c.total.Load())}
 }
 
+// shares are the counters of tenants that a version is shared with. There are no
+// more than tenants that have called it.
+type shares struct{ byTenant sync.Map } // of *counters
+
+// of returns the counters of a tenant; nil when it has never called.
+func (s *shares) of(tenant string) *counters {
+	n, _ := s.byTenant.Load(tenant)
+	own, _ := n.(*counters)
+	return own
+}
+
+// begin returns the counters of a tenant from its first call on.
+func (s *shares) begin(tenant string) *counters {
+	if own := s.of(tenant); own != nil {
+		return own
+	}
+	n, _ := s.byTenant.LoadOrStore(tenant, new(counters))
+	own, _ := n.(*counters)
+	return own
+}
+
 // count adds a prediction that ran from start to end. What comes before it and
 // after the last one is its input's.
 func (c *Call) count(start, end time.Time, err error) {
-	n := &c.version.counters
 	c.answered = err == nil
+	c.version.counters.count(c, start, end, err)
+	if tenant := c.principal.Tenant; tenant != c.version.tenant {
+		c.version.shares.begin(tenant).count(c, start, end, err)
+	}
+	c.mark = end
+}
+
+func (n *counters) count(c *Call, start, end time.Time, err error) {
 	if err != nil {
 		n.fail.add(end.Sub(c.mark))
-		c.mark = end
 		return
 	}
 	n.last.Store(start.UnixNano())
 	n.inferences.Add(uint64(max(c.batch.Rows, 0)))
 	n.input.add(start.Sub(c.mark))
 	n.infer.add(end.Sub(start))
-	c.mark = end
 }
 
 // countAnswer adds a request whose last prediction succeeded.
 func (c *Call) countAnswer() {
-	n, now := &c.version.counters, c.catalog.cfg.Now()
-	n.output.add(now.Sub(c.mark))
-	n.success.add(now.Sub(c.began))
+	now := c.catalog.cfg.Now()
+	output, success := now.Sub(c.mark), now.Sub(c.began)
+	c.version.counters.answered(output, success)
+	if tenant := c.principal.Tenant; tenant != c.version.tenant {
+		c.version.shares.begin(tenant).answered(output, success)
+	}
 }
 
-func (v *version) statistics() Statistics {
-	n := &v.counters
+func (n *counters) answered(output, success time.Duration) {
+	n.output.add(output)
+	n.success.add(success)
+}
+
+// countersFor returns what a tenant is shown: all to the owner, its own to another.
+func (v *version) countersFor(p *identity.Principal) *counters {
+	if p.Tenant == v.tenant {
+		return &v.counters
+	}
+	if own := v.shares.of(p.Tenant); own != nil {
+		return own
+	}
+	return new(counters) // that have counted nothing
+}
+
+func (v *version) statistics(p *identity.Principal) Statistics {
+	n := v.countersFor(p)
 	s := Statistics{
 		Model: v.model, Version: v.id, Inferences: n.inferences.Load(), Memory: v.memory,
 		Success: n.success.read(), Fail: n.fail.read(), Input: n.input.read(), Infer: n.infer.read(), Output: n.output.read(),
@@ -105,7 +152,7 @@ func (c *Catalog) Statistics(ctx context.Context, p *identity.Principal, name, v
 		if err != nil {
 			return nil, err
 		}
-		return []Statistics{v.statistics()}, nil
+		return []Statistics{v.statistics(p)}, nil
 	}
 	models := seen.sorted
 	if name != "" {
@@ -119,7 +166,7 @@ func (c *Catalog) Statistics(ctx context.Context, p *identity.Principal, name, v
 	for _, m := range models {
 		for _, v := range m.versions {
 			if carries(p, v.access.require) && authz.Decide(v.access.policy, v.request(ctx, p, authz.Read)).Allow {
-				all = append(all, v.statistics())
+				all = append(all, v.statistics(p))
 			}
 		}
 	}

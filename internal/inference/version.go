@@ -73,7 +73,8 @@ type version struct {
 	observe  Observe
 	memory   int64     // an estimate, in bytes
 	calls    sync.Pool // of *Call
-	counters counters
+	counters counters  // of all tenants
+	shares   shares    // of each but the owner
 }
 
 // version compiles one version, or takes it over when none of its files has

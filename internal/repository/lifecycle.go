@@ -2,9 +2,11 @@ package repository
 
 import (
 	"context"
+	"time"
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
 	"onnxgate/internal/modelstore"
 )
 
@@ -19,17 +21,35 @@ func (s *Service) Rollback(ctx context.Context, p *identity.Principal, model, to
 	return serving, s.record(ctx, p, "model.rollback", modelOf(p, model), serving)
 }
 
+// loadRate bounds how often a tenant has models loaded and unloaded: a load
+// compiles every version, and no other change goes on meanwhile.
+var loadRate = limit.Rate{Requests: 60, Window: time.Minute} // read only
+
+// takeLoad counts a load or an unload. The fault is RateLimited.
+func (s *Service) takeLoad(ctx context.Context, p *identity.Principal) error {
+	if r := s.loads.Take(ctx, p.Tenant, loadRate); !r.Allowed {
+		return limit.TooMany(loadRate, r)
+	}
+	return nil
+}
+
 // Load serves what the folder of a model holds, also after an Unload. Faults:
-// those of the catalog.
+// RateLimited, those of the catalog.
 func (s *Service) Load(ctx context.Context, p *identity.Principal, model string) error {
+	if err := s.takeLoad(ctx, p); err != nil {
+		return err
+	}
 	if err := s.cfg.Catalog.Load(ctx, p, model); err != nil {
 		return err
 	}
 	return s.record(ctx, p, "model.load", modelOf(p, model), "")
 }
 
-// Unload takes a model out of service. Faults: those of the catalog.
+// Unload takes a model out of service. Faults: RateLimited, those of the catalog.
 func (s *Service) Unload(ctx context.Context, p *identity.Principal, model string) error {
+	if err := s.takeLoad(ctx, p); err != nil {
+		return err
+	}
 	if err := s.cfg.Catalog.Unload(ctx, p, model); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
 	"onnxgate/internal/modelstore"
 )
 
@@ -55,6 +56,8 @@ type Config struct {
 	Catalog Catalog
 	// Audit keeps a record of every change; nil keeps none.
 	Audit audit.Recorder
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
 	// Changed is called after a change in the folder of a model, to take it over;
 	// nil is nobody.
 	Changed func(ctx context.Context, folder string)
@@ -70,6 +73,8 @@ type Service struct {
 	// turn has one place: what is tried is put into place before the next is tried
 	// beside it.
 	turn chan struct{}
+	// loads counts loads and unloads, by tenant.
+	loads *limit.Own
 }
 
 // New returns a Service.
@@ -80,7 +85,10 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Audit == nil {
 		cfg.Audit = audit.Discard{}
 	}
-	return &Service{cfg: cfg, byTenant: map[string]int{}, turn: make(chan struct{}, 1)}, nil
+	if cfg.Now == nil {
+		cfg.Now = time.Now //nolint:forbidigo // the default of the injected clock
+	}
+	return &Service{cfg: cfg, byTenant: map[string]int{}, turn: make(chan struct{}, 1), loads: limit.NewOwn(0, cfg.Now)}, nil
 }
 
 // Change is what somebody wants: a new version of a model, or another manifest

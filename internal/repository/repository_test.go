@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"io/fs"
 	"strconv"
@@ -107,6 +108,39 @@ func TestWhatIsTriedIsInPlaceBeforeTheNextIsTried(t *testing.T) {
 	}
 	if catalog.overlap.Load() {
 		t.Error("two changes were tried at the same time, each without the other")
+	}
+}
+
+// steady is a catalog that loads and unloads everything.
+type steady struct{ repository.Catalog }
+
+func (steady) Load(context.Context, *identity.Principal, string) error   { return nil }
+func (steady) Unload(context.Context, *identity.Principal, string) error { return nil }
+
+func TestLoadsOfATenantHaveARate(t *testing.T) {
+	now := time.Unix(1_000, 0)
+	s, err := repository.New(repository.Config{Catalog: steady{}, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		if err := errors.Join(s.Unload(t.Context(), owner("acme"), "m"), s.Load(t.Context(), owner("acme"), "m")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := s.Load(t.Context(), owner("acme"), "m")
+	if f := fault.As(refused); fault.KindOf(refused) != fault.RateLimited || f.RetryAfter <= 0 {
+		t.Fatalf("the 61st load in a minute: %v", refused)
+	}
+	if err := s.Unload(t.Context(), owner("acme"), "m"); fault.KindOf(err) != fault.RateLimited {
+		t.Errorf("an unload beyond the rate: %v", err)
+	}
+	if err := s.Load(t.Context(), owner("globex"), "m"); err != nil {
+		t.Errorf("another tenant waits: %v", err)
+	}
+	now = now.Add(fault.As(refused).RetryAfter)
+	if err := s.Load(t.Context(), owner("acme"), "m"); err != nil {
+		t.Errorf("after the wait that was asked for: %v", err)
 	}
 }
 
