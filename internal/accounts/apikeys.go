@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"onnxgate/internal/apikey"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -62,7 +63,7 @@ func (s *Service) CreateKey(ctx context.Context, by Actor, add NewKey) (key *API
 	if err := record.take(text); err != nil {
 		return nil, "", err
 	}
-	err = s.update(ctx, by, "apikey.create", record.ID, func(tx *Tx) error {
+	err = s.update(ctx, by, audit.APIKeyCreate, record.ID, func(tx *Tx) error {
 		if err := tenantMustExist(tx, record.Tenant); err != nil {
 			return err
 		}
@@ -217,7 +218,7 @@ func (s *Service) RotateKey(ctx context.Context, by Actor, id string, overlap ti
 	if overlap < 0 || overlap > maxOverlap {
 		return nil, "", wrong("overlap", "the overlap is from 0s to 90d")
 	}
-	err = s.update(ctx, by, "apikey.rotate", id, func(tx *Tx) error {
+	err = s.update(ctx, by, audit.APIKeyRotate, id, func(tx *Tx) error {
 		if key, err = by.key(tx, id); err != nil {
 			return err
 		}
@@ -250,7 +251,7 @@ func ofConfiguration(id string) error {
 // stays, disabled, so that it does not come back at the next start. The fault is
 // NotFound when there is no such key.
 func (s *Service) RevokeKey(ctx context.Context, by Actor, id string) error {
-	return s.update(ctx, by, "apikey.revoke", id, func(tx *Tx) error {
+	return s.update(ctx, by, audit.APIKeyRevoke, id, func(tx *Tx) error {
 		key, err := by.key(tx, id)
 		if err != nil {
 			return err
@@ -304,7 +305,7 @@ func (s *Service) changeBootstrap(ctx context.Context, wanted *APIKey) error {
 			if err := tx.Keys.Delete(AnyTenant, id); err != nil {
 				return err
 			}
-			if err := s.onRecord(ctx, by, "apikey.revoke", id); err != nil {
+			if err := s.onRecord(ctx, by, audit.APIKeyRevoke, id); err != nil {
 				return err
 			}
 		}
@@ -315,7 +316,7 @@ func (s *Service) changeBootstrap(ctx context.Context, wanted *APIKey) error {
 		if err != nil || !changed {
 			return err
 		}
-		return s.onRecord(ctx, by, "apikey.create", wanted.ID)
+		return s.onRecord(ctx, by, audit.APIKeyCreate, wanted.ID)
 	})
 }
 
