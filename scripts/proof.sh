@@ -68,6 +68,8 @@ prove "malformed requests over every protocol do no harm" '$(said_in $out)' \
 	env MALFORMED="$malformed" SEED="$seed" go test -count=1 -timeout 1h -v -run TestMalformedRequestsDoNoHarm ./internal/httpapi
 prove "a killed writer loses nothing that it acknowledged" '$(said_in $out), on PostgreSQL; as many on SQLite' \
 	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledWriterLosesNothing ./internal/sqlstore
+prove "a killed rotation of the key-encryption key loses nothing" '$(said_in $out), on PostgreSQL; as many on SQLite' \
+	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledRotationOfTheKeyEncryptionKey ./internal/sqlstore
 prove "no request fails or mixes versions while models are swapped" '$(said_in $out)' \
 	env SWAPS="$swaps" go test -count=1 -timeout 1h -v -run TestNoRequestFailsOrMixesVersions ./internal/inference
 prove "no request to the server fails or is mixed while a link to models is swapped" '$(said_in $out)' \

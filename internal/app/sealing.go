@@ -16,11 +16,21 @@ import (
 // newSealing opens the keys that seal text. The key-encryption key is made where
 // the operator named none.
 func newSealing(ctx context.Context, cfg *config.Config, store *sqlstore.Store) (*sealing.Service, error) {
-	c := sealing.Config{Store: store.Sealing(), KEKFile: cfg.KEKFile, Now: time.Now}
-	if c.KEKFile == "" {
-		c.KEKFile, c.MakeKEK = inDataDir(cfg, kekFile), true
+	path, _ := KEKFile(cfg)
+	return sealing.New(ctx, sealing.Config{Store: store.Sealing(), KEKFile: path, MakeKEK: cfg.KEKFile == "", Now: time.Now})
+}
+
+// KEKFile returns the file of the key-encryption key, and when it was written; the
+// zero time where there is none.
+func KEKFile(cfg *config.Config) (path string, written time.Time) {
+	path = cfg.KEKFile
+	if path == "" {
+		path = inDataDir(cfg, kekFile)
 	}
-	return sealing.New(ctx, c)
+	if info, err := os.Stat(path); err == nil {
+		written = info.ModTime().UTC()
+	}
+	return path, written
 }
 
 // OpenSealing opens the keys that seal text of the data directory, for a command

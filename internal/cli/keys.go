@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -40,13 +41,21 @@ type keyring struct {
 var keyrings = map[string]func(ctx context.Context, cfg *config.Config) (*keyring, error){
 	useToken:    openTokenKeys,
 	sealing.Use: openFernetKeys,
+	useKEK:      openKEK,
 }
 
 // useToken is for the keys that sign access tokens.
 const useToken = "token"
 
-// uses are those of keyrings, in the order in which they are listed.
-var uses = []string{useToken, sealing.Use}
+// useKEK is for the key-encryption key, which can be rotated alone.
+const useKEK = "kek"
+
+// uses are those of keyrings that have keys to list, in the order in which they are,
+// and rotating all of them.
+var (
+	uses     = []string{useToken, sealing.Use}
+	rotating = []string{useToken, sealing.Use, useKEK}
+)
 
 func keysCommand(p *Process) *cobra.Command {
 	return group("keys", "Manage the keys of the server, also while it runs", keysList(p), keysRotate(p), keysRetire(p))
@@ -55,23 +64,24 @@ func keysCommand(p *Process) *cobra.Command {
 func keysList(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List keys, and what each does", Args: exactly()}
 	tenant := cmd.Flags().String("tenant", sealing.AnyTenant, "list the keys of this tenant alone")
-	return keysDo(p, cmd, uses, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.list(ctx, *tenant) })
+	return keysDo(p, cmd, uses, uses, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.list(ctx, *tenant) })
 }
 
 func keysRotate(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "rotate", Short: "Make a new key; what the former ones made still counts", Args: exactly()}
 	tenant := cmd.Flags().String("tenant", sealing.AnyTenant, "rotate the key of this tenant alone")
-	return keysDo(p, cmd, []string{useToken}, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.rotate(ctx, *tenant) })
+	return keysDo(p, cmd, rotating, []string{useToken}, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.rotate(ctx, *tenant) })
 }
 
 func keysRetire(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "retire KID", Short: "End a former key; what it made counts no more", Args: exactly("KID")}
-	return keysDo(p, cmd, uses, func(ctx context.Context, k *keyring, args []string) ([]keyView, error) { return k.retire(ctx, args[0]) })
+	return keysDo(p, cmd, uses, uses, func(ctx context.Context, k *keyring, args []string) ([]keyView, error) { return k.retire(ctx, args[0]) })
 }
 
 // keysDo gives a command what all of them share: --use, --json, and that they
-// print keys. Without --use it does it for the uses that stand for it.
-func keysDo(p *Process, cmd *cobra.Command, without []string, do func(ctx context.Context, k *keyring, args []string) ([]keyView, error)) *cobra.Command {
+// print keys. Without --use, which is one of uses, it does it for the uses that stand
+// for it.
+func keysDo(p *Process, cmd *cobra.Command, uses, without []string, do func(ctx context.Context, k *keyring, args []string) ([]keyView, error)) *cobra.Command {
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
 	use := cmd.Flags().String("use", "", fmt.Sprintf("what the keys are for: one of %s (default %s)", uses, without))
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON array")
@@ -81,7 +91,7 @@ func keysDo(p *Process, cmd *cobra.Command, without []string, do func(ctx contex
 		if *use != "" {
 			chosen = []string{*use}
 		}
-		if len(chosen) == 0 || keyrings[chosen[0]] == nil {
+		if !slices.Contains(uses, chosen[0]) {
 			return usagef("say what the keys are for: --use, one of %s", uses)
 		}
 		cfg, err := s.loadForUsers(cmd)

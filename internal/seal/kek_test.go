@@ -61,6 +61,57 @@ func TestWrappedKeysOpenOnlyWhereTheyBelong(t *testing.T) {
 	}
 }
 
+const formerKEK = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+func TestARotatedKeyEncryptionKeyOpensWhatTheFormerOneWrapped(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kek")
+	read := func() *seal.KEK {
+		t.Helper()
+		kek, err := seal.ReadKEK(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kek
+	}
+	if err := seal.MakeKEK(path); err != nil {
+		t.Fatal(err)
+	}
+	home, before := seal.Binding{Use: "fernet", Tenant: "acme", KID: "1"}, read()
+	old := before.Wrap(home, []byte("the key"))
+	for range 2 { // the second goes on with the first
+		if err := seal.BeginKEKRotation(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	during := read()
+	if got, err := during.Unwrap(home, old); err != nil || string(got) != "the key" {
+		t.Errorf("during the rotation the old one does not open: %q, %v", got, err)
+	}
+	fresh := during.Wrap(home, []byte("the key"))
+	if _, err := before.Unwrap(home, fresh); err == nil || during.Wrapped(home, old) || !during.Wrapped(home, fresh) || !during.Rotating() || before.Rotating() {
+		t.Error("during the rotation the former one wraps")
+	}
+	for range 2 {
+		if err := seal.EndKEKRotation(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := read()
+	if _, err := after.Unwrap(home, old); !errors.Is(err, seal.ErrNotOpened) {
+		t.Errorf("after the rotation: %v", err)
+	}
+	if got, err := after.Unwrap(home, fresh); err != nil || string(got) != "the key" || after.Rotating() {
+		t.Errorf("after the rotation: %q, %v", got, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if err := seal.BeginKEKRotation(path + "x"); err == nil || !strings.Contains(err.Error(), path+"x") {
+		t.Errorf("of no file: %v", err)
+	}
+}
+
 func TestKeyEncryptionKeyFiles(t *testing.T) {
 	_, secret := randomKey(t)
 	std, url := base64.StdEncoding.EncodeToString(secret), base64.URLEncoding.EncodeToString(secret)
@@ -69,21 +120,25 @@ func TestKeyEncryptionKeyFiles(t *testing.T) {
 		mode os.FileMode
 		want string // empty: it is read
 	}{
-		"as openssl writes it":    {std + "\n", 0o600, ""},
-		"without a line end":      {std, 0o400, ""},
-		"with a long line end":    {std + "\r\n", 0o600, ""},
-		"the alphabet of URLs":    {url, 0o600, ""},
-		"of a group":              {std, 0o660, ""},
-		"others may write to":     {std, 0o602, "run chmod 600"},
-		"empty":                   {"", 0o600, "32 bytes in base64"},
-		"two lines":               {std + "\n" + std + "\n", 0o600, "32 bytes in base64"},
-		"a line end inside":       {std[:20] + "\n" + std[20:], 0o600, "32 bytes in base64"},
-		"two line ends":           {std + "\n\n", 0o600, "32 bytes in base64"},
-		"a blank before":          {" " + std, 0o600, "32 bytes in base64"},
-		"too short":               {base64.StdEncoding.EncodeToString(secret[1:]), 0o600, "32 bytes in base64"},
-		"hexadecimal":             {strings.Repeat("0f", 32), 0o600, "32 bytes in base64"},
-		"all bytes alike":         {base64.StdEncoding.EncodeToString(make([]byte, 32)), 0o600, "repeat"},
-		"a file that is no key's": {strings.Repeat(std, 100), 0o600, "32 bytes in base64"},
+		"as openssl writes it":     {std + "\n", 0o600, ""},
+		"without a line end":       {std, 0o400, ""},
+		"with a long line end":     {std + "\r\n", 0o600, ""},
+		"the alphabet of URLs":     {url, 0o600, ""},
+		"of a group":               {std, 0o660, ""},
+		"others may write to":      {std, 0o602, "run chmod 600"},
+		"empty":                    {"", 0o600, "32 bytes in base64"},
+		"a former one":             {std + "\n" + formerKEK + "\n", 0o600, ""},
+		"a former one, long ends":  {std + "\r\n" + formerKEK + "\r\n", 0o600, ""},
+		"the same one twice":       {std + "\n" + std + "\n", 0o600, "the same key twice"},
+		"two former ones":          {std + "\n" + formerKEK + "\n" + formerKEK + "\n", 0o600, "32 bytes in base64"},
+		"a former one that is bad": {std + "\n" + formerKEK[1:] + "\n", 0o600, "32 bytes in base64"},
+		"a line end inside":        {std[:20] + "\n" + std[20:], 0o600, "32 bytes in base64"},
+		"two line ends":            {std + "\n\n", 0o600, "32 bytes in base64"},
+		"a blank before":           {" " + std, 0o600, "32 bytes in base64"},
+		"too short":                {base64.StdEncoding.EncodeToString(secret[1:]), 0o600, "32 bytes in base64"},
+		"hexadecimal":              {strings.Repeat("0f", 32), 0o600, "32 bytes in base64"},
+		"all bytes alike":          {base64.StdEncoding.EncodeToString(make([]byte, 32)), 0o600, "repeat"},
+		"a file that is no key's":  {strings.Repeat(std, 100), 0o600, "32 bytes in base64"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "kek")

@@ -57,9 +57,13 @@ func (s *Service) Rotate(ctx context.Context, actor, tenant string) (made []Key,
 		if err != nil {
 			return err
 		}
+		kek, err := s.wrapping(keys)
+		if err != nil {
+			return err
+		}
 		made = make([]Key, len(tenants))
 		for i, t := range tenants {
-			if made[i], err = s.rotate(ctx, keys, actor, t); err != nil {
+			if made[i], err = s.rotate(ctx, keys, kek, actor, t); err != nil {
 				return err
 			}
 		}
@@ -88,7 +92,7 @@ func tenantsOf(keys Keys, tenant string) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-func (s *Service) rotate(ctx context.Context, keys Keys, actor, tenant string) (Key, error) {
+func (s *Service) rotate(ctx context.Context, keys Keys, kek *seal.KEK, actor, tenant string) (Key, error) {
 	records, err := keys.List(tenant)
 	if err != nil {
 		return Key{}, err
@@ -102,7 +106,7 @@ func (s *Service) rotate(ctx context.Context, keys Keys, actor, tenant string) (
 			return Key{}, err
 		}
 	}
-	return s.insert(ctx, keys, audit.KeyRotate, actor, tenant)
+	return s.insert(ctx, keys, kek, audit.KeyRotate, actor, tenant)
 }
 
 // begin makes the first key of the caller's tenant, unless another process has
@@ -114,7 +118,10 @@ func (s *Service) begin(ctx context.Context, p *identity.Principal) (*ring, erro
 		if err != nil || slices.ContainsFunc(records, func(r Record) bool { return r.State == Active }) {
 			return err
 		}
-		_, err = s.insert(ctx, keys, audit.KeyCreate, p.Subject, tenant)
+		kek, err := s.wrapping(keys)
+		if err == nil {
+			_, err = s.insert(ctx, keys, kek, audit.KeyCreate, p.Subject, tenant)
+		}
 		return err
 	})
 	if err != nil {
@@ -128,7 +135,7 @@ func (s *Service) begin(ctx context.Context, p *identity.Principal) (*ring, erro
 }
 
 // insert adds a new active key. It is on record who had it made, or it is not.
-func (s *Service) insert(ctx context.Context, keys Keys, event audit.Event, actor, tenant string) (Key, error) {
+func (s *Service) insert(ctx context.Context, keys Keys, kek *seal.KEK, event audit.Event, actor, tenant string) (Key, error) {
 	kid := make([]byte, kidBytes)
 	if _, err := io.ReadFull(s.rand, kid); err != nil {
 		return Key{}, err
@@ -140,7 +147,7 @@ func (s *Service) insert(ctx context.Context, keys Keys, event audit.Event, acto
 	record := &Record{Key: Key{
 		KID: hex.EncodeToString(kid), Tenant: tenant, State: Active, CreatedAt: s.now().UTC().Truncate(time.Second),
 	}}
-	record.Wrapped = s.kek.Load().Wrap(binding(&record.Key), secret)
+	record.Wrapped = kek.Wrap(binding(&record.Key), secret)
 	if err := keys.Insert(record); err != nil {
 		return Key{}, err
 	}

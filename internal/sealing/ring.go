@@ -32,11 +32,11 @@ func (s *Service) ring(ctx context.Context, tenant string, now bool) (*ring, err
 	if known != nil && known.revision == revision {
 		return known, nil
 	}
-	records, err := s.records(ctx, tenant)
-	if err != nil {
-		return nil, err
-	}
-	next, err := s.newRing(revision, records, known)
+	var next *ring
+	err = s.opening(ctx, tenant, s.kek.Load(), func(kek *seal.KEK, records []Record) (err error) {
+		next, err = newRing(kek, revision, records, known)
+		return err
+	})
 	if err == nil {
 		s.rings.Store(tenant, next)
 	}
@@ -44,7 +44,7 @@ func (s *Service) ring(ctx context.Context, tenant string, now bool) (*ring, err
 }
 
 // newRing unwraps what is not known already.
-func (s *Service) newRing(revision int64, records []Record, known *ring) (*ring, error) {
+func newRing(kek *seal.KEK, revision int64, records []Record, known *ring) (*ring, error) {
 	r := &ring{revision: revision, byKID: map[string]*seal.FernetKey{}}
 	for i := range records {
 		record := &records[i]
@@ -57,7 +57,7 @@ func (s *Service) newRing(revision int64, records []Record, known *ring) (*ring,
 		}
 		if key == nil {
 			var err error
-			if key, err = unwrap(s.kek.Load(), record); err != nil {
+			if key, err = unwrap(kek, record); err != nil {
 				return nil, err
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -168,58 +167,6 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	_, decoy, err := s.newSecret()
 	s.decoy = []*seal.FernetKey{decoy}
 	return s, err
-}
-
-// openKEK reads the key-encryption key, and makes it where that is harmless.
-func (s *Service) openKEK(ctx context.Context, cfg *Config) error {
-	records, err := s.records(ctx, AnyTenant)
-	if err != nil {
-		return fmt.Errorf("read the keys that seal text: %w", err)
-	}
-	if cfg.MakeKEK && !anyWrapped(records) {
-		if err := seal.MakeKEK(cfg.KEKFile); err != nil {
-			return err
-		}
-	}
-	return s.takeKEK(records)
-}
-
-// Reload reads the key-encryption key again, and takes it over when it opens
-// everything that is stored. Its error is for the operator: the former one stays.
-func (s *Service) Reload(ctx context.Context) error {
-	records, err := s.records(ctx, AnyTenant)
-	if err != nil {
-		return fmt.Errorf("read the keys that seal text: %w", err)
-	}
-	return s.takeKEK(records)
-}
-
-// takeKEK reads the key-encryption key and tries it on everything that is stored.
-func (s *Service) takeKEK(records []Record) error {
-	kek, err := seal.ReadKEK(s.kekFile)
-	if err != nil {
-		return err
-	}
-	for i := range records {
-		if records[i].State == Retired {
-			continue
-		}
-		if _, err := unwrap(kek, &records[i]); err != nil {
-			return fmt.Errorf("%s is not the key-encryption key of this database: the key %s of the tenant %s does not open under it; "+
-				"put the one back that was in use, which ONNXGATE_KEK_FILE names", s.kekFile, records[i].KID, records[i].Tenant)
-		}
-	}
-	s.kek.Store(kek)
-	return nil
-}
-
-func anyWrapped(records []Record) bool {
-	for i := range records {
-		if records[i].State != Retired {
-			return true
-		}
-	}
-	return false
 }
 
 // errFailed is the one answer to every token that does not open.

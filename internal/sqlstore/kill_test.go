@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,7 +71,13 @@ func TestAKilledWriterLosesNothingThatItAcknowledged(t *testing.T) {
 // killed.
 func writeAndKill(t *testing.T, cfg sqlstore.Config, prefix string, after time.Duration) []string {
 	t.Helper()
-	cmd := startChild(t, cfg, childWrites+"="+prefix)
+	names := childOutput(t, startChild(t, cfg, childWrites+"="+prefix), after)
+	return slices.DeleteFunc(names, func(line string) bool { return line == "open" })
+}
+
+// childOutput returns the lines of a child that is killed after so long.
+func childOutput(t *testing.T, cmd *exec.Cmd, after time.Duration) []string {
+	t.Helper()
 	var failure strings.Builder
 	cmd.Stderr = &failure
 	out, err := cmd.StdoutPipe()
@@ -77,17 +85,15 @@ func writeAndKill(t *testing.T, cfg sqlstore.Config, prefix string, after time.D
 	must(t, cmd.Start())
 	timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
-	var names []string
+	var said []string
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if line := lines.Text(); line != "open" {
-			names = append(names, line)
-		}
+		said = append(said, lines.Text())
 	}
 	_ = cmd.Wait() // it was killed
 	if failure.Len() > 0 {
-		t.Fatalf("the writer failed: %s", &failure)
+		t.Fatalf("the child failed: %s", &failure)
 	}
-	return names
+	return said
 }
 
 // wantAll opens the database, as the next start does, and looks for the users.

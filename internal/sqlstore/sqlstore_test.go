@@ -29,6 +29,7 @@ import (
 const (
 	childDatabase = "ONNXGATE_TEST_DATABASE"
 	childWrites   = "ONNXGATE_TEST_WRITES"
+	childRotates  = "ONNXGATE_TEST_ROTATES" // the key-encryption key of this file, all the time
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +41,9 @@ func TestMain(m *testing.M) {
 	work := replaceStamps
 	if os.Getenv(childWrites) != "" {
 		work = writeAllTheTime
+	}
+	if os.Getenv(childRotates) != "" {
+		work = rotateAllTheTime
 	}
 	if err := child(where, work); err != nil {
 		fmt.Fprintln(os.Stderr, err)
