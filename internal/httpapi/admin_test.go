@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -69,9 +68,9 @@ var ownRoles = map[string][]string{
 	"stretched": {identity.MetricsRead},
 }
 
-func newAdministration(t *testing.T) *administration {
+func newAdministration(t *testing.T, database sqlstore.Config) *administration {
 	t.Helper()
-	store, err := sqlstore.Open(t.Context(), sqlstore.Config{Path: filepath.Join(t.TempDir(), "onnxgate.db")})
+	store, err := sqlstore.Open(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,8 +156,8 @@ func names(r *reply, kind, member string) []string {
 	return all
 }
 
-func TestUsersAreManaged(t *testing.T) {
-	a := newAdministration(t)
+func usersAreManaged(t *testing.T, a *administration) {
+	t.Helper()
 	got := a.ask("admin", "POST", "/users", `{"name":"Bob","password":"`+goodPassword+`","roles":["user","analyst"]}`)
 	if got.StatusCode != http.StatusCreated || got.Header.Get("Location") != "/admin/v1/users/bob" || strings.Contains(got.body, goodPassword) {
 		t.Fatalf("%d %v %s", got.StatusCode, got.Header, got.body)
@@ -194,8 +193,8 @@ func TestUsersAreManaged(t *testing.T) {
 	}
 }
 
-func TestTenantsAreManaged(t *testing.T) {
-	a := newAdministration(t)
+func tenantsAreManaged(t *testing.T, a *administration) {
+	t.Helper()
 	got := a.ask("landlord", "POST", "/tenants", `{"name":"globex","addresses":["10.1.2.3/8","192.0.2.1"]}`)
 	if got.StatusCode != http.StatusCreated || got.Header.Get("Location") != "/admin/v1/tenants/globex" {
 		t.Fatalf("%d %s", got.StatusCode, got.body)
@@ -232,8 +231,8 @@ func TestTenantsAreManaged(t *testing.T) {
 }
 
 // Z03: what is another tenant's is not there, in the same bytes.
-func TestAnotherTenantsThingsAreNotThere(t *testing.T) {
-	a := newAdministration(t)
+func anotherTenantsThingsAreNotThere(t *testing.T, a *administration) {
+	t.Helper()
 	anonymous := func(got *reply, name string) string {
 		id, _ := got.json(t)["request_id"].(string)
 		return fmt.Sprint(got.StatusCode) + strings.NewReplacer(id, "", name, "NAME").Replace(got.body)
@@ -276,8 +275,8 @@ func TestAnotherTenantsThingsAreNotThere(t *testing.T) {
 }
 
 // Nobody comes by a right that they do not hold, whatever they add or change.
-func TestNobodyGivesOrTakesOverWhatTheyDoNotHold(t *testing.T) {
-	a := newAdministration(t)
+func nobodyGivesOrTakesOverWhatTheyDoNotHold(t *testing.T, a *administration) {
+	t.Helper()
 	add := func(name, role string) string {
 		return `{"name":"` + name + `","password":"` + goodPassword + `","roles":["` + role + `"]}`
 	}
@@ -321,8 +320,8 @@ func TestNobodyGivesOrTakesOverWhatTheyDoNotHold(t *testing.T) {
 	}
 }
 
-func TestTheLastAdministratorStays(t *testing.T) {
-	a := newAdministration(t)
+func theLastAdministratorStays(t *testing.T, a *administration) {
+	t.Helper()
 	for _, tc := range []struct{ method, body string }{{"DELETE", ""}, {"PATCH", `{"disabled":true}`}, {"PATCH", `{"roles":["user"]}`}} {
 		if got := a.ask("admin", tc.method, "/users/admin", tc.body); got.StatusCode != http.StatusConflict {
 			t.Errorf("%s %s: %d %s", tc.method, tc.body, got.StatusCode, got.body)
@@ -331,8 +330,8 @@ func TestTheLastAdministratorStays(t *testing.T) {
 }
 
 // A07: whoever changes their own password knows the current one.
-func TestOnesOwnPasswordIsChangedWithTheCurrentOne(t *testing.T) {
-	a := newAdministration(t)
+func onesOwnPasswordIsChangedWithTheCurrentOne(t *testing.T, a *administration) {
+	t.Helper()
 	for _, tc := range []struct {
 		token, user, body string
 		want              int
@@ -355,8 +354,8 @@ func TestOnesOwnPasswordIsChangedWithTheCurrentOne(t *testing.T) {
 }
 
 // Z04: no member that is not asked for is taken.
-func TestBodiesOfAdministrationAreReadStrictly(t *testing.T) {
-	a := newAdministration(t)
+func bodiesOfAdministrationAreReadStrictly(t *testing.T, a *administration) {
+	t.Helper()
 	long := strings.Repeat("a", 70)
 	for name, tc := range map[string]struct {
 		method, path, body string
@@ -400,8 +399,8 @@ func TestBodiesOfAdministrationAreReadStrictly(t *testing.T) {
 	}
 }
 
-func TestListsHavePagesAndFilters(t *testing.T) {
-	a := newAdministration(t)
+func listsHavePagesAndFilters(t *testing.T, a *administration) {
+	t.Helper()
 	by := accounts.Actor{Name: "seed", Tenant: accounts.AnyTenant}
 	for i := range 12 {
 		role := []string{"user", "owner"}[i%2]
@@ -461,8 +460,8 @@ func TestListsHavePagesAndFilters(t *testing.T) {
 }
 
 // W04: no page of another site changes anything, whatever its browser adds.
-func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
-	a := newAdministration(t)
+func pagesOfOtherSitesChangeNothing(t *testing.T, a *administration) {
+	t.Helper()
 	for name, tc := range map[string]struct {
 		header http.Header
 		host   string
@@ -489,8 +488,8 @@ func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
 	}
 }
 
-func TestTheContractOfAdministrationIsWholeAndHolds(t *testing.T) {
-	a := newAdministration(t)
+func theContractOfAdministrationIsWholeAndHolds(t *testing.T, a *administration) {
+	t.Helper()
 	got := a.ask("user", "GET", "/openapi.json", "")
 	if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != "application/json" {
 		t.Fatalf("%d %s", got.StatusCode, got.body)
@@ -517,8 +516,8 @@ func TestTheContractOfAdministrationIsWholeAndHolds(t *testing.T) {
 	}
 }
 
-func TestPoliciesAreShownAndTested(t *testing.T) {
-	a := newAdministration(t)
+func policiesAreShownAndTested(t *testing.T, a *administration) {
+	t.Helper()
 	got := a.ask("admin", "GET", "/models/iris/policy", "")
 	want := map[string]any{
 		"model": "iris", "version": "2", "tenant": "default", "roles": []any{"admin"}, "rules": []any{}, "require": []any{}, "share": []any{},

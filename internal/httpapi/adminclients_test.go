@@ -10,8 +10,8 @@ import (
 	"onnxgate/internal/accounts"
 )
 
-func TestClientsAreManagedAndTheirSecretIsShownOnce(t *testing.T) {
-	a := newAdministration(t)
+func clientsAreManagedAndTheirSecretIsShownOnce(t *testing.T, a *administration) {
+	t.Helper()
 	made := a.ask("admin", "POST", "/clients", `{"name":"Scoring","roles":["user"],"scopes":["models:predict"]}`)
 	id, secret := made.text(t, "client_id"), made.text(t, "client_secret")
 	if made.StatusCode != http.StatusCreated || made.Header.Get("Location") != "/admin/v1/clients/"+id || made.Header.Get("Cache-Control") != "no-store" {
@@ -69,8 +69,8 @@ func TestClientsAreManagedAndTheirSecretIsShownOnce(t *testing.T) {
 	}
 }
 
-func TestTheCertificateAndTheScopesOfAClientAreTakenAway(t *testing.T) {
-	a := newAdministration(t)
+func theCertificateAndTheScopesOfAClientAreTakenAway(t *testing.T, a *administration) {
+	t.Helper()
 	id := a.ask("admin", "POST", "/clients", `{"name":"a","roles":["user"],"scopes":["models:read"],"certificate":"dns:a.example"}`).text(t, "client_id")
 	other := a.ask("admin", "POST", "/clients", `{"name":"b","roles":["user"]}`).text(t, "client_id")
 	bound := func(name string) string {
@@ -108,8 +108,8 @@ func TestTheCertificateAndTheScopesOfAClientAreTakenAway(t *testing.T) {
 	}
 }
 
-func TestTokensAreRevoked(t *testing.T) {
-	a := newAdministration(t)
+func tokensAreRevoked(t *testing.T, a *administration) {
+	t.Helper()
 	stamp := func(name string) string {
 		t.Helper()
 		_, stamp, err := a.accounts.VerifyPassword(t.Context(), name, goodPassword)

@@ -18,8 +18,8 @@ func (r *reply) text(tb testing.TB, member string) string {
 }
 
 // K01: a key's text is in the answer that makes it, and nowhere else.
-func TestKeysAreManagedAndTheirTextIsShownOnce(t *testing.T) {
-	a := newAdministration(t)
+func keysAreManagedAndTheirTextIsShownOnce(t *testing.T, a *administration) {
+	t.Helper()
 	made := a.ask("admin", "POST", "/keys", `{"name":"scoring","roles":["user"],"scopes":["models:predict"],"models":["iris"],
 		"addresses":["10.0.0.0/8"],"rate":"100/minute","expires":"90d"}`)
 	id, text := made.text(t, "id"), made.text(t, "key")
@@ -63,8 +63,8 @@ func TestKeysAreManagedAndTheirTextIsShownOnce(t *testing.T) {
 	}
 }
 
-func TestANarrowingOfAKeyIsTakenAway(t *testing.T) {
-	a := newAdministration(t)
+func aNarrowingOfAKeyIsTakenAway(t *testing.T, a *administration) {
+	t.Helper()
 	id := a.ask("admin", "POST", "/keys", `{"name":"k","roles":["user"],"scopes":["models:read"],"models":["iris"],"addresses":["10.0.0.0/8"],
 		"rate":"1/minute","expires":"1d"}`).text(t, "id")
 	narrowed := a.ask("onemodel", "POST", "/keys", `{"name":"k","roles":["user"],"models":["iris"]}`).text(t, "id")
@@ -84,8 +84,8 @@ func TestANarrowingOfAKeyIsTakenAway(t *testing.T) {
 }
 
 // A key is a way to come by rights, as a user is.
-func TestNobodyMakesOrTakesOverAKeyThatCanDoMore(t *testing.T) {
-	a := newAdministration(t)
+func nobodyMakesOrTakesOverAKeyThatCanDoMore(t *testing.T, a *administration) {
+	t.Helper()
 	admins := a.ask("admin", "POST", "/keys", `{"name":"all","roles":["admin"]}`).text(t, "id")
 	wide := a.ask("admin", "POST", "/keys", `{"name":"wide","roles":["user"]}`).text(t, "id")
 	iris := a.ask("admin", "POST", "/keys", `{"name":"iris","roles":["user"],"models":["iris"]}`).text(t, "id")
@@ -117,8 +117,8 @@ func TestNobodyMakesOrTakesOverAKeyThatCanDoMore(t *testing.T) {
 	}
 }
 
-func TestWhatAKeyMayNotBeIsPointedAt(t *testing.T) {
-	a := newAdministration(t)
+func whatAKeyMayNotBeIsPointedAt(t *testing.T, a *administration) {
+	t.Helper()
 	got := a.ask("admin", "POST", "/keys", `{"name":"x","roles":["user"],"scopes":["models:fly"],"models":[],"expires":"soon","hash":"0","created_by":"me"}`)
 	want := map[string]string{
 		"#/scopes/0": "must be one of models:read, models:predict, models:write, users:write, keys:write, tenants:write, audit:read, metrics:read, debug:read, crypto:use",
