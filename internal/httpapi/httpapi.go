@@ -146,7 +146,10 @@ type Config struct {
 	// Limits are shared with the other protocols; nil makes some.
 	Limits *limit.Shared
 	// Ready returns why the server cannot serve; nil is always ready.
-	Ready     func() error
+	Ready func() error
+	// Degraded reports whether some requests are refused for want of something that
+	// the server depends on, while others are served; nil never does.
+	Degraded  func() bool
 	Metrics   *telemetry.Metrics
 	AccessLog *telemetry.AccessLog
 	// Log is for defects, with what a client may not see.
