@@ -382,7 +382,7 @@ func (a *App) openAPI() error {
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
 		AdminLoopback:  config.IsLoopback(a.cfg.AdminAddr),
-		Docs:           a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, MaxRows: a.cfg.MaxRows,
+		Docs:           a.cfg.Docs, Profiles: a.cfg.Pprof, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, MaxRows: a.cfg.MaxRows,
 		Endpoint: a.endpoint(), Version: a.opts.Version, Settings: settings,
 	})
 	if err != nil {
