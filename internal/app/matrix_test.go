@@ -60,7 +60,7 @@ func newMatrix(t *testing.T) *matrix {
 		m.claims[user] = m.signIn(t, user)
 	}
 	m.things = things{
-		"model": {"iris", "nothing"}, "version": {"1", "9"}, "tenant": {"default", "nothing"}, "user": {"victim", "nothing"},
+		"profile": {"heap", "nothing"}, "model": {"iris", "nothing"}, "version": {"1", "9"}, "tenant": {"default", "nothing"}, "user": {"victim", "nothing"},
 		"key": {keys.id, "abcdefghijkl"}, "client": {keys.client, "ogc_nothing"},
 	}
 	return m

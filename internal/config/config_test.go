@@ -88,7 +88,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "1000000000/day",
 		"ONNXGATE_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,fd00::/8", "ONNXGATE_CORS_ORIGINS": "https://a.example,http://localhost:3000",
 		"ONNXGATE_DOCS": "on", "ONNXGATE_MAX_BODY": "64KiB", "ONNXGATE_MAX_MODEL": "1MiB", "ONNXGATE_MAX_ROWS": "7",
-		"ONNXGATE_PPROF": "on",
+		"ONNXGATE_PPROF":     "on",
 		"ONNXGATE_LOG_LEVEL": "debug", "ONNXGATE_LOG_FORMAT": "json",
 	}))
 	if err != nil {

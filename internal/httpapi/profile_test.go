@@ -3,7 +3,6 @@ package httpapi_test
 import (
 	"compress/gzip"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -82,13 +81,14 @@ func TestOneProfileOfTheProcessorsIsTakenAtATime(t *testing.T) {
 		f.api.Admin().ServeHTTP(w, r)
 		return w
 	}
-	ctx, cancel := context.WithCancelCause(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var both sync.WaitGroup
 	var codes [2]int
 	for i := range codes { // whoever comes second is refused, and ends the other
 		both.Go(func() {
 			codes[i] = ask(ctx).Code
-			cancel(errors.New("the other is done"))
+			cancel()
 		})
 	}
 	both.Wait()

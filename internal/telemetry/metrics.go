@@ -121,42 +121,57 @@ func (m *Metrics) Reloaded(ok bool) {
 // ModelProblems says how many models and versions have something wrong with them.
 func (m *Metrics) ModelProblems(n int) { m.problems.Set(float64(n)) }
 
-// RouteMetrics counts the requests of one route. Its series come to be with the
-// first request: most routes of a server are asked for by nobody.
+// RouteMetrics counts the requests of one route.
 type RouteMetrics struct {
-	method, pattern string
-	requests        *prometheus.CounterVec // its labels but the code are set
-	histograms      *prometheus.HistogramVec
-	durations       atomic.Pointer[prometheus.Observer]
-	codes           [600]atomic.Pointer[prometheus.Counter]
+	requests  *prometheus.CounterVec // its labels but the code are set
+	durations durations
+	// codes are the counters of the first codes of each class, which are all that
+	// are answered.
+	codes [5][codesOfClass]atomic.Pointer[prometheus.Counter]
 }
+
+const codesOfClass = 32
 
 // Route returns the numbers of a route. Method and pattern must come from a
 // closed list, never from a client.
 func (m *Metrics) Route(method, pattern string) *RouteMetrics {
 	return &RouteMetrics{
-		method: method, pattern: pattern, histograms: m.durations,
-		requests: m.requests.MustCurryWith(prometheus.Labels{"method": method, "route": pattern}),
+		requests:  m.requests.MustCurryWith(prometheus.Labels{"method": method, "route": pattern}),
+		durations: durations{of: m.durations, labels: []string{method, pattern}},
 	}
 }
 
 // Observe counts one request.
 func (r *RouteMetrics) Observe(status int, took time.Duration) {
-	if status < 0 || status >= len(r.codes) {
-		status = 0
+	r.durations.observe(took)
+	class, code := status/100-1, status%100
+	if class < 0 || class >= len(r.codes) || code >= codesOfClass {
+		r.requests.WithLabelValues("0").Inc()
+		return
 	}
-	counter := r.codes[status].Load()
+	counter := r.codes[class][code].Load()
 	if counter == nil {
 		c := r.requests.WithLabelValues(strconv.Itoa(status))
 		counter = &c
-		r.codes[status].Store(counter)
+		r.codes[class][code].Store(counter)
 	}
 	(*counter).Inc()
-	durations := r.durations.Load()
-	if durations == nil {
-		d := r.histograms.WithLabelValues(r.method, r.pattern)
-		durations = &d
-		r.durations.Store(durations)
+}
+
+// durations is a histogram whose series come to be with the first observation: most
+// routes of a server are asked for by nobody, and each has some twenty.
+type durations struct {
+	of     *prometheus.HistogramVec
+	labels []string
+	made   atomic.Pointer[prometheus.Observer]
+}
+
+func (d *durations) observe(took time.Duration) {
+	histogram := d.made.Load()
+	if histogram == nil {
+		h := d.of.WithLabelValues(d.labels...)
+		histogram = &h
+		d.made.Store(histogram)
 	}
-	(*durations).Observe(took.Seconds())
+	(*histogram).Observe(took.Seconds())
 }
