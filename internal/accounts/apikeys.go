@@ -3,10 +3,11 @@ package accounts
 import (
 	"context"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"onnxgate/internal/apikey"
 	"onnxgate/internal/audit"
@@ -21,11 +22,6 @@ const (
 	DefaultOverlap = 24 * time.Hour
 	maxOverlap     = 90 * 24 * time.Hour
 	maxKeyModels   = 256
-)
-
-var (
-	labelPattern = regexp.MustCompile(`^[\pL\pN][\pL\pN ._@:/+-]{0,63}$`)
-	modelPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
 )
 
 // NewKey is an API key to be made.
@@ -96,8 +92,18 @@ func (k *APIKey) shown() *APIKey {
 	return &public
 }
 
+// isLabel reports whether people can call a key that: 1 to 64 letters, digits,
+// blanks and . _ @ : / + -, beginning with a letter or a digit.
+func isLabel(s string) bool {
+	first, _ := utf8.DecodeRuneInString(s)
+	return (unicode.IsLetter(first) || unicode.IsNumber(first)) && utf8.RuneCountInString(s) <= 64 &&
+		!strings.ContainsFunc(s, func(c rune) bool {
+			return !unicode.IsLetter(c) && !unicode.IsNumber(c) && !strings.ContainsRune(" ._@:/+-", c)
+		})
+}
+
 func (s *Service) newKey(add *NewKey) (*APIKey, error) {
-	if !labelPattern.MatchString(add.Name) {
+	if !isLabel(add.Name) {
 		return nil, wrong("name", "the name of a key has 1 to 64 letters, digits, blanks and . _ @ : / + - and begins with a letter or a digit")
 	}
 	roles, err := checkRoles(add.Roles)
@@ -146,7 +152,7 @@ func checkScopes(scopes []string) ([]string, error) {
 // they exist is not asked: a key may come before its model.
 func checkModels(models []string) ([]string, error) {
 	for _, model := range models {
-		if !modelPattern.MatchString(model) {
+		if !identity.IsModel(model) {
 			return nil, wrong("models", "%q cannot be the name of a model", model)
 		}
 	}
