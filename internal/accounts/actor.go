@@ -45,7 +45,7 @@ func wrong(part, format string, args ...any) error {
 
 // update changes the store and makes the change known at once. It is on record
 // who did what, or it is not done.
-func (s *Service) update(ctx context.Context, by Actor, event, object string, change func(*Tx) error) error {
+func (s *Service) update(ctx context.Context, by Actor, event audit.Event, object string, change func(*Tx) error) error {
 	err := s.store.Update(ctx, func(tx *Tx) error {
 		if err := change(tx); err != nil {
 			return err
@@ -60,6 +60,6 @@ func (s *Service) update(ctx context.Context, by Actor, event, object string, ch
 }
 
 // onRecord keeps who did what.
-func (s *Service) onRecord(ctx context.Context, by Actor, event, object string) error {
-	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: by.Name, Tenant: by.home(), Object: object, Outcome: "ok"})
+func (s *Service) onRecord(ctx context.Context, by Actor, event audit.Event, object string) error {
+	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: by.Name, Tenant: by.home(), Object: object, Outcome: audit.OK})
 }

@@ -20,7 +20,7 @@ type records struct {
 
 func (r *records) Record(_ context.Context, rec *audit.Record) error {
 	if r.err == nil {
-		r.all = append(r.all, rec.Event+" "+rec.Object+" by "+rec.Actor+" in "+rec.Tenant)
+		r.all = append(r.all, string(rec.Event)+" "+rec.Object+" by "+rec.Actor+" in "+rec.Tenant)
 	}
 	return r.err
 }

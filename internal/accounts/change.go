@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
@@ -39,7 +40,7 @@ func (s *Service) ChangeUser(ctx context.Context, by Actor, name string, change 
 		return nil, err
 	}
 	var user User
-	err = s.modify(ctx, by, "user.update", canonical, func(r *Record) {
+	err = s.modify(ctx, by, audit.UserUpdate, canonical, func(r *Record) {
 		if change.Password != nil {
 			r.PasswordHash, r.InitialPassword = hash, false
 		}
@@ -145,7 +146,7 @@ func (s *Service) ChangeTenant(ctx context.Context, by Actor, name string, chang
 		return nil, err
 	}
 	var tenant Tenant
-	return &tenant, s.modifyTenant(ctx, by, "tenant.update", name, func(t *Tenant) {
+	return &tenant, s.modifyTenant(ctx, by, audit.TenantUpdate, name, func(t *Tenant) {
 		if change.Addresses != nil {
 			t.Addresses = append([]netip.Prefix(nil), change.Addresses...)
 		}
@@ -194,7 +195,7 @@ func (s *Service) ChangeClient(ctx context.Context, by Actor, id string, change 
 		return nil, err
 	}
 	var changed *Client
-	err = s.modifyClient(ctx, by, "client.update", id, func(c *Client) {
+	err = s.modifyClient(ctx, by, audit.ClientUpdate, id, func(c *Client) {
 		set(&c.Name, change.Name)
 		if change.Roles != nil {
 			c.Roles = checked.Roles
@@ -231,7 +232,7 @@ type KeyChange struct {
 // for rights beyond the actor's own, Conflict for the key of the configuration.
 func (s *Service) ChangeKey(ctx context.Context, by Actor, id string, change KeyChange) (*APIKey, error) {
 	var changed *APIKey
-	err := s.update(ctx, by, "apikey.update", id, func(tx *Tx) error {
+	err := s.update(ctx, by, audit.APIKeyUpdate, id, func(tx *Tx) error {
 		key, err := by.key(tx, id)
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -212,7 +213,7 @@ func (s *Service) endFamily(ctx context.Context, id string) error {
 		return ignoreNotFound(err)
 	}
 	by := Actor{Name: family.User, Tenant: family.Tenant}
-	return s.update(ctx, by, "user.revoke", id, func(tx *Tx) error {
+	return s.update(ctx, by, audit.UserRevoke, id, func(tx *Tx) error {
 		if err := tx.Families.Delete(family.Tenant, id); err != nil {
 			return ignoreNotFound(err)
 		}

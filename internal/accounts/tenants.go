@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
@@ -44,7 +45,7 @@ func (s *Service) AddTenant(ctx context.Context, by Actor, add NewTenant) (*Tena
 	tenant := &Tenant{
 		Tenant: identity.Tenant{Name: add.Name, Addresses: addresses}, Rate: rate, Quota: quota, CreatedAt: now, UpdatedAt: now,
 	}
-	return tenant, s.update(ctx, by, "tenant.create", add.Name, func(tx *Tx) error {
+	return tenant, s.update(ctx, by, audit.TenantCreate, add.Name, func(tx *Tx) error {
 		_, err := tx.Tenants.Get(add.Name, add.Name)
 		if err == nil {
 			return fault.Newf(fault.Conflict, "the tenant %s exists already", add.Name)
@@ -103,7 +104,7 @@ func (s *Service) SetTenantAddresses(ctx context.Context, by Actor, name string,
 	if err != nil {
 		return err
 	}
-	return s.modifyTenant(ctx, by, "tenant.addresses", name, func(t *Tenant) { t.Addresses = addresses })
+	return s.modifyTenant(ctx, by, audit.TenantAddresses, name, func(t *Tenant) { t.Addresses = addresses })
 }
 
 // DisableTenant refuses every request of the tenant's. It is a Conflict to
@@ -112,16 +113,16 @@ func (s *Service) DisableTenant(ctx context.Context, by Actor, name string) erro
 	if err := notDefault(name); err != nil {
 		return err
 	}
-	return s.modifyTenant(ctx, by, "tenant.disable", name, func(t *Tenant) { t.Disabled = true })
+	return s.modifyTenant(ctx, by, audit.TenantDisable, name, func(t *Tenant) { t.Disabled = true })
 }
 
 // EnableTenant undoes DisableTenant: what its users were issued before holds
 // again.
 func (s *Service) EnableTenant(ctx context.Context, by Actor, name string) error {
-	return s.modifyTenant(ctx, by, "tenant.enable", name, func(t *Tenant) { t.Disabled = false })
+	return s.modifyTenant(ctx, by, audit.TenantEnable, name, func(t *Tenant) { t.Disabled = false })
 }
 
-func (s *Service) modifyTenant(ctx context.Context, by Actor, event, name string, change func(*Tenant)) error {
+func (s *Service) modifyTenant(ctx context.Context, by Actor, event audit.Event, name string, change func(*Tenant)) error {
 	return s.update(ctx, by, event, name, func(tx *Tx) error {
 		tenant, err := tx.Tenants.Get(name, name)
 		if err != nil {
@@ -141,7 +142,7 @@ func (s *Service) DeleteTenant(ctx context.Context, by Actor, name string) error
 	if err := notDefault(name); err != nil {
 		return err
 	}
-	if err := s.update(ctx, by, "tenant.delete", name, func(tx *Tx) error { return tx.Tenants.Delete(name, name) }); err != nil {
+	if err := s.update(ctx, by, audit.TenantDelete, name, func(tx *Tx) error { return tx.Tenants.Delete(name, name) }); err != nil {
 		return err
 	}
 	return s.settled(ctx)

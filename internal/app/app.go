@@ -131,6 +131,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	a.showGauges()
 	a.logStart(ctx)
 	return a, nil
 }

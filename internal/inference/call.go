@@ -134,14 +134,14 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 
 // audit keeps a record of the prediction, in memory of the call.
 func (c *Call) audit(ctx context.Context, latency time.Duration, err error) error {
-	outcome := "ok"
+	outcome := audit.OK
 	if err != nil {
 		outcome = fault.KindOf(err).String()
 	}
 	c.record = audit.Record{
-		Event: "predict", Actor: c.principal.Subject, Tenant: c.principal.Tenant,
+		Event: audit.Predict, Actor: c.principal.Subject, Tenant: c.principal.Tenant,
 		Method: string(c.principal.Method), Model: c.version.label, Version: c.version.id,
-		Rule: c.rule, Rows: c.batch.Rows, Latency: latency, Outcome: outcome,
+		Rule: audit.RuleOf(c.rule), Rows: c.batch.Rows, Latency: latency, Outcome: outcome,
 	}
 	return c.catalog.cfg.Audit.Record(ctx, &c.record)
 }

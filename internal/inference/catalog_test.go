@@ -3,6 +3,7 @@ package inference_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
@@ -268,6 +270,9 @@ func TestListAndDescribeShowWhatTheCallerMayUse(t *testing.T) {
 	}
 }
 
+// asValues compares what is compared by ==.
+var asValues = cmpopts.EquateComparable(audit.Rule{}, netip.Addr{})
+
 type recorder struct {
 	records []audit.Record
 	err     error
@@ -307,8 +312,8 @@ func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
 	}
 	got := rec.records[0]
 	got.Latency = 0
-	want := audit.Record{Event: "predict", Actor: "admin", Tenant: "default", Method: "bearer", Model: "a", Version: "3", Rows: 2, Outcome: "ok"}
-	if diff := cmp.Diff(want, got); diff != "" {
+	want := audit.Record{Event: "predict", Actor: "admin", Tenant: "default", Method: "bearer", Model: "a", Version: "3", Rule: audit.RuleOf(0), Rows: 2, Outcome: "ok"}
+	if diff := cmp.Diff(want, got, asValues); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]int{2}, observed); diff != "" {

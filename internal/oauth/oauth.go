@@ -206,10 +206,10 @@ func grants(cfg *Config) map[string]grant {
 // refused client and for a wrong password; or one of kind RateLimited,
 // Unavailable, Timeout or Canceled without a Code.
 func (s *Server) Token(ctx context.Context, req Request) (*TokenResponse, error) {
-	record := &audit.Record{Event: "login", Outcome: "ok"}
+	record := &audit.Record{Event: audit.Login, Outcome: audit.OK}
 	res, err := s.token(ctx, req, record)
 	if err != nil {
-		record.Event, record.Outcome = "refused", fault.KindOf(err).String()
+		record.Event, record.Outcome = audit.Refused, fault.KindOf(err).String()
 	}
 	if failed := s.audit.Record(ctx, record); failed != nil {
 		return nil, failed

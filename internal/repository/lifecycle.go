@@ -16,7 +16,7 @@ func (s *Service) Rollback(ctx context.Context, p *identity.Principal, model, to
 	if err != nil {
 		return "", err
 	}
-	return serving, s.record(ctx, p, "model.rollback", modelOf(p, model), serving)
+	return serving, s.record(ctx, p, audit.ModelRollback, modelOf(p, model), serving)
 }
 
 // Load serves what the folder of a model holds, also after an Unload. Faults:
@@ -25,7 +25,7 @@ func (s *Service) Load(ctx context.Context, p *identity.Principal, model string)
 	if err := s.cfg.Catalog.Load(ctx, p, model); err != nil {
 		return err
 	}
-	return s.record(ctx, p, "model.load", modelOf(p, model), "")
+	return s.record(ctx, p, audit.ModelLoad, modelOf(p, model), "")
 }
 
 // Unload takes a model out of service. Faults: those of the catalog.
@@ -33,18 +33,18 @@ func (s *Service) Unload(ctx context.Context, p *identity.Principal, model strin
 	if err := s.cfg.Catalog.Unload(ctx, p, model); err != nil {
 		return err
 	}
-	return s.record(ctx, p, "model.unload", modelOf(p, model), "")
+	return s.record(ctx, p, audit.ModelUnload, modelOf(p, model), "")
 }
 
 // record keeps who did what to a model, or to a version of it.
-func (s *Service) record(ctx context.Context, p *identity.Principal, event string, model modelstore.Model, version string) error {
+func (s *Service) record(ctx context.Context, p *identity.Principal, event audit.Event, model modelstore.Model, version string) error {
 	object := model.Folder()
 	if version != "" {
 		object += "/" + version
 	}
 	return s.cfg.Audit.Record(ctx, &audit.Record{
 		Event: event, Actor: p.Subject, Tenant: p.Tenant, Method: string(p.Method),
-		Object: object, Model: model.Folder(), Version: version, Outcome: "ok",
+		Object: object, Model: model.Folder(), Version: version, Outcome: audit.OK,
 	})
 }
 

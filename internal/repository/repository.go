@@ -166,12 +166,12 @@ func (s *Service) begin(p *identity.Principal, c *Change) (*modelstore.Change, m
 }
 
 func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, staged *modelstore.Change, model modelstore.Model) error {
-	event := "model.manifest"
+	event := audit.ModelManifest
 	if c.Version != "" {
 		if err := staged.AddVersion(c.Version, c.File, c.Digest); err != nil {
 			return err
 		}
-		event = "model.push"
+		event = audit.ModelPush
 	}
 	if c.Manifest != nil {
 		if err := staged.SetManifest(bytes.NewReader(c.Manifest)); err != nil {

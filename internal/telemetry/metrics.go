@@ -129,8 +129,12 @@ func (m *Metrics) ModelProblems(n int) { m.problems.Set(float64(n)) }
 type RouteMetrics struct {
 	requests  *prometheus.CounterVec // its labels but the code are set
 	durations prometheus.Observer
-	codes     [600]atomic.Pointer[prometheus.Counter]
+	// codes are the counters of the first codes of each class, which are all that
+	// are answered.
+	codes [5][codesOfClass]atomic.Pointer[prometheus.Counter]
 }
+
+const codesOfClass = 32
 
 // Route returns the numbers of a route. Method and pattern must come from a
 // closed list, never from a client.
@@ -143,17 +147,19 @@ func (m *Metrics) Route(method, pattern string) *RouteMetrics {
 
 // Observe counts one request.
 func (r *RouteMetrics) Observe(status int, took time.Duration) {
-	if status < 0 || status >= len(r.codes) {
-		status = 0
+	r.durations.Observe(took.Seconds())
+	class, code := status/100-1, status%100
+	if class < 0 || class >= len(r.codes) || code >= codesOfClass {
+		r.requests.WithLabelValues("0").Inc()
+		return
 	}
-	counter := r.codes[status].Load()
+	counter := r.codes[class][code].Load()
 	if counter == nil {
 		c := r.requests.WithLabelValues(strconv.Itoa(status))
 		counter = &c
-		r.codes[status].Store(counter)
+		r.codes[class][code].Store(counter)
 	}
 	(*counter).Inc()
-	r.durations.Observe(took.Seconds())
 }
 
 // ModelMetrics counts the predictions of one version of a model.

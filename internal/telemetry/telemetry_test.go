@@ -280,6 +280,27 @@ onnxgate_predictions_total{model="iris",version="1"} 3
 	}
 }
 
+func TestGaugesAreWorkedOutAtEachLook(t *testing.T) {
+	m := telemetry.NewMetrics("v")
+	depth, up := 0.0, map[string]float64{}
+	m.Gauge("onnxgate_queue_depth", "Requests that wait.", func() float64 { return depth })
+	m.Gauges("onnxgate_issuer_up", "1 when it answers.", "issuer", func(show func(string, float64)) {
+		for name, value := range up {
+			show(name, value)
+		}
+	})
+	for _, want := range []string{
+		"# HELP onnxgate_queue_depth Requests that wait.\n# TYPE onnxgate_queue_depth gauge\nonnxgate_queue_depth 0\n",
+		"# HELP onnxgate_queue_depth Requests that wait.\n# TYPE onnxgate_queue_depth gauge\nonnxgate_queue_depth 7\n" +
+			"# HELP onnxgate_issuer_up 1 when it answers.\n# TYPE onnxgate_issuer_up gauge\nonnxgate_issuer_up{issuer=\"a\"} 1\nonnxgate_issuer_up{issuer=\"b\"} 0\n",
+	} {
+		if err := testutil.GatherAndCompare(m.Registry(), strings.NewReader(want), "onnxgate_queue_depth", "onnxgate_issuer_up"); err != nil {
+			t.Error(err)
+		}
+		depth, up["a"], up["b"] = 7, 1, 0
+	}
+}
+
 func TestHotPathDoesNotAllocate(t *testing.T) {
 	m := telemetry.NewMetrics("v")
 	route, model := m.Route("POST", "/predict"), m.Model("iris", "1")
