@@ -3,6 +3,7 @@ package inference_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -285,14 +286,16 @@ func (r *recorder) Record(_ context.Context, rec *audit.Record) error {
 
 func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
 	rec := new(recorder)
-	var observed []int
+	var observed []string
 	c := newCatalog(t, inference.Config{
 		FS: files("a/3/model.onnx", "a"), Audit: rec,
 		Observer: func(model, version string) inference.Observe {
 			if model != "a" || version != "3" {
 				t.Errorf("observer of %s/%s", model, version)
 			}
-			return func(rows int, _ time.Duration, _ error) { observed = append(observed, rows) }
+			return func(tenant string, rows int, _ time.Duration, _ error) {
+				observed = append(observed, fmt.Sprint(tenant, " ", rows))
+			}
 		},
 	})
 	call, err := c.Open(t.Context(), admin, "a", "")
@@ -316,8 +319,8 @@ func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
 	if diff := cmp.Diff(want, got, asValues); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]int{2}, observed); diff != "" {
-		t.Errorf("observed rows (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{"default 2"}, observed); diff != "" {
+		t.Errorf("observed tenants and rows (-want +got):\n%s", diff)
 	}
 
 	rec.err = fault.New(fault.Unavailable, "the audit log is full")
