@@ -49,6 +49,14 @@ func HasAccounts(cfg *config.Config) error {
 // the configuration names, for a command that works beside the server. The
 // caller must call the function it returns.
 func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, func() error, error) {
+	service, store, err := openAccounts(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return service, store.Close, nil
+}
+
+func openAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, *sqlstore.Store, error) {
 	if !cfg.DatabaseURL.IsSet() {
 		if err := makeDataDir(cfg.DataDir); err != nil {
 			return nil, nil, err
@@ -62,7 +70,7 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	return service, store.Close, nil
+	return service, store, nil
 }
 
 // openStored opens the store and what lives in it.

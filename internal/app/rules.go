@@ -18,6 +18,7 @@ import (
 	"onnxgate/internal/inference"
 	"onnxgate/internal/regular"
 	"onnxgate/internal/reqctx"
+	"onnxgate/internal/sqlstore"
 )
 
 // readRoles returns the roles there are, the operator's own included.
@@ -53,12 +54,12 @@ type laterAccounts struct {
 	once sync.Once
 
 	service *accounts.Service
-	done    func() error
+	store   *sqlstore.Store
 	err     error
 }
 
 func (l *laterAccounts) open(ctx context.Context) (*accounts.Service, error) {
-	l.once.Do(func() { l.service, l.done, l.err = OpenAccounts(ctx, l.cfg) })
+	l.once.Do(func() { l.service, l.store, l.err = openAccounts(ctx, l.cfg) })
 	return l.service, l.err
 }
 
@@ -74,10 +75,10 @@ func (l *laterAccounts) exists(name string) (bool, error) {
 }
 
 func (l *laterAccounts) close() error {
-	if l.done == nil {
+	if l.store == nil {
 		return nil
 	}
-	return l.done()
+	return l.store.Close()
 }
 
 // AccessQuestion asks whether somebody may do something to a model.
@@ -128,7 +129,7 @@ func Explain(ctx context.Context, cfg *config.Config, q AccessQuestion) (answer 
 	if reason := withoutPermission(roles, p, q.Action); reason != "" {
 		return refusedBecause("%s", reason), nil
 	}
-	return q.byRules(cfg, p, l)
+	return q.byRules(ctx, cfg, p, l)
 }
 
 // principal returns who asks. Faults: Unauthenticated and Forbidden as at the
@@ -238,8 +239,8 @@ func withoutPermission(roles authz.Roles, p *identity.Principal, action authz.Ac
 	return fmt.Sprintf("none of the roles of %q (%s) grants the permission %s", p.Subject, strings.Join(p.Roles, ", "), permission)
 }
 
-func (q *AccessQuestion) byRules(cfg *config.Config, p *identity.Principal, tenants *laterAccounts) (*AccessAnswer, error) {
-	rules, err := openRules(cfg, tenants.exists)
+func (q *AccessQuestion) byRules(ctx context.Context, cfg *config.Config, p *identity.Principal, l *laterAccounts) (*AccessAnswer, error) {
+	rules, err := openRules(ctx, cfg, l.exists, l.store.ModelPins())
 	if err != nil {
 		return nil, err
 	}
@@ -260,15 +261,15 @@ func (q *AccessQuestion) byRules(cfg *config.Config, p *identity.Principal, tena
 	return answer, nil
 }
 
-func openRules(cfg *config.Config, tenants func(string) (bool, error)) (*inference.Rules, error) {
-	return inference.OpenRules(inference.Config{FS: modelFiles(cfg), DefaultModel: cfg.DefaultModel, TenantExists: tenants})
+func openRules(ctx context.Context, cfg *config.Config, tenants func(string) (bool, error), pins inference.Pins) (*inference.Rules, error) {
+	return inference.OpenRules(ctx, inference.Config{FS: modelFiles(cfg), DefaultModel: cfg.DefaultModel, TenantExists: tenants, Pins: pins})
 }
 
 // TestAccess returns the outcome of the tests beside the model in the folder, or
 // beside all models when it is empty. It needs no accounts: a tenant may be made
 // later. Its error says what could not be read.
-func TestAccess(cfg *config.Config, folder string) ([]inference.TestResult, error) {
-	rules, err := openRules(cfg, func(string) (bool, error) { return true, nil })
+func TestAccess(ctx context.Context, cfg *config.Config, folder string) ([]inference.TestResult, error) {
+	rules, err := openRules(ctx, cfg, func(string) (bool, error) { return true, nil }, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -140,7 +140,7 @@ func authzTest(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		results, err := app.TestAccess(cfg, strings.Join(args, ""))
+		results, err := app.TestAccess(cmd.Context(), cfg, strings.Join(args, ""))
 		if fault.KindOf(err) == fault.NotFound {
 			return fmt.Errorf("there is no model %s in %s; `onnxgate authz test` tests those there are", strings.Join(args, ""), cmp.Or(cfg.ModelsDir, "the binary"))
 		}

@@ -164,12 +164,29 @@ func TestAVersionHasItsOwnAccessTestsOrTheModels(t *testing.T) {
 	}
 }
 
+func TestRulesAreExplainedOfTheVersionThatWasRolledBackTo(t *testing.T) {
+	fsys := files("m/1/model.onnx", "m", "m/1/model.yaml", forUsers, "m/2/model.onnx", "m", "m/2/model.yaml", analysts)
+	pins := &kept{pins: map[string]inference.Pin{"m": {Folder: "m", Tenant: "default", Version: "1", Newest: "2"}}}
+	for name, tc := range map[string]struct {
+		pins inference.Pins
+		want bool
+	}{"the newest": {nil, false}, "rolled back": {pins, true}} {
+		r, err := inference.OpenRules(t.Context(), inference.Config{FS: fsys, Pins: tc.pins})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, _, err := r.Explain(of("default", "user"), "m", "predict", netip.Addr{}); err != nil || e.Allow != tc.want {
+			t.Errorf("%s: %+v, %v", name, e, err)
+		}
+	}
+}
+
 func TestRulesAreExplainedWithoutTheModels(t *testing.T) {
 	fsys := files(
 		"a/1/model.onnx", "bad", "a/model.yaml", twoLayers, "a/access_test.yaml", "- {as: {roles: [user]}, expect: deny}\n- {expect: deny}\n",
 		"b/1/model.onnx", "m", "b/model.yaml", "access: {}\n", "@acme/x/1/model.onnx", "m",
 	)
-	r, err := inference.OpenRules(inference.Config{FS: fsys, TenantExists: tenants("acme")})
+	r, err := inference.OpenRules(t.Context(), inference.Config{FS: fsys, TenantExists: tenants("acme")})
 	if err != nil {
 		t.Fatal(err)
 	}

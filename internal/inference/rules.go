@@ -2,6 +2,8 @@ package inference
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -15,9 +17,14 @@ type Rules struct{ current *snapshot }
 
 // OpenRules reads the access rules of every version in cfg.FS. It compiles
 // nothing and wants neither cfg.Compile nor cfg.Now. What is wrong with a model
-// is told by the methods, when they are asked about it.
-func OpenRules(cfg Config) (*Rules, error) {
-	l := newLoader(&cfg, nil)
+// is told by the methods, when they are asked about it. Where cfg.Pins is set, what
+// was rolled back is known.
+func OpenRules(ctx context.Context, cfg Config) (*Rules, error) {
+	c := &Catalog{cfg: cfg}
+	if err := c.readPins(ctx); err != nil {
+		return nil, fmt.Errorf("ask which models were rolled back: %w", err)
+	}
+	l := c.newLoader(nil)
 	l.rules = true
 	if err := l.load(); err != nil {
 		return nil, err
@@ -26,7 +33,7 @@ func OpenRules(cfg Config) (*Rules, error) {
 }
 
 // Explain says what would be decided about the principal's action with the
-// newest version of the model that its tenant sees under this name, and why;
+// version of the model that its tenant gets under this name alone, and why;
 // and which credentials a request must carry all of, if more than any one. An
 // empty name means the default model. Faults: NotFound. A model that cannot be
 // served is an error, too.
