@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -143,7 +144,7 @@ func (r *remote) do(ctx context.Context, method string, path []string, header ht
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, r.unreached(err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read from
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -156,8 +157,30 @@ func (r *remote) do(ctx context.Context, method string, path []string, header ht
 	return answer, nil
 }
 
+// unreached says why no answer came, and what to do.
+func (r *remote) unreached(err error) error {
+	host := r.base.Host
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var plain tls.RecordHeaderError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("nobody here vouches for the certificate of %s: name its authority with --cacert; a certificate that the server made is data/tls/cert.pem there (%w)", host, unknown)
+	case errors.As(err, &name):
+		return fmt.Errorf("the certificate of %s is for other names: write one of them in --server (%w)", host, name)
+	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return fmt.Errorf("%s answers without TLS: is it the port of the administration listener? Its URL begins with http:// only where ONNXGATE_TLS is off", host)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("nothing listens at %s: --server names the administration listener (ONNXGATE_ADMIN_ADDR, by default port 8444 on the server's own machine alone)", host)
+	}
+	return err
+}
+
 // kinds are those of the refusals that a command does something about. Read only.
 var kinds = map[int]fault.Kind{http.StatusNotFound: fault.NotFound, http.StatusUnprocessableEntity: fault.Content}
+
+// noPath is what the public listener says of the paths of administration.
+const noPath = "There is nothing at this path"
 
 // refusal is what a server says about a request that it refuses (RFC 9457).
 func refusal(resp *http.Response, answer []byte) error {
@@ -167,8 +190,8 @@ func refusal(resp *http.Response, answer []byte) error {
 			Detail string `json:"detail"`
 		} `json:"errors"`
 	}
-	if json.Unmarshal(answer, &problem) != nil || problem.Detail == "" {
-		return fmt.Errorf("%s answered %s: is it the administration listener of an onnxgate server?", resp.Request.URL.Host, resp.Status)
+	if json.Unmarshal(answer, &problem) != nil || problem.Detail == "" || problem.Detail == noPath {
+		return fmt.Errorf("%s answered %s: is it the administration listener of an onnxgate server? By default its port is 8444", resp.Request.URL.Host, resp.Status)
 	}
 	text := printable(problem.Detail)
 	for _, e := range problem.Errors {

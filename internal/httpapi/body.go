@@ -113,7 +113,7 @@ func (x *exchange) receive(in intake) ([]byte, error) {
 // expectBody checks what is known of a body before any of it is read, and lets it
 // come.
 func (x *exchange) expectBody(in *intake) error {
-	if err := in.check(x.request.Header); err != nil {
+	if err := in.check(x.request); err != nil {
 		return err
 	}
 	if limit := x.route.MaxBody; x.request.ContentLength > limit {
@@ -239,14 +239,16 @@ type intake struct {
 	// media are the types, of which a refusal names the first, and with it other.
 	media []string
 	other string
-	// untyped says that there need be no Content-Type.
+	// untyped says that there need be no Content-Type, and that of an empty body says
+	// nothing: curl sends one with -d ''.
 	untyped bool
 	// packed says that the codings gzip and deflate are taken off.
 	packed bool
 }
 
 // check refuses a body that is encoded or of another type.
-func (in *intake) check(h http.Header) error {
+func (in *intake) check(r *http.Request) error {
+	h := r.Header
 	if coding, known := codingOf(h); !known || coding != identityCoding && !in.packed {
 		if in.packed {
 			return fault.New(fault.UnsupportedMedia, "Send the body as it is, or with the Content-Encoding gzip or deflate")
@@ -254,7 +256,7 @@ func (in *intake) check(h http.Header) error {
 		return fault.New(fault.UnsupportedMedia, "Send the body as it is, without a Content-Encoding")
 	}
 	types := h["Content-Type"]
-	if in.untyped && len(types) == 0 {
+	if in.untyped && (len(types) == 0 || r.ContentLength == 0) {
 		return nil
 	}
 	for _, media := range in.media {
