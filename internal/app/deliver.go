@@ -15,24 +15,25 @@ import (
 )
 
 // PushModel makes a change in the models folder, for a command that works beside
-// the server, with the checks of the server. The actor is who runs it.
-func PushModel(ctx context.Context, cfg *config.Config, actor string, change *repository.Change) error {
+// the server, with the checks of the server. It reports whether the new version is
+// one of those that are served. The actor is who runs it.
+func PushModel(ctx context.Context, cfg *config.Config, actor string, change *repository.Change) (served bool, err error) {
 	if cfg.ModelsDir == "" {
-		return fault.New(fault.Conflict, "there is no folder to put the model in: name it with --models or ONNXGATE_MODELS_DIR, or a server with --server")
+		return false, fault.New(fault.Conflict, "there is no folder to put the model in: name it with --models or ONNXGATE_MODELS_DIR, or a server with --server")
 	}
 	folder, err := modelstore.Open(modelstore.Config{Dir: cfg.ModelsDir, MaxBytes: cfg.MaxModel})
 	if err != nil {
-		return err
+		return false, err
 	}
 	catalog, err := inference.NewOf(ctx, oneModel(cfg, nil), identity.DefaultTenant, change.Model)
 	if err != nil {
-		return errors.Join(err, folder.Close())
+		return false, errors.Join(err, folder.Close())
 	}
 	service, err := repository.New(repository.Config{Store: folder, Catalog: catalog})
 	if err == nil {
-		err = service.Put(ctx, localPrincipal(actor), change)
+		served, err = service.Put(ctx, localPrincipal(actor), change)
 	}
-	return errors.Join(err, folder.Close())
+	return served, errors.Join(err, folder.Close())
 }
 
 // RollbackModel has an older version of a model of the default tenant served where

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"onnxgate/internal/inference"
+	"onnxgate/internal/modelstore"
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/exec"
 	"onnxgate/internal/onnx/exports"
@@ -30,7 +31,8 @@ type Model struct {
 	Manifest string
 	Schema   *schema.Schema
 
-	file *modelFile
+	file     *modelFile
+	manifest *schema.Manifest // what is in Manifest
 }
 
 // LoadModel loads a model file, with the model.yaml that a server would use.
@@ -47,6 +49,7 @@ func (e *Engines) LoadModel(path string) (*Model, error) {
 	if err != nil {
 		return m, err
 	}
+	m.manifest = manifest
 	var engine schema.Engine
 	if manifest != nil {
 		engine = manifest.Engine
@@ -65,6 +68,40 @@ func (m *Model) Inspect() *exec.Info {
 		return nil
 	}
 	return exec.Inspect(m.file.graph)
+}
+
+// Served reports whether the versions section of the manifest has a server serve the
+// version, as its folder is now. The error is that section's, when it does not fit
+// what is in the folder. A file that is in no folder of a version has no say in it.
+func (m *Model) Served() (bool, error) {
+	if m.Version == "" || m.manifest == nil {
+		return true, nil
+	}
+	folder := filepath.Dir(filepath.Dir(m.file.path))
+	if beside := filepath.Join(folder, "model.yaml"); m.Manifest != beside {
+		return true, m.manifest.Misplaced(beside)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return false, err
+	}
+	var numbers []uint64
+	for _, e := range entries {
+		if n, ok := modelstore.ParseVersion(e.Name()); ok && e.IsDir() {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	ids := make([]string, len(numbers))
+	for i, n := range numbers {
+		ids[i] = strconv.FormatUint(n, 10)
+	}
+	if err := m.manifest.CheckVersions(ids); err != nil {
+		return false, err
+	}
+	serving := m.manifest.Serving()
+	newest := len(ids) > 0 && ids[len(ids)-1] == m.Version
+	return serving.Serves(m.Version) && (serving == nil || !serving.Latest || newest), nil
 }
 
 // Doubts says what of the model is probably not as it was trained, as far as

@@ -32,8 +32,15 @@ func modelCheck(p *Process) *cobra.Command {
 			}
 			return err
 		}
+		served, err := m.Served()
+		if err != nil {
+			return err
+		}
 		if err := p.printCheck(m, info); err != nil {
 			return err
+		}
+		if !served {
+			p.complain(fmt.Sprintf("warning: the versions section of %s leaves version %s out: no server serves it", m.Manifest, m.Version))
 		}
 		for _, w := range slices.Concat(m.Warnings, undescribed(m.Schema), doubts(m)) {
 			p.complain("warning: " + w)

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -42,17 +43,29 @@ func modelPush(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		var served bool
 		if server != nil {
-			err = server.push(cmd.Context(), change, file)
+			served, err = server.push(cmd.Context(), change, file)
 		} else {
-			err = pushHere(cmd, s, change)
+			served, err = pushHere(cmd, s, change)
 		}
 		if err = errors.Join(err, file.Close()); err != nil {
 			return err
 		}
-		return p.printf("pushed %s, version %s (SHA-256 %x)\n", change.Model, change.Version, change.Digest)
+		return p.printPushed(change, served)
 	}
 	return cmd
+}
+
+// printPushed says what was stored, and whether anybody gets it.
+func (p *Process) printPushed(change *repository.Change, served bool) error {
+	if err := p.printf("pushed %s, version %s (SHA-256 %x)\n", change.Model, change.Version, change.Digest); err != nil {
+		return err
+	}
+	if !served {
+		p.complain(fmt.Sprintf("warning: version %s is not served: the versions section of model.yaml leaves it out", change.Version))
+	}
+	return nil
 }
 
 // openModel opens the file of a new version and finds its digest.
@@ -73,10 +86,10 @@ func openModel(name string, change *repository.Change) (*os.File, error) {
 }
 
 // pushHere puts the model into the folder of the configuration.
-func pushHere(cmd *cobra.Command, s *settings, change *repository.Change) error {
+func pushHere(cmd *cobra.Command, s *settings, change *repository.Change) (served bool, err error) {
 	cfg, err := s.loadForUsers(cmd)
 	if err != nil {
-		return err
+		return false, err
 	}
 	return app.PushModel(cmd.Context(), cfg, localActor().Name, change)
 }
@@ -120,38 +133,71 @@ func rollbackHere(cmd *cobra.Command, s *settings, model, to string) (string, er
 // where it fits what is there, so that the version is never served by the rules of
 // another; else, for a new model or for a manifest that speaks of the version, it
 // comes after.
-func (r *remote) push(ctx context.Context, change *repository.Change, file io.ReadSeeker) error {
-	manifest := func() error { return r.putManifest(ctx, change) }
+func (r *remote) push(ctx context.Context, change *repository.Change, file io.ReadSeeker) (served bool, err error) {
 	if change.Manifest == nil {
 		return r.putVersion(ctx, change, file)
 	}
-	err := manifest()
-	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Content {
-		if err := r.putVersion(ctx, change, file); err != nil {
-			return err
-		}
-		return manifest()
+	err = r.putManifest(ctx, change)
+	late := fault.KindOf(err) == fault.NotFound || fault.KindOf(err) == fault.Content
+	if err != nil && !late {
+		return false, err
 	}
-	if err != nil {
-		return err
+	served, err = r.putVersion(ctx, change, file)
+	if err != nil || !late {
+		return served, err
 	}
-	return r.putVersion(ctx, change, file)
+	if err := r.putManifest(ctx, change); err != nil {
+		return false, err
+	}
+	return r.serves(ctx, change)
 }
 
-func (r *remote) putVersion(ctx context.Context, change *repository.Change, file io.ReadSeeker) error {
+// serves reports whether the server serves the version now.
+func (r *remote) serves(ctx context.Context, change *repository.Change) (bool, error) {
+	answer, err := r.do(ctx, http.MethodGet, []string{"models"}, nil, http.NoBody, 0)
+	if err != nil {
+		return false, err
+	}
+	var all struct {
+		Models []struct {
+			Name     string `json:"name"`
+			Versions []struct {
+				Version string `json:"version"`
+				Served  bool   `json:"served"`
+			} `json:"versions"`
+		} `json:"models"`
+	}
+	err = json.Unmarshal(answer, &all)
+	for _, m := range all.Models {
+		for _, v := range m.Versions {
+			if m.Name == change.Model && v.Version == change.Version {
+				return v.Served, err
+			}
+		}
+	}
+	return false, err
+}
+
+func (r *remote) putVersion(ctx context.Context, change *repository.Change, file io.ReadSeeker) (served bool, err error) {
 	size, err := file.Seek(0, io.SeekEnd)
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	header := http.Header{
 		"Content-Type": {"application/octet-stream"}, "Expect": {"100-continue"},
 		"Repr-Digest": {"sha-256=:" + base64.StdEncoding.EncodeToString(change.Digest[:]) + ":"},
 	}
-	_, err = r.do(ctx, http.MethodPut, []string{"models", change.Model, "versions", change.Version}, header, io.NopCloser(file), size)
-	return err
+	answer, err := r.do(ctx, http.MethodPut, []string{"models", change.Model, "versions", change.Version}, header, io.NopCloser(file), size)
+	if err != nil {
+		return false, err
+	}
+	stored := struct {
+		Served bool `json:"served"`
+	}{Served: true} // by servers that do not say
+	return stored.Served, json.Unmarshal(answer, &stored)
 }
 
 func (r *remote) putManifest(ctx context.Context, change *repository.Change) error {

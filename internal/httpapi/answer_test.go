@@ -415,7 +415,7 @@ func TestMetricsAreForAdminsBeyondLoopback(t *testing.T) {
 func TestModels(t *testing.T) {
 	f := newAPI(t, nil).serve()
 	got := f.do(request{method: "GET", path: "/models", token: "admin"})
-	want := `{"models":[{"name":"iris","description":"Tells which of three species of iris a flower is, from four of its measures.","versions":["1","2"],"default":true}]}` + "\n"
+	want := `{"models":[{"name":"iris","description":"Tells which of three species of iris a flower is, from four of its measures.","versions":["1","2"],"default":true,"serving":"2"}]}` + "\n"
 	if got.body != want {
 		t.Errorf("%s", got.body)
 	}

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"slices"
 
@@ -16,9 +18,9 @@ const mediaYAML = "application/yaml"
 // Delivery changes the models of a principal's tenant. Faults, beside those of
 // each: NotFound, Forbidden for a credential that is for other models.
 type Delivery interface {
-	// Put makes a new version, or another manifest. Faults: Conflict, BadRequest,
-	// TooLarge, Content, Unavailable.
-	Put(ctx context.Context, p *identity.Principal, c *repository.Change) error
+	// Put makes a new version, and reports whether it is served, or another manifest.
+	// Faults: Conflict, BadRequest, TooLarge, Content, Unavailable.
+	Put(ctx context.Context, p *identity.Principal, c *repository.Change) (served bool, err error)
 	// Rollback has an older version served where none is named, that before the
 	// present one where to is empty, and returns its number. Faults: Content,
 	// Conflict, Unavailable.
@@ -46,6 +48,7 @@ func repositoryRoutes(maxModel int64) []Route {
 		{Method: http.MethodGet, Pattern: adminPath + "models", Timeout: quick, Auth: Bearer, Permission: identity.ModelsWrite, Handler: withoutQuery((*API).listOwnModels)},
 		push.with(withoutQuery((*API).pushVersion)),
 		manifest.with(withoutQuery((*API).putManifest)),
+		{Method: http.MethodGet, Pattern: one + "/manifest", Timeout: quick, Auth: Bearer, Permission: identity.ModelsWrite, Handler: withoutQuery((*API).getManifest)},
 		write.at(one + "/rollback").with(withoutQuery((*API).rollback)),
 		bodiless.at(one + "/load").with(withoutQuery(toModel(Delivery.Load))),
 		bodiless.at(one + "/unload").with(withoutQuery(toModel(Delivery.Unload))),
@@ -117,10 +120,11 @@ func (a *API) pushVersion(ctx context.Context, x *exchange) error {
 	model, version := x.param("model"), x.param("version")
 	x.model, x.version = model, version
 	change := &repository.Change{Model: model, Version: version, File: file, Digest: digest}
-	if err := a.cfg.Delivery.Put(ctx, x.principal, change); err != nil {
+	served, err := a.cfg.Delivery.Put(ctx, x.principal, change)
+	if err != nil {
 		return noModel(err)
 	}
-	return x.created(map[string]string{"name": model, "version": version}, "models", model, "versions", version)
+	return x.created(map[string]any{"name": model, "version": version, "served": served}, "models", model, "versions", version)
 }
 
 // owns returns a fault of kind NotFound when the caller's tenant has no folder of
@@ -134,6 +138,19 @@ func (a *API) owns(ctx context.Context, x *exchange) error {
 	return nil
 }
 
+// getManifest shows the model.yaml, byte for byte, with its digest.
+func (a *API) getManifest(ctx context.Context, x *exchange) error {
+	x.model = x.param("model")
+	manifest, err := a.cfg.Catalog.Manifest(ctx, x.principal, x.model)
+	if err != nil {
+		return noModel(err)
+	}
+	sum := sha256.Sum256(manifest)
+	x.Header()["Repr-Digest"] = []string{"sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"}
+	x.sendOK([]string{mediaYAML}, manifest)
+	return nil
+}
+
 // putManifest takes another model.yaml.
 func (a *API) putManifest(ctx context.Context, x *exchange) error {
 	if err := a.owns(ctx, x); err != nil {
@@ -143,7 +160,7 @@ func (a *API) putManifest(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := a.cfg.Delivery.Put(ctx, x.principal, &repository.Change{Model: x.model, Manifest: body}); err != nil {
+	if _, err := a.cfg.Delivery.Put(ctx, x.principal, &repository.Change{Model: x.model, Manifest: body}); err != nil {
 		return noModel(err)
 	}
 	return x.deleted(nil)

@@ -83,6 +83,8 @@ type Repository interface {
 	// Ready says that a version can predict. Faults: those of Describe.
 	Ready(ctx context.Context, p *identity.Principal, model, version string) error
 	Index(ctx context.Context, p *identity.Principal) []inference.IndexEntry
+	// Manifest is the model.yaml of a model, as it is.
+	Manifest(ctx context.Context, p *identity.Principal, model string) ([]byte, error)
 }
 
 // Policies are the access rules of the models that a tenant owns. Faults:

@@ -15,6 +15,11 @@ type model struct {
 	Description string   `json:"description"`
 	Versions    []string `json:"versions"`
 	Default     bool     `json:"default"`
+	// Serving is the version of requests that name none: the newest, or what a
+	// rollback chose.
+	Serving string `json:"serving"`
+	// VersionLabels are names of versions, to their numbers.
+	VersionLabels map[string]string `json:"version_labels,omitempty"`
 }
 
 // modelDetail is what GET /models/{model} says.
@@ -31,7 +36,10 @@ type modelDetail struct {
 }
 
 func modelOf(info *inference.ModelInfo) model {
-	return model{Name: info.Name, Description: info.Schema.Description(), Versions: info.Versions, Default: info.Default}
+	return model{
+		Name: info.Name, Description: info.Schema.Description(), Versions: info.Versions, Default: info.Default,
+		Serving: info.Version, VersionLabels: info.Labels,
+	}
 }
 
 // listModels lists the models that the caller may call.

@@ -35,7 +35,7 @@ type upload struct {
 // UnsupportedMedia, TooLarge.
 func (x *exchange) upload(ctx context.Context, media string) (*upload, error) {
 	limit := x.route.MaxBody
-	if err := (&intake{media: []string{media}}).check(x.request.Header); err != nil {
+	if err := (&intake{media: []string{media}}).check(x.request); err != nil {
 		return nil, err
 	}
 	if x.request.ContentLength > limit {

@@ -25,10 +25,10 @@ type depot struct {
 	err  error // of reading it
 }
 
-func (d *depot) Put(_ context.Context, _ *identity.Principal, c *repository.Change) error {
+func (d *depot) Put(_ context.Context, _ *identity.Principal, c *repository.Change) (bool, error) {
 	data, err := io.ReadAll(c.File)
 	d.file, d.err = string(data), err
-	return err
+	return true, err
 }
 
 // sending is a body that comes in pieces, each after a pause on a clock of its own,

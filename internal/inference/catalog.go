@@ -305,6 +305,7 @@ func (seen *view) info(m *model, of *version) ModelInfo {
 	for _, v := range m.versions {
 		info.Versions = append(info.Versions, v.id)
 	}
+	maps.DeleteFunc(info.Labels, func(_, id string) bool { return !slices.Contains(info.Versions, id) }) // what a tenant does not see
 	return info
 }
 

@@ -99,7 +99,7 @@ func TestAChangeThatTheNextStartHasNoRoomForIsRefused(t *testing.T) {
 	}
 	then := maps.Clone(now)
 	then["new/1/model.onnx"] = large
-	if err := c.Try(t.Context(), then, identity.DefaultTenant, "new", "1"); fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), "ONNXGATE_MODELS_MEMORY") {
+	if _, err := c.Try(t.Context(), then, identity.DefaultTenant, "new", "1"); fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), "ONNXGATE_MODELS_MEMORY") {
 		t.Errorf("a model that fits only while another is unloaded: %v", err)
 	}
 	cfg.FS, cfg.Compile, cfg.Now = then, new(compiled).compile, time.Now
@@ -108,7 +108,7 @@ func TestAChangeThatTheNextStartHasNoRoomForIsRefused(t *testing.T) {
 	}
 	again := maps.Clone(now)
 	again["a/2/model.onnx"], again["a/model.yaml"] = large, &fstest.MapFile{Data: []byte("versions: {serve: latest}\n")}
-	if err := c.Try(t.Context(), again, identity.DefaultTenant, "a", "2"); err != nil {
+	if _, err := c.Try(t.Context(), again, identity.DefaultTenant, "a", "2"); err != nil {
 		t.Errorf("one that takes the place of what is unloaded: %v", err)
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
 
@@ -86,4 +88,24 @@ func (s *snapshot) own(name string, e *entry) OwnModel {
 		return 1
 	})
 	return m
+}
+
+// Manifest returns the model.yaml beside all versions of a model that the
+// principal's tenant owns, byte for byte as it is now. Faults: NotFound when there
+// is no such model, or it has none.
+func (c *Catalog) Manifest(_ context.Context, p *identity.Principal, name string) ([]byte, error) {
+	label, err := managed(p, name)
+	if err != nil {
+		return nil, err
+	}
+	s := c.current.Load()
+	e := s.entry(label)
+	if e == nil {
+		return nil, unknownModel()
+	}
+	f, err := c.newLoader(s).optional(path.Join(e.place.folder, manifestFile), MaxManifest)
+	if err == nil && f.path == "" {
+		err = fault.New(fault.NotFound, "The model has no model.yaml beside its versions")
+	}
+	return f.data, err
 }

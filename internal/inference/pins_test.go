@@ -162,7 +162,7 @@ func TestTryingTellsWhatWouldBeWrong(t *testing.T) {
 			if version == "new" {
 				model, version = "n", "1"
 			}
-			err := c.Try(t.Context(), files(slices.Concat(base, tc.with)...), "default", model, version)
+			_, err := c.Try(t.Context(), files(slices.Concat(base, tc.with)...), "default", model, version)
 			if (err == nil) != (tc.want == "") || err != nil && (fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), tc.want)) {
 				t.Errorf("%v, want %q", err, tc.want)
 			}
@@ -171,7 +171,7 @@ func TestTryingTellsWhatWouldBeWrong(t *testing.T) {
 			}
 		})
 	}
-	if err := c.Try(t.Context(), files("model.onnx", "m", "m/3/model.onnx", "m"), "default", "m", "3"); fault.KindOf(err) != fault.Conflict {
+	if _, err := c.Try(t.Context(), files("model.onnx", "m", "m/3/model.onnx", "m"), "default", "m", "3"); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("beside a model at the top: %v", err)
 	}
 }
@@ -179,11 +179,11 @@ func TestTryingTellsWhatWouldBeWrong(t *testing.T) {
 func TestAManifestMayNotBreakAVersionThatItBegins(t *testing.T) {
 	base := []string{"m/1/model.onnx", "m1", "m/2/model.onnx", "bad", "m/model.yaml", forUsers + "versions: {serve: [1]}\n"}
 	c := newCatalog(t, inference.Config{FS: files(base...)})
-	err := c.Try(t.Context(), files(append(base, "m/model.yaml", forUsers)...), "default", "m", "")
+	_, err := c.Try(t.Context(), files(append(base, "m/model.yaml", forUsers)...), "default", "m", "")
 	if fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), "model m, version 2: unsupported operators") {
 		t.Errorf("%v: the next start would refuse what it serves", err)
 	}
-	if err := c.Try(t.Context(), files(append(base, "m/model.yaml", "versions: {serve: [1]}\n")...), "default", "m", ""); err != nil {
+	if _, err := c.Try(t.Context(), files(append(base, "m/model.yaml", "versions: {serve: [1]}\n")...), "default", "m", ""); err != nil {
 		t.Errorf("a manifest that leaves it out: %v", err)
 	}
 }
@@ -209,7 +209,7 @@ func TestATenantDoesNotPutItsModelsAmongThoseOfOthers(t *testing.T) {
 		"of who runs the server":  {"default", "m", []string{"m/model.yaml", shared(`"*"`)}, false},
 		"a version of one shared": {"acme", "m", []string{"@acme/m/2/model.onnx", "m2"}, false},
 	} {
-		err := c.Try(t.Context(), files(slices.Concat(base, tc.with)...), tc.tenant, tc.model, "")
+		_, err := c.Try(t.Context(), files(slices.Concat(base, tc.with)...), tc.tenant, tc.model, "")
 		if got := fault.KindOf(err) == fault.Forbidden; err != nil && !got || got != tc.refused {
 			t.Errorf("%s: %v, want it refused: %v", name, err, tc.refused)
 		}

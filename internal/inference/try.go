@@ -31,12 +31,12 @@ func NewOf(ctx context.Context, cfg Config, tenant, name string) (*Catalog, erro
 }
 
 // Try returns what would be wrong with a version of a model, or with those that
-// are served of it when it is empty, if the folder of the models were fsys. It
-// loads them aside and changes nothing. Faults: Content, with a line for each
+// are served of it when it is empty, if the folder of the models were fsys; and
+// whether the version would be served. It loads them aside and changes nothing. Faults: Content, with a line for each
 // reason; Forbidden where a tenant other than the default one would share the model
 // with more tenants than it does now; Conflict where the folder holds one model
 // alone.
-func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version string) error {
+func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version string) (served bool, err error) {
 	c.reload.Lock()
 	before := c.current.Load()
 	l := c.newLoader(before)
@@ -45,22 +45,22 @@ func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version strin
 	cfg.FS, cfg.Observer = fsys, nil
 	l.cfg = &cfg
 	if l.isFlat() {
-		return fault.Newf(fault.Conflict, "a %s stands at the top of the models folder, which makes it the folder of one model alone", modelFile)
+		return false, fault.Newf(fault.Conflict, "a %s stands at the top of the models folder, which makes it the folder of one model alone", modelFile)
 	}
 	p := placeOf(tenant, name)
 	l.reserve(p.label)
 	l.reload([]string{p.label})
 	e := l.entries[p.label]
 	if e == nil {
-		return unknownModel()
+		return false, unknownModel()
 	}
 	if reasons := newReasons(e, before.entry(p.label), version); len(reasons) > 0 {
-		return fault.New(fault.Content, strings.Join(reasons, "\n"))
+		return false, fault.New(fault.Content, strings.Join(reasons, "\n"))
 	}
 	if slices.Contains(e.omitted, version) {
-		return l.tryAlone(e, version)
+		return false, l.tryAlone(e, version)
 	}
-	return mayShare(tenant, e, before.entry(p.label))
+	return true, mayShare(tenant, e, before.entry(p.label))
 }
 
 // reserve counts what is unloaded, but for one model: it comes back at the next

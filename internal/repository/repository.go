@@ -36,10 +36,10 @@ const (
 // Catalog serves the models. Its faults are also NotFound.
 type Catalog interface {
 	// Try returns what would be wrong with a version of a model, or with all that
-	// are served of it when it is empty, if the folder of the models were fsys. It
-	// changes nothing. Faults: Content, with a line for each reason; Forbidden where
+	// are served of it when it is empty, if the folder of the models were fsys, and
+	// whether the version would be served. It changes nothing. Faults: Content, with a line for each reason; Forbidden where
 	// a tenant would show it to more tenants than before.
-	Try(ctx context.Context, fsys fs.FS, tenant, model, version string) error
+	Try(ctx context.Context, fsys fs.FS, tenant, model, version string) (served bool, err error)
 	// Rollback has an older version of a model served where none is named, that
 	// before the present one where to is empty, and returns its number. Faults:
 	// Content, Conflict, Unavailable.
@@ -104,27 +104,28 @@ type Change struct {
 	Manifest []byte
 }
 
-// Put makes a change of a model of the principal's tenant. Faults: Forbidden for
+// Put makes a change of a model of the principal's tenant. It reports whether the new
+// version is served, which the manifest may leave out. Faults: Forbidden for
 // a credential that is for other models; Conflict when the version exists, and
 // where models cannot be written; NotFound for a manifest of a model that is not
 // there; BadRequest for another digest; TooLarge; Content with the reasons when it
 // cannot be served; Unavailable when too many are under way; those of File.
-func (s *Service) Put(ctx context.Context, p *identity.Principal, c *Change) error {
+func (s *Service) Put(ctx context.Context, p *identity.Principal, c *Change) (served bool, err error) {
 	staged, model, err := s.begin(p, c)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !s.enter(p.Tenant) {
-		return errors.Join(&fault.Error{
+		return false, errors.Join(&fault.Error{
 			Kind: fault.Unavailable, RetryAfter: 5 * time.Second, Msg: "other models are being taken in; try again when they are",
 		}, staged.Discard())
 	}
 	defer s.leave(p.Tenant)
-	err = s.put(ctx, p, c, staged, model)
+	served, err = s.put(ctx, p, c, staged, model)
 	if left := staged.Discard(); err == nil && left != nil {
 		err = left
 	}
-	return err
+	return served, err
 }
 
 // enter takes a place among the changes under way, unless there is none.
@@ -173,49 +174,56 @@ func (s *Service) begin(p *identity.Principal, c *Change) (*modelstore.Change, m
 	return staged, model, nil
 }
 
-func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, staged *modelstore.Change, model modelstore.Model) error {
-	event := audit.ModelManifest
-	if c.Version != "" {
-		if err := staged.AddVersion(c.Version, c.File, c.Digest); err != nil {
-			return err
-		}
-		event = audit.ModelPush
-	}
-	if c.Manifest != nil {
-		if err := staged.SetManifest(bytes.NewReader(c.Manifest)); err != nil {
-			return err
-		}
+func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, staged *modelstore.Change, model modelstore.Model) (served bool, err error) {
+	event, err := stage(c, staged)
+	if err != nil {
+		return false, err
 	}
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		return fault.OfContext(ctx.Err())
+		return false, fault.OfContext(ctx.Err())
 	}
-	if err := s.try(ctx, p, c, staged.FS()); err != nil {
-		return err
+	if served, err = s.try(ctx, p, c, staged.FS()); err != nil {
+		return false, err
 	}
 	if err := s.record(ctx, p, event, model, c.Version); err != nil {
-		return err
+		return false, err
 	}
-	err := staged.Commit()
+	err = staged.Commit()
 	if err == nil && s.cfg.Changed != nil {
 		s.cfg.Changed(ctx, model.Folder())
 	}
-	return err
+	return served, err
+}
+
+// stage puts what is new aside, and returns what it is.
+func stage(c *Change, staged *modelstore.Change) (event audit.Event, err error) {
+	event = audit.ModelManifest
+	if c.Version != "" {
+		if err := staged.AddVersion(c.Version, c.File, c.Digest); err != nil {
+			return event, err
+		}
+		event = audit.ModelPush
+	}
+	if c.Manifest != nil {
+		err = staged.SetManifest(bytes.NewReader(c.Manifest))
+	}
+	return event, err
 }
 
 // try compiles and checks what is to be served.
-func (s *Service) try(ctx context.Context, p *identity.Principal, c *Change, fsys fs.FS) error {
+func (s *Service) try(ctx context.Context, p *identity.Principal, c *Change, fsys fs.FS) (served bool, err error) {
 	if c.Manifest != nil {
-		if err := s.cfg.Catalog.Try(ctx, fsys, p.Tenant, c.Model, ""); err != nil {
-			return err
+		if _, err := s.cfg.Catalog.Try(ctx, fsys, p.Tenant, c.Model, ""); err != nil {
+			return false, err
 		}
 	}
 	if c.Version != "" {
-		if err := s.cfg.Catalog.Try(ctx, fsys, p.Tenant, c.Model, c.Version); err != nil {
-			return err
+		if served, err = s.cfg.Catalog.Try(ctx, fsys, p.Tenant, c.Model, c.Version); err != nil {
+			return false, err
 		}
 	}
-	return ctx.Err() // who asked has gone
+	return served, ctx.Err() // who asked has gone
 }

@@ -27,13 +27,13 @@ type trying struct {
 	overlap atomic.Bool
 }
 
-func (c *trying) Try(context.Context, fs.FS, string, string, string) error {
+func (c *trying) Try(context.Context, fs.FS, string, string, string) (bool, error) {
 	if c.now.Add(1) > 1 {
 		c.overlap.Store(true)
 	}
 	time.Sleep(5 * time.Millisecond)
 	c.now.Add(-1)
-	return nil
+	return true, nil
 }
 
 func newService(t *testing.T, catalog repository.Catalog) *repository.Service {
@@ -56,7 +56,8 @@ func owner(tenant string) *identity.Principal {
 
 // push makes version 1 of a model.
 func push(ctx context.Context, s *repository.Service, tenant, model string, file io.Reader) error {
-	return s.Put(ctx, owner(tenant), &repository.Change{Model: model, Version: "1", File: file, Digest: sha256.Sum256([]byte("model"))})
+	_, err := s.Put(ctx, owner(tenant), &repository.Change{Model: model, Version: "1", File: file, Digest: sha256.Sum256([]byte("model"))})
+	return err
 }
 
 func TestWhoSendsSlowlyKeepsNoOtherTenantWaiting(t *testing.T) {
