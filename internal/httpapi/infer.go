@@ -74,10 +74,19 @@ func absent(path string) bool {
 	return ok && strings.HasSuffix(rest, "/trace/setting")
 }
 
+// explains reports whether a path asks for the explanations of KServe's V1, which
+// answers 501 for a model without an explainer.
+func explains(path string) bool {
+	return strings.HasPrefix(path, "/v1/models/") && strings.HasSuffix(path, ":explain")
+}
+
 // nothingAt says that no route has the path.
 func nothingAt(path string) error {
 	if absent(path) {
 		return fault.New(fault.Unsupported, "Shared memory, traces and log settings are not served over this protocol")
+	}
+	if explains(path) {
+		return fault.New(fault.Unsupported, "This server explains no predictions; ask the model with :predict")
 	}
 	return fault.New(fault.NotFound, "")
 }
