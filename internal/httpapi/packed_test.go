@@ -102,6 +102,25 @@ func TestPackedBodiesAreUnpacked(t *testing.T) {
 			}
 		})
 	}
+	table := pack(t, "sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,1.4,0.2\n", gzipped)
+	header := func(coding string) http.Header {
+		return http.Header{"Content-Type": {"text/csv"}, "Content-Encoding": {coding}}
+	}
+	for name, c := range map[string]struct {
+		body, coding string
+		status       int
+	}{
+		"a table":              {table, "gzip", 200},
+		"a table that is none": {table, "deflate", 400},
+		"a table cut off":      {table[:len(table)-2], "gzip", 400},
+		"a bomb":               {bomb, "gzip", 413},
+		"in another coding":    {table, "br", 415},
+	} {
+		got := f.do(request{method: "POST", path: "/predict", token: "admin", body: c.body, header: header(c.coding)})
+		if got.StatusCode != c.status {
+			t.Errorf("%s: %d %s, want %d", name, got.StatusCode, got.body, c.status)
+		}
+	}
 	for _, path := range []string{"/predict", "/v2/repository/index"} {
 		q := request{method: "POST", path: path, token: "admin", body: whole, header: http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}}}
 		if path != "/predict" {

@@ -20,7 +20,7 @@ const (
 // A table is told apart before the body is read.
 var (
 	rowsOfJSON  = intake{media: []string{mediaJSON}, other: mediaCSV}
-	rowsOfTable = intake{media: []string{mediaCSV}}
+	rowsOfTable = intake{media: []string{mediaCSV}, packed: true}
 )
 
 var typeCSV = []string{mediaCSV + "; charset=utf-8; header=present"}

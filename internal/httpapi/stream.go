@@ -9,6 +9,7 @@ import (
 // allows. What is made of it counts as a body that is held does.
 type bodyStream struct {
 	x    *exchange
+	body io.Reader    // without its coding
 	size func() int64 // of what was made of the body so far, in bytes
 	read int64
 	end  error // what ended it: io.EOF, or a fault
@@ -19,7 +20,7 @@ func (s *bodyStream) Read(p []byte) (int, error) {
 	if s.end != nil {
 		return 0, s.end
 	}
-	n, err := s.x.request.Body.Read(p)
+	n, err := s.body.Read(p)
 	s.read += int64(n)
 	switch limit := s.x.route.MaxBody; {
 	case s.read > limit:
@@ -52,7 +53,12 @@ func (x *exchange) pass(in *intake, size func() int64, decode func(io.Reader) er
 	if err := x.expectBody(in); err != nil {
 		return err
 	}
-	s := &bodyStream{x: x, size: size}
+	s := &bodyStream{x: x, body: x.request.Body, size: size}
+	if in.packed {
+		p := unpack(x.request, x.route.MaxBody)
+		defer p.close()
+		s.body = p.orPlain(s.body)
+	}
 	failure := decode(s)
 	if s.end == nil {
 		_, _ = io.Copy(io.Discard, s) // how it ends is in s.end

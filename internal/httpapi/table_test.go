@@ -171,7 +171,7 @@ func TestTablesAreRefusedInTheOneOrder(t *testing.T) {
 		"no scope":           {request{path: "/predict", token: "noscope", body: long, header: with()}, 403},
 		"no model":           {request{path: "/models/x/predict", token: "admin", body: long, header: with()}, 404},
 		"no right":           {request{path: "/predict", token: "user", body: long, header: with()}, 403},
-		"packed":             {request{path: "/predict", token: "admin", body: long, header: with("Content-Encoding", "gzip")}, 415},
+		"packed":             {request{path: "/predict", token: "admin", body: long, header: with("Content-Encoding", "br")}, 415},
 		"Latin-1":            {request{path: "/predict", token: "admin", body: long, header: with("Content-Type", "text/csv; charset=latin1")}, 415},
 		"without a header":   {request{path: "/predict", token: "admin", body: long, header: with("Content-Type", "text/csv; header=absent")}, 415},
 		"tabs":               {request{path: "/predict", token: "admin", body: long, header: with("Content-Type", "text/tab-separated-values")}, 415},

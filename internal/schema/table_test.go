@@ -212,6 +212,12 @@ func TestAnswersAsTables(t *testing.T) {
 			[]*tensor.Tensor{newTensor(t, []string{"b", "+cmd|' /C calc'!A0"}, 2), newTensor(t, []float32{-1, 0, 0, 1, 0, 0}, 2, 3)},
 			"prediction,label,'=1+1,-1,\"'@b\r\nx\"\nb,-1,-1,0,0\n'+cmd|' /C calc'!A0,'+cmd|' /C calc'!A0,1,0,0\n",
 		},
+		"texts that are formulas in full width": {
+			"",
+			[]tensor.Spec{spec("y", tensor.String, -1)},
+			[]*tensor.Tensor{newTensor(t, []string{"＝1+1", "ä=1"}, 2)},
+			"prediction,label\n'＝1+1,'＝1+1\nä=1,ä=1\n",
+		},
 		"empty texts, blanks and quotation marks": {
 			"",
 			[]tensor.Spec{spec("y", tensor.String, -1)},

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"onnxgate/internal/tensor"
 )
@@ -204,9 +205,11 @@ func (e *encoder) appendCell(dst []byte, t *tensor.Tensor, at int) []byte {
 
 // plainCell returns a text as a spreadsheet shows it and does not compute it
 // (CWE-1236): with an apostrophe before one that begins like a formula, unless it
-// is a number. In quotation marks it would still be one.
+// is a number. In quotation marks it would still be one. The full-width forms are
+// taken for the plain ones where people write Chinese, Japanese or Korean.
 func plainCell(text string) string {
-	if text == "" || !strings.ContainsRune("=+-@\t\r\n", rune(text[0])) || isNumeral(text) {
+	first, _ := utf8.DecodeRuneInString(text)
+	if text == "" || !strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) || isNumeral(text) {
 		return text
 	}
 	return "'" + text
