@@ -66,6 +66,8 @@ prove "mutated models load and run without harm" '$(said_in $out)' \
 	env MUTANTS="$mutants" SEED="$seed" go test -count=1 -timeout 6h -v -run TestMutatedModelsDoNoHarm ./internal/onnx/exec
 prove "malformed requests over every protocol do no harm" '$(said_in $out)' \
 	env MALFORMED="$malformed" SEED="$seed" go test -count=1 -timeout 1h -v -run TestMalformedRequestsDoNoHarm ./internal/httpapi
+prove "malformed messages over gRPC do no harm" '$(said_in $out)' \
+	env MALFORMED="$malformed" SEED="$seed" go test -count=1 -timeout 1h -v -run TestMalformedMessagesDoNoHarm ./internal/grpcapi
 prove "a killed writer loses nothing that it acknowledged" '$(said_in $out), on PostgreSQL; as many on SQLite' \
 	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledWriterLosesNothing ./internal/sqlstore
 prove "a killed rotation of the key-encryption key loses nothing" '$(said_in $out), on PostgreSQL; as many on SQLite' \
