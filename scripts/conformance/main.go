@@ -58,6 +58,7 @@ type options struct {
 	models     []string
 	extensions []string
 	unload     string
+	request    string
 	timeout    time.Duration
 	only       string
 	format     string
@@ -114,6 +115,7 @@ func parse(args []string, out io.Writer) (options, []string, error) {
 	flags.StringVar(&opt.tokenFile, "token-file", "", "file with a token to send as Authorization: Bearer")
 	flags.StringSliceVarP(&opt.models, "model", "m", nil, "models to use, the most important first (default: all that the server lists)")
 	flags.StringSliceVar(&opt.extensions, "extension", nil, "extensions to test although the server does not advertise them")
+	flags.StringVar(&opt.request, "request", "", "file with an inference request in JSON that the first model takes; requests are made of its rows")
 	flags.StringVar(&opt.unload, "unload", "", "model that may be unloaded and loaded again")
 	flags.DurationVar(&opt.timeout, "timeout", 10*time.Second, "time for one answer")
 	flags.StringVar(&opt.only, "only", "", "run the cases whose names match this regular expression")
@@ -183,7 +185,13 @@ func newTarget(ctx context.Context, opt options) (*target, error) {
 			return nil, fmt.Errorf("--grpc: %w", err)
 		}
 	}
-	if err := t.discover(ctx, opt.models); err != nil {
+	err = t.discover(ctx, opt.models)
+	if err == nil && opt.request != "" {
+		if err = t.give(opt.request); err != nil {
+			err = fmt.Errorf("--request: %w", err)
+		}
+	}
+	if err != nil {
 		t.close()
 		return nil, err
 	}

@@ -22,6 +22,8 @@ type model struct {
 	Platform string   `json:"platform"`
 	Inputs   []spec   `json:"inputs"`
 	Outputs  []spec   `json:"outputs"`
+
+	given []tensor // what requests are made of; nil makes them up
 }
 
 // path is the address of one of the model's endpoints.
@@ -72,6 +74,9 @@ func (m *model) batched() bool {
 // example makes valid inputs of so many rows. Inputs made with another start hold
 // other values. A dimension of any size that counts no rows is 1.
 func (m *model) example(rows, start int) []tensor {
+	if m.given != nil {
+		return m.repeated(rows, start)
+	}
 	inputs := make([]tensor, len(m.Inputs))
 	for i, in := range m.Inputs {
 		t := tensor{name: in.Name, datatype: in.Datatype, shape: oneRow(in.Shape)}
