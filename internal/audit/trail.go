@@ -10,8 +10,8 @@ import (
 	"onnxgate/internal/reqctx"
 )
 
-// Log keeps records. Lag is how many of them are not on the disk yet.
-type Log interface {
+// Keeper keeps records. Lag is how many of them are not on the disk yet.
+type Keeper interface {
 	Recorder
 	// Err returns why no record can be kept at present; nil while it can.
 	Err() error
@@ -21,7 +21,7 @@ type Log interface {
 // TrailConfig is what a Trail is made of.
 type TrailConfig struct {
 	// Log is required.
-	Log Log
+	Log Keeper
 	// Mode is Strict or BestEffort; empty means Strict.
 	Mode Mode
 	// Now is the clock; nil means time.Now.
@@ -33,7 +33,7 @@ type TrailConfig struct {
 // of a request whose record cannot be kept. It is safe for concurrent use. A nil
 // *Trail keeps no records and refuses nothing.
 type Trail struct {
-	log    Log
+	log    Keeper
 	strict bool
 	now    func() time.Time
 	// strangers are refusals of nobody who is known, on their way to sums or to the
