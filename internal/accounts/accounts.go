@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"onnxgate/internal/audit"
@@ -60,6 +61,8 @@ type Service struct {
 	// initialFile is the path of the initial password's file, or empty.
 	initialFile string
 	uses        uses
+	// unwritten is why the last note of Watch could not be made.
+	unwritten atomic.Pointer[error]
 	// nobody is verified against when there is no such user, so that the
 	// answer takes as long.
 	nobody string

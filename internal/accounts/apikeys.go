@@ -3,10 +3,11 @@ package accounts
 import (
 	"context"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"onnxgate/internal/apikey"
 	"onnxgate/internal/audit"
@@ -23,11 +24,6 @@ const (
 	maxKeyModels   = 256
 )
 
-var (
-	labelPattern = regexp.MustCompile(`^[\pL\pN][\pL\pN ._@:/+-]{0,63}$`)
-	modelPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
-)
-
 // NewKey is an API key to be made.
 type NewKey struct {
 	// Name is what people call it; several keys may have one name.
@@ -42,6 +38,8 @@ type NewKey struct {
 	Addresses []netip.Prefix
 	// Rate is the key's own limit, such as "100/minute"; empty is none.
 	Rate string
+	// Quota is the key's own, such as "calls=10000/day"; empty is none.
+	Quota string
 	// ExpiresAt is zero for a key that does not end.
 	ExpiresAt time.Time
 }
@@ -96,8 +94,18 @@ func (k *APIKey) shown() *APIKey {
 	return &public
 }
 
+// isLabel reports whether people can call a key that: 1 to 64 letters, digits,
+// blanks and . _ @ : / + -, beginning with a letter or a digit.
+func isLabel(s string) bool {
+	first, _ := utf8.DecodeRuneInString(s)
+	return (unicode.IsLetter(first) || unicode.IsNumber(first)) && utf8.RuneCountInString(s) <= 64 &&
+		!strings.ContainsFunc(s, func(c rune) bool {
+			return !unicode.IsLetter(c) && !unicode.IsNumber(c) && !strings.ContainsRune(" ._@:/+-", c)
+		})
+}
+
 func (s *Service) newKey(add *NewKey) (*APIKey, error) {
-	if !labelPattern.MatchString(add.Name) {
+	if !isLabel(add.Name) {
 		return nil, wrong("name", "the name of a key has 1 to 64 letters, digits, blanks and . _ @ : / + - and begins with a letter or a digit")
 	}
 	roles, err := checkRoles(add.Roles)
@@ -129,6 +137,9 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 	if key.Models, err = checkModels(add.Models); err != nil {
 		return nil, err
 	}
+	if key.Quota, err = checkQuota(add.Quota); err != nil {
+		return nil, err
+	}
 	return key, checkKeyRate(add.Rate)
 }
 
@@ -146,7 +157,7 @@ func checkScopes(scopes []string) ([]string, error) {
 // they exist is not asked: a key may come before its model.
 func checkModels(models []string) ([]string, error) {
 	for _, model := range models {
-		if !modelPattern.MatchString(model) {
+		if !identity.IsModel(model) {
 			return nil, wrong("models", "%q cannot be the name of a model", model)
 		}
 	}

@@ -267,6 +267,7 @@ func (c *call) observe(code codes.Code, f *fault.Error) {
 	}
 	if c.principal != nil {
 		line.Subject, line.Issuer = c.principal.Subject, c.principal.Issuer
+		observeTenant(cfg.Metrics.Tenant(c.principal.Tenant), f)
 	}
 	if f != nil {
 		line.Reason = telemetry.Reason(f.Kind)
@@ -274,6 +275,14 @@ func (c *call) observe(code codes.Code, f *fault.Error) {
 	}
 	c.method.metrics.Observe(int(code), took)
 	cfg.AccessLog.Log(&line)
+}
+
+func observeTenant(t *telemetry.TenantMetrics, f *fault.Error) {
+	if f != nil {
+		t.Refused(f.Kind)
+		return
+	}
+	t.Answered()
 }
 
 // path returns what was called, cut off where somebody has put an API key into it.

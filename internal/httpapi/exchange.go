@@ -349,6 +349,7 @@ func (x *exchange) observe() {
 	}
 	if x.principal != nil {
 		line.Subject, line.Issuer = x.principal.Subject, x.principal.Issuer
+		x.observeTenant(a.cfg.Metrics.Tenant(x.principal.Tenant))
 	}
 	if x.refused {
 		line.Reason = telemetry.Reason(x.kind)
@@ -356,6 +357,14 @@ func (x *exchange) observe() {
 	}
 	metrics.Observe(x.status, took)
 	a.cfg.AccessLog.Log(&line)
+}
+
+func (x *exchange) observeTenant(t *telemetry.TenantMetrics) {
+	if x.refused {
+		t.Refused(x.kind)
+		return
+	}
+	t.Answered()
 }
 
 // withoutKey cuts off a path that somebody has put an API key into.

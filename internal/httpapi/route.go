@@ -114,6 +114,8 @@ type RouteOptions struct {
 	// OpenMetrics shows the metrics to everybody who reaches the
 	// administration listener.
 	OpenMetrics bool
+	// Profiles shows those of the Go runtime, on the administration listener.
+	Profiles bool
 }
 
 // PublicRoutes is the route table of the public listener.
@@ -180,7 +182,11 @@ func AdminRoutes(o RouteOptions) []Route {
 	if o.OpenMetrics {
 		metrics.Auth, metrics.Permission, metrics.Operation = Public, "", true
 	}
-	return append(managementRoutes(o.MaxModel),
+	routes := managementRoutes(o.MaxModel)
+	if o.Profiles {
+		routes = append(routes, profileRoutes()...)
+	}
+	return append(routes,
 		metrics,
 		Route{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).livez},
 		Route{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).readyz})

@@ -124,7 +124,7 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 	end := c.catalog.cfg.Now()
 	latency := end.Sub(start)
 	if c.version.observe != nil {
-		c.version.observe(c.batch.Rows, latency, err)
+		c.version.observe(c.principal.Tenant, c.batch.Rows, latency, err)
 	}
 	if auditErr := c.audit(ctx, latency, err); err == nil {
 		err = auditErr

@@ -290,14 +290,16 @@ func sum(content string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(
 
 func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
 	rec := new(recorder)
-	var observed []int
+	var observed []string
 	c := newCatalog(t, inference.Config{
 		FS: files("a/3/model.onnx", "a"), Audit: rec,
 		Observer: func(model, version string) inference.Observe {
 			if model != "a" || version != "3" {
 				t.Errorf("observer of %s/%s", model, version)
 			}
-			return func(rows int, _ time.Duration, _ error) { observed = append(observed, rows) }
+			return func(tenant string, rows int, _ time.Duration, _ error) {
+				observed = append(observed, fmt.Sprint(tenant, " ", rows))
+			}
 		},
 	})
 	call, err := c.Open(t.Context(), admin, "a", "")
@@ -321,8 +323,8 @@ func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
 	if diff := cmp.Diff(want, got, asValues); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]int{2}, observed); diff != "" {
-		t.Errorf("observed rows (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{"default 2"}, observed); diff != "" {
+		t.Errorf("observed tenants and rows (-want +got):\n%s", diff)
 	}
 
 	rec.err = fault.New(fault.Unavailable, "the audit log is full")

@@ -32,8 +32,8 @@ type Program interface {
 // Content, which says why the model cannot be served.
 type Compile func(data []byte, engine schema.Engine) (program Program, warnings []string, err error)
 
-// Observe is told of one finished prediction.
-type Observe func(rows int, latency time.Duration, err error)
+// Observe is told of one finished prediction of a caller of the tenant.
+type Observe func(tenant string, rows int, latency time.Duration, err error)
 
 // Config is what a Catalog is made of. FS, Compile and Now are required.
 type Config struct {

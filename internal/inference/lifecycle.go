@@ -98,7 +98,7 @@ func manages(p *identity.Principal, label string) (name string, ok bool) {
 
 // managed returns the folder of a model that the principal may load and unload.
 func managed(p *identity.Principal, name string) (string, error) {
-	if p != nil && modelName.MatchString(name) {
+	if p != nil && identity.IsModel(name) {
 		label := labelOf(p.Tenant, name)
 		if _, ok := manages(p, label); ok {
 			return label, nil
