@@ -10,7 +10,8 @@ import (
 	"onnxgate/internal/reqctx"
 )
 
-// Keeper keeps records. Lag is how many of them are not on the disk yet.
+// Keeper keeps records, and a record of how many it could not keep. Lag is how many
+// are not on the disk yet.
 type Keeper interface {
 	Recorder
 	// Err returns why no record can be kept at present; nil while it can.
@@ -40,9 +41,8 @@ type Trail struct {
 	// log.
 	strangers chan stranger
 	sums      sums
-	// missing is how many records are missing since the last gap that was told, and
-	// lost how many in all.
-	missing, lost atomic.Int64
+	// lost is how many records are missing.
+	lost atomic.Int64
 }
 
 // NewTrail returns a Trail.
@@ -91,9 +91,6 @@ func (t *Trail) Record(ctx context.Context, rec *Record) error {
 			return unavailable(err)
 		}
 		t.lost.Add(1)
-		t.missing.Add(1)
-	} else if t.missing.Load() > 0 {
-		t.tellGap(ctx)
 	}
 	state := reqctx.Done
 	if rec.Outcome != OK {
@@ -107,18 +104,6 @@ func (t *Trail) Record(ctx context.Context, rec *Record) error {
 // best-effort mode.
 func (r *Record) mayBeMissing() bool {
 	return r.Event == Predict || r.Event == Refused || r.Event.reads()
-}
-
-// tellGap puts on record how many records are missing before it.
-func (t *Trail) tellGap(ctx context.Context) {
-	missing := t.missing.Swap(0)
-	if missing == 0 {
-		return // another request tells it
-	}
-	gap := &Record{Event: AuditGap, Actor: Server, Tenant: identity.DefaultTenant, Count: missing, Outcome: OK}
-	if t.log.Record(context.WithoutCancel(ctx), gap) != nil {
-		t.missing.Add(missing)
-	}
 }
 
 // Server is the actor of what the server does by itself.

@@ -209,13 +209,6 @@ func TestWhatCannotBeRecorded(t *testing.T) {
 		if err := trail.Record(ctx, &audit.Record{Event: audit.Login, Actor: "ada", Outcome: audit.OK}); err != nil || trail.Err() != nil {
 			t.Errorf("%s: %v, and there is room again", mode, err)
 		}
-		told := map[audit.Mode][]string{
-			audit.Strict:     {"login ada ok from 192.0.2.7 ×0"},
-			audit.BestEffort: {"login ada ok from 192.0.2.7 ×0", "audit.gap server ok from 192.0.2.7 ×3"},
-		}
-		if diff := cmp.Diff(told[mode], log.all); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", mode, diff)
-		}
 		if lost := map[audit.Mode]int64{audit.Strict: 0, audit.BestEffort: 3}[mode]; trail.Lost() != lost {
 			t.Errorf("%s: %d lost", mode, trail.Lost())
 		}
