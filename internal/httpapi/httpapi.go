@@ -31,6 +31,7 @@ import (
 
 	"onnxgate/api"
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/identity"
@@ -145,6 +146,8 @@ type Config struct {
 	Roles authz.Roles
 	// Limits are shared with the other protocols; nil makes some.
 	Limits *limit.Shared
+	// Audit keeps the records; nil keeps none.
+	Audit *audit.Trail
 	// Ready returns why the server cannot serve; nil is always ready.
 	Ready func() error
 	// Degraded reports whether some requests are refused for want of something that

@@ -60,7 +60,7 @@ type Config struct {
 	// the sizes of their files, in bytes; 0 is no bound.
 	MaxMemory int64
 	// Audit keeps a record of each prediction before its answer is given out.
-	// Nil: audit.Discard.
+	// Nil keeps none.
 	Audit audit.Recorder
 	// Pins are the versions that models were rolled back to; nil keeps them in
 	// memory alone.
