@@ -38,6 +38,8 @@ type NewKey struct {
 	Addresses []netip.Prefix
 	// Rate is the key's own limit, such as "100/minute"; empty is none.
 	Rate string
+	// Quota is the key's own, such as "calls=10000/day"; empty is none.
+	Quota string
 	// ExpiresAt is zero for a key that does not end.
 	ExpiresAt time.Time
 }
@@ -133,6 +135,9 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 		return nil, err
 	}
 	if key.Models, err = checkModels(add.Models); err != nil {
+		return nil, err
+	}
+	if key.Quota, err = checkQuota(add.Quota); err != nil {
 		return nil, err
 	}
 	return key, checkKeyRate(add.Rate)

@@ -19,6 +19,8 @@ type NewTenant struct {
 	// Addresses are the networks that its credentials may be used from; none
 	// is every address.
 	Addresses []netip.Prefix
+	// Rate and Quota are the tenant's own; empty is none.
+	Rate, Quota string
 }
 
 // AddTenant adds a tenant. Faults: Content for what breaks a rule, Conflict
@@ -31,8 +33,18 @@ func (s *Service) AddTenant(ctx context.Context, by Actor, add NewTenant) (*Tena
 	if err != nil {
 		return nil, err
 	}
+	rate, err := checkTenantRate(add.Rate)
+	if err != nil {
+		return nil, err
+	}
+	quota, err := checkQuota(add.Quota)
+	if err != nil {
+		return nil, err
+	}
 	now := s.timestamp()
-	tenant := &Tenant{Tenant: identity.Tenant{Name: add.Name, Addresses: addresses}, CreatedAt: now, UpdatedAt: now}
+	tenant := &Tenant{
+		Tenant: identity.Tenant{Name: add.Name, Addresses: addresses}, Rate: rate, Quota: quota, CreatedAt: now, UpdatedAt: now,
+	}
 	return tenant, s.update(ctx, by, audit.TenantCreate, add.Name, func(tx *Tx) error {
 		_, err := tx.Tenants.Get(add.Name, add.Name)
 		if err == nil {

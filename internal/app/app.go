@@ -97,6 +97,7 @@ type App struct {
 	failed        chan error
 	draining      atomic.Bool
 	reloading     sync.Mutex
+	reloads       reloads
 }
 
 // listener is an address and what serves it.
@@ -316,7 +317,7 @@ func (a *App) openRoles() (err error) {
 // openCatalog asks for a tenant once the accounts are open.
 func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
 	//nolint:contextcheck // a start that is given up ends its process
-	a.catalog, err = newCatalog(a.cfg, a.observe, a.measured(audit.Discard{}), &storedPins{app: a, opened: accounts}, func(name string) (bool, error) {
+	a.catalog, err = newCatalog(a.cfg, a.observe, a.measured(nil), &storedPins{app: a, opened: accounts}, func(name string) (bool, error) {
 		if err := accounts(); err != nil {
 			return false, err
 		}
@@ -344,9 +345,10 @@ func modelFiles(cfg *config.Config) fs.FS {
 // observe counts the predictions of one version of a model.
 func (a *App) observe(model, version string) inference.Observe {
 	m := a.metrics.Model(model, version)
-	return func(rows int, took time.Duration, err error) {
+	return func(tenant string, rows int, took time.Duration, err error) {
 		if err == nil {
 			m.Observe(rows, took)
+			a.metrics.Tenant(tenant).Predicted(rows, took)
 		}
 	}
 }
@@ -383,12 +385,12 @@ func (a *App) openAPI() error {
 	a.api, err = httpapi.New(httpapi.Config{
 		Limits: limits, Bodies: memory,
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: trust, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
-		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready,
+		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready, Degraded: a.degraded,
 		Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
 		AdminLoopback:  config.IsLoopback(a.cfg.AdminAddr),
-		Docs:           a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, MaxRows: a.cfg.MaxRows,
+		Docs:           a.cfg.Docs, Profiles: a.cfg.Pprof, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, MaxRows: a.cfg.MaxRows,
 		Endpoint: a.endpoint(), Version: a.opts.Version, Settings: settings,
 	})
 	if err != nil {
@@ -452,6 +454,13 @@ func liveSettings(cfg *config.Config) (httpapi.Settings, error) {
 		return httpapi.Settings{}, fmt.Errorf("ONNXGATE_RATE_PREDICT: %w", err)
 	}
 	return httpapi.Settings{TokenRate: tokenRate, PredictRate: predictRate, CORSOrigins: cfg.CORSOrigins}, nil
+}
+
+// degraded says whether some requests are refused, or will be, for want of the
+// database.
+func (a *App) degraded() bool {
+	_, err := a.accounts.Reached()
+	return err != nil
 }
 
 // ready says whether the server wants requests.

@@ -99,10 +99,13 @@ func inTheClear(cfg *config.Config) []string {
 }
 
 // measured returns the recorder as those that record use it: where traces are sent,
-// one that measures how long it takes.
+// one that measures how long it takes. Nil is where none is kept.
 func (a *App) measured(r audit.Recorder) audit.Recorder { //nolint:ireturn // one of two
 	if a.traces == nil {
 		return r
+	}
+	if r == nil {
+		r = audit.Discard{}
 	}
 	return tracedRecorder{r}
 }

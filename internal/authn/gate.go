@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
@@ -41,16 +42,22 @@ func newGate(tenants Tenants) *gate {
 func (g *gate) admit(ctx context.Context, p *identity.Principal) error {
 	t, err := g.tenant(ctx, p.Tenant)
 	if fault.KindOf(err) == fault.NotFound || err == nil && t.Disabled {
-		return refuse(noLonger(p), errors.New("the credential's tenant is gone or disabled"))
+		return refuse(noLonger(p), audit.Names(p, errTenant))
 	}
 	if err != nil {
 		return err
 	}
 	if !t.Admits(reqctx.From(ctx).ClientAddr) {
-		return fault.New(fault.Forbidden, msgAddress)
+		return fault.Wrap(fault.Forbidden, msgAddress, audit.Names(p, errAddress))
 	}
 	return nil
 }
+
+// Why a credential is refused that was proven.
+var (
+	errTenant  = errors.New("the credential's tenant is gone or disabled")
+	errAddress = errors.New("the credential may not be used from the address")
+)
 
 // noLonger is what the holder of a credential of such a tenant is told.
 func noLonger(p *identity.Principal) string {

@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/identity"
@@ -73,6 +74,8 @@ type Config struct {
 	Roles authz.Roles
 	// Limits are shared with the other protocols.
 	Limits *limit.Shared
+	// Audit keeps the records, and is shared with the other protocols; nil keeps none.
+	Audit *audit.Trail
 	// Ready returns why the server cannot serve; nil is always ready.
 	Ready     func() error
 	Metrics   *telemetry.Metrics

@@ -39,7 +39,7 @@ func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) 
 		return answer{}, unknown(err, model, version)
 	}
 	defer opened.Close()
-	c.model, c.version = opened.Label(), opened.Version()
+	c.asked = opened.About()
 	reader := c.api.reader()
 	defer c.api.readers.Put(reader)
 	began := c.info.Trace.Begin()
@@ -125,7 +125,7 @@ func (c *call) next() (*call, error) {
 	c.api.waiting.done(c.arrival)
 	idle.Stop()
 	m.start = c.api.cfg.Now()
-	m.info.Received = m.start
+	m.info.Received, m.info.Recorded = m.start, reqctx.Nothing
 	m.info.Trace = c.api.cfg.Traces.Next(c.info.Trace, c.messages == 0)
 	m.ctx = reqctx.With(c.stream.Context(), &m.info)
 	c.arrival.allow(workTime)
@@ -142,6 +142,9 @@ func (c *call) serveMessage(first bool) (err error) {
 	}()
 	a, failure := c.streamed(first)
 	if failure != nil {
+		if failed := c.refuse(failure); failed != nil {
+			failure = failed
+		}
 		f := fault.Classify(failure)
 		c.explain(f, failure)
 		s := statusOf(f)
@@ -158,6 +161,9 @@ func (c *call) serveMessage(first bool) (err error) {
 
 // streamed is what serves a message: it passes what a call passes.
 func (c *call) streamed(first bool) (answer, error) {
+	if err := c.api.cfg.Audit.Err(); err != nil {
+		return answer{}, err
+	}
 	if !first {
 		if err := c.takeRate(); err != nil {
 			return answer{}, err
