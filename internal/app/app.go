@@ -23,6 +23,7 @@ import (
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/argon"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/certs"
@@ -40,6 +41,8 @@ import (
 	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
+	"onnxgate/internal/telemetry/otlp"
+	"onnxgate/internal/telemetry/tracing"
 	"onnxgate/models"
 )
 
@@ -65,6 +68,10 @@ type App struct {
 	level   *slog.LevelVar
 	access  *telemetry.AccessLog
 	metrics *telemetry.Metrics
+	// traces and spans, which they are queued in, are nil where none are sent.
+	traces    *tracing.Tracer
+	spans     *otlp.Batcher
+	lostSpans time.Time // when it was last told
 
 	roles    authz.Roles
 	store    *sqlstore.Store
@@ -117,6 +124,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		_, wrong := Check(cfg) //nolint:contextcheck // as above; this, and everything else
 		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
 	}
+	traced := a.openTraces()
 	stored := sync.OnceValue(func() error { return a.openStored(ctx) })
 	err := inParallel(
 		a.openRoles,
@@ -126,7 +134,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		a.openCerts,
 		func() error { return a.openCatalog(ctx, stored) },
 	)
-	if err == nil {
+	if err = errors.Join(traced, err); err == nil {
 		err = a.openAPI()
 	}
 	if err != nil {
@@ -309,7 +317,7 @@ func (a *App) openRoles() (err error) {
 // openCatalog asks for a tenant once the accounts are open.
 func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
 	//nolint:contextcheck // a start that is given up ends its process
-	a.catalog, err = newCatalog(a.cfg, a.observe, &storedPins{app: a, opened: accounts}, func(name string) (bool, error) {
+	a.catalog, err = newCatalog(a.cfg, a.observe, a.measured(nil), &storedPins{app: a, opened: accounts}, func(name string) (bool, error) {
 		if err := accounts(); err != nil {
 			return false, err
 		}
@@ -318,12 +326,12 @@ func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error
 	return err
 }
 
-func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe, pins inference.Pins, tenants func(string) (bool, error)) (*inference.Catalog, error) {
+func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe, records audit.Recorder, pins inference.Pins, tenants func(string) (bool, error)) (*inference.Catalog, error) {
 	// A large batch leaves one processor to the requests that come meanwhile.
 	engines := NewEngines(cfg.ORTLibrary, runtime.GOMAXPROCS(0)-1)
 	return inference.New(inference.Config{
 		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels, MaxMemory: modelsMemory(cfg),
-		TenantExists: tenants, Pins: pins, Observer: observer, Now: time.Now,
+		TenantExists: tenants, Pins: pins, Observer: observer, Audit: records, Now: time.Now,
 	})
 }
 
@@ -378,7 +386,7 @@ func (a *App) openAPI() error {
 		Limits: limits, Bodies: memory,
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: trust, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
 		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready, Degraded: a.degraded,
-		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
+		Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
 		AdminLoopback:  config.IsLoopback(a.cfg.AdminAddr),

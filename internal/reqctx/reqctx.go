@@ -1,5 +1,6 @@
 // Package reqctx carries what every layer may want to log about a request:
-// its id and the address it came from. Rights never travel here.
+// its id, the address it came from, and the trace that it belongs to. Rights never
+// travel here.
 package reqctx
 
 import (
@@ -18,6 +19,8 @@ type Info struct {
 	Received time.Time
 	// ClientAddr is the address of the client, behind trusted proxies.
 	ClientAddr netip.Addr
+	// Trace is nil where the server sends no traces.
+	Trace *Trace
 	// Recorded says what the audit log has about the request so far.
 	Recorded Recorded
 }
