@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -170,14 +171,11 @@ var further = []column{
 	{"issuer", func(e *Entry, dst []byte) []byte { return appendString(dst, e.Issuer) }},
 	{"object", func(e *Entry, dst []byte) []byte { return appendString(dst, e.Object) }},
 	{"beside", func(e *Entry, dst []byte) []byte {
-		var all string
+		all := make([]string, len(e.Beside))
 		for i, b := range e.Beside {
-			if i > 0 {
-				all += " "
-			}
-			all += b.Method + ":" + b.Actor
+			all[i] = b.Method + ":" + b.Actor
 		}
-		return appendString(dst, all)
+		return appendString(dst, strings.Join(all, " "))
 	}},
 	{"count", func(e *Entry, dst []byte) []byte { return strconv.AppendInt(dst, e.Count, 10) }},
 	{"input", func(e *Entry, dst []byte) []byte { return appendString(dst, e.Input) }},

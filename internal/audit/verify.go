@@ -41,9 +41,9 @@ func (r *Reader) Verify(ctx context.Context, checkpoint []byte) (*Report, error)
 		return nil, err
 	}
 	if len(checkpoint) > 0 {
-		known, err := ledger.ParseCheckpoint(checkpoint, check.Verifier)
-		if err != nil {
-			return &Report{Reason: "the given checkpoint is none of this log: " + err.Error()}, nil
+		known, wrong := ledger.ParseCheckpoint(checkpoint, check.Verifier)
+		if wrong != nil {
+			return &Report{Reason: "the given checkpoint is none of this log: " + wrong.Error()}, nil
 		}
 		check.Known = &known
 	}

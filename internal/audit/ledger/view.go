@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -62,9 +63,9 @@ func (v *View) look() (err error) {
 
 // Checkpoint returns the newest signed checkpoint; nil when there is none.
 func (v *View) Checkpoint() []byte {
-	for i := len(v.checkpoints) - 1; i >= 0; i-- {
-		if len(v.checkpoints[i]) > 0 {
-			return v.checkpoints[i]
+	for _, signed := range slices.Backward(v.checkpoints) {
+		if len(signed) > 0 {
+			return signed
 		}
 	}
 	return nil
