@@ -32,7 +32,7 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 		func() error { return checkCerts(cfg) },
 		func() error { return checkKEK(cfg) },
 		func() error { return checkIssuers(cfg) },
-		func() (err error) { catalog, err = newCatalog(cfg, nil, nil, tenants.exists); return err },
+		func() (err error) { catalog, err = newCatalog(cfg, nil, nil, nil, tenants.exists); return err },
 	)
 	if err != nil {
 		return nil, err

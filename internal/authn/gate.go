@@ -36,20 +36,26 @@ func newGate(tenants Tenants) *gate {
 	return &gate{tenants: tenants, cache: newCache[knownTenant](defaultCacheSize)}
 }
 
-// admit refuses a principal whose tenant is gone or disabled, or does not let
-// its credentials be used from where the request comes from.
-func (g *gate) admit(ctx context.Context, p *identity.Principal) error {
+// admit returns the principal with the rates of its tenant. It refuses one whose
+// tenant is gone or disabled, or does not let its credentials be used from where
+// the request comes from.
+func (g *gate) admit(ctx context.Context, p *identity.Principal) (*identity.Principal, error) {
 	t, err := g.tenant(ctx, p.Tenant)
 	if fault.KindOf(err) == fault.NotFound || err == nil && t.Disabled {
-		return refuse(noLonger(p), errors.New("the credential's tenant is gone or disabled"))
+		return nil, refuse(noLonger(p), errors.New("the credential's tenant is gone or disabled"))
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !t.Admits(reqctx.From(ctx).ClientAddr) {
-		return fault.New(fault.Forbidden, msgAddress)
+		return nil, fault.New(fault.Forbidden, msgAddress)
 	}
-	return nil
+	if len(t.Rates) > 0 {
+		limited := *p // p is remembered with its credential
+		limited.TenantRates = t.Rates
+		p = &limited
+	}
+	return p, nil
 }
 
 // noLonger is what the holder of a credential of such a tenant is told.

@@ -26,6 +26,7 @@ func (c *call) modelInfer() error {
 // answers with what the model gives.
 func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) {
 	cfg := &c.api.cfg
+	c.info.NoWait = c.claimed > 0
 	model, version, err := oip.Target(c.message.bytes())
 	if err != nil {
 		return answer{}, err
@@ -39,6 +40,9 @@ func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) 
 	}
 	defer opened.Close()
 	c.model, c.version = opened.Label(), opened.Version()
+	if err := opened.Enter(c.ctx, int64(c.message.len())); err != nil {
+		return answer{}, err
+	}
 	reader := c.api.reader()
 	defer c.api.readers.Put(reader)
 	request, err := reader.ReadProtobuf(c.message.bytes(), oip.Contract{
@@ -114,7 +118,7 @@ func (c *call) next() (*call, error) {
 	c.api.waiting.done(c.arrival)
 	idle.Stop()
 	m.start = c.api.cfg.Now()
-	m.info.Received = m.start
+	m.info.Received, m.info.Limits = m.start, nil
 	m.ctx = reqctx.With(c.stream.Context(), &m.info)
 	c.arrival.allow(workTime)
 	return &m, err
@@ -146,16 +150,18 @@ func (c *call) serveMessage(first bool) (err error) {
 
 // streamed is what serves a message: it passes what a call passes.
 func (c *call) streamed(first bool) (answer, error) {
+	gate, kind := c.api.cfg.Admission, c.method.kind()
 	if !first {
-		if err := c.takeRate(); err != nil {
+		if err := gate.Address(c.ctx, kind, c.info.ClientAddr); err != nil {
 			return answer{}, err
 		}
 	}
 	if err := c.authenticate(); err != nil {
+		gate.Failed(c.ctx, kind, c.info.ClientAddr)
 		return answer{}, err
 	}
 	if !first {
-		if err := c.api.cfg.Limits.TakeOwn(c.ctx, c.principal, c.tellOwnRate); err != nil {
+		if err := gate.Principal(c.ctx, kind, c.principal); err != nil {
 			return answer{}, err
 		}
 	}

@@ -18,22 +18,29 @@ type Info struct {
 	Received time.Time
 	// ClientAddr is the address of the client, behind trusted proxies.
 	ClientAddr netip.Addr
+	// Limits are those that the request was counted against, for its answer and
+	// for how long it must wait. Only who counts adds to them.
+	Limits []Limit
+	// NoWait says that the request holds what others need: it is refused rather
+	// than kept waiting.
+	NoWait bool
 }
 
 type key struct{}
 
-// With returns a context that carries info. The caller must not change info
-// afterwards.
+// With returns a context that carries info, of a request that one goroutine at a
+// time works on.
 func With(ctx context.Context, info *Info) context.Context {
 	return context.WithValue(ctx, key{}, info)
 }
 
-// From returns the info of the context, never nil.
+// From returns the info of the context, an empty one of its own without, never
+// nil.
 func From(ctx context.Context) *Info {
 	if info, ok := ctx.Value(key{}).(*Info); ok {
 		return info
 	}
-	return &none
+	return new(Info)
 }
 
 // Now returns when the request arrived, which is soon enough for whatever is
@@ -44,5 +51,3 @@ func Now(ctx context.Context, clock func() time.Time) time.Time {
 	}
 	return clock()
 }
-
-var none Info
