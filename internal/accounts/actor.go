@@ -5,6 +5,7 @@ import (
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 )
 
 // Actor is who changes something, and whose things it may change: those of one
@@ -45,7 +46,7 @@ func wrong(part, format string, args ...any) error {
 
 // update changes the store and makes the change known at once. It is on record
 // who did what, or it is not done.
-func (s *Service) update(ctx context.Context, by Actor, event, object string, change func(*Tx) error) error {
+func (s *Service) update(ctx context.Context, by Actor, event audit.Event, object string, change func(*Tx) error) error {
 	err := s.store.Update(ctx, func(tx *Tx) error {
 		if err := change(tx); err != nil {
 			return err
@@ -60,6 +61,15 @@ func (s *Service) update(ctx context.Context, by Actor, event, object string, ch
 }
 
 // onRecord keeps who did what.
-func (s *Service) onRecord(ctx context.Context, by Actor, event, object string) error {
-	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: by.Name, Tenant: by.home(), Object: object, Outcome: "ok"})
+func (s *Service) onRecord(ctx context.Context, by Actor, event audit.Event, object string) error {
+	rec := &audit.Record{Event: event, Object: object, Decision: audit.Allow, Outcome: audit.OK}
+	switch {
+	case by.holder != nil:
+		rec.By(by.holder.principal)
+	case by.Tenant == AnyTenant:
+		rec.Actor, rec.Tenant = by.Name, identity.DefaultTenant
+	default:
+		rec.Actor, rec.Tenant = by.Name, by.Tenant
+	}
+	return s.audit.Record(ctx, rec)
 }

@@ -3,12 +3,14 @@ package accounts
 import (
 	"context"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"onnxgate/internal/apikey"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -19,11 +21,6 @@ const (
 	DefaultOverlap = 24 * time.Hour
 	maxOverlap     = 90 * 24 * time.Hour
 	maxKeyModels   = 256
-)
-
-var (
-	labelPattern = regexp.MustCompile(`^[\pL\pN][\pL\pN ._@:/+-]{0,63}$`)
-	modelPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
 )
 
 // NewKey is an API key to be made.
@@ -40,6 +37,8 @@ type NewKey struct {
 	Addresses []netip.Prefix
 	// Rate is the key's own limit, such as "100/minute"; empty is none.
 	Rate string
+	// Quota is the key's own, such as "calls=10000/day"; empty is none.
+	Quota string
 	// ExpiresAt is zero for a key that does not end.
 	ExpiresAt time.Time
 }
@@ -65,7 +64,7 @@ func (s *Service) CreateKey(ctx context.Context, by Actor, add NewKey) (key *API
 	if err := record.take(text); err != nil {
 		return nil, "", err
 	}
-	err = s.update(ctx, by, "apikey.create", record.ID, func(tx *Tx) error {
+	err = s.update(ctx, by, audit.APIKeyCreate, record.ID, func(tx *Tx) error {
 		if err := tenantMustExist(tx, record.Tenant); err != nil {
 			return err
 		}
@@ -94,8 +93,18 @@ func (k *APIKey) shown() *APIKey {
 	return &public
 }
 
+// isLabel reports whether people can call a key that: 1 to 64 letters, digits,
+// blanks and . _ @ : / + -, beginning with a letter or a digit.
+func isLabel(s string) bool {
+	first, _ := utf8.DecodeRuneInString(s)
+	return (unicode.IsLetter(first) || unicode.IsNumber(first)) && utf8.RuneCountInString(s) <= 64 &&
+		!strings.ContainsFunc(s, func(c rune) bool {
+			return !unicode.IsLetter(c) && !unicode.IsNumber(c) && !strings.ContainsRune(" ._@:/+-", c)
+		})
+}
+
 func (s *Service) newKey(add *NewKey) (*APIKey, error) {
-	if !labelPattern.MatchString(add.Name) {
+	if !isLabel(add.Name) {
 		return nil, wrong("name", "the name of a key has 1 to 64 letters, digits, blanks and . _ @ : / + - and begins with a letter or a digit")
 	}
 	roles, err := checkRoles(add.Roles)
@@ -127,6 +136,9 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 	if key.Models, err = checkModels(add.Models); err != nil {
 		return nil, err
 	}
+	if key.Quota, err = checkQuota(add.Quota); err != nil {
+		return nil, err
+	}
 	return key, checkKeyRate(add.Rate)
 }
 
@@ -144,7 +156,7 @@ func checkScopes(scopes []string) ([]string, error) {
 // they exist is not asked: a key may come before its model.
 func checkModels(models []string) ([]string, error) {
 	for _, model := range models {
-		if !modelPattern.MatchString(model) {
+		if !identity.IsModel(model) {
 			return nil, wrong("models", "%q cannot be the name of a model", model)
 		}
 	}
@@ -210,7 +222,7 @@ func (s *Service) RotateKey(ctx context.Context, by Actor, id string, overlap ti
 	if overlap < 0 || overlap > maxOverlap {
 		return nil, "", wrong("overlap", "the overlap is from 0s to 90d")
 	}
-	err = s.update(ctx, by, "apikey.rotate", id, func(tx *Tx) error {
+	err = s.update(ctx, by, audit.APIKeyRotate, id, func(tx *Tx) error {
 		if key, err = by.key(tx, id); err != nil {
 			return err
 		}
@@ -243,7 +255,7 @@ func ofConfiguration(id string) error {
 // stays, disabled, so that it does not come back at the next start. The fault is
 // NotFound when there is no such key.
 func (s *Service) RevokeKey(ctx context.Context, by Actor, id string) error {
-	return s.update(ctx, by, "apikey.revoke", id, func(tx *Tx) error {
+	return s.update(ctx, by, audit.APIKeyRevoke, id, func(tx *Tx) error {
 		key, err := by.key(tx, id)
 		if err != nil {
 			return err
@@ -297,7 +309,7 @@ func (s *Service) changeBootstrap(ctx context.Context, wanted *APIKey) error {
 			if err := tx.Keys.Delete(AnyTenant, id); err != nil {
 				return err
 			}
-			if err := s.onRecord(ctx, by, "apikey.revoke", id); err != nil {
+			if err := s.onRecord(ctx, by, audit.APIKeyRevoke, id); err != nil {
 				return err
 			}
 		}
@@ -308,7 +320,7 @@ func (s *Service) changeBootstrap(ctx context.Context, wanted *APIKey) error {
 		if err != nil || !changed {
 			return err
 		}
-		return s.onRecord(ctx, by, "apikey.create", wanted.ID)
+		return s.onRecord(ctx, by, audit.APIKeyCreate, wanted.ID)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
@@ -39,7 +40,7 @@ func (s *Service) ChangeUser(ctx context.Context, by Actor, name string, change 
 		return nil, err
 	}
 	var user User
-	err = s.modify(ctx, by, "user.update", canonical, func(r *Record) {
+	err = s.modify(ctx, by, audit.UserUpdate, canonical, func(r *Record) {
 		if change.Password != nil {
 			r.PasswordHash, r.InitialPassword = hash, false
 		}
@@ -103,7 +104,31 @@ type TenantChange struct {
 	// Addresses are the networks that its credentials may be used from; an empty
 	// list is every address.
 	Addresses []netip.Prefix
-	Disabled  *bool
+	// Rate and Quota are the tenant's own; empty is none.
+	Rate, Quota *string
+	Disabled    *bool
+}
+
+// check holds what is named against the rules, and gives it its one spelling.
+func (c *TenantChange) check() error {
+	for _, part := range []struct {
+		text  **string
+		check func(string) (string, error)
+	}{{&c.Rate, checkTenantRate}, {&c.Quota, checkQuota}} {
+		if *part.text == nil {
+			continue
+		}
+		checked, err := part.check(**part.text)
+		if err != nil {
+			return err
+		}
+		*part.text = &checked
+	}
+	checked, err := checkAddresses(c.Addresses)
+	if len(checked) > 0 {
+		c.Addresses = checked
+	}
+	return err
 }
 
 // ChangeTenant changes a tenant, all at once. Faults: Content, NotFound,
@@ -114,21 +139,20 @@ func (s *Service) ChangeTenant(ctx context.Context, by Actor, name string, chang
 			return nil, err
 		}
 	}
-	addresses, err := checkAddresses(change.Addresses)
-	if err != nil {
+	if err := change.check(); err != nil {
 		return nil, err
 	}
-	if err := by.staysIn(ctx, name, addresses); err != nil {
+	if err := by.staysIn(ctx, name, change.Addresses); err != nil {
 		return nil, err
 	}
 	var tenant Tenant
-	return &tenant, s.modifyTenant(ctx, by, "tenant.update", name, func(t *Tenant) {
+	return &tenant, s.modifyTenant(ctx, by, audit.TenantUpdate, name, func(t *Tenant) {
 		if change.Addresses != nil {
-			t.Addresses = addresses
+			t.Addresses = append([]netip.Prefix(nil), change.Addresses...)
 		}
-		if change.Disabled != nil {
-			t.Disabled = *change.Disabled
-		}
+		set(&t.Rate, change.Rate)
+		set(&t.Quota, change.Quota)
+		set(&t.Disabled, change.Disabled)
 		t.UpdatedAt = s.timestamp()
 		tenant = *t
 	})
@@ -171,7 +195,7 @@ func (s *Service) ChangeClient(ctx context.Context, by Actor, id string, change 
 		return nil, err
 	}
 	var changed *Client
-	err = s.modifyClient(ctx, by, "client.update", id, func(c *Client) {
+	err = s.modifyClient(ctx, by, audit.ClientUpdate, id, func(c *Client) {
 		set(&c.Name, change.Name)
 		if change.Roles != nil {
 			c.Roles = checked.Roles
@@ -197,8 +221,8 @@ type KeyChange struct {
 	// Addresses are the networks that the key may be used from; an empty list is
 	// every address.
 	Addresses []netip.Prefix
-	// Rate is the key's own limit; empty is none.
-	Rate *string
+	// Rate and Quota are the key's own; empty is none.
+	Rate, Quota *string
 	// ExpiresAt is the zero time for a key that does not end.
 	ExpiresAt *time.Time
 	Disabled  *bool
@@ -208,7 +232,7 @@ type KeyChange struct {
 // for rights beyond the actor's own, Conflict for the key of the configuration.
 func (s *Service) ChangeKey(ctx context.Context, by Actor, id string, change KeyChange) (*APIKey, error) {
 	var changed *APIKey
-	err := s.update(ctx, by, "apikey.update", id, func(tx *Tx) error {
+	err := s.update(ctx, by, audit.APIKeyUpdate, id, func(tx *Tx) error {
 		key, err := by.key(tx, id)
 		if err != nil {
 			return err
@@ -232,10 +256,11 @@ func (s *Service) ChangeKey(ctx context.Context, by Actor, id string, change Key
 func (s *Service) applyTo(key *APIKey, change *KeyChange) error {
 	next := NewKey{
 		Name: key.Name, Tenant: key.Tenant, Roles: key.Roles, Scopes: key.Scopes, Models: key.Models,
-		Addresses: key.Addresses, Rate: key.Rate,
+		Addresses: key.Addresses, Rate: key.Rate, Quota: key.Quota,
 	}
 	set(&next.Name, change.Name)
 	set(&next.Rate, change.Rate)
+	set(&next.Quota, change.Quota)
 	set(&next.ExpiresAt, change.ExpiresAt)
 	setList(&next.Roles, change.Roles)
 	setNarrowing(&next.Scopes, change.Scopes)
@@ -246,7 +271,7 @@ func (s *Service) applyTo(key *APIKey, change *KeyChange) error {
 		return err
 	}
 	key.Name, key.Roles, key.Scopes, key.Models = checked.Name, checked.Roles, checked.Scopes, checked.Models
-	key.Addresses, key.Rate = checked.Addresses, checked.Rate
+	key.Addresses, key.Rate, key.Quota = checked.Addresses, checked.Rate, checked.Quota
 	if change.ExpiresAt != nil {
 		key.ExpiresAt = checked.ExpiresAt
 	}

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -66,7 +67,7 @@ func (s *Service) AddClient(ctx context.Context, by Actor, add NewClient) (*Clie
 		return nil, "", err
 	}
 	client.SecretHash, client.CreatedBy = hashOf(secret), by.Name
-	err = s.update(ctx, by, "client.create", client.ID, func(tx *Tx) error {
+	err = s.update(ctx, by, audit.ClientCreate, client.ID, func(tx *Tx) error {
 		if err := tenantMustExist(tx, client.Tenant); err != nil {
 			return err
 		}
@@ -170,7 +171,7 @@ func (s *Service) RotateClient(ctx context.Context, by Actor, id string, overlap
 		return nil, "", err
 	}
 	var rotated *Client
-	err = s.modifyClient(ctx, by, "client.rotate", id, func(c *Client) {
+	err = s.modifyClient(ctx, by, audit.ClientRotate, id, func(c *Client) {
 		c.FormerHash, c.FormerUntil = "", time.Time{}
 		if overlap > 0 {
 			c.FormerHash, c.FormerUntil = c.SecretHash, s.now().Add(overlap).UTC()
@@ -186,18 +187,18 @@ func (s *Service) RotateClient(ctx context.Context, by Actor, id string, overlap
 // DisableClient keeps the client from getting tokens. Those made before are
 // void.
 func (s *Service) DisableClient(ctx context.Context, by Actor, id string) error {
-	return s.restampClient(ctx, by, "client.disable", id, func(c *Client) { c.Disabled = true })
+	return s.restampClient(ctx, by, audit.ClientDisable, id, func(c *Client) { c.Disabled = true })
 }
 
 // EnableClient lets a disabled client get tokens again. Those made before stay
 // void.
 func (s *Service) EnableClient(ctx context.Context, by Actor, id string) error {
-	return s.restampClient(ctx, by, "client.enable", id, func(c *Client) { c.Disabled = false })
+	return s.restampClient(ctx, by, audit.ClientEnable, id, func(c *Client) { c.Disabled = false })
 }
 
 // DeleteClient removes the client. Its tokens are void.
 func (s *Service) DeleteClient(ctx context.Context, by Actor, id string) error {
-	return s.update(ctx, by, "client.delete", id, func(tx *Tx) error {
+	return s.update(ctx, by, audit.ClientDelete, id, func(tx *Tx) error {
 		if _, err := by.client(tx, id); err != nil {
 			return err
 		}
@@ -205,7 +206,7 @@ func (s *Service) DeleteClient(ctx context.Context, by Actor, id string) error {
 	})
 }
 
-func (s *Service) restampClient(ctx context.Context, by Actor, event, id string, change func(*Client)) error {
+func (s *Service) restampClient(ctx context.Context, by Actor, event audit.Event, id string, change func(*Client)) error {
 	stamp, err := s.newStamp()
 	if err != nil {
 		return err
@@ -216,7 +217,7 @@ func (s *Service) restampClient(ctx context.Context, by Actor, event, id string,
 	})
 }
 
-func (s *Service) modifyClient(ctx context.Context, by Actor, event, id string, change func(*Client)) error {
+func (s *Service) modifyClient(ctx context.Context, by Actor, event audit.Event, id string, change func(*Client)) error {
 	return s.update(ctx, by, event, id, func(tx *Tx) error {
 		client, err := by.client(tx, id)
 		if err != nil {
@@ -257,7 +258,7 @@ func (s *Service) VerifyClient(ctx context.Context, id, secret string) (*identit
 
 func (s *Service) verifyClient(ctx context.Context, id, secret string) (*identity.Client, error) {
 	if len(secret) > maxSecretBytes || len(id) > maxSecretBytes {
-		return nil, errNoClient("the id or the secret is longer than any can be")
+		return nil, errNoClient(errors.New("the id or the secret is longer than any can be"))
 	}
 	found, err := view(ctx, s, func(tx *Tx) (*inTenant[Client], error) { return withTenant(tx, tx.Clients, id) })
 	known := err == nil
@@ -276,13 +277,16 @@ func (s *Service) verifyClient(ctx context.Context, id, secret string) (*identit
 	}
 	switch {
 	case !known:
-		return nil, errNoClient("no such client")
+		return nil, errNoClient(errors.New("no such client"))
 	case same|former == 0:
-		return nil, errNoClient("wrong secret")
+		return nil, errNoClient(client.names(errors.New("wrong secret")))
 	case client.Disabled:
-		return nil, errNoClient("the client or its tenant is disabled")
+		return nil, errNoClient(client.names(errDisabledClient))
 	}
-	return client.identity(), admit(ctx, found.tenant)
+	if err := admit(ctx, found.tenant); err != nil {
+		return nil, client.names(err)
+	}
+	return client.identity(), nil
 }
 
 // ProvenClient returns the enabled client of that id, which its certificate has
@@ -291,13 +295,20 @@ func (s *Service) ProvenClient(ctx context.Context, id string) (*identity.Client
 	found, err := view(ctx, s, func(tx *Tx) (*inTenant[Client], error) { return withTenant(tx, tx.Clients, id) })
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		return nil, errNoClient("no such client")
+		return nil, errNoClient(errors.New("no such client"))
 	case err != nil:
 		return nil, err
 	case found.record.Disabled:
-		return nil, errNoClient("the client or its tenant is disabled")
+		return nil, errNoClient(found.record.names(errDisabledClient))
 	}
 	return found.record.identity(), nil
+}
+
+var errDisabledClient = errors.New("the client or its tenant is disabled")
+
+// names says for the record which client was refused.
+func (c *Client) names(reason error) *audit.Denial {
+	return &audit.Denial{Actor: c.ID, Tenant: c.Tenant, Method: "client_secret", Err: reason}
 }
 
 func (c *Client) identity() *identity.Client {
@@ -308,6 +319,6 @@ func (c *Client) identity() *identity.Client {
 }
 
 // errNoClient is the one answer to every client that is refused.
-func errNoClient(reason string) error {
-	return fault.Wrap(fault.Unauthenticated, "The client is unknown, disabled, or its secret is wrong", errors.New(reason))
+func errNoClient(reason error) error {
+	return fault.Wrap(fault.Unauthenticated, "The client is unknown, disabled, or its secret is wrong", reason)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -34,7 +35,7 @@ func (s *Service) Add(ctx context.Context, by Actor, add NewUser) (user *User, a
 	if err != nil {
 		return nil, false, err
 	}
-	err = s.update(ctx, by, "user.add", record.Name, func(tx *Tx) error {
+	err = s.update(ctx, by, audit.UserAdd, record.Name, func(tx *Tx) error {
 		existing, err := tx.Users.Get(AnyTenant, record.Name)
 		switch {
 		case fault.KindOf(err) == fault.NotFound:
@@ -136,7 +137,7 @@ func (s *Service) SetPassword(ctx context.Context, by Actor, name, password stri
 	if err != nil {
 		return err
 	}
-	err = s.modify(ctx, by, "user.password", canonical, func(r *Record) { r.PasswordHash, r.InitialPassword = hash, false })
+	err = s.modify(ctx, by, audit.UserPassword, canonical, func(r *Record) { r.PasswordHash, r.InitialPassword = hash, false })
 	if err != nil {
 		return err
 	}
@@ -171,18 +172,18 @@ func (s *Service) SetRoles(ctx context.Context, by Actor, name string, roles []s
 	if err != nil {
 		return err
 	}
-	return s.modify(ctx, by, "user.roles", name, func(r *Record) { r.Roles = roles })
+	return s.modify(ctx, by, audit.UserRoles, name, func(r *Record) { r.Roles = roles })
 }
 
 // Disable keeps the user from signing in. Tokens made before are void. It is a
 // Conflict to disable the last enabled administrator.
 func (s *Service) Disable(ctx context.Context, by Actor, name string) error {
-	return s.modify(ctx, by, "user.disable", name, func(r *Record) { r.Disabled = true })
+	return s.modify(ctx, by, audit.UserDisable, name, func(r *Record) { r.Disabled = true })
 }
 
 // Enable lets a disabled user sign in again. Tokens made before stay void.
 func (s *Service) Enable(ctx context.Context, by Actor, name string) error {
-	return s.modify(ctx, by, "user.enable", name, func(r *Record) { r.Disabled = false })
+	return s.modify(ctx, by, audit.UserEnable, name, func(r *Record) { r.Disabled = false })
 }
 
 // Delete removes the user. It is a Conflict to delete the last enabled
@@ -192,7 +193,7 @@ func (s *Service) Delete(ctx context.Context, by Actor, name string) error {
 	if err != nil {
 		return err
 	}
-	err = s.update(ctx, by, "user.delete", canonical, func(tx *Tx) error {
+	err = s.update(ctx, by, audit.UserDelete, canonical, func(tx *Tx) error {
 		record, err := tx.Users.Get(by.Tenant, canonical)
 		if err == nil {
 			err = by.mayGive(rightsOfUser(&record.User))
@@ -214,7 +215,7 @@ func (s *Service) Delete(ctx context.Context, by Actor, name string) error {
 }
 
 // modify changes one user and gives it a new stamp.
-func (s *Service) modify(ctx context.Context, by Actor, event, name string, change func(*Record)) error {
+func (s *Service) modify(ctx context.Context, by Actor, event audit.Event, name string, change func(*Record)) error {
 	canonical, err := CanonicalName(name)
 	if err != nil {
 		return err

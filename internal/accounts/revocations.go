@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -24,9 +25,9 @@ func (s *Service) RevokeToken(ctx context.Context, by Actor, token *identity.Acc
 	if !token.ExpiresAt.After(s.now()) {
 		return nil
 	}
-	event := "user.revoke"
+	event := audit.UserRevoke
 	if strings.HasPrefix(token.Subject, ClientPrefix) {
-		event = "client.revoke"
+		event = audit.ClientRevoke
 	}
 	return s.update(ctx, by, event, token.ID, func(tx *Tx) error {
 		return revoke(tx, token.Tenant, token.ID, token.ExpiresAt)
@@ -37,9 +38,9 @@ func (s *Service) RevokeToken(ctx context.Context, by Actor, token *identity.Acc
 // Faults: NotFound, Forbidden for one with rights beyond the actor's own.
 func (s *Service) RevokeAll(ctx context.Context, by Actor, subject string) error {
 	if strings.HasPrefix(subject, ClientPrefix) {
-		return s.restampClient(ctx, by, "client.revoke", subject, func(*Client) {})
+		return s.restampClient(ctx, by, audit.ClientRevoke, subject, func(*Client) {})
 	}
-	return s.modify(ctx, by, "user.revoke", subject, func(*Record) {})
+	return s.modify(ctx, by, audit.UserRevoke, subject, func(*Record) {})
 }
 
 func revoke(tx *Tx, tenant, id string, until time.Time) error {

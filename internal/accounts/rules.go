@@ -1,7 +1,6 @@
 package accounts
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 )
 
 // The bounds of a password, in code points after NFC, as NIST SP 800-63B-4
@@ -21,13 +21,6 @@ const (
 	maxPasswordRunes = 256
 	maxPasswordBytes = 1 << 10
 	maxRoles         = 32
-)
-
-// The grammar of names. Table of compiled expressions, never changed.
-var (
-	namePattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,63}$`)
-	rolePattern   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
-	tenantPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 )
 
 // CanonicalName returns the one spelling of a user's name: NFKC, lower case,
@@ -44,7 +37,7 @@ func CanonicalName(name string) (string, error) {
 	if strings.HasPrefix(canonical, ClientPrefix) {
 		return "", fault.Newf(fault.Content, "a user name cannot begin with %s, which is kept for clients", ClientPrefix)
 	}
-	if !namePattern.MatchString(canonical) {
+	if !identity.IsUser(canonical) {
 		return "", errName()
 	}
 	return canonical, nil
@@ -57,7 +50,7 @@ func errName() error {
 // CheckRole says whether a word may be a role. The error is a fault of kind
 // Content.
 func CheckRole(role string) error {
-	if !rolePattern.MatchString(role) {
+	if !identity.IsRole(role) {
 		return fault.New(fault.Content, "a role is a word of 1 to 64 characters of a-z, 0-9, _ and - that begins with a letter")
 	}
 	return nil
@@ -83,7 +76,7 @@ func checkRoles(roles []string) ([]string, error) {
 // CheckTenant says whether a word may be the name of a tenant. The error is a
 // fault of kind Content.
 func CheckTenant(tenant string) error {
-	if !tenantPattern.MatchString(tenant) {
+	if !identity.IsTenant(tenant) {
 		return fault.New(fault.Content, "a tenant has 1 to 63 characters of a-z, 0-9 and - and begins with a letter or a digit")
 	}
 	return nil

@@ -125,6 +125,12 @@ func (r *Record) enabledAdmin() bool {
 // Tenant is a tenant with its dates, UTC, to the second.
 type Tenant struct {
 	identity.Tenant
+	// Rate bounds what all of the tenant's callers ask for together, such as
+	// "100/minute"; empty is none.
+	Rate string
+	// Quota is how much they may use in a period of the calendar, such as
+	// "calls=10000/day"; empty is none.
+	Quota                string
 	CreatedAt, UpdatedAt time.Time
 }
 
@@ -165,6 +171,9 @@ type APIKey struct {
 	Addresses []netip.Prefix
 	// Rate is the key's own limit, such as "100/minute"; empty is none.
 	Rate string
+	// Quota is how much the key may use in a period of the calendar, such as
+	// "calls=10000/day"; empty is none. Its tenant's holds beside it.
+	Quota string
 	// Bootstrap says that the key is the one of the configuration.
 	Bootstrap bool
 	Disabled  bool

@@ -2,8 +2,10 @@ package accounts
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
@@ -18,6 +20,8 @@ type NewTenant struct {
 	// Addresses are the networks that its credentials may be used from; none
 	// is every address.
 	Addresses []netip.Prefix
+	// Rate and Quota are the tenant's own; empty is none.
+	Rate, Quota string
 }
 
 // AddTenant adds a tenant. Faults: Content for what breaks a rule, Conflict
@@ -30,9 +34,19 @@ func (s *Service) AddTenant(ctx context.Context, by Actor, add NewTenant) (*Tena
 	if err != nil {
 		return nil, err
 	}
+	rate, err := checkTenantRate(add.Rate)
+	if err != nil {
+		return nil, err
+	}
+	quota, err := checkQuota(add.Quota)
+	if err != nil {
+		return nil, err
+	}
 	now := s.timestamp()
-	tenant := &Tenant{Tenant: identity.Tenant{Name: add.Name, Addresses: addresses}, CreatedAt: now, UpdatedAt: now}
-	return tenant, s.update(ctx, by, "tenant.create", add.Name, func(tx *Tx) error {
+	tenant := &Tenant{
+		Tenant: identity.Tenant{Name: add.Name, Addresses: addresses}, Rate: rate, Quota: quota, CreatedAt: now, UpdatedAt: now,
+	}
+	return tenant, s.update(ctx, by, audit.TenantCreate, add.Name, func(tx *Tx) error {
 		_, err := tx.Tenants.Get(add.Name, add.Name)
 		if err == nil {
 			return fault.Newf(fault.Conflict, "the tenant %s exists already", add.Name)
@@ -71,7 +85,13 @@ func (s *Service) Tenant(ctx context.Context, name string) (*identity.Tenant, er
 	if err != nil {
 		return nil, err
 	}
-	return &tenant.Tenant, nil
+	known := tenant.Tenant
+	if tenant.Rate != "" {
+		if known.Rates, err = identity.ParseRates(tenant.Rate); err != nil {
+			return nil, fmt.Errorf("the rate %q of the tenant %s: it %w", tenant.Rate, name, err)
+		}
+	}
+	return &known, nil
 }
 
 // TenantExists reports whether there is such a tenant.
@@ -91,7 +111,7 @@ func (s *Service) SetTenantAddresses(ctx context.Context, by Actor, name string,
 	if err != nil {
 		return err
 	}
-	return s.modifyTenant(ctx, by, "tenant.addresses", name, func(t *Tenant) { t.Addresses = addresses })
+	return s.modifyTenant(ctx, by, audit.TenantAddresses, name, func(t *Tenant) { t.Addresses = addresses })
 }
 
 // DisableTenant refuses every request of the tenant's. It is a Conflict to
@@ -100,16 +120,16 @@ func (s *Service) DisableTenant(ctx context.Context, by Actor, name string) erro
 	if err := notDefault(name); err != nil {
 		return err
 	}
-	return s.modifyTenant(ctx, by, "tenant.disable", name, func(t *Tenant) { t.Disabled = true })
+	return s.modifyTenant(ctx, by, audit.TenantDisable, name, func(t *Tenant) { t.Disabled = true })
 }
 
 // EnableTenant undoes DisableTenant: what its users were issued before holds
 // again.
 func (s *Service) EnableTenant(ctx context.Context, by Actor, name string) error {
-	return s.modifyTenant(ctx, by, "tenant.enable", name, func(t *Tenant) { t.Disabled = false })
+	return s.modifyTenant(ctx, by, audit.TenantEnable, name, func(t *Tenant) { t.Disabled = false })
 }
 
-func (s *Service) modifyTenant(ctx context.Context, by Actor, event, name string, change func(*Tenant)) error {
+func (s *Service) modifyTenant(ctx context.Context, by Actor, event audit.Event, name string, change func(*Tenant)) error {
 	return s.update(ctx, by, event, name, func(tx *Tx) error {
 		tenant, err := tx.Tenants.Get(name, name)
 		if err != nil {
@@ -129,7 +149,7 @@ func (s *Service) DeleteTenant(ctx context.Context, by Actor, name string) error
 	if err := notDefault(name); err != nil {
 		return err
 	}
-	if err := s.update(ctx, by, "tenant.delete", name, func(tx *Tx) error { return tx.Tenants.Delete(name, name) }); err != nil {
+	if err := s.update(ctx, by, audit.TenantDelete, name, func(tx *Tx) error { return tx.Tenants.Delete(name, name) }); err != nil {
 		return err
 	}
 	return s.settled(ctx)

@@ -70,6 +70,7 @@ type KeyView struct {
 	Models    []string   `json:"models"`
 	Addresses []string   `json:"addresses"`
 	Rate      *string    `json:"rate"`
+	Quota     *string    `json:"quota"`
 	Expires   *time.Time `json:"expires"`
 	Disabled  bool       `json:"disabled"`
 	State     string     `json:"state"`
@@ -82,7 +83,7 @@ type KeyView struct {
 func (k *APIKey) View(now time.Time) KeyView {
 	return KeyView{
 		ID: k.ID, Name: k.Name, Tenant: k.Tenant, Roles: k.Roles, Scopes: k.Scopes, Models: k.Models,
-		Addresses: texts(k.Addresses), Rate: orNull(k.Rate), Expires: instant(k.ExpiresAt), Disabled: k.Disabled, State: k.State(now),
+		Addresses: texts(k.Addresses), Rate: orNull(k.Rate), Quota: orNull(k.Quota), Expires: instant(k.ExpiresAt), Disabled: k.Disabled, State: k.State(now),
 		Created: seconds(k.CreatedAt), CreatedBy: k.CreatedBy, LastUsed: instant(k.LastUsed),
 	}
 }

@@ -18,7 +18,7 @@ func TestViewsTellWholeSecondsAndNullForWhatThereIsNot(t *testing.T) {
 			ID: "ogc_a", Name: "n", Tenant: "default", Roles: []string{"user"}, Disabled: true, CreatedAt: at, UpdatedAt: at, CreatedBy: "me",
 			SecretHash: "h", FormerHash: "h", Stamp: "h",
 		}).ViewWith("s"),
-		`{"id":"a","name":"n","tenant":"default","roles":["user"],"scopes":["models:read"],"models":null,"addresses":[],"rate":null,` +
+		`{"id":"a","name":"n","tenant":"default","roles":["user"],"scopes":["models:read"],"models":null,"addresses":[],"rate":null,"quota":null,` +
 			`"expires":"2030-01-31T12:00:00Z","disabled":false,"state":"expired","created":"2030-01-31T12:00:00Z","created_by":"me","last_used":null}`: (&accounts.APIKey{
 			ID: "a", Name: "n", Tenant: "default", Roles: []string{"user"}, Scopes: []string{"models:read"}, ExpiresAt: at, CreatedAt: at, CreatedBy: "me",
 			Hash: "h", FormerHash: "h",

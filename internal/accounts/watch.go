@@ -91,6 +91,19 @@ func (s *Service) Watch(ctx context.Context) error {
 	}
 }
 
+// Reached returns when the store was last read, zero when it never was, and why it
+// could not be read, or written to, when Watch last tried.
+func (s *Service) Reached() (last time.Time, err error) {
+	known := s.watcher.Known()
+	if known.Err == nil {
+		if unwritten := s.unwritten.Load(); unwritten != nil {
+			err = *unwritten
+		}
+		return known.Good, err
+	}
+	return known.Good, known.Err
+}
+
 // pruneEvery is how often a server removes what has ended.
 const pruneEvery = time.Minute
 
@@ -124,6 +137,7 @@ func (s *Service) tell(ctx context.Context, told *told) {
 		}
 		return errors.Join(err, tx.Servers.Replace(&next))
 	})
+	s.unwritten.Store(&err)
 	if err != nil {
 		return // the next turn tries again
 	}

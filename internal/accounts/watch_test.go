@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -89,6 +90,29 @@ func TestAStoreOutOfReachIsBorneForAMinute(t *testing.T) {
 	watchUntil(t, s, func() bool {
 		_, err := s.Revision(t.Context())
 		return err == nil
+	})
+}
+
+func TestItIsToldWhenTheStoreWasLastReached(t *testing.T) {
+	now := start
+	store, s := newChanging(t, &now)
+	if last, err := s.Reached(); !last.IsZero() || err != nil {
+		t.Errorf("before the first look: %v, %v", last, err)
+	}
+	_, err := s.Revision(t.Context())
+	must(t, err)
+	if last, err := s.Reached(); !last.Equal(start) || err != nil {
+		t.Errorf("after it: %v, %v", last, err)
+	}
+	watchUntil(t, s, func() bool { // notes find the store read-only
+		_, err := s.Reached()
+		return err != nil && strings.Contains(err.Error(), "not asked here")
+	})
+	store.set(func(c *changing) { c.down = true })
+	now = start.Add(time.Second)
+	watchUntil(t, s, func() bool {
+		last, err := s.Reached()
+		return last.Equal(start) && err != nil && err.Error() == "out of reach"
 	})
 }
 

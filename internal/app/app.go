@@ -92,6 +92,7 @@ type App struct {
 	failed        chan error
 	draining      atomic.Bool
 	reloading     sync.Mutex
+	reloads       reloads
 }
 
 // listener is an address and what serves it.
@@ -136,6 +137,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	a.showGauges()
 	a.logStart(ctx)
 	return a, nil
 }
@@ -340,9 +342,10 @@ func modelFiles(cfg *config.Config) fs.FS {
 // observe counts the predictions of one version of a model.
 func (a *App) observe(model, version string) inference.Observe {
 	m := a.metrics.Model(model, version)
-	return func(rows int, took time.Duration, err error) {
+	return func(tenant string, rows int, took time.Duration, err error) {
 		if err == nil {
 			m.Observe(rows, took)
+			a.metrics.Tenant(tenant).Predicted(rows, took)
 		}
 	}
 }
@@ -375,12 +378,12 @@ func (a *App) openAPI() error {
 	a.api, err = httpapi.New(httpapi.Config{
 		Admission: a.admission, Bodies: memory,
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: trust, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
-		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready,
+		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready, Degraded: a.degraded,
 		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
 		AdminLoopback:  config.IsLoopback(a.cfg.AdminAddr),
-		Docs:           a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, MaxRows: a.cfg.MaxRows,
+		Docs:           a.cfg.Docs, Profiles: a.cfg.Pprof, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, MaxRows: a.cfg.MaxRows,
 		Endpoint: a.endpoint(), Version: a.opts.Version, Settings: settings(a.cfg),
 	})
 	if err != nil {
@@ -436,6 +439,13 @@ func (a *App) newAuthenticator(bearer *authn.Bearer) (authn.Authenticator, error
 // settings are those of the API that a reload takes over.
 func settings(cfg *config.Config) httpapi.Settings {
 	return httpapi.Settings{CORSOrigins: cfg.CORSOrigins}
+}
+
+// degraded says whether some requests are refused, or will be, for want of the
+// database.
+func (a *App) degraded() bool {
+	_, err := a.accounts.Reached()
+	return err != nil
 }
 
 // ready says whether the server wants requests.

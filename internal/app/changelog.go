@@ -15,7 +15,7 @@ type changeLog struct{ log *slog.Logger }
 // Record writes one line. It never fails.
 func (c changeLog) Record(ctx context.Context, rec *audit.Record) error {
 	c.log.LogAttrs(ctx, slog.LevelInfo, "changed",
-		slog.String("event", rec.Event), slog.String("actor", rec.Actor), slog.String("tenant", rec.Tenant),
+		slog.String("event", string(rec.Event)), slog.String("actor", rec.Actor), slog.String("tenant", rec.Tenant),
 		slog.String("object", rec.Object), slog.String("request_id", reqctx.From(ctx).RequestID))
 	return nil
 }

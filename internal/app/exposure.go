@@ -21,7 +21,7 @@ type Exposed struct {
 
 // Exposure returns what a server with this configuration opens to others.
 func Exposure(cfg *config.Config) []Exposed {
-	options := httpapi.RouteOptions{Docs: cfg.Docs, MaxBody: cfg.MaxBody, OpenMetrics: config.IsLoopback(cfg.AdminAddr)}
+	options := httpapi.RouteOptions{Docs: cfg.Docs, MaxBody: cfg.MaxBody, OpenMetrics: config.IsLoopback(cfg.AdminAddr), Profiles: cfg.Pprof}
 	table := exposed(cfg, httpapi.PublicRoutes(options), cfg.Addr)
 	if cfg.AdminAddr != "" {
 		table = append(table, exposed(cfg, httpapi.AdminRoutes(options), cfg.AdminAddr)...)

@@ -65,7 +65,7 @@ func (a *App) reloadIssuers(ctx context.Context) {
 	if a.issuers == nil {
 		return
 	}
-	if err := a.issuers.Reload(); err != nil {
+	if err := a.reloads.note(issuersPart, a.issuers.Reload()); err != nil {
 		a.log.ErrorContext(ctx, "the outside issuers stay as they were", slog.Any("error", err))
 	}
 }

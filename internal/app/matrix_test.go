@@ -54,13 +54,13 @@ func newMatrix(t *testing.T) *matrix {
 	dir := t.TempDir()
 	keys := seedMatrix(t, dir)
 	// Not on loopback, where the metrics would be open.
-	m := &matrix{server: start(t, dir, map[string]string{"ADMIN_ADDR": "0.0.0.0:0", "DOCS": "off"}), claims: map[string]jwt.MapClaims{}, keys: keys}
+	m := &matrix{server: start(t, dir, map[string]string{"ADMIN_ADDR": "0.0.0.0:0", "DOCS": "off", "PPROF": "on"}), claims: map[string]jwt.MapClaims{}, keys: keys}
 	m.readKey(t)
 	for _, user := range []string{"root", "boss", "weak"} {
 		m.claims[user] = m.signIn(t, user)
 	}
 	m.things = things{
-		"model": {"iris", "nothing"}, "version": {"1", "9"}, "tenant": {"default", "nothing"}, "user": {"victim", "nothing"},
+		"profile": {"heap", "nothing"}, "model": {"iris", "nothing"}, "version": {"1", "9"}, "tenant": {"default", "nothing"}, "user": {"victim", "nothing"},
 		"key": {keys.id, "abcdefghijkl"}, "client": {keys.client, "ogc_nothing"},
 	}
 	return m
@@ -292,7 +292,7 @@ func (m *matrix) refusedCredentials(t *testing.T) map[string]http.Header {
 func TestEveryRouteWithEveryKindOfCredential(t *testing.T) {
 	m := newMatrix(t)
 	_, port, _ := strings.Cut(m.AdminAddr()[strings.LastIndexByte(m.AdminAddr(), ']')+1:], ":")
-	options := httpapi.RouteOptions{MaxBody: 1 << 20}
+	options := httpapi.RouteOptions{MaxBody: 1 << 20, Profiles: true}
 	refused := m.refusedCredentials(t)
 	asked := 0
 	for _, l := range []struct {

@@ -114,11 +114,13 @@ func (a *App) lookAtModels(ctx context.Context, cause treewatch.Cause, folders .
 // reloadCatalog returns an error when nothing could be looked at.
 func (a *App) reloadCatalog(ctx context.Context, folders ...string) error {
 	err := a.catalog.Reload(ctx, folders...)
-	if _, ofModels := errors.AsType[inference.LoadError](err); err != nil && !ofModels {
-		a.metrics.Reloaded(false)
-		return err
+	if _, ofModels := errors.AsType[inference.LoadError](err); ofModels {
+		err = nil
 	}
-	return nil
+	if err != nil {
+		a.metrics.Reloaded(false)
+	}
+	return a.reloads.note(modelsPart, err)
 }
 
 // logProblems logs, of the problems that were found, those that there still are.

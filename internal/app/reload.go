@@ -26,7 +26,7 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 	if err == nil {
 		rates, err = ratesOf(cfg)
 	}
-	if err != nil {
+	if a.reloads.note(configurationPart, err) != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			a.log.ErrorContext(ctx, "not reloaded: nothing changes until the configuration is right", slog.String("error", line))
 		}
@@ -40,11 +40,11 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 		}
 	}
 	if a.clients != nil {
-		if err := a.clients.Reload(); err != nil {
+		if err := a.reloads.note(clientAuthoritiesPart, a.clients.Reload()); err != nil {
 			a.log.ErrorContext(ctx, "kept the old authorities of client certificates", slog.Any("error", err))
 		}
 	}
-	if err := a.sealing.Reload(ctx); err != nil {
+	if err := a.reloads.note(kekPart, a.sealing.Reload(ctx)); err != nil {
 		a.log.ErrorContext(ctx, "kept the old key-encryption key", slog.Any("error", err))
 	}
 	a.reloadIssuers(ctx)

@@ -80,6 +80,7 @@ func (a *App) Start(ctx context.Context) {
 		a.grpc.server = a.newGRPCServer() //nolint:contextcheck // calls have contexts of their own
 		a.background.Go(a.serveGRPC)
 	}
+	forgetStart()
 }
 
 func (a *App) newServer(handler *httpapi.Listener) *http.Server {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
@@ -42,13 +43,13 @@ func newGate(tenants Tenants) *gate {
 func (g *gate) admit(ctx context.Context, p *identity.Principal) (*identity.Principal, error) {
 	t, err := g.tenant(ctx, p.Tenant)
 	if fault.KindOf(err) == fault.NotFound || err == nil && t.Disabled {
-		return nil, refuse(noLonger(p), errors.New("the credential's tenant is gone or disabled"))
+		return nil, refuse(noLonger(p), audit.Names(p, errTenant))
 	}
 	if err != nil {
 		return nil, err
 	}
 	if !t.Admits(reqctx.From(ctx).ClientAddr) {
-		return nil, fault.New(fault.Forbidden, msgAddress)
+		return nil, fault.Wrap(fault.Forbidden, msgAddress, audit.Names(p, errAddress))
 	}
 	if len(t.Rates) > 0 {
 		limited := *p // p is remembered with its credential
@@ -57,6 +58,12 @@ func (g *gate) admit(ctx context.Context, p *identity.Principal) (*identity.Prin
 	}
 	return p, nil
 }
+
+// Why a credential is refused that was proven.
+var (
+	errTenant  = errors.New("the credential's tenant is gone or disabled")
+	errAddress = errors.New("the credential may not be used from the address")
+)
 
 // noLonger is what the holder of a credential of such a tenant is told.
 func noLonger(p *identity.Principal) string {

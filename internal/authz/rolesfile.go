@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"onnxgate/internal/identity"
 )
 
 // MaxRolesFile bounds a file of roles, in bytes.
 const MaxRolesFile = 1 << 20
-
-// rolePattern is the grammar of a role. A compiled expression, never changed.
-var rolePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 
 // ParseRoles reads the operator's own roles, "role: [permission…]" in YAML, and
 // returns them with the built in ones. Its error names each problem by its
@@ -67,7 +65,7 @@ func (r *rolesReader) role(name, list *yaml.Node) {
 	_, twice := r.own[name.Value]
 	_, taken := builtIn[name.Value]
 	switch {
-	case !isText(name) || !rolePattern.MatchString(name.Value):
+	case !isText(name) || !identity.IsRole(name.Value):
 		r.report(name, "%q is no role: write 1 to 64 characters of a-z, 0-9, _ and -, beginning with a letter", name.Value)
 	case twice:
 		r.report(name, "the role %s appears twice", name.Value)

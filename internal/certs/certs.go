@@ -67,6 +67,7 @@ type Manager struct {
 	mu      sync.Mutex // one reload at a time
 	refused [sha256.Size]byte
 	pending bool // refused was seen once and not yet reported
+	wrong   atomic.Pointer[error]
 }
 
 // New loads the certificate, or makes it. Its error says what to fix.
@@ -102,6 +103,15 @@ func New(cfg Config) (*Manager, error) {
 
 // Current returns the certificate in use.
 func (m *Manager) Current() *Certificate { return m.current.Load() }
+
+// Err returns why the files as they are now cannot be used, so that the pair from
+// before serves on; nil when they are in use.
+func (m *Manager) Err() error {
+	if wrong := m.wrong.Load(); wrong != nil {
+		return *wrong
+	}
+	return nil
+}
 
 // CertFile returns the path of the certificate, which a client may trust when
 // it is of our own making.
@@ -155,6 +165,7 @@ func (m *Manager) Reload() error {
 	defer m.mu.Unlock()
 	m.pending = false
 	_, err := m.takeOver()
+	m.wrong.Store(&err)
 	return err
 }
 
@@ -167,6 +178,7 @@ func (m *Manager) poll() {
 	seen, err := m.takeOver()
 	if err == nil {
 		m.refused, m.pending = [sha256.Size]byte{}, false
+		m.wrong.Store(nil)
 		return
 	}
 	switch {
@@ -174,6 +186,7 @@ func (m *Manager) poll() {
 		m.refused, m.pending = seen, true
 	case m.pending:
 		m.pending = false
+		m.wrong.Store(&err)
 		m.report(nil, err)
 	}
 }

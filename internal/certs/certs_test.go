@@ -310,11 +310,11 @@ func TestABrokenPairKeepsTheOldOne(t *testing.T) {
 			if err := m.Reload(); err == nil {
 				t.Error("Reload took the pair")
 			}
-			if m.Current() != before {
-				t.Error("the old pair is gone")
+			if m.Current() != before || m.Err() == nil {
+				t.Errorf("the old pair is gone, or it is not told: %v", m.Err())
 			}
 			goodPair(t).write(t, dir)
-			if err := m.Reload(); err != nil || m.Current() == before {
+			if err := m.Reload(); err != nil || m.Current() == before || m.Err() != nil {
 				t.Errorf("a good pair after it was not taken: %v", err)
 			}
 		})
@@ -346,11 +346,14 @@ func TestRunReportsABrokenPairOnceAndTakesAGoodOne(t *testing.T) {
 			t.Errorf("reported at first sight, while somebody may be writing: %v", reports)
 		}
 		look(10)
-		if len(reports) != 1 || reports[0] == nil {
-			t.Errorf("reports %v, want one error", reports)
+		if len(reports) != 1 || reports[0] == nil || !errors.Is(m.Err(), reports[0]) {
+			t.Errorf("reports %v and %v, want one error", reports, m.Err())
 		}
 		goodPair(t).write(t, dir)
 		look(10)
+		if err := m.Err(); err != nil {
+			t.Errorf("with a good pair: %v", err)
+		}
 		if len(reports) != 2 || reports[1] != nil {
 			t.Errorf("reports %v, want one error and one success", reports)
 		}

@@ -65,7 +65,11 @@ func timeOr(t time.Time, none string) string {
 func apikeyCommand(p *Process) *cobra.Command {
 	m := apiKeys(p)
 	return group("apikey", "Manage API keys, also while the server runs",
-		apikeyCreate(m), m.listCommand("List the API keys, without their secrets"), apikeyRotate(m), apikeyRevoke(m), apikeyGenerate(p))
+		apikeyCreate(m), m.listCommand("List the API keys, without their secrets"), apikeyRotate(m), apikeyRevoke(m),
+		allowanceCommand(m, "Give an API key other limits", func(ctx context.Context, s *accounts.Service, id string, rate, quota *string) error {
+			_, err := s.ChangeKey(ctx, localActor(), id, accounts.KeyChange{Rate: rate, Quota: quota})
+			return err
+		}), apikeyGenerate(p))
 }
 
 func apikeyCreate(m *managed[accounts.APIKey]) *cobra.Command {
@@ -77,11 +81,11 @@ func apikeyCreate(m *managed[accounts.APIKey]) *cobra.Command {
 	flags.StringSliceVar(&add.Scopes, "scope", nil, "permission that the key is narrowed to; repeat it, or separate several by commas (default: all of its roles)")
 	flags.StringSliceVar(&add.Models, "model", nil, "model that the key is narrowed to (default: any)")
 	addresses := addAddresses(cmd, "where the key may be used from")
-	flags.StringVar(&add.Rate, "rate", "", "limit of the key itself, such as 100/minute (default: none)")
+	limits := addAllowance(cmd, "the key itself", "default: none")
 	expires := flags.String("expires", "", "how long the key is valid, such as 90d or 12h (default: without end)")
 	return m.issueCommand(cmd, func(ctx context.Context, service *accounts.Service, args []string) (*accounts.APIKey, string, error) {
 		var err error
-		add.Name, add.Roles = args[0], *roles
+		add.Name, add.Roles, add.Rate, add.Quota = args[0], *roles, joined(limits.rate), joined(limits.quota)
 		if add.Addresses, err = networks(*addresses); err != nil {
 			return nil, "", err
 		}

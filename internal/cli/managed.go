@@ -207,7 +207,7 @@ func (m *managed[T]) printSecret(asJSON bool, record *T, secret string) error {
 // flagOf are the flags that say what a service calls by the name.
 var flagOf = map[string]string{
 	"roles": "role", "scopes": "scope", "models": "model", "grants": "grant",
-	"certificate": "certificate", "rate": "rate", "expires": "expires", "overlap": "overlap",
+	"certificate": "certificate", "rate": "rate", "quota": "quota", "expires": "expires", "overlap": "overlap",
 }
 
 // badFlag makes a usage error of a fault whose cause is a flag of the command.

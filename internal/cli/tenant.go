@@ -14,6 +14,8 @@ import (
 type tenantView struct {
 	Name      string   `json:"name"`
 	Addresses []string `json:"addresses"`
+	Rate      *string  `json:"rate"`
+	Quota     *string  `json:"quota"`
 	Disabled  bool     `json:"disabled"`
 	State     string   `json:"state"`
 }
@@ -29,13 +31,13 @@ func tenants(p *Process) *managed[accounts.Tenant] {
 		},
 		object: func(t *accounts.Tenant, _, state string) any {
 			return tenantView{
-				Name: t.Name, Addresses: append([]string{}, texts(t.Addresses)...),
+				Name: t.Name, Addresses: append([]string{}, texts(t.Addresses)...), Rate: orNull(t.Rate), Quota: orNull(t.Quota),
 				Disabled: t.Disabled, State: cmp.Or(state, enabledOr(t.Disabled)),
 			}
 		},
-		header: []string{"NAME", "ADDRESSES", "STATE"},
+		header: []string{"NAME", "ADDRESSES", "RATE", "QUOTA", "STATE"},
 		cells: func(t *accounts.Tenant) []string {
-			return []string{t.Name, listOr(texts(t.Addresses), "any"), enabledOr(t.Disabled)}
+			return []string{t.Name, listOr(texts(t.Addresses), "any"), cmp.Or(t.Rate, "none"), cmp.Or(t.Quota, "none"), enabledOr(t.Disabled)}
 		},
 	}
 }
@@ -44,11 +46,23 @@ func tenantCommand(p *Process) *cobra.Command {
 	m := tenants(p)
 	return group("tenant", "Manage tenants, also while the server runs",
 		tenantCreate(m), m.listCommand("List the tenants"), tenantAddresses(m),
+		allowanceCommand(m, "Give a tenant other limits", func(ctx context.Context, s *accounts.Service, name string, rate, quota *string) error {
+			_, err := s.ChangeTenant(ctx, localActor(), name, accounts.TenantChange{Rate: rate, Quota: quota})
+			return err
+		}),
 		m.switchCommand("disable", "Refuse every request of a tenant", (*accounts.Service).DisableTenant),
 		m.switchCommand("enable", "Let a disabled tenant in again", (*accounts.Service).EnableTenant),
 		m.switchCommand("delete", "Remove a tenant with its users, clients and keys; returns when no server serves it any more",
 			(*accounts.Service).DeleteTenant),
 	)
+}
+
+// orNull tells an empty text as null.
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // addAddresses adds the flag for networks.
@@ -82,6 +96,7 @@ func tenantCreate(m *managed[accounts.Tenant]) *cobra.Command {
 	cmd := &cobra.Command{Use: "create NAME", Short: "Add a tenant", Args: exactly("NAME")}
 	s := addSettings(cmd, m.process, "ONNXGATE_DATA_DIR")
 	addresses := addAddresses(cmd, "where the tenant's credentials may be used from")
+	limits := addAllowance(cmd, "the tenant", "default: none")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		allowed, err := networks(*addresses)
@@ -89,9 +104,11 @@ func tenantCreate(m *managed[accounts.Tenant]) *cobra.Command {
 			return err
 		}
 		return withAccountsOrNew(cmd, s, func(ctx context.Context, service *accounts.Service) error {
-			tenant, err := service.AddTenant(ctx, localActor(), accounts.NewTenant{Name: args[0], Addresses: allowed})
+			tenant, err := service.AddTenant(ctx, localActor(), accounts.NewTenant{
+				Name: args[0], Addresses: allowed, Rate: joined(limits.rate), Quota: joined(limits.quota),
+			})
 			if err != nil {
-				return err
+				return badFlag(cmd, err)
 			}
 			return m.print(*asJSON, "", tenant)
 		})

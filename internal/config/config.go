@@ -102,6 +102,9 @@ type Config struct {
 	MaxModel int64 `setting:"ONNXGATE_MAX_MODEL" validate:"min=1024,max=536870912"`
 	MaxRows  int   `setting:"ONNXGATE_MAX_ROWS" validate:"min=1,max=10000000"`
 
+	// Pprof shows profiles of the Go runtime on the administration listener.
+	Pprof bool
+
 	LogLevel slog.Level
 	// LogFormat is "text", "json", or empty: text on a terminal, else json.
 	LogFormat string `setting:"ONNXGATE_LOG_FORMAT" validate:"omitempty,oneof=text json"`

@@ -90,6 +90,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		"ONNXGATE_THROTTLE": "3s", "ONNXGATE_MAX_IN_FLIGHT": "9", "ONNXGATE_QUEUE_TIMEOUT": "500ms",
 		"ONNXGATE_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,fd00::/8", "ONNXGATE_CORS_ORIGINS": "https://a.example,http://localhost:3000",
 		"ONNXGATE_DOCS": "on", "ONNXGATE_MAX_BODY": "64KiB", "ONNXGATE_MAX_MODEL": "1MiB", "ONNXGATE_MAX_ROWS": "7",
+		"ONNXGATE_PPROF":     "on",
 		"ONNXGATE_LOG_LEVEL": "debug", "ONNXGATE_LOG_FORMAT": "json",
 	}))
 	if err != nil {
@@ -103,7 +104,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		RatePredictPer: "principal", Throttle: 3 * time.Second, MaxInFlight: 9, QueueTimeout: 500 * time.Millisecond,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		CORSOrigins:    []string{"https://a.example", "http://localhost:3000"},
-		Docs:           true, MaxBody: 64 << 10, MaxModel: 1 << 20, MaxRows: 7, LogLevel: slog.LevelDebug, LogFormat: "json",
+		Docs:           true, MaxBody: 64 << 10, MaxModel: 1 << 20, MaxRows: 7, Pprof: true, LogLevel: slog.LevelDebug, LogFormat: "json",
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
@@ -189,6 +190,7 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"origin with port zero":          {set("CORS_ORIGINS", "https://a.example:0"), []string{"ONNXGATE_CORS_ORIGINS"}},
 		"origin with user":               {set("CORS_ORIGINS", "https://u@a.example"), []string{"ONNXGATE_CORS_ORIGINS"}},
 		"origin of a file":               {set("CORS_ORIGINS", "file:///x"), []string{"ONNXGATE_CORS_ORIGINS"}},
+		"pprof perhaps":                  {set("PPROF", "yes"), []string{"ONNXGATE_PPROF", "on or off"}},
 		"docs perhaps":                   {set("DOCS", "yes please"), []string{"ONNXGATE_DOCS", "on or off"}},
 		"body below a kibibyte":          {set("MAX_BODY", "10"), []string{"ONNXGATE_MAX_BODY", "1KiB"}},
 		"body beyond a gibibyte":         {set("MAX_BODY", "2GiB"), []string{"ONNXGATE_MAX_BODY", "1GiB"}},

@@ -370,6 +370,12 @@ func requestSettings() []Setting {
 			binding: bind(func(c *Config) *int { return &c.MaxRows }, parseCount, strconv.Itoa),
 		},
 		{
+			Name: "ONNXGATE_PPROF", Default: "off",
+			Doc:     "on: profiles of the Go runtime at /debug/pprof/ on the administration listener, always for a token with debug:read.",
+			Want:    "on or off",
+			binding: bind(func(c *Config) *bool { return &c.Pprof }, parseSwitch, onOff),
+		},
+		{
 			Name: "ONNXGATE_LOG_LEVEL", Default: "info", Live: true,
 			Doc:  "Least level that is logged: debug, info, warn or error.",
 			Want: "debug, info, warn or error",

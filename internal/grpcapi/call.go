@@ -14,6 +14,7 @@ import (
 
 	"onnxgate/internal/admission"
 	"onnxgate/internal/apikey"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -37,14 +38,14 @@ type call struct {
 	// further are credentials that count where the model asks for them.
 	further authn.Credentials
 
-	start          time.Time
-	message        message
-	claimed        int64  // of the memory for messages
-	claimant       string // for whom
-	bytes          int    // of the answer
-	messages       int    // of a stream, each of which was observed
-	model, version string
-	answer         metadata.MD // header that is not sent yet
+	start    time.Time
+	message  message
+	claimed  int64       // of the memory for messages
+	claimant string      // for whom
+	bytes    int         // of the answer
+	messages int         // of a stream, each of which was observed
+	asked    audit.About // for the access line and the record
+	answer   metadata.MD // header that is not sent yet
 }
 
 // handler serves a method from the header of a call on.
@@ -85,6 +86,11 @@ func (c *call) admit() error {
 	}
 	c.info.RequestID = id
 	c.answer = metadata.MD{"x-request-id": {id}}
+	if !c.method.open {
+		if err := c.api.cfg.Audit.Err(); err != nil {
+			return err
+		}
+	}
 	gate, kind := c.api.cfg.Admission, c.method.kind()
 	if err := gate.Address(c.ctx, kind, c.info.ClientAddr); err != nil || c.method.open {
 		return err
@@ -201,11 +207,18 @@ func (c *call) finish(v any, err error) error {
 		err = fault.New(fault.Internal, "")
 	}
 	c.release()
+	if err == nil && c.messages > 0 {
+		return nil // each was observed
+	}
+	if err == nil && !c.method.open {
+		err = c.api.cfg.Audit.Look(c.ctx, audit.ModelRead, c.principal, &c.asked)
+	}
 	if err == nil {
-		if c.messages == 0 {
-			c.observe(codes.OK, nil)
-		}
+		c.observe(codes.OK, nil)
 		return nil
+	}
+	if failed := c.refuse(err); failed != nil {
+		err = failed
 	}
 	f := fault.Classify(err)
 	c.explain(f, err)
@@ -216,6 +229,12 @@ func (c *call) finish(v any, err error) error {
 	c.sendHeader()
 	c.observe(s.Code(), f)
 	return s.Err()
+}
+
+// refuse keeps a record of a call that is refused. The fault is of a refusal that
+// must not be answered.
+func (c *call) refuse(err error) error {
+	return c.api.cfg.Audit.Refuse(c.ctx, &audit.Refusal{Principal: c.principal, Object: c.method.name, About: c.asked, Err: err})
 }
 
 // explain logs what the client is not told: a failure of ours always, the reason
@@ -238,10 +257,11 @@ func (c *call) observe(code codes.Code, f *fault.Error) {
 	line := telemetry.Access{
 		Time: c.start, Duration: took, Method: "gRPC", Route: c.method.name, Path: c.path(),
 		Status: int(code), Bytes: int64(c.bytes), RequestID: c.info.RequestID,
-		ClientRequestID: c.info.ClientRequestID, Client: c.info.ClientAddr, Model: c.model, Version: c.version,
+		ClientRequestID: c.info.ClientRequestID, Client: c.info.ClientAddr, Model: c.asked.Model, Version: c.asked.Version,
 	}
 	if c.principal != nil {
 		line.Subject, line.Issuer = c.principal.Subject, c.principal.Issuer
+		observeTenant(cfg.Metrics.Tenant(c.principal.Tenant), f)
 	}
 	if f != nil {
 		line.Reason = telemetry.Reason(f.Kind)
@@ -249,6 +269,14 @@ func (c *call) observe(code codes.Code, f *fault.Error) {
 	}
 	c.method.metrics.Observe(int(code), took)
 	cfg.AccessLog.Log(&line)
+}
+
+func observeTenant(t *telemetry.TenantMetrics, f *fault.Error) {
+	if f != nil {
+		t.Refused(f.Kind)
+		return
+	}
+	t.Answered()
 }
 
 // path returns what was called, cut off where somebody has put an API key into it.

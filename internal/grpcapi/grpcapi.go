@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"onnxgate/internal/admission"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/identity"
@@ -73,6 +74,8 @@ type Config struct {
 	Roles authz.Roles
 	// Admission is shared with the other protocols.
 	Admission *admission.Control
+	// Audit keeps the records, and is shared with the other protocols; nil keeps none.
+	Audit *audit.Trail
 	// Ready returns why the server cannot serve; nil is always ready.
 	Ready     func() error
 	Metrics   *telemetry.Metrics

@@ -39,7 +39,7 @@ func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) 
 		return answer{}, unknown(err, model, version)
 	}
 	defer opened.Close()
-	c.model, c.version = opened.Label(), opened.Version()
+	c.asked = opened.About()
 	if err := opened.Enter(c.ctx, int64(c.message.len())); err != nil {
 		return answer{}, err
 	}
@@ -118,7 +118,7 @@ func (c *call) next() (*call, error) {
 	c.api.waiting.done(c.arrival)
 	idle.Stop()
 	m.start = c.api.cfg.Now()
-	m.info.Received, m.info.Limits = m.start, nil
+	m.info.Received, m.info.Limits, m.info.Recorded = m.start, nil, reqctx.Nothing
 	m.ctx = reqctx.With(c.stream.Context(), &m.info)
 	c.arrival.allow(workTime)
 	return &m, err
@@ -134,6 +134,9 @@ func (c *call) serveMessage(first bool) (err error) {
 	}()
 	a, failure := c.streamed(first)
 	if failure != nil {
+		if failed := c.refuse(failure); failed != nil {
+			failure = failed
+		}
 		f := fault.Classify(failure)
 		c.explain(f, failure)
 		s := statusOf(f)
@@ -150,6 +153,9 @@ func (c *call) serveMessage(first bool) (err error) {
 
 // streamed is what serves a message: it passes what a call passes.
 func (c *call) streamed(first bool) (answer, error) {
+	if err := c.api.cfg.Audit.Err(); err != nil {
+		return answer{}, err
+	}
 	gate, kind := c.api.cfg.Admission, c.method.kind()
 	if !first {
 		if err := gate.Address(c.ctx, kind, c.info.ClientAddr); err != nil {

@@ -43,7 +43,7 @@ type recorder struct {
 func (r *recorder) Record(_ context.Context, rec *audit.Record) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.all = append(r.all, rec.Event+" "+rec.Object+" by "+rec.Actor)
+	r.all = append(r.all, string(rec.Event)+" "+rec.Object+" by "+strings.TrimSpace(rec.Issuer+" "+rec.Actor))
 	return nil
 }
 
@@ -205,6 +205,17 @@ func TestTenantsAreManaged(t *testing.T) {
 	}
 	got = a.ask("landlord", "PATCH", "/tenants/globex", `{"addresses":[],"disabled":true}`)
 	if o := got.json(t); got.StatusCode != http.StatusOK || o["disabled"] != true || !cmp.Equal(o["addresses"], []any{}) {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+	got = a.ask("landlord", "PATCH", "/tenants/globex", `{"rate":"100/minute","quota":"calls=1e4/day,soft:calls=8000/day"}`)
+	if o := got.json(t); got.StatusCode != http.StatusOK || o["rate"] != "100/minute" || o["quota"] != "calls=10000/day,soft:calls=8000/day" {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+	got = a.ask("landlord", "PATCH", "/tenants/globex", `{"rate":null}`)
+	if o := got.json(t); got.StatusCode != http.StatusOK || o["rate"] != nil || o["quota"] != "calls=10000/day,soft:calls=8000/day" {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+	if got := a.ask("landlord", "PATCH", "/tenants/globex", `{"quota":"calls=5/hour"}`); got.StatusCode != http.StatusUnprocessableEntity || got.faults(t)["#/quota"] == "" {
 		t.Errorf("%d %s", got.StatusCode, got.body)
 	}
 	if got := names(a.ask("landlord", "GET", "/tenants?disabled=true", ""), "tenants", "name"); !slices.Equal(got, []string{"globex"}) {

@@ -34,10 +34,10 @@ func TestKeysAreManagedAndTheirTextIsShownOnce(t *testing.T) {
 	if rotated.StatusCode != http.StatusOK || again == text || rotated.text(t, "id") != id || rotated.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %s", rotated.StatusCode, rotated.body)
 	}
-	changed := a.ask("admin", "PATCH", "/keys/"+id, `{"roles":["owner"],"scopes":["models:read"],"addresses":[],"rate":"","expires":"","disabled":true}`)
+	changed := a.ask("admin", "PATCH", "/keys/"+id, `{"roles":["owner"],"scopes":["models:read"],"addresses":[],"rate":"","quota":"soft:calls=8e3/day","expires":"","disabled":true}`)
 	want := map[string]any{
 		"id": id, "name": "scoring", "tenant": "default", "roles": []any{"owner"}, "scopes": []any{"models:read"}, "models": []any{"iris"},
-		"addresses": []any{}, "rate": nil, "expires": nil, "disabled": true, "state": "disabled", "created_by": "admin", "last_used": nil,
+		"addresses": []any{}, "rate": nil, "quota": "soft:calls=8000/day", "expires": nil, "disabled": true, "state": "disabled", "created_by": "admin", "last_used": nil,
 	}
 	got := changed.json(t)
 	delete(got, "created")
@@ -72,7 +72,7 @@ func TestANarrowingOfAKeyIsTakenAway(t *testing.T) {
 		t.Errorf("a key for all models, by one for one: %d %s", got.StatusCode, got.body)
 	}
 	got := a.ask("admin", "PATCH", "/keys/"+id, `{"scopes":null,"models":null,"addresses":null,"rate":null,"expires":null}`).json(t)
-	want := map[string]any{"scopes": nil, "models": nil, "addresses": []any{}, "rate": nil, "expires": nil}
+	want := map[string]any{"scopes": nil, "models": nil, "addresses": []any{}, "rate": nil, "quota": nil, "expires": nil}
 	for name := range got {
 		if _, ok := want[name]; !ok {
 			delete(got, name)

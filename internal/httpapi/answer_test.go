@@ -362,15 +362,24 @@ func TestDeadlineOfTheRouteReachesTheModel(t *testing.T) {
 
 func TestHealthSaysNothingElse(t *testing.T) {
 	var reason error
-	f := newAPI(t, func(c *httpapi.Config) { c.Ready = func() error { return reason } }).serve()
+	var lacking bool
+	f := newAPI(t, func(c *httpapi.Config) {
+		c.Ready, c.Degraded = func() error { return reason }, func() bool { return lacking }
+	}).serve()
 	for _, s := range []*httptest.Server{f.public, f.admin} {
-		reason = nil
+		reason, lacking = nil, false
 		for _, path := range []string{"/livez", "/readyz"} {
 			if got := f.doAt(s, request{method: "GET", path: path}); got.StatusCode != http.StatusOK || got.body != `{"status":"ok"}`+"\n" {
 				t.Errorf("%s: %d %s", path, got.StatusCode, got.body)
 			}
 			if got := f.doAt(s, request{method: "HEAD", path: path}); got.StatusCode != http.StatusOK || got.body != "" {
 				t.Errorf("HEAD %s: %d %s", path, got.StatusCode, got.body)
+			}
+		}
+		lacking = true
+		for path, want := range map[string]string{"/livez": "ok", "/readyz": "degraded"} {
+			if got := f.doAt(s, request{method: "GET", path: path}); got.StatusCode != http.StatusOK || got.body != `{"status":"`+want+`"}`+"\n" {
+				t.Errorf("degraded %s: %d %s", path, got.StatusCode, got.body)
 			}
 		}
 		reason = errors.New("the model iris: a secret reason")

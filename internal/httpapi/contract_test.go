@@ -59,7 +59,7 @@ func staticContract(t *testing.T, document []byte) map[string]map[string]operati
 }
 
 func TestRouterAndContractAgree(t *testing.T) {
-	f := newAPI(t, func(c *httpapi.Config) { c.Docs = true })
+	f := newAPI(t, func(c *httpapi.Config) { c.Docs, c.Profiles = true, true })
 	for name, tc := range map[string]struct {
 		listener *httpapi.Listener
 		document []byte
@@ -142,7 +142,7 @@ func checkOperation(t *testing.T, route *httpapi.Route, op operation, schemes []
 
 func TestEveryRouteSaysWhoMayUseIt(t *testing.T) {
 	for _, docs := range []bool{false, true} {
-		f := newAPI(t, func(c *httpapi.Config) { c.Docs, c.AdminLoopback = docs, docs })
+		f := newAPI(t, func(c *httpapi.Config) { c.Docs, c.AdminLoopback, c.Profiles = docs, docs, docs })
 		for _, l := range []*httpapi.Listener{f.api.Public(), f.api.Admin()} {
 			err := chi.Walk(l.Mux(), func(method, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
 				if auth := l.RouteOf(method, pattern).Auth; auth != httpapi.Public && auth != httpapi.Bearer {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"onnxgate/internal/apikey"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
@@ -39,17 +40,17 @@ type exchange struct {
 	// credential says that the request carried one, good or bad.
 	credential bool
 
-	ctx            requestContext
-	start          time.Time
-	status         int
-	bytes          int64
-	refused        bool
-	kind           fault.Kind // of the refusal
-	model, version string     // for the access line
-	body           *buffer
-	claimed        int64  // of the budget for bodies
-	claimant       string // for whom
-	streamed       int64  // the length of a body that was read as it came
+	ctx      requestContext
+	start    time.Time
+	status   int
+	bytes    int64
+	refused  bool
+	kind     fault.Kind  // of the refusal
+	about    audit.About // for the access line and the record
+	body     *buffer
+	claimed  int64  // of the budget for bodies
+	claimant string // for whom
+	streamed int64  // the length of a body that was read as it came
 
 	limits [2]reqctx.Limit // memory for most requests
 
@@ -146,10 +147,15 @@ func (r *router) noRoute(ctx context.Context, x *exchange) {
 	}
 }
 
-// serve takes a request through the checks of its route, in the one order:
+// serve takes a request through the checks of its route, in the one order: audit,
 // rate, credential, permission; then the handler.
 func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 	gate := e.api.cfg.Admission
+	if !e.Operation {
+		if err := e.api.cfg.Audit.Err(); err != nil {
+			return err
+		}
+	}
 	if err := gate.Address(ctx, e.Limit, x.info.ClientAddr); err != nil {
 		return err
 	}
@@ -166,7 +172,21 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 			return err
 		}
 	}
-	return e.Handler(e.api, ctx, x)
+	if err := e.Handler(e.api, ctx, x); err != nil || e.Auth != Bearer {
+		return err
+	}
+	return x.look(ctx)
+}
+
+// look keeps a record of a request that was answered and left none. Where there
+// can be none, the answer is cut off.
+func (x *exchange) look(ctx context.Context) error {
+	err := x.listener.api.cfg.Audit.Look(ctx, x.route.Look, x.principal, &x.about)
+	if err != nil && x.status != 0 {
+		x.refused, x.kind = true, fault.Unavailable
+		panic(http.ErrAbortHandler)
+	}
+	return err
 }
 
 // tellLimits says in the header of the answer what is left of the limits that the
@@ -228,6 +248,9 @@ func (x *exchange) allowOrigin() bool {
 
 // fail renders a fault in the format, once.
 func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
+	if failed := x.onRecord(ctx, err); failed != nil {
+		err = failed
+	}
 	f := fault.Classify(err)
 	x.refused, x.kind = true, f.Kind
 	x.explain(ctx, f, err)
@@ -236,6 +259,16 @@ func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
 	}
 	x.refuseBody()
 	x.render(format, f)
+}
+
+// onRecord keeps a record of a request that is refused. The fault is of a refusal
+// that must not be answered.
+func (x *exchange) onRecord(ctx context.Context, err error) error {
+	r := audit.Refusal{Principal: x.principal, About: x.about, Err: err}
+	if x.route != nil {
+		r.Object = x.route.name
+	}
+	return x.listener.api.cfg.Audit.Refuse(ctx, &r)
 }
 
 // explain logs what the client is not told: a failure of ours always, the
@@ -280,11 +313,15 @@ func (x *exchange) finish(ctx context.Context, v any) {
 func (x *exchange) panicked(ctx context.Context, v any) bool {
 	x.listener.api.cfg.Log.LogAttrs(ctx, slog.LevelError, "panic",
 		slog.String("request_id", x.info.RequestID), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-	x.refused, x.kind = true, fault.Internal
+	f := fault.New(fault.Internal, "")
+	if failed := x.onRecord(ctx, f); failed != nil {
+		f = fault.As(failed)
+	}
+	x.refused, x.kind = true, f.Kind
 	if x.status != 0 {
 		return false
 	}
-	x.render(x.format(), fault.New(fault.Internal, ""))
+	x.render(x.format(), f)
 	return true
 }
 
@@ -303,7 +340,7 @@ func (x *exchange) observe() {
 		Time: x.start, Duration: took, Method: x.request.Method, Path: withoutKey(x.request.URL.Path),
 		Status: x.status, Bytes: x.bytes, RequestID: x.info.RequestID,
 		ClientRequestID: x.info.ClientRequestID, Client: x.info.ClientAddr,
-		Model: x.model, Version: x.version,
+		Model: x.about.Model, Version: x.about.Version,
 	}
 	metrics := x.listener.unmatched
 	if x.route != nil {
@@ -311,6 +348,7 @@ func (x *exchange) observe() {
 	}
 	if x.principal != nil {
 		line.Subject, line.Issuer = x.principal.Subject, x.principal.Issuer
+		x.observeTenant(a.cfg.Metrics.Tenant(x.principal.Tenant))
 	}
 	if x.refused {
 		line.Reason = telemetry.Reason(x.kind)
@@ -318,6 +356,14 @@ func (x *exchange) observe() {
 	}
 	metrics.Observe(x.status, took)
 	a.cfg.AccessLog.Log(&line)
+}
+
+func (x *exchange) observeTenant(t *telemetry.TenantMetrics) {
+	if x.refused {
+		t.Refused(x.kind)
+		return
+	}
+	t.Answered()
 }
 
 // withoutKey cuts off a path that somebody has put an API key into.

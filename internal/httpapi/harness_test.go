@@ -88,7 +88,7 @@ func (tokens) Authenticate(_ context.Context, c authn.Credentials) (*identity.Pr
 	case "":
 		return nil, fault.New(fault.Unauthenticated, "Authentication is required")
 	case "admin":
-		p.Roles, p.Scopes = []string{"admin"}, append(p.Scopes, "metrics:read")
+		p.Roles, p.Scopes = []string{"admin"}, append(p.Scopes, "metrics:read", "debug:read")
 	case "user":
 		p.Roles = []string{"user"}
 	case "writer":

@@ -12,6 +12,7 @@ var (
 	typeJSON    = []string{"application/json"}
 	typeProblem = []string{"application/problem+json"}
 	typeOctets  = []string{mediaOctets}
+	typeText    = []string{"text/plain; charset=utf-8"}
 
 	retrySoon = []string{"1"}
 	noCache   = []string{"no-cache"}

@@ -6,9 +6,14 @@ import (
 	"onnxgate/internal/fault"
 )
 
-// healthy is the whole answer of a health endpoint: it is open to everybody and
-// says nothing else.
-const healthy = `{"status":"ok"}` + "\n"
+// The whole answers of health endpoints, which are open to everybody and say
+// nothing else.
+const (
+	healthy = `{"status":"ok"}` + "\n"
+	// degraded asks for no other server: whoever shares the database would be no
+	// better.
+	degraded = `{"status":"degraded"}` + "\n"
+)
 
 // livez answers as long as the process does.
 func (*API) livez(_ context.Context, x *exchange) error {
@@ -22,6 +27,10 @@ func (a *API) readyz(_ context.Context, x *exchange) error {
 		if err := a.cfg.Ready(); err != nil {
 			return fault.New(fault.Unavailable, "Not ready")
 		}
+	}
+	if a.cfg.Degraded != nil && a.cfg.Degraded() {
+		x.sendJSON([]byte(degraded))
+		return nil
 	}
 	x.sendJSON([]byte(healthy))
 	return nil

@@ -32,6 +32,7 @@ import (
 	"onnxgate/api"
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/admission"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/identity"
@@ -146,8 +147,13 @@ type Config struct {
 	Roles authz.Roles
 	// Admission is shared with the other protocols.
 	Admission *admission.Control
+	// Audit keeps the records; nil keeps none.
+	Audit *audit.Trail
 	// Ready returns why the server cannot serve; nil is always ready.
-	Ready     func() error
+	Ready func() error
+	// Degraded reports whether some requests are refused for want of something that
+	// the server depends on, while others are served; nil never does.
+	Degraded  func() bool
 	Metrics   *telemetry.Metrics
 	AccessLog *telemetry.AccessLog
 	// Log is for defects, with what a client may not see.
@@ -167,6 +173,8 @@ type Config struct {
 	AdminLoopback bool
 	// Docs opens the documentation to everybody.
 	Docs bool
+	// Profiles shows those of the Go runtime, on the administration listener.
+	Profiles bool
 	// MaxBody is the longest body of a prediction, in bytes; 0 is 8 MiB.
 	MaxBody int64
 	// MaxModel is the longest file of a model that is pushed, in bytes; 0 is 512
@@ -274,7 +282,7 @@ func New(cfg Config) (*API, error) {
 
 // listen builds both listeners from their route tables.
 func (a *API) listen() error {
-	options := RouteOptions{Docs: a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, OpenMetrics: a.cfg.AdminLoopback}
+	options := RouteOptions{Docs: a.cfg.Docs, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, OpenMetrics: a.cfg.AdminLoopback, Profiles: a.cfg.Profiles}
 	public, err := newRouter(a, PublicRoutes(options))
 	if err != nil {
 		return err

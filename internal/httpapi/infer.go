@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"onnxgate/internal/admission"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
@@ -28,13 +29,13 @@ func ofProtocol(path string) bool {
 func protocolRoutes(o RouteOptions) []Route {
 	infer := Route{
 		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: admission.Predict,
-		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Errors: Inference, Handler: (*API).infer,
+		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Errors: Inference, Handler: (*API).infer, Look: audit.ModelRead,
 	}
-	read := Route{Method: http.MethodGet, Timeout: quick, Auth: Bearer, Permission: identity.ModelsRead, Errors: Inference}
-	health := Route{Method: http.MethodGet, Timeout: quick, Auth: Public, Errors: Inference}
+	read := Route{Method: http.MethodGet, Timeout: quick, Auth: Bearer, Permission: identity.ModelsRead, Errors: Inference, Look: audit.ModelRead}
+	health := Route{Method: http.MethodGet, Timeout: quick, Auth: Public, Errors: Inference, Operation: true}
 	manage := Route{
 		Method: http.MethodPost, MaxBody: maxRepositoryBody, Timeout: slow,
-		Auth: Bearer, Permission: identity.ModelsWrite, Errors: Inference,
+		Auth: Bearer, Permission: identity.ModelsWrite, Errors: Inference, Look: audit.ModelRead,
 	}
 	routes := []Route{
 		read.at("/v2").with((*API).serverInfo),

@@ -20,6 +20,7 @@ type newKey struct {
 	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"         want:"an array of 1 to 256 models; left out, it narrows nothing"`
 	Addresses []string `json:"addresses" validate:"max=64,dive,network"             want:"an array of at most 64 networks"`
 	Rate      string   `json:"rate"                                                 want:"a rate such as 100/minute"`
+	Quota     string   `json:"quota"                                                want:"quotas such as calls=10000/day,rows=1e6/month"`
 	Expires   string   `json:"expires"   validate:"omitempty,moment"                want:"a time such as 2030-01-31T00:00:00Z, or how long from now, such as 90d"`
 }
 
@@ -31,6 +32,7 @@ type keyChange struct {
 	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"          want:"an array of 1 to 256 models, or null to narrow nothing" null:"none"`
 	Addresses []string `json:"addresses" validate:"max=64,dive,network"              want:"an array of at most 64 networks" null:"none"`
 	Rate      *string  `json:"rate"                                                  want:"a rate such as 100/minute, or null for none" null:"none"`
+	Quota     *string  `json:"quota"                                                 want:"quotas such as calls=10000/day,rows=1e6/month, or null for none" null:"none"`
 	Expires   *string  `json:"expires"   validate:"omitempty,moment"                 want:"a time such as 2030-01-31T00:00:00Z, how long from now, such as 90d, or null for no end" null:"none"`
 	Disabled  *bool    `json:"disabled"                                              want:"true or false"`
 }
@@ -123,7 +125,7 @@ func (a *API) createKey(ctx context.Context, x *exchange) error {
 	}
 	key, text, err := a.cfg.Accounts.CreateKey(ctx, a.actor(x), accounts.NewKey{
 		Name: add.Name, Tenant: ownTenant(x, add.Tenant), Roles: add.Roles, Scopes: add.Scopes, Models: add.Models,
-		Addresses: addresses, Rate: add.Rate, ExpiresAt: expires,
+		Addresses: addresses, Rate: add.Rate, Quota: add.Quota, ExpiresAt: expires,
 	})
 	if err != nil {
 		return pointed(err)
@@ -149,7 +151,7 @@ func (a *API) changeKey(ctx context.Context, x *exchange) error {
 		return err
 	}
 	change := accounts.KeyChange{
-		Name: named.Name, Roles: named.Roles, Scopes: named.Scopes, Models: named.Models, Rate: named.Rate, Disabled: named.Disabled,
+		Name: named.Name, Roles: named.Roles, Scopes: named.Scopes, Models: named.Models, Rate: named.Rate, Quota: named.Quota, Disabled: named.Disabled,
 	}
 	var err error
 	if change.Addresses, err = networks(named.Addresses); err != nil {

@@ -146,7 +146,7 @@ func (a *API) openAndRead(ctx context.Context, x *exchange, in intake) (*inferen
 func (a *API) open(ctx context.Context, x *exchange) (*inference.Call, error) {
 	call, err := a.cfg.Catalog.Open(ctx, x.principal, x.param("model"), x.param("version"))
 	if err == nil {
-		x.model, x.version = call.Label(), call.Version()
+		x.about = call.About()
 	}
 	return call, err
 }

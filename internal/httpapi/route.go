@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"onnxgate/internal/admission"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/oauth"
 	"onnxgate/internal/telemetry"
@@ -64,6 +65,12 @@ type Route struct {
 	// and by scope, whatever the model says; empty asks for none.
 	Permission string
 	Errors     ErrorFormat
+	// Look is what a request with a credential is on record as that was served and
+	// left no other record; empty means audit.ServerRead.
+	Look audit.Event
+	// Operation says that the route is for whoever looks after the process, and
+	// leaves no record: it is served also while none can be kept.
+	Operation bool
 	// Handler reads decode, call, encode.
 	Handler handlerFunc
 }
@@ -89,17 +96,19 @@ type RouteOptions struct {
 	// OpenMetrics shows the metrics to everybody who reaches the
 	// administration listener.
 	OpenMetrics bool
+	// Profiles shows those of the Go runtime, on the administration listener.
+	Profiles bool
 }
 
 // PublicRoutes is the route table of the public listener.
 func PublicRoutes(o RouteOptions) []Route {
 	predict := Route{
 		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: admission.Predict,
-		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Handler: (*API).predict,
+		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Handler: (*API).predict, Look: audit.ModelRead,
 	}
 	read := Route{
 		Method: http.MethodGet, Timeout: quick,
-		Auth: Bearer, Permission: identity.ModelsRead,
+		Auth: Bearer, Permission: identity.ModelsRead, Look: audit.ModelRead,
 	}
 	form := Route{
 		Method: http.MethodPost, MaxBody: maxTokenBody, Timeout: slow, Limit: admission.Token, Auth: Public, Errors: OAuth,
@@ -107,7 +116,7 @@ func PublicRoutes(o RouteOptions) []Route {
 	wellKnown := Route{Method: http.MethodGet, Timeout: quick, Auth: Public, Errors: OAuth}
 	encrypt := Route{
 		Method: http.MethodPost, MaxBody: maxPlainBody, Timeout: slow, Limit: admission.Predict,
-		Auth: Bearer, Permission: identity.CryptoUse, Handler: (*API).encrypt,
+		Auth: Bearer, Permission: identity.CryptoUse, Handler: (*API).encrypt, Look: audit.KeyRead,
 	}
 	decrypt := encrypt.with((*API).decrypt)
 	decrypt.MaxBody = maxCipherBody
@@ -117,7 +126,7 @@ func PublicRoutes(o RouteOptions) []Route {
 		form.at(oauth.PathIntrospect).with((*API).introspect),
 		{
 			Method: http.MethodPost, Pattern: "/account/password", MaxBody: maxPasswordBody, Timeout: slow,
-			Limit: admission.Token, Auth: Bearer, Handler: (*API).changePassword,
+			Limit: admission.Token, Auth: Bearer, Handler: (*API).changePassword, Look: audit.UserRead,
 		},
 		wellKnown.at(oauth.PathMetadata).with((*API).serverMetadata),
 		wellKnown.at(oauth.PathJWKS).with((*API).jwks),
@@ -130,8 +139,8 @@ func PublicRoutes(o RouteOptions) []Route {
 		decrypt.at("/decrypt/"),
 		read.at("/models").with((*API).listModels),
 		read.at("/models/{model}").with((*API).describeModel).ofModel(),
-		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
-		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz},
+		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).livez},
+		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).readyz},
 	}
 	routes = append(routes, protocolRoutes(o)...)
 	contract := Route{Method: http.MethodGet, Timeout: quick, Auth: Public}
@@ -153,12 +162,16 @@ func AdminRoutes(o RouteOptions) []Route {
 		Auth: Bearer, Permission: identity.MetricsRead,
 	}
 	if o.OpenMetrics {
-		metrics.Auth, metrics.Permission = Public, ""
+		metrics.Auth, metrics.Permission, metrics.Operation = Public, "", true
 	}
-	return append(managementRoutes(o.MaxModel),
+	routes := managementRoutes(o.MaxModel)
+	if o.Profiles {
+		routes = append(routes, profileRoutes()...)
+	}
+	return append(routes,
 		metrics,
-		Route{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
-		Route{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz})
+		Route{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).livez},
+		Route{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).readyz})
 }
 
 func (r Route) at(pattern string) Route { r.Pattern = pattern; return r }
@@ -166,6 +179,8 @@ func (r Route) at(pattern string) Route { r.Pattern = pattern; return r }
 func (r Route) ofModel() Route { r.OfModel = true; return r }
 
 func (r Route) with(h handlerFunc) Route { r.Handler = h; return r }
+
+func (r Route) looks(event audit.Event) Route { r.Look = event; return r }
 
 func (r Route) needs(permission string) Route { r.Permission = permission; return r }
 
@@ -212,7 +227,10 @@ func newRouter(a *API, routes []Route) (*router, error) {
 			methods = append(methods, http.MethodHead)
 		}
 		for _, method := range methods {
-			e := &endpoint{Route: *route, api: a, metrics: a.cfg.Metrics.Route(method, route.Pattern)}
+			e := &endpoint{Route: *route, api: a, name: method + " " + route.Pattern, metrics: a.cfg.Metrics.Route(method, route.Pattern)}
+			if e.Look == "" {
+				e.Look = audit.ServerRead
+			}
 			r.mux.Method(method, route.Pattern, e)
 			if r.endpoints[method] == nil {
 				r.endpoints[method] = map[string]*endpoint{}
@@ -246,6 +264,7 @@ type endpoint struct {
 	Route
 
 	api     *API
+	name    string // the method and the pattern, for records
 	metrics *telemetry.RouteMetrics
 }
 

@@ -11,6 +11,8 @@ import (
 type tenantView struct {
 	Name      string   `json:"name"`
 	Addresses []string `json:"addresses"`
+	Rate      *string  `json:"rate"`
+	Quota     *string  `json:"quota"`
 	Disabled  bool     `json:"disabled"`
 	Created   string   `json:"created"`
 	Updated   string   `json:"updated"`
@@ -18,9 +20,17 @@ type tenantView struct {
 
 func viewTenant(t *accounts.Tenant) tenantView {
 	return tenantView{
-		Name: t.Name, Addresses: texts(t.Addresses), Disabled: t.Disabled,
+		Name: t.Name, Addresses: texts(t.Addresses), Rate: orNull(t.Rate), Quota: orNull(t.Quota), Disabled: t.Disabled,
 		Created: timestamp(t.CreatedAt), Updated: timestamp(t.UpdatedAt),
 	}
+}
+
+// orNull tells an empty text as null.
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // texts returns the networks in CIDR notation.
@@ -51,11 +61,15 @@ func networks(texts []string) ([]netip.Prefix, error) {
 type newTenant struct {
 	Name      string   `json:"name"      validate:"required,tenant"     want:"a string"`
 	Addresses []string `json:"addresses" validate:"max=64,dive,network" want:"an array of at most 64 networks"`
+	Rate      string   `json:"rate"                                     want:"a rate such as 100/minute"`
+	Quota     string   `json:"quota"                                    want:"quotas such as calls=10000/day,rows=1e6/month"`
 }
 
 // tenantChange names what becomes of a tenant.
 type tenantChange struct {
 	Addresses []string `json:"addresses" validate:"max=64,dive,network" want:"an array of at most 64 networks"`
+	Rate      *string  `json:"rate"                                     want:"a rate such as 100/minute, or null for none" null:"none"`
+	Quota     *string  `json:"quota"                                    want:"quotas such as calls=10000/day,rows=1e6/month, or null for none" null:"none"`
 	Disabled  *bool    `json:"disabled"                                 want:"true or false"`
 }
 
@@ -80,7 +94,9 @@ func (a *API) createTenant(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	tenant, err := a.cfg.Accounts.AddTenant(ctx, a.actor(x), accounts.NewTenant{Name: add.Name, Addresses: addresses})
+	tenant, err := a.cfg.Accounts.AddTenant(ctx, a.actor(x), accounts.NewTenant{
+		Name: add.Name, Addresses: addresses, Rate: add.Rate, Quota: add.Quota,
+	})
 	if err != nil {
 		return pointed(err)
 	}
@@ -108,7 +124,9 @@ func (a *API) changeTenant(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	tenant, err := a.cfg.Accounts.ChangeTenant(ctx, a.actor(x), name, accounts.TenantChange{Addresses: addresses, Disabled: change.Disabled})
+	tenant, err := a.cfg.Accounts.ChangeTenant(ctx, a.actor(x), name, accounts.TenantChange{
+		Addresses: addresses, Rate: change.Rate, Quota: change.Quota, Disabled: change.Disabled,
+	})
 	if err != nil {
 		return pointed(err)
 	}

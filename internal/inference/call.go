@@ -98,6 +98,10 @@ func (c *Call) Model() string { return c.version.model }
 // with the same name: for logs and records, not for clients.
 func (c *Call) Label() string { return c.version.label }
 
+// About is what a record says of the model, and of the rule that let the principal
+// predict.
+func (c *Call) About() audit.About { return c.version.about(c.rule) }
+
 // Version returns the version's number.
 func (c *Call) Version() string { return c.version.id }
 
@@ -140,7 +144,7 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 	end := c.catalog.cfg.Now()
 	latency := end.Sub(start)
 	if c.version.observe != nil {
-		c.version.observe(c.batch.Rows, latency, err)
+		c.version.observe(c.principal.Tenant, c.batch.Rows, latency, err)
 	}
 	if auditErr := c.audit(ctx, latency, err); err == nil {
 		err = auditErr
@@ -155,16 +159,17 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 
 // audit keeps a record of the prediction, in memory of the call.
 func (c *Call) audit(ctx context.Context, latency time.Duration, err error) error {
-	outcome := "ok"
-	if err != nil {
-		outcome = fault.KindOf(err).String()
+	recorder := c.catalog.cfg.Audit
+	if recorder == nil {
+		return nil
 	}
+	about := c.About()
 	c.record = audit.Record{
-		Event: "predict", Actor: c.principal.Subject, Tenant: c.principal.Tenant,
-		Method: string(c.principal.Method), Model: c.version.label, Version: c.version.id,
-		Rule: c.rule, Rows: c.batch.Rows, Latency: latency, Outcome: outcome,
+		Event: audit.Predict, Model: about.Model, Version: about.Version, Digest: about.Digest,
+		Decision: audit.Allow, Rule: about.Rule, Rows: c.batch.Rows, Latency: latency, Outcome: audit.Outcome(err),
 	}
-	return c.catalog.cfg.Audit.Record(ctx, &c.record)
+	c.record.By(c.principal)
+	return recorder.Record(ctx, &c.record)
 }
 
 // Close gives the call's memory back, once. Neither the call nor the outputs of

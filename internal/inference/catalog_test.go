@@ -2,7 +2,10 @@ package inference_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
@@ -268,6 +272,9 @@ func TestListAndDescribeShowWhatTheCallerMayUse(t *testing.T) {
 	}
 }
 
+// asValues compares what is compared by ==.
+var asValues = cmpopts.EquateComparable(audit.Rule{}, netip.Addr{})
+
 type recorder struct {
 	records []audit.Record
 	err     error
@@ -278,16 +285,21 @@ func (r *recorder) Record(_ context.Context, rec *audit.Record) error {
 	return r.err
 }
 
+// sum is the SHA-256 of a model file, as records have it.
+func sum(content string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(content))) }
+
 func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
 	rec := new(recorder)
-	var observed []int
+	var observed []string
 	c := newCatalog(t, inference.Config{
 		FS: files("a/3/model.onnx", "a"), Audit: rec,
 		Observer: func(model, version string) inference.Observe {
 			if model != "a" || version != "3" {
 				t.Errorf("observer of %s/%s", model, version)
 			}
-			return func(rows int, _ time.Duration, _ error) { observed = append(observed, rows) }
+			return func(tenant string, rows int, _ time.Duration, _ error) {
+				observed = append(observed, fmt.Sprint(tenant, " ", rows))
+			}
 		},
 	})
 	call, err := c.Open(t.Context(), admin, "a", "")
@@ -307,12 +319,12 @@ func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
 	}
 	got := rec.records[0]
 	got.Latency = 0
-	want := audit.Record{Event: "predict", Actor: "admin", Tenant: "default", Method: "bearer", Model: "a", Version: "3", Rows: 2, Outcome: "ok"}
-	if diff := cmp.Diff(want, got); diff != "" {
+	want := audit.Record{Event: "predict", Actor: "admin", Tenant: "default", Method: "bearer", Model: "a", Version: "3", Digest: sum("a"), Decision: audit.Allow, Rule: audit.RuleOf(0), Rows: 2, Outcome: "ok"}
+	if diff := cmp.Diff(want, got, asValues); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]int{2}, observed); diff != "" {
-		t.Errorf("observed rows (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{"default 2"}, observed); diff != "" {
+		t.Errorf("observed tenants and rows (-want +got):\n%s", diff)
 	}
 
 	rec.err = fault.New(fault.Unavailable, "the audit log is full")

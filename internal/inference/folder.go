@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 
+	"onnxgate/internal/identity"
 	"onnxgate/internal/schema"
 )
 
@@ -49,7 +50,7 @@ func (e *entry) keep(old *entry) {
 // nothing in it has changed.
 func (l *loader) entry(p place) *entry {
 	e, old := &entry{place: p, pin: l.pins[p.label]}, l.before.entry(p.label)
-	if !modelName.MatchString(p.name) {
+	if !identity.IsModel(p.name) {
 		e.bad("", errors.New("rename the folder: a model's name is up to 128 letters, digits, '_', '.' and '-', beginning with a letter or digit"))
 		return e
 	}

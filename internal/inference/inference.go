@@ -32,8 +32,8 @@ type Program interface {
 // Content, which says why the model cannot be served.
 type Compile func(data []byte, engine schema.Engine) (program Program, warnings []string, err error)
 
-// Observe is told of one finished prediction.
-type Observe func(rows int, latency time.Duration, err error)
+// Observe is told of one finished prediction of a caller of the tenant.
+type Observe func(tenant string, rows int, latency time.Duration, err error)
 
 // Config is what a Catalog is made of. FS, Compile and Now are required.
 type Config struct {
@@ -60,7 +60,7 @@ type Config struct {
 	// the sizes of their files, in bytes; 0 is no bound.
 	MaxMemory int64
 	// Audit keeps a record of each prediction before its answer is given out.
-	// Nil: audit.Discard.
+	// Nil keeps none.
 	Audit audit.Recorder
 	// Pins are the versions that models were rolled back to; nil keeps them in
 	// memory alone.

@@ -2,14 +2,10 @@ package inference
 
 import (
 	"path"
-	"regexp"
 	"strings"
 
 	"onnxgate/internal/identity"
 )
-
-// modelName is what a folder must be called to become part of a path.
-var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
 
 // TenantMark begins the name of a folder that holds the models of a tenant.
 const TenantMark = "@"

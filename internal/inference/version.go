@@ -2,6 +2,7 @@ package inference
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"sync"
@@ -64,6 +65,7 @@ type version struct {
 	id       string
 	digest   digest
 	file     digest // of the model file
+	sum      string // file in hexadecimal
 	program  Program
 	inputs   []tensor.Spec
 	outputs  []tensor.Spec
@@ -87,6 +89,7 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 		return nil, err
 	}
 	v.digest, v.file = src.fingerprint(), src.sum
+	v.sum = hex.EncodeToString(v.file[:])
 	old := l.before.version(v.label, id)
 	if old != nil && old.digest == v.digest {
 		return old, nil

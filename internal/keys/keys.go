@@ -123,6 +123,8 @@ type Set struct {
 	opened      time.Time
 
 	keys atomic.Pointer[present]
+	// wrong is why the last look of Watch failed.
+	wrong atomic.Pointer[error]
 	// mu is held by whoever reads the directory; seen is its time of change then.
 	mu   sync.Mutex
 	seen time.Time
@@ -276,6 +278,15 @@ func (s *Set) useSecret(secret []byte) error {
 
 // Signer returns the key that signs new tokens.
 func (s *Set) Signer() *Signer { return s.keys.Load().signer }
+
+// Err returns why the keys as they are now cannot be read, so that those from
+// before serve on; nil when they can. Watch finds out.
+func (s *Set) Err() error {
+	if wrong := s.wrong.Load(); wrong != nil {
+		return *wrong
+	}
+	return nil
+}
 
 // Verifier returns the key with that name. The name is only ever looked up in
 // memory.

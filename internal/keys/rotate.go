@@ -124,6 +124,7 @@ func (s *Set) Watch(ctx context.Context) {
 		}
 		before := s.Signer().KID
 		err := s.Look()
+		s.wrong.Store(&err)
 		if err == nil && before == s.Signer().KID {
 			last = ""
 			continue
@@ -231,6 +232,18 @@ func (s *Set) Retire(kid string) (err error) {
 		return fmt.Errorf("the key %s signs; make another with `onnxgate keys rotate` first", kid)
 	}
 	return errors.Join(s.dir.locked(func() error { return s.dir.retire(files[i]) }), s.Look())
+}
+
+// Due returns when Watch is to have made another key; zero when it never does.
+func (s *Set) Due() time.Time {
+	known := s.keys.Load()
+	if s.dir == "" || s.rotateEvery == 0 {
+		return time.Time{}
+	}
+	if last := newest(known.files, s.algorithm); last != nil {
+		return last.modified.Add(s.rotateEvery)
+	}
+	return time.Time{}
 }
 
 // List returns all keys, the newest first.

@@ -235,6 +235,9 @@ func TestKeysRotateOnTime(t *testing.T) {
 	onTime := func(c *keys.Config) { c.RotateEvery = every }
 	set, replica := clocked(t, dir, &now, onTime), clocked(t, dir, &now, onTime)
 	first := set.Signer().KID
+	if due := set.Due(); due.Sub(now).Abs() > every+time.Minute || due.Sub(now) < every-time.Minute {
+		t.Errorf("the next key is due on %v", due)
+	}
 	now = now.Add(every - 2*time.Hour)
 	look(t, set)
 	if len(set.List()) != 1 {
@@ -302,6 +305,18 @@ func TestABadFileLeavesTheKeysAsTheyWereAndIsToldOnce(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	time.Sleep(20 * time.Millisecond) // many looks
+	if err := set.Err(); err == nil || !strings.Contains(err.Error(), "bad.pem") {
+		t.Errorf("while it is there: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "bad.pem")); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); set.Err() != nil && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	if err := set.Err(); err != nil {
+		t.Errorf("when it is gone: %v", err)
+	}
 	cancel()
 	watching.Wait()
 	if n := count(); n != 1 || told[0] == nil || !strings.Contains(told[0].Error(), "bad.pem") {

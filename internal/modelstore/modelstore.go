@@ -12,12 +12,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
 	"strconv"
 	"syscall"
 	"time"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 )
 
 // The layout: NAME/VERSION/model.onnx and NAME/model.yaml, and the same below
@@ -34,12 +34,6 @@ const (
 
 // DefaultMaxBytes is the bound on one model file: 512 MiB.
 const DefaultMaxBytes = 512 << 20
-
-// name is what a folder must be called to become part of a path of the API.
-var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
-
-// ValidName reports whether a model, or a tenant, can be called that.
-func ValidName(s string) bool { return name.MatchString(s) }
 
 // ParseVersion reads the number of a version: a whole number from 1, in the one
 // form without leading zeros.
@@ -61,10 +55,10 @@ func (m Model) Folder() string {
 }
 
 func (m Model) check() error {
-	if !ValidName(m.Name) {
+	if !identity.IsModel(m.Name) {
 		return fault.New(fault.Content, "a model's name is up to 128 letters, digits, '_', '.' and '-', beginning with a letter or digit")
 	}
-	if m.Tenant != "" && !ValidName(m.Tenant) {
+	if m.Tenant != "" && !identity.IsTenant(m.Tenant) {
 		return fmt.Errorf("modelstore: %q cannot be the name of a tenant's folder", m.Tenant)
 	}
 	return nil

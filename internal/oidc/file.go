@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -250,11 +249,9 @@ func checkKind(s string) error {
 	return nil
 }
 
-var rolePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
-
 func checkRole(s string) error {
-	if !rolePattern.MatchString(s) {
-		return fmt.Errorf("%s is not a role: small letters, digits, _ and -, beginning with a letter", shown(s))
+	if !identity.IsRole(s) {
+		return fmt.Errorf("%s is not a role: at most 64 small letters, digits, _ and -, beginning with a letter", shown(s))
 	}
 	return nil
 }

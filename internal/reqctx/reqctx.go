@@ -24,12 +24,35 @@ type Info struct {
 	// NoWait says that the request holds what others need: it is refused rather
 	// than kept waiting.
 	NoWait bool
+	// Recorded says what the audit log has about the request so far.
+	Recorded Recorded
+}
+
+// Recorded says what is on record about a request, so that there is one record of
+// it and no second.
+type Recorded uint8
+
+// What can be on record.
+const (
+	Nothing Recorded = iota
+	// Done is that it was done, or is about to be.
+	Done
+	// Failed is that it was refused, or failed.
+	Failed
+)
+
+// Mark notes what is on record about the request of the context, if it is of one.
+// It is for the goroutine that serves the request.
+func Mark(ctx context.Context, r Recorded) {
+	if info, ok := ctx.Value(key{}).(*Info); ok {
+		info.Recorded = r
+	}
 }
 
 type key struct{}
 
 // With returns a context that carries info, of a request that one goroutine at a
-// time works on.
+// time serves.
 func With(ctx context.Context, info *Info) context.Context {
 	return context.WithValue(ctx, key{}, info)
 }

@@ -3,11 +3,12 @@ package schema
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"onnxgate/internal/identity"
 )
 
 // Access says who may use a model, and with what.
@@ -54,12 +55,6 @@ const (
 	maxRules = 1 << 10
 	maxWords = 1 << 10 // in one line of a rule
 	maxWord  = 1 << 10 // bytes
-)
-
-// The grammar of words in access. Table of compiled expressions, never changed.
-var (
-	rolePattern   = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
-	tenantPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 )
 
 var (
@@ -184,8 +179,8 @@ func anyText(word string) string {
 }
 
 func checkRole(word string) string {
-	if !rolePattern.MatchString(word) {
-		return fmt.Sprintf("role %q must be a word of a-z, 0-9, _ and -, beginning with a letter", truncated(word))
+	if !identity.IsRole(word) {
+		return fmt.Sprintf("role %q must be 1 to 64 characters of a-z, 0-9, _ and -, beginning with a letter", truncated(word))
 	}
 	return anyText(word)
 }
@@ -214,7 +209,7 @@ func checkShare(word string) string {
 }
 
 func tenantName(word string) string {
-	if !tenantPattern.MatchString(word) {
+	if !identity.IsTenant(word) {
 		return fmt.Sprintf("tenant %q must be 1 to 63 characters of a-z, 0-9 and -, beginning with a letter or a digit", truncated(word))
 	}
 	return ""

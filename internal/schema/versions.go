@@ -26,10 +26,13 @@ func (v *Versions) Serves(id string) bool {
 	return v == nil || v.Only == nil || slices.Contains(v.Only, id)
 }
 
-const maxVersions = 10_000
+const (
+	maxVersions = 10_000
+	maxLabel    = 63 // bytes
+)
 
 var (
-	labelPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,62}$`)
+	labelPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
 	likeNumber   = regexp.MustCompile(`^[vV][0-9]+$`)
 )
 
@@ -101,7 +104,7 @@ func (p *parser) versionLabels(n *yaml.Node, v *Versions) {
 // taken for a number.
 func checkVersionLabel(n *yaml.Node) string {
 	switch {
-	case n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || !labelPattern.MatchString(n.Value):
+	case n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || len(n.Value) > maxLabel || !labelPattern.MatchString(n.Value):
 		return fmt.Sprintf("%s must be a text of up to 63 letters, digits, '_', '.' and '-', beginning with a letter", show(n))
 	case likeNumber.MatchString(n.Value):
 		return fmt.Sprintf("%s could be taken for the version %s; choose a name such as stable", show(n), n.Value[1:])

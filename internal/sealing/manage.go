@@ -102,7 +102,7 @@ func (s *Service) rotate(ctx context.Context, keys Keys, actor, tenant string) (
 			return Key{}, err
 		}
 	}
-	return s.insert(ctx, keys, "key.rotate", actor, tenant)
+	return s.insert(ctx, keys, audit.KeyRotate, actor, tenant)
 }
 
 // begin makes the first key of the caller's tenant, unless another process has
@@ -114,7 +114,7 @@ func (s *Service) begin(ctx context.Context, p *identity.Principal) (*ring, erro
 		if err != nil || slices.ContainsFunc(records, func(r Record) bool { return r.State == Active }) {
 			return err
 		}
-		_, err = s.insert(ctx, keys, "key.create", p.Subject, tenant)
+		_, err = s.insert(ctx, keys, audit.KeyCreate, p.Subject, tenant)
 		return err
 	})
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *Service) begin(ctx context.Context, p *identity.Principal) (*ring, erro
 }
 
 // insert adds a new active key. It is on record who had it made, or it is not.
-func (s *Service) insert(ctx context.Context, keys Keys, event, actor, tenant string) (Key, error) {
+func (s *Service) insert(ctx context.Context, keys Keys, event audit.Event, actor, tenant string) (Key, error) {
 	kid := make([]byte, kidBytes)
 	if _, err := io.ReadFull(s.rand, kid); err != nil {
 		return Key{}, err
@@ -147,8 +147,8 @@ func (s *Service) insert(ctx context.Context, keys Keys, event, actor, tenant st
 	return record.Key, s.changed(ctx, event, actor, &record.Key)
 }
 
-func (s *Service) changed(ctx context.Context, event, actor string, k *Key) error {
-	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: actor, Tenant: k.Tenant, Object: k.KID, Outcome: "ok"})
+func (s *Service) changed(ctx context.Context, event audit.Event, actor string, k *Key) error {
+	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: actor, Tenant: k.Tenant, Object: k.KID, Decision: audit.Allow, Outcome: audit.OK})
 }
 
 // newSecret makes the bytes of a key, and the key of them.
@@ -198,7 +198,7 @@ func (s *Service) Retire(ctx context.Context, actor, kid string) (Key, error) {
 		if err := keys.Replace(r); err != nil {
 			return err
 		}
-		return s.changed(ctx, "key.retire", actor, &retired)
+		return s.changed(ctx, audit.KeyRetire, actor, &retired)
 	})
 	return retired, err
 }

@@ -230,7 +230,7 @@ func errFailed() error { return fault.New(fault.Undecryptable, "Decryption faile
 // Unavailable.
 func (s *Service) Seal(ctx context.Context, p *identity.Principal, text string) (string, error) {
 	token, err := s.seal(ctx, p, text)
-	return s.recorded(ctx, p, "key.encrypt", token, err)
+	return s.recorded(ctx, p, audit.KeyEncrypt, token, err)
 }
 
 func (s *Service) seal(ctx context.Context, p *identity.Principal, text string) (string, error) {
@@ -257,16 +257,13 @@ func (s *Service) seal(ctx context.Context, p *identity.Principal, text string) 
 // the token and with the number of keys. Further faults: Unavailable.
 func (s *Service) Open(ctx context.Context, p *identity.Principal, token string, maxAge int64) (string, error) {
 	text, err := s.open(ctx, p.Tenant, token, maxAge)
-	return s.recorded(ctx, p, "key.decrypt", text, err)
+	return s.recorded(ctx, p, audit.KeyDecrypt, text, err)
 }
 
 // recorded puts on record how a key was used, or hands nothing out.
-func (s *Service) recorded(ctx context.Context, p *identity.Principal, event, result string, err error) (string, error) {
-	outcome := "ok"
-	if err != nil {
-		outcome = fault.KindOf(err).String()
-	}
-	record := &audit.Record{Event: event, Actor: p.Subject, Tenant: p.Tenant, Method: string(p.Method), Outcome: outcome}
+func (s *Service) recorded(ctx context.Context, p *identity.Principal, event audit.Event, result string, err error) (string, error) {
+	record := &audit.Record{Event: event, Decision: audit.Allow, Outcome: audit.Outcome(err)}
+	record.By(p)
 	if err := s.audit.Record(ctx, record); err != nil {
 		return "", err
 	}

@@ -8,12 +8,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/inference"
+	"onnxgate/internal/limit"
+	"onnxgate/internal/quota"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/testkit"
 )
@@ -30,6 +33,16 @@ const (
 
 // fixturePin is in every fixture since models can be rolled back.
 var fixturePin = inference.Pin{Folder: "@acme/iris", Tenant: "acme", Version: "1", Newest: "2"}
+
+// fixtureUse is in every fixture since there are quotas.
+var fixtureUse = quota.Use{12, 34, 56, 78}
+
+func fixturePlace() quota.Place {
+	return quota.Place{Tenant: "acme", Key: "key", Per: limit.PerMonth, Start: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
+}
+
+// holds is what a fixture holds beside users.
+type holds struct{ keys, pins, quotas bool }
 
 // fixtureUsers are in every fixture.
 func fixtureUsers() []*accounts.Record {
@@ -69,7 +82,7 @@ func TestEverySchemaOfSQLiteIsStillRead(t *testing.T) {
 			if err != nil || status.Version != i+1 || status.Newest != len(fixtures) {
 				t.Errorf("%d fixtures, this one of schema %+v, %v: run go test -run SQLiteIsStillRead -update", len(fixtures), status, err)
 			}
-			wantFixture(t, openFile(t, path), i == 0, i >= 2)
+			wantFixture(t, openFile(t, path), holds{keys: i >= 1, pins: i >= 2, quotas: i >= 3})
 		})
 	}
 }
@@ -82,6 +95,7 @@ func writeFixture(t *testing.T) *sqlstore.Status {
 	must(t, err)
 	must(t, s.Update(t.Context(), fillFixture))
 	must(t, s.ModelPins().Put(t.Context(), fixturePin))
+	must(t, s.Usage().Charge(t.Context(), func(l quota.Ledger) error { return l.Add(fixturePlace(), fixtureUse) }))
 	must(t, s.Close())
 	status, err := sqlstore.Inspect(t.Context(), cfg)
 	must(t, err)
@@ -110,16 +124,16 @@ func TestEverySchemaOfPostgreSQLIsStillRead(t *testing.T) {
 				_, err = db.ExecContext(t.Context(), string(text))
 				must(t, err)
 			}
-			wantFixture(t, open(t, sqlstore.Config{URL: url}), false, i >= 1)
+			wantFixture(t, open(t, sqlstore.Config{URL: url}), holds{keys: true, pins: i >= 1, quotas: i >= 2})
 		})
 	}
 }
 
-// wantFixture looks for what fixtures hold; the first had users alone.
-func wantFixture(t *testing.T, s *sqlstore.Store, usersOnly, pinned bool) {
+// wantFixture looks for what fixtures hold.
+func wantFixture(t *testing.T, s *sqlstore.Store, has holds) {
 	t.Helper()
 	var want []inference.Pin
-	if pinned {
+	if has.pins {
 		want = []inference.Pin{fixturePin}
 	}
 	pins, err := s.ModelPins().All(t.Context())
@@ -134,18 +148,31 @@ func wantFixture(t *testing.T, s *sqlstore.Store, usersOnly, pinned bool) {
 			t.Error(diff)
 		}
 	}
-	if usersOnly {
+	if !has.keys {
 		return
+	}
+	wantKey, wantTenant, wantUse := apiKey("acme", "key"), tenant("acme"), fixtureUse
+	if !has.quotas {
+		wantKey.Quota, wantTenant.Rate, wantTenant.Quota, wantUse = "", "", "", quota.Use{}
+	}
+	used, err := s.Usage().Usage(t.Context(), []quota.Place{fixturePlace()})
+	must(t, err)
+	if diff := cmp.Diff([]quota.Use{wantUse}, used); diff != "" {
+		t.Error(diff)
 	}
 	must(t, s.View(t.Context(), func(tx *accounts.Tx) error {
 		key, err := tx.Keys.Get("acme", "key")
-		if diff := cmp.Diff(apiKey("acme", "key"), key, networks); diff != "" {
+		if diff := cmp.Diff(wantKey, key, networks); diff != "" {
+			t.Error(diff)
+		}
+		acme, errTenant := tx.Tenants.Get("acme", "acme")
+		if diff := cmp.Diff(wantTenant, acme, networks); diff != "" {
 			t.Error(diff)
 		}
 		_, errClient := tx.Clients.Get("acme", "ogc_1")
 		_, errFamily := tx.Families.Get("acme", "family")
 		_, errToken := tx.Revocations.Get("acme", "token")
-		return errors.Join(err, errClient, errFamily, errToken)
+		return errors.Join(err, errTenant, errClient, errFamily, errToken)
 	}))
 }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/limit"
+	"onnxgate/internal/quota"
 	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/testkit"
@@ -70,10 +72,14 @@ func TestAForgottenWHEREFindsNothingOfAnotherTenant(t *testing.T) {
 	must(t, s.Sealing().Update(t.Context(), func(keys sealing.Keys) error {
 		return errors.Join(keys.Insert(sealingKey("acme", "a", sealing.Active)), keys.Insert(sealingKey("other", "b", sealing.Active)))
 	}))
+	for _, tenant := range []string{"acme", "other"} {
+		at := quota.Place{Tenant: tenant, Per: limit.PerDay, Start: day}
+		must(t, s.Usage().Charge(t.Context(), func(l quota.Ledger) error { return l.Add(at, quota.Use{1}) }))
+	}
 	db := connect(t, url)
 	for table, column := range map[string]string{
 		"tenants": "name", "users": "tenant", "clients": "tenant", "api_keys": "tenant", "refresh_families": "tenant", "revocations": "tenant",
-		"fernet_keys": "tenant",
+		"fernet_keys": "tenant", "usage": "tenant",
 	} {
 		query := "SELECT " + column + " FROM " + table
 		for tenant, want := range map[string][]string{"acme": {"acme"}, "other": {"other"}, "-": nil, "": nil, "acm": nil} {

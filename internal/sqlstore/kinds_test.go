@@ -22,7 +22,8 @@ var networks = cmpopts.EquateComparable(netip.Prefix{})
 
 func tenant(name string) *accounts.Tenant {
 	return &accounts.Tenant{
-		Tenant:    identity.Tenant{Name: name, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}},
+		Tenant: identity.Tenant{Name: name, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}},
+		Rate:   "10/second", Quota: "calls=10000/day",
 		CreatedAt: day, UpdatedAt: day.Add(time.Hour),
 	}
 }
@@ -37,7 +38,7 @@ func client(tenant, id string) *accounts.Client {
 
 func apiKey(tenant, id string) *accounts.APIKey {
 	return &accounts.APIKey{
-		ID: id, Name: "nightly job", Tenant: tenant, Roles: []string{"user"}, Models: []string{}, Rate: "100/minute",
+		ID: id, Name: "nightly job", Tenant: tenant, Roles: []string{"user"}, Models: []string{}, Rate: "100/minute", Quota: "rows=1000000/month",
 		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Bootstrap: true, Hash: "hash",
 		ExpiresAt: day.Add(time.Hour), CreatedBy: "root", CreatedAt: day, LastUsed: day,
 	}

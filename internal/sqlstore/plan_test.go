@@ -11,7 +11,7 @@ import (
 
 // unindexed finds, in the plan of a statement, that it reads a whole table or
 // sorts one.
-var unindexed = regexp.MustCompile(`(?m)Seq Scan on (tenants|users|clients|api_keys|refresh_families|revocations|fernet_keys|model_pins)\b|Sort|SCAN (tenants|users|clients|api_keys|refresh_families|revocations|fernet_keys|model_pins)$|USE TEMP B-TREE`)
+var unindexed = regexp.MustCompile(`(?m)Seq Scan on (tenants|users|clients|api_keys|refresh_families|revocations|fernet_keys|model_pins|usage)\b|Sort|SCAN (tenants|users|clients|api_keys|refresh_families|revocations|fernet_keys|model_pins|usage)$|USE TEMP B-TREE`)
 
 // TestEveryStatementIsAnsweredFromAnIndex asks both databases how they would run
 // each statement, with enough rows that a look at all of them would not do.
@@ -51,6 +51,7 @@ func testPlans(t *testing.T, cfg Config) {
 	for _, statement := range []string{
 		s.dialect.countAdmins(), pruneFamilies, pruneRevocations, clients.sql.selected + "certificate = ?",
 		apiKeys.sql.selected + keyOrAnother, keyUsed, bootstrapKeys,
+		readUsage, pruneUsage,
 	} {
 		checked++
 		if plan := planOf(t, s, statement); unindexed.MatchString(plan) {

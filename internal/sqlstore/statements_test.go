@@ -56,6 +56,11 @@ func TestEveryStatementIsBoundToATenant(t *testing.T) {
 			}
 		}
 	}
+	for statement, bound := range map[string]string{readUsage: "WHERE tenant = ? AND ", addUsage: "FROM tenants WHERE name = ?"} {
+		if !strings.Contains(statement, bound) {
+			t.Errorf("it is bound to no tenant: %s", statement)
+		}
+	}
 	if seen < 50 {
 		t.Errorf("only %d statements were read", seen)
 	}

@@ -14,6 +14,8 @@ var (
 		columns: []column[accounts.Tenant]{
 			{"name", func(r *accounts.Tenant) field { return text{&r.Name} }},
 			{"addresses", func(r *accounts.Tenant) field { return networks{&r.Addresses} }},
+			{"rate", func(r *accounts.Tenant) field { return text{&r.Rate} }},
+			{"quotas", func(r *accounts.Tenant) field { return text{&r.Quota} }},
 			{"disabled", func(r *accounts.Tenant) field { return flag{&r.Disabled} }},
 			{"created_at", func(r *accounts.Tenant) field { return instant{&r.CreatedAt} }},
 			{"updated_at", func(r *accounts.Tenant) field { return instant{&r.UpdatedAt} }},
@@ -64,6 +66,7 @@ var (
 			{"models", func(r *accounts.APIKey) field { return words{&r.Models} }},
 			{"addresses", func(r *accounts.APIKey) field { return networks{&r.Addresses} }},
 			{"rate", func(r *accounts.APIKey) field { return text{&r.Rate} }},
+			{"quotas", func(r *accounts.APIKey) field { return text{&r.Quota} }},
 			{"bootstrap", func(r *accounts.APIKey) field { return flag{&r.Bootstrap} }},
 			{"disabled", func(r *accounts.APIKey) field { return flag{&r.Disabled} }},
 			{"hash", func(r *accounts.APIKey) field { return text{&r.Hash} }},

@@ -17,20 +17,23 @@ import (
 // What a request touches is looked up beforehand: Route and Model give handles
 // that count without a search for labels.
 type Metrics struct {
-	registry    *prometheus.Registry
-	requests    *prometheus.CounterVec
-	durations   *prometheus.HistogramVec
-	rpcs        *prometheus.CounterVec
-	rpcTimes    *prometheus.HistogramVec
-	predictions *prometheus.CounterVec
-	engine      *prometheus.HistogramVec
-	refusals    []prometheus.Counter // by fault.Kind
-	reloads     *prometheus.CounterVec
-	problems    prometheus.Gauge
+	registry  *prometheus.Registry
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	rpcs      *prometheus.CounterVec
+	rpcTimes  *prometheus.HistogramVec
+	models    *modelMetrics
+	tenants   *tenantMetrics
+	refusals  []prometheus.Counter // by fault.Kind
+	reloads   *prometheus.CounterVec
+	problems  prometheus.Gauge
 }
 
 // requestBuckets are in seconds.
 var requestBuckets = []float64{1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// engineBuckets are in seconds.
+var engineBuckets = []float64{2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
 // NewMetrics returns metrics in which nothing has happened yet. Version is
 // what build_info shows.
@@ -55,15 +58,8 @@ func NewMetrics(version string) *Metrics {
 			Help:    "Time from the end of a gRPC call's header, or of a stream's message, to the end of its answer.",
 			Buckets: requestBuckets,
 		}, []string{"method"}),
-		predictions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "onnxgate_predictions_total",
-			Help: "Rows predicted, by model and version.",
-		}, []string{"model", "version"}),
-		engine: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "onnxgate_prediction_duration_seconds",
-			Help:    "Time that one call of a model took in the engine, whatever its rows.",
-			Buckets: []float64{2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}, []string{"model", "version"}),
+		models:  newModelMetrics(),
+		tenants: newTenantMetrics(),
 	}
 	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "onnxgate_model_reloads_total",
@@ -88,7 +84,7 @@ func NewMetrics(version string) *Metrics {
 		Help: "1, labelled with what the server was built from.",
 	}, []string{"version", "goversion"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.rpcs, m.rpcTimes, m.predictions, m.engine, m.reloads, m.problems, refusals, build,
+	m.registry.MustRegister(m.requests, m.durations, m.rpcs, m.rpcTimes, m.models.rows, m.models.seconds, m.tenants.requests, m.tenants.rows, m.tenants.seconds, m.reloads, m.problems, refusals, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -128,50 +124,54 @@ func (m *Metrics) ModelProblems(n int) { m.problems.Set(float64(n)) }
 // RouteMetrics counts the requests of one route.
 type RouteMetrics struct {
 	requests  *prometheus.CounterVec // its labels but the code are set
-	durations prometheus.Observer
-	codes     [600]atomic.Pointer[prometheus.Counter]
+	durations durations
+	// codes are the counters of the first codes of each class, which are all that
+	// are answered.
+	codes [5][codesOfClass]atomic.Pointer[prometheus.Counter]
 }
+
+const codesOfClass = 32
 
 // Route returns the numbers of a route. Method and pattern must come from a
 // closed list, never from a client.
 func (m *Metrics) Route(method, pattern string) *RouteMetrics {
 	return &RouteMetrics{
 		requests:  m.requests.MustCurryWith(prometheus.Labels{"method": method, "route": pattern}),
-		durations: m.durations.WithLabelValues(method, pattern),
+		durations: durations{of: m.durations, labels: []string{method, pattern}},
 	}
 }
 
 // Observe counts one request.
 func (r *RouteMetrics) Observe(status int, took time.Duration) {
-	if status < 0 || status >= len(r.codes) {
-		status = 0
+	r.durations.observe(took)
+	class, code := status/100-1, status%100
+	if class < 0 || class >= len(r.codes) || code >= codesOfClass {
+		r.requests.WithLabelValues("0").Inc()
+		return
 	}
-	counter := r.codes[status].Load()
+	counter := r.codes[class][code].Load()
 	if counter == nil {
 		c := r.requests.WithLabelValues(strconv.Itoa(status))
 		counter = &c
-		r.codes[status].Store(counter)
+		r.codes[class][code].Store(counter)
 	}
 	(*counter).Inc()
-	r.durations.Observe(took.Seconds())
 }
 
-// ModelMetrics counts the predictions of one version of a model.
-type ModelMetrics struct {
-	rows     prometheus.Counter
-	duration prometheus.Observer
+// durations is a histogram whose series come to be with the first observation: most
+// routes of a server are asked for by nobody, and each has some twenty.
+type durations struct {
+	of     *prometheus.HistogramVec
+	labels []string
+	made   atomic.Pointer[prometheus.Observer]
 }
 
-// Model returns the numbers of a version of a model that is loaded.
-func (m *Metrics) Model(name, version string) *ModelMetrics {
-	return &ModelMetrics{
-		rows:     m.predictions.WithLabelValues(name, version),
-		duration: m.engine.WithLabelValues(name, version),
+func (d *durations) observe(took time.Duration) {
+	histogram := d.made.Load()
+	if histogram == nil {
+		h := d.of.WithLabelValues(d.labels...)
+		histogram = &h
+		d.made.Store(histogram)
 	}
-}
-
-// Observe counts one call of the model.
-func (m *ModelMetrics) Observe(rows int, took time.Duration) {
-	m.rows.Add(float64(rows))
-	m.duration.Observe(took.Seconds())
+	(*histogram).Observe(took.Seconds())
 }

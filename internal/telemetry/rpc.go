@@ -9,10 +9,10 @@ import (
 
 // RPCMetrics counts the calls of one gRPC method.
 type RPCMetrics struct {
-	requests *prometheus.CounterVec // its labels but the code are set
-	duration prometheus.Observer
-	names    []string
-	codes    []atomic.Pointer[prometheus.Counter]
+	requests  *prometheus.CounterVec // its labels but the code are set
+	durations durations
+	names     []string
+	codes     []atomic.Pointer[prometheus.Counter]
 }
 
 // RPC returns the numbers of a method, whose calls end with one of the codes, each
@@ -20,15 +20,15 @@ type RPCMetrics struct {
 // from a client.
 func (m *Metrics) RPC(method string, codes []string) *RPCMetrics {
 	return &RPCMetrics{
-		requests: m.rpcs.MustCurryWith(prometheus.Labels{"method": method}),
-		duration: m.rpcTimes.WithLabelValues(method),
-		names:    codes, codes: make([]atomic.Pointer[prometheus.Counter], len(codes)),
+		requests:  m.rpcs.MustCurryWith(prometheus.Labels{"method": method}),
+		durations: durations{of: m.rpcTimes, labels: []string{method}},
+		names:     codes, codes: make([]atomic.Pointer[prometheus.Counter], len(codes)),
 	}
 }
 
 // Observe counts one call.
 func (r *RPCMetrics) Observe(code int, took time.Duration) {
-	r.duration.Observe(took.Seconds())
+	r.durations.observe(took)
 	if code < 0 || code >= len(r.codes) {
 		return
 	}

@@ -280,6 +280,80 @@ onnxgate_predictions_total{model="iris",version="1"} 3
 	}
 }
 
+func TestTenantsAndVersionsHaveNamesInBoundedNumber(t *testing.T) {
+	m := telemetry.NewMetrics("v")
+	const others = 7
+	var group sync.WaitGroup
+	for range 4 { // who come at the same time get the same numbers
+		group.Go(func() {
+			for i := range telemetry.MaxTenants + others {
+				m.Tenant(fmt.Sprint("t", i)).Answered()
+			}
+			for i := range telemetry.MaxModelVersions + others {
+				m.Model("iris", fmt.Sprint(i)).Observe(1, time.Microsecond)
+			}
+		})
+	}
+	group.Wait()
+	m.Tenant("t0").Refused(fault.Forbidden)
+	m.Tenant("t0").Refused(fault.Unavailable)
+	m.Tenant("t0").Predicted(3, 500*time.Millisecond)
+	got := map[string]float64{}
+	families, err := m.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := map[string]int{}
+	for _, f := range families {
+		for _, metric := range f.GetMetric() {
+			series[f.GetName()]++
+			labels := make([]string, len(metric.GetLabel()))
+			for i, l := range metric.GetLabel() {
+				labels[i] = l.GetValue()
+			}
+			got[f.GetName()+" "+strings.Join(labels, " ")] = metric.GetCounter().GetValue()
+		}
+	}
+	for name, want := range map[string]int{
+		"onnxgate_tenant_requests_total": 3 * (telemetry.MaxTenants + 1), "onnxgate_tenant_predictions_total": telemetry.MaxTenants + 1,
+		"onnxgate_predictions_total": telemetry.MaxModelVersions + 1, "onnxgate_prediction_duration_seconds": telemetry.MaxModelVersions + 1,
+	} {
+		if series[name] != want {
+			t.Errorf("%s has %d series, want %d", name, series[name], want)
+		}
+	}
+	for name, want := range map[string]float64{
+		"onnxgate_tenant_requests_total answered t0": 4, "onnxgate_tenant_requests_total refused t0": 1, "onnxgate_tenant_requests_total failed t0": 1,
+		"onnxgate_tenant_requests_total answered other": 4 * others, "onnxgate_predictions_total other other": 4 * others, "onnxgate_predictions_total iris 0": 4,
+		"onnxgate_tenant_predictions_total t0": 3, "onnxgate_tenant_prediction_seconds_total t0": 0.5,
+	} {
+		if got[name] != want {
+			t.Errorf("%s = %v, want %v", name, got[name], want)
+		}
+	}
+}
+
+func TestGaugesAreWorkedOutAtEachLook(t *testing.T) {
+	m := telemetry.NewMetrics("v")
+	depth, up := 0.0, map[string]float64{}
+	m.Gauge("onnxgate_queue_depth", "Requests that wait.", func() float64 { return depth })
+	m.Gauges("onnxgate_issuer_up", "1 when it answers.", "issuer", func(show func(string, float64)) {
+		for name, value := range up {
+			show(name, value)
+		}
+	})
+	for _, want := range []string{
+		"# HELP onnxgate_queue_depth Requests that wait.\n# TYPE onnxgate_queue_depth gauge\nonnxgate_queue_depth 0\n",
+		"# HELP onnxgate_queue_depth Requests that wait.\n# TYPE onnxgate_queue_depth gauge\nonnxgate_queue_depth 7\n" +
+			"# HELP onnxgate_issuer_up 1 when it answers.\n# TYPE onnxgate_issuer_up gauge\nonnxgate_issuer_up{issuer=\"a\"} 1\nonnxgate_issuer_up{issuer=\"b\"} 0\n",
+	} {
+		if err := testutil.GatherAndCompare(m.Registry(), strings.NewReader(want), "onnxgate_queue_depth", "onnxgate_issuer_up"); err != nil {
+			t.Error(err)
+		}
+		depth, up["a"], up["b"] = 7, 1, 0
+	}
+}
+
 func TestHotPathDoesNotAllocate(t *testing.T) {
 	m := telemetry.NewMetrics("v")
 	route, model := m.Route("POST", "/predict"), m.Model("iris", "1")
@@ -289,8 +363,11 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	for range 1000 {
 		l.Log(a) // grows both buffers
 	}
+	m.Tenant("default").Answered()
 	if n := testing.AllocsPerRun(200, func() {
 		route.Observe(200, time.Microsecond)
+		m.Tenant("default").Answered()
+		m.Tenant("default").Predicted(1, time.Microsecond)
 		model.Observe(1, time.Microsecond)
 		m.Refused(fault.Content)
 	}); n != 0 {

@@ -1,0 +1,142 @@
+package app
+
+import (
+	"sync"
+	"time"
+)
+
+// part is something that is read again while the server runs.
+type part string
+
+// The parts, as the metrics name them.
+const (
+	configurationPart     part = "configuration"
+	modelsPart            part = "models"
+	certificatePart       part = "certificate"
+	clientAuthoritiesPart part = "client_authorities"
+	signingKeysPart       part = "signing_keys"
+	kekPart               part = "key_encryption_key"
+	issuersPart           part = "issuers"
+)
+
+// reloads remembers which parts could not be taken over when they were last read,
+// so that what was there before goes on. It is safe for concurrent use.
+type reloads struct {
+	mu     sync.Mutex
+	failed map[part]bool
+}
+
+// note remembers how the last reading of a part went, and returns its error.
+func (r *reloads) note(p part, err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed == nil {
+		r.failed = map[part]bool{}
+	}
+	r.failed[p] = err != nil
+	return err
+}
+
+func (r *reloads) ok(p part) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.failed[p]
+}
+
+// showGauges registers the numbers that are read off the server's parts whenever
+// somebody looks at its metrics. The parts are open by then.
+func (a *App) showGauges() {
+	a.metrics.Gauge("onnxgate_ready", "1 while requests are wanted, 0 when GET /readyz says 503.",
+		func() float64 { return flag(a.ready() == nil) })
+	a.metrics.Gauge("onnxgate_model_versions", "Versions of models that are served.", a.servedVersions)
+	a.metrics.Gauges("onnxgate_reload_successful", "1 when a part is in use as it was last read, 0 when the server goes on with what it had.",
+		"part", a.showReloads)
+	if a.certs != nil {
+		a.metrics.Gauge("onnxgate_certificate_expiry_timestamp_seconds", "When the certificate in use ends, in seconds since 1970.",
+			func() float64 { return timestamp(a.certs.Current().Leaf.NotAfter) })
+	}
+	a.showDatabase()
+	a.showSigningKeys()
+	if a.issuers != nil {
+		a.showIssuers()
+	}
+}
+
+func (a *App) showDatabase() {
+	a.metrics.Gauge("onnxgate_database_up", "1 when the database could be read and written to at the last attempt.", func() float64 {
+		_, err := a.accounts.Reached()
+		return flag(err == nil)
+	})
+	a.metrics.Gauge("onnxgate_database_read_timestamp_seconds", "When the database was last read, in seconds since 1970.", func() float64 {
+		last, _ := a.accounts.Reached()
+		return timestamp(last)
+	})
+}
+
+func (a *App) showSigningKeys() {
+	a.metrics.Gauges("onnxgate_signing_keys", "Keys of access tokens by what they are used for: next, active, former or retired.", "state", func(show func(string, float64)) {
+		counts := map[string]float64{}
+		for _, key := range a.keys.List() {
+			counts[string(key.State)]++
+		}
+		for state, n := range counts {
+			show(state, n)
+		}
+	})
+	if !a.keys.Due().IsZero() {
+		a.metrics.Gauge("onnxgate_signing_key_rotation_due_timestamp_seconds", "When the newest key of access tokens is to have a successor, in seconds since 1970.",
+			func() float64 { return timestamp(a.keys.Due()) })
+	}
+}
+
+func (a *App) showIssuers() {
+	a.metrics.Gauges("onnxgate_issuer_up", "1 when the keys of an outside issuer could be fetched at the last attempt.", "issuer", func(show func(string, float64)) {
+		for _, s := range a.issuers.Status() {
+			show(s.Issuer, flag(s.Err == nil))
+		}
+	})
+	a.metrics.Gauges("onnxgate_issuer_keys", "Keys of an outside issuer that verify its tokens now; 0 when its tokens are refused.", "issuer", func(show func(string, float64)) {
+		for _, s := range a.issuers.Status() {
+			show(s.Issuer, float64(s.Keys))
+		}
+	})
+}
+
+// showReloads shows those parts that this server has.
+func (a *App) showReloads(show func(string, float64)) {
+	for p, has := range map[part]bool{
+		configurationPart: true, modelsPart: true, kekPart: true,
+		clientAuthoritiesPart: a.clients != nil, issuersPart: a.issuers != nil,
+	} {
+		if has {
+			show(string(p), flag(a.reloads.ok(p)))
+		}
+	}
+	if a.certs != nil {
+		show(string(certificatePart), flag(a.certs.Err() == nil))
+	}
+	show(string(signingKeysPart), flag(a.keys.Err() == nil))
+}
+
+func (a *App) servedVersions() float64 {
+	n := 0
+	for _, m := range a.catalog.All() {
+		n += len(m.Versions)
+	}
+	return float64(n)
+}
+
+func flag(holds bool) float64 {
+	if holds {
+		return 1
+	}
+	return 0
+}
+
+// timestamp is a time as metrics have it, 0 for none.
+func timestamp(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1e3
+}

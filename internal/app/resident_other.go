@@ -1,0 +1,6 @@
+//go:build !linux
+
+package app
+
+// forgetStart is for systems whose kernels say what they have mapped.
+func forgetStart() {}

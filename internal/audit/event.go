@@ -1,0 +1,115 @@
+package audit
+
+import (
+	"slices"
+	"strings"
+)
+
+// Event is what a record is about: a word of a closed list.
+type Event string
+
+// The events.
+const (
+	// Login is a token that was given for a grant.
+	Login Event = "login"
+	// Refused is a request that was refused: Outcome says why.
+	Refused Event = "refused"
+	// RefusedSum stands for the Count requests of one address that were refused for
+	// one reason in one minute, before anybody was known.
+	RefusedSum Event = "refused.sum"
+	// Predict is a prediction that reached the engine.
+	Predict Event = "predict"
+
+	UserAdd      Event = "user.add"
+	UserUpdate   Event = "user.update"
+	UserPassword Event = "user.password"
+	UserRoles    Event = "user.roles"
+	UserDisable  Event = "user.disable"
+	UserEnable   Event = "user.enable"
+	UserDelete   Event = "user.delete"
+	UserRevoke   Event = "user.revoke" // of tokens
+	UserRead     Event = "user.read"
+
+	APIKeyCreate Event = "apikey.create"
+	APIKeyUpdate Event = "apikey.update"
+	APIKeyRotate Event = "apikey.rotate"
+	APIKeyRevoke Event = "apikey.revoke"
+	APIKeyRead   Event = "apikey.read"
+
+	ClientCreate     Event = "client.create"
+	ClientUpdate     Event = "client.update"
+	ClientRotate     Event = "client.rotate"
+	ClientDisable    Event = "client.disable"
+	ClientEnable     Event = "client.enable"
+	ClientDelete     Event = "client.delete"
+	ClientRevoke     Event = "client.revoke" // of tokens
+	ClientIntrospect Event = "client.introspect"
+	ClientRead       Event = "client.read"
+
+	TenantCreate    Event = "tenant.create"
+	TenantUpdate    Event = "tenant.update"
+	TenantAddresses Event = "tenant.addresses"
+	TenantDisable   Event = "tenant.disable"
+	TenantEnable    Event = "tenant.enable"
+	TenantDelete    Event = "tenant.delete"
+	TenantQuota     Event = "tenant.quota"
+	TenantRead      Event = "tenant.read"
+
+	ModelPush     Event = "model.push"
+	ModelManifest Event = "model.manifest"
+	ModelLoad     Event = "model.load"
+	ModelUnload   Event = "model.unload"
+	ModelRollback Event = "model.rollback"
+	ModelRead     Event = "model.read"
+
+	KeyCreate  Event = "key.create"
+	KeyRotate  Event = "key.rotate"
+	KeyRetire  Event = "key.retire"
+	KeyEncrypt Event = "key.encrypt"
+	KeyDecrypt Event = "key.decrypt"
+	KeyRead    Event = "key.read"
+
+	// AuditGap stands for the Count records before it that could not be kept.
+	AuditGap Event = "audit.gap"
+	// AuditCut stands for what was cut off the end of the log: the beginning of a
+	// line whose writer was killed or, with an outcome other than ok, Count lines
+	// that were forged.
+	AuditCut        Event = "audit.cut"
+	AuditErase      Event = "audit.erase"
+	AuditExpire     Event = "audit.expire" // of records past their age
+	AuditCheckpoint Event = "audit.checkpoint"
+	AuditExport     Event = "audit.export"
+	AuditRead       Event = "audit.read"
+
+	ServerStart       Event = "server.start"
+	ServerStop        Event = "server.stop"
+	ServerReload      Event = "server.reload"
+	ServerCertificate Event = "server.certificate"
+	ServerDatabase    Event = "server.database" // migrated, or restored
+	ServerRead        Event = "server.read"
+)
+
+// events is the closed list, in the order of the families.
+var events = []Event{
+	Login, Refused, RefusedSum, Predict,
+	UserAdd, UserUpdate, UserPassword, UserRoles, UserDisable, UserEnable, UserDelete, UserRevoke, UserRead,
+	APIKeyCreate, APIKeyUpdate, APIKeyRotate, APIKeyRevoke, APIKeyRead,
+	ClientCreate, ClientUpdate, ClientRotate, ClientDisable, ClientEnable, ClientDelete, ClientRevoke, ClientIntrospect, ClientRead,
+	TenantCreate, TenantUpdate, TenantAddresses, TenantDisable, TenantEnable, TenantDelete, TenantQuota, TenantRead,
+	ModelPush, ModelManifest, ModelLoad, ModelUnload, ModelRollback, ModelRead,
+	KeyCreate, KeyRotate, KeyRetire, KeyEncrypt, KeyDecrypt, KeyRead,
+	AuditGap, AuditCut, AuditErase, AuditExpire, AuditCheckpoint, AuditExport, AuditRead,
+	ServerStart, ServerStop, ServerReload, ServerCertificate, ServerDatabase, ServerRead,
+}
+
+// Events returns the closed list of events.
+func Events() []Event { return slices.Clone(events) }
+
+// reads reports whether the event changes nothing and uses no key.
+func (e Event) reads() bool { return strings.HasSuffix(string(e), ".read") }
+
+// family is the word before the dot.
+func (e Event) family() string {
+	family, _, _ := strings.Cut(string(e), ".")
+	return family
+}

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"onnxgate/internal/accounts"
+)
+
+// allowance is what a tenant or a key may use: flags that hold commas, or are
+// repeated.
+type allowance struct {
+	cmd         *cobra.Command
+	rate, quota *[]string
+}
+
+// addAllowance adds the flags; whose is what they are about.
+func addAllowance(cmd *cobra.Command, whose, otherwise string) *allowance {
+	flags := cmd.Flags()
+	return &allowance{
+		cmd:  cmd,
+		rate: flags.StringSlice("rate", nil, "limit of "+whose+", such as 100/minute ("+otherwise+")"),
+		quota: flags.StringSlice("quota", nil,
+			"what "+whose+" may use by day or month of UTC, in calls, rows, bytes or compute_ms, such as calls=10000/day,rows=1e6/month; "+
+				"soft:calls=8000/day only warns ("+otherwise+")"),
+	}
+}
+
+func joined(list *[]string) string { return strings.Join(*list, ",") }
+
+// changed returns what was named; off is the empty text. It is a usage error to
+// name nothing.
+func (a *allowance) changed() (rate, quota *string, err error) {
+	flags := a.cmd.Flags()
+	for flag, to := range map[string]**string{"rate": &rate, "quota": &quota} {
+		if !flags.Changed(flag) {
+			continue
+		}
+		list, err := flags.GetStringSlice(flag)
+		if err != nil {
+			return nil, nil, err
+		}
+		text := joined(&list)
+		if text == "" {
+			return nil, nil, usagef("--%s names nothing; write --%s off for none", flag, flag)
+		}
+		if text == "off" {
+			text = ""
+		}
+		*to = &text
+	}
+	if rate == nil && quota == nil {
+		return nil, nil, usagef("name what to change: --rate, --quota")
+	}
+	return rate, quota, nil
+}
+
+// allowanceCommand changes what one record may use.
+func allowanceCommand[T any](
+	m *managed[T], short string, change func(ctx context.Context, s *accounts.Service, id string, rate, quota *string) error,
+) *cobra.Command {
+	cmd := &cobra.Command{Use: "change " + m.argument, Short: short}
+	flags := addAllowance(cmd, "the "+m.noun, "off: none")
+	var rate, quota *string
+	cmd.PreRunE = func(*cobra.Command, []string) (err error) {
+		rate, quota, err = flags.changed()
+		return err
+	}
+	return m.changeCommand(cmd, func(ctx context.Context, s *accounts.Service, id string) error {
+		return change(ctx, s, id, rate, quota)
+	})
+}
