@@ -41,6 +41,8 @@ import (
 	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/telemetry"
+	"onnxgate/internal/telemetry/otlp"
+	"onnxgate/internal/telemetry/tracing"
 	"onnxgate/models"
 )
 
@@ -66,6 +68,10 @@ type App struct {
 	level   *slog.LevelVar
 	access  *telemetry.AccessLog
 	metrics *telemetry.Metrics
+	// traces and spans, which they are queued in, are nil where none are sent.
+	traces    *tracing.Tracer
+	spans     *otlp.Batcher
+	lostSpans time.Time // when it was last told
 
 	roles    authz.Roles
 	store    *sqlstore.Store
@@ -122,6 +128,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 	if err := a.openAdmission(); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
+	traced := a.openTraces()
 	stored := sync.OnceValue(func() error { return a.openStored(ctx) })
 	err := inParallel(
 		a.openRoles,
@@ -131,7 +138,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 		a.openCerts,
 		func() error { return a.openCatalog(ctx, stored) },
 	)
-	if err == nil {
+	if err = errors.Join(traced, err); err == nil {
 		err = a.openAPI()
 	}
 	if err != nil {
@@ -314,22 +321,24 @@ func (a *App) openRoles() (err error) {
 // openCatalog asks for a tenant once the accounts are open.
 func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
 	//nolint:contextcheck // a start that is given up ends its process
-	a.catalog, err = newCatalog(a.cfg, a.observe, a.admit, &storedPins{app: a, opened: accounts}, func(name string) (bool, error) {
-		if err := accounts(); err != nil {
-			return false, err
-		}
-		return tenantExists(ctx, a.accounts, name)
-	})
+	a.catalog, err = newCatalog(a.cfg, inference.Config{
+		Observer: a.observe, Admit: a.admit, Audit: a.measured(nil), Pins: &storedPins{app: a, opened: accounts}, TenantExists: func(name string) (bool, error) {
+			if err := accounts(); err != nil {
+				return false, err
+			}
+			return tenantExists(ctx, a.accounts, name)
+		}})
 	return err
 }
 
-func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe, admit inference.Admit, pins inference.Pins, tenants func(string) (bool, error)) (*inference.Catalog, error) {
+// newCatalog reads the models of the configuration. What asks for them, and is told
+// of them, comes with the caller.
+func newCatalog(cfg *config.Config, with inference.Config) (*inference.Catalog, error) {
 	// A large batch leaves one processor to the requests that come meanwhile.
 	engines := NewEngines(cfg.ORTLibrary, runtime.GOMAXPROCS(0)-1)
-	return inference.New(inference.Config{
-		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels, MaxMemory: modelsMemory(cfg),
-		TenantExists: tenants, Pins: pins, Observer: observer, Admit: admit, Now: time.Now,
-	})
+	with.FS, with.Compile, with.DefaultModel = modelFiles(cfg), engines.Compile, cfg.DefaultModel
+	with.SkipBad, with.MaxMemory, with.Now = cfg.SkipBadModels, modelsMemory(cfg), time.Now
+	return inference.New(with)
 }
 
 func modelFiles(cfg *config.Config) fs.FS {
@@ -379,7 +388,7 @@ func (a *App) openAPI() error {
 		Admission: a.admission, Bodies: memory,
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: trust, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
 		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready, Degraded: a.degraded,
-		Metrics: a.metrics, AccessLog: a.access, Log: a.log, Now: time.Now,
+		Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
 		AdminLoopback:  config.IsLoopback(a.cfg.AdminAddr),

@@ -109,6 +109,14 @@ type Config struct {
 	// LogFormat is "text", "json", or empty: text on a terminal, else json.
 	LogFormat string `setting:"ONNXGATE_LOG_FORMAT" validate:"omitempty,oneof=text json"`
 
+	// OTLPEndpoint is the base URL of a collector of traces and log records, empty
+	// for none, or what the standard names say. OTel holds those: the variables whose
+	// names begin with OTEL_, as they stand.
+	OTLPEndpoint string
+	OTel         map[string]Secret
+	// SyslogURL is where audit records are sent, empty for nowhere.
+	SyslogURL string
+
 	// InsecureHTTP allows plain HTTP beyond loopback. It is a flag only, so
 	// that it stands in the command that somebody wrote.
 	InsecureHTTP bool
@@ -167,6 +175,7 @@ func Load(src Source) (*Config, error) {
 			problems = append(problems, *p)
 		}
 	}
+	c.OTel = standardNames(src, files)
 	c.derive()
 	for _, p := range c.problems() {
 		if !wrong[p.Setting] { // a value that has no form has no range either

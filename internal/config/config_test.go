@@ -92,6 +92,8 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		"ONNXGATE_DOCS": "on", "ONNXGATE_MAX_BODY": "64KiB", "ONNXGATE_MAX_MODEL": "1MiB", "ONNXGATE_MAX_ROWS": "7",
 		"ONNXGATE_PPROF":     "on",
 		"ONNXGATE_LOG_LEVEL": "debug", "ONNXGATE_LOG_FORMAT": "json",
+		"ONNXGATE_OTLP_ENDPOINT": "grpcs://c.example:4317", "ONNXGATE_SYSLOG_URL": "tls://s.example:6514",
+		"OTEL_EXPORTER_OTLP_HEADERS": "api-key=hush", "OTEL_TRACES_SAMPLER": "",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +107,8 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		CORSOrigins:    []string{"https://a.example", "http://localhost:3000"},
 		Docs:           true, MaxBody: 64 << 10, MaxModel: 1 << 20, MaxRows: 7, Pprof: true, LogLevel: slog.LevelDebug, LogFormat: "json",
+		OTLPEndpoint: "grpcs://c.example:4317", SyslogURL: "tls://s.example:6514",
+		OTel: map[string]config.Secret{"OTEL_EXPORTER_OTLP_HEADERS": config.NewSecret("api-key=hush")},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)

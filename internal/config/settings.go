@@ -90,7 +90,8 @@ func Settings() []Setting {
 	all = append(all, tokenSettings()...)
 	all = append(all, roleSettings()...)
 	all = append(all, sealSettings()...)
-	return append(all, requestSettings()...)
+	all = append(all, requestSettings()...)
+	return append(all, telemetrySettings()...)
 }
 
 func listenerSettings() []Setting {

@@ -72,6 +72,7 @@ func (a *API) begin(m *method, s grpc.ServerStream) *call {
 	c.info = reqctx.Info{
 		Received: c.start, ClientRequestID: reqctx.ClientRequestID(h["x-request-id"]),
 		ClientAddr: reqctx.Proxies(a.cfg.TrustedProxies).ClientAddr(c.peer.addr, h["x-forwarded-for"], h["forwarded"]),
+		Trace:      a.cfg.Traces.Begin(h["traceparent"], h["tracestate"]),
 	}
 	c.ctx = reqctx.With(ctx, &c.info)
 	return c
@@ -86,6 +87,9 @@ func (c *call) admit() error {
 	}
 	c.info.RequestID = id
 	c.answer = metadata.MD{"x-request-id": {id}}
+	if t := c.info.Trace; t != nil && t.Propagate {
+		c.answer["traceparent"] = []string{t.TraceParent()}
+	}
 	if !c.method.open {
 		if err := c.api.cfg.Audit.Err(); err != nil {
 			return err
@@ -125,6 +129,13 @@ func (c *call) tellLimits() {
 
 // authenticate proves who calls.
 func (c *call) authenticate() error {
+	began := c.info.Trace.Begin()
+	err := c.prove()
+	c.info.Trace.End(reqctx.Authenticate, began, err)
+	return err
+}
+
+func (c *call) prove() error {
 	cfg := &c.api.cfg
 	if err := c.peer.trust.Check(cfg.Trust, c.peer.certificates, c.info.Received); err != nil {
 		return err
@@ -145,10 +156,15 @@ func (c *call) authenticate() error {
 
 // permit refuses a caller who may not use the method.
 func (c *call) permit() error {
-	if c.api.cfg.Roles.Permits(c.principal, c.method.permission) {
-		return nil
+	began := c.info.Trace.Begin()
+	var err error
+	if !c.api.cfg.Roles.Permits(c.principal, c.method.permission) {
+		err = fault.New(fault.Forbidden, "Operation not permitted")
 	}
-	return fault.New(fault.Forbidden, "Operation not permitted")
+	if err != nil || !c.method.predicts {
+		c.info.Trace.End(reqctx.Authorize, began, err) // else the rules of the model are that part
+	}
+	return err
 }
 
 // renew proves again who calls, when the message was long on its way: what
@@ -257,7 +273,7 @@ func (c *call) observe(code codes.Code, f *fault.Error) {
 	line := telemetry.Access{
 		Time: c.start, Duration: took, Method: "gRPC", Route: c.method.name, Path: c.path(),
 		Status: int(code), Bytes: int64(c.bytes), RequestID: c.info.RequestID,
-		ClientRequestID: c.info.ClientRequestID, Client: c.info.ClientAddr, Model: c.asked.Model, Version: c.asked.Version,
+		ClientRequestID: c.info.ClientRequestID, TraceID: c.info.Trace.TraceID(), Client: c.info.ClientAddr, Model: c.asked.Model, Version: c.asked.Version,
 	}
 	if c.principal != nil {
 		line.Subject, line.Issuer = c.principal.Subject, c.principal.Issuer
@@ -269,6 +285,7 @@ func (c *call) observe(code codes.Code, f *fault.Error) {
 	}
 	c.method.metrics.Observe(int(code), took)
 	cfg.AccessLog.Log(&line)
+	cfg.Traces.EndRPC(c.info.Trace, &line, c.method != c.api.unknown)
 }
 
 func observeTenant(t *telemetry.TenantMetrics, f *fault.Error) {

@@ -31,6 +31,7 @@ import (
 	"onnxgate/internal/oip"
 	"onnxgate/internal/reqctx"
 	"onnxgate/internal/telemetry"
+	"onnxgate/internal/telemetry/tracing"
 )
 
 // Models opens models to those who may predict with them, and describes them to
@@ -80,6 +81,8 @@ type Config struct {
 	Ready     func() error
 	Metrics   *telemetry.Metrics
 	AccessLog *telemetry.AccessLog
+	// Traces is nil where none are sent.
+	Traces *tracing.Tracer
 	// Log is for defects, with what a client may not see.
 	Log *slog.Logger
 	// Now is the clock, with monotonic readings.

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/inference"
 	"onnxgate/internal/oip"
 	"onnxgate/internal/reqctx"
 )
@@ -45,14 +46,10 @@ func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) 
 	}
 	reader := c.api.reader()
 	defer c.api.readers.Put(reader)
-	request, err := reader.ReadProtobuf(c.message.bytes(), oip.Contract{
-		Inputs: opened.Inputs(), Outputs: opened.Outputs(), MaxRows: cfg.MaxRows,
-	}, opened.Batch().Inputs)
+	began := c.info.Trace.Begin()
+	request, err := c.tensors(reader, opened)
+	c.info.Trace.End(reqctx.Validate, began, err)
 	if err != nil {
-		return answer{}, err
-	}
-	c.release() // the tensors are the model's now
-	if err := opened.Admit(cfg.MaxRows); err != nil {
 		return answer{}, err
 	}
 	outputs, err := opened.Predict(c.ctx)
@@ -65,6 +62,20 @@ func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) 
 	}))
 	c.bytes = a.data.Len()
 	return a, nil
+}
+
+// tensors reads the message into the model's own tensors, and holds them to its
+// contract.
+func (c *call) tensors(reader *oip.Reader, opened *inference.Call) (*oip.Request, error) {
+	most := c.api.cfg.MaxRows
+	request, err := reader.ReadProtobuf(c.message.bytes(), oip.Contract{
+		Inputs: opened.Inputs(), Outputs: opened.Outputs(), MaxRows: most,
+	}, opened.Batch().Inputs)
+	if err != nil {
+		return nil, err
+	}
+	c.release() // the tensors are the model's now
+	return request, opened.Admit(most)
 }
 
 // newInferAnswer is a ModelInferResponse.
@@ -119,6 +130,7 @@ func (c *call) next() (*call, error) {
 	idle.Stop()
 	m.start = c.api.cfg.Now()
 	m.info.Received, m.info.Limits, m.info.Recorded = m.start, nil, reqctx.Nothing
+	m.info.Trace = c.api.cfg.Traces.Next(c.info.Trace, c.messages == 0)
 	m.ctx = reqctx.With(c.stream.Context(), &m.info)
 	c.arrival.allow(workTime)
 	return &m, err

@@ -20,6 +20,7 @@ import (
 	"onnxgate/internal/limit"
 	"onnxgate/internal/reqctx"
 	"onnxgate/internal/telemetry"
+	"onnxgate/internal/telemetry/tracing"
 )
 
 // exchange is one request and its answer. It is the http.ResponseWriter that
@@ -61,6 +62,7 @@ type exchange struct {
 // refuses what no route should see, and leaves the rest to the route.
 func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, listener: l, request: r, start: l.api.cfg.Now(), params: l.api.newParams()}
+	x.info.Trace = l.api.cfg.Traces.Begin(r.Header[tracing.HeaderParent], r.Header[tracing.HeaderState])
 	ctx := x.within(r.Context())
 	defer func() { x.finish(ctx, recover()) }()
 	if err := l.admit(x, r); err != nil {
@@ -108,6 +110,9 @@ func (l *Listener) admit(x *exchange, r *http.Request) error {
 	}
 	x.info.RequestID, x.idValue[0] = id, id
 	h["X-Request-Id"] = x.idValue[:]
+	if t := x.info.Trace; t != nil && t.Propagate {
+		h[tracing.HeaderParent] = []string{t.TraceParent()}
+	}
 	if misdirected {
 		return fault.New(fault.Misdirected, "")
 	}
@@ -161,14 +166,22 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 	}
 	if e.Auth == Bearer {
 		var err error
-		if x.principal, err = e.api.authenticate(ctx, x); err != nil {
+		began := x.info.Trace.Begin()
+		x.principal, err = e.api.authenticate(ctx, x)
+		x.info.Trace.End(reqctx.Authenticate, began, err)
+		if err != nil {
 			gate.Failed(ctx, e.Limit, x.info.ClientAddr)
 			return err
 		}
 		if err := gate.Principal(ctx, e.Limit, x.principal); err != nil {
 			return err
 		}
-		if err := e.permit(x.principal); err != nil {
+		began = x.info.Trace.Begin()
+		err = e.permit(x.principal)
+		if err != nil || !e.opensModel() {
+			x.info.Trace.End(reqctx.Authorize, began, err) // else the rules of the model are that part
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -188,6 +201,9 @@ func (x *exchange) look(ctx context.Context) error {
 	}
 	return err
 }
+
+// opensModel reports whether the handler opens a model, by its own rules.
+func (e *endpoint) opensModel() bool { return e.OfModel && e.Permission == identity.ModelsPredict }
 
 // tellLimits says in the header of the answer what is left of the limits that the
 // request was counted against.
@@ -339,7 +355,7 @@ func (x *exchange) observe() {
 	line := telemetry.Access{
 		Time: x.start, Duration: took, Method: x.request.Method, Path: withoutKey(x.request.URL.Path),
 		Status: x.status, Bytes: x.bytes, RequestID: x.info.RequestID,
-		ClientRequestID: x.info.ClientRequestID, Client: x.info.ClientAddr,
+		ClientRequestID: x.info.ClientRequestID, TraceID: x.info.Trace.TraceID(), Client: x.info.ClientAddr,
 		Model: x.about.Model, Version: x.about.Version,
 	}
 	metrics := x.listener.unmatched
@@ -356,6 +372,12 @@ func (x *exchange) observe() {
 	}
 	metrics.Observe(x.status, took)
 	a.cfg.AccessLog.Log(&line)
+	if x.info.Trace.Recorded() {
+		r := x.request
+		a.cfg.Traces.EndHTTP(x.info.Trace, &line, &tracing.Arrival{
+			Encrypted: r.TLS != nil, Host: r.Host, UserAgent: withoutKey(r.UserAgent()), Major: r.ProtoMajor, Minor: r.ProtoMinor,
+		})
+	}
 }
 
 func (x *exchange) observeTenant(t *telemetry.TenantMetrics) {

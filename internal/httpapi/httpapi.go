@@ -41,6 +41,7 @@ import (
 	"onnxgate/internal/oauth"
 	"onnxgate/internal/reqctx"
 	"onnxgate/internal/telemetry"
+	"onnxgate/internal/telemetry/tracing"
 )
 
 // Authenticator proves who presents a credential. Faults: Unauthenticated,
@@ -156,6 +157,8 @@ type Config struct {
 	Degraded  func() bool
 	Metrics   *telemetry.Metrics
 	AccessLog *telemetry.AccessLog
+	// Traces is nil where none are sent.
+	Traces *tracing.Tracer
 	// Log is for defects, with what a client may not see.
 	Log *slog.Logger
 	// Now is the clock, with monotonic readings.

@@ -8,6 +8,7 @@ import (
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/inference"
+	"onnxgate/internal/reqctx"
 )
 
 // The media types of rows and predictions.
@@ -77,7 +78,10 @@ func (a *API) openRows(ctx context.Context, x *exchange) (*inference.Call, error
 	if err != nil {
 		return nil, err
 	}
-	if err := call.Schema().Decode(call.Batch(), body, a.cfg.MaxRows); err != nil {
+	began := x.info.Trace.Begin()
+	err = call.Schema().Decode(call.Batch(), body, a.cfg.MaxRows)
+	x.info.Trace.End(reqctx.Validate, began, err)
+	if err != nil {
 		call.Close()
 		return nil, err
 	}
@@ -92,10 +96,12 @@ func (a *API) openTable(ctx context.Context, x *exchange) (*inference.Call, erro
 	if err != nil {
 		return nil, err
 	}
+	began := x.info.Trace.Begin()
 	failure := x.streamBody(ctx, &rowsOfTable, call.Batch().Size, func(table io.Reader) error {
 		_, err := call.Schema().DecodeTable(call.Batch(), table, a.cfg.MaxRows, nil)
 		return err
 	})
+	x.info.Trace.End(reqctx.Validate, began, failure)
 	if x.renewed {
 		earlier := call
 		defer earlier.Close()

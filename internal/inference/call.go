@@ -8,6 +8,7 @@ import (
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
@@ -43,7 +44,10 @@ func (c *Catalog) Open(ctx context.Context, p *identity.Principal, modelName, ve
 	if err != nil {
 		return nil, err
 	}
+	trace := reqctx.From(ctx).Trace
+	began := trace.Begin()
 	decision, err := v.permit(v.request(ctx, p, authz.Predict))
+	trace.End(reqctx.Authorize, began, err)
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +147,7 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 	}
 	end := c.catalog.cfg.Now()
 	latency := end.Sub(start)
+	reqctx.From(ctx).Trace.Keep(reqctx.Predict, start, end, err)
 	if c.version.observe != nil {
 		c.version.observe(c.principal.Tenant, c.batch.Rows, latency, err)
 	}

@@ -1,5 +1,6 @@
 // Package reqctx carries what every layer may want to log about a request:
-// its id and the address it came from. Rights never travel here.
+// its id, the address it came from, and the trace that it belongs to. Rights never
+// travel here.
 package reqctx
 
 import (
@@ -24,6 +25,8 @@ type Info struct {
 	// NoWait says that the request holds what others need: it is refused rather
 	// than kept waiting.
 	NoWait bool
+	// Trace is nil where the server sends no traces.
+	Trace *Trace
 	// Recorded says what the audit log has about the request so far.
 	Recorded Recorded
 }
