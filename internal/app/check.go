@@ -39,7 +39,8 @@ func examine(cfg *config.Config) (found []Finding, err error) {
 		func() error { return checkCerts(cfg) },
 		func() error { return checkKEK(cfg) },
 		func() error { return checkIssuers(cfg) },
-		func() (err error) { catalog, err = newCatalog(cfg, nil, nil, tenants.exists); return err },
+		func() error { return checkTelemetry(cfg) },
+		func() (err error) { catalog, err = newCatalog(cfg, inference.Config{TenantExists: tenants.exists}); return err },
 	)
 	if err != nil {
 		return nil, err
@@ -56,6 +57,7 @@ func examine(cfg *config.Config) (found []Finding, err error) {
 // advice is what works, and is probably not what the operator means.
 func advice(cfg *config.Config, catalog *inference.Catalog) []Finding {
 	all := append(openToOthers(cfg), wideProxies(cfg)...)
+	all = append(all, inTheClear(cfg)...)
 	if !cfg.TLS {
 		severity := Warning
 		if beyondLoopback(cfg) {

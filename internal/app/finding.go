@@ -45,6 +45,7 @@ const (
 	settingInvalid      = "setting-invalid"
 	startRefused        = "start-refused"
 	tlsOff              = "tls-off"
+	telemetryInTheClear = "telemetry-in-the-clear"
 	docsOn              = "docs-on"
 	ratesOff            = "rates-off"
 	pprofOn             = "pprof-on"
@@ -78,6 +79,7 @@ func Diagnoses() []Diagnosis {
 		{settingInvalid, "A setting has a value that no server starts with. Nothing else is looked at until it is right."},
 		{startRefused, "A server with this configuration would not start."},
 		{tlsOff, "Passwords and tokens travel in the clear; an error where another machine can reach a listener."},
+		{telemetryInTheClear, "Traces and audit records leave for another machine without TLS."},
 		{docsOn, "`/docs` and `/openapi.json` show the API to everybody."},
 		{ratesOff, "Passwords can be guessed, or predictions asked for, without any limit per address."},
 		{pprofOn, "Profiles of the program can be taken."},
