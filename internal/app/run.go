@@ -69,6 +69,9 @@ func (a *App) Start(ctx context.Context) {
 	if a.issuers != nil {
 		a.background.Go(func() { a.issuers.Run(watch) })
 	}
+	if a.spans != nil {
+		a.background.Go(func() { a.spans.Run(context.WithoutCancel(ctx)) }) // until closeTraces
+	}
 	a.public.server = a.newServer(a.api.Public())
 	if a.admin != nil {
 		a.admin.server = a.newServer(a.api.Admin())
@@ -162,7 +165,7 @@ func (a *App) defaultModel() string {
 }
 
 func (a *App) logStart(ctx context.Context) {
-	for _, text := range advice(a.cfg, a.catalog) {
+	for _, text := range texts(advice(a.cfg, a.catalog)) {
 		a.log.WarnContext(ctx, "configuration warning", slog.String("detail", text))
 	}
 	for _, w := range a.modelWarnings(ctx) {
@@ -206,6 +209,7 @@ func (a *App) Stop(ctx context.Context) error {
 	}
 	err := inParallel(ends...)
 	a.stopWatching()
+	a.closeTraces(ctx)
 	a.settle(ctx)
 	err = errors.Join(err, a.close()) // writes the last access lines
 	a.log.InfoContext(ctx, "stopped")

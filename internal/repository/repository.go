@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -32,6 +33,9 @@ const (
 	allChanges    = 8
 	tenantChanges = 2
 )
+
+// loadClients is how many tenants are remembered that had models loaded.
+const loadClients = 1 << 10
 
 // Catalog serves the models. Its faults are also NotFound.
 type Catalog interface {
@@ -74,7 +78,7 @@ type Service struct {
 	// beside it.
 	turn chan struct{}
 	// loads counts loads and unloads, by tenant.
-	loads *limit.Own
+	loads *limit.Table
 }
 
 // New returns a Service.
@@ -88,7 +92,10 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now //nolint:forbidigo // the default of the injected clock
 	}
-	return &Service{cfg: cfg, byTenant: map[string]int{}, turn: make(chan struct{}, 1), loads: limit.NewOwn(0, cfg.Now)}, nil
+	return &Service{
+		cfg: cfg, byTenant: map[string]int{}, turn: make(chan struct{}, 1),
+		loads: limit.NewTable(limit.TableConfig{Policy: "load", Clients: loadClients, Now: cfg.Now}),
+	}, nil
 }
 
 // Change is what somebody wants: a new version of a model, or another manifest
@@ -175,7 +182,7 @@ func (s *Service) begin(p *identity.Principal, c *Change) (*modelstore.Change, m
 }
 
 func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, staged *modelstore.Change, model modelstore.Model) (served bool, err error) {
-	event, err := stage(c, staged)
+	event, digest, err := stage(c, staged)
 	if err != nil {
 		return false, err
 	}
@@ -188,7 +195,7 @@ func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, sta
 	if served, err = s.try(ctx, p, c, staged.FS()); err != nil {
 		return false, err
 	}
-	if err := s.record(ctx, p, event, model, c.Version); err != nil {
+	if err := s.record(ctx, p, event, model, c.Version, digest); err != nil {
 		return false, err
 	}
 	err = staged.Commit()
@@ -198,19 +205,19 @@ func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, sta
 	return served, err
 }
 
-// stage puts what is new aside, and returns what it is.
-func stage(c *Change, staged *modelstore.Change) (event audit.Event, err error) {
+// stage puts what is new aside, and returns what it is, with its digest.
+func stage(c *Change, staged *modelstore.Change) (event audit.Event, digest string, err error) {
 	event = audit.ModelManifest
 	if c.Version != "" {
 		if err := staged.AddVersion(c.Version, c.File, c.Digest); err != nil {
-			return event, err
+			return event, "", err
 		}
-		event = audit.ModelPush
+		event, digest = audit.ModelPush, hex.EncodeToString(c.Digest[:])
 	}
 	if c.Manifest != nil {
 		err = staged.SetManifest(bytes.NewReader(c.Manifest))
 	}
-	return event, err
+	return event, digest, err
 }
 
 // try compiles and checks what is to be served.

@@ -194,7 +194,7 @@ func (s *Service) rewrap(ctx context.Context, keys Keys, actor string, makeKey b
 		}
 	}
 	return len(records), s.audit.Record(ctx, &audit.Record{
-		Event: audit.KeyRotate, Actor: actor, Tenant: identity.DefaultTenant, Object: kekObject, Outcome: audit.OK,
+		Event: audit.KeyRotate, Actor: actor, Tenant: identity.DefaultTenant, Object: kekObject, Decision: audit.Allow, Outcome: audit.OK,
 	})
 }
 

@@ -520,7 +520,7 @@ func TestEveryUseAndChangeOfAKeyIsOnRecordOrRefused(t *testing.T) {
 	if _, err := s.Retire(t.Context(), "root", keys[1].KID); err != nil {
 		t.Fatal(err)
 	}
-	user := audit.Record{Actor: "user of acme", Tenant: "acme", Outcome: audit.OK}
+	user := audit.Record{Actor: "user of acme", Tenant: "acme", Decision: audit.Allow, Outcome: audit.OK}
 	create, encrypt, decrypt, refused, rotate, retire := user, user, user, user, user, user
 	create.Event, create.Object = "key.create", keys[1].KID
 	encrypt.Event, encrypt.Method = "key.encrypt", "bearer"
