@@ -71,9 +71,12 @@ func (a *App) openStored(ctx context.Context) error {
 	if a.store == nil {
 		return err
 	}
-	var wrong error
+	var wrong, miscounted error
+	if a.accounts != nil {
+		a.quotas, miscounted = a.newQuotas()
+	}
 	a.sealing, wrong = newSealing(ctx, a.cfg, a.store)
-	return errors.Join(err, wrong)
+	return errors.Join(err, wrong, miscounted)
 }
 
 func (a *App) openAccounts(ctx context.Context) (err error) {

@@ -139,6 +139,8 @@ type Config struct {
 	Delivery Delivery
 	// Access reads the access tokens that are to be revoked.
 	Access AccessTokens
+	// Usage is what tenants and keys used.
+	Usage Usage
 	// Issuers is nil where there are none from outside.
 	Issuers Issuers
 	// Roles says what each role permits.
@@ -245,8 +247,8 @@ type Listener struct {
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
 	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Passwords == nil || cfg.Sealer == nil ||
-		cfg.Accounts == nil || cfg.Delivery == nil || cfg.Access == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, a delivery of models, access tokens, metrics, logs and a clock are needed")
+		cfg.Accounts == nil || cfg.Delivery == nil || cfg.Access == nil || cfg.Usage == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, a delivery of models, access tokens, the usage, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader

@@ -223,8 +223,8 @@ func TestWhatIsNotUsedGoesBack(t *testing.T) {
 		idle, busy := newService(t, m, b, nil), newService(t, m, b, nil)
 		ctx, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		wg.Go(func() { _ = idle.Run(ctx) })
-		wg.Go(func() { _ = busy.Run(ctx) })
+		wg.Go(func() { idle.Run(ctx) })
+		wg.Go(func() { busy.Run(ctx) })
 		if got := calls(t, idle, acme, 10); got != 10 {
 			t.Fatal(got)
 		}

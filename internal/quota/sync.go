@@ -107,11 +107,7 @@ func (s *Service) refill(ctx context.Context, a *account, ticket uint64) error {
 	case s.down():
 		return unavailable(nil)
 	}
-	some := y.next()
-	if !slices.Contains(some, a) {
-		some = append(some, a)
-	}
-	return s.sync(ctx, some, false)
+	return s.sync(ctx, append(y.next(), a), false)
 }
 
 // down reports whether the store did not answer just now.
@@ -130,8 +126,8 @@ func unavailable(err error) error {
 }
 
 // Run tells the store what was used, and sets aside what will be, until ctx ends.
-// Then it gives back what was set aside, and returns nil.
-func (s *Service) Run(ctx context.Context) error {
+// Then it gives back what was set aside.
+func (s *Service) Run(ctx context.Context) {
 	ticker := time.NewTicker(tellEvery)
 	defer ticker.Stop()
 	var tidied, pruned time.Time
@@ -139,7 +135,7 @@ func (s *Service) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			s.drain(context.WithoutCancel(ctx))
-			return nil
+			return
 		case <-ticker.C:
 			if at := s.steady(s.cfg.Now()); at.Sub(tidied) >= tidyEvery {
 				tidied = at
@@ -263,7 +259,9 @@ func (s *Service) sync(ctx context.Context, accounts []*account, last bool) erro
 	at := s.steady(s.cfg.Now())
 	var asked []statement
 	for _, a := range accounts {
-		asked = append(asked, a.begin(at, last))
+		if st, first := a.begin(at, last); first {
+			asked = append(asked, st)
+		}
 	}
 	// What is learnt is everybody's: one caller who goes away must not fail it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), chargeTimeout)
@@ -364,19 +362,23 @@ func (e *entry) charge(l Ledger) error {
 }
 
 // begin returns what the store is to be asked, and takes what goes back out of the
-// balance, so that nobody uses it meanwhile.
-func (a *account) begin(at time.Time, last bool) statement {
+// balance, so that nobody uses it meanwhile. It reports false for an account that is
+// in the transaction already: it may have been queued several times.
+func (a *account) begin(at time.Time, last bool) (st statement, first bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.asked != a.done {
+		return st, false
+	}
 	a.queued, a.hurried, a.hungry = false, false, false
 	a.asked++
 	if a.active {
 		a.active, a.activeAt = false, at
 	}
-	st := statement{account: a, ticket: a.asked}
+	st = statement{account: a, ticket: a.asked}
 	l := a.limits.Load()
 	if l == nil {
-		return st
+		return st, true
 	}
 	quiet := last || at.Sub(a.activeAt) >= idleAfter
 	for i, p := range a.current {
@@ -392,7 +394,7 @@ func (a *account) begin(at time.Time, last bool) statement {
 	for _, p := range a.closed {
 		st.add(a.entry(p, &Use{}))
 	}
-	return st
+	return st, true
 }
 
 func (st *statement) add(e entry) {
