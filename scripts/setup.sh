@@ -134,8 +134,14 @@ setup_postgres() {
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || debian initdb=postgresql
 }
 
+# setup_prometheus: who reads the metrics, and judges the rules.
+setup_prometheus() {
+	debian promtool=prometheus
+}
+
 # setup_tests meets every need.
 setup_tests() {
+	setup_prometheus
 	setup_postgres
 	setup_e2e
 	setup_seal

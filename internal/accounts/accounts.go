@@ -200,6 +200,7 @@ func (s *Service) verifyCounted(ctx context.Context, counter, canonical, passwor
 		s.throttle.leave(counter)
 	default:
 		if wait := s.throttle.wrong(counter); wait != nil {
+			wait.Err = err // for the record
 			return nil, "", wait
 		}
 	}
@@ -220,21 +221,28 @@ func (s *Service) verifyPassword(ctx context.Context, canonical, password string
 	switch {
 	case err != nil:
 		return nil, "", err
-	case !match.ok:
+	case !match.ok && record == nil:
 		return nil, "", errIncorrect(match.reason)
+	case !match.ok:
+		return nil, "", errIncorrect(record.names(match.reason))
 	case record == nil:
 		return nil, "", errIncorrect(errors.New("no such user"))
 	case record.Disabled:
-		return nil, "", errIncorrect(errors.New("the user or its tenant is disabled"))
+		return nil, "", errIncorrect(record.names(errors.New("the user or its tenant is disabled")))
 	}
 	if err := admit(ctx, user.tenant); err != nil {
-		return nil, "", err
+		return nil, "", record.names(err)
 	}
 	if match.outdated {
 		_ = s.rehash(ctx, record, password) // the password was right; the next sign-in tries again
 	}
 	principal := &identity.Principal{Subject: record.Name, Tenant: record.Tenant, Roles: record.Roles}
 	return principal, record.Stamp, nil
+}
+
+// names says for the record whose password was refused.
+func (r *Record) names(reason error) *audit.Denial {
+	return &audit.Denial{Actor: r.Name, Tenant: r.Tenant, Method: "password", Err: reason}
 }
 
 func (s *Service) record(ctx context.Context, name string) (*Record, error) {

@@ -5,6 +5,7 @@ import (
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 )
 
 // Actor is who changes something, and whose things it may change: those of one
@@ -61,5 +62,14 @@ func (s *Service) update(ctx context.Context, by Actor, event audit.Event, objec
 
 // onRecord keeps who did what.
 func (s *Service) onRecord(ctx context.Context, by Actor, event audit.Event, object string) error {
-	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: by.Name, Tenant: by.home(), Object: object, Outcome: audit.OK})
+	rec := &audit.Record{Event: event, Object: object, Decision: audit.Allow, Outcome: audit.OK}
+	switch {
+	case by.holder != nil:
+		rec.By(by.holder.principal)
+	case by.Tenant == AnyTenant:
+		rec.Actor, rec.Tenant = by.Name, identity.DefaultTenant
+	default:
+		rec.Actor, rec.Tenant = by.Name, by.Tenant
+	}
+	return s.audit.Record(ctx, rec)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -42,13 +43,19 @@ func (s *Service) Bootstrap(ctx context.Context, password string) (created bool,
 		if created, err = true, notTaken(tx); err != nil {
 			return err
 		}
-		return s.insertAdmin(ctx, tx, password)
+		if err := s.insertAdmin(ctx, tx, password); err != nil {
+			return err
+		}
+		return s.onRecord(ctx, itself, audit.UserAdd, AdminName)
 	})
 	if err != nil {
 		return false, fmt.Errorf("make the first administrator: %w", err)
 	}
 	return created, s.forgetInitialPassword(ctx)
 }
+
+// itself is the server as an actor.
+var itself = Actor{Name: audit.Server, Tenant: identity.DefaultTenant}
 
 func notTaken(tx *Tx) error {
 	_, err := tx.Users.Get(AnyTenant, AdminName)

@@ -258,7 +258,7 @@ func (s *Service) VerifyClient(ctx context.Context, id, secret string) (*identit
 
 func (s *Service) verifyClient(ctx context.Context, id, secret string) (*identity.Client, error) {
 	if len(secret) > maxSecretBytes || len(id) > maxSecretBytes {
-		return nil, errNoClient("the id or the secret is longer than any can be")
+		return nil, errNoClient(errors.New("the id or the secret is longer than any can be"))
 	}
 	found, err := view(ctx, s, func(tx *Tx) (*inTenant[Client], error) { return withTenant(tx, tx.Clients, id) })
 	known := err == nil
@@ -277,13 +277,16 @@ func (s *Service) verifyClient(ctx context.Context, id, secret string) (*identit
 	}
 	switch {
 	case !known:
-		return nil, errNoClient("no such client")
+		return nil, errNoClient(errors.New("no such client"))
 	case same|former == 0:
-		return nil, errNoClient("wrong secret")
+		return nil, errNoClient(client.names(errors.New("wrong secret")))
 	case client.Disabled:
-		return nil, errNoClient("the client or its tenant is disabled")
+		return nil, errNoClient(client.names(errDisabledClient))
 	}
-	return client.identity(), admit(ctx, found.tenant)
+	if err := admit(ctx, found.tenant); err != nil {
+		return nil, client.names(err)
+	}
+	return client.identity(), nil
 }
 
 // ProvenClient returns the enabled client of that id, which its certificate has
@@ -292,13 +295,20 @@ func (s *Service) ProvenClient(ctx context.Context, id string) (*identity.Client
 	found, err := view(ctx, s, func(tx *Tx) (*inTenant[Client], error) { return withTenant(tx, tx.Clients, id) })
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		return nil, errNoClient("no such client")
+		return nil, errNoClient(errors.New("no such client"))
 	case err != nil:
 		return nil, err
 	case found.record.Disabled:
-		return nil, errNoClient("the client or its tenant is disabled")
+		return nil, errNoClient(found.record.names(errDisabledClient))
 	}
 	return found.record.identity(), nil
+}
+
+var errDisabledClient = errors.New("the client or its tenant is disabled")
+
+// names says for the record which client was refused.
+func (c *Client) names(reason error) *audit.Denial {
+	return &audit.Denial{Actor: c.ID, Tenant: c.Tenant, Method: "client_secret", Err: reason}
 }
 
 func (c *Client) identity() *identity.Client {
@@ -309,6 +319,6 @@ func (c *Client) identity() *identity.Client {
 }
 
 // errNoClient is the one answer to every client that is refused.
-func errNoClient(reason string) error {
-	return fault.Wrap(fault.Unauthenticated, "The client is unknown, disabled, or its secret is wrong", errors.New(reason))
+func errNoClient(reason error) error {
+	return fault.Wrap(fault.Unauthenticated, "The client is unknown, disabled, or its secret is wrong", reason)
 }

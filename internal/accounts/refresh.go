@@ -98,7 +98,7 @@ func (s *Service) Refresh(ctx context.Context, token, clientID string) (grant *i
 			return err
 		}
 		if family.ClientID != clientID {
-			return errRefresh(errors.New("the refresh token is another client's"))
+			return errRefresh(family.names(errors.New("the refresh token is another client's")))
 		}
 		var tenant *Tenant
 		if grant, tenant, err = grantOf(tx, family); err != nil {
@@ -132,9 +132,9 @@ func (s *Service) presentFamily(tx *Tx, presented refreshToken) (*Family, error)
 	now := s.now()
 	switch {
 	case subtle.ConstantTimeCompare([]byte(hashOf(presented.String())), []byte(family.Hash)) == 0:
-		return nil, errRefresh(errReused)
+		return nil, errRefresh(family.names(errReused))
 	case !now.Before(family.ExpiresAt) || !now.Before(family.CreatedAt.Add(maxRefreshAge)):
-		return nil, errRefresh(errors.New("its time is over"))
+		return nil, errRefresh(family.names(errors.New("its time is over")))
 	}
 	return family, nil
 }
@@ -153,7 +153,7 @@ func grantOf(tx *Tx, family *Family) (*identity.Grant, *Tenant, error) {
 		}
 	}
 	if !stands {
-		return nil, nil, errRefresh(errors.New("the user, or the client, was changed, disabled or deleted"))
+		return nil, nil, errRefresh(family.names(errors.New("the user, or the client, was changed, disabled or deleted")))
 	}
 	user := &found.record.User
 	return &identity.Grant{
@@ -161,6 +161,11 @@ func grantOf(tx *Tx, family *Family) (*identity.Grant, *Tenant, error) {
 		Stamp:     family.Stamp, ClientID: family.ClientID, Scope: family.Scope, Family: family.ID,
 		IssuedAt: family.CreatedAt, ExpiresAt: family.ExpiresAt,
 	}, found.tenant, nil
+}
+
+// names says for the record whose refresh token was refused.
+func (f *Family) names(reason error) *audit.Denial {
+	return &audit.Denial{Actor: f.User, Tenant: f.Tenant, Method: "refresh_token", Err: reason}
 }
 
 func earlier(a, b time.Time) time.Time {

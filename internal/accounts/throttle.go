@@ -79,7 +79,7 @@ func (t *throttle) right(name string) {
 
 // wrong counts one and returns the fault that says to wait, or nil for one of
 // the first.
-func (t *throttle) wrong(name string) error {
+func (t *throttle) wrong(name string) *fault.Error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g := t.names[name]
@@ -124,7 +124,7 @@ func (t *throttle) makeRoom() {
 	}
 }
 
-func errThrottled(wait time.Duration) error {
+func errThrottled(wait time.Duration) *fault.Error {
 	return &fault.Error{
 		Kind: fault.RateLimited, RetryAfter: wait,
 		Msg: "Too many wrong passwords for this user name; wait as long as Retry-After says. Tokens and keys go on",

@@ -32,7 +32,8 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 		func() error { return checkCerts(cfg) },
 		func() error { return checkKEK(cfg) },
 		func() error { return checkIssuers(cfg) },
-		func() (err error) { catalog, err = newCatalog(cfg, nil, nil, tenants.exists); return err },
+		func() error { return checkTelemetry(cfg) },
+		func() (err error) { catalog, err = newCatalog(cfg, inference.Config{TenantExists: tenants.exists}); return err },
 	)
 	if err != nil {
 		return nil, err
@@ -49,6 +50,7 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 // advice is what works, and is probably not what the operator means.
 func advice(cfg *config.Config, catalog *inference.Catalog) []string {
 	all := append(openToOthers(cfg), wideProxies(cfg)...)
+	all = append(all, inTheClear(cfg)...)
 	if !cfg.TLS {
 		all = append(all, "TLS is off: passwords and tokens travel in the clear")
 	}

@@ -5,42 +5,39 @@ import (
 	"time"
 )
 
-// part is something that is read again while the server runs.
-type part string
-
-// The parts, as the metrics name them.
+// The parts that are read again while the server runs, as the metrics name them.
 const (
-	configurationPart     part = "configuration"
-	modelsPart            part = "models"
-	certificatePart       part = "certificate"
-	clientAuthoritiesPart part = "client_authorities"
-	signingKeysPart       part = "signing_keys"
-	kekPart               part = "key_encryption_key"
-	issuersPart           part = "issuers"
+	configurationPart     = "configuration"
+	modelsPart            = "models"
+	certificatePart       = "certificate"
+	clientAuthoritiesPart = "client_authorities"
+	signingKeysPart       = "signing_keys"
+	kekPart               = "key_encryption_key"
+	issuersPart           = "issuers"
 )
 
 // reloads remembers which parts could not be taken over when they were last read,
 // so that what was there before goes on. It is safe for concurrent use.
 type reloads struct {
 	mu     sync.Mutex
-	failed map[part]bool
+	failed map[string]bool
 }
 
 // note remembers how the last reading of a part went, and returns its error.
-func (r *reloads) note(p part, err error) error {
+func (r *reloads) note(part string, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.failed == nil {
-		r.failed = map[part]bool{}
+		r.failed = map[string]bool{}
 	}
-	r.failed[p] = err != nil
+	r.failed[part] = err != nil
 	return err
 }
 
-func (r *reloads) ok(p part) bool {
+func (r *reloads) ok(part string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.failed[p]
+	return !r.failed[part]
 }
 
 // showGauges registers the numbers that are read off the server's parts whenever
@@ -104,18 +101,18 @@ func (a *App) showIssuers() {
 
 // showReloads shows those parts that this server has.
 func (a *App) showReloads(show func(string, float64)) {
-	for p, has := range map[part]bool{
+	for part, has := range map[string]bool{
 		configurationPart: true, modelsPart: true, kekPart: true,
 		clientAuthoritiesPart: a.clients != nil, issuersPart: a.issuers != nil,
 	} {
 		if has {
-			show(string(p), flag(a.reloads.ok(p)))
+			show(part, flag(a.reloads.ok(part)))
 		}
 	}
 	if a.certs != nil {
-		show(string(certificatePart), flag(a.certs.Err() == nil))
+		show(certificatePart, flag(a.certs.Err() == nil))
 	}
-	show(string(signingKeysPart), flag(a.keys.Err() == nil))
+	show(signingKeysPart, flag(a.keys.Err() == nil))
 }
 
 func (a *App) servedVersions() float64 {

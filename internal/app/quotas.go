@@ -7,8 +7,11 @@ import (
 	"time"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/admission"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
 	"onnxgate/internal/quota"
 	"onnxgate/internal/sqlstore"
 )
@@ -23,6 +26,31 @@ func (a *App) warnOfQuota(w quota.Warning) {
 	a.metrics.SoftQuotaReached()
 	a.log.LogAttrs(context.Background(), slog.LevelWarn, "soft quota reached",
 		slog.String("tenant", w.Tenant), slog.String("key", w.Key), slog.String("quota", w.Quota.String()), slog.Int64("used", w.Used))
+}
+
+// quotas are those of the store, which is opened after them, in the words of
+// package admission.
+type quotas struct{ app *App }
+
+// Reserve claims what a prediction will use.
+func (q quotas) Reserve(ctx context.Context, p *identity.Principal, use admission.Use) (admission.Reservation, error) {
+	r, err := q.app.quotas.Reserve(ctx, p, counted(use))
+	if err != nil {
+		return nil, err // and not a nil *quota.Reservation in an interface
+	}
+	return (*reservation)(r), nil
+}
+
+// reservation is one of package quota.
+type reservation quota.Reservation
+
+// Settle says what was used.
+func (r *reservation) Settle(used admission.Use) { (*quota.Reservation)(r).Settle(counted(used)) }
+
+func counted(use admission.Use) quota.Use {
+	return quota.Use{
+		limit.UnitCalls: use.Calls, limit.UnitRows: use.Rows, limit.UnitBytes: use.Bytes, limit.UnitCompute: int64(use.Compute),
+	}
 }
 
 // OpenUsage opens what tenants used, as OpenAccounts does the accounts. What a

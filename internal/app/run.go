@@ -70,6 +70,9 @@ func (a *App) Start(ctx context.Context) {
 	if a.issuers != nil {
 		a.background.Go(func() { a.issuers.Run(watch) })
 	}
+	if a.spans != nil {
+		a.background.Go(func() { a.spans.Run(context.WithoutCancel(ctx)) }) // until closeTraces
+	}
 	a.public.server = a.newServer(a.api.Public())
 	if a.admin != nil {
 		a.admin.server = a.newServer(a.api.Admin())
@@ -207,6 +210,7 @@ func (a *App) Stop(ctx context.Context) error {
 	}
 	err := inParallel(ends...)
 	a.stopWatching()
+	a.closeTraces(ctx)
 	a.settle(ctx)
 	err = errors.Join(err, a.close()) // writes the last access lines
 	a.log.InfoContext(ctx, "stopped")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 )
 
 // Record is one decision or change. It holds no secret and no value of an input.
@@ -21,6 +22,8 @@ type Record struct {
 	// Actor is who did it: the subject of a principal, or a word for a command or
 	// the server itself; empty for nobody who is known.
 	Actor string
+	// Issuer is the outside issuer that vouches for Actor; empty for our own.
+	Issuer string
 	// Tenant is the actor's, or that of Object.
 	Tenant string
 	// Object names what was changed; empty for what changes nothing.
@@ -59,8 +62,19 @@ type Record struct {
 // MaxBeside is how many credentials a request may have beside the first.
 const MaxBeside = 2
 
-// Credential is a credential that counted beside another.
-type Credential struct{ Actor, Method string }
+// Credential is a credential that counted beside another, as Record has the first.
+type Credential struct{ Actor, Issuer, Method string }
+
+// By names who did it, with every credential that counted.
+func (r *Record) By(p *identity.Principal) {
+	r.Actor, r.Issuer, r.Tenant, r.Method = p.Subject, p.Issuer, p.Tenant, string(p.Method)
+	for i := range r.Beside {
+		if p = p.With; p == nil {
+			return
+		}
+		r.Beside[i] = Credential{Actor: p.Subject, Issuer: p.Issuer, Method: string(p.Method)}
+	}
+}
 
 // Decision is what was decided.
 type Decision string
@@ -84,11 +98,11 @@ func RuleOf(number int) Rule { return Rule{max(number, -1) + 1} }
 func (r Rule) Number() (int, bool) { return r.place - 1, r.place > 0 }
 
 // Durable reports whether a strict log has the record on the disk before the
-// answer. Predictions and what only reads follow within 100 ms. So do refused
+// answer. Predictions, sums and what only reads follow within 100 ms. So do refused
 // credentials: a wrong secret of somebody is recorded and one of nobody counted,
 // and no answer may take longer where there is somebody.
 func (r *Record) Durable() bool {
-	return !r.Event.reads() && r.Event != Predict && !r.refusedCredential()
+	return !r.Event.reads() && r.Event != Predict && r.Event != RefusedSum && !r.refusedCredential()
 }
 
 func (r *Record) refusedCredential() bool {

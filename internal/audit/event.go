@@ -70,7 +70,11 @@ const (
 	KeyRead    Event = "key.read"
 
 	// AuditGap stands for the Count records before it that could not be kept.
-	AuditGap        Event = "audit.gap"
+	AuditGap Event = "audit.gap"
+	// AuditCut stands for what was cut off the end of the log: the beginning of a
+	// line whose writer was killed or, with an outcome other than ok, Count lines
+	// that were forged.
+	AuditCut        Event = "audit.cut"
 	AuditErase      Event = "audit.erase"
 	AuditExpire     Event = "audit.expire" // of records past their age
 	AuditCheckpoint Event = "audit.checkpoint"
@@ -94,7 +98,7 @@ var events = []Event{
 	TenantCreate, TenantUpdate, TenantAddresses, TenantDisable, TenantEnable, TenantDelete, TenantQuota, TenantRead,
 	ModelPush, ModelManifest, ModelLoad, ModelUnload, ModelRollback, ModelRead,
 	KeyCreate, KeyRotate, KeyRetire, KeyEncrypt, KeyDecrypt, KeyRead,
-	AuditGap, AuditErase, AuditExpire, AuditCheckpoint, AuditExport, AuditRead,
+	AuditGap, AuditCut, AuditErase, AuditExpire, AuditCheckpoint, AuditExport, AuditRead,
 	ServerStart, ServerStop, ServerReload, ServerCertificate, ServerDatabase, ServerRead,
 }
 
@@ -103,3 +107,9 @@ func Events() []Event { return slices.Clone(events) }
 
 // reads reports whether the event changes nothing and uses no key.
 func (e Event) reads() bool { return strings.HasSuffix(string(e), ".read") }
+
+// family is the word before the dot.
+func (e Event) family() string {
+	family, _, _ := strings.Cut(string(e), ".")
+	return family
+}

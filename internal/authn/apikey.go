@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"onnxgate/internal/apikey"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -97,7 +98,7 @@ func (k *APIKey) Authenticate(ctx context.Context, c Credentials) (*identity.Pri
 		return nil, err
 	}
 	if !identity.InNetworks(reqctx.From(ctx).ClientAddr, key.Addresses) {
-		return nil, fault.New(fault.Forbidden, msgAddress)
+		return nil, fault.Wrap(fault.Forbidden, msgAddress, audit.Names(key.principal, errAddress))
 	}
 	if minute := now.Unix() / 60; key.noted.Load() != minute && key.noted.Swap(minute) != minute {
 		k.keys.KeyUsed(key.ID, now)
@@ -119,7 +120,7 @@ func (k *APIKey) prove(ctx context.Context, presented *apikey.Presented, now tim
 		return nil, err
 	}
 	if !k.proves(key, presented, now) {
-		return nil, refuse(msgInvalidKey, errNoKey)
+		return nil, refuse(msgInvalidKey, named(key, presented))
 	}
 	proven := &provenKey{Key: key, principal: k.principal(key), revision: revision}
 	if before != nil {
@@ -127,6 +128,18 @@ func (k *APIKey) prove(ctx context.Context, presented *apikey.Presented, now tim
 	}
 	k.cache.put(key.ID, proven)
 	return proven, nil
+}
+
+// named says for the record which key was presented, if there is such a key. It
+// does the same work when there is none.
+func named(key *identity.Key, presented *apikey.Presented) *audit.Denial {
+	d := &audit.Denial{
+		Actor: identity.KeySubject + presented.ID, Tenant: key.Tenant, Method: string(identity.APIKey), Err: errNoKey,
+	}
+	if key.ID != presented.ID {
+		d.Actor = ""
+	}
+	return d
 }
 
 var errNoKey = errors.New("the API key is unknown, wrong, disabled or over")
@@ -153,6 +166,6 @@ func (k *APIKey) principal(key *identity.Key) *identity.Principal {
 	}
 	return &identity.Principal{
 		Subject: identity.KeySubject + key.ID, Tenant: key.Tenant, Roles: key.Roles,
-		Scopes: scopes, Models: key.Models, Rate: key.Rate, Method: identity.APIKey,
+		Scopes: scopes, Models: key.Models, Rates: key.Rates, Method: identity.APIKey,
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -177,7 +178,7 @@ func (b *Bearer) proven(ctx context.Context, token string) (*verified, error) {
 		}
 		b.cache.remove(token)
 		if ended {
-			return nil, refuse(msgExpired, jwt.ErrTokenExpired)
+			return nil, refuse(msgExpired, audit.Names(v.principal, jwt.ErrTokenExpired))
 		}
 	}
 	v, err := b.verify(ctx, token)
@@ -197,6 +198,8 @@ func (b *Bearer) trusted(v *verified, now time.Time) bool {
 	return ok && key == v.key
 }
 
+var errEnded = errors.New("whom the token is for was changed, disabled or deleted, or the token was revoked")
+
 // stands asks whether a token still counts, once for each state of the accounts.
 func (b *Bearer) stands(ctx context.Context, v *verified) error {
 	revision, err := b.issued.Revision(ctx)
@@ -208,7 +211,7 @@ func (b *Bearer) stands(ctx context.Context, v *verified) error {
 	case err != nil:
 		return err
 	case !stands:
-		return refuse(msgRevoked, errors.New("whom the token is for was changed, disabled or deleted, or the token was revoked"))
+		return refuse(msgRevoked, audit.Names(v.principal, errEnded))
 	}
 	v.stands.Store(revision)
 	return nil
@@ -253,7 +256,7 @@ func (b *Bearer) verifyOwn(t *jws) (*verified, error) {
 	}
 	if err := b.validator.Validate(c); err != nil {
 		if errors.Is(err, jwt.ErrTokenExpired) {
-			return nil, refuse(msgExpired, err)
+			return nil, refuse(msgExpired, audit.Names(c.principal(), err))
 		}
 		return nil, refuse(msgInvalid, err)
 	}

@@ -81,9 +81,18 @@ type Config struct {
 	// EnvIdentityFile holds what opens a sealed .env file.
 	EnvIdentityFile string
 
-	// RateToken and RatePredict are "N/second|minute|hour|day" or "off".
-	RateToken      string
-	RatePredict    string
+	// RateToken and RatePredict are "N/second|minute|hour|day", several with commas
+	// between, or "off".
+	RateToken   string
+	RatePredict string
+	// RatePredictPer is address or principal.
+	RatePredictPer string `setting:"ONNXGATE_RATE_PREDICT_PER" validate:"oneof=address principal"`
+	// Throttle is how long a request over a rate waits; zero: it does not.
+	Throttle time.Duration `setting:"ONNXGATE_THROTTLE" validate:"min=0,max=10s"`
+	// MaxInFlight is how many predictions are computed at once; 0: by the processors.
+	MaxInFlight int `setting:"ONNXGATE_MAX_IN_FLIGHT" validate:"min=0,max=100000"`
+	// QueueTimeout is how long a prediction waits for its turn.
+	QueueTimeout   time.Duration `setting:"ONNXGATE_QUEUE_TIMEOUT" validate:"min=0,max=30s"`
 	TrustedProxies []netip.Prefix
 	CORSOrigins    []string
 	Docs           bool
@@ -99,6 +108,14 @@ type Config struct {
 	LogLevel slog.Level
 	// LogFormat is "text", "json", or empty: text on a terminal, else json.
 	LogFormat string `setting:"ONNXGATE_LOG_FORMAT" validate:"omitempty,oneof=text json"`
+
+	// OTLPEndpoint is the base URL of a collector of traces and log records, empty
+	// for none, or what the standard names say. OTel holds those: the variables whose
+	// names begin with OTEL_, as they stand.
+	OTLPEndpoint string
+	OTel         map[string]Secret
+	// SyslogURL is where audit records are sent, empty for nowhere.
+	SyslogURL string
 
 	// InsecureHTTP allows plain HTTP beyond loopback. It is a flag only, so
 	// that it stands in the command that somebody wrote.
@@ -158,6 +175,7 @@ func Load(src Source) (*Config, error) {
 			problems = append(problems, *p)
 		}
 	}
+	c.OTel = standardNames(src, files)
 	c.derive()
 	for _, p := range c.problems() {
 		if !wrong[p.Setting] { // a value that has no form has no range either

@@ -58,6 +58,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 		Addr: "127.0.0.1:8443", AdminAddr: "127.0.0.1:8444", GRPCAddr: "127.0.0.1:8445", DataDir: "data", TLS: true, ClientCert: "off",
 		Issuer: "https://localhost:8443", Audience: "https://localhost:8443",
 		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", JWTRotate: 90 * 24 * time.Hour, PasswordGrant: true, RateToken: "5/minute", RatePredict: "10/minute",
+		RatePredictPer: "address", QueueTimeout: 2 * time.Second,
 		BootstrapAPIKeyRole: "user",
 		MaxBody:             8 << 20, MaxModel: 512 << 20, MaxRows: 10000, RevocationMaxAge: time.Minute,
 	}
@@ -85,11 +86,14 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		"ONNXGATE_JWT_ROTATE": "off", "ONNXGATE_PASSWORD_GRANT": "off",
 		"ONNXGATE_JWT_SECRET": goodSecret, "ONNXGATE_ADMIN_PASSWORD_FILE": password, "ONNXGATE_ISSUERS_FILE": issuers,
 		"ONNXGATE_BOOTSTRAP_API_KEY": goodKey, "ONNXGATE_BOOTSTRAP_API_KEY_ROLE": "scorer",
-		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "1000000000/day",
+		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "10/second, 1000000000/day", "ONNXGATE_RATE_PREDICT_PER": "principal",
+		"ONNXGATE_THROTTLE": "3s", "ONNXGATE_MAX_IN_FLIGHT": "9", "ONNXGATE_QUEUE_TIMEOUT": "500ms",
 		"ONNXGATE_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,fd00::/8", "ONNXGATE_CORS_ORIGINS": "https://a.example,http://localhost:3000",
 		"ONNXGATE_DOCS": "on", "ONNXGATE_MAX_BODY": "64KiB", "ONNXGATE_MAX_MODEL": "1MiB", "ONNXGATE_MAX_ROWS": "7",
 		"ONNXGATE_PPROF":     "on",
 		"ONNXGATE_LOG_LEVEL": "debug", "ONNXGATE_LOG_FORMAT": "json",
+		"ONNXGATE_OTLP_ENDPOINT": "grpcs://c.example:4317", "ONNXGATE_SYSLOG_URL": "tls://s.example:6514",
+		"OTEL_EXPORTER_OTLP_HEADERS": "api-key=hush", "OTEL_TRACES_SAMPLER": "",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -98,10 +102,13 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		Addr: "[::1]:9443", GRPCAddr: "[::1]:9444", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, ModelsMemory: 3 << 30, RolesFile: roles,
 		TLS: true, TLSCertFile: "c.pem", TLSKeyFile: "k.pem", ClientCert: "request", ClientCAFile: "ca.pem", ClientCRLFile: "crl.pem",
 		Issuer: "https://ml.example", Audience: "ml", TokenTTL: time.Hour, JWTAlg: "EdDSA",
-		AdminPasswordFile: password, BootstrapAPIKeyRole: "scorer", IssuersFile: issuers, RateToken: "off", RatePredict: "1000000000/day",
+		AdminPasswordFile: password, BootstrapAPIKeyRole: "scorer", IssuersFile: issuers, RateToken: "off", RatePredict: "10/second, 1000000000/day",
+		RatePredictPer: "principal", Throttle: 3 * time.Second, MaxInFlight: 9, QueueTimeout: 500 * time.Millisecond,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		CORSOrigins:    []string{"https://a.example", "http://localhost:3000"},
 		Docs:           true, MaxBody: 64 << 10, MaxModel: 1 << 20, MaxRows: 7, Pprof: true, LogLevel: slog.LevelDebug, LogFormat: "json",
+		OTLPEndpoint: "grpcs://c.example:4317", SyslogURL: "tls://s.example:6514",
+		OTel: map[string]config.Secret{"OTEL_EXPORTER_OTLP_HEADERS": config.NewSecret("api-key=hush")},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
@@ -165,6 +172,12 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"rate per week":                  {set("RATE_PREDICT", "5/week"), []string{"ONNXGATE_RATE_PREDICT", "N/minute"}},
 		"rate of zero":                   {set("RATE_PREDICT", "0/minute"), []string{"ONNXGATE_RATE_PREDICT"}},
 		"rate beyond counting":           {set("RATE_PREDICT", "1000000001/day"), []string{"ONNXGATE_RATE_PREDICT", "1000000000"}},
+		"two windows of one length":      {set("RATE_PREDICT", "5/minute, 9/minute"), []string{"ONNXGATE_RATE_PREDICT", "5/minute and 9/minute are alike"}},
+		"a longer window with less":      {set("RATE_PREDICT", "10/second, 5/minute"), []string{"ONNXGATE_RATE_PREDICT", "5/minute is less than 10/second"}},
+		"predictions per user":           {set("RATE_PREDICT_PER", "user"), []string{"ONNXGATE_RATE_PREDICT_PER", "address or principal"}},
+		"a throttle of a minute":         {set("THROTTLE", "1m"), []string{"ONNXGATE_THROTTLE", "10s"}},
+		"fewer than none in flight":      {set("MAX_IN_FLIGHT", "-1"), []string{"ONNXGATE_MAX_IN_FLIGHT", "100000"}},
+		"a queue of a minute":            {set("QUEUE_TIMEOUT", "1m"), []string{"ONNXGATE_QUEUE_TIMEOUT", "30s"}},
 		"negative rate":                  {set("RATE_PREDICT", "-1/minute"), []string{"ONNXGATE_RATE_PREDICT"}},
 		"proxy by name":                  {set("TRUSTED_PROXIES", "proxy.example"), []string{"ONNXGATE_TRUSTED_PROXIES", "CIDR"}},
 		"proxy with host bits":           {set("TRUSTED_PROXIES", "10.1.2.3/8"), []string{"ONNXGATE_TRUSTED_PROXIES", "10.0.0.0/8"}},

@@ -12,7 +12,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/apikey"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -36,13 +38,14 @@ type call struct {
 	// further are credentials that count where the model asks for them.
 	further authn.Credentials
 
-	start          time.Time
-	message        message
-	claimed        int64 // of the memory for messages
-	bytes          int   // of the answer
-	messages       int   // of a stream, each of which was observed
-	model, version string
-	answer         metadata.MD // header that is not sent yet
+	start    time.Time
+	message  message
+	claimed  int64       // of the memory for messages
+	claimant string      // for whom
+	bytes    int         // of the answer
+	messages int         // of a stream, each of which was observed
+	asked    audit.About // for the access line and the record
+	answer   metadata.MD // header that is not sent yet
 }
 
 // handler serves a method from the header of a call on.
@@ -69,6 +72,7 @@ func (a *API) begin(m *method, s grpc.ServerStream) *call {
 	c.info = reqctx.Info{
 		Received: c.start, ClientRequestID: reqctx.ClientRequestID(h["x-request-id"]),
 		ClientAddr: reqctx.Proxies(a.cfg.TrustedProxies).ClientAddr(c.peer.addr, h["x-forwarded-for"], h["forwarded"]),
+		Trace:      a.cfg.Traces.Begin(h["traceparent"], h["tracestate"]),
 	}
 	c.ctx = reqctx.With(ctx, &c.info)
 	return c
@@ -83,49 +87,55 @@ func (c *call) admit() error {
 	}
 	c.info.RequestID = id
 	c.answer = metadata.MD{"x-request-id": {id}}
-	if err := c.takeRate(); err != nil || c.method.open {
+	if t := c.info.Trace; t != nil && t.Propagate {
+		c.answer["traceparent"] = []string{t.TraceParent()}
+	}
+	if !c.method.open {
+		if err := c.api.cfg.Audit.Err(); err != nil {
+			return err
+		}
+	}
+	gate, kind := c.api.cfg.Admission, c.method.kind()
+	if err := gate.Address(c.ctx, kind, c.info.ClientAddr); err != nil || c.method.open {
 		return err
 	}
 	if err := c.authenticate(); err != nil {
+		gate.Failed(c.ctx, kind, c.info.ClientAddr)
 		return err
 	}
-	if err := c.api.cfg.Limits.TakeOwn(c.ctx, c.principal, c.tellOwnRate); err != nil {
+	if err := gate.Principal(c.ctx, kind, c.principal); err != nil {
 		return err
 	}
 	return c.permit()
 }
 
-// takeRate counts a call that predicts, and refuses it when there were too many.
-func (c *call) takeRate() error {
-	if !c.method.predicts {
-		return nil
+// kind is the rate that the method counts against.
+func (m *method) kind() admission.Kind {
+	if m.predicts {
+		return admission.Predict
 	}
-	limiter := c.api.cfg.Limits.Address()
-	r := limiter.Take(c.ctx, c.info.ClientAddr)
-	if r.Limit == 0 {
-		return nil
-	}
-	c.tellRate("predict", limiter.Rate(), r)
-	if !r.Allowed {
-		return limit.TooMany(limiter.Rate(), r)
-	}
-	return nil
+	return admission.None
 }
 
-func (c *call) tellOwnRate(rate limit.Rate, r limit.Result) { c.tellRate("key", rate, r) }
-
-// tellRate adds what is left of a rate to the answer's metadata, in the form of
-// draft-ietf-httpapi-ratelimit-headers.
-func (c *call) tellRate(name string, rate limit.Rate, r limit.Result) {
-	if c.answer == nil {
-		return // a stream's header is sent once
+// tellLimits adds what is left of the limits that the call was counted against to
+// the answer's metadata, in the form of draft-ietf-httpapi-ratelimit-headers.
+func (c *call) tellLimits() {
+	for i := range c.info.Limits {
+		one := c.info.Limits[i : i+1]
+		c.answer.Append("ratelimit-policy", string(limit.AppendPolicies(nil, one)))
+		c.answer.Append("ratelimit", string(limit.AppendStates(nil, one)))
 	}
-	c.answer.Append("ratelimit-policy", limit.Policy(name, rate))
-	c.answer.Append("ratelimit", limit.State(name, r))
 }
 
 // authenticate proves who calls.
 func (c *call) authenticate() error {
+	began := c.info.Trace.Begin()
+	err := c.prove()
+	c.info.Trace.End(reqctx.Authenticate, began, err)
+	return err
+}
+
+func (c *call) prove() error {
 	cfg := &c.api.cfg
 	if err := c.peer.trust.Check(cfg.Trust, c.peer.certificates, c.info.Received); err != nil {
 		return err
@@ -146,10 +156,15 @@ func (c *call) authenticate() error {
 
 // permit refuses a caller who may not use the method.
 func (c *call) permit() error {
-	if c.api.cfg.Roles.Permits(c.principal, c.method.permission) {
-		return nil
+	began := c.info.Trace.Begin()
+	var err error
+	if !c.api.cfg.Roles.Permits(c.principal, c.method.permission) {
+		err = fault.New(fault.Forbidden, "Operation not permitted")
 	}
-	return fault.New(fault.Forbidden, "Operation not permitted")
+	if err != nil || !c.method.predicts {
+		c.info.Trace.End(reqctx.Authorize, began, err) // else the rules of the model are that part
+	}
+	return err
 }
 
 // renew proves again who calls, when the message was long on its way: what
@@ -178,7 +193,7 @@ func (c *call) layer(model, version string) error {
 		return err
 	}
 	c.principal = caller
-	if err := c.api.cfg.Limits.TakeOwn(c.ctx, caller.With, c.tellOwnRate); err != nil {
+	if err := c.api.cfg.Admission.Credential(c.ctx, caller.With); err != nil {
 		return err
 	}
 	return c.permit()
@@ -193,6 +208,7 @@ func (c *call) send(answer any) error {
 // sendHeader hands on the answer's metadata, once.
 func (c *call) sendHeader() {
 	if c.answer != nil {
+		c.tellLimits()
 		_ = c.stream.SetHeader(c.answer) // too late: the stream has ended
 		c.answer = nil
 	}
@@ -207,11 +223,18 @@ func (c *call) finish(v any, err error) error {
 		err = fault.New(fault.Internal, "")
 	}
 	c.release()
+	if err == nil && c.messages > 0 {
+		return nil // each was observed
+	}
+	if err == nil && !c.method.open {
+		err = c.api.cfg.Audit.Look(c.ctx, audit.ModelRead, c.principal, &c.asked)
+	}
 	if err == nil {
-		if c.messages == 0 {
-			c.observe(codes.OK, nil)
-		}
+		c.observe(codes.OK, nil)
 		return nil
+	}
+	if failed := c.refuse(err); failed != nil {
+		err = failed
 	}
 	f := fault.Classify(err)
 	c.explain(f, err)
@@ -222,6 +245,12 @@ func (c *call) finish(v any, err error) error {
 	c.sendHeader()
 	c.observe(s.Code(), f)
 	return s.Err()
+}
+
+// refuse keeps a record of a call that is refused. The fault is of a refusal that
+// must not be answered.
+func (c *call) refuse(err error) error {
+	return c.api.cfg.Audit.Refuse(c.ctx, &audit.Refusal{Principal: c.principal, Object: c.method.name, About: c.asked, Err: err})
 }
 
 // explain logs what the client is not told: a failure of ours always, the reason
@@ -244,7 +273,7 @@ func (c *call) observe(code codes.Code, f *fault.Error) {
 	line := telemetry.Access{
 		Time: c.start, Duration: took, Method: "gRPC", Route: c.method.name, Path: c.path(),
 		Status: int(code), Bytes: int64(c.bytes), RequestID: c.info.RequestID,
-		ClientRequestID: c.info.ClientRequestID, Client: c.info.ClientAddr, Model: c.model, Version: c.version,
+		ClientRequestID: c.info.ClientRequestID, TraceID: c.info.Trace.TraceID(), Client: c.info.ClientAddr, Model: c.asked.Model, Version: c.asked.Version,
 	}
 	if c.principal != nil {
 		line.Subject, line.Issuer = c.principal.Subject, c.principal.Issuer
@@ -256,6 +285,7 @@ func (c *call) observe(code codes.Code, f *fault.Error) {
 	}
 	c.method.metrics.Observe(int(code), took)
 	cfg.AccessLog.Log(&line)
+	cfg.Traces.EndRPC(c.info.Trace, &line, c.method != c.api.unknown)
 }
 
 func observeTenant(t *telemetry.TenantMetrics, f *fault.Error) {

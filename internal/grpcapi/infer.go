@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/inference"
 	"onnxgate/internal/oip"
 	"onnxgate/internal/reqctx"
 )
@@ -26,6 +27,7 @@ func (c *call) modelInfer() error {
 // answers with what the model gives.
 func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) {
 	cfg := &c.api.cfg
+	c.info.NoWait = c.claimed > 0
 	model, version, err := oip.Target(c.message.bytes())
 	if err != nil {
 		return answer{}, err
@@ -38,17 +40,16 @@ func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) 
 		return answer{}, unknown(err, model, version)
 	}
 	defer opened.Close()
-	c.model, c.version = opened.Label(), opened.Version()
-	reader := c.api.reader()
-	defer c.api.readers.Put(reader)
-	request, err := reader.ReadProtobuf(c.message.bytes(), oip.Contract{
-		Inputs: opened.Inputs(), Outputs: opened.Outputs(), MaxRows: cfg.MaxRows,
-	}, opened.Batch().Inputs)
-	if err != nil {
+	c.asked = opened.About()
+	if err := opened.Enter(c.ctx, int64(c.message.len())); err != nil {
 		return answer{}, err
 	}
-	c.release() // the tensors are the model's now
-	if err := opened.Admit(cfg.MaxRows); err != nil {
+	reader := c.api.reader()
+	defer c.api.readers.Put(reader)
+	began := c.info.Trace.Begin()
+	request, err := c.tensors(reader, opened)
+	c.info.Trace.End(reqctx.Validate, began, err)
+	if err != nil {
 		return answer{}, err
 	}
 	outputs, err := opened.Predict(c.ctx)
@@ -61,6 +62,20 @@ func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) 
 	}))
 	c.bytes = a.data.Len()
 	return a, nil
+}
+
+// tensors reads the message into the model's own tensors, and holds them to its
+// contract.
+func (c *call) tensors(reader *oip.Reader, opened *inference.Call) (*oip.Request, error) {
+	most := c.api.cfg.MaxRows
+	request, err := reader.ReadProtobuf(c.message.bytes(), oip.Contract{
+		Inputs: opened.Inputs(), Outputs: opened.Outputs(), MaxRows: most,
+	}, opened.Batch().Inputs)
+	if err != nil {
+		return nil, err
+	}
+	c.release() // the tensors are the model's now
+	return request, opened.Admit(most)
 }
 
 // newInferAnswer is a ModelInferResponse.
@@ -114,7 +129,8 @@ func (c *call) next() (*call, error) {
 	c.api.waiting.done(c.arrival)
 	idle.Stop()
 	m.start = c.api.cfg.Now()
-	m.info.Received = m.start
+	m.info.Received, m.info.Limits, m.info.Recorded = m.start, nil, reqctx.Nothing
+	m.info.Trace = c.api.cfg.Traces.Next(c.info.Trace, c.messages == 0)
 	m.ctx = reqctx.With(c.stream.Context(), &m.info)
 	c.arrival.allow(workTime)
 	return &m, err
@@ -130,6 +146,9 @@ func (c *call) serveMessage(first bool) (err error) {
 	}()
 	a, failure := c.streamed(first)
 	if failure != nil {
+		if failed := c.refuse(failure); failed != nil {
+			failure = failed
+		}
 		f := fault.Classify(failure)
 		c.explain(f, failure)
 		s := statusOf(f)
@@ -146,16 +165,21 @@ func (c *call) serveMessage(first bool) (err error) {
 
 // streamed is what serves a message: it passes what a call passes.
 func (c *call) streamed(first bool) (answer, error) {
+	if err := c.api.cfg.Audit.Err(); err != nil {
+		return answer{}, err
+	}
+	gate, kind := c.api.cfg.Admission, c.method.kind()
 	if !first {
-		if err := c.takeRate(); err != nil {
+		if err := gate.Address(c.ctx, kind, c.info.ClientAddr); err != nil {
 			return answer{}, err
 		}
 	}
 	if err := c.authenticate(); err != nil {
+		gate.Failed(c.ctx, kind, c.info.ClientAddr)
 		return answer{}, err
 	}
 	if !first {
-		if err := c.api.cfg.Limits.TakeOwn(c.ctx, c.principal, c.tellOwnRate); err != nil {
+		if err := gate.Principal(c.ctx, kind, c.principal); err != nil {
 			return answer{}, err
 		}
 	}

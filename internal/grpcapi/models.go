@@ -78,7 +78,7 @@ func (c *call) describe(req modelNamer) (inference.ModelInfo, error) {
 	if err != nil {
 		return info, unknown(err, req.GetName(), req.GetVersion())
 	}
-	c.model, c.version = info.Label(), info.Version
+	c.asked.Model, c.asked.Version = info.Label(), info.Version
 	return info, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -29,29 +30,29 @@ type managed struct {
 func managementRoutes(maxModel int64) []Route {
 	read := Route{Method: http.MethodGet, Timeout: quick, Auth: Bearer}
 	return slices.Concat(
-		manage("tenants", "tenant", identity.TenantsWrite, managed{
+		manage("tenants", "tenant", identity.TenantsWrite, audit.TenantRead, managed{
 			list: (*API).listTenants, create: (*API).createTenant,
 			show: (*API).showTenant, change: (*API).changeTenant, remove: (*API).deleteTenant,
 		}),
-		manage("users", "user", identity.UsersWrite, managed{
+		manage("users", "user", identity.UsersWrite, audit.UserRead, managed{
 			list: (*API).listUsers, create: (*API).createUser,
 			show: (*API).showUser, change: (*API).changeUser, remove: (*API).deleteUser,
 		}),
-		manage("clients", "client", identity.KeysWrite, managed{
+		manage("clients", "client", identity.KeysWrite, audit.ClientRead, managed{
 			list: (*API).listClients, create: (*API).createClient, rotate: (*API).rotateClient,
 			show: (*API).showClient, change: (*API).changeClient, remove: (*API).deleteClient,
 		}),
-		manage("revocations", "revocation", identity.KeysWrite, managed{create: (*API).revokeAny}),
-		manage("keys", "key", identity.KeysWrite, managed{
+		manage("revocations", "revocation", identity.KeysWrite, audit.ClientRead, managed{create: (*API).revokeAny}),
+		manage("keys", "key", identity.KeysWrite, audit.APIKeyRead, managed{
 			list: (*API).listKeys, create: (*API).createKey, rotate: (*API).rotateKey,
 			show: (*API).showKey, change: (*API).changeKey, remove: (*API).deleteKey,
 		}),
 		[]Route{
 			read.at(adminPath + "issuers").with(withoutQuery((*API).listIssuers)).needs(identity.KeysWrite),
-			read.at(adminPath + "models/{model}/policy").with((*API).showPolicy).needs(identity.ModelsRead),
+			read.at(adminPath + "models/{model}/policy").with((*API).showPolicy).needs(identity.ModelsRead).looks(audit.ModelRead),
 			{
 				Method: http.MethodPost, Pattern: adminPath + "models/{model}/policy/test", MaxBody: maxAdminBody, Timeout: quick,
-				Auth: Bearer, Permission: identity.ModelsRead, Handler: (*API).testPolicy,
+				Auth: Bearer, Permission: identity.ModelsRead, Handler: (*API).testPolicy, Look: audit.ModelRead,
 			},
 			read.at(adminPath + "usage").with((*API).listUsage).needs(identity.AuditRead),
 			read.at(adminPath + "openapi.json").with(withoutQuery((*API).adminContract)),
@@ -61,7 +62,7 @@ func managementRoutes(maxModel int64) []Route {
 }
 
 // manage returns the routes of one kind of thing: the list, and one of it.
-func manage(plural, singular, permission string, h managed) []Route {
+func manage(plural, singular, permission string, look audit.Event, h managed) []Route {
 	all := adminPath + plural
 	one := all + "/{" + singular + "}"
 	var routes []Route
@@ -79,7 +80,7 @@ func manage(plural, singular, permission string, h managed) []Route {
 		if r.Method != http.MethodGet || r.Pattern != all { // the list
 			r.Handler = withoutQuery(r.Handler)
 		}
-		routes = append(routes, r.asManaged(permission))
+		routes = append(routes, r.asManaged(permission).looks(look))
 	}
 	return routes
 }

@@ -43,7 +43,7 @@ type recorder struct {
 func (r *recorder) Record(_ context.Context, rec *audit.Record) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.all = append(r.all, string(rec.Event)+" "+rec.Object+" by "+rec.Actor)
+	r.all = append(r.all, string(rec.Event)+" "+rec.Object+" by "+strings.TrimSpace(rec.Issuer+" "+rec.Actor))
 	return nil
 }
 

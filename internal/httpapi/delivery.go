@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
@@ -36,14 +37,14 @@ const DefaultMaxModel = 512 << 20
 // tenant.
 func repositoryRoutes(maxModel int64) []Route {
 	one := adminPath + "models/{model}"
-	write := Route{Method: http.MethodPost, MaxBody: maxAdminBody, Timeout: slow, Auth: Bearer, Permission: identity.ModelsWrite}
-	put := Route{Method: http.MethodPut, Timeout: uploadTime, Auth: Bearer, Permission: identity.ModelsWrite}
+	write := Route{Method: http.MethodPost, MaxBody: maxAdminBody, Timeout: slow, Auth: Bearer, Permission: identity.ModelsWrite, Look: audit.ModelRead}
+	put := Route{Method: http.MethodPut, Timeout: uploadTime, Auth: Bearer, Permission: identity.ModelsWrite, Look: audit.ModelRead}
 	bodiless := write
 	bodiless.MaxBody = 0
 	push, manifest := put.at(one+"/versions/{version}"), put.at(one+"/manifest")
 	push.MaxBody, manifest.MaxBody = maxModel, repository.MaxManifest
 	return []Route{
-		{Method: http.MethodGet, Pattern: adminPath + "models", Timeout: quick, Auth: Bearer, Permission: identity.ModelsWrite, Handler: withoutQuery((*API).listOwnModels)},
+		{Method: http.MethodGet, Pattern: adminPath + "models", Timeout: quick, Auth: Bearer, Permission: identity.ModelsWrite, Look: audit.ModelRead, Handler: withoutQuery((*API).listOwnModels)},
 		push.with(withoutQuery((*API).pushVersion)),
 		manifest.with(withoutQuery((*API).putManifest)),
 		write.at(one + "/rollback").with(withoutQuery((*API).rollback)),
@@ -115,7 +116,7 @@ func (a *API) pushVersion(ctx context.Context, x *exchange) error {
 		return err
 	}
 	model, version := x.param("model"), x.param("version")
-	x.model, x.version = model, version
+	x.about.Model, x.about.Version = model, version
 	change := &repository.Change{Model: model, Version: version, File: file, Digest: digest}
 	if err := a.cfg.Delivery.Put(ctx, x.principal, change); err != nil {
 		return noModel(err)
@@ -126,8 +127,8 @@ func (a *API) pushVersion(ctx context.Context, x *exchange) error {
 // owns returns a fault of kind NotFound when the caller's tenant has no folder of
 // the model of the path.
 func (a *API) owns(ctx context.Context, x *exchange) error {
-	x.model = x.param("model")
-	own := func(m inference.OwnModel) bool { return m.Name == x.model }
+	x.about.Model = x.param("model")
+	own := func(m inference.OwnModel) bool { return m.Name == x.about.Model }
 	if !slices.ContainsFunc(a.cfg.Catalog.Own(ctx, x.principal), own) {
 		return fault.New(fault.NotFound, "There is no such model")
 	}
@@ -143,7 +144,7 @@ func (a *API) putManifest(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := a.cfg.Delivery.Put(ctx, x.principal, &repository.Change{Model: x.model, Manifest: body}); err != nil {
+	if err := a.cfg.Delivery.Put(ctx, x.principal, &repository.Change{Model: x.about.Model, Manifest: body}); err != nil {
 		return noModel(err)
 	}
 	return x.deleted(nil)
@@ -167,18 +168,18 @@ func (a *API) rollback(ctx context.Context, x *exchange) error {
 	if asked.To != nil {
 		to = *asked.To
 	}
-	serving, err := a.cfg.Delivery.Rollback(ctx, x.principal, x.model, to)
+	serving, err := a.cfg.Delivery.Rollback(ctx, x.principal, x.about.Model, to)
 	if err != nil {
 		return pointed(noModel(err))
 	}
-	return x.encode(map[string]string{"name": x.model, "serving": serving})
+	return x.encode(map[string]string{"name": x.about.Model, "serving": serving})
 }
 
 // toModel serves what is done to a model, by a request without a body.
 func toModel(do func(Delivery, context.Context, *identity.Principal, string) error) handlerFunc {
 	return func(a *API, ctx context.Context, x *exchange) error {
-		x.model = x.param("model")
-		if err := do(a.cfg.Delivery, ctx, x.principal, x.model); err != nil {
+		x.about.Model = x.param("model")
+		if err := do(a.cfg.Delivery, ctx, x.principal, x.about.Model); err != nil {
 			return noModel(err)
 		}
 		x.WriteHeader(http.StatusNoContent)

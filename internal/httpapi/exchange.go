@@ -5,18 +5,22 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"onnxgate/internal/apikey"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/reqctx"
 	"onnxgate/internal/telemetry"
+	"onnxgate/internal/telemetry/tracing"
 )
 
 // exchange is one request and its answer. It is the http.ResponseWriter that
@@ -37,15 +41,19 @@ type exchange struct {
 	// credential says that the request carried one, good or bad.
 	credential bool
 
-	ctx            requestContext
-	start          time.Time
-	status         int
-	bytes          int64
-	refused        bool
-	kind           fault.Kind // of the refusal
-	model, version string     // for the access line
-	body           *buffer
-	claimed        int64 // of the budget for bodies
+	ctx      requestContext
+	start    time.Time
+	status   int
+	bytes    int64
+	refused  bool
+	kind     fault.Kind  // of the refusal
+	about    audit.About // for the access line and the record
+	body     *buffer
+	claimed  int64  // of the budget for bodies
+	claimant string // for whom
+	streamed int64  // the length of a body that was read as it came
+
+	limits [2]reqctx.Limit // memory for most requests
 
 	idValue, rateValue, lengthValue [1]string // of headers
 }
@@ -54,6 +62,7 @@ type exchange struct {
 // refuses what no route should see, and leaves the rest to the route.
 func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, listener: l, request: r, start: l.api.cfg.Now(), params: l.api.newParams()}
+	x.info.Trace = l.api.cfg.Traces.Begin(r.Header[tracing.HeaderParent], r.Header[tracing.HeaderState])
 	ctx := x.within(r.Context())
 	defer func() { x.finish(ctx, recover()) }()
 	if err := l.admit(x, r); err != nil {
@@ -74,7 +83,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // within returns the request's own context in that of the connection.
 func (x *exchange) within(parent context.Context) context.Context {
-	x.ctx.now, x.info.Received = x.listener.api.cfg.Now, x.start
+	x.ctx.now, x.info.Received, x.info.Limits = x.listener.api.cfg.Now, x.start, x.limits[:0]
 	x.ctx.Context = reqctx.With(parent, &x.info) //nolint:fatcontext // set once, for the life of the request
 	return &x.ctx
 }
@@ -101,6 +110,9 @@ func (l *Listener) admit(x *exchange, r *http.Request) error {
 	}
 	x.info.RequestID, x.idValue[0] = id, id
 	h["X-Request-Id"] = x.idValue[:]
+	if t := x.info.Trace; t != nil && t.Propagate {
+		h[tracing.HeaderParent] = []string{t.TraceParent()}
+	}
 	if misdirected {
 		return fault.New(fault.Misdirected, "")
 	}
@@ -140,64 +152,87 @@ func (r *router) noRoute(ctx context.Context, x *exchange) {
 	}
 }
 
-// serve takes a request through the checks of its route, in the one order:
+// serve takes a request through the checks of its route, in the one order: audit,
 // rate, credential, permission; then the handler.
 func (e *endpoint) serve(ctx context.Context, x *exchange) error {
-	if err := e.api.takeRate(ctx, x, e.Limit); err != nil {
+	gate := e.api.cfg.Admission
+	if !e.Operation {
+		if err := e.api.cfg.Audit.Err(); err != nil {
+			return err
+		}
+	}
+	if err := gate.Address(ctx, e.Limit, x.info.ClientAddr); err != nil {
 		return err
 	}
 	if e.Auth == Bearer {
 		var err error
-		if x.principal, err = e.api.authenticate(ctx, x); err != nil {
+		began := x.info.Trace.Begin()
+		x.principal, err = e.api.authenticate(ctx, x)
+		x.info.Trace.End(reqctx.Authenticate, began, err)
+		if err != nil {
+			gate.Failed(ctx, e.Limit, x.info.ClientAddr)
 			return err
 		}
-		if err := e.api.takeOwnRate(ctx, x); err != nil {
+		if err := gate.Principal(ctx, e.Limit, x.principal); err != nil {
 			return err
 		}
-		if err := e.permit(x.principal); err != nil {
+		began = x.info.Trace.Begin()
+		err = e.permit(x.principal)
+		if err != nil || !e.opensModel() {
+			x.info.Trace.End(reqctx.Authorize, began, err) // else the rules of the model are that part
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return e.Handler(e.api, ctx, x)
+	if err := e.Handler(e.api, ctx, x); err != nil || e.Auth != Bearer {
+		return err
+	}
+	return x.look(ctx)
 }
 
-// takeRate counts the request and refuses it when there were too many.
-func (a *API) takeRate(ctx context.Context, x *exchange, name LimitName) error {
-	if name == NoLimit {
-		return nil
+// look keeps a record of a request that was answered and left none. Where there
+// can be none, the answer is cut off.
+func (x *exchange) look(ctx context.Context) error {
+	err := x.listener.api.cfg.Audit.Look(ctx, x.route.Look, x.principal, &x.about)
+	if err != nil && x.status != 0 {
+		x.refused, x.kind = true, fault.Unavailable
+		panic(http.ErrAbortHandler)
 	}
-	d := a.dynamic.Load()
-	limiter := d.tokens
-	if name == PredictLimit {
-		limiter = a.cfg.Limits.Address()
-	}
-	r := limiter.Take(ctx, x.info.ClientAddr)
-	if r.Limit == 0 {
-		return nil
+	return err
+}
+
+// opensModel reports whether the handler opens a model, by its own rules.
+func (e *endpoint) opensModel() bool { return e.OfModel && e.Permission == identity.ModelsPredict }
+
+// tellLimits says in the header of the answer what is left of the limits that the
+// request was counted against.
+func (x *exchange) tellLimits() {
+	limits := x.info.Limits
+	if len(limits) == 0 {
+		return
 	}
 	h := x.Header()
-	h["RateLimit-Policy"] = d.policies[name]
-	x.rateValue[0] = limit.State(name.String(), r)
+	h["RateLimit-Policy"] = x.listener.api.policies.field(limits)
+	x.rateValue[0] = string(limit.AppendStates(nil, limits))
 	h["RateLimit"] = x.rateValue[:]
-	if r.Allowed {
-		return nil
+}
+
+// policies remembers the last RateLimit-Policy field, which most answers share.
+type policies struct{ last atomic.Pointer[policyField] }
+
+type policyField struct {
+	of    []reqctx.Limit
+	value []string
+}
+
+func (p *policies) field(limits []reqctx.Limit) []string {
+	if last := p.last.Load(); last != nil && limit.SamePolicies(last.of, limits) {
+		return last.value
 	}
-	return limit.TooMany(limiter.Rate(), r)
-}
-
-// keyPolicy names the rates of API keys in RateLimit headers.
-const keyPolicy = "key"
-
-// takeOwnRate counts the request for each of its credentials that has a rate of
-// its own.
-func (a *API) takeOwnRate(ctx context.Context, x *exchange) error {
-	return a.cfg.Limits.TakeOwn(ctx, x.principal, x.tellOwnRate)
-}
-
-// tellOwnRate adds what is left of a credential's own rate to the answer.
-func (x *exchange) tellOwnRate(rate limit.Rate, r limit.Result) {
-	x.addHeader("RateLimit-Policy", limit.Policy(keyPolicy, rate))
-	x.addHeader("RateLimit", limit.State(keyPolicy, r))
+	next := &policyField{of: slices.Clone(limits), value: []string{string(limit.AppendPolicies(nil, limits))}}
+	p.last.Store(next)
+	return next.value
 }
 
 // addHeader adds an element to a header that is a list (RFC 9110 section 5.3),
@@ -229,6 +264,9 @@ func (x *exchange) allowOrigin() bool {
 
 // fail renders a fault in the format, once.
 func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
+	if failed := x.onRecord(ctx, err); failed != nil {
+		err = failed
+	}
 	f := fault.Classify(err)
 	x.refused, x.kind = true, f.Kind
 	x.explain(ctx, f, err)
@@ -237,6 +275,16 @@ func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
 	}
 	x.refuseBody()
 	x.render(format, f)
+}
+
+// onRecord keeps a record of a request that is refused. The fault is of a refusal
+// that must not be answered.
+func (x *exchange) onRecord(ctx context.Context, err error) error {
+	r := audit.Refusal{Principal: x.principal, About: x.about, Err: err}
+	if x.route != nil {
+		r.Object = x.route.name
+	}
+	return x.listener.api.cfg.Audit.Refuse(ctx, &r)
 }
 
 // explain logs what the client is not told: a failure of ours always, the
@@ -281,11 +329,15 @@ func (x *exchange) finish(ctx context.Context, v any) {
 func (x *exchange) panicked(ctx context.Context, v any) bool {
 	x.listener.api.cfg.Log.LogAttrs(ctx, slog.LevelError, "panic",
 		slog.String("request_id", x.info.RequestID), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-	x.refused, x.kind = true, fault.Internal
+	f := fault.New(fault.Internal, "")
+	if failed := x.onRecord(ctx, f); failed != nil {
+		f = fault.As(failed)
+	}
+	x.refused, x.kind = true, f.Kind
 	if x.status != 0 {
 		return false
 	}
-	x.render(x.format(), fault.New(fault.Internal, ""))
+	x.render(x.format(), f)
 	return true
 }
 
@@ -303,8 +355,8 @@ func (x *exchange) observe() {
 	line := telemetry.Access{
 		Time: x.start, Duration: took, Method: x.request.Method, Path: withoutKey(x.request.URL.Path),
 		Status: x.status, Bytes: x.bytes, RequestID: x.info.RequestID,
-		ClientRequestID: x.info.ClientRequestID, Client: x.info.ClientAddr,
-		Model: x.model, Version: x.version,
+		ClientRequestID: x.info.ClientRequestID, TraceID: x.info.Trace.TraceID(), Client: x.info.ClientAddr,
+		Model: x.about.Model, Version: x.about.Version,
 	}
 	metrics := x.listener.unmatched
 	if x.route != nil {
@@ -320,6 +372,12 @@ func (x *exchange) observe() {
 	}
 	metrics.Observe(x.status, took)
 	a.cfg.AccessLog.Log(&line)
+	if x.info.Trace.Recorded() {
+		r := x.request
+		a.cfg.Traces.EndHTTP(x.info.Trace, &line, &tracing.Arrival{
+			Encrypted: r.TLS != nil, Host: r.Host, UserAgent: withoutKey(r.UserAgent()), Major: r.ProtoMajor, Minor: r.ProtoMinor,
+		})
+	}
 }
 
 func (x *exchange) observeTenant(t *telemetry.TenantMetrics) {
@@ -369,6 +427,7 @@ func (x *exchange) sendOK(contentType []string, body []byte) {
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 && status >= http.StatusOK {
 		x.status = status
+		x.tellLimits()
 	}
 	x.ResponseWriter.WriteHeader(status)
 }
@@ -377,6 +436,7 @@ func (x *exchange) WriteHeader(status int) {
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
+		x.tellLimits()
 	}
 	n, err := x.ResponseWriter.Write(b)
 	x.bytes += int64(n)

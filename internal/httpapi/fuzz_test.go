@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/reqctx"
 )
 
 func FuzzOnlyTheOneFormOfAPathPasses(f *testing.F) {
@@ -68,7 +69,7 @@ func checkJSON(t *testing.T, detail, pointer string) {
 	t.Helper()
 	e := &fault.Error{Kind: fault.Content, Msg: detail, Fields: []fault.Field{{Pointer: pointer, Detail: detail}}}
 	for _, body := range [][]byte{
-		appendProblem(nil, problemOf(e.Kind), e, "0123"),
+		appendProblem(nil, problemOf(e.Kind), e, &reqctx.Info{RequestID: "0123"}),
 		appendOAuthError(nil, problemOf(e.Kind), e),
 	} {
 		if !json.Valid(body) || !utf8.Valid(body) {

@@ -7,10 +7,13 @@ import (
 	"strconv"
 	"strings"
 
+	"onnxgate/internal/admission"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/oip"
+	"onnxgate/internal/reqctx"
 )
 
 // tensorBody is what requests to infer come in: JSON, JSON with tensors behind it,
@@ -26,14 +29,14 @@ func ofProtocol(path string) bool {
 // Open Inference Protocol, version 2, with Triton's extensions, and KServe's V1.
 func protocolRoutes(o RouteOptions) []Route {
 	infer := Route{
-		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: PredictLimit,
-		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Errors: Inference, Handler: (*API).infer,
+		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: admission.Predict,
+		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Errors: Inference, Handler: (*API).infer, Look: audit.ModelRead,
 	}
-	read := Route{Method: http.MethodGet, Timeout: quick, Auth: Bearer, Permission: identity.ModelsRead, Errors: Inference}
-	health := Route{Method: http.MethodGet, Timeout: quick, Auth: Public, Errors: Inference}
+	read := Route{Method: http.MethodGet, Timeout: quick, Auth: Bearer, Permission: identity.ModelsRead, Errors: Inference, Look: audit.ModelRead}
+	health := Route{Method: http.MethodGet, Timeout: quick, Auth: Public, Errors: Inference, Operation: true}
 	manage := Route{
 		Method: http.MethodPost, MaxBody: maxRepositoryBody, Timeout: slow,
-		Auth: Bearer, Permission: identity.ModelsWrite, Errors: Inference,
+		Auth: Bearer, Permission: identity.ModelsWrite, Errors: Inference, Look: audit.ModelRead,
 	}
 	routes := []Route{
 		read.at("/v2").with((*API).serverInfo),
@@ -116,11 +119,10 @@ func (a *API) infer(ctx context.Context, x *exchange) error {
 	defer call.Close()
 	reader := a.newReader()
 	defer a.readers.Put(reader)
+	began := x.info.Trace.Begin()
 	req, err := a.tensors(reader, call, body, x.request.Header[oip.HeaderLength])
+	x.info.Trace.End(reqctx.Validate, began, err)
 	if err != nil {
-		return err
-	}
-	if err := call.Admit(a.cfg.MaxRows); err != nil {
 		return err
 	}
 	outputs, err := call.Predict(ctx)
@@ -134,6 +136,7 @@ func (a *API) infer(ctx context.Context, x *exchange) error {
 		Model: call.Model(), Version: call.Version(), ID: req.ID,
 		Specs: call.Outputs(), Outputs: outputs, Wanted: req.Outputs, Binary: req.Binary,
 	})
+	call.Leave()
 	x.Header()["Content-Type"] = typeJSON
 	if header > 0 {
 		x.Header()["Content-Type"] = typeOctets
@@ -150,15 +153,21 @@ func (a *API) newReader() *oip.Reader {
 	return new(oip.Reader)
 }
 
-// tensors reads the body into the call's own tensors.
-func (a *API) tensors(r *oip.Reader, call *inference.Call, body []byte, lengths []string) (*oip.Request, error) {
+// tensors reads the body into the call's own tensors, and holds them to the model's
+// contract.
+func (a *API) tensors(r *oip.Reader, call *inference.Call, body []byte, lengths []string) (req *oip.Request, err error) {
 	m, err := oip.Split(body, lengths)
 	if err != nil {
 		return nil, err
 	}
 	contract := oip.Contract{Inputs: call.Inputs(), Outputs: call.Outputs(), MaxRows: a.cfg.MaxRows}
 	if m.Raw {
-		return r.ReadRaw(m.Tensors, contract, call.Batch().Inputs)
+		req, err = r.ReadRaw(m.Tensors, contract, call.Batch().Inputs)
+	} else {
+		req, err = r.Read(m, contract, call.Batch().Inputs)
 	}
-	return r.Read(m, contract, call.Batch().Inputs)
+	if err != nil {
+		return nil, err
+	}
+	return req, call.Admit(a.cfg.MaxRows)
 }

@@ -92,7 +92,7 @@ func (a *API) modelMetadata(ctx context.Context, x *exchange) error {
 func (a *API) described(ctx context.Context, x *exchange) (inference.ModelInfo, error) {
 	info, err := a.cfg.Catalog.Describe(ctx, x.principal, x.param("model"), x.param("version"))
 	if err == nil {
-		x.model, x.version = info.Label(), info.Version
+		x.about.Model, x.about.Version = info.Label(), info.Version
 	}
 	return info, err
 }

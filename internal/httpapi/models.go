@@ -51,7 +51,7 @@ func (a *API) describeModel(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.model = info.Label()
+	x.about.Model = info.Label()
 	labels := info.Schema.Labels()
 	if labels == nil {
 		labels = []string{}

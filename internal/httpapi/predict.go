@@ -8,6 +8,7 @@ import (
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/inference"
+	"onnxgate/internal/reqctx"
 )
 
 // The media types of rows and predictions.
@@ -46,6 +47,7 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 		if answer.B, err = call.Schema().AppendTable(answer.B, call.Batch(), outputs); err != nil {
 			return err
 		}
+		call.Leave()
 		x.sendOK(typeCSV, answer.B)
 		return nil
 	}
@@ -53,6 +55,7 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	call.Leave()
 	answer.B = append(answer.B, '\n')
 	x.sendJSON(answer.B)
 	return nil
@@ -75,7 +78,10 @@ func (a *API) openRows(ctx context.Context, x *exchange) (*inference.Call, error
 	if err != nil {
 		return nil, err
 	}
-	if err := call.Schema().Decode(call.Batch(), body, a.cfg.MaxRows); err != nil {
+	began := x.info.Trace.Begin()
+	err = call.Schema().Decode(call.Batch(), body, a.cfg.MaxRows)
+	x.info.Trace.End(reqctx.Validate, began, err)
+	if err != nil {
 		call.Close()
 		return nil, err
 	}
@@ -90,10 +96,12 @@ func (a *API) openTable(ctx context.Context, x *exchange) (*inference.Call, erro
 	if err != nil {
 		return nil, err
 	}
+	began := x.info.Trace.Begin()
 	failure := x.streamBody(ctx, &rowsOfTable, call.Batch().Size, func(table io.Reader) error {
 		_, err := call.Schema().DecodeTable(call.Batch(), table, a.cfg.MaxRows, nil)
 		return err
 	})
+	x.info.Trace.End(reqctx.Validate, began, failure)
 	if x.renewed {
 		earlier := call
 		defer earlier.Close()
@@ -104,6 +112,9 @@ func (a *API) openTable(ctx context.Context, x *exchange) (*inference.Call, erro
 			failure = &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "The model was replaced while the table came; send it again"}
 		}
 	}
+	if failure == nil {
+		failure = call.Enter(ctx, x.streamed)
+	}
 	if failure != nil {
 		call.Close()
 		return nil, failure
@@ -113,7 +124,8 @@ func (a *API) openTable(ctx context.Context, x *exchange) (*inference.Call, erro
 
 // openAndRead opens the model to the caller, and reads the body after that: who
 // may not predict learns nothing about bodies. It opens the model again when the
-// caller was proven again. The caller must Close the call.
+// caller was proven again, and takes a place among the predictions in flight once
+// there is something to predict with. The caller must Close the call.
 func (a *API) openAndRead(ctx context.Context, x *exchange, in intake) (*inference.Call, []byte, error) {
 	call, err := a.open(ctx, x)
 	if err != nil {
@@ -126,6 +138,9 @@ func (a *API) openAndRead(ctx context.Context, x *exchange, in intake) (*inferen
 			return nil, nil, err
 		}
 	}
+	if failure == nil {
+		failure = call.Enter(ctx, int64(len(body)))
+	}
 	if failure != nil {
 		call.Close()
 		return nil, nil, failure
@@ -137,7 +152,7 @@ func (a *API) openAndRead(ctx context.Context, x *exchange, in intake) (*inferen
 func (a *API) open(ctx context.Context, x *exchange) (*inference.Call, error) {
 	call, err := a.cfg.Catalog.Open(ctx, x.principal, x.param("model"), x.param("version"))
 	if err == nil {
-		x.model, x.version = call.Label(), call.Version()
+		x.about = call.About()
 	}
 	return call, err
 }

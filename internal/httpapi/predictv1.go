@@ -8,6 +8,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/inference"
+	"onnxgate/internal/reqctx"
 	"onnxgate/internal/schema"
 )
 
@@ -22,12 +24,11 @@ func (a *API) predictV1(ctx context.Context, x *exchange) error {
 		return err
 	}
 	defer call.Close()
-	rows, err := readInstances(body)
+	began := x.info.Trace.Begin()
+	err = a.readRows(call, body)
+	x.info.Trace.End(reqctx.Validate, began, err)
 	if err != nil {
 		return err
-	}
-	if err := rows.decode(call.Schema(), call.Batch(), a.cfg.MaxRows); err != nil {
-		return within(err, rows.member)
 	}
 	outputs, err := call.Predict(ctx)
 	if err != nil {
@@ -39,9 +40,22 @@ func (a *API) predictV1(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	call.Leave()
 	answer.B = append(answer.B, '}', '\n')
 	x.Header()["Content-Type"] = typeJSON
 	x.sendPacked(answer.B)
+	return nil
+}
+
+// readRows reads the body into the call's batch.
+func (a *API) readRows(call *inference.Call, body []byte) error {
+	rows, err := readInstances(body)
+	if err != nil {
+		return err
+	}
+	if err := rows.decode(call.Schema(), call.Batch(), a.cfg.MaxRows); err != nil {
+		return within(err, rows.member)
+	}
 	return nil
 }
 

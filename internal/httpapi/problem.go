@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/hex"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/reqctx"
 )
 
 // statusClientClosed is what the log shows for a client that went away. No
@@ -48,6 +50,7 @@ var problems = map[fault.Kind]problem{
 	fault.Conflict:         {http.StatusConflict, "conflict", "Conflict", "invalid_request", "The request contradicts the present state"},
 	fault.Unsupported:      {http.StatusNotImplemented, "not-implemented", "Not implemented", "invalid_request", "This server does not have this part of the protocol"},
 	fault.Unavailable:      {http.StatusServiceUnavailable, "unavailable", "Unavailable", "temporarily_unavailable", "The server cannot do this for now; try again"},
+	fault.Overloaded:       {http.StatusServiceUnavailable, "overloaded", "Overloaded", "temporarily_unavailable", "More is asked for than this server can do; wait as long as Retry-After says"},
 	fault.Timeout:          {http.StatusServiceUnavailable, "timeout", "Timeout", "temporarily_unavailable", "The work was not done in time; try again"},
 	fault.Canceled:         {statusClientClosed, "canceled", "Canceled", "invalid_request", "The client went away"},
 }
@@ -96,7 +99,7 @@ func (x *exchange) render(format ErrorFormat, f *fault.Error) {
 		p.status, buf.B = x.appendInferenceError(buf.B, p, f)
 	case Problem:
 		header["Content-Type"] = typeProblem
-		buf.B = appendProblem(buf.B, p, f, x.info.RequestID)
+		buf.B = appendProblem(buf.B, p, f, &x.info)
 	}
 	x.send(p.status, buf.B)
 }
@@ -106,7 +109,7 @@ func seconds(d time.Duration) string {
 	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }
 
-func appendProblem(b []byte, p problem, f *fault.Error, requestID string) []byte {
+func appendProblem(b []byte, p problem, f *fault.Error, info *reqctx.Info) []byte {
 	b = append(b, `{"type":"/problems/`...)
 	b = append(b, p.slug...)
 	b = append(b, `","title":"`...)
@@ -116,8 +119,12 @@ func appendProblem(b []byte, p problem, f *fault.Error, requestID string) []byte
 	b = append(b, `,"detail":`...)
 	b = appendText(b, message(p, f))
 	b = append(b, `,"request_id":"`...)
-	b = append(b, requestID...)
+	b = append(b, info.RequestID...)
 	b = append(b, '"')
+	if info.Trace != nil {
+		b = append(b, `,"trace_id":"`...)
+		b = append(hex.AppendEncode(b, info.Trace.ID[:]), '"')
+	}
 	if len(f.Fields) > 0 {
 		b = append(b, `,"errors":[`...)
 		for i, field := range f.Fields[:min(len(f.Fields), fault.MaxFields)] {

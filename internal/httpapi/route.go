@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"onnxgate/internal/admission"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/oauth"
 	"onnxgate/internal/telemetry"
@@ -39,26 +41,6 @@ func (a Auth) String() string {
 	return "undecided"
 }
 
-// LimitName says which rate a route counts against.
-type LimitName uint8
-
-// The rates.
-const (
-	// NoLimit counts nothing.
-	NoLimit LimitName = iota
-	// TokenLimit is for routes that check passwords and clients' secrets.
-	TokenLimit
-	// PredictLimit is shared by all routes that predict, seal or open.
-	PredictLimit
-
-	limitNames // the number of rates
-)
-
-// String returns the name in RateLimit headers, empty for no rate.
-func (l LimitName) String() string {
-	return [...]string{"", "token", "predict"}[l]
-}
-
 // handlerFunc serves one route. It returns a fault instead of writing one.
 type handlerFunc func(a *API, ctx context.Context, x *exchange) error
 
@@ -73,8 +55,9 @@ type Route struct {
 	MaxBody int64
 	// Timeout bounds the work after the header is read.
 	Timeout time.Duration
-	Limit   LimitName
-	Auth    Auth
+	// Limit is the rate that requests count against.
+	Limit admission.Kind
+	Auth  Auth
 	// OfModel says that the route is about one model, that of its path or the
 	// default one.
 	OfModel bool
@@ -82,6 +65,12 @@ type Route struct {
 	// and by scope, whatever the model says; empty asks for none.
 	Permission string
 	Errors     ErrorFormat
+	// Look is what a request with a credential is on record as that was served and
+	// left no other record; empty means audit.ServerRead.
+	Look audit.Event
+	// Operation says that the route is for whoever looks after the process, and
+	// leaves no record: it is served also while none can be kept.
+	Operation bool
 	// Handler reads decode, call, encode.
 	Handler handlerFunc
 }
@@ -114,20 +103,20 @@ type RouteOptions struct {
 // PublicRoutes is the route table of the public listener.
 func PublicRoutes(o RouteOptions) []Route {
 	predict := Route{
-		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: PredictLimit,
-		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Handler: (*API).predict,
+		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: admission.Predict,
+		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Handler: (*API).predict, Look: audit.ModelRead,
 	}
 	read := Route{
 		Method: http.MethodGet, Timeout: quick,
-		Auth: Bearer, Permission: identity.ModelsRead,
+		Auth: Bearer, Permission: identity.ModelsRead, Look: audit.ModelRead,
 	}
 	form := Route{
-		Method: http.MethodPost, MaxBody: maxTokenBody, Timeout: slow, Limit: TokenLimit, Auth: Public, Errors: OAuth,
+		Method: http.MethodPost, MaxBody: maxTokenBody, Timeout: slow, Limit: admission.Token, Auth: Public, Errors: OAuth,
 	}
 	wellKnown := Route{Method: http.MethodGet, Timeout: quick, Auth: Public, Errors: OAuth}
 	encrypt := Route{
-		Method: http.MethodPost, MaxBody: maxPlainBody, Timeout: slow, Limit: PredictLimit,
-		Auth: Bearer, Permission: identity.CryptoUse, Handler: (*API).encrypt,
+		Method: http.MethodPost, MaxBody: maxPlainBody, Timeout: slow, Limit: admission.Predict,
+		Auth: Bearer, Permission: identity.CryptoUse, Handler: (*API).encrypt, Look: audit.KeyRead,
 	}
 	decrypt := encrypt.with((*API).decrypt)
 	decrypt.MaxBody = maxCipherBody
@@ -137,7 +126,7 @@ func PublicRoutes(o RouteOptions) []Route {
 		form.at(oauth.PathIntrospect).with((*API).introspect),
 		{
 			Method: http.MethodPost, Pattern: "/account/password", MaxBody: maxPasswordBody, Timeout: slow,
-			Limit: TokenLimit, Auth: Bearer, Handler: (*API).changePassword,
+			Limit: admission.Token, Auth: Bearer, Handler: (*API).changePassword, Look: audit.UserRead,
 		},
 		wellKnown.at(oauth.PathMetadata).with((*API).serverMetadata),
 		wellKnown.at(oauth.PathJWKS).with((*API).jwks),
@@ -151,8 +140,8 @@ func PublicRoutes(o RouteOptions) []Route {
 		read.at("/models").with((*API).listModels),
 		read.at("/models/{model}").with((*API).describeModel).ofModel(),
 		{Method: http.MethodGet, Pattern: "/usage", Timeout: quick, Auth: Bearer, Handler: withoutQuery((*API).ownUsage)},
-		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
-		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz},
+		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).livez},
+		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).readyz},
 	}
 	routes = append(routes, protocolRoutes(o)...)
 	contract := Route{Method: http.MethodGet, Timeout: quick, Auth: Public}
@@ -174,7 +163,7 @@ func AdminRoutes(o RouteOptions) []Route {
 		Auth: Bearer, Permission: identity.MetricsRead,
 	}
 	if o.OpenMetrics {
-		metrics.Auth, metrics.Permission = Public, ""
+		metrics.Auth, metrics.Permission, metrics.Operation = Public, "", true
 	}
 	routes := managementRoutes(o.MaxModel)
 	if o.Profiles {
@@ -182,8 +171,8 @@ func AdminRoutes(o RouteOptions) []Route {
 	}
 	return append(routes,
 		metrics,
-		Route{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Handler: (*API).livez},
-		Route{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Handler: (*API).readyz})
+		Route{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).livez},
+		Route{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).readyz})
 }
 
 func (r Route) at(pattern string) Route { r.Pattern = pattern; return r }
@@ -191,6 +180,8 @@ func (r Route) at(pattern string) Route { r.Pattern = pattern; return r }
 func (r Route) ofModel() Route { r.OfModel = true; return r }
 
 func (r Route) with(h handlerFunc) Route { r.Handler = h; return r }
+
+func (r Route) looks(event audit.Event) Route { r.Look = event; return r }
 
 func (r Route) needs(permission string) Route { r.Permission = permission; return r }
 
@@ -237,7 +228,10 @@ func newRouter(a *API, routes []Route) (*router, error) {
 			methods = append(methods, http.MethodHead)
 		}
 		for _, method := range methods {
-			e := &endpoint{Route: *route, api: a, metrics: a.cfg.Metrics.Route(method, route.Pattern)}
+			e := &endpoint{Route: *route, api: a, name: method + " " + route.Pattern, metrics: a.cfg.Metrics.Route(method, route.Pattern)}
+			if e.Look == "" {
+				e.Look = audit.ServerRead
+			}
 			r.mux.Method(method, route.Pattern, e)
 			if r.endpoints[method] == nil {
 				r.endpoints[method] = map[string]*endpoint{}
@@ -271,6 +265,7 @@ type endpoint struct {
 	Route
 
 	api     *API
+	name    string // the method and the pattern, for records
 	metrics *telemetry.RouteMetrics
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -140,14 +141,25 @@ func (a *access) sharedWith(tenant string) bool {
 // permit decides whether the principal may do what it asks for with the
 // version. Faults: Unauthenticated when a credential is missing, Forbidden.
 func (v *version) permit(req authz.Request) (authz.Decision, error) {
+	decision := authz.Decision{Rule: authz.NoRule}
 	if !carries(req.Principal, v.access.require) {
-		return authz.Decision{Rule: authz.NoRule}, missingCredential(v.access.require)
+		return decision, v.denied(decision, missingCredential(v.access.require))
 	}
-	decision := authz.Decide(v.access.policy, req)
-	if !decision.Allow {
-		return decision, v.forbidden(req)
+	if decision = authz.Decide(v.access.policy, req); !decision.Allow {
+		return decision, v.denied(decision, v.forbidden(req))
 	}
 	return decision, nil
+}
+
+// denied says for the record what refused.
+func (v *version) denied(decision authz.Decision, refusal *fault.Error) error {
+	refusal.Err = &audit.Denial{About: v.about(decision.Rule)}
+	return refusal
+}
+
+// about is what a record says of the version, and of the rule that decided.
+func (v *version) about(rule int) audit.About {
+	return audit.About{Model: v.label, Version: v.id, Digest: v.sum, Rule: audit.RuleOf(rule)}
 }
 
 // carries reports whether the principal proved itself by all of the methods,
@@ -177,7 +189,7 @@ var credentials = map[identity.Method]string{
 	identity.APIKey: "an API key", identity.Certificate: "a client certificate",
 }
 
-func missingCredential(required []identity.Method) error {
+func missingCredential(required []identity.Method) *fault.Error {
 	words := make([]string, len(required))
 	for i, method := range required {
 		words[i] = credentials[method]
@@ -187,7 +199,7 @@ func missingCredential(required []identity.Method) error {
 
 // forbidden says what is missing to those who may see the model, and nothing to
 // others.
-func (v *version) forbidden(req authz.Request) error {
+func (v *version) forbidden(req authz.Request) *fault.Error {
 	const msg = "Operation not permitted"
 	if !req.InReach() {
 		return fault.New(fault.Forbidden, msg+": the credential is for other models")

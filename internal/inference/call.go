@@ -8,6 +8,7 @@ import (
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
@@ -26,28 +27,41 @@ type Call struct {
 	// began is when the call was opened, and mark when the last part of it ended.
 	began, mark time.Time
 	answered    bool // by the last prediction
+	// passage is what the prediction holds, nil before and after; compute is the
+	// time that the engine took for it, and waited what it waited for a place.
+	passage         Passage
+	compute, waited time.Duration
 }
 
 // Open returns a call for the principal. An empty model means the default one,
 // an empty version the newest, and a label stands for the version that it names. The caller must Close the call. Faults: NotFound
 // when the model or version does not exist for the principal's tenant,
 // Unauthenticated when the model asks for a further credential, Forbidden when
-// its rules do not let the principal predict.
+// its rules do not let the principal predict, RateLimited when too many have
+// called it.
 func (c *Catalog) Open(ctx context.Context, p *identity.Principal, modelName, versionID string) (*Call, error) {
 	v, err := c.current.Load().of(p).resolve(modelName, versionID)
 	if err != nil {
 		return nil, err
 	}
+	trace := reqctx.From(ctx).Trace
+	began := trace.Begin()
 	decision, err := v.permit(v.request(ctx, p, authz.Predict))
+	trace.End(reqctx.Authorize, began, err)
 	if err != nil {
 		return nil, err
+	}
+	if v.admission != nil {
+		if err := v.admission.Open(ctx, p); err != nil {
+			return nil, err
+		}
 	}
 	call, ok := v.calls.Get().(*Call)
 	if !ok {
 		call = v.newCall()
 	}
 	call.catalog, call.principal, call.rule = c, p, decision.Rule
-	call.began, call.answered = c.cfg.Now(), false
+	call.began, call.answered, call.waited = c.cfg.Now(), false, 0
 	call.mark = call.began
 	return call, nil
 }
@@ -88,6 +102,10 @@ func (c *Call) Model() string { return c.version.model }
 // with the same name: for logs and records, not for clients.
 func (c *Call) Label() string { return c.version.label }
 
+// About is what a record says of the model, and of the rule that let the principal
+// predict.
+func (c *Call) About() audit.About { return c.version.about(c.rule) }
+
 // Version returns the version's number.
 func (c *Call) Version() string { return c.version.id }
 
@@ -112,19 +130,31 @@ func (c *Call) TakeBatch(from *Call) bool {
 func (c *Call) Admit(maxRows int) error { return c.version.schema.Admit(c.batch, maxRows) }
 
 // Predict runs the model on the batch. The outputs are in the order of the
-// model's own, and valid until the next Predict or Close. Faults: those of
-// Program.Run, and Unavailable when the audit record could not be kept.
+// model's own, and valid until the next Predict or Close. A request whose deadline
+// has passed does not reach the engine. Faults: those of Program.Run, Overloaded
+// and RateLimited where too much is asked for, and Unavailable when the audit
+// record could not be kept.
 func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
+	if err := c.spend(ctx); err != nil {
+		return nil, err
+	}
 	start := c.catalog.cfg.Now()
-	err := c.version.program.Run(ctx, c.batch.Inputs, c.outputs)
+	err := ctx.Err()
+	if err == nil {
+		err = c.version.program.Run(ctx, c.batch.Inputs, c.outputs)
+	} else {
+		err = fault.OfContext(err)
+	}
 	end := c.catalog.cfg.Now()
 	latency := end.Sub(start)
+	reqctx.From(ctx).Trace.Keep(reqctx.Predict, start, end, err)
 	if c.version.observe != nil {
 		c.version.observe(c.principal.Tenant, c.batch.Rows, latency, err)
 	}
 	if auditErr := c.audit(ctx, latency, err); err == nil {
 		err = auditErr
 	}
+	c.compute += latency
 	c.count(start, end, err)
 	if err != nil {
 		return nil, err
@@ -134,21 +164,23 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 
 // audit keeps a record of the prediction, in memory of the call.
 func (c *Call) audit(ctx context.Context, latency time.Duration, err error) error {
-	outcome := audit.OK
-	if err != nil {
-		outcome = fault.KindOf(err).String()
+	recorder := c.catalog.cfg.Audit
+	if recorder == nil {
+		return nil
 	}
+	about := c.About()
 	c.record = audit.Record{
-		Event: audit.Predict, Actor: c.principal.Subject, Tenant: c.principal.Tenant,
-		Method: string(c.principal.Method), Model: c.version.label, Version: c.version.id,
-		Rule: audit.RuleOf(c.rule), Rows: c.batch.Rows, Latency: latency, Outcome: outcome,
+		Event: audit.Predict, Model: about.Model, Version: about.Version, Digest: about.Digest,
+		Decision: audit.Allow, Rule: about.Rule, Rows: c.batch.Rows, Latency: latency, Outcome: audit.Outcome(err),
 	}
-	return c.catalog.cfg.Audit.Record(ctx, &c.record)
+	c.record.By(c.principal)
+	return recorder.Record(ctx, &c.record)
 }
 
 // Close gives the call's memory back, once. Neither the call nor the outputs of
 // Predict may be used after it.
 func (c *Call) Close() {
+	c.Leave()
 	if c.answered {
 		c.countAnswer()
 	}

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"onnxgate/internal/audit"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -66,9 +65,6 @@ func (s *snapshot) entry(label string) *entry {
 func New(cfg Config) (*Catalog, error) {
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = DefaultMaxBytes
-	}
-	if cfg.Audit == nil {
-		cfg.Audit = audit.Discard{}
 	}
 	c := &Catalog{cfg: cfg}
 	if err := c.readPins(context.Background()); err != nil {

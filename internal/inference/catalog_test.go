@@ -2,6 +2,7 @@ package inference_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -284,6 +285,9 @@ func (r *recorder) Record(_ context.Context, rec *audit.Record) error {
 	return r.err
 }
 
+// sum is the SHA-256 of a model file, as records have it.
+func sum(content string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(content))) }
+
 func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
 	rec := new(recorder)
 	var observed []string
@@ -315,7 +319,7 @@ func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
 	}
 	got := rec.records[0]
 	got.Latency = 0
-	want := audit.Record{Event: "predict", Actor: "admin", Tenant: "default", Method: "bearer", Model: "a", Version: "3", Rule: audit.RuleOf(0), Rows: 2, Outcome: "ok"}
+	want := audit.Record{Event: "predict", Actor: "admin", Tenant: "default", Method: "bearer", Model: "a", Version: "3", Digest: sum("a"), Decision: audit.Allow, Rule: audit.RuleOf(0), Rows: 2, Outcome: "ok"}
 	if diff := cmp.Diff(want, got, asValues); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}

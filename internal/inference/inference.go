@@ -60,11 +60,13 @@ type Config struct {
 	// the sizes of their files, in bytes; 0 is no bound.
 	MaxMemory int64
 	// Audit keeps a record of each prediction before its answer is given out.
-	// Nil: audit.Discard.
+	// Nil keeps none.
 	Audit audit.Recorder
 	// Pins are the versions that models were rolled back to; nil keeps them in
 	// memory alone.
 	Pins Pins
+	// Admit is called once for each loaded version. Nil: every call may go ahead.
+	Admit Admit
 	// Observer is called once for each loaded version; what it returns is
 	// called after each prediction. The model is named by its folder, so that
 	// those of two tenants differ. Nil: nobody watches.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -108,8 +109,9 @@ func managed(p *identity.Principal, name string) (string, error) {
 
 // Load looks at the folder of a model that the principal's tenant owns, and
 // serves what it holds, also after an Unload. Faults: NotFound when there is no
-// such model, Content when a version of it cannot be served, which says why.
-func (c *Catalog) Load(_ context.Context, p *identity.Principal, name string) error {
+// such model, Content when a version of it cannot be served, which says why,
+// Unavailable when the change cannot be put on record.
+func (c *Catalog) Load(ctx context.Context, p *identity.Principal, name string) error {
 	c.reload.Lock()
 	defer c.reload.Unlock()
 	label, err := managed(p, name)
@@ -119,21 +121,40 @@ func (c *Catalog) Load(_ context.Context, p *identity.Principal, name string) er
 	l := c.newLoader(c.current.Load())
 	l.anew = true
 	l.reload([]string{label})
-	next := c.adopt(l)
-	e := next.entry(label)
+	e := l.entries[label]
 	if e == nil {
+		c.adopt(l)
 		return unknownModel()
 	}
-	if err := joined(e.problems); err != nil {
-		return fault.New(fault.Content, err.Error())
+	if err = joined(e.problems); err != nil {
+		err = fault.New(fault.Content, err.Error())
 	}
-	return nil
+	if failed := c.onRecord(ctx, p, audit.ModelLoad, label, e.model, err); failed != nil {
+		return failed
+	}
+	c.adopt(l)
+	return err
+}
+
+// onRecord keeps who is about to do what to a model, and to the version of it that
+// is served then, if there is one.
+func (c *Catalog) onRecord(ctx context.Context, p *identity.Principal, event audit.Event, label string, m *model, err error) error {
+	if c.cfg.Audit == nil {
+		return nil
+	}
+	rec := &audit.Record{Event: event, Object: label, Model: label, Decision: audit.Allow, Outcome: audit.Outcome(err)}
+	rec.By(p)
+	if m != nil {
+		rec.Version, rec.Digest = m.newest().id, m.newest().sum
+	}
+	return c.cfg.Audit.Record(ctx, rec)
 }
 
 // Unload takes a model that the principal's tenant owns out of service: until a
 // Load, a change of its folder or a restart it is as one that does not exist.
-// Calls that are open go on. The fault is NotFound when there is no such model.
-func (c *Catalog) Unload(_ context.Context, p *identity.Principal, name string) error {
+// Calls that are open go on. Faults: NotFound when there is no such model, and
+// Unavailable.
+func (c *Catalog) Unload(ctx context.Context, p *identity.Principal, name string) error {
 	c.reload.Lock()
 	defer c.reload.Unlock()
 	label, err := managed(p, name)
@@ -152,6 +173,9 @@ func (c *Catalog) Unload(_ context.Context, p *identity.Principal, name string) 
 	}
 	maps.Copy(l.entries, before.entries)
 	l.entries[label], l.outside = unloaded, before.outside
+	if err := c.onRecord(ctx, p, audit.ModelUnload, label, nil, nil); err != nil {
+		return err
+	}
 	c.adopt(l)
 	return nil
 }

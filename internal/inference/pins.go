@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/schema"
@@ -120,6 +121,9 @@ func (c *Catalog) Rollback(ctx context.Context, p *identity.Principal, name, to 
 	l.reload([]string{label})
 	if e = l.entries[label]; e == nil || e.model == nil || e.model.newest().id != to {
 		return "", wrongVersion(to, e)
+	}
+	if err := c.onRecord(ctx, p, audit.ModelRollback, label, e.model, nil); err != nil {
+		return "", err
 	}
 	if err := c.keep(ctx, pin, to != pin.Newest); err != nil {
 		return "", err

@@ -244,8 +244,8 @@ func TestRecordsAndMetricsTellModelsOfTwoTenantsApart(t *testing.T) {
 		call.Close()
 	}
 	want := []audit.Record{
-		{Event: "predict", Actor: "u@default", Tenant: "default", Method: "bearer", Model: "a", Version: "1", Rule: audit.RuleOf(0), Outcome: "ok"},
-		{Event: "predict", Actor: "u@acme", Tenant: "acme", Method: "bearer", Model: "@acme/a", Version: "1", Rule: audit.RuleOf(2), Outcome: "ok"},
+		{Event: "predict", Actor: "u@default", Tenant: "default", Method: "bearer", Model: "a", Version: "1", Digest: sum("m"), Decision: audit.Allow, Rule: audit.RuleOf(0), Outcome: "ok"},
+		{Event: "predict", Actor: "u@acme", Tenant: "acme", Method: "bearer", Model: "@acme/a", Version: "1", Digest: sum("m"), Decision: audit.Allow, Rule: audit.RuleOf(2), Outcome: "ok"},
 	}
 	for i := range rec.records {
 		rec.records[i].Latency = 0

@@ -2,6 +2,7 @@ package inference
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"sync"
@@ -64,6 +65,7 @@ type version struct {
 	id       string
 	digest   digest
 	file     digest // of the model file
+	sum      string // file in hexadecimal
 	program  Program
 	inputs   []tensor.Spec
 	outputs  []tensor.Spec
@@ -71,9 +73,11 @@ type version struct {
 	access   access
 	warnings []string
 	observe  Observe
-	memory   int64     // an estimate, in bytes
-	calls    sync.Pool // of *Call
-	counters counters
+	// admission is nil where every call may go ahead.
+	admission Admission
+	memory    int64     // an estimate, in bytes
+	calls     sync.Pool // of *Call
+	counters  counters
 }
 
 // version compiles one version, or takes it over when none of its files has
@@ -85,6 +89,7 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 		return nil, err
 	}
 	v.digest, v.file = src.fingerprint(), src.sum
+	v.sum = hex.EncodeToString(v.file[:])
 	old := l.before.version(v.label, id)
 	if old != nil && old.digest == v.digest {
 		return old, nil
@@ -139,6 +144,9 @@ func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) (
 	}
 	v.program, v.warnings, v.inputs, v.outputs, v.schema = program, slices.Clip(warnings), inputs, outputs, contract
 	v.calls.New = func() any { return v.newCall() }
+	if cfg.Admit != nil {
+		v.admission = cfg.Admit(v.label, manifest.LimitsOf())
+	}
 	if cfg.Observer != nil {
 		v.observe = cfg.Observer(v.label, v.id)
 	}

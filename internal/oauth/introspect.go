@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -37,7 +38,17 @@ func (s *Server) Introspect(ctx context.Context, req Request) (*Introspection, e
 	if err != nil {
 		return nil, err
 	}
-	token := req.Form.Get("token")
+	found, err := s.introspect(ctx, req.Form.Get("token"), client)
+	if err != nil {
+		return nil, named(recordOf(audit.ClientIntrospect, client), err)
+	}
+	if err := s.audit.Record(ctx, recordOf(audit.ClientIntrospect, client)); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+func (s *Server) introspect(ctx context.Context, token string, client *identity.Client) (*Introspection, error) {
 	if token == "" {
 		return nil, invalidRequest("The parameter token is missing")
 	}

@@ -206,15 +206,24 @@ func grants(cfg *Config) map[string]grant {
 // refused client and for a wrong password; or one of kind RateLimited,
 // Unavailable, Timeout or Canceled without a Code.
 func (s *Server) Token(ctx context.Context, req Request) (*TokenResponse, error) {
-	record := &audit.Record{Event: audit.Login, Outcome: audit.OK}
+	record := &audit.Record{Event: audit.Login, Decision: audit.Allow, Outcome: audit.OK}
 	res, err := s.token(ctx, req, record)
 	if err != nil {
-		record.Event, record.Outcome = audit.Refused, fault.KindOf(err).String()
+		return nil, named(record, err)
 	}
-	if failed := s.audit.Record(ctx, record); failed != nil {
-		return nil, failed
+	if err := s.audit.Record(ctx, record); err != nil {
+		return nil, err
 	}
-	return res, err
+	return res, nil
+}
+
+// named says for the record of a refusal which client asked, or user, unless the
+// error knows better.
+func named(record *audit.Record, err error) error {
+	if _, known := errors.AsType[*audit.Denial](err); known || record.Actor == "" {
+		return err
+	}
+	return &audit.Denial{Actor: record.Actor, Tenant: record.Tenant, Method: record.Method, Err: err}
 }
 
 // token is the pipeline: client, grant, subject, scope, token.

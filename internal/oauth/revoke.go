@@ -4,8 +4,10 @@ import (
 	"context"
 	"strings"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
 )
 
 // AccessTokens judges access tokens of this server.
@@ -33,7 +35,25 @@ func (s *Server) Revoke(ctx context.Context, req Request) error {
 	if err != nil {
 		return err
 	}
-	token := req.Form.Get("token")
+	if err := s.revoke(ctx, req.Form.Get("token"), client); err != nil {
+		return named(recordOf(audit.ClientRevoke, client), err)
+	}
+	if client == nil || reqctx.From(ctx).Recorded != reqctx.Nothing {
+		return nil
+	}
+	return s.audit.Record(ctx, recordOf(audit.ClientRevoke, client)) // nothing ended, and the client was proven
+}
+
+// recordOf is what a client that was proven is on record with.
+func recordOf(event audit.Event, client *identity.Client) *audit.Record {
+	rec := &audit.Record{Event: event, Decision: audit.Allow, Outcome: audit.OK}
+	if client != nil {
+		rec.By(client.Principal)
+	}
+	return rec
+}
+
+func (s *Server) revoke(ctx context.Context, token string, client *identity.Client) error {
 	switch {
 	case token == "":
 		return invalidRequest("The parameter token is missing")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"onnxgate/internal/regular"
+	"onnxgate/internal/telemetry/tracing"
 )
 
 // The bounds of one fetch.
@@ -59,6 +60,7 @@ func (c *client) get(ctx context.Context, at string) ([]byte, error) {
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	req.Header.Set("User-Agent", "onnxgate")
+	tracing.Inject(ctx, req.Header.Set)
 	if err := c.authorize(req); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -166,12 +167,12 @@ func (s *Service) begin(p *identity.Principal, c *Change) (*modelstore.Change, m
 }
 
 func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, staged *modelstore.Change, model modelstore.Model) error {
-	event := audit.ModelManifest
+	event, digest := audit.ModelManifest, ""
 	if c.Version != "" {
 		if err := staged.AddVersion(c.Version, c.File, c.Digest); err != nil {
 			return err
 		}
-		event = audit.ModelPush
+		event, digest = audit.ModelPush, hex.EncodeToString(c.Digest[:])
 	}
 	if c.Manifest != nil {
 		if err := staged.SetManifest(bytes.NewReader(c.Manifest)); err != nil {
@@ -187,7 +188,7 @@ func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, sta
 	if err := s.try(ctx, p, c, staged.FS()); err != nil {
 		return err
 	}
-	if err := s.record(ctx, p, event, model, c.Version); err != nil {
+	if err := s.record(ctx, p, event, model, c.Version, digest); err != nil {
 		return err
 	}
 	err := staged.Commit()

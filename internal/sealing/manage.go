@@ -148,7 +148,7 @@ func (s *Service) insert(ctx context.Context, keys Keys, event audit.Event, acto
 }
 
 func (s *Service) changed(ctx context.Context, event audit.Event, actor string, k *Key) error {
-	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: actor, Tenant: k.Tenant, Object: k.KID, Outcome: audit.OK})
+	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: actor, Tenant: k.Tenant, Object: k.KID, Decision: audit.Allow, Outcome: audit.OK})
 }
 
 // newSecret makes the bytes of a key, and the key of them.

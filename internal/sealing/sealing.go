@@ -262,11 +262,8 @@ func (s *Service) Open(ctx context.Context, p *identity.Principal, token string,
 
 // recorded puts on record how a key was used, or hands nothing out.
 func (s *Service) recorded(ctx context.Context, p *identity.Principal, event audit.Event, result string, err error) (string, error) {
-	outcome := audit.OK
-	if err != nil {
-		outcome = fault.KindOf(err).String()
-	}
-	record := &audit.Record{Event: event, Actor: p.Subject, Tenant: p.Tenant, Method: string(p.Method), Outcome: outcome}
+	record := &audit.Record{Event: event, Decision: audit.Allow, Outcome: audit.Outcome(err)}
+	record.By(p)
 	if err := s.audit.Record(ctx, record); err != nil {
 		return "", err
 	}

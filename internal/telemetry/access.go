@@ -38,8 +38,10 @@ type Access struct {
 	Bytes           int64
 	RequestID       string
 	ClientRequestID string
-	Client          netip.Addr
-	Subject         string
+	// TraceID is empty where the server sends no traces.
+	TraceID string
+	Client  netip.Addr
+	Subject string
 	// Issuer is whose subject it is when it is an outside one; empty is ours.
 	Issuer         string
 	Model, Version string
@@ -168,6 +170,7 @@ func appendJSON(b, stamp []byte, a *Access) []byte {
 	b = appendMillis(b, a.Duration)
 	b = appendMember(b, "request_id", a.RequestID)
 	b = appendMember(b, "client_request_id", a.ClientRequestID)
+	b = appendMember(b, "trace_id", a.TraceID)
 	if a.Client.IsValid() {
 		b = append(b, `,"client":"`...)
 		b = a.Client.AppendTo(b)
@@ -207,6 +210,7 @@ func appendLine(b, stamp []byte, a *Access) []byte {
 	b = appendMillis(b, a.Duration)
 	b = appendPair(b, "request_id", a.RequestID)
 	b = appendPair(b, "client_request_id", a.ClientRequestID)
+	b = appendPair(b, "trace_id", a.TraceID)
 	if a.Client.IsValid() {
 		b = append(b, " client="...)
 		b = a.Client.AppendTo(b)

@@ -13,21 +13,28 @@ func (m *Metrics) Gauge(name, help string, value func() float64) {
 // Each calls show once for each value of the label, which must come from a closed
 // list, never from a client.
 func (m *Metrics) Gauges(name, help, label string, each func(show func(labelled string, value float64))) {
-	m.registry.MustRegister(&family{desc: prometheus.NewDesc(name, help, []string{label}, nil), each: each})
+	m.registry.MustRegister(&family{desc: prometheus.NewDesc(name, help, []string{label}, nil), kind: prometheus.GaugeValue, each: each})
 }
 
-// family is a collector of gauges that it does not keep.
+// Counters shows counts that others keep, as Gauges does. Name ends with _total, and
+// no count ever falls.
+func (m *Metrics) Counters(name, help, label string, each func(show func(labelled string, value float64))) {
+	m.registry.MustRegister(&family{desc: prometheus.NewDesc(name, help, []string{label}, nil), kind: prometheus.CounterValue, each: each})
+}
+
+// family is a collector of numbers that it does not keep.
 type family struct {
 	desc *prometheus.Desc
+	kind prometheus.ValueType
 	each func(show func(labelled string, value float64))
 }
 
-// Describe sends what the gauges have in common.
+// Describe sends what the numbers have in common.
 func (f *family) Describe(ch chan<- *prometheus.Desc) { ch <- f.desc }
 
-// Collect sends the gauges as they are now.
+// Collect sends the numbers as they are now.
 func (f *family) Collect(ch chan<- prometheus.Metric) {
 	f.each(func(labelled string, value float64) {
-		ch <- prometheus.MustNewConstMetric(f.desc, prometheus.GaugeValue, value, labelled)
+		ch <- prometheus.MustNewConstMetric(f.desc, f.kind, value, labelled)
 	})
 }

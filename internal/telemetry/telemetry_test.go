@@ -35,7 +35,7 @@ func access() *telemetry.Access {
 		Time:     time.Date(2026, 3, 4, 5, 6, 7, 89_000_000, time.UTC),
 		Duration: 1234567 * time.Nanosecond, Method: "POST", Route: "/models/{model}/predict",
 		Path: "/models/iris/predict", Status: 200, Bytes: 123, RequestID: "0123456789abcdef",
-		ClientRequestID: "mine-1", Client: netip.MustParseAddr("192.0.2.1"),
+		ClientRequestID: "mine-1", TraceID: "4bf92f3577b34da6a3ce929d0e0e4736", Client: netip.MustParseAddr("192.0.2.1"),
 		Subject: "alice", Model: "iris", Version: "1",
 	}
 }

@@ -38,12 +38,11 @@ func (t *TenantMetrics) Answered() { t.answered.Inc() }
 
 // Refused counts a request that was not.
 func (t *TenantMetrics) Refused(kind fault.Kind) {
-	switch kind {
-	case fault.Internal, fault.Unavailable, fault.Timeout:
+	if kind == fault.Internal || kind == fault.Unavailable || kind == fault.Timeout {
 		t.failed.Inc()
-	default:
-		t.refused.Inc()
+		return
 	}
+	t.refused.Inc()
 }
 
 // Predicted counts one call of a model.

@@ -77,11 +77,7 @@ func findPostgres(tb testing.TB) string {
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is right
 	if len(found) == 0 {
-		const reason = "PostgreSQL is not installed: sudo apt-get install -y postgresql"
-		if os.Getenv("CI") == "true" { //nolint:forbidigo // as every test that needs a tool
-			tb.Fatal(reason)
-		}
-		tb.Skip(reason)
+		missing(tb, "PostgreSQL is not installed: sudo apt-get install -y postgresql")
 	}
 	slices.Sort(found)
 	return filepath.Dir(found[len(found)-1])

@@ -113,13 +113,50 @@ func TestAnOutageOfTheDatabaseIsBorneForAWhile(t *testing.T) {
 	if status, wait := login(t, s); status != http.StatusServiceUnavailable || wait == "" {
 		t.Errorf("a login: %d, Retry-After %q, want 503", status, wait)
 	}
+	awaitReadiness(t, s, "degraded")
 	wait := within(t, maxAge+someSlack, http.StatusServiceUnavailable, func() (int, string) { return predict(t, s, token) })
 	if lasted := time.Since(began); wait == "" || lasted < maxAge/2 {
 		t.Errorf("a known token was refused after %v with Retry-After %q", lasted, wait)
 	}
+	awaitReadiness(t, s, "degraded") // no other server could do better
 	database.Start(t)
 	within(t, someSlack, http.StatusOK, func() (int, string) { return predict(t, s, token) })
 	within(t, someSlack, http.StatusOK, func() (int, string) { return login(t, s) })
+	awaitReadiness(t, s, "ok")
+}
+
+// awaitReadiness waits until both listeners say 200 and that state, and the inference
+// protocols that they are ready, as they do all the time.
+func awaitReadiness(t *testing.T, s *server, state string) {
+	t.Helper()
+	client, err := s.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	ask := func(at string) string {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err = errors.Join(err, resp.Body.Close()); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s %s (%v)", at, resp.Status, body, err)
+		}
+		return string(body)
+	}
+	want := `{"status":"` + state + `"}` + "\n"
+	eventually(t, "the server is not "+state, func() bool {
+		return ask(s.url()+"/readyz") == want && ask(s.scheme+"://"+s.admin+"/readyz") == want
+	})
+	if body := ask(s.url() + "/livez"); body != `{"status":"ok"}`+"\n" {
+		t.Errorf("/livez: %s", body)
+	}
+	ask(s.url() + "/v2/health/ready")
 }
 
 // runWith runs a command of the binary on the data of a server.

@@ -294,6 +294,13 @@ func begin(t *testing.T, settings ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.startFor(t, settings...)
+	return s
+}
+
+// startFor starts the server as begin does.
+func (s *server) startFor(t *testing.T, settings ...string) {
+	t.Helper()
 	if err := s.start(context.WithoutCancel(t.Context()), slices.Concat(ratesOff, settings)...); err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +309,6 @@ func begin(t *testing.T, settings ...string) *server {
 			t.Error(err)
 		}
 	})
-	return s
 }
 
 // initialPassword is what the first start made for the administrator.

@@ -1,0 +1,123 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"onnxgate/internal/audit"
+	"onnxgate/internal/config"
+	"onnxgate/internal/reqctx"
+	"onnxgate/internal/telemetry/otlp"
+	"onnxgate/internal/telemetry/tracing"
+)
+
+// flushTime is how long a stop waits for a collector to take the last spans.
+const flushTime = 3 * time.Second
+
+// readOTLP reads what the configuration says about a collector.
+func readOTLP(cfg *config.Config, version string) (*otlp.Settings, error) {
+	return otlp.ReadSettings(cfg.OTLPEndpoint, version, func(name string) string { return cfg.OTel[name].Reveal() })
+}
+
+// openTraces makes what sends traces; nothing where none are sent.
+func (a *App) openTraces() error {
+	settings, err := readOTLP(a.cfg, a.opts.Version)
+	if err != nil {
+		return err
+	}
+	sampling := tracing.Config{
+		Now: time.Now, Sampler: settings.Sampler, SamplerArg: settings.SamplerArg, Propagate: settings.Propagate,
+	}
+	if settings.Traces == nil {
+		return nil
+	}
+	client, err := otlp.NewClient(settings.Traces, otlp.Traces, userAgent(a.opts.Version))
+	if err != nil {
+		return err
+	}
+	a.spans = otlp.NewBatcher(otlp.BatcherConfig{
+		Exporter: client, Envelope: otlp.NewEnvelope(settings.Resource, "onnxgate", a.opts.Version),
+		Batch: settings.Batch, Failed: a.spansLost, Now: time.Now,
+	})
+	sampling.Queue = a.spans
+	if a.traces, err = tracing.New(sampling); err != nil {
+		return err
+	}
+	a.metrics.Counters("onnxgate_trace_spans_total", "Spans of traces, by what became of them: sent, or dropped because the collector was away or did not take them.", "result",
+		func(show func(string, float64)) {
+			counts := a.spans.Counts()
+			show("sent", float64(counts.Sent))
+			show("dropped", float64(counts.Dropped))
+		})
+	return nil
+}
+
+func userAgent(version string) string { return "onnxgate/" + version }
+
+// spansLost logs that spans were lost, now and then.
+func (a *App) spansLost(items int, err error) {
+	if now := time.Now(); now.Sub(a.lostSpans) > time.Minute {
+		a.lostSpans = now
+		a.log.LogAttrs(context.Background(), slog.LevelWarn, "spans were lost", slog.Int("spans", items), slog.Any("error", err))
+	}
+}
+
+// closeTraces sends the last spans, if that is quick.
+func (a *App) closeTraces(ctx context.Context) {
+	if a.spans == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+	defer cancel()
+	_ = a.spans.Close(ctx) // what is lost is counted
+}
+
+// checkTelemetry reads all that the configuration says of collectors.
+func checkTelemetry(cfg *config.Config) error {
+	settings, err := readOTLP(cfg, "")
+	if err != nil {
+		return err
+	}
+	return tracing.CheckSampler(settings.Sampler, settings.SamplerArg)
+}
+
+// inTheClear warns of telemetry that leaves this machine without encryption.
+func inTheClear(cfg *config.Config) []string {
+	settings, err := readOTLP(cfg, "")
+	if err != nil {
+		return nil
+	}
+	for _, t := range []*otlp.Target{settings.Traces, settings.Logs} {
+		if t == nil || t.TLS != nil || config.IsLoopback(t.Host()) {
+			continue
+		}
+		return []string{fmt.Sprintf("telemetry goes to %s in the clear, names of callers in audit records among it: write https:// or grpcs://", t.Host())}
+	}
+	return nil
+}
+
+// measured returns the recorder as those that record use it: where traces are sent,
+// one that measures how long it takes. Nil is where none is kept.
+func (a *App) measured(r audit.Recorder) audit.Recorder { //nolint:ireturn // one of two
+	if a.traces == nil {
+		return r
+	}
+	if r == nil {
+		r = audit.Discard{}
+	}
+	return tracedRecorder{r}
+}
+
+// tracedRecorder measures how long records take to be kept.
+type tracedRecorder struct{ audit.Recorder }
+
+// Record keeps a record.
+func (r tracedRecorder) Record(ctx context.Context, rec *audit.Record) error {
+	trace := reqctx.From(ctx).Trace
+	began := trace.Begin()
+	err := r.Recorder.Record(ctx, rec)
+	trace.End(reqctx.Audit, began, err)
+	return err
+}

@@ -1,0 +1,4 @@
+package audit
+
+// AppendString is for tests of what no record may hold.
+var AppendString = appendString

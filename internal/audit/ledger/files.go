@@ -1,0 +1,130 @@
+package ledger
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+const (
+	linesExt      = ".jsonl"
+	hashesExt     = ".hashes"
+	checkpointExt = ".checkpoint"
+)
+
+// A segment is named after its first record, so that names sort as records do.
+func segmentPath(dir string, first int64, ext string) string {
+	return filepath.Join(dir, fmt.Sprintf("%012d%s", first, ext))
+}
+
+func linesPath(dir string, first int64) string      { return segmentPath(dir, first, linesExt) }
+func hashesPath(dir string, first int64) string     { return segmentPath(dir, first, hashesExt) }
+func checkpointPath(dir string, first int64) string { return segmentPath(dir, first, checkpointExt) }
+
+func rootsPath(dir string) string { return filepath.Join(dir, rootsName) }
+
+// segments returns the first records of the segments that there are, in order.
+func segments(dir string) ([]int64, error) {
+	entries, err := os.ReadDir(dir)
+	var all []int64
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), linesExt)
+		first, wrong := strconv.ParseInt(name, 10, 64)
+		if ok && wrong == nil && first >= 0 {
+			all = append(all, first)
+		}
+	}
+	slices.Sort(all)
+	return all, err
+}
+
+// lineReader reads lines one after another.
+type lineReader struct {
+	r *bufio.Reader
+	// line is the last one read, behind one byte of zero, and without its end.
+	line []byte
+	// partial is how many bytes there are behind the last line end.
+	partial int64
+}
+
+func newLineReader(r io.Reader) *lineReader {
+	return &lineReader{r: bufio.NewReaderSize(r, MaxLine), line: make([]byte, 1, 1024)}
+}
+
+// errLong is for what is longer than any line that was written.
+var errLong = errors.New("it is longer than any record")
+
+// next returns the next line, with a zero before it; io.EOF behind the last whole
+// line; errLong.
+func (l *lineReader) next() ([]byte, error) {
+	text, err := l.r.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
+		return nil, errLong
+	case errors.Is(err, io.EOF):
+		l.partial = int64(len(text))
+		return nil, io.EOF
+	case err != nil:
+		return nil, err
+	}
+	l.line = append(l.line[:1], text[:len(text)-1]...)
+	return l.line, nil
+}
+
+// readHashes returns the hashes of a file; nil when there is none.
+func readHashes(path string) ([]tlog.Hash, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // G304: in the log's own directory
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	hashes := make([]tlog.Hash, len(data)/tlog.HashSize)
+	for i := range hashes {
+		copy(hashes[i][:], data[i*tlog.HashSize:])
+	}
+	return hashes, err
+}
+
+func hashBytes(hashes []tlog.Hash) []byte {
+	data := make([]byte, 0, len(hashes)*tlog.HashSize)
+	for i := range hashes {
+		data = append(data, hashes[i][:]...)
+	}
+	return data
+}
+
+// syncDir makes a new name in the directory durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir) //nolint:gosec // G304: the log's own directory
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// keyName is the file of the key that checks checkpoints, for whoever has no other
+// copy of it.
+const keyName = "log.pub"
+
+// Exists reports whether the directory holds a log that has records.
+func Exists(dir string) bool {
+	all, err := segments(dir)
+	return len(all) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist)
+}
+
+// PublishKey stores the key that checks checkpoints, in the form of package note.
+func PublishKey(dir, key string) error {
+	path := filepath.Join(dir, keyName)
+	if data, err := os.ReadFile(path); err == nil && string(data) == key+"\n" { //nolint:gosec // G304: in the log's own directory
+		return nil
+	}
+	return os.WriteFile(path, []byte(key+"\n"), fileMode)
+}

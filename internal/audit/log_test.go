@@ -1,0 +1,126 @@
+package audit_test
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"onnxgate/internal/audit"
+	"onnxgate/internal/reqctx"
+)
+
+// kek is a key-encryption key for tests.
+type kek struct{ cipher.AEAD }
+
+func newKEK(tb testing.TB, seed byte) kek {
+	tb.Helper()
+	key := make([]byte, 32)
+	key[0] = seed
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return kek{aead}
+}
+
+func (k kek) Wrap(use, tenant, id string, key []byte) []byte {
+	return k.Seal(nil, nil, key, fmt.Appendf(nil, "%q %q %q", use, tenant, id))
+}
+
+func (k kek) Unwrap(use, tenant, id string, wrapped []byte) ([]byte, error) {
+	return k.Open(nil, nil, wrapped, fmt.Appendf(nil, "%q %q %q", use, tenant, id))
+}
+
+var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+
+func config(tb testing.TB, dir string) audit.Config {
+	tb.Helper()
+	return audit.Config{Dir: dir, Mode: audit.Strict, KEK: newKEK(tb, 1), Now: func() time.Time { return noon }, SegmentBits: 4, Within: time.Millisecond}
+}
+
+func open(tb testing.TB, cfg audit.Config) *audit.Log {
+	tb.Helper()
+	l, err := audit.Open(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// prediction is a record as the prediction path makes it.
+func prediction(actor string) *audit.Record {
+	return &audit.Record{
+		Event: audit.Predict, Actor: actor, Tenant: "acme", Method: "bearer", Model: "iris", Version: "1",
+		Digest:   "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		Decision: audit.Allow, Rule: audit.RuleOf(1), Rows: 3, Latency: 12345 * time.Microsecond, Outcome: audit.OK,
+	}
+}
+
+func TestWhatIsRecordedIsOnTheDiskAndSealed(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, config(t, dir))
+	ctx := reqctx.With(t.Context(), &reqctx.Info{RequestID: "req-1", ClientAddr: netip.MustParseAddr("192.0.2.7")})
+	if err := l.Record(ctx, &audit.Record{Event: audit.UserAdd, Actor: "root", Tenant: "acme", Object: "bob", Outcome: audit.OK}); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "000000000000.jsonl"))
+	if err != nil || !strings.HasPrefix(string(data), `{"index":0,"time":"2026-03-14T12:00:00.000000Z","event":"user.add","tenant":"acme","key":"`) {
+		t.Errorf("%s, %v", data, err)
+	}
+	for _, secret := range []string{"root", "bob", "req-1", "192.0.2.7"} {
+		if strings.Contains(string(data), secret) {
+			t.Errorf("the file shows %q: %s", secret, data)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALogIsOpenedAgainAndGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	for range 5 {
+		l := open(t, config(t, dir))
+		for range 7 {
+			if err := l.Record(t.Context(), prediction("ann")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "000000000032.jsonl"))
+	if err != nil || !strings.HasPrefix(string(data), `{"index":32,`) || strings.Count(string(data), "\n") != 3 {
+		t.Errorf("%s, %v", data, err)
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	cfg := config(b, b.TempDir())
+	cfg.SegmentBits, cfg.Within = 0, 0
+	cfg.Now = time.Now
+	l := open(b, cfg)
+	ctx := reqctx.With(b.Context(), &reqctx.Info{RequestID: "0123456789abcdef0123456789abcdef", ClientAddr: netip.MustParseAddr("192.0.2.7")})
+	rec := prediction("ann")
+	b.ReportAllocs()
+	for b.Loop() {
+		for l.Record(ctx, rec) != nil { // more wait than there is room for
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if err := l.Close(); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,81 @@
+package audit
+
+import (
+	"strconv"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxText is how many bytes of one value are kept: more than any name has that
+// this program gives out, and less than what would make a stranger's name costly.
+const maxText = 512
+
+// appendString appends a JSON string (RFC 8259 section 7) in which nothing steers
+// a terminal, a log viewer or the direction of text: what Unicode does not call
+// graphic is escaped, as is every blank but the space, and bytes that are no UTF-8
+// become U+FFFD. A longer value than maxText bytes is cut, and says so.
+func appendString(dst []byte, s string) []byte {
+	cut := 0
+	if len(s) > maxText {
+		end := maxText
+		for end > maxText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+			end--
+		}
+		cut, s = len(s)-end, s[:end]
+	}
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		if c := s[i]; plain(c) {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r >= utf8.RuneSelf && (r != utf8.RuneError || size > 1) && unicode.IsGraphic(r) && !unicode.IsSpace(r) {
+			i += size
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		dst = appendEscaped(dst, r)
+		i += size
+		start = i
+	}
+	dst = append(dst, s[start:]...)
+	if cut > 0 {
+		dst = append(dst, "…["...)
+		dst = strconv.AppendInt(dst, int64(cut), 10)
+		dst = append(dst, " bytes more]"...)
+	}
+	return append(dst, '"')
+}
+
+// plain reports whether a byte stands for itself within a JSON string.
+func plain(c byte) bool { return ' ' <= c && c < 0x7F && c != '"' && c != '\\' }
+
+func appendEscaped(dst []byte, r rune) []byte {
+	switch {
+	case r == '"' || r == '\\':
+		return append(dst, '\\', byte(r))
+	case r > 0xFFFF:
+		high, low := utf16.EncodeRune(r)
+		return appendUnit(appendUnit(dst, high), low)
+	default:
+		return appendUnit(dst, r)
+	}
+}
+
+// appendUnit appends \uXXXX.
+func appendUnit(dst []byte, unit rune) []byte {
+	const digits = "0123456789abcdef"
+	return append(dst, '\\', 'u', digits[unit>>12&15], digits[unit>>8&15], digits[unit>>4&15], digits[unit&15])
+}
+
+// bounded returns what of a name counts where names are compared, so that a
+// name that is cut in a record is one name everywhere.
+func bounded(name string) string {
+	if len(name) > maxText {
+		return name[:maxText]
+	}
+	return name
+}
