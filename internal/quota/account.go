@@ -173,7 +173,7 @@ func (a *account) roll(at time.Time) {
 		if p != nil && !p.settled() {
 			a.closed = append(a.closed, p)
 		}
-		a.current[i] = newPeriod(limit.Per(i), at) //nolint:gosec // a place in a table of two
+		a.current[i] = newPeriod(limit.Per(i), at)
 	}
 }
 

@@ -204,11 +204,13 @@ func (s *Service) refresh(ctx context.Context, a *account) error {
 	if err == nil {
 		quotas, err = s.cfg.Limits.Quotas(ctx, a.tenant, a.key)
 	}
-	switch {
-	case fault.KindOf(err) == fault.NotFound && err != nil: // deleted in this moment
-	case err != nil && known != nil:
-		return nil
-	case err != nil:
+	if fault.KindOf(err) == fault.NotFound {
+		err = nil // deleted in this moment
+	}
+	if err != nil {
+		if known != nil {
+			err = nil
+		}
 		return err
 	}
 	a.limits.Store(newLimits(revision, quotas))

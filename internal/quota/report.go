@@ -2,6 +2,7 @@ package quota
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"onnxgate/internal/fault"
@@ -149,7 +150,7 @@ func (a *account) balances(places []Place) (all [limit.Periods]Use) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i, at := range places {
-		for _, p := range append(a.closed[:len(a.closed):len(a.closed)], a.current[i]) {
+		for _, p := range append(slices.Clip(a.closed), a.current[i]) {
 			if p != nil && p.per == at.Per && p.start.Equal(at.Start) {
 				all[i] = p.balance
 			}

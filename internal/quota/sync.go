@@ -323,12 +323,10 @@ func (s *Service) charge(ctx context.Context, asked []statement) (judged bool, e
 
 func (st *statement) charge(l Ledger) error {
 	for i := range st.entries {
-		err := st.entries[i].charge(l)
-		if fault.KindOf(err) == fault.NotFound && err != nil {
+		if err := st.entries[i].charge(l); fault.KindOf(err) == fault.NotFound {
 			st.missing = true
-			return nil
-		}
-		if err != nil {
+			break
+		} else if err != nil {
 			return err
 		}
 	}

@@ -20,11 +20,15 @@ import (
 	"onnxgate/internal/sqlstore"
 )
 
-func TestUsageIsKeptByTenantKeyAndPeriod(t *testing.T) {
+func TestUsage(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b backend) {
 		t.Helper()
-		cfg := b.fresh(t)
-		testUsage(t, open(t, cfg), open(t, cfg))
+		t.Run("is kept by tenant, key and period", func(t *testing.T) {
+			cfg := b.fresh(t)
+			testUsage(t, open(t, cfg), open(t, cfg))
+		})
+		t.Run("R06 a quota is not overrun by a thousand at once", func(t *testing.T) { testThousand(t, b.fresh(t)) })
+		t.Run("R06 a killed process loses a lease at most", func(t *testing.T) { testKills(t, b.fresh(t)) })
 	})
 }
 
@@ -102,32 +106,29 @@ func counting(t *testing.T, s *sqlstore.Store, quotas allowed) *quota.Service {
 	return service
 }
 
-// R06: a thousand callers of two processes get no more than there is, and all but
-// what the other has set aside.
-func TestAQuotaIsNotOverrunByAThousandAtOnce(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b backend) {
-		t.Helper()
-		cfg := b.fresh(t)
-		services := []*quota.Service{counting(t, open(t, cfg), "calls=300/day,rows=900/month"), counting(t, open(t, cfg), "calls=300/day,rows=900/month")}
-		var answered atomic.Int64
-		var wg sync.WaitGroup
-		for i := range 1000 {
-			wg.Go(func() {
-				r, err := services[i%2].Reserve(t.Context(), spender, quota.Use{1, 2})
-				switch {
-				case err == nil:
-					answered.Add(1)
-					r.Settle(quota.Use{1, 2})
-				case fault.KindOf(err) != fault.QuotaExceeded:
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		if n := answered.Load(); n > 300 || n < 300-2*limitShare {
-			t.Errorf("%d were answered", n)
-		}
-	})
+// testThousand has a thousand callers of two processes: they get no more than there
+// is, and all but what the other process has set aside.
+func testThousand(t *testing.T, cfg sqlstore.Config) {
+	t.Helper()
+	services := []*quota.Service{counting(t, open(t, cfg), "calls=300/day,rows=900/month"), counting(t, open(t, cfg), "calls=300/day,rows=900/month")}
+	var answered atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 1000 {
+		wg.Go(func() {
+			r, err := services[i%2].Reserve(t.Context(), spender, quota.Use{1, 2})
+			switch {
+			case err == nil:
+				answered.Add(1)
+				r.Settle(quota.Use{1, 2})
+			case fault.KindOf(err) != fault.QuotaExceeded:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := answered.Load(); n > 300 || n < 300-2*limitShare {
+		t.Errorf("%d were answered", n)
+	}
 }
 
 // limitShare is what a process has set aside at most of 300 calls.
@@ -171,32 +172,30 @@ const (
 	lost = 100
 )
 
-// R06: what was answered before kill -9 stays used, and no more than a lease is lost.
-func TestAKilledProcessLosesALeaseAtMost(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b backend) {
-		t.Helper()
-		cfg := b.fresh(t)
-		s := open(t, cfg)
-		answered, kills := 0, 0
-		for round := 0; ; round++ {
-			n, end := spendAndKill(t, cfg, 150+round*61)
-			answered += n
-			start, _ := limit.PerMonth.Around(time.Now())
-			used, err := s.Usage().Usage(t.Context(), []quota.Place{{Tenant: spender.Tenant, Per: limit.PerMonth, Start: start}})
-			must(t, err)
-			if end {
-				break
-			}
-			kills++
-			if stored := int(used[0][limit.UnitCalls]); stored < answered || stored > answered+kills*lost {
-				t.Fatalf("after %d kills %d calls were answered, and %d are stored", kills, answered, stored)
-			}
+// testKills kills a process again and again: what was answered stays used, and no
+// more than a lease is lost with it.
+func testKills(t *testing.T, cfg sqlstore.Config) {
+	t.Helper()
+	s := open(t, cfg)
+	answered, kills := 0, 0
+	for round := 0; ; round++ {
+		n, end := spendAndKill(t, cfg, 150+round*61)
+		answered += n
+		if end {
+			break
 		}
-		if kills < 2 || answered > killedCalls || answered < killedCalls-kills*lost {
-			t.Errorf("%d kills, %d answered of %d", kills, answered, killedCalls)
+		kills++
+		start, _ := limit.PerMonth.Around(time.Now())
+		used, err := s.Usage().Usage(t.Context(), []quota.Place{{Tenant: spender.Tenant, Per: limit.PerMonth, Start: start}})
+		must(t, err)
+		if stored := int(used[0][limit.UnitCalls]); stored < answered || stored > answered+kills*lost {
+			t.Fatalf("after %d kills %d calls were answered, and %d are stored", kills, answered, stored)
 		}
-		t.Logf("%d kills, %d of %d calls answered", kills, answered, killedCalls)
-	})
+	}
+	if kills < 2 || answered > killedCalls || answered < killedCalls-kills*lost {
+		t.Errorf("%d kills, %d answered of %d", kills, answered, killedCalls)
+	}
+	t.Logf("%d kills, %d of %d calls answered", kills, answered, killedCalls)
 }
 
 // spendAndKill lets a child use the quota, kills it when it said so many calls, and
