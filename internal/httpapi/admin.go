@@ -55,6 +55,7 @@ func managementRoutes(maxModel int64) []Route {
 				Auth: Bearer, Permission: identity.ModelsRead, Handler: (*API).testPolicy, Look: audit.ModelRead,
 			},
 			read.at(adminPath + "usage").with((*API).listUsage).needs(identity.AuditRead),
+			auditRoute(),
 			read.at(adminPath + "openapi.json").with(withoutQuery((*API).adminContract)),
 		},
 		repositoryRoutes(maxModel),
