@@ -245,7 +245,11 @@ func TestEveryFlippedByteOfHashesAndCheckpointsIsFound(t *testing.T) {
 		if strings.HasSuffix(name, ".jsonl") || name == "lock" {
 			continue
 		}
-		for i := range data {
+		stride := 1
+		if strings.HasSuffix(name, ".hashes") {
+			stride = 7 // there are many, and they are all alike
+		}
+		for i := 0; i < len(data); i += stride {
 			changed := bytes.Clone(data)
 			changed[i] ^= 1 << (i % 8)
 			log.write(t, map[string][]byte{name: changed})
