@@ -151,7 +151,7 @@ func processorTime(tb testing.TB) (user, system int64) {
 
 func TestARecordIsCopiedWithoutAllocating(t *testing.T) {
 	cfg := config(t, t.TempDir())
-	cfg.Within = time.Hour // the writer stays away
+	cfg.SegmentBits, cfg.Within = 0, time.Hour // the writer stays away
 	l := open(t, cfg)
 	ctx := reqctx.With(t.Context(), &reqctx.Info{RequestID: "0123456789abcdef0123456789abcdef", ClientAddr: netip.MustParseAddr("192.0.2.7")})
 	rec := prediction("ann")
