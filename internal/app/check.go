@@ -40,7 +40,10 @@ func examine(cfg *config.Config) (found []Finding, err error) {
 		func() error { return checkKEK(cfg) },
 		func() error { return checkIssuers(cfg) },
 		func() error { return checkTelemetry(cfg) },
-		func() (err error) { catalog, err = newCatalog(cfg, inference.Config{TenantExists: tenants.exists}); return err },
+		func() (err error) {
+			catalog, err = newCatalog(cfg, inference.Config{TenantExists: tenants.exists})
+			return err
+		},
 	)
 	if err != nil {
 		return nil, err
