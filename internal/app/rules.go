@@ -55,11 +55,12 @@ type laterAccounts struct {
 
 	service *accounts.Service
 	store   *sqlstore.Store
+	done    func() error
 	err     error
 }
 
 func (l *laterAccounts) open(ctx context.Context) (*accounts.Service, error) {
-	l.once.Do(func() { l.service, l.store, l.err = openAccounts(ctx, l.cfg) })
+	l.once.Do(func() { l.service, l.store, l.done, l.err = openAccounts(ctx, l.cfg) })
 	return l.service, l.err
 }
 
@@ -75,10 +76,10 @@ func (l *laterAccounts) exists(name string) (bool, error) {
 }
 
 func (l *laterAccounts) close() error {
-	if l.store == nil {
+	if l.done == nil {
 		return nil
 	}
-	return l.store.Close()
+	return l.done()
 }
 
 // AccessQuestion asks whether somebody may do something to a model.

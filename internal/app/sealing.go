@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
 	"onnxgate/internal/seal"
 	"onnxgate/internal/sealing"
@@ -15,18 +16,33 @@ import (
 
 // newSealing opens the keys that seal text. The key-encryption key is made where
 // the operator named none.
-func newSealing(ctx context.Context, cfg *config.Config, store *sqlstore.Store) (*sealing.Service, error) {
-	path, _ := KEKFile(cfg)
-	return sealing.New(ctx, sealing.Config{Store: store.Sealing(), KEKFile: path, MakeKEK: cfg.KEKFile == "", Now: time.Now})
+func newSealing(ctx context.Context, cfg *config.Config, store *sqlstore.Store, record audit.Recorder) (*sealing.Service, error) {
+	path, ours := kekPath(cfg)
+	return sealing.New(ctx, sealing.Config{Store: store.Sealing(), KEKFile: path, MakeKEK: ours, Elsewhere: auditedBefore(cfg), Audit: record, Now: time.Now})
+}
+
+// auditedBefore reports whether there is an audit log, whose keys the key-encryption
+// key wraps, too.
+func auditedBefore(cfg *config.Config) func() bool {
+	return func() bool {
+		_, err := os.Stat(inDataDir(cfg, auditDir))
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+}
+
+// makeKEK returns a function that makes the key-encryption key where there is none,
+// and that is harmless.
+func makeKEK(ctx context.Context, cfg *config.Config, store *sqlstore.Store) func() error {
+	return func() error {
+		_, err := newSealing(ctx, cfg, store, nil)
+		return err
+	}
 }
 
 // KEKFile returns the file of the key-encryption key, and when it was written; the
 // zero time where there is none.
 func KEKFile(cfg *config.Config) (path string, written time.Time) {
-	path = cfg.KEKFile
-	if path == "" {
-		path = inDataDir(cfg, kekFile)
-	}
+	path, _ = kekPath(cfg)
 	if info, err := os.Stat(path); err == nil {
 		written = info.ModTime().UTC()
 	}
@@ -46,11 +62,12 @@ func OpenSealing(ctx context.Context, cfg *config.Config) (*sealing.Service, fun
 	if err != nil {
 		return nil, nil, err
 	}
-	service, err := newSealing(ctx, cfg, store)
+	kept := &commandRecords{cfg: cfg}
+	service, err := newSealing(ctx, cfg, store, kept)
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	return service, store.Close, nil
+	return service, kept.with(store.Close), nil
 }
 
 // checkKEK reads the operator's key-encryption key; one of our own is made at the

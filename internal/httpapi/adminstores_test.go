@@ -29,6 +29,8 @@ var administrationTests = map[string]func(*testing.T, *administration){
 	"a narrowing of a key is taken away":                        aNarrowingOfAKeyIsTakenAway,
 	"nobody makes or takes over a key that can do more":         nobodyMakesOrTakesOverAKeyThatCanDoMore,
 	"what a key may not be is pointed at":                       whatAKeyMayNotBeIsPointedAt,
+	"usage of tenants is for their administrators":              usageOfTenantsIsForTheirAdministrators,
+	"usage comes as a table":                                    usageComesAsATable,
 }
 
 func TestAdministration(t *testing.T) {

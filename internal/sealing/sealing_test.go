@@ -499,6 +499,24 @@ func TestAKeyEncryptionKeyOfTheOperatorsIsTakenFromItsFile(t *testing.T) {
 	}
 }
 
+func TestAFormerKeyEncryptionKeyThatIsNeededElsewhereStays(t *testing.T) {
+	store, kek := &memory{}, kekFile(t)
+	s := open(t, sealing.Config{Store: store, KEKFile: kek, Elsewhere: func() bool { return true }})
+	token := sealText(t, s, "acme", "text")
+	if n, err := s.RotateKEK(t.Context(), "admin", true); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if now, err := seal.ReadKEK(kek); err != nil || !now.Rotating() {
+		t.Errorf("the former key is gone (%v)", err)
+	}
+	if _, err := s.RotateKEK(t.Context(), "admin", true); kindOf(err) != fault.Conflict {
+		t.Errorf("another rotation: %v", err)
+	}
+	if text, err := s.Open(t.Context(), caller("acme"), token, seal.AnyAge); err != nil || text != "text" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
 func TestEveryUseAndChangeOfAKeyIsOnRecordOrRefused(t *testing.T) {
 	log, store := &ledger{}, &memory{}
 	s := open(t, sealing.Config{Store: store, KEKFile: kekFile(t), Audit: log})
