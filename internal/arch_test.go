@@ -19,7 +19,7 @@ var layers = map[string]int{
 	// mechanisms: no knowledge of each other
 	"argon": 1, "audit": 1, "authz": 1, "certs": 1, "config": 1, "keys": 1, "limit": 1, "modelstore": 1, "npy": 1, "oci": 1, "oip": 1, "onnx": 1, "revision": 1, "schema": 1, "seal": 1, "telemetry": 1, "treewatch": 1,
 	// services: the rules of the product
-	"accounts": 2, "authn": 2, "inference": 2, "oauth": 2, "quota": 2, "repository": 2, "sealing": 2,
+	"accounts": 2, "admission": 2, "authn": 2, "inference": 2, "oauth": 2, "quota": 2, "repository": 2, "sealing": 2,
 	// adapters: the outside world
 	"grpcapi": 3, "httpapi": 3, "oidc": 3, "sqlstore": 3,
 	// wiring

@@ -14,7 +14,6 @@ import (
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
-	"onnxgate/internal/limit"
 )
 
 const (
@@ -189,7 +188,7 @@ func checkKeyRate(rate string) error {
 	if rate == "" {
 		return nil
 	}
-	if _, err := limit.ParseRate(rate); err != nil {
+	if _, err := identity.ParseRates(rate); err != nil {
 		return wrong("rate", "the rate of a key %s", err)
 	}
 	return nil

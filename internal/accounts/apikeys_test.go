@@ -66,7 +66,7 @@ func TestAKeyIsKeptAsItWasMade(t *testing.T) {
 	}
 	seen, err := f.APIKey(t.Context(), made.ID)
 	must(t, err)
-	if seen.Rate != (identity.Rate{Requests: 100, Window: time.Minute}) || !proves(t, f.Service, text, start) {
+	if seen.Rates.String() != "100/minute" || !proves(t, f.Service, text, start) {
 		t.Errorf("authentication sees %+v", seen)
 	}
 	unknown, err := f.APIKey(t.Context(), "000000000000")

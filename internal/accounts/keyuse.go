@@ -10,7 +10,6 @@ import (
 	"onnxgate/internal/apikey"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
-	"onnxgate/internal/limit"
 )
 
 // APIKey returns the key with that id. When there is none, the answer takes the
@@ -48,11 +47,9 @@ func (k *APIKey) identity() (*identity.Key, error) {
 		}
 	}
 	if k.Rate != "" {
-		rate, err := limit.ParseRate(k.Rate)
-		if err != nil {
+		if key.Rates, err = identity.ParseRates(k.Rate); err != nil {
 			return nil, err
 		}
-		key.Rate = identity.Rate(rate)
 	}
 	return key, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
 )
 
@@ -25,7 +26,7 @@ func checkTenantRate(text string) (string, error) {
 	if text == "" || text == "off" {
 		return "", nil
 	}
-	if _, err := limit.ParseRate(text); err != nil {
+	if _, err := identity.ParseRates(text); err != nil {
 		return "", wrong("rate", "the rate of a tenant %s", err)
 	}
 	return text, nil

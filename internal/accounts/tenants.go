@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"onnxgate/internal/audit"
@@ -84,7 +85,13 @@ func (s *Service) Tenant(ctx context.Context, name string) (*identity.Tenant, er
 	if err != nil {
 		return nil, err
 	}
-	return &tenant.Tenant, nil
+	known := tenant.Tenant
+	if tenant.Rate != "" {
+		if known.Rates, err = identity.ParseRates(tenant.Rate); err != nil {
+			return nil, fmt.Errorf("the rate %q of the tenant %s: it %w", tenant.Rate, name, err)
+		}
+	}
+	return &known, nil
 }
 
 // TenantExists reports whether there is such a tenant.

@@ -22,8 +22,8 @@ import (
 	"time"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/admission"
 	"onnxgate/internal/argon"
-	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/certs"
@@ -87,6 +87,7 @@ type App struct {
 	folder     *modelstore.Store
 	repository *repository.Service
 	modelLog   modelLog
+	admission  *admission.Control
 	api        *httpapi.API
 	grpcAPI    *grpcapi.API // nil when its listener is closed
 
@@ -123,6 +124,9 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 	if err := makeDataDir(cfg.DataDir); err != nil {
 		_, wrong := Check(cfg) //nolint:contextcheck // as above; this, and everything else
 		return nil, errors.Join(cmp.Or(wrong, err), a.Close())
+	}
+	if err := a.openAdmission(); err != nil {
+		return nil, errors.Join(err, a.Close())
 	}
 	traced := a.openTraces()
 	stored := sync.OnceValue(func() error { return a.openStored(ctx) })
@@ -317,22 +321,24 @@ func (a *App) openRoles() (err error) {
 // openCatalog asks for a tenant once the accounts are open.
 func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
 	//nolint:contextcheck // a start that is given up ends its process
-	a.catalog, err = newCatalog(a.cfg, a.observe, a.measured(nil), &storedPins{app: a, opened: accounts}, func(name string) (bool, error) {
-		if err := accounts(); err != nil {
-			return false, err
-		}
-		return tenantExists(ctx, a.accounts, name)
-	})
+	a.catalog, err = newCatalog(a.cfg, inference.Config{
+		Observer: a.observe, Admit: a.admit, Audit: a.measured(nil), Pins: &storedPins{app: a, opened: accounts}, TenantExists: func(name string) (bool, error) {
+			if err := accounts(); err != nil {
+				return false, err
+			}
+			return tenantExists(ctx, a.accounts, name)
+		}})
 	return err
 }
 
-func newCatalog(cfg *config.Config, observer func(model, version string) inference.Observe, records audit.Recorder, pins inference.Pins, tenants func(string) (bool, error)) (*inference.Catalog, error) {
+// newCatalog reads the models of the configuration. What asks for them, and is told
+// of them, comes with the caller.
+func newCatalog(cfg *config.Config, with inference.Config) (*inference.Catalog, error) {
 	// A large batch leaves one processor to the requests that come meanwhile.
 	engines := NewEngines(cfg.ORTLibrary, runtime.GOMAXPROCS(0)-1)
-	return inference.New(inference.Config{
-		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, SkipBad: cfg.SkipBadModels, MaxMemory: modelsMemory(cfg),
-		TenantExists: tenants, Pins: pins, Observer: observer, Audit: records, Now: time.Now,
-	})
+	with.FS, with.Compile, with.DefaultModel = modelFiles(cfg), engines.Compile, cfg.DefaultModel
+	with.SkipBad, with.MaxMemory, with.Now = cfg.SkipBadModels, modelsMemory(cfg), time.Now
+	return inference.New(with)
 }
 
 func modelFiles(cfg *config.Config) fs.FS {
@@ -366,10 +372,6 @@ func (a *App) openAPI() error {
 	if err != nil {
 		return err
 	}
-	settings, err := liveSettings(a.cfg)
-	if err != nil {
-		return err
-	}
 	if err := a.openRepository(); err != nil {
 		return err
 	}
@@ -381,9 +383,9 @@ func (a *App) openAPI() error {
 	if a.issuers != nil {
 		issuers = issuerList{a.issuers}
 	}
-	limits, memory := limit.NewShared(time.Now), limit.NewBytes(max(httpapi.DefaultBodyMemory, a.cfg.MaxBody))
+	memory := limit.NewBytes(max(httpapi.DefaultBodyMemory, 2*a.cfg.MaxBody))
 	a.api, err = httpapi.New(httpapi.Config{
-		Limits: limits, Bodies: memory,
+		Admission: a.admission, Bodies: memory,
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: trust, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
 		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready, Degraded: a.degraded,
 		Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: time.Now,
@@ -391,12 +393,12 @@ func (a *App) openAPI() error {
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
 		AdminLoopback:  config.IsLoopback(a.cfg.AdminAddr),
 		Docs:           a.cfg.Docs, Profiles: a.cfg.Pprof, MaxBody: a.cfg.MaxBody, MaxModel: a.cfg.MaxModel, MaxRows: a.cfg.MaxRows,
-		Endpoint: a.endpoint(), Version: a.opts.Version, Settings: settings,
+		Endpoint: a.endpoint(), Version: a.opts.Version, Settings: settings(a.cfg),
 	})
 	if err != nil {
 		return err
 	}
-	return a.openGRPC(authenticator, limits, memory)
+	return a.openGRPC(authenticator, memory)
 }
 
 // endpoint is how clients reach the public listener: at the URL that its tokens
@@ -443,17 +445,9 @@ func (a *App) newAuthenticator(bearer *authn.Bearer) (authn.Authenticator, error
 	return authn.Chain(a.accounts, chain...), nil
 }
 
-// liveSettings are those that a reload takes over.
-func liveSettings(cfg *config.Config) (httpapi.Settings, error) {
-	tokenRate, err := limit.ParseRate(cfg.RateToken)
-	if err != nil {
-		return httpapi.Settings{}, fmt.Errorf("ONNXGATE_RATE_TOKEN: %w", err)
-	}
-	predictRate, err := limit.ParseRate(cfg.RatePredict)
-	if err != nil {
-		return httpapi.Settings{}, fmt.Errorf("ONNXGATE_RATE_PREDICT: %w", err)
-	}
-	return httpapi.Settings{TokenRate: tokenRate, PredictRate: predictRate, CORSOrigins: cfg.CORSOrigins}, nil
+// settings are those of the API that a reload takes over.
+func settings(cfg *config.Config) httpapi.Settings {
+	return httpapi.Settings{CORSOrigins: cfg.CORSOrigins}
 }
 
 // degraded says whether some requests are refused, or will be, for want of the

@@ -3,6 +3,7 @@ package app
 import (
 	"strings"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/config"
 	"onnxgate/internal/grpcapi"
 	"onnxgate/internal/httpapi"
@@ -43,7 +44,7 @@ func exposedMethods(cfg *config.Config) []Exposed {
 			line.Who += ", a role of the model"
 		}
 		if m.Predicts {
-			line.Limit = rateOf(cfg, &httpapi.Route{Limit: httpapi.PredictLimit})
+			line.Limit = rateOf(cfg, &httpapi.Route{Limit: admission.Predict})
 		}
 		table = append(table, line)
 	}
@@ -96,18 +97,18 @@ func who(r *httpapi.Route) string {
 
 func rateOf(cfg *config.Config, r *httpapi.Route) string {
 	switch r.Limit {
-	case httpapi.TokenLimit:
-		return perAddress(cfg.RateToken)
-	case httpapi.PredictLimit:
-		return perAddress(cfg.RatePredict) + " (shared)"
-	case httpapi.NoLimit:
+	case admission.Token:
+		return per("address", cfg.RateToken)
+	case admission.Predict:
+		return per(cfg.RatePredictPer, cfg.RatePredict) + " (shared)"
+	case admission.None:
 	}
 	return "none"
 }
 
-func perAddress(rate string) string {
+func per(whom, rate string) string {
 	if rate == "off" {
 		return "none"
 	}
-	return rate + " per address"
+	return rate + " per " + whom
 }

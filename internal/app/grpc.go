@@ -21,7 +21,7 @@ type grpcListener struct {
 }
 
 // openGRPC makes the API of the gRPC listener, unless that is closed.
-func (a *App) openGRPC(authenticator authn.Authenticator, limits *limit.Shared, memory *limit.Bytes) (err error) {
+func (a *App) openGRPC(authenticator authn.Authenticator, memory *limit.Bytes) (err error) {
 	if a.grpc == nil {
 		return nil
 	}
@@ -31,7 +31,7 @@ func (a *App) openGRPC(authenticator authn.Authenticator, limits *limit.Shared, 
 	}
 	a.grpcAPI, err = grpcapi.New(grpcapi.Config{
 		Models: a.catalog, Repository: a.catalog, Delivery: a.repository, Authenticator: authenticator, Trust: trust, Roles: a.roles,
-		Limits: limits, Memory: memory, Ready: a.ready, Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: time.Now,
+		Admission: a.admission, Memory: memory, Ready: a.ready, Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies, Reflection: a.cfg.Docs,
 		MaxMessage: a.cfg.MaxBody, MaxRows: a.cfg.MaxRows, Version: a.opts.Version,
 	})

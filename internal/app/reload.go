@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"strings"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/config"
-	"onnxgate/internal/httpapi"
 )
 
 // Reload takes over what can change while the server runs: rates, CORS origins,
@@ -22,9 +22,9 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 		return
 	}
 	cfg, err := load()
-	var settings httpapi.Settings
+	var rates admission.Rates
 	if err == nil {
-		settings, err = liveSettings(cfg)
+		rates, err = ratesOf(cfg)
 	}
 	if a.reloads.note(configurationPart, err) != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -32,7 +32,7 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 		}
 		return
 	}
-	changed := slog.Any("changed", a.reloadSettings(ctx, cfg, settings))
+	changed := slog.Any("changed", a.reloadSettings(ctx, cfg, rates))
 	attrs := append([]slog.Attr{changed}, a.reloadModels(ctx)...)
 	if a.certs != nil {
 		if err := a.certs.Reload(); err != nil {
@@ -52,15 +52,17 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 }
 
 // reloadSettings returns the names of those that were taken over.
-func (a *App) reloadSettings(ctx context.Context, cfg *config.Config, settings httpapi.Settings) []string {
+func (a *App) reloadSettings(ctx context.Context, cfg *config.Config, rates admission.Rates) []string {
 	live, restart := config.Changed(a.cfg, cfg)
 	for _, name := range restart {
 		a.log.WarnContext(ctx, "setting needs a restart", slog.String("setting", name))
 	}
-	a.api.Reload(settings)
+	a.admission.Reload(rates)
+	a.api.Reload(settings(cfg))
 	a.level.Set(cfg.LogLevel)
 	next := *a.cfg
-	next.RateToken, next.RatePredict, next.CORSOrigins, next.LogLevel = cfg.RateToken, cfg.RatePredict, cfg.CORSOrigins, cfg.LogLevel
+	next.RateToken, next.RatePredict, next.RatePredictPer = cfg.RateToken, cfg.RatePredict, cfg.RatePredictPer
+	next.CORSOrigins, next.LogLevel = cfg.CORSOrigins, cfg.LogLevel
 	a.cfg = &next
 	return append([]string{}, live...) // [] in the log, not null
 }

@@ -145,9 +145,9 @@ func TestAKeyIsItsPrincipal(t *testing.T) {
 	}
 	k.change(k.id, func(key *identity.Key) {
 		key.Scopes, key.Models = []string{"models:predict"}, []string{"iris"}
-		key.Rate = identity.Rate{Requests: 5, Window: time.Minute}
+		key.Rates = identity.Rates{{Requests: 5, Window: time.Minute}}
 	})
-	want.Scopes, want.Models, want.Rate = []string{"models:predict"}, []string{"iris"}, identity.Rate{Requests: 5, Window: time.Minute}
+	want.Scopes, want.Models, want.Rates = []string{"models:predict"}, []string{"iris"}, identity.Rates{{Requests: 5, Window: time.Minute}}
 	got, err = k.try(t.Context(), k.text)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)

@@ -55,10 +55,7 @@ func (c *chain) Authenticate(ctx context.Context, presented Credentials) (*ident
 	for _, a := range c.all {
 		principal, err := a.Authenticate(ctx, presented)
 		if err == nil {
-			if err := c.gate.admit(ctx, principal); err != nil {
-				return nil, err
-			}
-			return principal, nil
+			return c.gate.admit(ctx, principal)
 		}
 		if !errors.Is(err, ErrNotMine) {
 			return nil, err

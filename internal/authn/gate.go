@@ -37,20 +37,26 @@ func newGate(tenants Tenants) *gate {
 	return &gate{tenants: tenants, cache: newCache[knownTenant](defaultCacheSize)}
 }
 
-// admit refuses a principal whose tenant is gone or disabled, or does not let
-// its credentials be used from where the request comes from.
-func (g *gate) admit(ctx context.Context, p *identity.Principal) error {
+// admit returns the principal with the rates of its tenant. It refuses one whose
+// tenant is gone or disabled, or does not let its credentials be used from where
+// the request comes from.
+func (g *gate) admit(ctx context.Context, p *identity.Principal) (*identity.Principal, error) {
 	t, err := g.tenant(ctx, p.Tenant)
 	if fault.KindOf(err) == fault.NotFound || err == nil && t.Disabled {
-		return refuse(noLonger(p), audit.Names(p, errTenant))
+		return nil, refuse(noLonger(p), audit.Names(p, errTenant))
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !t.Admits(reqctx.From(ctx).ClientAddr) {
-		return fault.Wrap(fault.Forbidden, msgAddress, audit.Names(p, errAddress))
+		return nil, fault.Wrap(fault.Forbidden, msgAddress, audit.Names(p, errAddress))
 	}
-	return nil
+	if len(t.Rates) > 0 {
+		limited := *p // p is remembered with its credential
+		limited.TenantRates = t.Rates
+		p = &limited
+	}
+	return p, nil
 }
 
 // Why a credential is refused that was proven.

@@ -86,8 +86,10 @@ func exampleModel(models []inference.ModelInfo) (inference.ModelInfo, bool) {
 // empty when none does.
 func secondMustWait(cfg *config.Config) string {
 	for _, r := range []struct{ setting, rate string }{{"ONNXGATE_RATE_TOKEN", cfg.RateToken}, {"ONNXGATE_RATE_PREDICT", cfg.RatePredict}} {
-		if strings.HasPrefix(r.rate, "1/") {
-			return r.setting + "=" + r.rate
+		for window := range strings.SplitSeq(r.rate, ",") {
+			if strings.HasPrefix(strings.TrimSpace(window), "1/") {
+				return r.setting + "=" + r.rate
+			}
 		}
 	}
 	return ""

@@ -81,9 +81,18 @@ type Config struct {
 	// EnvIdentityFile holds what opens a sealed .env file.
 	EnvIdentityFile string
 
-	// RateToken and RatePredict are "N/second|minute|hour|day" or "off".
-	RateToken      string
-	RatePredict    string
+	// RateToken and RatePredict are "N/second|minute|hour|day", several with commas
+	// between, or "off".
+	RateToken   string
+	RatePredict string
+	// RatePredictPer is address or principal.
+	RatePredictPer string `setting:"ONNXGATE_RATE_PREDICT_PER" validate:"oneof=address principal"`
+	// Throttle is how long a request over a rate waits; zero: it does not.
+	Throttle time.Duration `setting:"ONNXGATE_THROTTLE" validate:"min=0,max=10s"`
+	// MaxInFlight is how many predictions are computed at once; 0: by the processors.
+	MaxInFlight int `setting:"ONNXGATE_MAX_IN_FLIGHT" validate:"min=0,max=100000"`
+	// QueueTimeout is how long a prediction waits for its turn.
+	QueueTimeout   time.Duration `setting:"ONNXGATE_QUEUE_TIMEOUT" validate:"min=0,max=30s"`
 	TrustedProxies []netip.Prefix
 	CORSOrigins    []string
 	Docs           bool

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/identity"
 	"onnxgate/internal/regular"
 )
 
@@ -149,22 +150,10 @@ func parseCount(s string) (int, error) {
 	return n, nil
 }
 
-// maxRate bounds the number in a rate.
-const maxRate = 1_000_000_000
-
-var rate = regexp.MustCompile(`^([1-9][0-9]*)/(second|minute|hour|day)$`)
-
-// parseRate checks the form alone; package limit gives it meaning.
-func parseRate(s string) (string, error) {
-	if s == off {
-		return s, nil
-	}
-	parts := rate.FindStringSubmatch(s)
-	if parts == nil {
-		return "", fmt.Errorf("%s is not a rate", shown(s))
-	}
-	if n, err := strconv.ParseInt(parts[1], 10, 64); err != nil || n > maxRate {
-		return "", fmt.Errorf("%s is more than %d in its window", shown(s), maxRate)
+// parseRates checks the form alone; who counts reads the text again.
+func parseRates(s string) (string, error) {
+	if _, err := identity.ParseRates(s); err != nil {
+		return "", fmt.Errorf("%s %w", shown(s), err)
 	}
 	return s, nil
 }

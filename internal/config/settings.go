@@ -333,20 +333,7 @@ func adminPassword() binding {
 }
 
 func requestSettings() []Setting {
-	const wantRate = "N/second, N/minute, N/hour or N/day, such as 10/minute, or off"
-	return []Setting{
-		{
-			Name: "ONNXGATE_RATE_TOKEN", Default: "5/minute", Live: true,
-			Doc:     "Requests for a token that one address may make.",
-			Want:    wantRate,
-			binding: bind(func(c *Config) *string { return &c.RateToken }, parseRate, asIs),
-		},
-		{
-			Name: "ONNXGATE_RATE_PREDICT", Default: "10/minute", Live: true,
-			Doc:     "Predictions that one address may ask for, over all routes that predict, seal or open.",
-			Want:    wantRate,
-			binding: bind(func(c *Config) *string { return &c.RatePredict }, parseRate, asIs),
-		},
+	return append(rateSettings(), []Setting{
 		{
 			Name:    "ONNXGATE_TRUSTED_PROXIES",
 			Doc:     "Networks of proxies whose X-Forwarded-For is believed, separated by commas; empty: nobody's, and a server on loopback answers to names of this machine alone.",
@@ -402,7 +389,7 @@ func requestSettings() []Setting {
 			Want:    "text or json",
 			binding: text(func(c *Config) *string { return &c.LogFormat }),
 		},
-	}
+	}...)
 }
 
 // names returns every name that may be set, the second form of secrets among

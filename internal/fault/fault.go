@@ -55,6 +55,9 @@ const (
 	Unsupported
 	// Unavailable is a dependency or a capacity that is missing for now.
 	Unavailable
+	// Overloaded is more work than the server takes on. RetryAfter says when to
+	// return.
+	Overloaded
 	// Timeout is a deadline that passed before the work was done.
 	Timeout
 	// Canceled is a caller who went away.
@@ -75,7 +78,7 @@ func Kinds() []Kind {
 var names = [kinds]string{
 	"internal", "misdirected", "bad request", "not found", "method not allowed",
 	"rate limited", "unauthenticated", "forbidden", "unsupported media type",
-	"too large", "syntax", "content", "undecryptable", "conflict", "unsupported", "unavailable", "timeout", "canceled",
+	"too large", "syntax", "content", "undecryptable", "conflict", "unsupported", "unavailable", "overloaded", "timeout", "canceled",
 }
 
 // String returns the kind's name, for logs and tests.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/apikey"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
@@ -40,6 +41,7 @@ type call struct {
 	start    time.Time
 	message  message
 	claimed  int64       // of the memory for messages
+	claimant string      // for whom
 	bytes    int         // of the answer
 	messages int         // of a stream, each of which was observed
 	asked    audit.About // for the access line and the record
@@ -93,45 +95,36 @@ func (c *call) admit() error {
 			return err
 		}
 	}
-	if err := c.takeRate(); err != nil || c.method.open {
+	gate, kind := c.api.cfg.Admission, c.method.kind()
+	if err := gate.Address(c.ctx, kind, c.info.ClientAddr); err != nil || c.method.open {
 		return err
 	}
 	if err := c.authenticate(); err != nil {
+		gate.Failed(c.ctx, kind, c.info.ClientAddr)
 		return err
 	}
-	if err := c.api.cfg.Limits.TakeOwn(c.ctx, c.principal, c.tellOwnRate); err != nil {
+	if err := gate.Principal(c.ctx, kind, c.principal); err != nil {
 		return err
 	}
 	return c.permit()
 }
 
-// takeRate counts a call that predicts, and refuses it when there were too many.
-func (c *call) takeRate() error {
-	if !c.method.predicts {
-		return nil
+// kind is the rate that the method counts against.
+func (m *method) kind() admission.Kind {
+	if m.predicts {
+		return admission.Predict
 	}
-	limiter := c.api.cfg.Limits.Address()
-	r := limiter.Take(c.ctx, c.info.ClientAddr)
-	if r.Limit == 0 {
-		return nil
-	}
-	c.tellRate("predict", limiter.Rate(), r)
-	if !r.Allowed {
-		return limit.TooMany(limiter.Rate(), r)
-	}
-	return nil
+	return admission.None
 }
 
-func (c *call) tellOwnRate(rate limit.Rate, r limit.Result) { c.tellRate("key", rate, r) }
-
-// tellRate adds what is left of a rate to the answer's metadata, in the form of
-// draft-ietf-httpapi-ratelimit-headers.
-func (c *call) tellRate(name string, rate limit.Rate, r limit.Result) {
-	if c.answer == nil {
-		return // a stream's header is sent once
+// tellLimits adds what is left of the limits that the call was counted against to
+// the answer's metadata, in the form of draft-ietf-httpapi-ratelimit-headers.
+func (c *call) tellLimits() {
+	for i := range c.info.Limits {
+		one := c.info.Limits[i : i+1]
+		c.answer.Append("ratelimit-policy", string(limit.AppendPolicies(nil, one)))
+		c.answer.Append("ratelimit", string(limit.AppendStates(nil, one)))
 	}
-	c.answer.Append("ratelimit-policy", limit.Policy(name, rate))
-	c.answer.Append("ratelimit", limit.State(name, r))
 }
 
 // authenticate proves who calls.
@@ -200,7 +193,7 @@ func (c *call) layer(model, version string) error {
 		return err
 	}
 	c.principal = caller
-	if err := c.api.cfg.Limits.TakeOwn(c.ctx, caller.With, c.tellOwnRate); err != nil {
+	if err := c.api.cfg.Admission.Credential(c.ctx, caller.With); err != nil {
 		return err
 	}
 	return c.permit()
@@ -215,6 +208,7 @@ func (c *call) send(answer any) error {
 // sendHeader hands on the answer's metadata, once.
 func (c *call) sendHeader() {
 	if c.answer != nil {
+		c.tellLimits()
 		_ = c.stream.SetHeader(c.answer) // too late: the stream has ended
 		c.answer = nil
 	}

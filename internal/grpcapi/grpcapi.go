@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
@@ -72,8 +73,8 @@ type Config struct {
 	Trust authn.CertificateTrust
 	// Roles says what each role permits.
 	Roles authz.Roles
-	// Limits are shared with the other protocols.
-	Limits *limit.Shared
+	// Admission is shared with the other protocols.
+	Admission *admission.Control
 	// Audit keeps the records, and is shared with the other protocols; nil keeps none.
 	Audit *audit.Trail
 	// Ready returns why the server cannot serve; nil is always ready.
@@ -133,9 +134,9 @@ type API struct {
 
 // New returns the API. An error is a defect of cfg or of the table of methods.
 func New(cfg Config) (*API, error) {
-	if cfg.Models == nil || cfg.Repository == nil || cfg.Delivery == nil || cfg.Authenticator == nil || cfg.Limits == nil ||
+	if cfg.Models == nil || cfg.Repository == nil || cfg.Delivery == nil || cfg.Authenticator == nil || cfg.Admission == nil ||
 		cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("grpcapi: models, a repository, an authenticator, limits, metrics, logs and a clock are needed")
+		return nil, errors.New("grpcapi: models, a repository, an authenticator, an admission, metrics, logs and a clock are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -144,7 +145,7 @@ func New(cfg Config) (*API, error) {
 		cfg.MaxMessage = DefaultMaxMessage
 	}
 	if cfg.Memory == nil {
-		cfg.Memory = limit.NewBytes(max(DefaultMemory, cfg.MaxMessage))
+		cfg.Memory = limit.NewBytes(max(DefaultMemory, 2*cfg.MaxMessage))
 	}
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows

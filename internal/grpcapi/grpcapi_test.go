@@ -24,8 +24,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "onnxgate/api/inferencepb"
+	"onnxgate/internal/admission"
 	"onnxgate/internal/grpcapi"
-	"onnxgate/internal/limit"
 )
 
 func TestCallsAreRefusedInOneOrder(t *testing.T) {
@@ -53,7 +53,7 @@ func TestCallsAreRefusedInOneOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := serve(t, flower{}, nil)
 			if tc.over {
-				f.limits.SetRate(limit.Rate{Requests: 1, Window: time.Minute})
+				f.predictions(1)
 				_, _ = f.client.ModelInfer(t.Context(), about("iris"))
 			}
 			var header metadata.MD
@@ -70,7 +70,7 @@ func TestCallsAreRefusedInOneOrder(t *testing.T) {
 
 func TestRefusalSaysWhenToComeBackAndCountsInOneRate(t *testing.T) {
 	f := serve(t, flower{}, nil)
-	f.limits.SetRate(limit.Rate{Requests: 2, Window: time.Minute})
+	f.predictions(2)
 	var header metadata.MD
 	if _, err := f.client.ModelInfer(as(t.Context(), "user"), about("iris"), grpc.Header(&header)); err != nil {
 		t.Fatal(err)
@@ -141,14 +141,14 @@ func TestStreamGoesOnAfterWhatIsWrongWithAMessage(t *testing.T) {
 	if got := exchange(about("none")); got.GetErrorMessage() != "Request for unknown model: 'none' is not found" {
 		t.Errorf("%v, want the fault", got)
 	}
-	f.limits.SetRate(limit.Rate{Requests: 1, Window: time.Minute})
+	f.predictions(1)
 	if got := exchange(about("iris")); got.GetErrorMessage() != "" {
 		t.Errorf("%v, want an answer", got)
 	}
 	if got := exchange(about("iris")); !strings.HasPrefix(got.GetErrorMessage(), "Too many requests") {
 		t.Errorf("%v, want a refusal by the rate", got)
 	}
-	f.limits.SetRate(limit.Rate{})
+	f.limits.Reload(admission.Rates{})
 	f.callers.revoke("user")
 	if got := exchange(about("iris")); got.GetErrorMessage() != "The access token is no longer valid" {
 		t.Errorf("%v, want a refusal of the token", got)
@@ -292,14 +292,15 @@ func send(t *testing.T, f *fixture, first []byte, rest func() []byte) *http.Resp
 
 func TestSlowMessageNeedsMemoryForTheLongest(t *testing.T) {
 	f := serve(t, flower{}, nil)
-	if !f.memory.Take(memorySize) {
+	if !f.memory.Take("one", memorySize/2) || !f.memory.Take("another", memorySize/2) {
 		t.Fatal("the memory is not free")
 	}
 	resp := send(t, f, []byte{0, 0, 0, 0, 9, 1, 2}, nil) //nolint:bodyclose // send does
 	if got := resp.Trailer.Get("Grpc-Status"); got != "4" && resp.Header.Get("Grpc-Status") != "4" {
 		t.Errorf("status %q, want the deadline exceeded at once", got)
 	}
-	f.memory.Give(memorySize)
+	f.memory.Give("one", memorySize/2)
+	f.memory.Give("another", memorySize/2)
 }
 
 func TestOpenMethodsTakeNoMemoryOfPredictions(t *testing.T) {
@@ -347,7 +348,7 @@ func TestStreamsOfStrangersHaveABound(t *testing.T) {
 
 func TestLongMessagesShareTheMemory(t *testing.T) {
 	f := serve(t, flower{}, func(c *grpcapi.Config) { c.MaxRows = 1 << 20 })
-	if !f.memory.Take(memorySize) {
+	if !f.memory.Take("one", memorySize/2) || !f.memory.Take("another", memorySize/2) {
 		t.Fatal("the memory is not free")
 	}
 	long := about("closed", make([]float32, 100_000)...)
@@ -357,7 +358,8 @@ func TestLongMessagesShareTheMemory(t *testing.T) {
 	if _, err := f.client.ModelInfer(as(t.Context(), "admin"), about("closed")); err != nil {
 		t.Errorf("a short one: %v", err)
 	}
-	f.memory.Give(memorySize)
+	f.memory.Give("one", memorySize/2)
+	f.memory.Give("another", memorySize/2)
 	if _, err := f.client.ModelInfer(as(t.Context(), "admin"), long); err != nil {
 		t.Errorf("with memory: %v", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	pb "onnxgate/api/inferencepb"
+	"onnxgate/internal/admission"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/grpcapi"
@@ -105,7 +106,7 @@ func (c *callers) Authenticate(_ context.Context, presented authn.Credentials) (
 	case token == "guest":
 		p.Roles, p.Tenant = []string{"user"}, "acme"
 	case token == "slow":
-		p.Roles, p.Rate = []string{"admin"}, identity.Rate{Requests: 1, Window: time.Minute}
+		p.Roles, p.Rates = []string{"admin"}, identity.Rates{{Requests: 1, Window: time.Minute}}
 	case token == "panic":
 		panic("a defect with a secret inside")
 	case token == "broken":
@@ -121,7 +122,7 @@ type fixture struct {
 	api     *grpcapi.API
 	addr    string
 	callers *callers
-	limits  *limit.Shared
+	limits  *admission.Control
 	memory  *limit.Bytes
 	metrics *telemetry.Metrics
 	access  *telemetry.AccessLog
@@ -149,24 +150,28 @@ func (b *buffer) String() string {
 }
 
 // memorySize is what messages may take in the tests.
-const memorySize = 8 << 20
+const memorySize = 16 << 20
 
 func serve(tb testing.TB, program inference.Program, change func(*grpcapi.Config)) *fixture {
 	tb.Helper()
 	catalog := irisCatalog(tb, program)
+	limits, err := admission.New(admission.Config{Now: time.Now})
+	if err != nil {
+		tb.Fatal(err)
+	}
 	f := &fixture{
-		callers: &callers{}, limits: limit.NewShared(time.Now), memory: limit.NewBytes(memorySize),
+		limits:  limits,
+		callers: &callers{}, memory: limit.NewBytes(memorySize),
 		metrics: telemetry.NewMetrics("v1"), lines: &buffer{},
 	}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	cfg := grpcapi.Config{
-		Models: catalog, Repository: catalog, Delivery: catalog, Authenticator: f.callers, Limits: f.limits, Memory: f.memory,
+		Models: catalog, Repository: catalog, Delivery: catalog, Authenticator: f.callers, Admission: f.limits, Memory: f.memory,
 		Metrics: f.metrics, AccessLog: f.access, Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "v1",
 	}
 	if change != nil {
 		change(&cfg)
 	}
-	var err error
 	if f.api, err = grpcapi.New(cfg); err != nil {
 		tb.Fatal(err)
 	}
@@ -238,4 +243,9 @@ func about(model string, values ...float32) *pb.ModelInferRequest {
 	return &pb.ModelInferRequest{ModelName: model, Inputs: []*pb.ModelInferRequest_InferInputTensor{{
 		Name: "X", Datatype: "FP32", Shape: []int64{int64(len(values) / 4), 4}, Contents: &pb.InferTensorContents{Fp32Contents: values},
 	}}}
+}
+
+// predictions lets an address predict so often in a minute.
+func (f *fixture) predictions(n int64) {
+	f.limits.Reload(admission.Rates{Predict: identity.Rates{{Requests: n, Window: time.Minute}}})
 }

@@ -27,6 +27,7 @@ func (c *call) modelInfer() error {
 // answers with what the model gives.
 func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) {
 	cfg := &c.api.cfg
+	c.info.NoWait = c.claimed > 0
 	model, version, err := oip.Target(c.message.bytes())
 	if err != nil {
 		return answer{}, err
@@ -40,6 +41,9 @@ func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) 
 	}
 	defer opened.Close()
 	c.asked = opened.About()
+	if err := opened.Enter(c.ctx, int64(c.message.len())); err != nil {
+		return answer{}, err
+	}
 	reader := c.api.reader()
 	defer c.api.readers.Put(reader)
 	began := c.info.Trace.Begin()
@@ -125,7 +129,7 @@ func (c *call) next() (*call, error) {
 	c.api.waiting.done(c.arrival)
 	idle.Stop()
 	m.start = c.api.cfg.Now()
-	m.info.Received, m.info.Recorded = m.start, reqctx.Nothing
+	m.info.Received, m.info.Limits, m.info.Recorded = m.start, nil, reqctx.Nothing
 	m.info.Trace = c.api.cfg.Traces.Next(c.info.Trace, c.messages == 0)
 	m.ctx = reqctx.With(c.stream.Context(), &m.info)
 	c.arrival.allow(workTime)
@@ -164,16 +168,18 @@ func (c *call) streamed(first bool) (answer, error) {
 	if err := c.api.cfg.Audit.Err(); err != nil {
 		return answer{}, err
 	}
+	gate, kind := c.api.cfg.Admission, c.method.kind()
 	if !first {
-		if err := c.takeRate(); err != nil {
+		if err := gate.Address(c.ctx, kind, c.info.ClientAddr); err != nil {
 			return answer{}, err
 		}
 	}
 	if err := c.authenticate(); err != nil {
+		gate.Failed(c.ctx, kind, c.info.ClientAddr)
 		return answer{}, err
 	}
 	if !first {
-		if err := c.api.cfg.Limits.TakeOwn(c.ctx, c.principal, c.tellOwnRate); err != nil {
+		if err := gate.Principal(c.ctx, kind, c.principal); err != nil {
 			return answer{}, err
 		}
 	}

@@ -91,6 +91,7 @@ func (c *arrival) end() {
 type reception struct {
 	arrival *arrival
 	memory  *limit.Bytes // where its claim is made
+	holder  string       // for whom
 	began   time.Time
 	claimed int64
 }
@@ -107,8 +108,8 @@ type receptions struct {
 }
 
 // begin notes that a message is waited for.
-func (r *receptions) begin(a *arrival, memory *limit.Bytes) *reception {
-	one := &reception{arrival: a, memory: memory, began: r.now()}
+func (r *receptions) begin(a *arrival, memory *limit.Bytes, holder string) *reception {
+	one := &reception{arrival: a, memory: memory, holder: holder, began: r.now()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all[one] = struct{}{}
@@ -142,7 +143,7 @@ func (r *receptions) sweep() {
 	for one := range r.all {
 		switch took := now.Sub(one.began); {
 		case took < provenFor:
-		case one.claimed == 0 && one.memory.Take(r.most):
+		case one.claimed == 0 && one.memory.Take(one.holder, r.most):
 			one.claimed = r.most
 		case one.claimed == 0 || took >= workTime:
 			one.arrival.end()
@@ -155,7 +156,7 @@ func (r *receptions) sweep() {
 // long on its way. Its fault goes before the message's. claimed is what the message
 // took of the memory meanwhile.
 func (c *call) arrive(memory *limit.Bytes) (claimed int64, err error) {
-	r := c.api.receptions.begin(c.arrival, memory)
+	r := c.api.receptions.begin(c.arrival, memory, c.holder())
 	err = c.stream.RecvMsg(&c.message)
 	claimed = c.api.receptions.end(r)
 	if err != nil {
@@ -178,19 +179,31 @@ func (c *call) claim() error {
 	want := max(0, int64(c.message.len())-firstRead)
 	switch {
 	case want < c.claimed:
-		memory.Give(c.claimed - want)
-	case want > c.claimed && !memory.Take(want-c.claimed):
+		memory.Give(c.holder(), c.claimed-want)
+	case want > c.claimed && !memory.Take(c.holder(), want-c.claimed):
 		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large messages are on their way at once; try again, or send fewer rows in each"}
 	}
 	c.claimed = want
 	return nil
 }
 
+// holder is who memory for the message is claimed for: the principal that sends it,
+// or else the address. It does not change while something is claimed.
+func (c *call) holder() string {
+	if c.claimant == "" {
+		c.claimant = limit.Key(c.info.ClientAddr)
+		if c.principal != nil {
+			c.claimant = c.principal.Name()
+		}
+	}
+	return c.claimant
+}
+
 // release gives back what the message takes.
 func (c *call) release() {
 	c.message.free()
 	if c.claimed > 0 {
-		c.api.cfg.Memory.Give(c.claimed)
+		c.api.cfg.Memory.Give(c.claimant, c.claimed)
 		c.claimed = 0
 	}
 }
@@ -205,7 +218,7 @@ func (c *call) decode(m proto.Message) error {
 	claimed, err := c.arrive(memory)
 	defer func() {
 		c.message.free()
-		memory.Give(claimed)
+		memory.Give(c.claimant, claimed)
 	}()
 	if err != nil {
 		return err

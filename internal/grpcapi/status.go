@@ -37,6 +37,7 @@ var outcomes = map[fault.Kind]outcome{
 	fault.Conflict:         {codes.FailedPrecondition, "The request contradicts the present state"},
 	fault.Unsupported:      {codes.Unimplemented, "This server has no such extension"},
 	fault.Unavailable:      {codes.Unavailable, "The server cannot do this for now; try again"},
+	fault.Overloaded:       {codes.Unavailable, "More is asked for than this server can do; wait as long as retry-after says"},
 	fault.Timeout:          {codes.DeadlineExceeded, "The work was not done in time; try again"},
 	fault.Canceled:         {codes.Canceled, "The client went away"},
 }

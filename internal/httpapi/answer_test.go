@@ -15,8 +15,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/oauth"
 )
 
@@ -42,6 +44,7 @@ var statuses = map[fault.Kind]struct {
 	fault.Conflict:         {409, "conflict", "invalid_request"},
 	fault.Unsupported:      {501, "not-implemented", "invalid_request"},
 	fault.Unavailable:      {503, "unavailable", "temporarily_unavailable"},
+	fault.Overloaded:       {503, "overloaded", "temporarily_unavailable"},
 	fault.Timeout:          {503, "timeout", "temporarily_unavailable"},
 	fault.Canceled:         {499, "canceled", "invalid_request"},
 }
@@ -127,7 +130,7 @@ func TestEveryKindHasItsOAuthError(t *testing.T) {
 }
 
 func TestTokenRefusals(t *testing.T) {
-	f := newAPI(t, func(c *httpapi.Config) { c.Settings.TokenRate = perMinute(100) }).serve()
+	f := newAPI(t, func(c *httpapi.Config) { c.Admission = admit(admission.Rates{Token: identity.Rates{perMinute(100)}}) }).serve()
 	basic := func(value string) http.Header {
 		h := form()
 		h["Authorization"] = []string{value}
@@ -222,7 +225,7 @@ func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 	f := newAPI(t, func(c *httpapi.Config) {
 		c.LoopbackHost, c.AdminLoopback = false, false
 		c.Docs = true
-		c.Settings.PredictRate = perMinute(2)
+		c.Admission = predictions(perMinute(2))
 	}).serve()
 	want := map[string]string{
 		"X-Content-Type-Options":       "nosniff",
@@ -566,7 +569,7 @@ func TestCORSForExactOrigins(t *testing.T) {
 	const page = "https://app.example"
 	f := newAPI(t, func(c *httpapi.Config) {
 		c.Settings.CORSOrigins = []string{page, "http://localhost:3000"}
-		c.Settings.TokenRate = perMinute(1)
+		c.Admission = admit(admission.Rates{Token: identity.Rates{perMinute(1)}})
 	}).serve()
 	for origin, want := range map[string]bool{
 		page: true, "http://localhost:3000": true, "http://app.example": false, "https://app.example:8443": false,
@@ -586,7 +589,7 @@ func TestCORSForExactOrigins(t *testing.T) {
 		got := f.do(request{method: "OPTIONS", path: "/token", header: http.Header{"Origin": {page}, "Access-Control-Request-Method": {"POST"}}})
 		want := map[string]string{
 			"Access-Control-Allow-Origin": page, "Access-Control-Allow-Methods": "POST", "Access-Control-Max-Age": "600",
-			"Access-Control-Allow-Headers": "Authorization, Content-Type, X-API-Key, X-Request-Id", "RateLimit": "",
+			"Access-Control-Allow-Headers": "Authorization, Content-Type, X-API-Key, X-Request-Id, Request-Timeout", "RateLimit": "",
 		}
 		for name, value := range want {
 			if got.StatusCode != http.StatusNoContent || got.Header.Get(name) != value {

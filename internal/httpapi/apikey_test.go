@@ -16,7 +16,6 @@ import (
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
-	"onnxgate/internal/limit"
 )
 
 // Well-formed keys; which of them count is said by desk.
@@ -182,7 +181,7 @@ func TestAKeyWithoutThePermissionIsForbidden(t *testing.T) {
 func TestTheRateComesBeforeTheKey(t *testing.T) {
 	d := newDesk()
 	f := newAPI(t, func(c *httpapi.Config) {
-		c.Authenticator, c.Settings.PredictRate = d, limit.Rate{Requests: 2, Window: time.Hour}
+		c.Authenticator, c.Admission = d, predictions(identity.Rate{Requests: 2, Window: time.Hour})
 	}).serve()
 	for _, want := range []int{401, 401, 429, 429} {
 		got := f.do(request{method: "POST", path: "/predict", body: row, header: http.Header{"X-Api-Key": {otherKey}}})
@@ -198,9 +197,9 @@ func TestTheRateComesBeforeTheKey(t *testing.T) {
 // K05: the rate of a key goes with it, wherever it is used.
 func TestAKeyHasARateOfItsOwn(t *testing.T) {
 	d := newDesk()
-	d.key.Rate = identity.Rate{Requests: 2, Window: time.Minute}
+	d.key.Rates = identity.Rates{{Requests: 2, Window: time.Minute}}
 	f := newAPI(t, func(c *httpapi.Config) {
-		c.Authenticator, c.Settings.PredictRate = d, limit.Rate{Requests: 9, Window: time.Hour}
+		c.Authenticator, c.Admission = d, predictions(identity.Rate{Requests: 9, Window: time.Hour})
 	}).serve()
 	key := http.Header{"X-Api-Key": {goodKey}}
 	got := f.do(request{method: "POST", path: "/predict", body: row, header: key})

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"onnxgate/internal/httpapi"
-	"onnxgate/internal/limit"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/telemetry"
 )
 
@@ -48,7 +48,7 @@ func bare(answer []byte, header http.Header) http.Handler {
 
 func BenchmarkPredict(b *testing.B) {
 	f := newAPI(b, func(c *httpapi.Config) {
-		c.Settings.PredictRate = limit.Rate{Requests: limit.MaxRequests, Window: perMinute(1).Window}
+		c.Admission = predictions(perMinute(identity.MaxRequests))
 		c.AccessLog = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: io.Discard, Format: telemetry.JSON})
 	})
 	template := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/predict", http.NoBody)

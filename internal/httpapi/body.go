@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/limit"
 )
 
 const (
@@ -164,12 +165,24 @@ func (x *exchange) claim(size int64) error {
 	if more <= 0 {
 		return nil
 	}
-	if !x.listener.api.cfg.Bodies.Take(more) {
+	if !x.listener.api.cfg.Bodies.Take(x.holder(), more) {
 		x.drain()
 		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large bodies are on their way at once; try again, or send fewer rows in each"}
 	}
 	x.claimed += more
 	return nil
+}
+
+// holder is who the memory for a body is claimed for: the principal that sent it,
+// or else the address.
+func (x *exchange) holder() string {
+	if x.claimed == 0 {
+		x.claimant = limit.Key(x.info.ClientAddr)
+		if x.principal != nil {
+			x.claimant = x.principal.Name()
+		}
+	}
+	return x.claimant
 }
 
 // putBody keeps the buffer of a body for another one.
@@ -186,7 +199,7 @@ func (x *exchange) releaseBody() {
 	putBody(x.body)
 	x.body = nil
 	if x.claimed > 0 {
-		x.listener.api.cfg.Bodies.Give(x.claimed)
+		x.listener.api.cfg.Bodies.Give(x.claimant, x.claimed)
 		x.claimed = 0
 	}
 }

@@ -54,7 +54,7 @@ func TestLargeBodiesShareABoundedMemory(t *testing.T) {
 	const large = 200 << 10
 	for name, length := range map[string]int64{"announced": large, "of unknown length": -1} {
 		t.Run(name, func(t *testing.T) {
-			f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = large, limit.NewBytes(large) })
+			f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = large, limit.NewBytes(2*large) })
 			held := newGate(padded(150<<10), strings.Repeat(" ", 50<<10))
 			done := make(chan *httptest.ResponseRecorder)
 			go func() { done <- f.send(t.Context(), held, length) }()
@@ -84,7 +84,7 @@ func TestLargeBodiesShareABoundedMemory(t *testing.T) {
 
 func TestRefusalOfALargeBodyArrives(t *testing.T) {
 	const large = 4 << 20
-	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = large, limit.NewBytes(large) }).serve()
+	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = large, limit.NewBytes(2*large) }).serve()
 	held := newGate(padded(100<<10), strings.Repeat(" ", large-100<<10))
 	done := make(chan *httptest.ResponseRecorder)
 	go func() { done <- f.send(t.Context(), held, large) }()

@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"onnxgate/api"
+	"onnxgate/internal/admission"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/schema"
@@ -126,7 +127,7 @@ func checkOperation(t *testing.T, route *httpapi.Route, op operation, schemes []
 	want := []string{"400", "421", "500"}
 	for status, possible := range map[string]bool{
 		"401": route.Auth == httpapi.Bearer, "403": route.Auth == httpapi.Bearer, "413": route.MaxBody > 0,
-		"429": route.Limit != httpapi.NoLimit || route.Auth == httpapi.Bearer, "503": route.Auth == httpapi.Bearer || route.MaxBody > 0,
+		"429": route.Limit != admission.None || route.Auth == httpapi.Bearer, "503": route.Auth == httpapi.Bearer || route.MaxBody > 0,
 	} {
 		if possible {
 			want = append(want, status)

@@ -58,7 +58,7 @@ func TestOnlyTheNamedPathsMayEndWithASlash(t *testing.T) {
 }
 
 func TestSealingCountsAgainstTheRateOfPredictions(t *testing.T) {
-	f := newAPI(t, func(c *httpapi.Config) { c.Settings.PredictRate = perMinute(2) }).serve()
+	f := newAPI(t, func(c *httpapi.Config) { c.Admission = predictions(perMinute(2)) }).serve()
 	f.do(request{method: "POST", path: "/predict", token: "admin", body: row})
 	f.do(request{method: "POST", path: "/encrypt/", token: "sealer", body: `{"plaintext":""}`})
 	if got := f.do(request{method: "POST", path: "/decrypt", token: "sealer", body: `{"ciphertext":""}`}); got.StatusCode != http.StatusTooManyRequests {

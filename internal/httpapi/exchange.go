@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -39,15 +41,19 @@ type exchange struct {
 	// credential says that the request carried one, good or bad.
 	credential bool
 
-	ctx     requestContext
-	start   time.Time
-	status  int
-	bytes   int64
-	refused bool
-	kind    fault.Kind  // of the refusal
-	about   audit.About // for the access line and the record
-	body    *buffer
-	claimed int64 // of the budget for bodies
+	ctx      requestContext
+	start    time.Time
+	status   int
+	bytes    int64
+	refused  bool
+	kind     fault.Kind  // of the refusal
+	about    audit.About // for the access line and the record
+	body     *buffer
+	claimed  int64  // of the budget for bodies
+	claimant string // for whom
+	streamed int64  // the length of a body that was read as it came
+
+	limits [2]reqctx.Limit // memory for most requests
 
 	idValue, rateValue, lengthValue [1]string // of headers
 }
@@ -77,7 +83,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // within returns the request's own context in that of the connection.
 func (x *exchange) within(parent context.Context) context.Context {
-	x.ctx.now, x.info.Received = x.listener.api.cfg.Now, x.start
+	x.ctx.now, x.info.Received, x.info.Limits = x.listener.api.cfg.Now, x.start, x.limits[:0]
 	x.ctx.Context = reqctx.With(parent, &x.info) //nolint:fatcontext // set once, for the life of the request
 	return &x.ctx
 }
@@ -149,12 +155,13 @@ func (r *router) noRoute(ctx context.Context, x *exchange) {
 // serve takes a request through the checks of its route, in the one order: audit,
 // rate, credential, permission; then the handler.
 func (e *endpoint) serve(ctx context.Context, x *exchange) error {
+	gate := e.api.cfg.Admission
 	if !e.Operation {
 		if err := e.api.cfg.Audit.Err(); err != nil {
 			return err
 		}
 	}
-	if err := e.api.takeRate(ctx, x, e.Limit); err != nil {
+	if err := gate.Address(ctx, e.Limit, x.info.ClientAddr); err != nil {
 		return err
 	}
 	if e.Auth == Bearer {
@@ -163,9 +170,10 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 		x.principal, err = e.api.authenticate(ctx, x)
 		x.info.Trace.End(reqctx.Authenticate, began, err)
 		if err != nil {
+			gate.Failed(ctx, e.Limit, x.info.ClientAddr)
 			return err
 		}
-		if err := e.api.takeOwnRate(ctx, x); err != nil {
+		if err := gate.Principal(ctx, e.Limit, x.principal); err != nil {
 			return err
 		}
 		began = x.info.Trace.Begin()
@@ -197,43 +205,34 @@ func (x *exchange) look(ctx context.Context) error {
 // opensModel reports whether the handler opens a model, by its own rules.
 func (e *endpoint) opensModel() bool { return e.OfModel && e.Permission == identity.ModelsPredict }
 
-// takeRate counts the request and refuses it when there were too many.
-func (a *API) takeRate(ctx context.Context, x *exchange, name LimitName) error {
-	if name == NoLimit {
-		return nil
-	}
-	d := a.dynamic.Load()
-	limiter := d.tokens
-	if name == PredictLimit {
-		limiter = a.cfg.Limits.Address()
-	}
-	r := limiter.Take(ctx, x.info.ClientAddr)
-	if r.Limit == 0 {
-		return nil
+// tellLimits says in the header of the answer what is left of the limits that the
+// request was counted against.
+func (x *exchange) tellLimits() {
+	limits := x.info.Limits
+	if len(limits) == 0 {
+		return
 	}
 	h := x.Header()
-	h["RateLimit-Policy"] = d.policies[name]
-	x.rateValue[0] = limit.State(name.String(), r)
+	h["RateLimit-Policy"] = x.listener.api.policies.field(limits)
+	x.rateValue[0] = string(limit.AppendStates(nil, limits))
 	h["RateLimit"] = x.rateValue[:]
-	if r.Allowed {
-		return nil
+}
+
+// policies remembers the last RateLimit-Policy field, which most answers share.
+type policies struct{ last atomic.Pointer[policyField] }
+
+type policyField struct {
+	of    []reqctx.Limit
+	value []string
+}
+
+func (p *policies) field(limits []reqctx.Limit) []string {
+	if last := p.last.Load(); last != nil && limit.SamePolicies(last.of, limits) {
+		return last.value
 	}
-	return limit.TooMany(limiter.Rate(), r)
-}
-
-// keyPolicy names the rates of API keys in RateLimit headers.
-const keyPolicy = "key"
-
-// takeOwnRate counts the request for each of its credentials that has a rate of
-// its own.
-func (a *API) takeOwnRate(ctx context.Context, x *exchange) error {
-	return a.cfg.Limits.TakeOwn(ctx, x.principal, x.tellOwnRate)
-}
-
-// tellOwnRate adds what is left of a credential's own rate to the answer.
-func (x *exchange) tellOwnRate(rate limit.Rate, r limit.Result) {
-	x.addHeader("RateLimit-Policy", limit.Policy(keyPolicy, rate))
-	x.addHeader("RateLimit", limit.State(keyPolicy, r))
+	next := &policyField{of: slices.Clone(limits), value: []string{string(limit.AppendPolicies(nil, limits))}}
+	p.last.Store(next)
+	return next.value
 }
 
 // addHeader adds an element to a header that is a list (RFC 9110 section 5.3),
@@ -428,6 +427,7 @@ func (x *exchange) sendOK(contentType []string, body []byte) {
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 && status >= http.StatusOK {
 		x.status = status
+		x.tellLimits()
 	}
 	x.ResponseWriter.WriteHeader(status)
 }
@@ -436,6 +436,7 @@ func (x *exchange) WriteHeader(status int) {
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
+		x.tellLimits()
 	}
 	n, err := x.ResponseWriter.Write(b)
 	x.bytes += int64(n)

@@ -24,12 +24,12 @@ import (
 	"go.uber.org/goleak"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/admission"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
-	"onnxgate/internal/limit"
 	"onnxgate/internal/oauth"
 	"onnxgate/internal/repository"
 	"onnxgate/internal/schema"
@@ -208,13 +208,14 @@ func (accessTokens) Inspect(_ context.Context, token string) (*identity.AccessTo
 
 // fixture is a running API with fakes behind it.
 type fixture struct {
-	t       testing.TB
-	api     *httpapi.API
-	access  *telemetry.AccessLog
-	lines   *lockedBuffer // access lines
-	log     *lockedBuffer
-	metrics *telemetry.Metrics
-	tokens  *tokenServer
+	t         testing.TB
+	api       *httpapi.API
+	admission *admission.Control
+	access    *telemetry.AccessLog
+	lines     *lockedBuffer // access lines
+	log       *lockedBuffer
+	metrics   *telemetry.Metrics
+	tokens    *tokenServer
 
 	public, admin *httptest.Server
 	readTimeout   time.Duration // of the servers, when it is not their own
@@ -236,13 +237,14 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 		tb.Fatal(err)
 	}
 	cfg := httpapi.Config{
-		Catalog: catalog, Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{}, Delivery: delivery, Access: accessTokens{},
+		Catalog: catalog, Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{}, Delivery: delivery, Access: accessTokens{}, Admission: admit(admission.Rates{}),
 		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
 		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
 	}
 	if change != nil {
 		change(&cfg)
 	}
+	f.admission = cfg.Admission
 	if f.api, err = httpapi.New(cfg); err != nil {
 		tb.Fatal(err)
 	}
@@ -420,7 +422,21 @@ func (f *fixture) accessLines() []map[string]any {
 
 const row = `{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}`
 
-func perMinute(n int64) limit.Rate { return limit.Rate{Requests: n, Window: time.Minute} }
+func perMinute(n int64) identity.Rate { return identity.Rate{Requests: n, Window: time.Minute} }
+
+// admit returns what admits requests at the rates.
+func admit(rates admission.Rates) *admission.Control {
+	control, err := admission.New(admission.Config{Rates: rates, Now: time.Now})
+	if err != nil {
+		panic(err)
+	}
+	return control
+}
+
+// predictions admits predictions at one rate, and everything else at any.
+func predictions(rate identity.Rate) *admission.Control {
+	return admit(admission.Rates{Predict: identity.Rates{rate}})
+}
 
 // form is the header of a body that is a form.
 func form() http.Header {

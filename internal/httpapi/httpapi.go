@@ -31,6 +31,7 @@ import (
 
 	"onnxgate/api"
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/admission"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
@@ -145,8 +146,8 @@ type Config struct {
 	Issuers Issuers
 	// Roles says what each role permits.
 	Roles authz.Roles
-	// Limits are shared with the other protocols; nil makes some.
-	Limits *limit.Shared
+	// Admission is shared with the other protocols.
+	Admission *admission.Control
 	// Audit keeps the records; nil keeps none.
 	Audit *audit.Trail
 	// Ready returns why the server cannot serve; nil is always ready.
@@ -183,7 +184,7 @@ type Config struct {
 	// MiB.
 	MaxModel int64
 	// Bodies is what all bodies in flight may take beyond the first 64 KiB of each,
-	// shared with the other protocols; nil is 64 MiB, or the longest body.
+	// shared with the other protocols; nil is 64 MiB, or two of the longest.
 	Bodies *limit.Bytes
 	// MaxRows is how many rows one prediction may have; 0 is 10,000.
 	MaxRows int
@@ -197,9 +198,6 @@ type Config struct {
 
 // Settings can change while the server runs.
 type Settings struct {
-	// TokenRate and PredictRate count per client address; PredictRate also what is
-	// sealed and opened.
-	TokenRate, PredictRate limit.Rate
 	// CORSOrigins are the exact origins whose pages may call the API; none
 	// closes it.
 	CORSOrigins []string
@@ -217,6 +215,8 @@ type API struct {
 	cfg     Config
 	ids     reqctx.IDs
 	dynamic atomic.Pointer[dynamic]
+	// policies are those of the answers.
+	policies policies
 
 	scrape        http.Handler
 	params        sync.Pool // of *chi.Context
@@ -231,9 +231,7 @@ type API struct {
 
 // dynamic is what Reload replaces, prepared for use.
 type dynamic struct {
-	cors     cors
-	tokens   *limit.Limiter
-	policies [limitNames][]string // values of RateLimit-Policy
+	cors cors
 }
 
 // Listener serves the requests of one listener.
@@ -251,14 +249,11 @@ type Listener struct {
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
 	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Passwords == nil || cfg.Sealer == nil ||
-		cfg.Accounts == nil || cfg.Delivery == nil || cfg.Access == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, a delivery of models, access tokens, metrics, logs and a clock are needed")
+		cfg.Accounts == nil || cfg.Delivery == nil || cfg.Access == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil || cfg.Admission == nil {
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, a delivery of models, access tokens, metrics, logs, a clock and an admission are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
-	}
-	if cfg.Limits == nil {
-		cfg.Limits = limit.NewShared(cfg.Now)
 	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = DefaultMaxBody
@@ -267,7 +262,7 @@ func New(cfg Config) (*API, error) {
 		cfg.MaxModel = DefaultMaxModel
 	}
 	if cfg.Bodies == nil {
-		cfg.Bodies = limit.NewBytes(max(DefaultBodyMemory, cfg.MaxBody))
+		cfg.Bodies = limit.NewBytes(max(DefaultBodyMemory, 2*cfg.MaxBody))
 	}
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
@@ -284,7 +279,6 @@ func New(cfg Config) (*API, error) {
 	if a.adminDocument, err = readContract(api.Admin, cfg.Version); err != nil {
 		return nil, err
 	}
-	a.dynamic.Store(&dynamic{tokens: limit.New(limit.Config{Now: cfg.Now})})
 	a.Reload(cfg.Settings)
 	return a, a.listen()
 }
@@ -312,16 +306,8 @@ func (a *API) Public() *Listener { return a.public }
 // Admin returns the handler of the administration listener.
 func (a *API) Admin() *Listener { return a.admin }
 
-// Reload puts other settings in force for the requests that come. Counts go on:
-// a changed rate gives nobody a fresh start.
-func (a *API) Reload(s Settings) {
-	next := &dynamic{cors: newCORS(s.CORSOrigins), tokens: a.dynamic.Load().tokens.WithRate(s.TokenRate)}
-	a.cfg.Limits.SetRate(s.PredictRate)
-	for name, rate := range [limitNames]limit.Rate{TokenLimit: s.TokenRate, PredictLimit: s.PredictRate} {
-		next.policies[name] = []string{limit.Policy(LimitName(name).String(), rate)}
-	}
-	a.dynamic.Store(next)
-}
+// Reload puts other settings in force for the requests that come.
+func (a *API) Reload(s Settings) { a.dynamic.Store(&dynamic{cors: newCORS(s.CORSOrigins)}) }
 
 // newParams returns memory for the parameters of one path.
 func (a *API) newParams() *chi.Context {

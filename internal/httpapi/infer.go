@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -28,7 +29,7 @@ func ofProtocol(path string) bool {
 // Open Inference Protocol, version 2, with Triton's extensions, and KServe's V1.
 func protocolRoutes(o RouteOptions) []Route {
 	infer := Route{
-		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: PredictLimit,
+		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: admission.Predict,
 		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Errors: Inference, Handler: (*API).infer, Look: audit.ModelRead,
 	}
 	read := Route{Method: http.MethodGet, Timeout: quick, Auth: Bearer, Permission: identity.ModelsRead, Errors: Inference, Look: audit.ModelRead}
@@ -135,6 +136,7 @@ func (a *API) infer(ctx context.Context, x *exchange) error {
 		Model: call.Model(), Version: call.Version(), ID: req.ID,
 		Specs: call.Outputs(), Outputs: outputs, Wanted: req.Outputs, Binary: req.Binary,
 	})
+	call.Leave()
 	x.Header()["Content-Type"] = typeJSON
 	if header > 0 {
 		x.Header()["Content-Type"] = typeOctets

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"onnxgate/internal/httpapi"
-	"onnxgate/internal/limit"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/telemetry"
 )
 
@@ -19,7 +19,7 @@ import (
 func BenchmarkInfer(b *testing.B) {
 	const many = 100_000
 	f := newAPI(b, func(c *httpapi.Config) {
-		c.Settings.PredictRate = limit.Rate{Requests: limit.MaxRequests, Window: perMinute(1).Window}
+		c.Admission = predictions(perMinute(identity.MaxRequests))
 		c.AccessLog = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: io.Discard, Format: telemetry.JSON})
 		c.MaxRows, c.MaxBody = many, 64<<20
 	})

@@ -47,6 +47,7 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 		if answer.B, err = call.Schema().AppendTable(answer.B, call.Batch(), outputs); err != nil {
 			return err
 		}
+		call.Leave()
 		x.sendOK(typeCSV, answer.B)
 		return nil
 	}
@@ -54,6 +55,7 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	call.Leave()
 	answer.B = append(answer.B, '\n')
 	x.sendJSON(answer.B)
 	return nil
@@ -110,6 +112,9 @@ func (a *API) openTable(ctx context.Context, x *exchange) (*inference.Call, erro
 			failure = &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "The model was replaced while the table came; send it again"}
 		}
 	}
+	if failure == nil {
+		failure = call.Enter(ctx, x.streamed)
+	}
 	if failure != nil {
 		call.Close()
 		return nil, failure
@@ -119,7 +124,8 @@ func (a *API) openTable(ctx context.Context, x *exchange) (*inference.Call, erro
 
 // openAndRead opens the model to the caller, and reads the body after that: who
 // may not predict learns nothing about bodies. It opens the model again when the
-// caller was proven again. The caller must Close the call.
+// caller was proven again, and takes a place among the predictions in flight once
+// there is something to predict with. The caller must Close the call.
 func (a *API) openAndRead(ctx context.Context, x *exchange, in intake) (*inference.Call, []byte, error) {
 	call, err := a.open(ctx, x)
 	if err != nil {
@@ -131,6 +137,9 @@ func (a *API) openAndRead(ctx context.Context, x *exchange, in intake) (*inferen
 		if call, err = a.open(ctx, x); err != nil {
 			return nil, nil, err
 		}
+	}
+	if failure == nil {
+		failure = call.Enter(ctx, int64(len(body)))
 	}
 	if failure != nil {
 		call.Close()

@@ -40,6 +40,7 @@ func (a *API) predictV1(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	call.Leave()
 	answer.B = append(answer.B, '}', '\n')
 	x.Header()["Content-Type"] = typeJSON
 	x.sendPacked(answer.B)

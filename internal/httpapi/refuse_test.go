@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/identity"
 )
 
 // slug is the end of a problem's type.
@@ -56,7 +58,7 @@ func TestRefusalsComeInTheirOrder(t *testing.T) {
 }
 
 func TestRateComesBeforeTheCredentialAndCountsRefusals(t *testing.T) {
-	f := newAPI(t, func(c *httpapi.Config) { c.Settings.PredictRate = perMinute(3) }).serve()
+	f := newAPI(t, func(c *httpapi.Config) { c.Admission = predictions(perMinute(3)) }).serve()
 	for i, want := range []int{401, 403, 404, 429} {
 		q := []request{
 			{token: "wrong"}, {token: "user"}, {path: "/models/none/predict", token: "admin"}, {token: "wrong"},
@@ -88,17 +90,17 @@ func TestRateComesBeforeTheCredentialAndCountsRefusals(t *testing.T) {
 }
 
 func TestReloadChangesRatesAndKeepsCounts(t *testing.T) {
-	f := newAPI(t, func(c *httpapi.Config) { c.Settings.PredictRate = perMinute(1) }).serve()
+	f := newAPI(t, func(c *httpapi.Config) { c.Admission = predictions(perMinute(1)) }).serve()
 	q := request{method: "POST", path: "/predict", token: "admin", body: row}
 	f.do(q)
 	if got := f.do(q); got.StatusCode != http.StatusTooManyRequests {
 		t.Fatalf("%d, want 429", got.StatusCode)
 	}
-	f.api.Reload(httpapi.Settings{PredictRate: perMinute(5)})
+	f.admission.Reload(admission.Rates{Predict: identity.Rates{perMinute(5)}})
 	if got := f.do(q); got.StatusCode != http.StatusOK || got.Header.Get("RateLimit-Policy") != `"predict";q=5;w=60` {
 		t.Errorf("%d %v", got.StatusCode, got.Header)
 	}
-	f.api.Reload(httpapi.Settings{})
+	f.admission.Reload(admission.Rates{})
 	for range 10 {
 		if got := f.do(q); got.StatusCode != http.StatusOK || got.Header.Get("RateLimit") != "" {
 			t.Fatalf("%d %v with the rate off", got.StatusCode, got.Header)

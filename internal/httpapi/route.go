@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/oauth"
@@ -40,26 +41,6 @@ func (a Auth) String() string {
 	return "undecided"
 }
 
-// LimitName says which rate a route counts against.
-type LimitName uint8
-
-// The rates.
-const (
-	// NoLimit counts nothing.
-	NoLimit LimitName = iota
-	// TokenLimit is for routes that check passwords and clients' secrets.
-	TokenLimit
-	// PredictLimit is shared by all routes that predict, seal or open.
-	PredictLimit
-
-	limitNames // the number of rates
-)
-
-// String returns the name in RateLimit headers, empty for no rate.
-func (l LimitName) String() string {
-	return [...]string{"", "token", "predict"}[l]
-}
-
 // handlerFunc serves one route. It returns a fault instead of writing one.
 type handlerFunc func(a *API, ctx context.Context, x *exchange) error
 
@@ -74,8 +55,9 @@ type Route struct {
 	MaxBody int64
 	// Timeout bounds the work after the header is read.
 	Timeout time.Duration
-	Limit   LimitName
-	Auth    Auth
+	// Limit is the rate that requests count against.
+	Limit admission.Kind
+	Auth  Auth
 	// OfModel says that the route is about one model, that of its path or the
 	// default one.
 	OfModel bool
@@ -121,7 +103,7 @@ type RouteOptions struct {
 // PublicRoutes is the route table of the public listener.
 func PublicRoutes(o RouteOptions) []Route {
 	predict := Route{
-		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: PredictLimit,
+		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: admission.Predict,
 		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Handler: (*API).predict, Look: audit.ModelRead,
 	}
 	read := Route{
@@ -129,11 +111,11 @@ func PublicRoutes(o RouteOptions) []Route {
 		Auth: Bearer, Permission: identity.ModelsRead, Look: audit.ModelRead,
 	}
 	form := Route{
-		Method: http.MethodPost, MaxBody: maxTokenBody, Timeout: slow, Limit: TokenLimit, Auth: Public, Errors: OAuth,
+		Method: http.MethodPost, MaxBody: maxTokenBody, Timeout: slow, Limit: admission.Token, Auth: Public, Errors: OAuth,
 	}
 	wellKnown := Route{Method: http.MethodGet, Timeout: quick, Auth: Public, Errors: OAuth}
 	encrypt := Route{
-		Method: http.MethodPost, MaxBody: maxPlainBody, Timeout: slow, Limit: PredictLimit,
+		Method: http.MethodPost, MaxBody: maxPlainBody, Timeout: slow, Limit: admission.Predict,
 		Auth: Bearer, Permission: identity.CryptoUse, Handler: (*API).encrypt, Look: audit.KeyRead,
 	}
 	decrypt := encrypt.with((*API).decrypt)
@@ -144,7 +126,7 @@ func PublicRoutes(o RouteOptions) []Route {
 		form.at(oauth.PathIntrospect).with((*API).introspect),
 		{
 			Method: http.MethodPost, Pattern: "/account/password", MaxBody: maxPasswordBody, Timeout: slow,
-			Limit: TokenLimit, Auth: Bearer, Handler: (*API).changePassword, Look: audit.UserRead,
+			Limit: admission.Token, Auth: Bearer, Handler: (*API).changePassword, Look: audit.UserRead,
 		},
 		wellKnown.at(oauth.PathMetadata).with((*API).serverMetadata),
 		wellKnown.at(oauth.PathJWKS).with((*API).jwks),

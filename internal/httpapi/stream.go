@@ -25,7 +25,7 @@ func (s *bodyStream) Read(p []byte) (int, error) {
 	case s.read > limit:
 		n, err = 0, s.x.tooLarge(limit)
 	case err == nil:
-		err = s.x.claim(min(s.size(), s.x.listener.api.cfg.Bodies.Total()))
+		err = s.x.claim(min(s.size(), s.x.listener.api.cfg.Bodies.Share()))
 	case err != io.EOF: //nolint:errorlint // as net/http returns it
 		err = readFault(s.x.request, err)
 	}
@@ -57,6 +57,7 @@ func (x *exchange) pass(in *intake, size func() int64, decode func(io.Reader) er
 	if s.end == nil {
 		_, _ = io.Copy(io.Discard, s) // how it ends is in s.end
 	}
+	x.streamed = s.read
 	if s.end != io.EOF { //nolint:errorlint // as readers return it
 		return s.end
 	}

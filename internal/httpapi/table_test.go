@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/telemetry"
 )
@@ -154,7 +155,7 @@ func (f *fixture) post(body string, announced bool) *reply {
 }
 
 func TestTablesAreRefusedInTheOneOrder(t *testing.T) {
-	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Settings.PredictRate = 100, perMinute(1000) }).serve()
+	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Admission = 100, predictions(perMinute(1000)) }).serve()
 	long := strings.Repeat(tableRow, 100)
 	with := func(pairs ...string) http.Header {
 		h := table()
@@ -266,7 +267,7 @@ func TestTablesTakeMemoryOfTheBudgetAlone(t *testing.T) {
 
 func TestTablesOnTheirWayShareTheMemoryForBodies(t *testing.T) {
 	const most = 256 << 10
-	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = most, limit.NewBytes(most) })
+	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = most, limit.NewBytes(2*most) })
 	send := func(ctx context.Context, body io.Reader) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/predict", body)
 		r.Host, r.RemoteAddr, r.ContentLength = "localhost:8443", "127.0.0.1:4711", -1
@@ -300,7 +301,7 @@ func TestTablesOnTheirWayShareTheMemoryForBodies(t *testing.T) {
 func BenchmarkRows(b *testing.B) {
 	const rows = 1000
 	f := newAPI(b, func(c *httpapi.Config) {
-		c.Settings.PredictRate = limit.Rate{Requests: limit.MaxRequests, Window: perMinute(1).Window}
+		c.Admission = predictions(perMinute(identity.MaxRequests))
 		c.AccessLog = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: io.Discard, Format: telemetry.JSON})
 	})
 	asCSV := tableHeader + strings.Repeat(tableRow, rows)

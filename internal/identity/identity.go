@@ -2,10 +2,7 @@
 // passed as an argument, never hidden in a context.
 package identity
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
 // Method says how a principal proved who it is.
 type Method string
@@ -72,9 +69,9 @@ type Principal struct {
 	// Models are the names of the only models that the credential may be used
 	// for; nil is any.
 	Models []string
-	// Rate is the credential's own limit, whatever its address; the zero value is
-	// none.
-	Rate Rate
+	// Rates are the credential's own limit, whatever its address, and TenantRates
+	// that of all credentials of the tenant together.
+	Rates, TenantRates Rates
 	// Claims are the further claims of the credential, for rules to match.
 	Claims map[string]any
 	// Method is how the principal was authenticated.
@@ -84,12 +81,12 @@ type Principal struct {
 	With *Principal
 }
 
-// Rate is a number of requests in a window of time. The zero value is no limit.
-type Rate struct {
-	// Requests is how many are admitted in one window; 0 is no limit.
-	Requests int64
-	// Window is how long one window lasts.
-	Window time.Duration
+// Name returns what tells the principal from all others. No subject has a NUL.
+func (p *Principal) Name() string {
+	if p.Issuer == "" {
+		return p.Subject
+	}
+	return p.Issuer + "\x00" + p.Subject
 }
 
 // HasRole reports whether the principal holds the role.

@@ -15,8 +15,8 @@ type Key struct {
 	// Addresses are the networks that the key may be used from; none is every
 	// address.
 	Addresses []netip.Prefix
-	// Rate is the key's own limit.
-	Rate     Rate
+	// Rates are the key's own limit.
+	Rates    Rates
 	Disabled bool
 	// Hash is the SHA-256 of the SHA-256 of the secret, Former that of the secret
 	// before, which counts until FormerUntil.

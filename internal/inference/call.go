@@ -27,13 +27,18 @@ type Call struct {
 	// began is when the call was opened, and mark when the last part of it ended.
 	began, mark time.Time
 	answered    bool // by the last prediction
+	// passage is what the prediction holds, nil before and after; compute is the
+	// time that the engine took for it, and waited what it waited for a place.
+	passage         Passage
+	compute, waited time.Duration
 }
 
 // Open returns a call for the principal. An empty model means the default one,
 // an empty version the newest, and a label stands for the version that it names. The caller must Close the call. Faults: NotFound
 // when the model or version does not exist for the principal's tenant,
 // Unauthenticated when the model asks for a further credential, Forbidden when
-// its rules do not let the principal predict.
+// its rules do not let the principal predict, RateLimited when too many have
+// called it.
 func (c *Catalog) Open(ctx context.Context, p *identity.Principal, modelName, versionID string) (*Call, error) {
 	v, err := c.current.Load().of(p).resolve(modelName, versionID)
 	if err != nil {
@@ -46,12 +51,17 @@ func (c *Catalog) Open(ctx context.Context, p *identity.Principal, modelName, ve
 	if err != nil {
 		return nil, err
 	}
+	if v.admission != nil {
+		if err := v.admission.Open(ctx, p); err != nil {
+			return nil, err
+		}
+	}
 	call, ok := v.calls.Get().(*Call)
 	if !ok {
 		call = v.newCall()
 	}
 	call.catalog, call.principal, call.rule = c, p, decision.Rule
-	call.began, call.answered = c.cfg.Now(), false
+	call.began, call.answered, call.waited = c.cfg.Now(), false, 0
 	call.mark = call.began
 	return call, nil
 }
@@ -120,11 +130,21 @@ func (c *Call) TakeBatch(from *Call) bool {
 func (c *Call) Admit(maxRows int) error { return c.version.schema.Admit(c.batch, maxRows) }
 
 // Predict runs the model on the batch. The outputs are in the order of the
-// model's own, and valid until the next Predict or Close. Faults: those of
-// Program.Run, and Unavailable when the audit record could not be kept.
+// model's own, and valid until the next Predict or Close. A request whose deadline
+// has passed does not reach the engine. Faults: those of Program.Run, Overloaded
+// and RateLimited where too much is asked for, and Unavailable when the audit
+// record could not be kept.
 func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
+	if err := c.spend(ctx); err != nil {
+		return nil, err
+	}
 	start := c.catalog.cfg.Now()
-	err := c.version.program.Run(ctx, c.batch.Inputs, c.outputs)
+	err := ctx.Err()
+	if err == nil {
+		err = c.version.program.Run(ctx, c.batch.Inputs, c.outputs)
+	} else {
+		err = fault.OfContext(err)
+	}
 	end := c.catalog.cfg.Now()
 	latency := end.Sub(start)
 	reqctx.From(ctx).Trace.Keep(reqctx.Predict, start, end, err)
@@ -134,6 +154,7 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 	if auditErr := c.audit(ctx, latency, err); err == nil {
 		err = auditErr
 	}
+	c.compute += latency
 	c.count(start, end, err)
 	if err != nil {
 		return nil, err
@@ -159,6 +180,7 @@ func (c *Call) audit(ctx context.Context, latency time.Duration, err error) erro
 // Close gives the call's memory back, once. Neither the call nor the outputs of
 // Predict may be used after it.
 func (c *Call) Close() {
+	c.Leave()
 	if c.answered {
 		c.countAnswer()
 	}

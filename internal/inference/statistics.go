@@ -38,6 +38,7 @@ type Statistics struct {
 // counters add up a version's statistics, without locks.
 type counters struct {
 	last                                atomic.Int64 // Unix time in nanoseconds
+	waited                              atomic.Int64 // nanoseconds, of those that were answered
 	inferences                          atomic.Uint64
 	success, fail, input, infer, output counter
 }
@@ -68,7 +69,9 @@ func (c *Call) count(start, end time.Time, err error) {
 	}
 	n.last.Store(start.UnixNano())
 	n.inferences.Add(uint64(max(c.batch.Rows, 0)))
-	n.input.add(start.Sub(c.mark))
+	n.input.add(start.Sub(c.mark) - c.waited)
+	n.waited.Add(int64(c.waited))
+	c.waited = 0
 	n.infer.add(end.Sub(start))
 	c.mark = end
 }
@@ -87,7 +90,7 @@ func (v *version) statistics() Statistics {
 		Success: n.success.read(), Fail: n.fail.read(), Input: n.input.read(), Infer: n.infer.read(), Output: n.output.read(),
 	}
 	s.Executions = s.Infer.Count
-	s.Queue.Count = s.Infer.Count // nobody waits for the engine
+	s.Queue = Duration{Count: s.Infer.Count, Total: time.Duration(n.waited.Load())}
 	if last := n.last.Load(); last != 0 {
 		s.LastInference = time.Unix(0, last)
 	}

@@ -42,7 +42,7 @@ func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version strin
 	l := c.newLoader(before)
 	c.reload.Unlock()
 	cfg := c.cfg
-	cfg.FS, cfg.Observer = fsys, nil
+	cfg.FS, cfg.Observer, cfg.Admit = fsys, nil, nil
 	l.cfg = &cfg
 	if l.isFlat() {
 		return fault.Newf(fault.Conflict, "a %s stands at the top of the models folder, which makes it the folder of one model alone", modelFile)

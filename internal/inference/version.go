@@ -73,9 +73,11 @@ type version struct {
 	access   access
 	warnings []string
 	observe  Observe
-	memory   int64     // an estimate, in bytes
-	calls    sync.Pool // of *Call
-	counters counters
+	// admission is nil where every call may go ahead.
+	admission Admission
+	memory    int64     // an estimate, in bytes
+	calls     sync.Pool // of *Call
+	counters  counters
 }
 
 // version compiles one version, or takes it over when none of its files has
@@ -142,6 +144,9 @@ func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) (
 	}
 	v.program, v.warnings, v.inputs, v.outputs, v.schema = program, slices.Clip(warnings), inputs, outputs, contract
 	v.calls.New = func() any { return v.newCall() }
+	if cfg.Admit != nil {
+		v.admission = cfg.Admit(v.label, manifest.LimitsOf())
+	}
 	if cfg.Observer != nil {
 		v.observe = cfg.Observer(v.label, v.id)
 	}

@@ -1,8 +1,10 @@
-// Package limit says how often a client may ask. It owns rates, the counting
-// of requests in fixed windows, and the bounded memory that the counts live
-// in. It knows no transport: a client is an address.
+// Package limit says how often a client may ask. It owns rates in several
+// windows, the counting of requests in fixed windows, the bounded memory that the
+// counts live in, and what RateLimit headers say. It knows no transport: a client
+// is an address, or a key.
 //
-// A window belongs to one client and begins with its first request. Counting
+// A window belongs to one client and begins with its first request. What a request
+// needs of several windows is counted in all of them, or in none. Counting
 // stands on ulule/limiter; the store behind it is ours, because its own keeps
 // every client it ever saw.
 package limit
@@ -10,15 +12,21 @@ package limit
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	limiter "github.com/ulule/limiter/v3"
+
+	"onnxgate/internal/identity"
+	"onnxgate/internal/reqctx"
 )
 
 // Config is what a Limiter needs.
 type Config struct {
-	// Rate is the limit; the zero value admits everything.
-	Rate Rate
+	// Policy is the name of the limit in RateLimit headers.
+	Policy string
+	// Rates are the limit; none admits everything.
+	Rates identity.Rates
 	// Clients is how many IPv4 clients are remembered at once; 0 is
 	// DefaultClients. As many places again are there for IPv6, half of them for
 	// subscribers and half for sites, so that no number of IPv6 addresses,
@@ -29,11 +37,12 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Limiter admits requests of clients at a rate. It is safe for concurrent use.
+// Limiter admits requests of addresses at rates. It is safe for concurrent use.
 type Limiter struct {
-	rate Rate
-	// Each counts its own kind of key, in its own memory.
-	v4, v6, sites counter
+	rates identity.Rates
+	// Each counts its own kind of key, in its own memory. Crowds are all
+	// addresses of one prefix for which there is no place of their own.
+	v4, v6, sites, crowds *Table
 }
 
 // SiteFactor is how many times the rate a site of IPv6, the 65,536 subscribers
@@ -41,50 +50,8 @@ type Limiter struct {
 // all of them.
 const SiteFactor = 16
 
-// counter counts keys in a store at a rate.
-type counter struct {
-	*limiter.Limiter
-
-	store *store
-}
-
-func newCounter(s *store, rate Rate) counter {
-	return counter{Limiter: limiter.New(s, rate.ulule()), store: s}
-}
-
-// take counts one request of key.
-func (c *counter) take(ctx context.Context, key string) Result {
-	state, err := c.Get(ctx, key)
-	return Result{
-		Allowed:   err == nil && !state.Reached,
-		Limit:     c.Rate.Limit,
-		Remaining: state.Remaining,
-		Window:    c.Rate.Period,
-		Reset:     time.Duration(state.Reset) * time.Second,
-	}
-}
-
-// left says without counting whether key has some of its rate left, and how
-// long its window lasts.
-func (c *counter) left(ctx context.Context, key string) (bool, time.Duration) {
-	state, err := c.Peek(ctx, key)
-	return err == nil && state.Remaining > 0, time.Duration(state.Reset) * time.Second
-}
-
-// Result is the answer to one request.
-type Result struct {
-	// Allowed says that the request is within the rate.
-	Allowed bool
-	// Limit is the number of requests in a window; 0 when there is no limit.
-	Limit int64
-	// Remaining is how many more the window admits.
-	Remaining int64
-	// Window is the length of the window.
-	Window time.Duration
-	// Reset is what is left of the window, rounded up to whole seconds: a
-	// client that waits so long is admitted again.
-	Reset time.Duration
-}
+// crowdShare is how many times fewer crowds are remembered than clients.
+const crowdShare = 16
 
 // New returns a limiter with an empty memory.
 func New(cfg Config) *Limiter {
@@ -92,59 +59,79 @@ func New(cfg Config) *Limiter {
 	if clients <= 0 {
 		clients = DefaultClients
 	}
-	return newLimiter(cfg.Rate, newStore(clients, cfg.Now), newStore(clients/2, cfg.Now), newStore(clients/2, cfg.Now))
-}
-
-func newLimiter(rate Rate, v4, v6, sites *store) *Limiter {
-	site := Rate{Requests: rate.Requests * SiteFactor, Window: rate.Window}
-	return &Limiter{rate: rate, v4: newCounter(v4, rate), v6: newCounter(v6, rate), sites: newCounter(sites, site)}
-}
-
-// WithRate returns a limiter at another rate that goes on with the counts of
-// l, so that a changed setting gives nobody a fresh start.
-func (l *Limiter) WithRate(rate Rate) *Limiter {
-	return newLimiter(rate, l.v4.store, l.v6.store, l.sites.store)
-}
-
-// Rate returns the limiter's rate.
-func (l *Limiter) Rate() Rate { return l.rate }
-
-// Take counts one request of the client and says whether it may go ahead. A
-// client of IPv6 must also be within the rate of its site; the result is the
-// client's own unless it is the site that refuses.
-func (l *Limiter) Take(ctx context.Context, client netip.Addr) Result {
-	switch {
-	case l.rate.Off():
-		return Result{Allowed: true}
-	case client.Is6() && !client.Is4In6():
-		return l.takeV6(ctx, Key(client), siteKey(client))
-	default:
-		return l.v4.take(ctx, Key(client))
+	table := func(order, clients int) *Table {
+		return NewTable(TableConfig{Policy: cfg.Policy, Order: order, Clients: clients, Now: cfg.Now})
+	}
+	return &Limiter{
+		rates: cfg.Rates,
+		sites: table(0, clients/2), v4: table(1, clients), v6: table(2, clients/2), crowds: table(3, clients/crowdShare),
 	}
 }
 
-// takeV6 counts a request of a client within a site. A site that has used its
-// rate up is refused before its clients are looked at, so that it cannot fill
-// their memory; and what a client's own rate refuses is not counted against the
-// neighbors.
-func (l *Limiter) takeV6(ctx context.Context, client, site string) Result {
-	if left, _ := l.sites.left(ctx, site); !left {
-		// Counting it marks the site as an offender, which is never forgotten.
-		if r := l.sites.take(ctx, site); !r.Allowed {
-			if left, reset := l.v6.left(ctx, client); !left {
-				r.Reset = max(r.Reset, reset)
-			}
-			return r
-		}
+// WithRates returns a limiter at other rates that goes on with the counts of l,
+// so that a changed setting gives nobody a fresh start.
+func (l *Limiter) WithRates(rates identity.Rates) *Limiter {
+	next := *l
+	next.rates = rates
+	return &next
+}
+
+// Rates returns the limiter's rates.
+func (l *Limiter) Rates() identity.Rates { return l.rates }
+
+// Size returns how many clients are remembered, each once for every window.
+func (l *Limiter) Size() int { return l.v4.Size() + l.v6.Size() + l.sites.Size() + l.crowds.Size() }
+
+// Take counts one request of the client, and notes in the request's Info what is
+// left. A client of IPv6 must also be within the rate of its site, and is told of
+// that one when it is the site that refuses. Faults: RateLimited.
+func (l *Limiter) Take(ctx context.Context, client netip.Addr) error {
+	if len(l.rates) == 0 {
+		return nil
 	}
-	own := l.v6.take(ctx, client)
-	if !own.Allowed {
-		return own
+	return l.take(ctx, client.Unmap())
+}
+
+// Check says what Take would, and counts nothing. Faults: RateLimited.
+func (l *Limiter) Check(ctx context.Context, client netip.Addr) error {
+	var memory [2 * identity.MaxWindows]ask
+	all := l.asks(memory[:0], client.Unmap())
+	if len(all) == 0 || lookAll(ctx, all) {
+		return nil
 	}
-	if r := l.sites.take(ctx, site); !r.Allowed {
-		return r
+	return refuse(reqctx.From(ctx), all)
+}
+
+func (l *Limiter) take(ctx context.Context, client netip.Addr) error {
+	var memory [2 * identity.MaxWindows]ask
+	all := l.asks(memory[:0], client)
+	info := reqctx.From(ctx)
+	told := len(info.Limits)
+	err := decide(ctx, all)
+	if err == nil || !slices.ContainsFunc(all, func(a ask) bool { return a.full }) {
+		return err
 	}
-	return own
+	info.Limits = info.Limits[:told]
+	return decide(ctx, l.ask(memory[:0], l.crowds, crowdKey(client), 1))
+}
+
+// asks is what a request of the client needs of its own windows.
+func (l *Limiter) asks(all []ask, client netip.Addr) []ask {
+	if !client.Is6() {
+		return l.ask(all, l.v4, Key(client), 1)
+	}
+	all = l.ask(all, l.sites, siteKey(client), SiteFactor)
+	for i := range all {
+		all[i].silent = true
+	}
+	return l.ask(all, l.v6, Key(client), 1)
+}
+
+func (l *Limiter) ask(all []ask, table *Table, key string, factor int64) []ask {
+	for i, rate := range l.rates {
+		all = append(all, ask{table: table, window: i, key: key, rate: limiter.Rate{Period: rate.Window, Limit: rate.Requests * factor}, n: 1})
+	}
+	return all
 }
 
 // Key returns what a client is counted under: an IPv4 address, or the first 64
@@ -169,4 +156,15 @@ func Key(client netip.Addr) string {
 func siteKey(client netip.Addr) string {
 	b := client.As16()
 	return string(b[:6])
+}
+
+// crowdKey returns what a client is counted under that has no place of its own:
+// the first 16 bits of an IPv4 address, or the first 32 of an IPv6 one, about what
+// one provider is given.
+func crowdKey(client netip.Addr) string {
+	if client.Is6() {
+		b := client.As16()
+		return string(b[:4])
+	}
+	return Key(client)[:min(2, len(Key(client)))]
 }

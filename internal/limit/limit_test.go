@@ -1,6 +1,7 @@
 package limit_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -9,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
+	"onnxgate/internal/reqctx"
 )
 
 var alice = netip.MustParseAddr("192.0.2.1")
@@ -22,57 +26,43 @@ func (c *clock) now() time.Time {
 }
 func (c *clock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
 
-func perMinute(n int64) limit.Rate { return limit.Rate{Requests: n, Window: time.Minute} }
+func perMinute(n int64) identity.Rates { return identity.Rates{{Requests: n, Window: time.Minute}} }
 
-func TestParseRate(t *testing.T) {
-	for in, want := range map[string]limit.Rate{
-		"5/minute":                   perMinute(5),
-		"1/second":                   {Requests: 1, Window: time.Second},
-		"1000/hour":                  {Requests: 1000, Window: time.Hour},
-		"1000000000/day":             {Requests: 1e9, Window: 24 * time.Hour},
-		"off":                        {},
-		"  10/minute ":               perMinute(10),
-		"":                           {Requests: -1},
-		"0/minute":                   {Requests: -1},
-		"-1/minute":                  {Requests: -1},
-		"+1/minute":                  {Requests: -1},
-		"05/minute":                  {Requests: -1},
-		"5":                          {Requests: -1},
-		"5/":                         {Requests: -1},
-		"5/minutes":                  {Requests: -1},
-		"5/Minute":                   {Requests: -1},
-		"5-M":                        {Requests: -1},
-		"5/minute/2":                 {Requests: -1},
-		"1e3/minute":                 {Requests: -1},
-		"1000000001/day":             {Requests: -1},
-		"9999999999999999999999/day": {Requests: -1},
-		"Off":                        {Requests: -1},
-	} {
-		got, err := limit.ParseRate(in)
-		if want.Requests < 0 {
-			if err == nil {
-				t.Errorf("ParseRate(%q) = %v, want an error", in, got)
-			}
-			continue
-		}
-		if err != nil || got != want {
-			t.Errorf("ParseRate(%q) = %v, %v; want %v", in, got, err, want)
-		}
-		if again, err := limit.ParseRate(got.String()); err != nil || again != got {
-			t.Errorf("%q does not survive String and ParseRate: %v, %v", in, again, err)
-		}
+// result is what became of a request.
+type result struct {
+	Allowed          bool
+	Limit, Remaining int64
+	Window, Reset    time.Duration
+}
+
+// counted is a request of its own.
+func counted(ctx context.Context, take func(context.Context) error) result {
+	info := new(reqctx.Info)
+	err := take(reqctx.With(ctx, info))
+	r := result{Allowed: err == nil}
+	if n := len(info.Limits); n > 0 {
+		last := info.Limits[n-1]
+		r.Limit, r.Remaining, r.Window, r.Reset = last.Quota, last.Remaining, last.Window, last.Reset
 	}
+	if err != nil {
+		r.Reset = fault.As(err).RetryAfter
+	}
+	return r
+}
+
+func take(ctx context.Context, l *limit.Limiter, client netip.Addr) result {
+	return counted(ctx, func(ctx context.Context) error { return l.Take(ctx, client) })
 }
 
 func TestRateIsExactForParallelClients(t *testing.T) {
 	var c clock
-	l := limit.New(limit.Config{Rate: perMinute(100), Now: c.now})
+	l := limit.New(limit.Config{Rates: perMinute(100), Now: c.now})
 	var admitted atomic.Int64
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
 			for range 100 {
-				if l.Take(t.Context(), alice).Allowed {
+				if take(t.Context(), l, alice).Allowed {
 					admitted.Add(1)
 				}
 			}
@@ -86,22 +76,22 @@ func TestRateIsExactForParallelClients(t *testing.T) {
 
 func TestWindowBeginsWithTheFirstRequest(t *testing.T) {
 	var c clock
-	l := limit.New(limit.Config{Rate: perMinute(2), Now: c.now})
+	l := limit.New(limit.Config{Rates: perMinute(2), Now: c.now})
 	c.advance(45 * time.Second)
 	steps := []struct {
 		wait time.Duration
-		want limit.Result
+		want result
 	}{
-		{0, limit.Result{Allowed: true, Remaining: 1, Reset: 60 * time.Second}},
-		{time.Millisecond, limit.Result{Allowed: true, Remaining: 0, Reset: 60 * time.Second}},
-		{58 * time.Second, limit.Result{Reset: 2 * time.Second}},
-		{1998 * time.Millisecond, limit.Result{Reset: time.Second}},
-		{time.Millisecond, limit.Result{Allowed: true, Remaining: 1, Reset: 60 * time.Second}},
+		{0, result{Allowed: true, Remaining: 1, Reset: 60 * time.Second}},
+		{time.Millisecond, result{Allowed: true, Remaining: 0, Reset: 60 * time.Second}},
+		{58 * time.Second, result{Reset: 2 * time.Second}},
+		{1998 * time.Millisecond, result{Reset: time.Second}},
+		{time.Millisecond, result{Allowed: true, Remaining: 1, Reset: 60 * time.Second}},
 	}
 	for i, s := range steps {
 		c.advance(s.wait)
 		s.want.Limit, s.want.Window = 2, time.Minute
-		if got := l.Take(t.Context(), alice); got != s.want {
+		if got := take(t.Context(), l, alice); got != s.want {
 			t.Errorf("step %d: %+v, want %+v", i, got, s.want)
 		}
 	}
@@ -111,15 +101,15 @@ func TestWaitingAsToldAlwaysWorks(t *testing.T) {
 	for i := range 100 {
 		var c clock
 		c.advance(time.Duration(i) * 13_777_777)
-		l := limit.New(limit.Config{Rate: limit.Rate{Requests: 1, Window: time.Second}, Now: c.now})
-		l.Take(t.Context(), alice)
+		l := limit.New(limit.Config{Rates: identity.Rates{{Requests: 1, Window: time.Second}}, Now: c.now})
+		take(t.Context(), l, alice)
 		c.advance(time.Duration(i) * 9_999_999)
-		refused := l.Take(t.Context(), alice)
+		refused := take(t.Context(), l, alice)
 		if refused.Allowed || refused.Reset < time.Second {
 			t.Fatalf("%d: %+v, want a refusal with at least a second to wait", i, refused)
 		}
 		c.advance(refused.Reset)
-		if !l.Take(t.Context(), alice).Allowed {
+		if !take(t.Context(), l, alice).Allowed {
 			t.Fatalf("%d: refused after waiting %v as told", i, refused.Reset)
 		}
 	}
@@ -127,15 +117,15 @@ func TestWaitingAsToldAlwaysWorks(t *testing.T) {
 
 func TestClockThatStepsBackGrantsNothing(t *testing.T) {
 	var c clock
-	l := limit.New(limit.Config{Rate: perMinute(1), Now: c.now})
+	l := limit.New(limit.Config{Rates: perMinute(1), Now: c.now})
 	c.advance(time.Hour)
-	l.Take(t.Context(), alice)
+	take(t.Context(), l, alice)
 	c.advance(-30 * time.Minute)
-	if r := l.Take(t.Context(), alice); r.Allowed || r.Reset > time.Minute {
+	if r := take(t.Context(), l, alice); r.Allowed || r.Reset > time.Minute {
 		t.Errorf("after a step back: %+v, want a refusal for at most a minute", r)
 	}
 	c.advance(30*time.Minute + time.Minute)
-	if !l.Take(t.Context(), alice).Allowed {
+	if !take(t.Context(), l, alice).Allowed {
 		t.Error("refused when the window was over")
 	}
 }
@@ -163,7 +153,7 @@ func TestClientsAreToldApart(t *testing.T) {
 func TestNoLimit(t *testing.T) {
 	l := limit.New(limit.Config{Now: (&clock{}).now})
 	for range 100 {
-		if r := l.Take(t.Context(), alice); r != (limit.Result{Allowed: true}) {
+		if r := take(t.Context(), l, alice); r != (result{Allowed: true}) {
 			t.Fatalf("%+v, want everything admitted and no numbers", r)
 		}
 	}
@@ -171,14 +161,14 @@ func TestNoLimit(t *testing.T) {
 
 func TestChangedRateKeepsTheCounts(t *testing.T) {
 	var c clock
-	l := limit.New(limit.Config{Rate: perMinute(3), Now: c.now})
+	l := limit.New(limit.Config{Rates: perMinute(3), Now: c.now})
 	for range 3 {
-		l.Take(t.Context(), alice)
+		take(t.Context(), l, alice)
 	}
-	if r := l.WithRate(perMinute(5)).Take(t.Context(), alice); !r.Allowed || r.Remaining != 1 {
+	if r := take(t.Context(), l.WithRates(perMinute(5)), alice); !r.Allowed || r.Remaining != 1 {
 		t.Errorf("raised to 5 after 3: %+v, want 1 left", r)
 	}
-	if r := l.WithRate(perMinute(2)).Take(t.Context(), alice); r.Allowed || r.Remaining != 0 {
+	if r := take(t.Context(), l.WithRates(perMinute(2)), alice); r.Allowed || r.Remaining != 0 {
 		t.Errorf("lowered to 2 after 4: %+v, want a refusal", r)
 	}
 }
@@ -190,15 +180,15 @@ func addr(i int) netip.Addr {
 func TestFloodOfClientsNeitherGrowsMemoryNorForgetsAnOffender(t *testing.T) {
 	const clients = 4096
 	var c clock
-	l := limit.New(limit.Config{Rate: perMinute(3), Clients: clients, Now: c.now})
+	l := limit.New(limit.Config{Rates: perMinute(3), Clients: clients, Now: c.now})
 	for range 4 {
-		l.Take(t.Context(), alice)
+		take(t.Context(), l, alice)
 	}
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for i := range 500_000 {
-		if !l.Take(t.Context(), addr(i)).Allowed {
+		if !take(t.Context(), l, addr(i)).Allowed {
 			t.Fatalf("newcomer %d was refused while others were idle", i)
 		}
 	}
@@ -207,40 +197,88 @@ func TestFloodOfClientsNeitherGrowsMemoryNorForgetsAnOffender(t *testing.T) {
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > clients*200 {
 		t.Errorf("memory grew by %d bytes for %d entries", grown, clients)
 	}
-	if l.Take(t.Context(), alice).Allowed {
+	if take(t.Context(), l, alice).Allowed {
 		t.Error("the offender was forgotten")
 	}
 }
 
 func TestClientThatAskedMostIsForgottenLast(t *testing.T) {
 	var c clock
-	l := limit.New(limit.Config{Rate: perMinute(3), Clients: 1024, Now: c.now})
+	l := limit.New(limit.Config{Rates: perMinute(3), Clients: 1024, Now: c.now})
 	for range 3 {
-		l.Take(t.Context(), alice) // all used, never refused
+		take(t.Context(), l, alice) // all used, never refused
 	}
 	for i := range 100_000 {
-		l.Take(t.Context(), addr(i))
+		take(t.Context(), l, addr(i))
 	}
-	if l.Take(t.Context(), alice).Allowed {
+	if take(t.Context(), l, alice).Allowed {
 		t.Error("a flood of single requests made the limiter forget a client at its limit")
 	}
 }
 
-func TestNewcomerIsRefusedOnlyWhenAllPlacesHoldOffenders(t *testing.T) {
+// Where every place is held by an offender, the newcomers of one network share a
+// bucket, and only they.
+func TestNewcomersShareABucketWhenAllPlacesHoldOffenders(t *testing.T) {
+	for name, tc := range map[string]struct{ flood, a, sameAsA, b func(int) netip.Addr }{
+		"IPv4": {
+			flood: addr,
+			a:     func(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, byte(i), 1}) }, sameAsA: func(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, byte(i), 2}) },
+			b: func(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 1, byte(i), 1}) },
+		},
+		"IPv6": {
+			flood: func(i int) netip.Addr { return subscriber(i, 0) },
+			a:     func(i int) netip.Addr { return netip.AddrFrom16([16]byte{0x20, 2, 1, 1, byte(i), 15: 1}) }, sameAsA: func(i int) netip.Addr { return netip.AddrFrom16([16]byte{0x20, 2, 1, 1, byte(i), 1, 15: 1}) },
+			b: func(i int) netip.Addr { return netip.AddrFrom16([16]byte{0x20, 2, 1, 2, byte(i), 15: 1}) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var c clock
+			l := limit.New(limit.Config{Rates: perMinute(2), Clients: 2048, Now: c.now})
+			for i := range 10_000 {
+				for range 3 {
+					take(t.Context(), l, tc.flood(i))
+				}
+			}
+			for i, want := range []bool{true, true, false} {
+				if got := take(t.Context(), l, tc.a(i)); got.Allowed != want {
+					t.Errorf("newcomer %d of a network: %+v, want allowed %v", i, got, want)
+				}
+			}
+			if got := take(t.Context(), l, tc.sameAsA(7)); got.Allowed || got.Reset <= 0 || got.Reset > time.Minute {
+				t.Errorf("another of it: %+v, want a refusal for at most a minute", got)
+			}
+			if got := take(t.Context(), l, tc.b(0)); !got.Allowed {
+				t.Errorf("one of another network: %+v", got)
+			}
+			c.advance(time.Minute)
+			if got := take(t.Context(), l, tc.a(9)); !got.Allowed {
+				t.Errorf("refused after waiting as told: %+v", got)
+			}
+		})
+	}
+}
+
+// A million addresses, each of which asked more often than it may, in two windows.
+func TestAMillionAddressesTakeABoundedMemory(t *testing.T) {
 	var c clock
-	l := limit.New(limit.Config{Rate: perMinute(1), Clients: 64, Now: c.now}) // one place a shard
-	for i := range 10_000 {
-		l.Take(t.Context(), addr(i))
-		l.Take(t.Context(), addr(i))
+	before := heap()
+	l := limit.New(limit.Config{Policy: "predict", Rates: rates("1/second, 2/minute"), Now: c.now})
+	for i := range 1 << 20 {
+		client := addr(i)
+		if i%4 == 0 {
+			client = subscriber(i>>18, i>>2)
+		}
+		_ = l.Take(t.Context(), client)
+		if i%8 == 0 {
+			_ = l.Take(t.Context(), client)
+		}
 	}
-	r := l.Take(t.Context(), alice)
-	if r.Allowed || r.Reset <= 0 || r.Reset > time.Minute {
-		t.Fatalf("%+v, want a refusal for at most a minute", r)
+	grown := heap() - before
+	t.Logf("%.1f MiB, %d entries", float64(grown)/(1<<20), l.Size())
+	if grown > 32<<20 {
+		t.Errorf("%d bytes for a million addresses, want 32 MiB at most", grown)
 	}
-	c.advance(r.Reset)
-	if !l.Take(t.Context(), alice).Allowed {
-		t.Error("refused after waiting as told")
-	}
+	runtime.KeepAlive(l)
 }
 
 // subscriber is the i-th /64 of the n-th /48.
@@ -250,15 +288,15 @@ func subscriber(n, i int) netip.Addr {
 
 func TestFloodFromTwoSitesLocksNobodyElseOut(t *testing.T) {
 	var c clock
-	l := limit.New(limit.Config{Rate: perMinute(5), Now: c.now})
+	l := limit.New(limit.Config{Rates: perMinute(5), Now: c.now})
 	bob := subscriber(7, 7)
 	for range 6 {
-		l.Take(t.Context(), bob)
+		take(t.Context(), l, bob)
 	}
 	admitted := 0
 	for i := range 80_000 {
 		for range 6 {
-			if l.Take(t.Context(), subscriber(i%2, i/2)).Allowed {
+			if take(t.Context(), l, subscriber(i%2, i/2)).Allowed {
 				admitted++
 			}
 		}
@@ -267,14 +305,14 @@ func TestFloodFromTwoSitesLocksNobodyElseOut(t *testing.T) {
 		t.Errorf("%d requests of two sites were admitted, want %d", admitted, want)
 	}
 	for i := range 200 {
-		if !l.Take(t.Context(), addr(i)).Allowed {
+		if !take(t.Context(), l, addr(i)).Allowed {
 			t.Fatalf("new IPv4 client %d is refused", i)
 		}
-		if !l.Take(t.Context(), subscriber(100+i, 0)).Allowed {
+		if !take(t.Context(), l, subscriber(100+i, 0)).Allowed {
 			t.Fatalf("new IPv6 client %d is refused", i)
 		}
 	}
-	if l.Take(t.Context(), bob).Allowed {
+	if take(t.Context(), l, bob).Allowed {
 		t.Error("an offender was forgotten")
 	}
 }
@@ -282,17 +320,17 @@ func TestFloodFromTwoSitesLocksNobodyElseOut(t *testing.T) {
 func TestFloodFromAllSitesLocksNoIPv4ClientOutAndIsBounded(t *testing.T) {
 	const clients = 4096
 	var c clock
-	l := limit.New(limit.Config{Rate: perMinute(1), Clients: clients, Now: c.now})
+	l := limit.New(limit.Config{Rates: perMinute(1), Clients: clients, Now: c.now})
 	for range 2 {
-		l.Take(t.Context(), alice)
-		l.Take(t.Context(), subscriber(0, 0))
+		take(t.Context(), l, alice)
+		take(t.Context(), l, subscriber(0, 0))
 	}
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for i := range 200_000 {
 		for range 2 {
-			l.Take(t.Context(), subscriber(1+i/4, i))
+			take(t.Context(), l, subscriber(1+i/4, i))
 		}
 	}
 	runtime.GC()
@@ -301,54 +339,54 @@ func TestFloodFromAllSitesLocksNoIPv4ClientOutAndIsBounded(t *testing.T) {
 		t.Errorf("memory grew by %d bytes for %d entries", grown, clients)
 	}
 	for i := range 200 {
-		if !l.Take(t.Context(), addr(i)).Allowed {
+		if !take(t.Context(), l, addr(i)).Allowed {
 			t.Fatalf("new IPv4 client %d is refused", i)
 		}
 	}
-	if l.Take(t.Context(), alice).Allowed || l.Take(t.Context(), subscriber(0, 0)).Allowed {
+	if take(t.Context(), l, alice).Allowed || take(t.Context(), l, subscriber(0, 0)).Allowed {
 		t.Error("an offender was forgotten")
 	}
 }
 
 func TestSubscribersOfOneSiteShareARate(t *testing.T) {
 	var c clock
-	l := limit.New(limit.Config{Rate: perMinute(2), Now: c.now})
-	take := func(n, i int, want limit.Result) {
+	l := limit.New(limit.Config{Rates: perMinute(2), Now: c.now})
+	expect := func(n, i int, want result) {
 		t.Helper()
 		want.Window = time.Minute
-		if got := l.Take(t.Context(), subscriber(n, i)); got != want {
+		if got := take(t.Context(), l, subscriber(n, i)); got != want {
 			t.Errorf("subscriber %d of site %d: %+v, want %+v", i, n, got, want)
 		}
 	}
 	for range 1000 { // what its own rate refuses costs the neighbors nothing
-		l.Take(t.Context(), subscriber(0, 0))
+		take(t.Context(), l, subscriber(0, 0))
 	}
-	take(0, 0, limit.Result{Limit: 2, Reset: time.Minute})
+	expect(0, 0, result{Limit: 2, Reset: time.Minute})
 	c.advance(10 * time.Second)
 	for i := 1; i < limit.SiteFactor; i++ {
-		take(0, i, limit.Result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
-		take(0, i, limit.Result{Allowed: true, Limit: 2, Remaining: 0, Reset: time.Minute})
+		expect(0, i, result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
+		expect(0, i, result{Allowed: true, Limit: 2, Remaining: 0, Reset: time.Minute})
 	}
 	// The site's window ends in 50 s, that of subscriber 1 ten seconds later.
-	take(0, 99, limit.Result{Limit: 2 * limit.SiteFactor, Reset: 50 * time.Second})
-	take(0, 1, limit.Result{Limit: 2 * limit.SiteFactor, Reset: time.Minute})
-	take(1, 99, limit.Result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
+	expect(0, 99, result{Limit: 2 * limit.SiteFactor, Reset: 50 * time.Second})
+	expect(0, 1, result{Limit: 2 * limit.SiteFactor, Reset: time.Minute})
+	expect(1, 99, result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
 	c.advance(50 * time.Second)
-	take(0, 99, limit.Result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
-	take(0, 1, limit.Result{Limit: 2, Reset: 10 * time.Second})
+	expect(0, 99, result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
+	expect(0, 1, result{Limit: 2, Reset: 10 * time.Second})
 	c.advance(10 * time.Second)
-	take(0, 1, limit.Result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
+	expect(0, 1, result{Allowed: true, Limit: 2, Remaining: 1, Reset: time.Minute})
 }
 
 func TestRateOfASiteIsExactForParallelClients(t *testing.T) {
 	var c clock
-	l := limit.New(limit.Config{Rate: perMinute(10), Now: c.now})
+	l := limit.New(limit.Config{Rates: perMinute(10), Now: c.now})
 	var admitted atomic.Int64
 	var wg sync.WaitGroup
 	for worker := range 16 {
 		wg.Go(func() {
 			for i := range 1000 {
-				if l.Take(t.Context(), subscriber(0, worker*1000+i)).Allowed {
+				if take(t.Context(), l, subscriber(0, worker*1000+i)).Allowed {
 					admitted.Add(1)
 				}
 			}
@@ -363,20 +401,20 @@ func TestRateOfASiteIsExactForParallelClients(t *testing.T) {
 func BenchmarkTake(b *testing.B) {
 	for _, n := range []int{1, 10_000, 1_000_000} {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
-			l := limit.New(limit.Config{Rate: perMinute(limit.MaxRequests), Now: time.Now})
+			l := limit.New(limit.Config{Rates: perMinute(identity.MaxRequests), Now: time.Now})
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
 				i++
-				l.Take(b.Context(), addr(i%n))
+				_ = l.Take(b.Context(), addr(i%n))
 			}
 		})
 	}
 	b.Run("IPv6", func(b *testing.B) {
-		l := limit.New(limit.Config{Rate: perMinute(limit.MaxRequests), Now: time.Now})
+		l := limit.New(limit.Config{Rates: perMinute(identity.MaxRequests), Now: time.Now})
 		b.ReportAllocs()
 		for b.Loop() {
-			l.Take(b.Context(), subscriber(1, 1))
+			_ = l.Take(b.Context(), subscriber(1, 1))
 		}
 	})
 }

@@ -2,9 +2,9 @@ package limit
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +14,8 @@ import (
 )
 
 // DefaultClients is how many clients of IPv4 a limiter remembers unless told
-// otherwise: about 7 MB when all of them came, and 7 MB for IPv6.
+// otherwise: about 7 MB for each window when all of them came, and as much for
+// IPv6.
 const DefaultClients = 1 << 16
 
 // shards divide the memory, so that requests of different clients seldom wait
@@ -22,11 +23,11 @@ const DefaultClients = 1 << 16
 const shards = 64
 
 // store is a limiter.Store in bounded memory. When a shard is full, a new
-// client takes the place of one whose window is over; else of the one that has
-// asked least, so that nobody can push out a client that has used much of its
-// rate without asking that often from every other place. A client over its
-// limit is never forgotten: when nothing else is left, it is the new one who is
-// refused.
+// client takes the place of one whose window is over; else of one that has asked
+// less than others, so that nobody can push out a client that has used much of its
+// rate without asking that often from most other places. A client over its
+// limit is never forgotten: when nothing else is left, errFull says so, and there
+// is no place for the new one.
 //
 // It departs from the stores of ulule/limiter in one point: Context.Reset is
 // not a point of wall-clock time but the whole seconds that are left, rounded
@@ -36,14 +37,21 @@ type store struct {
 	epoch time.Time
 	seed  maphash.Seed
 	limit int // entries in one shard
+	order int // of locking, among the stores that one request is counted in
 	shard [shards]shard
 }
+
+// errFull is the error of a new key where every place is held by an offender.
+var errFull = errors.New("limit: all places are held by clients over their limit")
 
 type shard struct {
 	mu      sync.Mutex
 	last    time.Duration  // the latest time seen: it never runs backward
 	index   map[string]int // key to its place in entries
 	entries []entry
+	hand    int // the last entry that was looked at for one to forget
+	// fullUntil is until when every place is held by an offender.
+	fullUntil time.Duration
 }
 
 // entry is one client: 48 bytes, its key, and its place in the index. It has its
@@ -62,12 +70,10 @@ func (e *entry) left(now time.Duration) time.Duration { return e.start + e.perio
 
 var _ limiter.Store = (*store)(nil)
 
-func newStore(clients int, now func() time.Time) *store {
-	s := &store{now: now, epoch: now(), seed: maphash.MakeSeed(), limit: max(1, clients/shards)}
-	for i := range s.shard {
-		s.shard[i].index = map[string]int{}
-	}
-	return s
+// newStore returns an empty store. Those that are asked together have different
+// orders.
+func newStore(clients, order int, now func() time.Time) *store {
+	return &store{now: now, epoch: now(), seed: maphash.MakeSeed(), limit: max(1, clients/shards), order: order}
 }
 
 // Get counts one request of key.
@@ -75,25 +81,21 @@ func (s *store) Get(ctx context.Context, key string, rate limiter.Rate) (limiter
 	return s.Increment(ctx, key, 1, rate)
 }
 
-// Increment counts n requests of key.
+// Increment counts n requests of key. The error is errFull, with how long at
+// least that lasts.
 func (s *store) Increment(ctx context.Context, key string, n int64, rate limiter.Rate) (limiter.Context, error) {
 	sh, now := s.lock(ctx, key)
 	defer sh.mu.Unlock()
-	i, known := sh.index[key]
-	if !known {
-		var wait time.Duration
-		if i, wait = sh.place(key, now, s.limit); i < 0 {
-			return state(rate, math.MaxInt64, wait), nil
-		}
+	e, wait := sh.find(key, now, s.limit)
+	if e == nil {
+		return state(rate, math.MaxInt64, wait), errFull
 	}
-	e := &sh.entries[i]
-	e.limit, e.period = rate.Limit, rate.Period
-	if now-e.start >= rate.Period {
-		e.start, e.count = now, 0
+	e.roll(now, rate)
+	e.count += n
+	if n == 1 { // a count stops just above the limit: more would say no more
+		e.count = min(e.count, max(e.count-1, rate.Limit+1))
 	}
-	// A count stops just above the limit: more would say no more.
-	e.count = min(e.count+n, max(e.count, rate.Limit+1))
-	return state(rate, e.count, e.start+rate.Period-now), nil
+	return state(rate, e.count, e.left(now)), nil
 }
 
 // Peek returns the state of key without counting.
@@ -121,10 +123,50 @@ func (s *store) Reset(ctx context.Context, key string, rate limiter.Rate) (limit
 // lock returns key's shard, locked, and the time, which never runs backward in
 // a shard.
 func (s *store) lock(ctx context.Context, key string) (*shard, time.Duration) {
-	sh := &s.shard[maphash.String(s.seed, key)%shards]
+	sh := &s.shard[s.place(key)]
 	sh.mu.Lock()
-	sh.last = max(sh.last, reqctx.Now(ctx, s.now).Sub(s.epoch))
-	return sh, sh.last
+	return sh, sh.at(reqctx.Now(ctx, s.now).Sub(s.epoch))
+}
+
+// place returns which shard holds a key.
+func (s *store) place(key string) int { return int(maphash.String(s.seed, key) % shards) }
+
+// size returns how many clients are remembered.
+func (s *store) size() (n int) {
+	for i := range s.shard {
+		sh := &s.shard[i]
+		sh.mu.Lock()
+		n += len(sh.entries)
+		sh.mu.Unlock()
+	}
+	return n
+}
+
+// at returns the time, which never runs backward.
+func (sh *shard) at(now time.Duration) time.Duration {
+	sh.last = max(sh.last, now)
+	return sh.last
+}
+
+// roll begins another window when the entry's is over.
+func (e *entry) roll(now time.Duration, rate limiter.Rate) {
+	e.limit, e.period = rate.Limit, rate.Period
+	if now-e.start >= rate.Period {
+		e.start, e.count = now, 0
+	}
+}
+
+// find returns the entry of a key, a new one when it has none; nil, and how long
+// at least that lasts, where there is no place for a new one.
+func (sh *shard) find(key string, now time.Duration, limit int) (*entry, time.Duration) {
+	i, known := sh.index[key]
+	if !known {
+		var wait time.Duration
+		if i, wait = sh.place(key, now, limit); i < 0 {
+			return nil, wait
+		}
+	}
+	return &sh.entries[i], 0
 }
 
 // place makes an entry for a new key and returns where it is, or -1 and how
@@ -135,33 +177,42 @@ func (sh *shard) place(key string, now time.Duration, limit int) (int, time.Dura
 			return -1, wait
 		}
 	}
+	if sh.index == nil {
+		sh.index = map[string]int{}
+	}
 	sh.entries = append(sh.entries, entry{key: key, start: now})
 	sh.index[key] = len(sh.entries) - 1
 	return len(sh.entries) - 1, 0
 }
 
-// evict forgets every client whose window is over; if there is none, the one
-// within its limit that asked least. When all are over their limit it forgets
-// nobody and returns how long that lasts.
+// evictSample is how many clients are looked at for one to forget.
+const evictSample = 32
+
+// evict forgets one client: of the next few, one whose window is over, or else,
+// of those within their limit, the one that asked least. When all are over their
+// limit it forgets nobody and returns how long that lasts.
 func (sh *shard) evict(now time.Duration) time.Duration {
+	if now < sh.fullUntil {
+		return sh.fullUntil - now
+	}
 	least, wait := -1, time.Duration(math.MaxInt64)
-	for i, e := range slices.Backward(sh.entries) {
-		if left := e.left(now); left <= 0 {
-			sh.remove(i)
-			wait = 0
-		} else if wait > 0 {
-			wait = min(wait, left)
+	for seen := 0; seen < len(sh.entries) && (seen < evictSample || least < 0); seen++ {
+		if sh.hand++; sh.hand >= len(sh.entries) {
+			sh.hand = 0
 		}
-	}
-	if wait == 0 {
-		return 0
-	}
-	for i := range sh.entries {
-		if e := &sh.entries[i]; e.count <= e.limit && (least < 0 || e.count < sh.entries[least].count) {
-			least = i
+		e := &sh.entries[sh.hand]
+		left := e.left(now)
+		if left <= 0 {
+			sh.remove(sh.hand)
+			return 0
+		}
+		wait = min(wait, left)
+		if e.count <= e.limit && (least < 0 || e.count < sh.entries[least].count) {
+			least = sh.hand
 		}
 	}
 	if least < 0 {
+		sh.fullUntil = now + wait
 		return wait
 	}
 	sh.remove(least)

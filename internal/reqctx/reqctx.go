@@ -19,6 +19,12 @@ type Info struct {
 	Received time.Time
 	// ClientAddr is the address of the client, behind trusted proxies.
 	ClientAddr netip.Addr
+	// Limits are those that the request was counted against, for its answer and
+	// for how long it must wait. Only who counts adds to them.
+	Limits []Limit
+	// NoWait says that the request holds what others need: it is refused rather
+	// than kept waiting.
+	NoWait bool
 	// Trace is nil where the server sends no traces.
 	Trace *Trace
 	// Recorded says what the audit log has about the request so far.
@@ -48,18 +54,19 @@ func Mark(ctx context.Context, r Recorded) {
 
 type key struct{}
 
-// With returns a context that carries info. Whoever changes info afterwards is the
-// one goroutine that serves the request.
+// With returns a context that carries info, of a request that one goroutine at a
+// time serves.
 func With(ctx context.Context, info *Info) context.Context {
 	return context.WithValue(ctx, key{}, info)
 }
 
-// From returns the info of the context, never nil.
+// From returns the info of the context, an empty one of its own without, never
+// nil.
 func From(ctx context.Context) *Info {
 	if info, ok := ctx.Value(key{}).(*Info); ok {
 		return info
 	}
-	return &none
+	return new(Info)
 }
 
 // Now returns when the request arrived, which is soon enough for whatever is
@@ -70,5 +77,3 @@ func Now(ctx context.Context, clock func() time.Time) time.Time {
 	}
 	return clock()
 }
-
-var none Info

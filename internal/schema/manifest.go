@@ -35,6 +35,8 @@ type Manifest struct {
 	Access      *Access `validate:"-"`
 	// Versions is nil when the manifest does not speak of them.
 	Versions *Versions `validate:"-"`
+	// Limits is nil when the manifest has none.
+	Limits *Limits `validate:"-"`
 
 	file  string
 	lines map[string]int // line of each part, by its Go path, such as "Features[0].Min"
@@ -107,6 +109,7 @@ func (p *parser) manifest(root *yaml.Node, m *Manifest) {
 		{"engine", p.text("Engine", (*string)(&m.Engine))},
 		{"access", func(n *yaml.Node) { p.access(n, m) }},
 		{"versions", func(n *yaml.Node) { p.versions(n, m) }},
+		{"limits", func(n *yaml.Node) { p.limits(n, m) }},
 	})
 }
 

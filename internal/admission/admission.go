@@ -1,0 +1,271 @@
+// Package admission is the one answer to whether a request may go ahead now, over
+// all protocols: the rates of its address, of its credentials, of its tenant and of
+// its model, a place among the predictions in flight, and the quotas.
+//
+// Whoever serves a protocol tells it the address before anything is proven, and the
+// principal afterwards; package inference asks it for the model, the rows and a
+// place. It knows neither transports nor how limits are counted or stored.
+package admission
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
+	"onnxgate/internal/reqctx"
+)
+
+// Kind is which rate a route counts against.
+type Kind uint8
+
+// The kinds.
+const (
+	// None counts against no rate but that of a credential's own.
+	None Kind = iota
+	// Token is for what checks passwords and clients' secrets.
+	Token
+	// Predict is for what predicts, seals or opens.
+	Predict
+)
+
+// Rates are those that hold for everybody.
+type Rates struct {
+	// Token and Predict count per client address.
+	Token, Predict identity.Rates
+	// PerPrincipal has Predict count per principal. What an address may send
+	// without proving anybody is then FailureFactor times Predict.
+	PerPrincipal bool
+}
+
+// FailureFactor is how many times the rate of a principal an address may fail to
+// prove who it is, where predictions are counted per principal: many share one.
+const FailureFactor = 16
+
+// Config is what a Control is made of.
+type Config struct {
+	Rates Rates
+	// MaxInFlight is how many predictions may be between the end of their body and
+	// their answer; 0 is as many as there are processors, and for large batches one
+	// fewer beside them.
+	MaxInFlight int
+	// Processors is how many there are; 0 is 1.
+	Processors int
+	// QueueTimeout is how long a prediction waits for a place; 0 is not at all.
+	QueueTimeout time.Duration
+	// Throttle is how long a request waits, rather than be refused, for the next
+	// window of a rate; 0 is not at all.
+	Throttle time.Duration
+	// Quotas is nil where there are none.
+	Quotas Quotas
+	// Now is the clock, with monotonic readings.
+	Now func() time.Time
+}
+
+// Quotas are what principals and tenants may use in a day or a month. Faults of
+// its own kind for a hard quota that is used up, with RetryAfter to the end of its
+// period; Unavailable.
+type Quotas interface {
+	// Reserve claims what a prediction will use, as far as that is known.
+	Reserve(ctx context.Context, p *identity.Principal, use Use) (Reservation, error)
+}
+
+// Reservation is what Reserve claimed. It is settled once: with what was used, or
+// with nothing, which gives all back. Only answered predictions count.
+type Reservation interface {
+	Settle(used Use)
+}
+
+// Use is what a prediction uses.
+type Use struct {
+	Calls, Rows int64
+	// Bytes is the length of its body.
+	Bytes int64
+	// Compute is the time that the engine took.
+	Compute time.Duration
+}
+
+// Control decides. It is safe for concurrent use.
+type Control struct {
+	cfg     Config
+	dynamic atomic.Pointer[dynamic]
+
+	keys, tenants, principals *limit.Table
+	models, rows              *limit.Table
+
+	flight   *gate
+	throttle throttle
+	passages sync.Pool // of *Passage
+
+	mu    sync.Mutex
+	gates map[string]*gate // of models with a bound of their own, by label
+}
+
+// dynamic is what Reload replaces.
+type dynamic struct {
+	rates           Rates
+	tokens, predict *limit.Limiter // predict: failures alone, where principals are counted
+}
+
+// New returns a control with empty memories.
+func New(cfg Config) (*Control, error) {
+	if cfg.Now == nil {
+		return nil, errors.New("admission: a clock is needed")
+	}
+	table := func(order int, policy string) *limit.Table {
+		return limit.NewTable(limit.TableConfig{Policy: policy, Order: order, Now: cfg.Now})
+	}
+	c := &Control{
+		cfg:  cfg,
+		keys: table(0, "key"), tenants: table(1, "tenant"), principals: table(2, "principal"), models: table(0, "model"),
+		rows:   limit.NewTable(limit.TableConfig{Policy: "model", Unit: "rows", First: 1, Now: cfg.Now}),
+		flight: newGate(bounds(cfg.MaxInFlight, cfg.Processors)), gates: map[string]*gate{},
+	}
+	c.passages.New = func() any { return new(Passage) }
+	c.throttle.most, c.throttle.now = cfg.Throttle, cfg.Now
+	c.dynamic.Store(&dynamic{
+		tokens:  limit.New(limit.Config{Policy: "token", Now: cfg.Now}),
+		predict: limit.New(limit.Config{Policy: "predict", Now: cfg.Now}),
+	})
+	c.Reload(cfg.Rates)
+	return c, nil
+}
+
+// Reload puts other rates in force. Counts go on: a changed rate gives nobody a
+// fresh start.
+func (c *Control) Reload(rates Rates) {
+	before := c.dynamic.Load()
+	predict := rates.Predict
+	if rates.PerPrincipal {
+		predict = times(predict, FailureFactor)
+	}
+	c.dynamic.Store(&dynamic{rates: rates, tokens: before.tokens.WithRates(rates.Token), predict: before.predict.WithRates(predict)})
+}
+
+func times(rates identity.Rates, n int64) identity.Rates {
+	all := make(identity.Rates, len(rates))
+	for i, r := range rates {
+		all[i] = identity.Rate{Requests: r.Requests * n, Window: r.Window}
+	}
+	return all
+}
+
+// Address counts a request of a client whom nobody has proven yet. It may wait.
+// Faults: RateLimited, Timeout, Canceled.
+func (c *Control) Address(ctx context.Context, kind Kind, client netip.Addr) error {
+	d := c.dynamic.Load()
+	var limiter *limit.Limiter
+	switch kind {
+	case None:
+		return nil
+	case Token:
+		limiter = d.tokens
+	case Predict:
+		if d.rates.PerPrincipal {
+			return d.predict.Check(ctx, client)
+		}
+		limiter = d.predict
+	}
+	told := len(reqctx.From(ctx).Limits)
+	err := limiter.Take(ctx, client)
+	if err == nil || c.throttle.most == 0 {
+		return err
+	}
+	return c.throttle.again(ctx, told, limit.Key(client), err, func() error { return limiter.Take(ctx, client) })
+}
+
+// Failed counts a request of a client that proved nobody, where those that do are
+// counted per principal.
+func (c *Control) Failed(ctx context.Context, kind Kind, client netip.Addr) {
+	if d := c.dynamic.Load(); kind == Predict && d.rates.PerPrincipal {
+		_ = d.predict.Take(ctx, client) // it was within the rate when it came
+	}
+}
+
+// Principal counts a request of a caller who was proven: for each of its
+// credentials that has a rate, and of its kind for the principal and the tenant. It
+// may wait. Faults: RateLimited, Timeout, Canceled.
+func (c *Control) Principal(ctx context.Context, kind Kind, p *identity.Principal) error {
+	var memory [4]limit.Demand
+	all := c.credentials(memory[:0], p)
+	if kind == Predict {
+		if rates := c.dynamic.Load().rates; rates.PerPrincipal && len(rates.Predict) > 0 {
+			all = append(all, limit.Demand{Table: c.principals, Key: p.Name(), Rates: rates.Predict, N: 1})
+		}
+		if len(p.TenantRates) > 0 {
+			all = append(all, limit.Demand{Table: c.tenants, Key: p.Tenant, Rates: p.TenantRates, N: 1})
+		}
+	}
+	return c.take(ctx, p, all)
+}
+
+// Credential counts a request for a credential that was proven beside the
+// principal, later. Faults: those of Principal.
+func (c *Control) Credential(ctx context.Context, p *identity.Principal) error {
+	var memory [4]limit.Demand
+	return c.take(ctx, p, c.credentials(memory[:0], p))
+}
+
+func (c *Control) credentials(all []limit.Demand, p *identity.Principal) []limit.Demand {
+	for ; p != nil; p = p.With {
+		if len(p.Rates) > 0 {
+			all = append(all, limit.Demand{Table: c.keys, Key: p.Subject, Rates: p.Rates, N: 1})
+		}
+	}
+	return all
+}
+
+// take counts a request of the principal in all windows or in none.
+func (c *Control) take(ctx context.Context, p *identity.Principal, all []limit.Demand) error {
+	if len(all) == 0 {
+		return nil
+	}
+	told := len(reqctx.From(ctx).Limits)
+	err := limit.Take(ctx, all...)
+	if err == nil || c.throttle.most == 0 {
+		return err
+	}
+	return c.throttle.again(ctx, told, p.Name(), err, func() error { return limit.Take(ctx, all...) })
+}
+
+// State is what a Control holds just now, for its metrics.
+type State struct {
+	// InFlight is how many predictions have a place, and Queued how many wait for
+	// one.
+	InFlight, Queued int
+	// Throttled is how many requests wait for a window.
+	Throttled int
+	// Entries is how many clients are remembered, each once for every window of a
+	// rate.
+	Entries int
+}
+
+// State returns what the control holds now.
+func (c *Control) State() State {
+	d := c.dynamic.Load()
+	s := State{Throttled: c.throttle.count(), Entries: d.tokens.Size() + d.predict.Size()}
+	for _, t := range []*limit.Table{c.keys, c.tenants, c.principals, c.models, c.rows} {
+		s.Entries += t.Size()
+	}
+	s.InFlight, s.Queued = c.flight.state()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, g := range c.gates {
+		_, queued := g.state()
+		s.Queued += queued
+	}
+	return s
+}
+
+// errOverloaded is the fault of a prediction for which there is no place in time.
+func errOverloaded() error {
+	return &fault.Error{
+		Kind: fault.Overloaded, RetryAfter: time.Second,
+		Msg: "More predictions are under way than this server can take; wait as long as Retry-After says, or send fewer at once",
+	}
+}

@@ -1,0 +1,179 @@
+package admission
+
+import (
+	"context"
+	"time"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
+)
+
+// Limits are those of one model, whoever calls it.
+type Limits struct {
+	// Rates count requests, Rows the rows of their batches.
+	Rates, Rows identity.Rates
+	// Concurrency is how many predictions of the model there may be at once; 0 is
+	// any number.
+	Concurrency int
+}
+
+const (
+	// largeBody and largeRows are from when on a batch is a large one.
+	largeBody = 64 << 10
+	largeRows = 1024
+)
+
+// Model admits calls of one version of a model. It is safe for concurrent use.
+type Model struct {
+	control *Control
+	label   string
+	limits  Limits
+	gate    *gate // nil without a bound of its own
+}
+
+// Model returns what admits calls of the model with the label, at its limits.
+// Counts and places are the label's: versions, and the model as it is after a
+// reload, share them.
+func (c *Control) Model(label string, limits Limits) *Model {
+	m := &Model{control: c, label: label, limits: limits}
+	if limits.Concurrency == 0 {
+		return m
+	}
+	b := bound{each: [sizes]int{limits.Concurrency, limits.Concurrency}, all: limits.Concurrency}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.gate = c.gates[label]; m.gate == nil {
+		m.gate = newGate(b)
+		c.gates[label] = m.gate
+	} else {
+		m.gate.setBound(b)
+	}
+	return m
+}
+
+// Open counts a request of the model. It may wait. Faults: RateLimited, Timeout,
+// Canceled.
+func (m *Model) Open(ctx context.Context, p *identity.Principal) error {
+	if len(m.limits.Rates) == 0 {
+		return nil
+	}
+	var memory [1]limit.Demand
+	return m.control.take(ctx, p, append(memory[:0], limit.Demand{Table: m.control.models, Key: m.label, Rates: m.limits.Rates, N: 1}))
+}
+
+// Passage is one prediction under way, and what it holds. It belongs to one
+// goroutine, and to nobody after Leave.
+type Passage struct {
+	model       *Model
+	principal   *identity.Principal
+	size        size
+	bytes, rows int64
+	// inModel and inFlight are of the tenant, where the passage has a place.
+	inModel, inFlight *tenant
+	reservation       Reservation
+}
+
+// Enter waits for a place for a prediction whose body has come, so many bytes of
+// it. The passage must Leave. Faults: Overloaded, Timeout, Canceled.
+func (m *Model) Enter(ctx context.Context, p *identity.Principal, bytes int64) (*Passage, error) {
+	c := m.control
+	h, _ := c.passages.Get().(*Passage)
+	*h = Passage{model: m, principal: p, bytes: bytes}
+	if bytes > largeBody {
+		h.size = large
+	}
+	err := h.enter(ctx)
+	if err != nil {
+		h.Leave(false, 0)
+		return nil, err
+	}
+	return h, nil
+}
+
+// enter takes the place in the model before the one in flight: who waits for a
+// model keeps nobody from another.
+func (h *Passage) enter(ctx context.Context) (err error) {
+	c, g := h.model.control, h.model.gate
+	patience := c.cfg.QueueTimeout
+	if g != nil {
+		began := c.cfg.Now()
+		if h.inModel, err = g.enter(ctx, h.principal.Tenant, h.size, patience); err != nil {
+			h.inModel = nil
+			return err
+		}
+		patience -= c.cfg.Now().Sub(began)
+	}
+	if h.inFlight, err = c.flight.enter(ctx, h.principal.Tenant, h.size, patience); err != nil {
+		h.inFlight = nil
+	}
+	return err
+}
+
+// Spend counts the rows of the prediction, moves it among the large ones when
+// there are many, and reserves what it will use of the quotas. Faults: Content for
+// more rows than the model's limit ever admits, RateLimited, those of Enter and of
+// Quotas.
+func (h *Passage) Spend(ctx context.Context, rows int) error {
+	h.rows = int64(rows)
+	if err := h.model.countRows(ctx, h.rows); err != nil {
+		return err
+	}
+	if rows >= largeRows && h.size == small {
+		h.leave()
+		h.size = large
+		if err := h.enter(ctx); err != nil {
+			return err
+		}
+	}
+	quotas := h.model.control.cfg.Quotas
+	if quotas == nil {
+		return nil
+	}
+	var err error
+	h.reservation, err = quotas.Reserve(ctx, h.principal, Use{Calls: 1, Rows: h.rows, Bytes: h.bytes})
+	if err != nil {
+		h.reservation = nil
+	}
+	return err
+}
+
+// countRows never waits: the request has its body in memory.
+func (m *Model) countRows(ctx context.Context, rows int64) error {
+	for _, rate := range m.limits.Rows {
+		if rows > rate.Requests {
+			return fault.Newf(fault.Content, "A batch of %d rows is more than the limit of this model ever admits, %s; send fewer rows at once", rows, rate)
+		}
+	}
+	if len(m.limits.Rows) == 0 {
+		return nil
+	}
+	return limit.Take(ctx, limit.Demand{Table: m.control.rows, Key: m.label, Rates: m.limits.Rows, N: rows})
+}
+
+// Leave gives back what the passage holds, once. An answered prediction is settled
+// with the time that the engine took.
+func (h *Passage) Leave(answered bool, compute time.Duration) {
+	h.leave()
+	if h.reservation != nil {
+		used := Use{}
+		if answered {
+			used = Use{Calls: 1, Rows: h.rows, Bytes: h.bytes, Compute: compute}
+		}
+		h.reservation.Settle(used)
+	}
+	c := h.model.control
+	*h = Passage{}
+	c.passages.Put(h)
+}
+
+// leave gives the places back.
+func (h *Passage) leave() {
+	if h.inFlight != nil {
+		h.model.control.flight.leave(h.inFlight, h.size)
+	}
+	if h.inModel != nil {
+		h.model.gate.leave(h.inModel, h.size)
+	}
+	h.inFlight, h.inModel = nil, nil
+}

@@ -1,0 +1,101 @@
+package limit
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	limiter "github.com/ulule/limiter/v3"
+
+	"onnxgate/internal/identity"
+)
+
+// Table counts what callers of one kind do, each under a key and with rates of
+// its own. It is safe for concurrent use, and its memory is bounded as a
+// Limiter's is.
+type Table struct {
+	names   [identity.MaxWindows]string // of the windows, in RateLimit headers
+	unit    string
+	windows [identity.MaxWindows]*store
+}
+
+// TableConfig is what a Table needs.
+type TableConfig struct {
+	// Policy is the name of its limits in RateLimit headers.
+	Policy string
+	// Unit is what is counted; empty for requests. First is how many windows of
+	// the same policy come before, of another unit.
+	Unit  string
+	First int
+	// Order is its place among the tables that one request is counted in at once,
+	// of which no two have the same.
+	Order int
+	// Clients is how many callers are remembered at once; 0 is DefaultClients.
+	Clients int
+	// Now is the clock, as in Config.
+	Now func() time.Time
+}
+
+// NewTable returns an empty table.
+func NewTable(cfg TableConfig) *Table {
+	if cfg.Clients <= 0 {
+		cfg.Clients = DefaultClients
+	}
+	t := &Table{unit: cfg.Unit}
+	for i := range t.windows {
+		t.windows[i] = newStore(cfg.Clients, cfg.Order*identity.MaxWindows+i, cfg.Now)
+		t.names[i] = cfg.Policy
+		if n := cfg.First + i; n > 0 {
+			t.names[i] += "-" + strconv.Itoa(n+1)
+		}
+	}
+	return t
+}
+
+// counted is what is counted, in words.
+func (t *Table) counted() string {
+	if t.unit == "" {
+		return "requests"
+	}
+	return t.unit
+}
+
+// Size returns how many callers are remembered, each once for every window.
+func (t *Table) Size() (n int) {
+	for _, w := range t.windows {
+		n += w.size()
+	}
+	return n
+}
+
+// Demand is what a request needs of the limit of one caller.
+type Demand struct {
+	Table *Table
+	// Key is who the caller is in the table.
+	Key   string
+	Rates identity.Rates
+	// N is how much is counted.
+	N int64
+}
+
+// Take counts a request in all windows of all demands, or in none of them when
+// one has not enough left, and notes in the request's Info what is left. Faults:
+// RateLimited; RetryAfter is when all of them have enough, and whatever else the
+// request was counted in before has room again.
+func Take(ctx context.Context, demands ...Demand) error {
+	var memory [maxAsks]ask
+	all := memory[:0]
+	for i := range demands {
+		all = demands[i].appendTo(all)
+	}
+	return decide(ctx, all)
+}
+
+func (d *Demand) appendTo(all []ask) []ask {
+	for i, rate := range d.Rates[:min(len(d.Rates), identity.MaxWindows)] {
+		if !rate.Off() {
+			all = append(all, ask{table: d.Table, window: i, key: d.Key, rate: limiter.Rate{Period: rate.Window, Limit: rate.Requests}, n: d.N})
+		}
+	}
+	return all
+}
