@@ -72,6 +72,7 @@ type App struct {
 	traces    *tracing.Tracer
 	spans     *otlp.Batcher
 	lostSpans time.Time // when it was last told
+	shipments []shipment
 
 	roles    authz.Roles
 	store    *sqlstore.Store

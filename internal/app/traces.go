@@ -80,7 +80,11 @@ func checkTelemetry(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	return tracing.CheckSampler(settings.Sampler, settings.SamplerArg)
+	if err := tracing.CheckSampler(settings.Sampler, settings.SamplerArg); err != nil || cfg.SyslogURL == "" {
+		return err
+	}
+	_, err = parseSyslog(cfg)
+	return err
 }
 
 // inTheClear warns of telemetry that leaves this machine without encryption.

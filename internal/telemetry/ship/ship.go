@@ -32,10 +32,10 @@ type Record struct {
 
 // Source is the log.
 type Source interface {
-	// Read calls do with the records from an index on, until it returns an error,
-	// which it returns.
+	// Read calls do with the records from an index on, in order, until that returns an
+	// error, which Read returns.
 	Read(ctx context.Context, from int64, do func(*Record) error) error
-	// Size is how many records there are.
+	// Size is how many records are on the disk for good.
 	Size(ctx context.Context) (int64, error)
 }
 
@@ -51,7 +51,7 @@ type Config struct {
 	Sink   Sink
 	// Path is the file of the position, in a directory that is there.
 	Path string
-	// Every is how often the log is looked at; 0 is a second.
+	// Every is how often the log is looked at; 0 is two seconds.
 	Every time.Duration
 	// Told hears of the first error after a success, and with nil of the first success
 	// after an error. It may be nil.
@@ -63,7 +63,7 @@ type Config struct {
 const (
 	maxRecords = 1000
 	maxBytes   = 1 << 20
-	every      = time.Second
+	every      = 2 * time.Second
 	firstPause = time.Second
 	lastPause  = time.Minute
 )
@@ -101,7 +101,7 @@ func (s *Shipper) Run(ctx context.Context) {
 	var failing bool
 	pause := firstPause
 	for {
-		more, err := s.once(ctx)
+		err := s.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -119,9 +119,6 @@ func (s *Shipper) Run(ctx context.Context) {
 			fallthrough
 		default:
 			pause = firstPause
-			if more {
-				wait = 0
-			}
 		}
 		failing = err != nil
 		if !sleep(ctx, wait) {
@@ -141,58 +138,78 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// errFull ends the reading of one batch.
-var errFull = errors.New("the batch is full")
+// errEnd ends the reading where the log ended when it was looked at.
+var errEnd = errors.New("the end")
 
-// once sends one batch, and reports whether there is more.
-func (s *Shipper) once(ctx context.Context) (more bool, err error) {
+// once sends all that there is, in batches.
+func (s *Shipper) once(ctx context.Context) error {
 	size, err := s.cfg.Source.Size(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	s.size.Store(size)
-	from := s.next.Load()
-	if size < from {
+	if size < s.next.Load() {
 		// Another log is there now, or an older copy: none of its records is known to
 		// be on the other side.
-		from = 0
 		s.next.Store(0)
 	}
-	if size == from {
-		return false, nil
+	if size == s.next.Load() {
+		return nil
 	}
-	records, err := s.read(ctx, from)
-	if err != nil || len(records) == 0 {
-		return false, err
+	b := batch{shipper: s, size: size}
+	err = s.cfg.Source.Read(ctx, s.next.Load(), func(r *Record) error { return b.add(ctx, r) })
+	if b.failed != nil {
+		return b.failed
 	}
-	if err := s.cfg.Sink.Send(ctx, records); err != nil {
-		return false, err
+	if errors.Is(err, errEnd) {
+		err = nil
 	}
-	next := records[len(records)-1].Index + 1
-	if err := writePosition(s.cfg.Path, next); err != nil {
-		return false, fmt.Errorf("cannot note what was shipped: %w", err)
-	}
-	s.next.Store(next)
-	return next < size, nil
+	// What is before a damaged record goes, too.
+	return errors.Join(b.send(ctx), err)
 }
 
-// read returns the next batch.
-func (s *Shipper) read(ctx context.Context, from int64) (records []Record, err error) {
-	bytes := 0
-	err = s.cfg.Source.Read(ctx, from, func(r *Record) error {
-		kept := *r
-		kept.JSON = append([]byte(nil), r.JSON...)
-		records = append(records, kept)
-		bytes += len(r.JSON)
-		if len(records) == maxRecords || bytes >= maxBytes {
-			return errFull
-		}
-		return nil
-	})
-	if errors.Is(err, errFull) || len(records) > 0 {
-		err = nil // what is behind a damaged record is for another time
+// batch is the records that are sent next.
+type batch struct {
+	shipper *Shipper
+	size    int64
+	records []Record
+	text    []byte // of the records
+	failed  error
+}
+
+// add takes a record, and sends the batch when that is full.
+func (b *batch) add(ctx context.Context, r *Record) error {
+	if r.Index >= b.size {
+		return errEnd
 	}
-	return records, err
+	start := len(b.text)
+	b.text = append(b.text, r.JSON...)
+	kept := *r
+	kept.JSON = b.text[start:len(b.text):len(b.text)]
+	b.records = append(b.records, kept)
+	if len(b.records) < maxRecords && len(b.text) < maxBytes {
+		return nil
+	}
+	b.failed = b.send(ctx)
+	return b.failed
+}
+
+// send delivers the batch, and moves the position behind it.
+func (b *batch) send(ctx context.Context) error {
+	if len(b.records) == 0 {
+		return nil
+	}
+	s := b.shipper
+	if err := s.cfg.Sink.Send(ctx, b.records); err != nil {
+		return err
+	}
+	next := b.records[len(b.records)-1].Index + 1
+	if err := writePosition(s.cfg.Path, next); err != nil {
+		return fmt.Errorf("cannot note what was shipped: %w", err)
+	}
+	s.next.Store(next)
+	b.records, b.text = b.records[:0], b.text[:0]
+	return nil
 }
 
 // readPosition returns what writePosition wrote, 0 where it never did.
