@@ -31,11 +31,8 @@ type shipment struct {
 }
 
 // openShipping makes what sends the audit log elsewhere: nothing where the
-// configuration names no place, or there is no log.
+// configuration names no place.
 func (a *App) openShipping(log *audit.Log) error {
-	if log == nil {
-		return nil
-	}
 	settings, err := readOTLP(a.cfg, a.opts.Version)
 	if err != nil {
 		return err
@@ -52,6 +49,9 @@ func (a *App) openShipping(log *audit.Log) error {
 		if err := a.shipTo("otlp", log, sink, client.Close); err != nil {
 			return err
 		}
+	}
+	if len(a.shipments) > 0 || a.cfg.SyslogURL != "" {
+		a.metrics.Gauges("onnxgate_audit_unshipped_records", "Audit records that are in the log and not yet at the place that they are shipped to, by place.", "to", a.unshipped)
 	}
 	if a.cfg.SyslogURL == "" {
 		return nil

@@ -28,12 +28,19 @@ type otelcol struct{ rpc, web, out string }
 
 func beginCollector(t *testing.T) *otelcol {
 	t.Helper()
+	c := &otelcol{rpc: freeAddr(t), web: freeAddr(t)}
+	c.start(t)
+	return c
+}
+
+func (c *otelcol) start(t *testing.T) {
+	t.Helper()
 	program := filepath.Join(repository, ".cache", "otelcol", "otelcol")
 	if _, err := os.Stat(program); err != nil {
 		missing(t, "the OpenTelemetry Collector is not built; make test builds it")
 	}
 	dir := t.TempDir()
-	c := &otelcol{rpc: freeAddr(t), web: freeAddr(t), out: filepath.Join(dir, "out.json")}
+	c.out = filepath.Join(dir, "out.json")
 	config := filepath.Join(dir, "config.yaml")
 	text := fmt.Sprintf(`
 receivers: {otlp: {protocols: {grpc: {endpoint: %s}, http: {endpoint: %s}}}}
@@ -66,7 +73,6 @@ service:
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return c
 }
 
 func freeAddr(t *testing.T) string {
@@ -302,6 +308,73 @@ func TestACollectorThatIsAwayHoldsNothingUp(t *testing.T) {
 		_ = getText(t, client, "https://"+s.admin+"/metrics", &metrics)
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// indexes returns the places in the log of the records that the Collector has got,
+// and how often it got each.
+func (c *otelcol) indexes(t *testing.T) map[string]int {
+	t.Helper()
+	data, err := os.ReadFile(c.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for line := range bytes.Lines(data[:bytes.LastIndexByte(data, '\n')+1]) {
+		var e exported
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatal(err)
+		}
+		for _, of := range e.ResourceLogs {
+			for _, scope := range of.ScopeLogs {
+				for _, r := range scope.LogRecords {
+					var body struct{ Index json.Number }
+					if err := json.Unmarshal([]byte(r.Body.StringValue), &body); err != nil || !strings.HasPrefix(r.EventName, "onnxgate.audit.") {
+						t.Errorf("%v: %+v", err, r)
+					}
+					seen[body.Index.String()]++
+				}
+			}
+		}
+	}
+	return seen
+}
+
+func TestAuditRecordsWaitForACollectorThatIsAway(t *testing.T) {
+	c := &otelcol{rpc: freeAddr(t), web: freeAddr(t)}
+	settings := []string{"ONNXGATE_OTLP_ENDPOINT=grpc://" + c.rpc, "OTEL_TRACES_EXPORTER=none"}
+	s := begin(t, settings...)
+	token := adminToken(t, s)
+	s.keep(token)
+	for range 20 {
+		if status, _ := predict(t, s, token); status != http.StatusOK {
+			t.Fatalf("a prediction is %d", status)
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	before := strings.Count(runWith(t, s, nil, "audit", "export", "--format", "json"), "\n")
+	c.start(t)
+	s.startFor(t, settings...)
+	c.await(t, fmt.Sprintf(`"key":"log.record.uid","value":{"stringValue":"%s/%d"}`, hostName(t), before)) // of the second start
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	seen := c.indexes(t)
+	for i := range before {
+		if seen[fmt.Sprint(i)] != 1 {
+			t.Errorf("record %d came %d times, want once", i, seen[fmt.Sprint(i)])
+		}
+	}
+}
+
+func hostName(t *testing.T) string {
+	t.Helper()
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 func getText(t *testing.T, client *http.Client, url string, into *string) int {
