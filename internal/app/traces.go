@@ -97,8 +97,10 @@ func inTheClear(cfg *config.Config) []Finding {
 		if t == nil || t.TLS != nil || config.IsLoopback(t.Host()) {
 			continue
 		}
-		return []Finding{{telemetryInTheClear, Warning,
-			fmt.Sprintf("telemetry goes to %s in the clear, names of callers in audit records among it", t.Host()), "write https:// or grpcs://"}}
+		return []Finding{{
+			telemetryInTheClear, Warning,
+			fmt.Sprintf("telemetry goes to %s in the clear, names of callers in audit records among it", t.Host()), "write https:// or grpcs://",
+		}}
 	}
 	return nil
 }

@@ -172,7 +172,7 @@ func (l *Log) Checkpoint(ctx context.Context) (signed []byte, err error) {
 // Size is how many records are on the disk for good, those that other processes
 // wrote among them.
 func (l *Log) Size(ctx context.Context) (size int64, err error) {
-	err = l.do(ctx, func() error { //nolint:contextcheck // it looks at one file
+	err = l.do(ctx, func() error {
 		return l.ledger.Locked(func() error {
 			size = l.ledger.Size()
 			return nil

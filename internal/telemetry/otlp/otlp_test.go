@@ -223,7 +223,8 @@ func TestARefusalSaysWhetherToTryAgain(t *testing.T) {
 		"HTTP": {URL: c.URL + "/v1/traces", Timeout: time.Minute}, "gRPC": {Address: c.Address, Timeout: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for code, again := range map[codes.Code]bool{codes.Unavailable: true, codes.Unauthenticated: false} {
+			for _, code := range []codes.Code{codes.Unavailable, codes.Unauthenticated} {
+				again := code == codes.Unavailable
 				c.Refuse(status.Error(code, ""))
 				refused, ok := errors.AsType[*otlp.RefusedError](send(t, target))
 				if !ok || refused.Again != again {

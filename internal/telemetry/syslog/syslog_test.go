@@ -166,7 +166,7 @@ func (r *rsyslog) start(t *testing.T) {
 		if t.Context().Err() != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // until another program listens
+		time.Sleep(10 * time.Millisecond) // until another program listens
 	}
 }
 
@@ -189,7 +189,7 @@ func (r *rsyslog) lines(t *testing.T, until string) []string {
 		if t.Context().Err() != nil {
 			t.Fatalf("%q never came; there is %q", until, data)
 		}
-		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // until another program writes
+		time.Sleep(10 * time.Millisecond) // until another program writes
 	}
 }
 
