@@ -208,7 +208,7 @@ func TestEveryRequestIsOnRecordOnce(t *testing.T) {
 	}
 	kinds := auditKinds(t, s, token, answer.AccessToken, key)
 	names := slices.Sorted(maps.Keys(kinds))
-	sent, draw := map[want]int64{}, rand.New(rand.NewPCG(7, 7)) //nolint:gosec // a test that can be repeated
+	sent, draw := map[want]int64{}, rand.New(rand.NewPCG(7, 7))
 	slow := map[string]int{}
 	for i := range requests {
 		name := names[i%len(names)]
