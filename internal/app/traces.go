@@ -93,8 +93,8 @@ func inTheClear(cfg *config.Config) []Finding {
 		if t == nil || t.TLS != nil || config.IsLoopback(t.Host()) {
 			continue
 		}
-		return []Finding{{telemetryInTheClear, Warning,
-			fmt.Sprintf("telemetry goes to %s in the clear, names of callers in audit records among it", t.Host()), "write https:// or grpcs://"}}
+		what := fmt.Sprintf("telemetry goes to %s in the clear, names of callers in audit records among it", t.Host())
+		return []Finding{{telemetryInTheClear, Warning, what, "write https:// or grpcs://"}}
 	}
 	return nil
 }
