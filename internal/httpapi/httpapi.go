@@ -150,6 +150,8 @@ type Config struct {
 	Admission *admission.Control
 	// Audit keeps the records; nil keeps none.
 	Audit *audit.Trail
+	// Records reads what was recorded; nil when nothing is.
+	Records AuditLog
 	// Ready returns why the server cannot serve; nil is always ready.
 	Ready func() error
 	// Degraded reports whether some requests are refused for want of something that
