@@ -177,10 +177,15 @@ func TestAStrangerFillsNeitherMemoryNorDisk(t *testing.T) {
 
 func TestWhatCannotBeRecorded(t *testing.T) {
 	type outcome struct{ Closed, Login, Change, Predict, Refuse, Look bool } // true: must not go ahead
-	for mode, want := range map[audit.Mode]outcome{
-		audit.Strict:     {true, true, true, true, true, true},
-		audit.BestEffort: {Login: true, Change: true},
+	for _, c := range []struct {
+		mode audit.Mode
+		want outcome
+		lost int64
+	}{
+		{audit.Strict, outcome{true, true, true, true, true, true}, 0},
+		{audit.BestEffort, outcome{Login: true, Change: true}, 3},
 	} {
+		mode, want := c.mode, c.want
 		trail, log := newTrail(mode)
 		log.fill(true)
 		ctx := request(t, here)
@@ -209,7 +214,7 @@ func TestWhatCannotBeRecorded(t *testing.T) {
 		if err := trail.Record(ctx, &audit.Record{Event: audit.Login, Actor: "ada", Outcome: audit.OK}); err != nil || trail.Err() != nil {
 			t.Errorf("%s: %v, and there is room again", mode, err)
 		}
-		if lost := map[audit.Mode]int64{audit.Strict: 0, audit.BestEffort: 3}[mode]; trail.Lost() != lost {
+		if trail.Lost() != c.lost {
 			t.Errorf("%s: %d lost", mode, trail.Lost())
 		}
 	}
@@ -259,5 +264,27 @@ func TestNoTrailRefusesAndKeepsNothing(t *testing.T) {
 	off.Run(ctx)
 	if err != nil || off.Lost() != 0 || off.Lag() != 0 {
 		t.Error(err)
+	}
+}
+
+// nowhere is a log that keeps nothing.
+type nowhere struct{ audit.Discard }
+
+func (nowhere) Err() error { return nil }
+func (nowhere) Lag() int64 { return 0 }
+
+func TestAPredictionsRecordAllocatesNothing(t *testing.T) {
+	trail := audit.NewTrail(audit.TrailConfig{Log: nowhere{}})
+	ctx := request(t, here)
+	var rec audit.Record
+	allocations := testing.AllocsPerRun(100, func() {
+		rec = audit.Record{Event: audit.Predict, Model: "iris", Version: "1", Decision: audit.Allow, Rule: audit.RuleOf(1), Outcome: audit.Outcome(nil)}
+		rec.By(ada)
+		if trail.Err() != nil || trail.Record(ctx, &rec) != nil {
+			t.Error("not recorded")
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("%v allocations", allocations)
 	}
 }
