@@ -352,8 +352,8 @@ func TestForgedLinesBehindTheLastCheckpointAreFoundAndNeverAdopted(t *testing.T)
 			if report := verify(t, log.with, log.checkpoint); !report.OK || report.Size != tamperedSize+1 {
 				t.Errorf("after a start: %s", show(report))
 			}
-			e, ok, err := log.with.Find(t.Context(), "", tamperedSize)
-			if err != nil || !ok || e.Event != audit.AuditCut || e.Outcome != "forged" {
+			e, err := log.with.At(t.Context(), tamperedSize)
+			if err != nil || e == nil || e.Event != audit.AuditCut || e.Outcome != "forged" {
 				t.Errorf("on record is %+v, %v", e, err)
 			}
 			if found, err := filepath.Glob(filepath.Join(log.dir, "rejected-*")); len(found) != 1 || err != nil {
