@@ -78,7 +78,11 @@ func (a *App) openStored(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, checkAdminPassword(a.cfg)) // nothing is made without a record
 	}
-	return a.openAccounts(ctx)
+	if err := a.openAccounts(ctx); err != nil {
+		return err
+	}
+	a.quotas, err = a.newQuotas()
+	return err
 }
 
 func (a *App) openAccounts(ctx context.Context) (err error) {

@@ -39,6 +39,7 @@ import (
 	"onnxgate/internal/modelstore"
 	"onnxgate/internal/oauth"
 	"onnxgate/internal/oidc"
+	"onnxgate/internal/quota"
 	"onnxgate/internal/repository"
 	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
@@ -79,6 +80,7 @@ type App struct {
 	store    *sqlstore.Store
 	accounts *accounts.Service
 	hashes   *argon.Worker // nil when there is none
+	quotas   *quota.Service
 	sealing  *sealing.Service
 	keys     *keys.Set
 	issuers  *oidc.Issuers  // nil when there are no outside issuers
@@ -410,7 +412,7 @@ func (a *App) openAPI() error {
 	a.api, err = httpapi.New(httpapi.Config{
 		Admission: a.admission, Bodies: memory,
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: trust, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
-		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Audit: a.trail, Records: kept, Ready: a.ready, Degraded: a.degraded,
+		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Usage: a.quotas, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Audit: a.trail, Records: kept, Ready: a.ready, Degraded: a.degraded,
 		Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,

@@ -57,6 +57,7 @@ func (a *App) Start(ctx context.Context) {
 	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopWatching = cancel
 	a.background.Go(func() { _ = a.accounts.Watch(watch) }) // returns nil when it ends
+	a.background.Go(func() { a.quotas.Run(watch) })
 	a.background.Go(func() { a.keys.Watch(watch) })
 	a.background.Go(func() { a.trail.Run(watch) })
 	folders := modelFiles(a.cfg) // settled until a restart, unlike the configuration
