@@ -154,6 +154,12 @@ var edits = map[string]func(r *rand.Rand, data []byte) []byte{
 		all := lines(data)
 		return slices.Concat(all[:r.IntN(len(all))]...)
 	},
+	"join": func(r *rand.Rand, data []byte) []byte {
+		all := lines(data)
+		i := r.IntN(len(all))
+		all[i][len(all[i])-1] = ' ' // in the place of its end
+		return slices.Concat(all...)
+	},
 	"garbage": func(r *rand.Rand, data []byte) []byte {
 		at := r.IntN(len(data))
 		return slices.Concat(data[:at], make([]byte, 1+r.IntN(200)), data[at:])
