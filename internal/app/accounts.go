@@ -73,7 +73,7 @@ func (a *App) openStored(ctx context.Context) error {
 		return err
 	}
 	if a.sealing, err = newSealing(ctx, a.cfg, a.store, records{a}); err == nil {
-		err = a.openAudit()
+		err = a.openAudit() //nolint:contextcheck // what the log writes by itself belongs to no request
 	}
 	if err != nil {
 		return errors.Join(err, checkAdminPassword(a.cfg)) // nothing is made without a record

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -34,32 +33,54 @@ type record struct {
 	Beside                    []struct{ Actor, Method string }
 }
 
-// records exports what a credential may see, until what it has is what is wanted:
-// predictions come with a delay.
-func (s *server) records(t *testing.T, token string) (all []record, text string) {
+// each exports what a credential may see, record by record.
+func (s *server) each(t *testing.T, token string, do func(line string, r *record)) {
 	t.Helper()
-	status, body := s.call(t, http.MethodGet, "https://"+s.AdminAddr()+"/admin/v1/audit", token, "", "")
-	if status != http.StatusOK {
-		t.Fatalf("status %d: %s", status, body)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.AdminAddr()+"/admin/v1/audit", nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(strings.NewReader(body))
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := s.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was read to its end
+	if resp.StatusCode != http.StatusOK {
+		t.Fatal(resp.Status)
+	}
+	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var r record
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			t.Fatalf("%v: %s", err, lines.Text())
 		}
-		all = append(all, r)
+		do(lines.Text(), &r)
 	}
-	return all, body
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
 }
 
-// afterAll exports the records of a server that was stopped, over another one.
-func (s *server) afterAll(t *testing.T) (all []record, text string) {
+// records returns all of them, and their text.
+func (s *server) records(t *testing.T, token string) (all []record, text string) {
+	t.Helper()
+	var b strings.Builder
+	s.each(t, token, func(line string, r *record) {
+		all = append(all, *r)
+		b.WriteString(line + "\n")
+	})
+	return all, b.String()
+}
+
+// again stops a server, so that everything is on record, and starts another in its
+// place.
+func (s *server) again(t *testing.T) (next *server, token string) {
 	t.Helper()
 	s.stop(t)
-	second := start(t, s.dir, nil)
-	return second.records(t, second.token(t))
+	next = start(t, s.dir, nil)
+	return next, next.token(t)
 }
 
 // canary is the value of a feature: no time, no id and no address looks like it.
@@ -187,7 +208,7 @@ func TestEveryRequestIsOnRecordOnce(t *testing.T) {
 	}
 	kinds := auditKinds(t, s, token, answer.AccessToken, key)
 	names := slices.Sorted(maps.Keys(kinds))
-	sent, draw := map[want]int64{}, rand.New(rand.NewPCG(7, 7)) //nolint:gosec // a test that can be repeated
+	sent, draw := map[want]int64{}, rand.New(rand.NewPCG(7, 7))
 	slow := map[string]int{}
 	for i := range requests {
 		name := names[i%len(names)]
@@ -209,38 +230,42 @@ func TestEveryRequestIsOnRecordOnce(t *testing.T) {
 	sent[want{"apikey.create", "ok"}]++
 	sent[want{"user.add", "ok"}] += 2 // the first administrator, too
 	sent[want{"key.create", "ok"}]++  // with the first text that is sealed
-	all, text := s.afterAll(t)
-	got := map[want]int64{}
-	for _, r := range all {
-		if strings.HasPrefix(r.Event, "server.") || r.Event == "model.load" || r.Event == "audit.export" {
-			continue
+	secrets := []string{s.password(t), weakPassword, token, key, "not this one", canary, "hello"}
+	got, lines, vague := map[want]int64{}, 0, []string{}
+	next, reader := s.again(t)
+	next.each(t, reader, func(line string, r *record) {
+		lines++
+		for _, secret := range secrets {
+			if strings.Contains(line, secret) {
+				t.Errorf("%q is in %s", secret, line)
+			}
 		}
-		got[want{r.Event, r.Outcome}] += max(r.Count, 1)
-	}
+		if r.Event == "predict" && (r.Digest == "" || r.Model != "iris" || r.Version != "1" || r.Rows != 1 || r.Rule == nil || r.RequestID == "" ||
+			r.Address == "" || r.Actor == "" || r.Decision != "allow") {
+			vague = append(vague, line)
+		}
+		if !strings.HasPrefix(r.Event, "server.") && r.Event != "model.load" && r.Event != "audit.export" {
+			got[want{r.Event, r.Outcome}] += max(r.Count, 1)
+		}
+	})
 	got[want{"login", "ok"}]-- // of the export
 	if diff := gocmp.Diff(sent, got); diff != "" {
 		t.Errorf("records (-sent +kept):\n%s", diff)
+	}
+	if len(vague) > 0 {
+		t.Errorf("%d predictions are not told in full, such as %s", len(vague), vague[0])
+	}
+	_, metrics := next.call(t, http.MethodGet, "https://"+next.AdminAddr()+"/metrics", "", "", "")
+	for _, secret := range secrets {
+		if strings.Contains(s.log.String(), secret) || strings.Contains(metrics, secret) {
+			t.Errorf("%q is in the log, or in the metrics", secret)
+		}
 	}
 	total := int64(0)
 	for _, n := range sent {
 		total += n
 	}
-	t.Logf("in all: %d requests of %d kinds, %d lines", total, len(names), len(all))
-	for _, secret := range []string{s.password(t), weakPassword, token, key, "not this one", canary, "hello"} {
-		if strings.Contains(text, secret) || strings.Contains(s.log.String(), secret) {
-			t.Errorf("%q is in the records or in the log", secret)
-		}
-	}
-	names = nil
-	for _, r := range all {
-		if r.Event == "predict" && (r.Digest == "" || r.Model != "iris" || r.Version != "1" || r.Rows != 1 || r.Rule == nil || r.RequestID == "" ||
-			r.Address == "" || r.Actor == "" || r.Decision != "allow") {
-			names = append(names, fmt.Sprintf("%+v", r))
-		}
-	}
-	if len(names) > 0 {
-		t.Errorf("%d predictions are not told in full, such as %s", len(names), names[0])
-	}
+	t.Logf("in all: %d requests of %d kinds, %d lines", total, len(names), lines)
 }
 
 // TestNoClientWritesIntoALine sends what breaks lines, terminals and JSON in every
@@ -261,7 +286,8 @@ func TestNoClientWritesIntoALine(t *testing.T) {
 		}
 		s.call(t, http.MethodPost, "https://"+s.AdminAddr()+"/admin/v1/users", token, "application/json", `{"name":`+string(name)+`,"password":`+string(name)+`,"roles":["user"]}`)
 	}
-	all, text := s.afterAll(t)
+	next, reader := s.again(t)
+	all, text := next.records(t, reader)
 	if len(all) < len(hostile) {
 		t.Errorf("%d records", len(all))
 	}
@@ -384,7 +410,8 @@ func TestALayeredPredictionNamesBothCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	all, _ := s.afterAll(t)
+	next, reader := s.again(t)
+	all, _ := next.records(t, reader)
 	for _, r := range all {
 		if r.RequestID != resp.Header.Get("X-Request-Id") {
 			continue

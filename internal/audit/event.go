@@ -105,13 +105,12 @@ var events = []Event{
 // Events returns the closed list of events.
 func Events() []Event { return slices.Clone(events) }
 
+// uses are events of what is used and not changed. Read only.
+var uses = []Event{Login, Refused, RefusedSum, Predict, KeyEncrypt, KeyDecrypt, ClientIntrospect, AuditExport}
+
 // Changes reports whether somebody changed something.
 func (e Event) Changes() bool {
-	switch e {
-	case Login, Refused, RefusedSum, Predict, KeyEncrypt, KeyDecrypt, ClientIntrospect:
-		return false
-	}
-	return !e.reads()
+	return !e.reads() && !slices.Contains(uses, e)
 }
 
 // reads reports whether the event changes nothing and uses no key.
