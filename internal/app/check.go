@@ -69,8 +69,7 @@ func advice(cfg *config.Config, catalog *inference.Catalog) []Finding {
 		all = append(all, Finding{tlsOff, severity, "TLS is off: passwords and tokens travel in the clear", change(cfg, "ONNXGATE_TLS", "on")})
 	}
 	if len(catalog.All()) == 0 {
-		all = append(all, Finding{modelNotServed, Error, "no model is served",
-			fmt.Sprintf("put one at %s", filepath.Join(cfg.ModelsDir, "NAME", "1", "model.onnx"))})
+		all = append(all, Finding{modelNotServed, Error, "no model is served", "put one at " + filepath.Join(cfg.ModelsDir, "NAME", "1", "model.onnx")})
 	}
 	return all
 }
@@ -139,13 +138,17 @@ func modeOf(path string) fs.FileMode {
 func openToOthers(cfg *config.Config) []Finding {
 	var all []Finding
 	if mode := modeOf(cfg.DataDir); mode&othersAccess != 0 {
-		all = append(all, Finding{dataDirMode, Warning,
-			fmt.Sprintf("other users may enter the data directory %s (mode %04o)", cfg.DataDir, mode), "run chmod 700 " + cfg.DataDir})
+		all = append(all, Finding{
+			dataDirMode, Warning,
+			fmt.Sprintf("other users may enter the data directory %s (mode %04o)", cfg.DataDir, mode), "run chmod 700 " + cfg.DataDir,
+		})
 	}
 	for _, secret := range secretFiles(cfg) {
 		if mode := modeOf(secret.path); mode&othersAccess != 0 {
-			all = append(all, Finding{keyFileMode, Warning,
-				fmt.Sprintf("other users may read or change the %s %s (mode %04o)", secret.what, secret.path, mode), "run chmod o= " + secret.path})
+			all = append(all, Finding{
+				keyFileMode, Warning,
+				fmt.Sprintf("other users may read or change the %s %s (mode %04o)", secret.what, secret.path, mode), "run chmod o= " + secret.path,
+			})
 		}
 	}
 	return all
@@ -180,9 +183,11 @@ func wideProxies(cfg *config.Config) []Finding {
 		if p.Bits() == 0 {
 			severity = Error
 		}
-		all = append(all, Finding{proxiesAny, severity,
+		all = append(all, Finding{
+			proxiesAny, severity,
 			fmt.Sprintf("ONNXGATE_TRUSTED_PROXIES holds %s: any client in it may claim any address, and with it escape the rate limits", p),
-			"name the addresses of the proxies alone: " + change(cfg, "ONNXGATE_TRUSTED_PROXIES", "ADDRESS,…")})
+			"name the addresses of the proxies alone: " + change(cfg, "ONNXGATE_TRUSTED_PROXIES", "ADDRESS,…"),
+		})
 	}
 	return all
 }

@@ -83,8 +83,7 @@ func settingFindings(cfg *config.Config) []Finding {
 		{audit.Mode(cfg.Audit) == audit.Off, Finding{auditOff, Warning, "who did what is not on record", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
 		{cfg.Pprof, Finding{pprofOn, Warning, "profiles can be taken by who holds debug:read", change(cfg, "ONNXGATE_PPROF", "off")}},
 		{cfg.JWTSecret.IsSet(), Finding{hs256, Warning, "tokens are signed with a shared secret (HS256)", change(cfg, "ONNXGATE_JWT_SECRET", "")}},
-		{err == nil, Finding{initialPassword, Warning, "the first administrator's password is in " + password,
-			"change it (onnxgate user password admin), and the file goes"}},
+		{err == nil, Finding{initialPassword, Warning, "the first administrator's password is in " + password, "change it (onnxgate user passwd admin), and the file goes"}},
 	} {
 		if check.holds {
 			all = append(all, check.Finding)
@@ -122,9 +121,11 @@ func (d *Doctor) certificate(cfg *config.Config) []Finding {
 	}
 	all := d.expiry(leaf, file, fix)
 	if issuer, err := url.Parse(cfg.Issuer); err == nil && cfg.Origin("ONNXGATE_ISSUER") != "default" && leaf.VerifyHostname(issuer.Hostname()) != nil {
-		all = append(all, Finding{certificateName, Warning,
+		all = append(all, Finding{
+			certificateName, Warning,
 			fmt.Sprintf("%s does not name %s, where ONNXGATE_ISSUER sends clients", file, issuer.Hostname()),
-			"let the certificate name it, or " + change(cfg, "ONNXGATE_ISSUER", "https://NAME")})
+			"let the certificate name it, or " + change(cfg, "ONNXGATE_ISSUER", "https://NAME"),
+		})
 	}
 	return all
 }
@@ -152,11 +153,15 @@ func databaseFindings(ctx context.Context, cfg *config.Config) []Finding {
 	case err != nil:
 		return []Finding{{databaseUnreachable, Error, err.Error(), "start it, or change ONNXGATE_DATABASE_URL or ONNXGATE_DATA_DIR"}}
 	case status.Version > status.Newest:
-		return []Finding{{databaseSchema, Error, fmt.Sprintf("%s has version %d of the schema, and this program knows %d", status.Location, status.Version, status.Newest),
-			"run the newer program, or restore a backup from before it"}}
+		return []Finding{{
+			databaseSchema, Error, fmt.Sprintf("%s has version %d of the schema, and this program knows %d", status.Location, status.Version, status.Newest),
+			"run the newer program, or restore a backup from before it",
+		}}
 	case status.Version < status.Newest:
-		return []Finding{{databaseSchema, Warning, fmt.Sprintf("%s has version %d of the schema, which a start brings to %d", status.Location, status.Version, status.Newest),
-			"run onnxgate db backup FILE first, to be able to go back"}}
+		return []Finding{{
+			databaseSchema, Warning, fmt.Sprintf("%s has version %d of the schema, which a start brings to %d", status.Location, status.Version, status.Newest),
+			"run onnxgate db backup FILE first, to be able to go back",
+		}}
 	}
 	return nil
 }

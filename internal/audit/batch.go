@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"context"
 	"net/netip"
 	"strconv"
 	"time"
@@ -55,7 +54,7 @@ func (b *batch) reset() {
 }
 
 // add copies a record. It takes memory only while the batch grows.
-func (b *batch) add(ctx context.Context, rec *Record, at time.Time) *item {
+func (b *batch) add(info *reqctx.Info, rec *Record, at time.Time) *item {
 	b.items = append(b.items, item{at: at, event: rec.Event, start: len(b.text)})
 	it := &b.items[len(b.items)-1]
 	b.text = append(b.text, bounded(rec.Tenant)...)
@@ -63,7 +62,7 @@ func (b *batch) add(ctx context.Context, rec *Record, at time.Time) *item {
 
 	apart := rec.objectApart()
 	b.begin(it, rec.Actor)
-	b.main(ctx, rec, apart)
+	b.main(info, rec, apart)
 	b.end(it)
 	if apart {
 		b.begin(it, rec.Object)
@@ -97,13 +96,13 @@ func (b *batch) end(it *item) {
 }
 
 // main appends what is sealed by the actor's key.
-func (b *batch) main(ctx context.Context, rec *Record, objectApart bool) {
+func (b *batch) main(info *reqctx.Info, rec *Record, objectApart bool) {
 	address, id := rec.Address, rec.RequestID
-	if info := reqctx.From(ctx); id == "" {
+	if id == "" {
 		id = info.RequestID
 	}
 	if !address.IsValid() {
-		address = reqctx.From(ctx).ClientAddr
+		address = info.ClientAddr
 	}
 	dst := append(b.text, '{')
 	dst = appendField(dst, "actor", rec.Actor)

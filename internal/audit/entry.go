@@ -177,7 +177,12 @@ var further = []column{
 		}
 		return appendString(dst, strings.Join(all, " "))
 	}},
-	{"count", func(e *Entry, dst []byte) []byte { return strconv.AppendInt(dst, e.Count, 10) }},
+	{"count", func(e *Entry, dst []byte) []byte {
+		if e.Count == 0 {
+			return append(dst, "null"...)
+		}
+		return strconv.AppendInt(dst, e.Count, 10)
+	}},
 	{"input", func(e *Entry, dst []byte) []byte { return appendString(dst, e.Input) }},
 	{"missing", func(e *Entry, dst []byte) []byte { return appendString(dst, e.Missing) }},
 }

@@ -265,8 +265,8 @@ func TestATornLineIsCutOff(t *testing.T) {
 	if report := verify(t, log.with, log.checkpoint); !report.OK || report.Size != tamperedSize+1 {
 		t.Errorf("after a start: %s", show(report))
 	}
-	e, ok, err := log.with.Find(t.Context(), "", tamperedSize)
-	if err != nil || !ok || e.Event != audit.AuditCut || e.Outcome != audit.OK {
+	e, err := log.with.At(t.Context(), tamperedSize)
+	if err != nil || e == nil || e.Event != audit.AuditCut || e.Outcome != audit.OK {
 		t.Errorf("on record is %+v, %v", e, err)
 	}
 }

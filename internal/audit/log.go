@@ -17,6 +17,7 @@ import (
 	"onnxgate/internal/audit/ledger"
 	"onnxgate/internal/audit/vault"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/reqctx"
 )
 
 const (
@@ -171,7 +172,7 @@ func (l *Log) repaired(r ledger.Repair) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.next.add(context.Background(), &Record{Event: AuditCut, Count: int64(r.Lines), Outcome: outcome}, l.cfg.Now())
+	l.next.add(&reqctx.Info{}, &Record{Event: AuditCut, Count: int64(r.Lines), Outcome: outcome}, l.cfg.Now())
 	l.notify(l.wake)
 }
 
@@ -233,7 +234,7 @@ func (l *Log) enqueue(ctx context.Context, rec *Record) (wait *result, first boo
 		l.missing++
 		return nil, false, err
 	}
-	it := l.next.add(ctx, rec, at)
+	it := l.next.add(reqctx.From(ctx), rec, at)
 	if l.cfg.Mode == Strict && rec.Durable() {
 		it.waits = true
 		if l.next.result == nil {

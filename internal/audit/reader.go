@@ -121,29 +121,45 @@ var errNoKEK = errors.New("the records are sealed, and the key-encryption key is
 // errFound ends a search.
 var errFound = errors.New("found")
 
-// Find returns the newest record with a request id, or with an index: ok is false
-// when there is none.
-func (r *Reader) Find(ctx context.Context, requestID string, index int64) (found *Entry, ok bool, err error) {
-	q := Query{Tenant: AnyTenant}
-	if requestID == "" {
-		q.From = index
+// At returns the record of an index; nil when there is none.
+func (r *Reader) At(ctx context.Context, index int64) (found *Entry, err error) {
+	if index < 0 {
+		return nil, nil //nolint:nilnil // there is none
 	}
-	_, err = r.Read(ctx, q, func(e *Entry) error {
-		switch {
-		case requestID == "":
-			if e.Index == index {
+	_, err = r.Read(ctx, Query{Tenant: AnyTenant, From: index}, func(e *Entry) error {
+		found = e
+		return errFound
+	})
+	return found, notFound(err)
+}
+
+// Find returns the newest record with a request id; nil when there is none. It
+// looks from the end on, a segment at a time.
+func (r *Reader) Find(ctx context.Context, requestID string) (found *Entry, err error) {
+	const step = 1 << ledger.DefaultBits
+	end, err := r.size()
+	for end > 0 && err == nil && found == nil {
+		from := (end - 1) / step * step
+		_, err = r.Read(ctx, Query{Tenant: AnyTenant, From: from}, func(e *Entry) error {
+			switch {
+			case e.Index >= end:
+				return errFound
+			case e.RequestID == requestID:
 				found = e
 			}
-			return errFound
-		case e.RequestID == requestID:
-			found = e
-		}
-		return nil
-	})
-	if errors.Is(err, errFound) {
-		err = nil
+			return nil
+		})
+		end, err = from, notFound(err)
 	}
-	return found, found != nil, err
+	return found, err
+}
+
+// notFound leaves out the error that ends a search.
+func notFound(err error) error {
+	if errors.Is(err, errFound) {
+		return nil
+	}
+	return err
 }
 
 // Tail calls do with the last n records and then, at every tick, with those that

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -16,14 +17,8 @@ const maxText = 512
 // graphic is escaped, as is every blank but the space, and bytes that are no UTF-8
 // become U+FFFD. A longer value than maxText bytes is cut, and says so.
 func appendString(dst []byte, s string) []byte {
-	cut := 0
-	if len(s) > maxText {
-		end := maxText
-		for end > maxText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
-			end--
-		}
-		cut, s = len(s)-end, s[:end]
-	}
+	whole := len(s)
+	s = cutText(s)
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); {
@@ -42,7 +37,7 @@ func appendString(dst []byte, s string) []byte {
 		start = i
 	}
 	dst = append(dst, s[start:]...)
-	if cut > 0 {
+	if cut := whole - len(s); cut > 0 {
 		dst = append(dst, "…["...)
 		dst = strconv.AppendInt(dst, int64(cut), 10)
 		dst = append(dst, " bytes more]"...)
@@ -71,11 +66,24 @@ func appendUnit(dst []byte, unit rune) []byte {
 	return append(dst, '\\', 'u', digits[unit>>12&15], digits[unit>>8&15], digits[unit>>4&15], digits[unit&15])
 }
 
-// bounded returns what of a name counts where names are compared, so that a
-// name that is cut in a record is one name everywhere.
+// bounded returns what of a name counts where names are compared: valid UTF-8 of at
+// most maxText bytes, so that it is the same name wherever it was written and read.
 func bounded(name string) string {
-	if len(name) > maxText {
-		return name[:maxText]
+	name = cutText(name)
+	if utf8.ValidString(name) {
+		return name
 	}
-	return name
+	return cutText(strings.ToValidUTF8(name, string(utf8.RuneError)))
+}
+
+// cutText cuts a text that is longer than maxText bytes before a character.
+func cutText(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	end := maxText
+	for end > maxText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
 }

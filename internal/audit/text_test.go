@@ -77,3 +77,29 @@ func TestCellsAreNoFormulas(t *testing.T) {
 		t.Errorf("%q", row)
 	}
 }
+
+// The longest record that can be is one line that is read again, whatever is in it.
+func TestTheWorstRecordIsOneLine(t *testing.T) {
+	cfg := config(t, t.TempDir())
+	l := open(t, cfg)
+	for _, unit := range []string{"\x00", "\xff", "\r\n", "\u202e", "\"},{", "😀", "\U000e0001"} {
+		bad := strings.Repeat(unit, 10<<20/len(unit))
+		rec := &audit.Record{
+			Event: audit.UserAdd, Actor: bad, Issuer: bad, Tenant: bad, Object: "x" + bad, Method: bad, Model: bad, Version: bad, Digest: bad,
+			Decision: audit.Decision(bad), RequestID: bad, Input: bad, Outcome: bad,
+			Beside: [audit.MaxBeside]audit.Credential{{Actor: bad, Issuer: bad, Method: bad}, {Actor: bad, Issuer: bad, Method: bad}},
+		}
+		if err := l.Record(t.Context(), rec); err != nil {
+			t.Fatalf("%q: %v", unit, err)
+		}
+	}
+	if report := verify(t, audit.NewReader(cfg), nil); !report.OK || report.Size != 7 {
+		t.Error(show(report))
+	}
+	for _, e := range entries(t, cfg, audit.AnyTenant) {
+		line := e.AppendJSON(nil)
+		if !json.Valid(line) || strings.ContainsAny(string(line), "\r\n\x00\u202e") || !strings.HasSuffix(e.Outcome, " bytes more]") {
+			t.Errorf("record %d: %.200s", e.Index, line)
+		}
+	}
+}

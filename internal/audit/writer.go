@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"onnxgate/internal/audit/ledger"
+	"onnxgate/internal/reqctx"
 )
 
 // write is the goroutine that writes: what came while the disk was busy is
@@ -70,7 +71,7 @@ func (l *Log) addGap(b *batch) int64 {
 	l.missing = 0
 	l.mu.Unlock()
 	if missing > 0 {
-		b.add(context.Background(), &Record{Event: AuditGap, Count: missing, Outcome: OK}, l.cfg.Now())
+		b.add(&reqctx.Info{}, &Record{Event: AuditGap, Count: missing, Outcome: OK}, l.cfg.Now())
 	}
 	return missing
 }
@@ -158,7 +159,7 @@ func (l *Log) do(ctx context.Context, task func() error) error {
 // Checkpoint signs the log as it is and returns the signed note (C2SP
 // tlog-checkpoint).
 func (l *Log) Checkpoint(ctx context.Context) (signed []byte, err error) {
-	err = l.do(ctx, func() error { //nolint:contextcheck // what waits was recorded by others
+	err = l.do(ctx, func() error {
 		l.flush()
 		if err := l.Err(); err != nil {
 			return err

@@ -102,15 +102,11 @@ func auditShow(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "show REQUEST_ID|INDEX", Short: "Show one record, with the proof that the log holds it", Args: exactly("REQUEST_ID|INDEX")}
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object, with the proof")
 	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, args []string) error {
-		id, index := args[0], int64(0)
-		if n, err := strconv.ParseInt(id, 10, 64); err == nil && len(id) < 19 { // request ids have 32 characters
-			id, index = "", n
-		}
-		e, ok, err := r.Find(ctx, id, index)
+		e, err := findRecord(ctx, r, args[0])
 		if err != nil {
 			return err
 		}
-		if !ok {
+		if e == nil {
 			return fmt.Errorf("the audit log has no record %s", args[0])
 		}
 		receipt, err := r.Receipt(ctx, e)
@@ -122,6 +118,15 @@ func auditShow(p *Process) *cobra.Command {
 		}
 		return p.printReceipt(receipt)
 	})
+}
+
+// findRecord returns the record of an index or of a request id, which has 32
+// characters.
+func findRecord(ctx context.Context, r *audit.Reader, which string) (*audit.Entry, error) {
+	if index, err := strconv.ParseInt(which, 10, 64); err == nil && len(which) < 19 {
+		return r.At(ctx, index)
+	}
+	return r.Find(ctx, which)
 }
 
 func (p *Process) printReceipt(r *audit.Receipt) error {

@@ -100,7 +100,8 @@ func within(t *testing.T, limit time.Duration, want int, try func() (int, string
 func TestAnOutageOfTheDatabaseIsBorneForAWhile(t *testing.T) {
 	const maxAge = 4 * time.Second
 	database := testkit.StartPostgres(t)
-	s := begin(t, "ONNXGATE_REVOCATION_MAX_AGE="+maxAge.String(), databaseURL+"="+database.Database(t))
+	where := databaseURL + "=" + database.Database(t)
+	s := begin(t, "ONNXGATE_REVOCATION_MAX_AGE="+maxAge.String(), where)
 	token := adminToken(t, s)
 	if status, _ := predict(t, s, token); status != http.StatusOK {
 		t.Fatalf("before the outage: %d", status)
@@ -114,6 +115,11 @@ func TestAnOutageOfTheDatabaseIsBorneForAWhile(t *testing.T) {
 		t.Errorf("a login: %d, Retry-After %q, want 503", status, wait)
 	}
 	awaitReadiness(t, s, "degraded")
+	doctor := exec.CommandContext(t.Context(), binary, "doctor")
+	doctor.Dir, doctor.Env = s.dir, s.environ(where)
+	if out, err := doctor.CombinedOutput(); err == nil || !strings.Contains(string(out), "server-degraded") || !strings.Contains(string(out), "database-unreachable") {
+		t.Errorf("onnxgate doctor: %v\n%s", err, out)
+	}
 	wait := within(t, maxAge+someSlack, http.StatusServiceUnavailable, func() (int, string) { return predict(t, s, token) })
 	if lasted := time.Since(began); wait == "" || lasted < maxAge/2 {
 		t.Errorf("a known token was refused after %v with Retry-After %q", lasted, wait)

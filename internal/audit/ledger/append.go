@@ -103,6 +103,9 @@ func (g *Ledger) makeLine(src Source, i int) (err error) {
 	if g.buf, err = src.Append(g.buf, i, g.tree.size, g.prev); err != nil {
 		return err
 	}
+	if len(g.buf)-start >= MaxLine {
+		return errLong
+	}
 	g.buf[start-1] = 0
 	g.leaves = append(g.leaves, g.take(g.buf[start-1:]))
 	g.buf[start-1] = '\n'

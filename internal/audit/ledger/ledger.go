@@ -28,8 +28,8 @@ const (
 	DefaultBits = 16
 	// chunk is how many bytes of lines are gathered before they are written.
 	chunk = 1 << 20
-	// MaxLine bounds a line that is read, in bytes.
-	MaxLine = 64 << 10
+	// MaxLine bounds a line, in bytes.
+	MaxLine = 128 << 10
 )
 
 // File is what a log is written to.

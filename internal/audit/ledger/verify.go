@@ -111,16 +111,24 @@ func (w *verification) segment(i int) (err error) {
 	return err
 }
 
-// wrong says that there is something wrong at a record, or earlier where a record
-// is not as its hash or its place has it.
+// wrong says that there is something wrong at a record, or earlier in the segment
+// where a record is not as its hash or its place has it, or does not open.
 func (w *verification) wrong(index int64, reason string) error {
 	for _, earlier := range []int64{w.part.differs, w.part.misplaced} {
 		if earlier >= 0 && earlier < index {
-			index, reason = earlier, "it is not the record that was written there"
+			index, reason = earlier, notThatRecord
 		}
+	}
+	if w.Authentic == nil {
+		return &WrongError{index, reason}
+	}
+	if forged, ok := errors.AsType[*WrongError](w.open()); ok && forged.Index < index {
+		return forged
 	}
 	return &WrongError{index, reason}
 }
+
+const notThatRecord = "it is not the record that was written there"
 
 // readCheckpoint reads the checkpoint of the segment, and returns what is wrong
 // with it.
@@ -201,12 +209,7 @@ func (w *verification) locate() error {
 			tree.push(0, hash)
 		}
 		if tree.root() == signed.Hash {
-			return &WrongError{w.part.differs, "it is not the record that was written there"}
-		}
-	}
-	if w.Authentic != nil {
-		if err := w.open(); err != nil {
-			return err
+			return &WrongError{w.part.differs, notThatRecord}
 		}
 	}
 	return w.wrong(signed.N-1, fmt.Sprintf("one of the records from %d on is not the one that was written there", first))
@@ -218,7 +221,7 @@ func (w *verification) open() error {
 	_, err := w.view.segment(w.part.number, func(prefixed []byte) error {
 		err := w.Authentic(index, prev, prefixed[1:])
 		if err != nil && !errors.Is(err, ErrUnknown) {
-			return &WrongError{index, "it is not the record that was written there: " + err.Error()}
+			return &WrongError{index, notThatRecord + ": " + err.Error()}
 		}
 		index++
 		prev = leafHash(prefixed)
