@@ -33,7 +33,10 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 		func() error { return checkKEK(cfg) },
 		func() error { return checkIssuers(cfg) },
 		func() error { return checkTelemetry(cfg) },
-		func() (err error) { catalog, err = newCatalog(cfg, inference.Config{TenantExists: tenants.exists}); return err },
+		func() (err error) {
+			catalog, err = newCatalog(cfg, inference.Config{TenantExists: tenants.exists})
+			return err
+		},
 	)
 	if err != nil {
 		return nil, err
