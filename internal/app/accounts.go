@@ -117,14 +117,18 @@ func (a *App) newHashes() accounts.Argon { //nolint:ireturn // nil for this proc
 }
 
 // checkDatabase judges the URL of a database without connecting.
-func checkDatabase(cfg *config.Config) (warnings []string, err error) {
+func checkDatabase(cfg *config.Config) (found []Finding, err error) {
 	if !cfg.DatabaseURL.IsSet() {
 		return nil, nil
 	}
-	if warnings, err = sqlstore.CheckURL(cfg.DatabaseURL.Reveal()); err != nil {
+	warnings, err := sqlstore.CheckURL(cfg.DatabaseURL.Reveal())
+	if err != nil {
 		return nil, fmt.Errorf("ONNXGATE_DATABASE_URL: %w", err)
 	}
-	return warnings, nil
+	for _, text := range warnings {
+		found = append(found, Finding{databaseInsecure, Warning, text, "write sslmode=verify-full into ONNXGATE_DATABASE_URL"})
+	}
+	return found, nil
 }
 
 // DatabaseStatus looks at the database without changing it.

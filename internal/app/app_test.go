@@ -500,7 +500,7 @@ func TestTheOperatorIsWarned(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := start(t, open, vars)
-	for _, want := range []string{"run chmod 700 " + open, "no model is served: put one at " + empty} {
+	for _, want := range []string{"run chmod 700 " + open, "no model is served; put one at " + empty} {
 		if !strings.Contains(s.log.String(), want) || !strings.Contains(strings.Join(checked, "\n"), want) {
 			t.Errorf("nothing says %q in %q or in\n%s", want, checked, s.log)
 		}

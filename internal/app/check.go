@@ -19,10 +19,17 @@ import (
 // nothing behind. Whether the addresses are free it does not ask: the server may
 // be running.
 func Check(cfg *config.Config) (warnings []string, err error) {
+	found, err := examine(cfg)
+	return texts(found), err
+}
+
+// examine looks at what is there without any server, and reaches for nothing that
+// is elsewhere.
+func examine(cfg *config.Config) (found []Finding, err error) {
 	var catalog *inference.Catalog
 	tenants := &laterAccounts{cfg: cfg}
 	defer func() { err = errors.Join(err, tenants.close()) }()
-	var ofDatabase []string
+	var ofDatabase []Finding
 	var roles authz.Roles
 	err = inParallel(
 		func() (err error) { ofDatabase, err = checkDatabase(cfg); return err },
@@ -42,25 +49,35 @@ func Check(cfg *config.Config) (warnings []string, err error) {
 		return nil, err
 	}
 	for _, p := range catalog.Problems() {
-		warnings = append(warnings, p.Error())
+		found = append(found, Finding{modelNotServed, Warning, p.Error(), "mend it, or take it away; onnxgate model check says more"})
 	}
 	for _, w := range accessWarnings(catalog, roles, tenants.exists) {
-		warnings = append(warnings, fmt.Sprintf("model %s: %s", w.Model, w.Text))
+		found = append(found, Finding{modelRules, Warning, fmt.Sprintf("model %s: %s", w.Model, w.Text), "change its model.yaml, or ONNXGATE_ROLES_FILE"})
 	}
-	return append(append(warnings, ofDatabase...), advice(cfg, catalog)...), nil
+	return slices.Concat(found, ofDatabase, advice(cfg, catalog)), nil
 }
 
 // advice is what works, and is probably not what the operator means.
-func advice(cfg *config.Config, catalog *inference.Catalog) []string {
+func advice(cfg *config.Config, catalog *inference.Catalog) []Finding {
 	all := append(openToOthers(cfg), wideProxies(cfg)...)
 	all = append(all, inTheClear(cfg)...)
 	if !cfg.TLS {
-		all = append(all, "TLS is off: passwords and tokens travel in the clear")
+		severity := Warning
+		if beyondLoopback(cfg) {
+			severity = Error
+		}
+		all = append(all, Finding{tlsOff, severity, "TLS is off: passwords and tokens travel in the clear", change(cfg, "ONNXGATE_TLS", "on")})
 	}
 	if len(catalog.All()) == 0 {
-		all = append(all, fmt.Sprintf("no model is served: put one at %s", filepath.Join(cfg.ModelsDir, "NAME", "1", "model.onnx")))
+		all = append(all, Finding{modelNotServed, Error, "no model is served",
+			fmt.Sprintf("put one at %s", filepath.Join(cfg.ModelsDir, "NAME", "1", "model.onnx"))})
 	}
 	return all
+}
+
+// beyondLoopback reports whether another machine can reach a listener.
+func beyondLoopback(cfg *config.Config) bool {
+	return slices.ContainsFunc([]string{cfg.Addr, cfg.AdminAddr, cfg.GRPCAddr}, func(addr string) bool { return addr != "" && !config.IsLoopback(addr) })
 }
 
 func checkAdminPassword(cfg *config.Config) error {
@@ -119,14 +136,16 @@ func modeOf(path string) fs.FileMode {
 }
 
 // openToOthers warns of secrets that others may read.
-func openToOthers(cfg *config.Config) []string {
-	var all []string
+func openToOthers(cfg *config.Config) []Finding {
+	var all []Finding
 	if mode := modeOf(cfg.DataDir); mode&othersAccess != 0 {
-		all = append(all, fmt.Sprintf("other users may enter the data directory %[1]s (mode %04[2]o): run chmod 700 %[1]s", cfg.DataDir, mode))
+		all = append(all, Finding{dataDirMode, Warning,
+			fmt.Sprintf("other users may enter the data directory %s (mode %04o)", cfg.DataDir, mode), "run chmod 700 " + cfg.DataDir})
 	}
 	for _, secret := range secretFiles(cfg) {
 		if mode := modeOf(secret.path); mode&othersAccess != 0 {
-			all = append(all, fmt.Sprintf("other users may read or change the %[3]s %[1]s (mode %04[2]o): run chmod o= %[1]s", secret.path, mode, secret.what))
+			all = append(all, Finding{keyFileMode, Warning,
+				fmt.Sprintf("other users may read or change the %s %s (mode %04o)", secret.what, secret.path, mode), "run chmod o= " + secret.path})
 		}
 	}
 	return all
@@ -151,13 +170,19 @@ const (
 )
 
 // wideProxies warns of networks in which every client is a trusted proxy.
-func wideProxies(cfg *config.Config) []string {
-	var all []string
+func wideProxies(cfg *config.Config) []Finding {
+	var all []Finding
 	for _, p := range cfg.TrustedProxies {
-		if p.Addr().Is4() && p.Bits() < widestIPv4 || p.Addr().Is6() && p.Bits() < widestIPv6 {
-			all = append(all, fmt.Sprintf("ONNXGATE_TRUSTED_PROXIES holds %s: any client in it may claim any address, and with it escape the rate limits; "+
-				"name the addresses of the proxies alone", p))
+		if p.Addr().Is4() && p.Bits() >= widestIPv4 || p.Addr().Is6() && p.Bits() >= widestIPv6 {
+			continue
 		}
+		severity := Warning
+		if p.Bits() == 0 {
+			severity = Error
+		}
+		all = append(all, Finding{proxiesAny, severity,
+			fmt.Sprintf("ONNXGATE_TRUSTED_PROXIES holds %s: any client in it may claim any address, and with it escape the rate limits", p),
+			"name the addresses of the proxies alone: " + change(cfg, "ONNXGATE_TRUSTED_PROXIES", "ADDRESS,…")})
 	}
 	return all
 }

@@ -34,6 +34,37 @@ func checkIssuers(cfg *config.Config) error {
 	return err
 }
 
+// TrustedIssuer is an outside issuer as its file has it.
+type TrustedIssuer struct {
+	Issuer   string   `json:"issuer"`
+	Audience []string `json:"audience"`
+	// Keys is where they come from: a URL, or a file.
+	Keys string `json:"keys"`
+	// Tenant is that of its tokens, empty where they name it.
+	Tenant string `json:"tenant"`
+	// Roles gives our word for each of the issuer's that grants something.
+	Roles map[string]string `json:"roles"`
+}
+
+// TrustedIssuers returns the outside issuers of a configuration, by their names,
+// without asking them.
+func TrustedIssuers(cfg *config.Config) ([]TrustedIssuer, error) {
+	issuers, err := newIssuers(cfg, nil)
+	if err != nil || issuers == nil {
+		return nil, err
+	}
+	var all []TrustedIssuer
+	for _, status := range issuers.Status() {
+		issuer, _ := issuers.Issuer(status.Issuer)
+		trusted := TrustedIssuer{Issuer: issuer.Name, Audience: issuer.Audience, Keys: status.From, Tenant: issuer.Tenant, Roles: issuer.Roles}
+		if issuer.Claims.Tenant != "" {
+			trusted.Tenant = ""
+		}
+		all = append(all, trusted)
+	}
+	return all, nil
+}
+
 func (a *App) newBearer() (*authn.Bearer, error) {
 	cfg := authn.BearerConfig{
 		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Roles: a.roles, Now: time.Now,

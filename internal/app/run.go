@@ -167,7 +167,7 @@ func (a *App) defaultModel() string {
 }
 
 func (a *App) logStart(ctx context.Context) {
-	for _, text := range advice(a.cfg, a.catalog) {
+	for _, text := range texts(advice(a.cfg, a.catalog)) {
 		a.log.WarnContext(ctx, "configuration warning", slog.String("detail", text))
 	}
 	for _, w := range a.modelWarnings(ctx) {

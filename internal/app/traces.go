@@ -84,7 +84,7 @@ func checkTelemetry(cfg *config.Config) error {
 }
 
 // inTheClear warns of telemetry that leaves this machine without encryption.
-func inTheClear(cfg *config.Config) []string {
+func inTheClear(cfg *config.Config) []Finding {
 	settings, err := readOTLP(cfg, "")
 	if err != nil {
 		return nil
@@ -93,7 +93,8 @@ func inTheClear(cfg *config.Config) []string {
 		if t == nil || t.TLS != nil || config.IsLoopback(t.Host()) {
 			continue
 		}
-		return []string{fmt.Sprintf("telemetry goes to %s in the clear, names of callers in audit records among it: write https:// or grpcs://", t.Host())}
+		return []Finding{{telemetryInTheClear, Warning,
+			fmt.Sprintf("telemetry goes to %s in the clear, names of callers in audit records among it", t.Host()), "write https:// or grpcs://"}}
 	}
 	return nil
 }

@@ -107,6 +107,7 @@ func (b *batch) main(ctx context.Context, rec *Record, objectApart bool) {
 	}
 	dst := append(b.text, '{')
 	dst = appendField(dst, "actor", rec.Actor)
+	dst = appendField(dst, "issuer", rec.Issuer)
 	if !objectApart {
 		dst = appendField(dst, "object", rec.Object)
 	}
@@ -132,6 +133,7 @@ func (b *batch) main(ctx context.Context, rec *Record, objectApart bool) {
 func (b *batch) beside(c *Credential) {
 	dst := append(b.text, `{"beside":[{`...)
 	dst = appendField(dst, "actor", c.Actor)
+	dst = appendField(dst, "issuer", c.Issuer)
 	dst = appendField(dst, "method", c.Method)
 	b.text = append(dst, "}]}"...)
 }

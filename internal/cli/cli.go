@@ -94,7 +94,8 @@ func (p *Process) printf(format string, args ...any) error {
 func rootCommand(p *Process) *cobra.Command {
 	root := group("onnxgate", "Serve ONNX models as a secure API",
 		serveCommand(p), userCommand(p), clientCommand(p), apikeyCommand(p), tenantCommand(p), modelCommand(p), authzCommand(p),
-		keysCommand(p), dbCommand(p), configCommand(p), packageCommand(p), healthcheckCommand(p), versionCommand(p), hashWorkerCommand(p),
+		keysCommand(p), auditCommand(p), dbCommand(p), configCommand(p), packageCommand(p), doctorCommand(p), healthcheckCommand(p), versionCommand(p),
+		hashWorkerCommand(p),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(p.Stdin)

@@ -3,6 +3,9 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -30,15 +33,19 @@ func configCommand(p *Process) *cobra.Command {
 		for _, w := range warnings {
 			p.complain("warning: " + w)
 		}
-		if *asJSON {
-			return p.checkJSON(cfg)
+		issuers, err := app.TrustedIssuers(cfg)
+		if err != nil {
+			return err
 		}
-		return p.checkTable(cfg)
+		if *asJSON {
+			return p.checkJSON(cfg, issuers)
+		}
+		return p.checkTable(cfg, issuers)
 	}
 	return group("config", "Check the configuration, seal files with settings", check, configEncrypt(p), configDecrypt(p))
 }
 
-func (p *Process) checkTable(cfg *config.Config) error {
+func (p *Process) checkTable(cfg *config.Config, issuers []app.TrustedIssuer) error {
 	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "SETTING\tVALUE\tFROM")
 	for _, s := range config.Settings() {
@@ -48,19 +55,38 @@ func (p *Process) checkTable(cfg *config.Config) error {
 	for _, e := range app.Exposure(cfg) {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Route, e.Who, e.From, e.Limit)
 	}
+	if len(issuers) > 0 {
+		_, _ = fmt.Fprintln(w, "\nISSUER\tKEYS FROM\tAUDIENCE\tTENANT\tROLES")
+	}
+	for i := range issuers {
+		issuer := &issuers[i]
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", issuer.Issuer, issuer.Keys, strings.Join(issuer.Audience, ","),
+			orElse(issuer.Tenant, "as its tokens say"), orElse(grants(issuer.Roles), "none"))
+	}
 	return w.Flush()
 }
 
-func (p *Process) checkJSON(cfg *config.Config) error {
+// grants returns the words of an issuer with what they stand for here.
+func grants(roles map[string]string) string {
+	var all []string
+	for _, word := range slices.Sorted(maps.Keys(roles)) {
+		all = append(all, word+"="+roles[word])
+	}
+	return strings.Join(all, ",")
+}
+
+func (p *Process) checkJSON(cfg *config.Config, issuers []app.TrustedIssuer) error {
 	type setting struct {
 		Name  string `json:"name"`
 		Value string `json:"value"`
 		From  string `json:"from"`
 	}
 	var report struct {
-		Settings []setting     `json:"settings"`
-		Exposure []app.Exposed `json:"exposure"`
+		Settings []setting           `json:"settings"`
+		Exposure []app.Exposed       `json:"exposure"`
+		Issuers  []app.TrustedIssuer `json:"issuers"`
 	}
+	report.Issuers = append([]app.TrustedIssuer{}, issuers...) // [] when there are none
 	for _, s := range config.Settings() {
 		report.Settings = append(report.Settings, setting{s.Name, s.Show(cfg), cfg.Origin(s.Name)})
 	}

@@ -12,6 +12,7 @@ import (
 
 func TestAFileWithEverythingIsAccepted(t *testing.T) {
 	p := newProvider(t, newEC(t, "k1").jwk())
+	keys := place(t, "keys.json", `{"keys":[]}`)
 	file := place(t, "issuers.yaml", `
 # every key
 issuers:
@@ -28,13 +29,16 @@ issuers:
     claims: {subject: sub, tenant: tenant, roles: [realm_access.roles], scopes: scope}
     roles: {ml-admins: admin, "Group One": user}
     tenant: default
-  - {issuer: "https://idp.example/realms/ml/", audience: [ml], token: id, jwks_file: `+place(t, "keys.json", `{"keys":[]}`)+`}
+  - {issuer: "https://idp.example/realms/ml/", audience: [ml], token: id, jwks_file: `+keys+`}
 `)
 	issuers, err := oidc.New(oidc.Config{File: file, Own: "https://own.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []oidc.Status{{Issuer: "https://idp.example/realms/ml"}, {Issuer: "https://idp.example/realms/ml/"}}
+	want := []oidc.Status{
+		{Issuer: "https://idp.example/realms/ml", From: "https://idp.example/realms/ml/jwks.json"},
+		{Issuer: "https://idp.example/realms/ml/", From: keys},
+	}
 	if diff := cmp.Diff(want, issuers.Status()); diff != "" {
 		t.Error(diff)
 	}

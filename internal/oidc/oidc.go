@@ -134,11 +134,15 @@ type Status struct {
 	Issuer string
 	// Keys is as in Event, while they may be used.
 	Keys int
+	// From is where they come from: a URL, or a file.
+	From string
 	// Fetched is when they were; zero for those of a file, and before the first
 	// time.
 	Fetched time.Time
 	// Err is why the last fetch failed; nil when it did not.
 	Err error
+	// LeftOut says, a key each, why the others do not.
+	LeftOut []string
 }
 
 // Status returns how the issuers are doing, by their names.
@@ -167,4 +171,22 @@ func (s *Issuers) Run(ctx context.Context) {
 		cancel()
 		running.Wait()
 	}
+}
+
+// Refresh fetches the keys of all issuers once, each for itself, for who does not
+// Run. What came of it is in Status.
+func (s *Issuers) Refresh(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, i := range *s.known.Load() {
+		if i.source.entry.static != nil {
+			continue
+		}
+		running.Go(func() {
+			select {
+			case <-i.source.renew(ctx):
+			case <-ctx.Done():
+			}
+		})
+	}
+	running.Wait()
 }

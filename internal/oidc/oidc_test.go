@@ -11,6 +11,7 @@ import (
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/oidc"
 )
 
 // quiet drops what a test's own server complains of.
@@ -56,5 +57,25 @@ func TestAnOutsideTokenGivesItsPrincipal(t *testing.T) {
 				t.Errorf("the keys were fetched %d times, want once", n)
 			}
 		})
+	}
+}
+
+func TestARefreshAsksEveryIssuerOnce(t *testing.T) {
+	good, gone := newProvider(t, newEC(t, "k1").jwk(), object{"kty": "oct", "kid": "s", "k": "AAAA"}), newProvider(t)
+	gone.server.Close()
+	file := place(t, "issuers.yaml", "issuers:\n"+good.entry(t)+gone.entry(t))
+	issuers, err := oidc.New(oidc.Config{File: file, Own: "https://own.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuers.Refresh(t.Context())
+	for _, s := range issuers.Status() {
+		well := s.Issuer == good.server.URL
+		if (s.Err == nil) != well || (s.Keys > 0) != well || (len(s.LeftOut) == 1) != well || s.From != s.Issuer+discoveryPath {
+			t.Errorf("%+v", s)
+		}
+	}
+	if n := good.count(keysPath); n != 1 {
+		t.Errorf("the keys were fetched %d times", n)
 	}
 }

@@ -84,11 +84,29 @@ func (s *source) tooOld(st *state, now time.Time) bool {
 
 func (s *source) status() Status {
 	st := s.state.Load()
-	status := Status{Issuer: s.entry.policy.Name, Fetched: st.fetched, Err: st.failed}
+	status := Status{Issuer: s.entry.policy.Name, From: s.from(), Fetched: st.fetched, Err: st.failed}
 	if set := s.usable(s.now()); set != nil {
-		status.Keys = len(set.live)
+		status.Keys, status.LeftOut = len(set.live), set.leftOut
 	}
 	return status
+}
+
+// from returns where the keys come from: a file, their URL, or that of the
+// document that names it.
+func (s *source) from() string {
+	switch origin := &s.entry.origin; {
+	case origin.jwksFile != "":
+		return origin.jwksFile
+	case origin.jwksURI != "":
+		return origin.jwksURI
+	}
+	return s.discovery()
+}
+
+// discovery returns the URL of the document that names where the keys are (OpenID
+// Connect Discovery section 4).
+func (s *source) discovery() string {
+	return strings.TrimSuffix(s.entry.policy.Name, "/") + wellKnown
 }
 
 // Holds reports whether a key is the issuer's still, as far as is known.
@@ -232,7 +250,7 @@ func (s *source) load(ctx context.Context, next *state, jwksURI string) (err err
 // discover returns where the keys are (OpenID Connect Discovery section 4). The
 // document must be that of the issuer to the letter (section 4.3).
 func (s *source) discover(ctx context.Context) (string, error) {
-	at := strings.TrimSuffix(s.entry.policy.Name, "/") + wellKnown
+	at := s.discovery()
 	raw, err := s.client.get(ctx, at)
 	if err != nil {
 		return "", err

@@ -128,3 +128,9 @@ func PublishKey(dir, key string) error {
 	}
 	return os.WriteFile(path, []byte(key+"\n"), fileMode)
 }
+
+// PublishedKey reads it.
+func PublishedKey(dir string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(dir, keyName)) //nolint:gosec // G304: in the log's own directory
+	return strings.TrimSuffix(string(data), "\n"), err
+}

@@ -40,13 +40,13 @@ type File interface {
 	Close() error
 }
 
-// Source makes the lines that are appended. Its methods are called while no
-// other process writes.
+// Source makes the lines that are appended: a line begins with {"index":N, of its
+// place, and has no line end in it. Its methods are called while no other process
+// writes.
 type Source interface {
 	// Begin is called first: another process may have changed what lines depend on.
 	Begin() error
-	// Append appends line i, which has no line end in it, and will stand behind the
-	// line of the hash prev.
+	// Append appends line i, which will stand behind the line of the hash prev.
 	Append(dst []byte, i int, index int64, prev tlog.Hash) ([]byte, error)
 	// Ready is called before lines are written, to store what they depend on.
 	Ready() error

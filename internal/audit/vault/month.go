@@ -85,33 +85,54 @@ func (v *Vault) open(name string, s stored) (owner, entry, error) {
 	return owner{s.Tenant, string(data[keySize:])}, entry{s.ID, [keySize]byte(data)}, nil
 }
 
+// ending says which keys end.
+type ending func(name string, who owner) bool
+
+func ofSubject(tenant, subject string) ending {
+	return func(_ string, who owner) bool {
+		return who.subject == subject && (tenant == "" || who.tenant == tenant)
+	}
+}
+
+func endedBefore(tenant string, before time.Time) ending {
+	return func(name string, who owner) bool {
+		start, err := time.Parse(monthLayout, name)
+		return err == nil && !start.AddDate(0, 1, 0).After(before) && (tenant == "" || who.tenant == tenant)
+	}
+}
+
 // Erase destroys the keys of a subject of a tenant, or of every tenant for "", and
 // returns how many there were.
 func (v *Vault) Erase(tenant, subject string) (int, error) {
-	return v.destroy(func(_ string, who owner) bool {
-		return who.subject == subject && (tenant == "" || who.tenant == tenant)
-	})
+	return v.destroy(ofSubject(tenant, subject), true)
+}
+
+// Count returns how many keys Erase would destroy.
+func (v *Vault) Count(tenant, subject string) (int, error) {
+	return v.destroy(ofSubject(tenant, subject), false)
 }
 
 // Expire destroys the keys of the months of a tenant, or of every tenant for "",
 // that ended before a time, and returns how many there were.
 func (v *Vault) Expire(tenant string, before time.Time) (int, error) {
-	return v.destroy(func(name string, who owner) bool {
-		start, err := time.Parse(monthLayout, name)
-		return err == nil && !start.AddDate(0, 1, 0).After(before) && (tenant == "" || who.tenant == tenant)
-	})
+	return v.destroy(endedBefore(tenant, before), true)
+}
+
+// CountExpired returns how many keys Expire would destroy.
+func (v *Vault) CountExpired(tenant string, before time.Time) (int, error) {
+	return v.destroy(endedBefore(tenant, before), false)
 }
 
 // destroy writes every month again without the keys that end; their ids stay, so
 // that a key that was destroyed can be told from one that there never was.
-func (v *Vault) destroy(ends func(name string, who owner) bool) (count int, err error) {
+func (v *Vault) destroy(ends ending, really bool) (count int, err error) {
 	entries, err := os.ReadDir(v.dir)
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), monthExt)
 		if _, wrong := time.Parse(monthLayout, name); !ok || wrong != nil {
 			continue
 		}
-		n, err := v.destroyIn(name, ends)
+		n, err := v.destroyIn(name, ends, really)
 		count += n
 		if err != nil {
 			return count, err
@@ -120,7 +141,7 @@ func (v *Vault) destroy(ends func(name string, who owner) bool) (count int, err 
 	return count, err
 }
 
-func (v *Vault) destroyIn(name string, ends func(name string, who owner) bool) (count int, err error) {
+func (v *Vault) destroyIn(name string, ends ending, really bool) (count int, err error) {
 	f := file{path: filepath.Join(v.dir, name+monthExt)}
 	all, err := f.read()
 	if err != nil {
@@ -139,8 +160,8 @@ func (v *Vault) destroyIn(name string, ends func(name string, who owner) bool) (
 			all[i].Key = nil
 		}
 	}
-	if count == 0 {
-		return 0, nil
+	if count == 0 || !really {
+		return count, nil
 	}
 	delete(v.months, name)
 	clear(v.ready)

@@ -1,0 +1,46 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"onnxgate/internal/audit"
+	"onnxgate/internal/config"
+	"onnxgate/internal/seal"
+)
+
+// AuditReader returns a reader of the audit log of the data directory. Without a
+// key-encryption key it verifies, and reads nothing.
+func AuditReader(cfg *config.Config) (*audit.Reader, error) {
+	dir := inDataDir(cfg, auditDir)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no audit log in %s; name the server's data directory with --data-dir or ONNXGATE_DATA_DIR", cfg.DataDir)
+	}
+	c := audit.Config{Dir: dir}
+	path, _ := kekPath(cfg)
+	kek, err := seal.ReadKEK(path)
+	switch {
+	case err == nil:
+		c.KEK = auditKEK{kek}
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	return audit.NewReader(c), nil
+}
+
+// OpenAuditLog opens the audit log of the data directory for a command that changes
+// it, also beside the server. The caller must close it.
+func OpenAuditLog(cfg *config.Config) (*audit.Log, error) {
+	if _, err := AuditReader(cfg); err != nil {
+		return nil, err
+	}
+	path, _ := kekPath(cfg)
+	kek, err := seal.ReadKEK(path)
+	if err != nil {
+		return nil, err
+	}
+	return audit.Open(audit.Config{Dir: inDataDir(cfg, auditDir), Mode: audit.Strict, KEK: auditKEK{kek}, Now: time.Now})
+}

@@ -1,0 +1,190 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"onnxgate/internal/config"
+	"onnxgate/internal/oidc"
+	"onnxgate/internal/regular"
+)
+
+// Doctor looks for what is insecure, expiring, unreachable or set wrongly. It
+// changes nothing.
+type Doctor struct {
+	// Header holds a credential with metrics:read for the running server; nil
+	// reads its metrics where they are open.
+	Header http.Header
+	// Now is the clock. It is required.
+	Now func() time.Time
+}
+
+// doctorTime bounds each look at something that may not answer.
+const doctorTime = 10 * time.Second
+
+// Diagnose returns what is found in a configuration, in what it names and, where
+// one runs, in its server: errors first. It works before the first start.
+func (d *Doctor) Diagnose(ctx context.Context, cfg *config.Config) []Finding {
+	var database, issuers, server []Finding
+	found, err := examine(cfg) //nolint:contextcheck // reads files, and is over in a moment
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			found = append(found, Finding{startRefused, Error, line, "mend that; onnxgate config check says it again"})
+		}
+	}
+	found = append(found, settingFindings(cfg)...)
+	found = append(found, d.certificate(cfg)...)
+	_ = inParallel( // none of them fails
+		func() error { database = databaseFindings(ctx, cfg); return nil },
+		func() error { issuers = issuerFindings(ctx, cfg); return nil },
+		func() error { server = d.server(ctx, cfg); return nil },
+	)
+	return worst(append(append(append(found, database...), issuers...), server...))
+}
+
+// DiagnoseSettings returns the findings of a configuration that could not be read.
+func DiagnoseSettings(problems config.SettingErrors) []Finding {
+	found := make([]Finding, len(problems))
+	for i, p := range problems {
+		id := settingInvalid
+		if p.Setting == "ONNXGATE_CORS_ORIGINS" && strings.Contains(p.Detail, `"*"`) {
+			id = corsAny
+		}
+		what, fix, ok := strings.Cut(p.Detail, "; ")
+		if !ok {
+			fix = "see docs/settings.md"
+		}
+		found[i] = Finding{id, Error, p.Setting + ": " + what, fix}
+	}
+	return found
+}
+
+// settingFindings are those of single settings.
+func settingFindings(cfg *config.Config) []Finding {
+	password := inDataDir(cfg, passwordFile)
+	_, err := os.Stat(password)
+	var all []Finding
+	for _, check := range []struct {
+		holds bool
+		Finding
+	}{
+		{cfg.Docs, Finding{docsOn, Warning, "everybody who reaches " + cfg.Addr + " may read the documentation", change(cfg, "ONNXGATE_DOCS", "off")}},
+		{cfg.RateToken == "off", Finding{ratesOff, Warning, "an address may try any number of passwords", change(cfg, "ONNXGATE_RATE_TOKEN", "5/minute")}},
+		{cfg.RatePredict == "off", Finding{ratesOff, Warning, "an address may ask for any number of predictions", change(cfg, "ONNXGATE_RATE_PREDICT", "10/minute")}},
+		{cfg.Pprof, Finding{pprofOn, Warning, "profiles can be taken by who holds debug:read", change(cfg, "ONNXGATE_PPROF", "off")}},
+		{cfg.JWTSecret.IsSet(), Finding{hs256, Warning, "tokens are signed with a shared secret (HS256)", change(cfg, "ONNXGATE_JWT_SECRET", "")}},
+		{err == nil, Finding{initialPassword, Warning, "the first administrator's password is in " + password,
+			"change it (onnxgate user password admin), and the file goes"}},
+	} {
+		if check.holds {
+			all = append(all, check.Finding)
+		}
+	}
+	return all
+}
+
+// expiresSoon is how long before its end a certificate is reported. One of our own
+// making is renewed earlier.
+const expiresSoon = 14 * 24 * time.Hour
+
+// certificate judges the certificate's file. What keeps a start from using it is
+// told already.
+func (d *Doctor) certificate(cfg *config.Config) []Finding {
+	if !cfg.TLS {
+		return nil
+	}
+	file, fix := cfg.TLSCertFile, "put a new certificate and its key into "+cfg.TLSCertFile+" and "+cfg.TLSKeyFile
+	if file == "" {
+		file = filepath.Join(inDataDir(cfg, certsDir), "cert.pem")
+		fix = "start the server, which renews its own certificate"
+	}
+	data, _, err := regular.ReadFile(file, maxCertificate)
+	if err != nil {
+		return nil // not made yet, or told as what refuses a start
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil
+	}
+	all := d.expiry(leaf, file, fix)
+	if issuer, err := url.Parse(cfg.Issuer); err == nil && cfg.Origin("ONNXGATE_ISSUER") != "default" && leaf.VerifyHostname(issuer.Hostname()) != nil {
+		all = append(all, Finding{certificateName, Warning,
+			fmt.Sprintf("%s does not name %s, where ONNXGATE_ISSUER sends clients", file, issuer.Hostname()),
+			"let the certificate name it, or " + change(cfg, "ONNXGATE_ISSUER", "https://NAME")})
+	}
+	return all
+}
+
+func (d *Doctor) expiry(leaf *x509.Certificate, where, fix string) []Finding {
+	left, end := leaf.NotAfter.Sub(d.Now()), leaf.NotAfter.UTC().Format(time.RFC3339)
+	switch {
+	case left < 0:
+		return []Finding{{certificateExpires, Error, fmt.Sprintf("the certificate %s ended on %s", where, end), fix}}
+	case left < expiresSoon:
+		return []Finding{{certificateExpires, Warning, fmt.Sprintf("the certificate %s ends on %s", where, end), fix}}
+	}
+	return nil
+}
+
+// databaseFindings looks at the database that there is.
+func databaseFindings(ctx context.Context, cfg *config.Config) []Finding {
+	if HasAccounts(cfg) != nil {
+		return nil // before the first start
+	}
+	ctx, cancel := context.WithTimeout(ctx, doctorTime)
+	defer cancel()
+	status, err := DatabaseStatus(ctx, cfg)
+	switch {
+	case err != nil:
+		return []Finding{{databaseUnreachable, Error, err.Error(), "start it, or change ONNXGATE_DATABASE_URL or ONNXGATE_DATA_DIR"}}
+	case status.Version > status.Newest:
+		return []Finding{{databaseSchema, Error, fmt.Sprintf("%s has version %d of the schema, and this program knows %d", status.Location, status.Version, status.Newest),
+			"run the newer program, or restore a backup from before it"}}
+	case status.Version < status.Newest:
+		return []Finding{{databaseSchema, Warning, fmt.Sprintf("%s has version %d of the schema, which a start brings to %d", status.Location, status.Version, status.Newest),
+			"run onnxgate db backup FILE first, to be able to go back"}}
+	}
+	return nil
+}
+
+// issuerFindings asks every outside issuer for its keys.
+func issuerFindings(ctx context.Context, cfg *config.Config) []Finding {
+	issuers, err := newIssuers(cfg, nil)
+	if err != nil || issuers == nil {
+		return nil // what is wrong with the file refuses a start
+	}
+	ctx, cancel := context.WithTimeout(ctx, doctorTime)
+	defer cancel()
+	issuers.Refresh(ctx)
+	var all []Finding
+	for _, s := range issuers.Status() {
+		all = append(all, issuerFinding(cfg, &s)...)
+	}
+	return all
+}
+
+func issuerFinding(cfg *config.Config, s *oidc.Status) []Finding {
+	var all []Finding
+	for _, reason := range s.LeftOut {
+		all = append(all, Finding{issuerKey, Warning, s.Issuer + ": " + reason, "let the issuer publish another key, or let " + cfg.IssuersFile + " allow it"})
+	}
+	switch {
+	case s.Err != nil:
+		return append(all, Finding{issuerUnreachable, Error, s.Issuer + ": " + s.Err.Error(), "mend its entry in " + cfg.IssuersFile + ", or the way to it"})
+	case s.Keys == 0:
+		return append(all, Finding{issuerUnreachable, Error, s.Issuer + ": none of its keys at " + s.From + " can be used", "mend its entry in " + cfg.IssuersFile})
+	}
+	return all
+}

@@ -1,0 +1,151 @@
+package audit
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"onnxgate/internal/audit/ledger"
+)
+
+// Report is what a verification found.
+type Report struct {
+	OK   bool  `json:"ok"`
+	Size int64 `json:"size"`
+	// FirstBad is the index of the first record that is wrong or missing; nil when
+	// none is.
+	FirstBad *int64 `json:"first_bad"`
+	Reason   string `json:"reason"`
+}
+
+// Verify looks at every record of a log, and compares it with its checkpoints and,
+// unless it is empty, with one that was kept elsewhere. It needs the
+// key-encryption key only for what a process that was killed left behind the last
+// checkpoint, and to be sure whose key it is that the checkpoints are signed with.
+// Its error means that the log could not be read.
+func (r *Reader) Verify(ctx context.Context, checkpoint []byte) (*Report, error) {
+	view, err := ledger.Look(r.dir, r.bits)
+	if err != nil {
+		return nil, err
+	}
+	check, err := r.check()
+	if wrong, ok := errors.AsType[*ledger.WrongError](err); ok {
+		return &Report{FirstBad: &wrong.Index, Reason: wrong.Reason}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(checkpoint) > 0 {
+		known, wrong := ledger.ParseCheckpoint(checkpoint, check.Verifier)
+		if wrong != nil {
+			return &Report{Reason: "the given checkpoint is none of this log: " + wrong.Error()}, nil
+		}
+		check.Known = &known
+	}
+	size, err := view.Verify(ctx, *check)
+	report := &Report{OK: err == nil, Size: size}
+	if wrong, ok := errors.AsType[*ledger.WrongError](err); ok {
+		report.FirstBad, report.Reason = &wrong.Index, wrong.Reason
+		return report, nil
+	}
+	return report, err
+}
+
+// check returns what the log is verified with.
+func (r *Reader) check() (*ledger.Check, error) {
+	published, err := ledger.PublishedKey(r.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if r.kek == nil {
+		if err != nil {
+			return nil, fmt.Errorf("there is neither the key-encryption key nor %w", err)
+		}
+		verifier, err := note.NewVerifier(published)
+		if err != nil {
+			return nil, &ledger.WrongError{Reason: "the published key of the log is no key"}
+		}
+		return &ledger.Check{Verifier: verifier}, nil
+	}
+	keys := r.vault()
+	own, err := openKeys(r.dir, keys, false)
+	if err != nil {
+		return nil, err
+	}
+	if published != "" && published != own.text {
+		return nil, &ledger.WrongError{Reason: "the published key of the log is not the one that signs it"}
+	}
+	return &ledger.Check{Verifier: own.verifier, Authentic: authentic(keys)}, nil
+}
+
+// Receipt proves that a log holds a record: Line hashes to Leaf (RFC 6962 section
+// 2.1), and Proof leads from there to the root that Checkpoint signs.
+type Receipt struct {
+	Record     *Entry   `json:"record"`
+	Line       string   `json:"line"`
+	Leaf       string   `json:"leaf"`
+	Size       int64    `json:"size"`
+	Proof      []string `json:"proof"`
+	Checkpoint string   `json:"checkpoint"`
+	// Key checks the checkpoint (golang.org/x/mod/sumdb/note).
+	Key string `json:"key"`
+}
+
+// Receipt returns the receipt of a record.
+func (r *Reader) Receipt(ctx context.Context, e *Entry) (*Receipt, error) {
+	view, err := ledger.Look(r.dir, r.bits)
+	if err != nil {
+		return nil, err
+	}
+	check, err := r.check()
+	if err != nil {
+		return nil, err
+	}
+	signed := view.Checkpoint()
+	tree, err := ledger.ParseCheckpoint(signed, check.Verifier)
+	if err != nil {
+		return nil, err
+	}
+	if tree.N <= e.Index {
+		return nil, fmt.Errorf("no checkpoint covers the record %d yet; `onnxgate audit checkpoint` signs one", e.Index)
+	}
+	proof, err := tlog.ProveRecord(tree.N, e.Index, view)
+	if err != nil {
+		return nil, err
+	}
+	receipt := &Receipt{Record: e, Size: tree.N, Checkpoint: string(signed)}
+	if receipt.Key, err = ledger.PublishedKey(r.dir); err != nil {
+		return nil, err
+	}
+	for _, hash := range proof {
+		receipt.Proof = append(receipt.Proof, base64.StdEncoding.EncodeToString(hash[:]))
+	}
+	err = view.Lines(ctx, e.Index, func(_ int64, _ tlog.Hash, line []byte) error {
+		receipt.Line = string(line)
+		return errFound
+	})
+	if !errors.Is(err, errFound) {
+		return nil, errors.Join(errors.New("the record is gone"), err)
+	}
+	leaf := tlog.RecordHash([]byte(receipt.Line))
+	receipt.Leaf = base64.StdEncoding.EncodeToString(leaf[:])
+	return receipt, tlog.CheckRecord(proof, tree.N, tree.Hash, e.Index, leaf)
+}
+
+// Checkpoint returns the newest signed checkpoint. It needs no key.
+func (r *Reader) Checkpoint() ([]byte, error) {
+	view, err := ledger.Look(r.dir, r.bits)
+	if err != nil {
+		return nil, err
+	}
+	signed := view.Checkpoint()
+	if len(signed) == 0 {
+		return nil, errors.New("the audit log has no checkpoint yet: nothing was recorded")
+	}
+	return signed, nil
+}

@@ -1,0 +1,326 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"onnxgate/internal/app"
+	"onnxgate/internal/audit"
+	"onnxgate/internal/regular"
+)
+
+func auditCommand(p *Process) *cobra.Command {
+	return group("audit", "Read, prove and erase what the audit log holds, also while the server runs",
+		auditVerify(p), auditCheckpoint(p), auditShow(p), auditExport(p), auditTail(p), auditSearch(p), auditErase(p), auditExpire(p))
+}
+
+// onAudit is a command that reads the audit log.
+func onAudit(p *Process, cmd *cobra.Command, run func(ctx context.Context, r *audit.Reader, args []string) error) *cobra.Command {
+	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := s.loadForUsers(cmd)
+		if err != nil {
+			return err
+		}
+		r, err := app.AuditReader(cfg)
+		if err != nil {
+			return err
+		}
+		return run(cmd.Context(), r, args)
+	}
+	return cmd
+}
+
+// errNotGenuine is the error of a log that does not verify.
+var errNotGenuine = errors.New("the audit log does not verify")
+
+// maxCheckpointFile is more than a checkpoint has with the signatures of witnesses.
+const maxCheckpointFile = 16 << 10
+
+func auditVerify(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "verify", Short: "Look at every record, and say which is the first that is not genuine", Args: exactly()}
+	file := cmd.Flags().String("checkpoint", "", "compare with the checkpoint in this `FILE`, which was kept elsewhere")
+	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
+	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, _ []string) error {
+		var checkpoint []byte
+		if *file != "" {
+			var err error
+			if checkpoint, _, err = regular.ReadFile(*file, maxCheckpointFile); err != nil {
+				return fmt.Errorf("--checkpoint: %w", err)
+			}
+			if len(checkpoint) == 0 {
+				return fmt.Errorf("--checkpoint: %s is empty", *file)
+			}
+		}
+		report, err := r.Verify(ctx, checkpoint)
+		if err != nil {
+			return err
+		}
+		return p.printVerified(report, *asJSON)
+	})
+}
+
+func (p *Process) printVerified(report *audit.Report, asJSON bool) error {
+	err := errNotGenuine
+	switch {
+	case report.OK:
+		err = nil
+	case report.FirstBad != nil:
+		err = fmt.Errorf("%w from record %d on: %s", err, *report.FirstBad, report.Reason)
+	default:
+		err = fmt.Errorf("%w: %s", err, report.Reason)
+	}
+	switch {
+	case asJSON:
+		return errors.Join(p.printJSON(report), err)
+	case err == nil:
+		return p.printf("%d records, all as they were written\n", report.Size)
+	}
+	return err
+}
+
+func auditCheckpoint(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "checkpoint", Short: "Print the newest signed checkpoint, to be kept where nobody here can change it", Args: exactly()}
+	return onAudit(p, cmd, func(_ context.Context, r *audit.Reader, _ []string) error {
+		checkpoint, err := r.Checkpoint()
+		if err != nil {
+			return err
+		}
+		return p.printf("%s", checkpoint)
+	})
+}
+
+func auditShow(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "show REQUEST_ID|INDEX", Short: "Show one record, with the proof that the log holds it", Args: exactly("REQUEST_ID|INDEX")}
+	asJSON := cmd.Flags().Bool("json", false, "print one JSON object, with the proof")
+	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, args []string) error {
+		id, index := args[0], int64(0)
+		if n, err := strconv.ParseInt(id, 10, 64); err == nil && len(id) < 19 { // request ids have 32 characters
+			id, index = "", n
+		}
+		e, ok, err := r.Find(ctx, id, index)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("the audit log has no record %s", args[0])
+		}
+		receipt, err := r.Receipt(ctx, e)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return p.printJSON(receipt)
+		}
+		return p.printReceipt(receipt)
+	})
+}
+
+func (p *Process) printReceipt(r *audit.Receipt) error {
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	names, cells := audit.CSVHeader(), r.Record.CSVRow()
+	for i, name := range names {
+		if cells[i] != "" {
+			_, _ = fmt.Fprintf(w, "%s\t%s\n", name, cells[i])
+		}
+	}
+	_, _ = fmt.Fprintf(w, "leaf\t%s\nproof\t%d hashes up to the root of %d records; --json prints them\n", r.Leaf, len(r.Proof), r.Size)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return p.printf("\n%s", r.Checkpoint)
+}
+
+// span are the flags that say which records are wanted.
+type span struct{ from, to, tenant *string }
+
+func addSpan(cmd *cobra.Command) span {
+	return span{
+		from:   cmd.Flags().String("from", "", "records from this time on: RFC 3339, or a date (UTC)"),
+		to:     cmd.Flags().String("to", "", "records before this time"),
+		tenant: cmd.Flags().String("tenant", audit.AnyTenant, "records of this tenant alone"),
+	}
+}
+
+func (s span) query() (q audit.Query, err error) {
+	q.Tenant = *s.tenant
+	if q.Since, err = moment("from", *s.from); err != nil {
+		return q, err
+	}
+	q.Until, err = moment("to", *s.to)
+	return q, err
+}
+
+// moment reads a time; the zero one for none.
+func moment(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, usagef("--%s: %q is no time; write 2026-03-14 or 2026-03-14T12:00:00Z", flag, text)
+}
+
+func auditExport(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "export", Short: "Print records, one a line", Args: exactly()}
+	s := addSpan(cmd)
+	format := cmd.Flags().String("format", audit.JSON, "what to print: json, one object a line, or csv")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{audit.JSON, audit.CSV}, cobra.ShellCompDirectiveNoFileComp)) // fails only without such a flag
+	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, _ []string) error {
+		q, err := s.query()
+		if err != nil {
+			return err
+		}
+		if !slices.Contains([]string{audit.JSON, audit.CSV}, *format) {
+			return usagef("--format: %q is neither json nor csv", *format)
+		}
+		return p.export(ctx, r, q, *format, func(*audit.Entry) bool { return true })
+	})
+}
+
+func (p *Process) export(ctx context.Context, r *audit.Reader, q audit.Query, format string, wanted func(*audit.Entry) bool) error {
+	out := audit.NewExport(p.Stdout, format)
+	_, err := r.Read(ctx, q, func(e *audit.Entry) error {
+		if !wanted(e) {
+			return nil
+		}
+		return out.Write(e)
+	})
+	return errors.Join(err, out.Close())
+}
+
+func auditTail(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "tail", Short: "Print the newest records, one JSON object a line", Args: exactly()}
+	n := cmd.Flags().Int64P("lines", "n", 10, "how many")
+	follow := cmd.Flags().BoolP("follow", "f", false, "go on with those that come, until interrupted")
+	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, _ []string) error {
+		if *n < 0 {
+			return usagef("--lines: %d is less than none", *n)
+		}
+		var ticks <-chan time.Time
+		if *follow {
+			ticker := time.NewTicker(time.Second)
+			defer ticker.Stop()
+			ticks = ticker.C
+		}
+		return r.Tail(ctx, *n, ticks, func(e *audit.Entry) error { return p.printf("%s\n", e.AppendJSON(nil)) })
+	})
+}
+
+func auditSearch(p *Process) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "search FIELD=VALUE…", Short: "Print the records with all of these values; VALUE* is a beginning",
+		Example: "  onnxgate audit search event=refused actor=ann\n  onnxgate audit search event=user.* --from 2026-03-01",
+		Args:    cobra.ArbitraryArgs,
+	}
+	s := addSpan(cmd)
+	format := cmd.Flags().String("format", audit.JSON, "what to print: json or csv")
+	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, args []string) error {
+		q, err := s.query()
+		if err != nil {
+			return err
+		}
+		wanted, err := matching(args)
+		if err != nil {
+			return err
+		}
+		return p.export(ctx, r, q, *format, wanted)
+	})
+}
+
+// matching returns what reports whether a record has all of the values.
+func matching(args []string) (func(*audit.Entry) bool, error) {
+	if len(args) == 0 {
+		return nil, usagef("FIELD=VALUE is missing")
+	}
+	header := audit.CSVHeader()
+	type condition struct {
+		column int
+		value  string
+		prefix bool
+	}
+	var all []condition
+	for _, arg := range args {
+		name, value, ok := strings.Cut(arg, "=")
+		column := slices.Index(header, name)
+		if !ok || column < 0 {
+			return nil, usagef("%q is not FIELD=VALUE; the fields are %s", arg, strings.Join(header, ", "))
+		}
+		value, prefix := strings.CutSuffix(value, "*")
+		all = append(all, condition{column, value, prefix})
+	}
+	return func(e *audit.Entry) bool {
+		row := e.CSVRow()
+		for _, c := range all {
+			if row[c.column] != c.value && (!c.prefix || !strings.HasPrefix(row[c.column], c.value)) {
+				return false
+			}
+		}
+		return true
+	}, nil
+}
+
+// destroyed is what a command that destroys keys prints.
+type destroyed struct {
+	Keys int `json:"keys"`
+}
+
+// onAuditKeys is a command that destroys keys of the audit log.
+func onAuditKeys(p *Process, cmd *cobra.Command, run func(ctx context.Context, l *audit.Log, tenant string) (int, error)) *cobra.Command {
+	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
+	tenant := cmd.Flags().String("tenant", audit.AnyTenant, "in the records of this tenant alone")
+	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := s.loadForUsers(cmd)
+		if err != nil {
+			return err
+		}
+		l, err := app.OpenAuditLog(cfg)
+		if err != nil {
+			return err
+		}
+		n, err := run(cmd.Context(), l, *tenant)
+		if err = errors.Join(err, l.Close()); err != nil {
+			return err
+		}
+		if *asJSON {
+			return p.printJSON(destroyed{n})
+		}
+		return p.printf("destroyed %d keys; nobody reads any more what they sealed, and copies of them in backups are to be destroyed, too\n", n)
+	}
+	return cmd
+}
+
+func auditErase(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "erase --subject NAME", Short: "Make what the log says of a person unreadable for ever; the log still verifies", Args: exactly()}
+	subject := cmd.Flags().String("subject", "", "who: as `actor` of the records has it")
+	return onAuditKeys(p, cmd, func(ctx context.Context, l *audit.Log, tenant string) (int, error) {
+		if *subject == "" {
+			return 0, usagef("say whom: --subject NAME")
+		}
+		return l.Erase(ctx, localActor().Name, tenant, *subject)
+	})
+}
+
+func auditExpire(p *Process) *cobra.Command {
+	cmd := &cobra.Command{Use: "expire --older-than AGE", Short: "Make records of months that ended that long ago unreadable for ever; the log still verifies", Args: exactly()}
+	age := cmd.Flags().String("older-than", "", "how long records are kept, such as 400d")
+	return onAuditKeys(p, cmd, func(ctx context.Context, l *audit.Log, tenant string) (int, error) {
+		d, err := parsePositive("--older-than", *age)
+		if err != nil {
+			return 0, err
+		}
+		return l.Expire(ctx, localActor().Name, tenant, p.Now().Add(-d))
+	})
+}
