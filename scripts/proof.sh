@@ -10,6 +10,8 @@
 #   KILLS     how often a process that writes to each database is killed (1,000)
 #   MALFORMED how many malformed requests are sent over every protocol (100,000)
 #   DECISIONS how many decisions about access are compared with Rego's (250,000)
+#   REQUESTS  how many requests of all kinds are compared with the audit log (1,000,000)
+#   EDITS     how many random edits of an audit log are looked for (100,000)
 #   SWAPS     how often a model is replaced under load (1,000)
 #   SEED      the number of the first of each (1): other numbers, other cases
 set -uo pipefail
@@ -27,8 +29,10 @@ kills=${KILLS:-1000}
 decisions=${DECISIONS:-250000}
 malformed=${MALFORMED:-100000}
 swaps=${SWAPS:-1000}
+requests=${REQUESTS:-1000000}
+edits=${EDITS:-100000}
 seed=${SEED:-1}
-unset MUTANTS MODELS MALFORMED DECISIONS KILLS SWAPS SEED # which are for their own rows, and not for every test
+unset MUTANTS MODELS MALFORMED DECISIONS KILLS SWAPS REQUESTS EDITS SEED # which are for their own rows, and not for every test
 log=$(mktemp -d)
 rows=()
 failed=0
@@ -68,10 +72,16 @@ prove "malformed requests over every protocol do no harm" '$(said_in $out)' \
 	env MALFORMED="$malformed" SEED="$seed" go test -count=1 -timeout 1h -v -run TestMalformedRequestsDoNoHarm ./internal/httpapi
 prove "a killed writer loses nothing that it acknowledged" '$(said_in $out), on PostgreSQL; as many on SQLite' \
 	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledWriterLosesNothing ./internal/sqlstore
+prove "random edits of an audit log are found, and the first wrong record named" '$(said_in $out)' \
+	env EDITS="$edits" SEED="$seed" go test -count=1 -timeout 2h -v -run TestEveryEditIsFound ./internal/audit
+prove "a killed server loses no audit record that it acknowledged" '$(said_in $out)' \
+	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledProcessLosesNothing ./internal/audit
 prove "no request fails or mixes versions while models are swapped" '$(said_in $out)' \
 	env SWAPS="$swaps" go test -count=1 -timeout 1h -v -run TestNoRequestFailsOrMixesVersions ./internal/inference
 prove "no request to the server fails or is mixed while a link to models is swapped" '$(said_in $out)' \
 	env SWAPS="$swaps" go test -count=1 -timeout 2h -v -run TestAModelIsSwappedUnderLoad ./cmd/onnxgate/e2e
+prove "every request is on record once" '$(said_in $out)' \
+	env REQUESTS="$requests" go test -count=1 -timeout 3h -v -run TestEveryRequestIsOnRecordOnce ./internal/app
 prove "refusals of API keys take the same time" '$(said_in $out)' \
 	env TIMING=20000 go test -count=1 -v -run TestRefusalsOfAPIKeys ./internal/app
 prove "decisions about access are those of a second implementation, in Rego" '$(said_in $out)' \

@@ -241,8 +241,8 @@ func (s *Service) verifyPassword(ctx context.Context, canonical, password string
 }
 
 // names says for the record whose password was refused.
-func (r *Record) names(reason error) *audit.Denial {
-	return &audit.Denial{Actor: r.Name, Tenant: r.Tenant, Method: "password", Err: reason}
+func (r *Record) names(reason error) *audit.DenialError {
+	return &audit.DenialError{Actor: r.Name, Tenant: r.Tenant, Method: "password", Err: reason}
 }
 
 func (s *Service) record(ctx context.Context, name string) (*Record, error) {

@@ -307,8 +307,8 @@ func (s *Service) ProvenClient(ctx context.Context, id string) (*identity.Client
 var errDisabledClient = errors.New("the client or its tenant is disabled")
 
 // names says for the record which client was refused.
-func (c *Client) names(reason error) *audit.Denial {
-	return &audit.Denial{Actor: c.ID, Tenant: c.Tenant, Method: "client_secret", Err: reason}
+func (c *Client) names(reason error) *audit.DenialError {
+	return &audit.DenialError{Actor: c.ID, Tenant: c.Tenant, Method: "client_secret", Err: reason}
 }
 
 func (c *Client) identity() *identity.Client {

@@ -164,8 +164,8 @@ func grantOf(tx *Tx, family *Family) (*identity.Grant, *Tenant, error) {
 }
 
 // names says for the record whose refresh token was refused.
-func (f *Family) names(reason error) *audit.Denial {
-	return &audit.Denial{Actor: f.User, Tenant: f.Tenant, Method: "refresh_token", Err: reason}
+func (f *Family) names(reason error) *audit.DenialError {
+	return &audit.DenialError{Actor: f.User, Tenant: f.Tenant, Method: "refresh_token", Err: reason}
 }
 
 func earlier(a, b time.Time) time.Time {

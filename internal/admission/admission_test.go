@@ -228,7 +228,7 @@ func TestThrottledRequestsAreBoundedAndGoWithTheirClients(t *testing.T) {
 		for range 500 {
 			all.Go(func() {
 				ctx, _ := request(ctx)
-				switch fault.KindOf(c.Address(ctx, admission.Predict, client)) {
+				switch fault.KindOf(c.Address(ctx, admission.Predict, client)) { //nolint:exhaustive // no other is expected
 				case fault.RateLimited:
 					refused.Add(1)
 				case fault.Canceled:

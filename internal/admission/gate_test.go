@@ -45,7 +45,7 @@ func TestAFloodOfOneTenantKeepsNoOtherWaiting(t *testing.T) {
 		for range 2000 {
 			flood.Go(func() {
 				for ctx.Err() == nil {
-					switch _, err := predict(ctx, m, "flood", 0, 1, took); fault.KindOf(err) {
+					switch _, err := predict(ctx, m, "flood", 0, 1, took); fault.KindOf(err) { //nolint:exhaustive // the others end the flood
 					case fault.Overloaded:
 						overloaded.Add(1)
 						time.Sleep(time.Second) // as Retry-After says
@@ -256,7 +256,6 @@ func TestNoPlaceIsLostOrGivenTwice(t *testing.T) {
 
 // quotas counts what is reserved and settled.
 type quotas struct {
-	mu             sync.Mutex
 	reserved, used []admission.Use
 	refuse         error
 }

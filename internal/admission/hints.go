@@ -48,8 +48,8 @@ func (h *hints) left(asked Asked) time.Duration {
 	if known == nil || known.of != of {
 		return 0
 	}
-	left := known.until.Sub(h.now())
-	return max(0, (left+time.Second-1)/time.Second*time.Second)
+	whole := (known.until.Sub(h.now()) + time.Second - 1).Truncate(time.Second)
+	return max(0, whole)
 }
 
 // Remember notes how long the same request would have to wait, once one of a caller

@@ -58,32 +58,38 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 	if err != nil {
 		return nil, nil, err
 	}
-	service, err := newAccounts(cfg, store, audit.Discard{}, nil)
+	kept := &commandRecords{cfg: cfg, ready: makeKEK(ctx, cfg, store)}
+	service, err := newAccounts(cfg, store, kept, nil)
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	return service, store.Close, nil
+	return service, kept.with(store.Close), nil
 }
 
 // openStored opens the store and what lives in it.
 func (a *App) openStored(ctx context.Context) error {
-	err := a.openAccounts(ctx)
-	if a.store == nil {
-		return err
-	}
-	var wrong error
-	a.sealing, wrong = newSealing(ctx, a.cfg, a.store)
-	return errors.Join(err, wrong)
-}
-
-func (a *App) openAccounts(ctx context.Context) (err error) {
+	var err error
 	if a.store, err = sqlstore.Open(ctx, database(a.cfg)); err != nil {
 		return err
 	}
+	if a.sealing, err = newSealing(ctx, a.cfg, a.store, records{a}); err == nil {
+		err = a.openAudit() //nolint:contextcheck // what the log writes by itself belongs to no request
+	}
+	if err != nil {
+		return errors.Join(err, checkAdminPassword(a.cfg)) // nothing is made without a record
+	}
+	if err := a.openAccounts(ctx); err != nil {
+		return err
+	}
+	a.quotas, err = a.newQuotas()
+	return err
+}
+
+func (a *App) openAccounts(ctx context.Context) (err error) {
 	for _, text := range a.store.Warnings() {
 		a.log.WarnContext(ctx, "database warning", slog.String("detail", text))
 	}
-	if a.accounts, err = newAccounts(a.cfg, a.store, changeLog{a.log}, a.newHashes()); err != nil {
+	if a.accounts, err = newAccounts(a.cfg, a.store, records{a}, a.newHashes()); err != nil {
 		return err
 	}
 	if err := a.accounts.BootstrapKey(ctx, a.cfg.BootstrapAPIKey.Reveal(), a.cfg.BootstrapAPIKeyRole); err != nil {
@@ -140,16 +146,22 @@ func DatabaseStatus(ctx context.Context, cfg *config.Config) (*sqlstore.Status, 
 }
 
 // MigrateDatabase brings the schema up to date, as a start does.
-func MigrateDatabase(ctx context.Context, cfg *config.Config) (before, after int, err error) {
+func MigrateDatabase(ctx context.Context, cfg *config.Config, actor string) (before, after int, err error) {
 	if err := makeDataDir(cfg.DataDir); err != nil {
+		return 0, 0, err
+	}
+	if err := recordDatabase(ctx, cfg, actor, "migrate"); err != nil {
 		return 0, 0, err
 	}
 	return sqlstore.Migrate(ctx, database(cfg))
 }
 
 // BackupDatabase writes the accounts to a file, also while the server runs.
-func BackupDatabase(ctx context.Context, cfg *config.Config, file string) error {
+func BackupDatabase(ctx context.Context, cfg *config.Config, actor, file string) error {
 	if err := HasAccounts(cfg); err != nil {
+		return err
+	}
+	if err := recordDatabase(ctx, cfg, actor, "backup"); err != nil {
 		return err
 	}
 	return sqlstore.Backup(ctx, database(cfg), file)
@@ -157,8 +169,11 @@ func BackupDatabase(ctx context.Context, cfg *config.Config, file string) error 
 
 // RestoreDatabase puts a backup into the place of the accounts while no server
 // runs; with force also where there are some.
-func RestoreDatabase(ctx context.Context, cfg *config.Config, file string, force bool) error {
+func RestoreDatabase(ctx context.Context, cfg *config.Config, actor, file string, force bool) error {
 	if err := makeDataDir(cfg.DataDir); err != nil {
+		return err
+	}
+	if err := recordDatabase(ctx, cfg, actor, "restore"); err != nil {
 		return err
 	}
 	return sqlstore.Restore(ctx, database(cfg), file, force)

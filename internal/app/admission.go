@@ -21,7 +21,7 @@ func (a *App) openAdmission() error {
 	}
 	a.admission, err = admission.New(admission.Config{
 		Rates: rates, MaxInFlight: a.cfg.MaxInFlight, Processors: runtime.GOMAXPROCS(0),
-		QueueTimeout: a.cfg.QueueTimeout, Throttle: a.cfg.Throttle, Now: time.Now,
+		QueueTimeout: a.cfg.QueueTimeout, Throttle: a.cfg.Throttle, Quotas: quotas{a}, Now: time.Now,
 	})
 	return err
 }

@@ -24,6 +24,7 @@ import (
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/admission"
 	"onnxgate/internal/argon"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
 	"onnxgate/internal/certs"
@@ -31,12 +32,14 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/grpcapi"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/modelstore"
 	"onnxgate/internal/oauth"
 	"onnxgate/internal/oidc"
+	"onnxgate/internal/quota"
 	"onnxgate/internal/repository"
 	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
@@ -77,6 +80,7 @@ type App struct {
 	store    *sqlstore.Store
 	accounts *accounts.Service
 	hashes   *argon.Worker // nil when there is none
+	quotas   *quota.Service
 	sealing  *sealing.Service
 	keys     *keys.Set
 	issuers  *oidc.Issuers  // nil when there are no outside issuers
@@ -87,6 +91,8 @@ type App struct {
 	folder     *modelstore.Store
 	repository *repository.Service
 	modelLog   modelLog
+	auditLog   *audit.Log   // nil when it is off
+	trail      *audit.Trail // nil when it is off
 	admission  *admission.Control
 	api        *httpapi.API
 	grpcAPI    *grpcapi.API // nil when its listener is closed
@@ -140,6 +146,9 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
 	)
 	if err = errors.Join(traced, err); err == nil {
 		err = a.openAPI()
+	}
+	if err == nil {
+		err = a.recordStart(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
@@ -240,6 +249,16 @@ func OpenKeys(cfg *config.Config) (*keys.Set, error) {
 	return set, err
 }
 
+// RecordKey puts on record what a command is about to do to the keys that sign
+// tokens, of which a rotation names none.
+func RecordKey(ctx context.Context, cfg *config.Config, actor string, event audit.Event, kid string) error {
+	kept := commandRecordsOf(cfg)
+	err := kept.Record(ctx, &audit.Record{
+		Event: event, Actor: actor, Tenant: identity.DefaultTenant, Object: kid, Decision: audit.Allow, Outcome: audit.OK,
+	})
+	return errors.Join(err, kept.Close())
+}
+
 // notServed is the fault of a data directory without what a server makes in it.
 func notServed(cfg *config.Config, what string) error {
 	return fault.Newf(fault.NotFound, "there are no %s in %s, where no server was started yet; "+
@@ -252,6 +271,7 @@ func (a *App) keyChanged(kid string, err error) {
 		a.log.ErrorContext(ctx, "kept the old signing keys", slog.Any("error", err))
 		return
 	}
+	a.noted(ctx, &audit.Record{Event: audit.KeyRotate, Object: kid})
 	a.log.InfoContext(ctx, "another key signs tokens", slog.String("kid", kid))
 }
 
@@ -310,6 +330,7 @@ func (a *App) certificateChanged(cert *certs.Certificate, err error) {
 		a.log.ErrorContext(ctx, "kept the old certificate", slog.Any("error", err))
 		return
 	}
+	a.noted(ctx, &audit.Record{Event: audit.ServerCertificate, Object: cert.Fingerprint})
 	a.log.InfoContext(ctx, "took over a new certificate", slog.String("sha256_fingerprint", cert.Fingerprint))
 }
 
@@ -322,7 +343,7 @@ func (a *App) openRoles() (err error) {
 func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
 	//nolint:contextcheck // a start that is given up ends its process
 	a.catalog, err = newCatalog(a.cfg, inference.Config{
-		Observer: a.observe, Admit: a.admit, Audit: a.measured(nil), Pins: &storedPins{app: a, opened: accounts}, TenantExists: func(name string) (bool, error) {
+		Observer: a.observe, Admit: a.admit, Audit: a.measured(a.predictions()), Pins: &storedPins{app: a, opened: accounts}, TenantExists: func(name string) (bool, error) {
 			if err := accounts(); err != nil {
 				return false, err
 			}
@@ -379,6 +400,10 @@ func (a *App) openAPI() error {
 	if a.clients != nil {
 		trust = a.clients
 	}
+	var kept httpapi.AuditLog
+	if a.auditLog != nil {
+		kept = a.auditLog
+	}
 	var issuers httpapi.Issuers
 	if a.issuers != nil {
 		issuers = issuerList{a.issuers}
@@ -387,7 +412,7 @@ func (a *App) openAPI() error {
 	a.api, err = httpapi.New(httpapi.Config{
 		Admission: a.admission, Bodies: memory,
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: trust, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
-		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Ready: a.ready, Degraded: a.degraded,
+		Accounts: a.accounts, Delivery: a.repository, Access: bearer, Usage: a.quotas, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Audit: a.trail, Records: kept, Ready: a.ready, Degraded: a.degraded,
 		Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies,
 		LoopbackHost:   config.IsLoopback(a.cfg.Addr) && len(a.cfg.TrustedProxies) == 0,
@@ -420,7 +445,7 @@ func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {
 	cfg := oauth.Config{
 		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, TTL: a.cfg.TokenTTL,
 		Keys: a.keys, Published: !a.cfg.JWTSecret.IsSet(), Clients: a.accounts, Certificates: a.clients != nil, Roles: a.roles,
-		Refresh: a.accounts, Access: bearer, Revocations: a.accounts, Now: time.Now,
+		Refresh: a.accounts, Access: bearer, Revocations: a.accounts, Audit: records{a}, Now: time.Now,
 	}
 	if a.cfg.PasswordGrant {
 		cfg.Passwords = a.accounts
@@ -462,5 +487,5 @@ func (a *App) ready() error {
 	if a.draining.Load() {
 		return errors.New("the server is stopping")
 	}
-	return nil
+	return a.trail.Err()
 }

@@ -28,11 +28,12 @@ func PushModel(ctx context.Context, cfg *config.Config, actor string, change *re
 	if err != nil {
 		return errors.Join(err, folder.Close())
 	}
-	service, err := repository.New(repository.Config{Store: folder, Catalog: catalog})
+	kept := commandRecordsOf(cfg)
+	service, err := repository.New(repository.Config{Store: folder, Catalog: catalog, Audit: kept})
 	if err == nil {
 		err = service.Put(ctx, localPrincipal(actor), change)
 	}
-	return errors.Join(err, folder.Close())
+	return errors.Join(err, kept.Close(), folder.Close())
 }
 
 // RollbackModel has an older version of a model of the default tenant served where
@@ -49,8 +50,11 @@ func RollbackModel(ctx context.Context, cfg *config.Config, actor, model, to str
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	catalog, err := inference.NewOf(ctx, oneModel(cfg, store.ModelPins()), identity.DefaultTenant, model)
+	kept := &commandRecords{cfg: cfg, ready: makeKEK(ctx, cfg, store)}
+	defer func() { err = errors.Join(err, kept.Close(), store.Close()) }()
+	settings := oneModel(cfg, store.ModelPins())
+	settings.Audit = kept
+	catalog, err := inference.NewOf(ctx, settings, identity.DefaultTenant, model)
 	if err != nil {
 		return "", err
 	}

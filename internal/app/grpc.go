@@ -31,7 +31,7 @@ func (a *App) openGRPC(authenticator authn.Authenticator, memory *limit.Bytes) (
 	}
 	a.grpcAPI, err = grpcapi.New(grpcapi.Config{
 		Models: a.catalog, Repository: a.catalog, Delivery: a.repository, Authenticator: authenticator, Trust: trust, Roles: a.roles,
-		Admission: a.admission, Memory: memory, Ready: a.ready, Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: time.Now,
+		Admission: a.admission, Memory: memory, Audit: a.trail, Ready: a.ready, Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: time.Now,
 		TrustedProxies: a.cfg.TrustedProxies, Reflection: a.cfg.Docs,
 		MaxMessage: a.cfg.MaxBody, MaxRows: a.cfg.MaxRows, Version: a.opts.Version,
 	})

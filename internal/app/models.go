@@ -21,7 +21,7 @@ func (a *App) openRepository() (err error) {
 		}
 	}
 	a.repository, err = repository.New(repository.Config{
-		Store: a.folder, Catalog: a.catalog, Audit: changeLog{a.log},
+		Store: a.folder, Catalog: a.catalog, Audit: records{a},
 		Changed: func(ctx context.Context, folder string) { a.lookAtModels(ctx, treewatch.Settled, folder) },
 	})
 	return err
@@ -148,6 +148,7 @@ func (a *App) countReload(bad bool) {
 // did. before is the default model that there was.
 func (a *App) logChanges(ctx context.Context, before string) []slog.Attr {
 	changes := a.catalog.Changes()
+	a.recordModels(ctx, slices.Concat(changes.Added, changes.Replaced), changes.Removed)
 	for _, w := range a.modelWarnings(ctx) {
 		if at := w.Model + "/" + w.Version; slices.Contains(changes.Added, at) || slices.Contains(changes.Replaced, at) {
 			a.log.WarnContext(ctx, "model warning", slog.String("model", w.Model), slog.String("version", w.Version), slog.String("detail", w.Text))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"onnxgate/internal/admission"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
 )
 
@@ -30,6 +31,10 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			a.log.ErrorContext(ctx, "not reloaded: nothing changes until the configuration is right", slog.String("error", line))
 		}
+		return
+	}
+	if err := a.onRecord(ctx, &audit.Record{Event: audit.ServerReload}); err != nil {
+		a.log.ErrorContext(ctx, "not reloaded: a reload must be on record", slog.Any("error", err))
 		return
 	}
 	changed := slog.Any("changed", a.reloadSettings(ctx, cfg, rates))

@@ -59,7 +59,9 @@ func (a *App) Start(ctx context.Context) {
 	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopWatching = cancel
 	a.background.Go(func() { _ = a.accounts.Watch(watch) }) // returns nil when it ends
+	a.background.Go(func() { a.quotas.Run(watch) })
 	a.background.Go(func() { a.keys.Watch(watch) })
+	a.background.Go(func() { a.trail.Run(watch) })
 	folders := modelFiles(a.cfg) // settled until a restart, unlike the configuration
 	a.background.Go(func() { a.followTenants(watch, folders) })
 	if dir := a.cfg.ModelsDir; dir != "" { // settled, too
@@ -213,7 +215,7 @@ func (a *App) Stop(ctx context.Context) error {
 	a.stopWatching()
 	a.closeTraces(ctx)
 	a.settle(ctx)
-	err = errors.Join(err, a.close()) // writes the last access lines
+	err = errors.Join(err, a.recordStop(ctx), a.close()) // writes the last access lines
 	a.log.InfoContext(ctx, "stopped")
 	return err
 }
@@ -270,5 +272,6 @@ func (a *App) close() error {
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
+	errs = append(errs, a.closeAudit())
 	return errors.Join(append(errs, a.access.Close())...)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
 	"onnxgate/internal/seal"
 	"onnxgate/internal/sealing"
@@ -15,12 +16,18 @@ import (
 
 // newSealing opens the keys that seal text. The key-encryption key is made where
 // the operator named none.
-func newSealing(ctx context.Context, cfg *config.Config, store *sqlstore.Store) (*sealing.Service, error) {
-	c := sealing.Config{Store: store.Sealing(), KEKFile: cfg.KEKFile, Now: time.Now}
-	if c.KEKFile == "" {
-		c.KEKFile, c.MakeKEK = inDataDir(cfg, kekFile), true
+func newSealing(ctx context.Context, cfg *config.Config, store *sqlstore.Store, record audit.Recorder) (*sealing.Service, error) {
+	path, ours := kekPath(cfg)
+	return sealing.New(ctx, sealing.Config{Store: store.Sealing(), KEKFile: path, MakeKEK: ours, Audit: record, Now: time.Now})
+}
+
+// makeKEK returns a function that makes the key-encryption key where there is none,
+// and that is harmless.
+func makeKEK(ctx context.Context, cfg *config.Config, store *sqlstore.Store) func() error {
+	return func() error {
+		_, err := newSealing(ctx, cfg, store, nil)
+		return err
 	}
-	return sealing.New(ctx, c)
 }
 
 // OpenSealing opens the keys that seal text of the data directory, for a command
@@ -36,11 +43,12 @@ func OpenSealing(ctx context.Context, cfg *config.Config) (*sealing.Service, fun
 	if err != nil {
 		return nil, nil, err
 	}
-	service, err := newSealing(ctx, cfg, store)
+	kept := &commandRecords{cfg: cfg}
+	service, err := newSealing(ctx, cfg, store, kept)
 	if err != nil {
 		return nil, nil, errors.Join(err, store.Close())
 	}
-	return service, store.Close, nil
+	return service, kept.with(store.Close), nil
 }
 
 // checkKEK reads the operator's key-encryption key; one of our own is made at the

@@ -7,9 +7,9 @@ import (
 	"onnxgate/internal/identity"
 )
 
-// Denial is the cause of a fault that says more for the record than the client may
+// DenialError is the cause of a fault that says more for the record than the client may
 // know: whom a refused credential names, or which rule of which model refused.
-type Denial struct {
+type DenialError struct {
 	// Actor is whom the credential names, of Tenant, and Method what kind it is;
 	// empty when it names nobody.
 	Actor, Issuer, Tenant, Method string
@@ -29,7 +29,7 @@ type About struct {
 }
 
 // Error returns the reason.
-func (d *Denial) Error() string {
+func (d *DenialError) Error() string {
 	if d.Err == nil {
 		return "refused"
 	}
@@ -37,19 +37,19 @@ func (d *Denial) Error() string {
 }
 
 // Unwrap returns the reason.
-func (d *Denial) Unwrap() error { return d.Err }
+func (d *DenialError) Unwrap() error { return d.Err }
 
-// Names returns a Denial of a credential of the principal.
-func Names(p *identity.Principal, reason error) *Denial {
-	return &Denial{Actor: p.Subject, Issuer: p.Issuer, Tenant: p.Tenant, Method: string(p.Method), Err: reason}
+// Names returns a DenialError of a credential of the principal.
+func Names(p *identity.Principal, reason error) *DenialError {
+	return &DenialError{Actor: p.Subject, Issuer: p.Issuer, Tenant: p.Tenant, Method: string(p.Method), Err: reason}
 }
 
 // denialOf returns what an error says for the record, the zero value for nothing.
-func denialOf(err error) Denial {
-	if d, ok := errors.AsType[*Denial](err); ok {
+func denialOf(err error) DenialError {
+	if d, ok := errors.AsType[*DenialError](err); ok {
 		return *d
 	}
-	return Denial{}
+	return DenialError{}
 }
 
 // Outcome returns the word for how something ended.

@@ -85,7 +85,7 @@ const (
 	ServerStop        Event = "server.stop"
 	ServerReload      Event = "server.reload"
 	ServerCertificate Event = "server.certificate"
-	ServerDatabase    Event = "server.database" // migrated, or restored
+	ServerDatabase    Event = "server.database" // Object says: migrate, backup or restore
 	ServerRead        Event = "server.read"
 )
 
@@ -104,6 +104,14 @@ var events = []Event{
 
 // Events returns the closed list of events.
 func Events() []Event { return slices.Clone(events) }
+
+// uses are events of what is used and not changed. Read only.
+var uses = []Event{Login, Refused, RefusedSum, Predict, KeyEncrypt, KeyDecrypt, ClientIntrospect, AuditExport}
+
+// Changes reports whether somebody changed something.
+func (e Event) Changes() bool {
+	return !e.reads() && !slices.Contains(uses, e)
+}
 
 // reads reports whether the event changes nothing and uses no key.
 func (e Event) reads() bool { return strings.HasSuffix(string(e), ".read") }

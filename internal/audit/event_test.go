@@ -21,7 +21,11 @@ func TestTheListOfEventsHasEveryOneOnce(t *testing.T) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		if spec, ok := n.(*ast.ValueSpec); ok && spec.Type != nil {
 			if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "Event" {
-				word, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+				literal, ok := spec.Values[0].(*ast.BasicLit)
+				if !ok {
+					t.Fatalf("%v is no literal", spec.Names)
+				}
+				word, err := strconv.Unquote(literal.Value)
 				if err != nil {
 					t.Fatal(err)
 				}

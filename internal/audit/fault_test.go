@@ -171,7 +171,7 @@ func entries(tb testing.TB, cfg audit.Config, tenant string) []*audit.Entry {
 func TestWhatWasAnsweredIsKeptUntilTheDiskWorks(t *testing.T) {
 	d := newDisk()
 	cfg := config(t, t.TempDir())
-	cfg.OpenFile, cfg.Retry, cfg.Within = d.open, time.Millisecond, 5*time.Millisecond
+	cfg.SegmentBits, cfg.OpenFile, cfg.Retry, cfg.Within = 0, d.open, time.Millisecond, 5*time.Millisecond
 	l := open(t, cfg)
 	d.failSync.Store(true)
 	accepted := 0

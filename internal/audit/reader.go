@@ -52,15 +52,14 @@ func (r *Reader) vault() *vault.Vault { return vault.View(filepath.Join(r.dir, k
 // from there goes on. A record of which the key was destroyed has only what is not
 // sealed; one that does not open otherwise is an error.
 func (r *Reader) Read(ctx context.Context, q Query, do func(e *Entry) error) (next int64, err error) {
+	if r.kek == nil {
+		return q.From, errNoKEK
+	}
 	view, err := ledger.Look(r.dir, r.bits)
 	if err != nil {
 		return q.From, err
 	}
-	return r.read(ctx, view, r.vault(), q, do)
-}
-
-func (*Reader) read(ctx context.Context, view *ledger.View, keys *vault.Vault, q Query, do func(e *Entry) error) (next int64, err error) {
-	next = q.From
+	next, keys := q.From, r.vault()
 	err = view.Lines(ctx, q.From, func(index int64, prev tlog.Hash, line []byte) error {
 		s, err := parseStored(line)
 		if err != nil {
@@ -116,6 +115,8 @@ func entry(keys *vault.Vault, line []byte, s *stored, prev tlog.Hash) (*Entry, e
 func (l *Log) Read(ctx context.Context, q Query, do func(e *Entry) error) (next int64, err error) {
 	return NewReader(l.cfg).Read(ctx, q, do)
 }
+
+var errNoKEK = errors.New("the records are sealed, and the key-encryption key is not there: put it back, or name its file with ONNXGATE_KEK_FILE")
 
 // errFound ends a search.
 var errFound = errors.New("found")

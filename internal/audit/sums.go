@@ -33,13 +33,13 @@ type stranger struct {
 	address   netip.Addr
 	requestID string
 	kind      fault.Kind
-	denial    Denial
+	denial    DenialError
 }
 
 // meet notes a stranger. What it costs does not depend on whether the credential
 // names somebody: only later, beside the request, that is told apart. Otherwise
 // the time of an answer would say which names and keys there are.
-func (t *Trail) meet(ctx context.Context, info *reqctx.Info, kind fault.Kind, d *Denial) {
+func (t *Trail) meet(ctx context.Context, info *reqctx.Info, kind fault.Kind, d *DenialError) {
 	s := stranger{at: reqctx.Now(ctx, t.now), address: info.ClientAddr, requestID: info.RequestID, kind: kind, denial: *d}
 	select {
 	case t.strangers <- s:

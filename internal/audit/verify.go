@@ -34,8 +34,8 @@ func (r *Reader) Verify(ctx context.Context, checkpoint []byte) (*Report, error)
 		return nil, err
 	}
 	check, err := r.check()
-	if wrong, ok := errors.AsType[*ledger.WrongError](err); ok {
-		return &Report{FirstBad: &wrong.Index, Reason: wrong.Reason}, nil
+	if key, ok := errors.AsType[*keyError](err); ok {
+		return &Report{Reason: key.Error()}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -56,7 +56,13 @@ func (r *Reader) Verify(ctx context.Context, checkpoint []byte) (*Report, error)
 	return report, err
 }
 
-// check returns what the log is verified with.
+// keyError says that the key of a log is not the one it was, so that nothing can be
+// said of its records.
+type keyError struct{ reason string }
+
+func (e *keyError) Error() string { return e.reason }
+
+// check returns what the log is verified with. Its error may be a *keyError.
 func (r *Reader) check() (*ledger.Check, error) {
 	published, err := ledger.PublishedKey(r.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -68,17 +74,20 @@ func (r *Reader) check() (*ledger.Check, error) {
 		}
 		verifier, err := note.NewVerifier(published)
 		if err != nil {
-			return nil, &ledger.WrongError{Reason: "the published key of the log is no key"}
+			return nil, &keyError{"the published key of the log is no key"}
 		}
 		return &ledger.Check{Verifier: verifier}, nil
 	}
 	keys := r.vault()
 	own, err := openKeys(r.dir, keys, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &keyError{"the key that signs the log is missing"}
+	}
 	if err != nil {
 		return nil, err
 	}
 	if published != "" && published != own.text {
-		return nil, &ledger.WrongError{Reason: "the published key of the log is not the one that signs it"}
+		return nil, &keyError{"the published key of the log is not the one that signs it"}
 	}
 	return &ledger.Check{Verifier: own.verifier, Authentic: authentic(keys)}, nil
 }

@@ -132,8 +132,8 @@ func (k *APIKey) prove(ctx context.Context, presented *apikey.Presented, now tim
 
 // named says for the record which key was presented, if there is such a key. It
 // does the same work when there is none.
-func named(key *identity.Key, presented *apikey.Presented) *audit.Denial {
-	d := &audit.Denial{
+func named(key *identity.Key, presented *apikey.Presented) *audit.DenialError {
+	d := &audit.DenialError{
 		Actor: identity.KeySubject + presented.ID, Tenant: key.Tenant, Method: string(identity.APIKey), Err: errNoKey,
 	}
 	if key.ID != presented.ID {

@@ -63,7 +63,7 @@ func schemaState(version, newest int) string {
 
 func dbMigrate(p *Process) *cobra.Command {
 	return onDatabase(p, "migrate", "Bring the schema up to date, as the start of a server does", func(ctx context.Context, cfg *config.Config, _ []string, asJSON bool) error {
-		before, after, err := app.MigrateDatabase(ctx, cfg)
+		before, after, err := app.MigrateDatabase(ctx, cfg, localActor().Name)
 		if err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ type databaseCopy struct {
 
 func dbBackup(p *Process) *cobra.Command {
 	cmd := onDatabase(p, "backup FILE", "Write the database to a file (mode 0600), also while the server runs", func(ctx context.Context, cfg *config.Config, args []string, asJSON bool) error {
-		if err := app.BackupDatabase(ctx, cfg, args[0]); err != nil {
+		if err := app.BackupDatabase(ctx, cfg, localActor().Name, args[0]); err != nil {
 			return err
 		}
 		if asJSON {
@@ -99,7 +99,7 @@ func dbBackup(p *Process) *cobra.Command {
 func dbRestore(p *Process) *cobra.Command {
 	var force *bool
 	cmd := onDatabase(p, "restore FILE", "Put a backup into the place of the database, while no server runs", func(ctx context.Context, cfg *config.Config, args []string, asJSON bool) error {
-		if err := app.RestoreDatabase(ctx, cfg, args[0], *force); err != nil {
+		if err := app.RestoreDatabase(ctx, cfg, localActor().Name, args[0], *force); err != nil {
 			return err
 		}
 		if asJSON {

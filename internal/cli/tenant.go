@@ -50,6 +50,7 @@ func tenantCommand(p *Process) *cobra.Command {
 			_, err := s.ChangeTenant(ctx, localActor(), name, accounts.TenantChange{Rate: rate, Quota: quota})
 			return err
 		}),
+		tenantUsage(m),
 		m.switchCommand("disable", "Refuse every request of a tenant", (*accounts.Service).DisableTenant),
 		m.switchCommand("enable", "Let a disabled tenant in again", (*accounts.Service).EnableTenant),
 		m.switchCommand("delete", "Remove a tenant with its users, clients and keys; returns when no server serves it any more",

@@ -6,6 +6,7 @@ import (
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/app"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/keys"
@@ -29,11 +30,17 @@ func openTokenKeys(_ context.Context, cfg *config.Config) (*keyring, error) {
 			if tenant != accounts.AnyTenant {
 				return nil, usagef("no tenant has a key of its own for tokens; leave --tenant out")
 			}
+			if err := app.RecordKey(ctx, cfg, localActor().Name, audit.KeyRotate, ""); err != nil {
+				return nil, err
+			}
 			return rotateTokenKey(ctx, set)
 		},
-		retire: func(_ context.Context, kid string) ([]keyView, error) {
+		retire: func(ctx context.Context, kid string) ([]keyView, error) {
 			if len(tokenViews(set, kid)) == 0 {
 				return nil, unknownKey(fault.Newf(fault.NotFound, "there is no key %s", kid))
+			}
+			if err := app.RecordKey(ctx, cfg, localActor().Name, audit.KeyRetire, kid); err != nil {
+				return nil, err
 			}
 			if err := set.Retire(kid); err != nil {
 				return nil, err

@@ -102,6 +102,8 @@ type Config struct {
 	MaxModel int64 `setting:"ONNXGATE_MAX_MODEL" validate:"min=1024,max=536870912"`
 	MaxRows  int   `setting:"ONNXGATE_MAX_ROWS" validate:"min=1,max=10000000"`
 
+	// Audit is strict, best-effort or off.
+	Audit string `setting:"ONNXGATE_AUDIT" validate:"oneof=strict best-effort off"`
 	// Pprof shows profiles of the Go runtime on the administration listener.
 	Pprof bool
 

@@ -60,7 +60,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", JWTRotate: 90 * 24 * time.Hour, PasswordGrant: true, RateToken: "5/minute", RatePredict: "10/minute",
 		RatePredictPer: "address", QueueTimeout: 2 * time.Second,
 		BootstrapAPIKeyRole: "user",
-		MaxBody:             8 << 20, MaxModel: 512 << 20, MaxRows: 10000, RevocationMaxAge: time.Minute,
+		MaxBody:             8 << 20, MaxModel: 512 << 20, MaxRows: 10000, Audit: "strict", RevocationMaxAge: time.Minute,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{})); diff != "" {
 		t.Error(diff)
@@ -90,6 +90,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		"ONNXGATE_THROTTLE": "3s", "ONNXGATE_MAX_IN_FLIGHT": "9", "ONNXGATE_QUEUE_TIMEOUT": "500ms",
 		"ONNXGATE_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,fd00::/8", "ONNXGATE_CORS_ORIGINS": "https://a.example,http://localhost:3000",
 		"ONNXGATE_DOCS": "on", "ONNXGATE_MAX_BODY": "64KiB", "ONNXGATE_MAX_MODEL": "1MiB", "ONNXGATE_MAX_ROWS": "7",
+		"ONNXGATE_AUDIT":     "best-effort",
 		"ONNXGATE_PPROF":     "on",
 		"ONNXGATE_LOG_LEVEL": "debug", "ONNXGATE_LOG_FORMAT": "json",
 		"ONNXGATE_OTLP_ENDPOINT": "grpcs://c.example:4317", "ONNXGATE_SYSLOG_URL": "tls://s.example:6514",
@@ -106,7 +107,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		RatePredictPer: "principal", Throttle: 3 * time.Second, MaxInFlight: 9, QueueTimeout: 500 * time.Millisecond,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		CORSOrigins:    []string{"https://a.example", "http://localhost:3000"},
-		Docs:           true, MaxBody: 64 << 10, MaxModel: 1 << 20, MaxRows: 7, Pprof: true, LogLevel: slog.LevelDebug, LogFormat: "json",
+		Docs:           true, MaxBody: 64 << 10, MaxModel: 1 << 20, MaxRows: 7, Audit: "best-effort", Pprof: true, LogLevel: slog.LevelDebug, LogFormat: "json",
 		OTLPEndpoint: "grpcs://c.example:4317", SyslogURL: "tls://s.example:6514",
 		OTel: map[string]config.Secret{"OTEL_EXPORTER_OTLP_HEADERS": config.NewSecret("api-key=hush")},
 	}
@@ -194,6 +195,7 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"origin with port zero":          {set("CORS_ORIGINS", "https://a.example:0"), []string{"ONNXGATE_CORS_ORIGINS"}},
 		"origin with user":               {set("CORS_ORIGINS", "https://u@a.example"), []string{"ONNXGATE_CORS_ORIGINS"}},
 		"origin of a file":               {set("CORS_ORIGINS", "file:///x"), []string{"ONNXGATE_CORS_ORIGINS"}},
+		"audit perhaps":                  {set("AUDIT", "on"), []string{"ONNXGATE_AUDIT", "strict, best-effort or off"}},
 		"pprof perhaps":                  {set("PPROF", "yes"), []string{"ONNXGATE_PPROF", "on or off"}},
 		"docs perhaps":                   {set("DOCS", "yes please"), []string{"ONNXGATE_DOCS", "on or off"}},
 		"body below a kibibyte":          {set("MAX_BODY", "10"), []string{"ONNXGATE_MAX_BODY", "1KiB"}},

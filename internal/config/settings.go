@@ -371,6 +371,12 @@ func requestSettings() []Setting {
 			binding: bind(func(c *Config) *int { return &c.MaxRows }, parseCount, strconv.Itoa),
 		},
 		{
+			Name: "ONNXGATE_AUDIT", Default: "strict",
+			Doc:     "strict: nothing is done that is not in the audit log; while that cannot be written, everything but health is 503. best-effort: predictions and what only reads go on without. off: there are no records.",
+			Want:    "strict, best-effort or off",
+			binding: text(func(c *Config) *string { return &c.Audit }),
+		},
+		{
 			Name: "ONNXGATE_PPROF", Default: "off",
 			Doc:     "on: profiles of the Go runtime at /debug/pprof/ on the administration listener, always for a token with debug:read.",
 			Want:    "on or off",

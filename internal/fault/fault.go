@@ -35,6 +35,9 @@ const (
 	MethodNotAllowed
 	// RateLimited is a caller above its rate. RetryAfter says when to return.
 	RateLimited
+	// QuotaExceeded is a caller who has used up what a period of the calendar
+	// allows. RetryAfter says when that ends.
+	QuotaExceeded
 	// Unauthenticated is a missing or refused credential.
 	Unauthenticated
 	// Forbidden is a caller who is known and may not do this.
@@ -77,7 +80,7 @@ func Kinds() []Kind {
 
 var names = [kinds]string{
 	"internal", "misdirected", "bad request", "not found", "method not allowed",
-	"rate limited", "unauthenticated", "forbidden", "unsupported media type",
+	"rate limited", "quota exceeded", "unauthenticated", "forbidden", "unsupported media type",
 	"too large", "syntax", "content", "undecryptable", "conflict", "unsupported", "unavailable", "overloaded", "timeout", "canceled",
 }
 

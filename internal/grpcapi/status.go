@@ -27,6 +27,7 @@ var outcomes = map[fault.Kind]outcome{
 	fault.NotFound:         {codes.NotFound, "There is no such thing"},
 	fault.MethodNotAllowed: {codes.Unimplemented, "There is no such method"},
 	fault.RateLimited:      {codes.ResourceExhausted, "Wait as long as retry-after says"},
+	fault.QuotaExceeded:    {codes.ResourceExhausted, "A quota is used up until its period ends, as retry-after says"},
 	fault.Unauthenticated:  {codes.Unauthenticated, "Send a valid access token: authorization: Bearer TOKEN"},
 	fault.Forbidden:        {codes.PermissionDenied, "Operation not permitted"},
 	fault.UnsupportedMedia: {codes.InvalidArgument, "The message has a type that is not read here"},

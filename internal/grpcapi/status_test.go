@@ -16,7 +16,7 @@ import (
 func TestEveryKindOfFaultHasACode(t *testing.T) {
 	want := map[fault.Kind]codes.Code{
 		fault.Internal: codes.Internal, fault.Misdirected: codes.InvalidArgument, fault.BadRequest: codes.InvalidArgument,
-		fault.NotFound: codes.NotFound, fault.MethodNotAllowed: codes.Unimplemented, fault.RateLimited: codes.ResourceExhausted,
+		fault.NotFound: codes.NotFound, fault.MethodNotAllowed: codes.Unimplemented, fault.RateLimited: codes.ResourceExhausted, fault.QuotaExceeded: codes.ResourceExhausted,
 		fault.Unauthenticated: codes.Unauthenticated, fault.Forbidden: codes.PermissionDenied, fault.UnsupportedMedia: codes.InvalidArgument,
 		fault.TooLarge: codes.ResourceExhausted, fault.Syntax: codes.InvalidArgument, fault.Content: codes.InvalidArgument,
 		fault.Undecryptable: codes.InvalidArgument, fault.Conflict: codes.FailedPrecondition, fault.Unsupported: codes.Unimplemented,

@@ -54,6 +54,8 @@ func managementRoutes(maxModel int64) []Route {
 				Method: http.MethodPost, Pattern: adminPath + "models/{model}/policy/test", MaxBody: maxAdminBody, Timeout: quick,
 				Auth: Bearer, Permission: identity.ModelsRead, Handler: (*API).testPolicy, Look: audit.ModelRead,
 			},
+			read.at(adminPath + "usage").with((*API).listUsage).needs(identity.AuditRead),
+			auditRoute(),
 			read.at(adminPath + "openapi.json").with(withoutQuery((*API).adminContract)),
 		},
 		repositoryRoutes(maxModel),

@@ -34,6 +34,7 @@ var statuses = map[fault.Kind]struct {
 	fault.NotFound:         {404, "not-found", "invalid_request"},
 	fault.MethodNotAllowed: {405, "method-not-allowed", "invalid_request"},
 	fault.RateLimited:      {429, "rate-limited", "temporarily_unavailable"},
+	fault.QuotaExceeded:    {429, "quota-exceeded", "temporarily_unavailable"},
 	fault.Unauthenticated:  {401, "unauthenticated", "invalid_client"},
 	fault.Forbidden:        {403, "forbidden", "unauthorized_client"},
 	fault.UnsupportedMedia: {415, "unsupported-media-type", "invalid_request"},

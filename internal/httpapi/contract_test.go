@@ -227,7 +227,7 @@ func TestServedContractHasTheModelsOfItsReader(t *testing.T) {
 	open := newAPI(t, func(c *httpapi.Config) { c.Docs = true }).serve()
 	closed := newAPI(t, nil).serve()
 	base := []string{
-		"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/account/password", "/livez",
+		"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/account/password", "/usage", "/livez",
 		"/oauth/introspect", "/oauth/revoke", "/openapi.json", "/readyz", "/token",
 	}
 	models := []string{"/models", "/models/iris/predict", "/models/iris/versions/2/predict", "/models/{model}", "/predict"}

@@ -31,6 +31,7 @@ import (
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/quota"
 	"onnxgate/internal/repository"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/telemetry"
@@ -194,6 +195,18 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
+// usage is one call of everybody.
+type usage struct{}
+
+func (usage) Of(_ context.Context, p *identity.Principal) (*quota.Report, error) {
+	return usage{}.Tenant(context.Background(), p.Tenant, time.Date(2026, 3, 14, 0, 0, 0, 0, time.UTC))
+}
+
+func (usage) Tenant(_ context.Context, name string, at time.Time) (*quota.Report, error) {
+	used := quota.Period{Start: at, Calls: 1, Rows: 2, Bytes: 300, ComputeMS: 4}
+	return &quota.Report{Tenant: name, Day: used, Month: used, Quotas: []quota.Line{{Unit: "calls", Per: "day", Limit: 5, Used: 1, Hard: true}}}, nil
+}
+
 // accessTokens knows one token of each tenant.
 type accessTokens struct{}
 
@@ -237,7 +250,7 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 		tb.Fatal(err)
 	}
 	cfg := httpapi.Config{
-		Catalog: catalog, Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{}, Delivery: delivery, Access: accessTokens{}, Admission: admit(admission.Rates{}),
+		Catalog: catalog, Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{}, Delivery: delivery, Access: accessTokens{}, Usage: usage{}, Admission: admit(admission.Rates{}),
 		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
 		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
 	}

@@ -142,6 +142,8 @@ type Config struct {
 	Delivery Delivery
 	// Access reads the access tokens that are to be revoked.
 	Access AccessTokens
+	// Usage is what tenants and keys used.
+	Usage Usage
 	// Issuers is nil where there are none from outside.
 	Issuers Issuers
 	// Roles says what each role permits.
@@ -150,6 +152,8 @@ type Config struct {
 	Admission *admission.Control
 	// Audit keeps the records; nil keeps none.
 	Audit *audit.Trail
+	// Records reads what was recorded; nil when nothing is.
+	Records AuditLog
 	// Ready returns why the server cannot serve; nil is always ready.
 	Ready func() error
 	// Degraded reports whether some requests are refused for want of something that
@@ -249,8 +253,8 @@ type Listener struct {
 // New returns the API. An error is a defect of cfg or of a route table.
 func New(cfg Config) (*API, error) {
 	if cfg.Catalog == nil || cfg.Authenticator == nil || cfg.Tokens == nil || cfg.Keys == nil || cfg.Passwords == nil || cfg.Sealer == nil ||
-		cfg.Accounts == nil || cfg.Delivery == nil || cfg.Access == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil || cfg.Admission == nil {
-		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, a delivery of models, access tokens, metrics, logs, a clock and an admission are needed")
+		cfg.Accounts == nil || cfg.Delivery == nil || cfg.Access == nil || cfg.Usage == nil || cfg.Metrics == nil || cfg.AccessLog == nil || cfg.Log == nil || cfg.Now == nil || cfg.Admission == nil {
+		return nil, errors.New("httpapi: a catalog, an authenticator, a token server, keys, passwords, a sealer, accounts, a delivery of models, access tokens, the usage, metrics, logs, a clock and an admission are needed")
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader

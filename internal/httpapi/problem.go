@@ -39,6 +39,7 @@ var problems = map[fault.Kind]problem{
 	fault.NotFound:         {http.StatusNotFound, "not-found", "Not found", "invalid_request", "There is nothing at this path"},
 	fault.MethodNotAllowed: {http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed", "invalid_request", "The path has other methods; Allow lists them"},
 	fault.RateLimited:      {http.StatusTooManyRequests, "rate-limited", "Too many requests", "temporarily_unavailable", "Wait as long as Retry-After says"},
+	fault.QuotaExceeded:    {http.StatusTooManyRequests, "quota-exceeded", "Quota exceeded", "temporarily_unavailable", "A quota is used up until its period ends, as Retry-After says"},
 	fault.Unauthenticated:  {http.StatusUnauthorized, "unauthenticated", "Unauthenticated", "invalid_client", "Send a valid access token: Authorization: Bearer TOKEN"},
 	fault.Forbidden:        {http.StatusForbidden, "forbidden", "Forbidden", "unauthorized_client", "Operation not permitted"},
 	fault.UnsupportedMedia: {http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type", "invalid_request", "The body has a type that is not read here"},

@@ -139,6 +139,7 @@ func PublicRoutes(o RouteOptions) []Route {
 		decrypt.at("/decrypt/"),
 		read.at("/models").with((*API).listModels),
 		read.at("/models/{model}").with((*API).describeModel).ofModel(),
+		{Method: http.MethodGet, Pattern: "/usage", Timeout: quick, Auth: Bearer, Handler: withoutQuery((*API).ownUsage)},
 		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).livez},
 		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).readyz},
 	}

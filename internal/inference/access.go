@@ -153,7 +153,7 @@ func (v *version) permit(req authz.Request) (authz.Decision, error) {
 
 // denied says for the record what refused.
 func (v *version) denied(decision authz.Decision, refusal *fault.Error) error {
-	refusal.Err = &audit.Denial{About: v.about(decision.Rule)}
+	refusal.Err = &audit.DenialError{About: v.about(decision.Rule)}
 	return refusal
 }
 

@@ -1,5 +1,12 @@
 package inference
 
+import (
+	"strings"
+
+	"onnxgate/internal/audit"
+	"onnxgate/internal/authz"
+)
+
 // Changes says what a reload did to the versions, each by its folder:
 // MODEL/VERSION, or @TENANT/MODEL/VERSION.
 type Changes struct {
@@ -59,6 +66,20 @@ func (s *snapshot) concerns(v *version) bool {
 		}
 	}
 	return false
+}
+
+// About is what a record says of a version that is served, by its folder: nothing
+// of any other.
+func (c *Catalog) About(path string) audit.About {
+	cut := strings.LastIndexByte(path, '/')
+	if cut < 0 {
+		return audit.About{}
+	}
+	v := c.current.Load().version(path[:cut], path[cut+1:])
+	if v == nil {
+		return audit.About{}
+	}
+	return v.about(authz.NoRule)
 }
 
 func (v *version) path() string { return v.label + "/" + v.id }

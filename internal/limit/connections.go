@@ -29,7 +29,7 @@ func NewConnections(most int, exempt []netip.Prefix) *Connections {
 
 // Guard returns the listener without the connections beyond the bound, which are
 // closed at once.
-func (c *Connections) Guard(l net.Listener) net.Listener { //nolint:ireturn // it stands for the listener
+func (c *Connections) Guard(l net.Listener) net.Listener {
 	return &guarded{Listener: l, bound: c}
 }
 

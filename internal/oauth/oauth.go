@@ -220,10 +220,10 @@ func (s *Server) Token(ctx context.Context, req Request) (*TokenResponse, error)
 // named says for the record of a refusal which client asked, or user, unless the
 // error knows better.
 func named(record *audit.Record, err error) error {
-	if _, known := errors.AsType[*audit.Denial](err); known || record.Actor == "" {
+	if _, known := errors.AsType[*audit.DenialError](err); known || record.Actor == "" {
 		return err
 	}
-	return &audit.Denial{Actor: record.Actor, Tenant: record.Tenant, Method: record.Method, Err: err}
+	return &audit.DenialError{Actor: record.Actor, Tenant: record.Tenant, Method: record.Method, Err: err}
 }
 
 // token is the pipeline: client, grant, subject, scope, token.

@@ -25,10 +25,11 @@ import (
 
 // childDatabase, when set, makes the test binary a second process of a test,
 // which works on that database, and childWrites says that it writes all the
-// time.
+// time, childSpends that it uses a quota.
 const (
 	childDatabase = "ONNXGATE_TEST_DATABASE"
 	childWrites   = "ONNXGATE_TEST_WRITES"
+	childSpends   = "ONNXGATE_TEST_SPENDS"
 )
 
 func TestMain(m *testing.M) {
@@ -38,8 +39,11 @@ func TestMain(m *testing.M) {
 		return
 	}
 	work := replaceStamps
-	if os.Getenv(childWrites) != "" {
+	switch {
+	case os.Getenv(childWrites) != "":
 		work = writeAllTheTime
+	case os.Getenv(childSpends) != "":
+		work = spend
 	}
 	if err := child(where, work); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -9,6 +9,12 @@ func (m *Metrics) Gauge(name, help string, value func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
+// Counter shows a number that only grows, counted elsewhere, as Gauge does. Its name
+// ends with _total.
+func (m *Metrics) Counter(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+}
+
 // Gauges shows numbers that one label tells apart, worked out as that of Gauge.
 // Each calls show once for each value of the label, which must come from a closed
 // list, never from a client.

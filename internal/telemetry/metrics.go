@@ -27,6 +27,8 @@ type Metrics struct {
 	refusals  []prometheus.Counter // by fault.Kind
 	reloads   *prometheus.CounterVec
 	problems  prometheus.Gauge
+
+	softQuotas prometheus.Counter
 }
 
 // requestBuckets are in seconds.
@@ -61,6 +63,8 @@ func NewMetrics(version string) *Metrics {
 		models:  newModelMetrics(),
 		tenants: newTenantMetrics(),
 	}
+	m.softQuotas = newSoftQuotas()
+	m.registry.MustRegister(m.softQuotas)
 	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "onnxgate_model_reloads_total",
 		Help: "Looks at the models folder that found something changed, by result: ok, or failed when a changed version cannot be served.",

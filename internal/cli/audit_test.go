@@ -1,0 +1,162 @@
+package cli_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"onnxgate/internal/app"
+	"onnxgate/internal/audit"
+	"onnxgate/internal/cli"
+	"onnxgate/internal/config"
+	"onnxgate/internal/seal"
+)
+
+// command is what a command printed.
+type command struct {
+	code        int
+	out, errors string
+}
+
+func run(t *testing.T, dir string, args ...string) command {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	env := map[string]string{"ONNXGATE_DATA_DIR": dir}
+	code := cli.Run(t.Context(), &cli.Process{
+		Args:    append([]string{"onnxgate"}, args...),
+		Lookup:  func(name string) (string, bool) { v, ok := env[name]; return v, ok },
+		Environ: func() []string { return []string{"ONNXGATE_DATA_DIR=" + dir} },
+		Stdin:   strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Now: time.Now,
+	})
+	return command{code, stdout.String(), stderr.String()}
+}
+
+// audited makes a data directory with an audit log of three records.
+func audited(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "audit"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := seal.MakeKEK(filepath.Join(dir, "kek")); err != nil {
+		t.Fatal(err)
+	}
+	l, err := app.OpenAuditLog(&config.Config{DataDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range []*audit.Record{
+		{Event: audit.Login, Actor: "ann", Tenant: "acme", Method: "password", RequestID: "0123456789abcdef0123456789abcdef", Outcome: audit.OK},
+		{Event: audit.UserAdd, Actor: "ann", Tenant: "acme", Object: "bob", Outcome: audit.OK},
+		{Event: audit.Login, Actor: "bob", Tenant: "globex", Method: "password", Outcome: audit.OK},
+	} {
+		if err := l.Record(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestAuditCommandsAnswer(t *testing.T) {
+	dir := audited(t)
+	kept := filepath.Join(t.TempDir(), "checkpoint")
+	checkpoint := run(t, dir, "audit", "checkpoint")
+	if err := os.WriteFile(kept, []byte(checkpoint.out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		args []string
+		code int
+		// out and errors are what is printed among others; lines below 0 are as many
+		// as there are.
+		out, errors string
+		lines       int
+	}{
+		"verified":              {args: []string{"verify"}, out: "3 records, all as they were written", lines: 1},
+		"verified, as JSON":     {args: []string{"verify", "--json", "--checkpoint", kept}, out: "\"ok\": true,\n  \"size\": 3,\n  \"first_bad\": null,\n  \"reason\": \"\"", lines: 6},
+		"no checkpoint":         {args: []string{"verify", "--checkpoint", filepath.Join(dir, "kek")}, code: 1, errors: "none of this log"},
+		"shown by request":      {args: []string{"show", "0123456789abcdef0123456789abcdef"}, out: "onnxgate/audit/", lines: -1},
+		"shown by index":        {args: []string{"show", "1", "--json"}, out: `"object": "bob"`, lines: -1},
+		"not shown":             {args: []string{"show", "99"}, code: 1, errors: "has no record 99"},
+		"exported":              {args: []string{"export"}, out: `{"index":0,`, lines: 3},
+		"exported of a tenant":  {args: []string{"export", "--tenant", "globex", "--format", "csv"}, out: "index,time,event,actor,", lines: 2},
+		"exported of the past":  {args: []string{"export", "--to", "2020-01-01"}},
+		"exported of no time":   {args: []string{"export", "--from", "yesterday"}, code: 2, errors: "is no time"},
+		"exported in no format": {args: []string{"export", "--format", "xml"}, code: 2, errors: "neither json nor csv"},
+		"the newest":            {args: []string{"tail", "-n", "1"}, out: `{"index":2,`, lines: 1},
+		"found":                 {args: []string{"search", "event=user.*", "actor=ann"}, out: `"object":"bob"`, lines: 1},
+		"found nothing":         {args: []string{"search", "actor=nobody"}},
+		"searched nowhere":      {args: []string{"search", "colour=red"}, code: 2, errors: "the fields are index,"},
+		"erased nobody":         {args: []string{"erase"}, code: 2, errors: "--subject NAME"},
+		"nobody to erase":       {args: []string{"erase", "--subject", "nobody"}, code: 1, errors: "nothing to destroy"},
+		"nothing to expire":     {args: []string{"expire", "--older-than", "400d"}, code: 1, errors: "nothing to destroy"},
+		"no age":                {args: []string{"expire"}, code: 2, errors: "--older-than"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := run(t, dir, append([]string{"audit"}, tc.args...)...)
+			if got.code != tc.code || !strings.Contains(got.out, tc.out) || !strings.Contains(got.errors, tc.errors) {
+				t.Errorf("%+v", got)
+			}
+			if n := strings.Count(got.out, "\n"); n != tc.lines && tc.lines >= 0 {
+				t.Errorf("%d lines: %s", n, got.out)
+			}
+		})
+	}
+	if got := run(t, t.TempDir(), "audit", "verify"); got.code != 1 || !strings.Contains(got.errors, "no audit log") {
+		t.Errorf("without a log: %+v", got)
+	}
+}
+
+func TestAnErasedPersonIsInNoExport(t *testing.T) {
+	dir := audited(t)
+	checkpoint := run(t, dir, "audit", "checkpoint").out
+	if got := run(t, dir, "audit", "erase", "--subject", "bob", "--json"); got.code != 0 || !strings.Contains(got.out, `"keys": 2`) {
+		t.Fatalf("%+v", got)
+	}
+	got := run(t, dir, "audit", "export")
+	if strings.Contains(got.out, "bob") || strings.Count(got.out, `"missing":"erased"`) != 2 || !strings.Contains(got.out, `"event":"audit.erase"`) {
+		t.Errorf("%+v", got)
+	}
+	kept := filepath.Join(t.TempDir(), "checkpoint")
+	if err := os.WriteFile(kept, []byte(checkpoint), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, dir, "audit", "verify", "--checkpoint", kept); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Whoever verifies needs neither the server nor any secret, and learns which record
+// is wrong.
+func TestALogIsVerifiedWithoutItsSecrets(t *testing.T) {
+	dir := audited(t)
+	if err := os.Remove(filepath.Join(dir, "kek")); err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, dir, "audit", "verify"); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := run(t, dir, "audit", "export"); got.code != 1 || !strings.Contains(got.errors, "key-encryption key") {
+		t.Errorf("exported without the key: %+v", got)
+	}
+	path := filepath.Join(dir, "audit", "000000000000.jsonl")
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, bytes.Replace(data, []byte("user.add"), []byte("user.del"), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := run(t, dir, "audit", "verify", "--json")
+	var report audit.Report
+	if err := json.Unmarshal([]byte(got.out), &report); err != nil || got.code != 1 || report.OK || report.FirstBad == nil || *report.FirstBad != 1 || report.Reason == "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -1,0 +1,127 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"onnxgate/internal/accounts"
+	"onnxgate/internal/audit"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+)
+
+// AuditLog reads the records of the audit log.
+type AuditLog interface {
+	// Read calls do with each record that the query wants, in order, until do
+	// returns an error.
+	Read(ctx context.Context, q audit.Query, do func(*audit.Entry) error) (next int64, err error)
+}
+
+const (
+	// exportTime bounds an export, and exportStall how long a client may take none of
+	// it.
+	exportTime  = 15 * time.Minute
+	exportStall = 30 * time.Second
+	// exportPart is how much of it is held at a time, in bytes.
+	exportPart = 64 << 10
+)
+
+// The parameters of an export.
+const (
+	exportFrom   = "from"
+	exportTo     = "to"
+	exportFormat = "format"
+)
+
+var typeLines = []string{"application/jsonl"}
+
+// auditRoute is the way to the records for those who may read them.
+func auditRoute() Route {
+	return Route{
+		Method: http.MethodGet, Pattern: adminPath + "audit", Timeout: exportTime, Auth: Bearer, Permission: identity.AuditRead,
+		Look: audit.AuditRead, Handler: (*API).exportAudit,
+	}
+}
+
+// exportAudit sends records as they are read: of the caller's own tenant, and of
+// all to those of the default tenant. That they were taken out is on record before
+// the first is sent.
+func (a *API) exportAudit(ctx context.Context, x *exchange) error {
+	values, err := x.parameters(exportFrom, exportTo, exportFormat)
+	if err != nil {
+		return err
+	}
+	q, err := auditQuery(values, a.actor(x))
+	if err != nil {
+		return err
+	}
+	if a.cfg.Records == nil {
+		return fault.New(fault.Conflict, "There are no audit records: ONNXGATE_AUDIT is off")
+	}
+	if err := a.cfg.Audit.Look(ctx, audit.AuditExport, x.principal, &x.about); err != nil {
+		return err
+	}
+	out := &export{x: x, controller: http.NewResponseController(x.ResponseWriter)}
+	return out.send(ctx, q, values.Get(exportFormat))
+}
+
+// auditQuery reads which records are wanted. Faults: BadRequest.
+func auditQuery(values url.Values, by accounts.Actor) (q audit.Query, err error) {
+	if f := values.Get(exportFormat); f != "" && f != audit.JSON && f != audit.CSV {
+		return q, fault.New(fault.BadRequest, "The parameter format is json, one object a line, or csv")
+	}
+	q.Tenant = by.Tenant
+	if by.Tenant == accounts.AnyTenant {
+		q.Tenant = audit.AnyTenant
+	}
+	for name, at := range map[string]*time.Time{exportFrom: &q.Since, exportTo: &q.Until} {
+		if !values.Has(name) {
+			continue
+		}
+		if *at, err = time.Parse(time.RFC3339, values.Get(name)); err != nil {
+			return q, fault.Newf(fault.BadRequest, "The parameter %s is a time such as 2030-01-31T00:00:00Z", name)
+		}
+	}
+	return q, nil
+}
+
+// export is an answer that is sent in parts.
+type export struct {
+	x          *exchange
+	controller *http.ResponseController
+}
+
+// Write sends a part, and gives the client time to take it.
+func (e *export) Write(b []byte) (int, error) {
+	// Where deadlines cannot be set, the server's own ends the answer.
+	_ = e.controller.SetWriteDeadline(e.x.listener.api.cfg.Now().Add(exportStall))
+	return e.x.Write(b)
+}
+
+// send reads and sends the records. One that cannot be read cuts off an answer that
+// has begun: it must not pass for a whole one.
+func (e *export) send(ctx context.Context, q audit.Query, format string) error {
+	e.x.Header()["Content-Type"] = typeLines
+	if format == audit.CSV {
+		e.x.Header()["Content-Type"] = typeCSV
+	}
+	if e.x.request.Method == http.MethodHead {
+		e.x.WriteHeader(http.StatusOK)
+		return nil
+	}
+	part := bufio.NewWriterSize(e, exportPart)
+	out := audit.NewExport(part, format)
+	_, err := e.x.listener.api.cfg.Records.Read(ctx, q, out.Write)
+	if err = errors.Join(err, ctx.Err()); err == nil {
+		err = errors.Join(out.Close(), part.Flush())
+	}
+	if err != nil && e.x.status != 0 {
+		e.x.explain(ctx, fault.Classify(err), err)
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}

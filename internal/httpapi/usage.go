@@ -1,0 +1,116 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"net/url"
+	"strconv"
+	"time"
+
+	"onnxgate/internal/accounts"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
+	"onnxgate/internal/quota"
+)
+
+// Usage knows what tenants and their API keys used. Faults: Unavailable, Timeout,
+// Canceled.
+type Usage interface {
+	// Of is the caller's own: of its API key, where it has one, else of its tenant.
+	Of(ctx context.Context, p *identity.Principal) (*quota.Report, error)
+	// Tenant is a tenant's in the periods around a moment, which is now for the zero
+	// time.
+	Tenant(ctx context.Context, name string, at time.Time) (*quota.Report, error)
+}
+
+// The parameters of the usage beside those of every list.
+const (
+	usageAt   = "at"
+	dayFormat = time.DateOnly
+)
+
+// usageHeader is the first line of the usage as a table.
+var usageHeader = []string{"tenant", "per", "start", "calls", "rows", "bytes", "compute_ms"}
+
+// ownUsage answers with what the caller used.
+func (a *API) ownUsage(ctx context.Context, x *exchange) error {
+	report, err := a.cfg.Usage.Of(ctx, x.principal)
+	if err != nil {
+		return err
+	}
+	return x.encode(report)
+}
+
+// listUsage answers with what tenants used, as JSON or as a table.
+func (a *API) listUsage(ctx context.Context, x *exchange) error {
+	values, err := x.parameters(pageLimit, pageAfter, filterTenant, usageAt)
+	if err != nil {
+		return err
+	}
+	page := accounts.Page{After: values.Get(pageAfter)}
+	if page.Limit, err = limitOf(values); err != nil {
+		return err
+	}
+	at, err := dayOf(values)
+	if err != nil {
+		return err
+	}
+	found, err := a.cfg.Accounts.SearchTenants(ctx, a.actor(x), accounts.Filter{Tenant: values.Get(filterTenant)}, page)
+	if err != nil {
+		return err
+	}
+	used := accounts.Found[quota.Report]{Next: found.Next}
+	for i := range found.Items {
+		report, err := a.cfg.Usage.Tenant(ctx, found.Items[i].Name, at)
+		if err != nil {
+			return err
+		}
+		used.Items = append(used.Items, *report)
+	}
+	if wantsTable(x.request.Header["Accept"]) {
+		return x.usageTable(used, values)
+	}
+	return x.encode(listing("usage", used, func(r *quota.Report) *quota.Report { return r }))
+}
+
+// dayOf returns the day that the usage is asked for, the zero time for today's.
+func dayOf(values url.Values) (time.Time, error) {
+	if !values.Has(usageAt) {
+		return time.Time{}, nil
+	}
+	day, err := time.Parse(dayFormat, values.Get(usageAt))
+	if err != nil {
+		return day, fault.Newf(fault.BadRequest, "The parameter %s is a day such as 2030-01-31", usageAt)
+	}
+	return day, nil
+}
+
+// usageTable answers with two lines of CSV (RFC 4180) for each tenant, and the next
+// page as a link (RFC 8288).
+func (x *exchange) usageTable(used accounts.Found[quota.Report], asked url.Values) error {
+	var table bytes.Buffer
+	w := csv.NewWriter(&table)
+	w.UseCRLF = true
+	_ = w.Write(usageHeader) // into memory
+	for i := range used.Items {
+		r := &used.Items[i]
+		_ = w.Write(usageLine(r.Tenant, "day", &r.Day))
+		_ = w.Write(usageLine(r.Tenant, "month", &r.Month))
+	}
+	w.Flush()
+	if used.Next != "" {
+		asked.Set(pageAfter, used.Next)
+		x.Header()["Link"] = []string{"<" + adminPath + "usage?" + asked.Encode() + `>; rel="next"`}
+	}
+	x.sendOK(typeCSV, table.Bytes())
+	return w.Error()
+}
+
+func usageLine(tenant, per string, p *quota.Period) []string {
+	line := []string{tenant, per, timestamp(p.Start)}
+	for _, n := range []int64{p.Calls, p.Rows, p.Bytes, p.ComputeMS} {
+		line = append(line, strconv.FormatInt(n, 10))
+	}
+	return line
+}

@@ -1,0 +1,73 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTheCallerSeesItsOwnUsage(t *testing.T) {
+	f := newAPI(t, nil).serve()
+	got := f.do(request{method: "GET", path: "/usage", token: "noscope"})
+	const want = `{"tenant":"default","day":{"start":"2026-03-14T00:00:00Z","calls":1,"rows":2,"bytes":300,"compute_ms":4},` +
+		`"month":{"start":"2026-03-14T00:00:00Z","calls":1,"rows":2,"bytes":300,"compute_ms":4},` +
+		`"quota":[{"unit":"calls","per":"day","limit":5,"used":1,"hard":true}]}`
+	if diff := cmp.Diff(want, strings.TrimSpace(got.body)); got.StatusCode != http.StatusOK || diff != "" {
+		t.Errorf("%d %s", got.StatusCode, diff)
+	}
+	for path, want := range map[string]int{"/usage?tenant=acme": http.StatusBadRequest, "/usage/": http.StatusBadRequest} {
+		if got := f.do(request{method: "GET", path: path, token: "user"}); got.StatusCode != want {
+			t.Errorf("%s: %d %s", path, got.StatusCode, got.body)
+		}
+	}
+	if got := f.do(request{method: "GET", path: "/usage"}); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without a credential: %d", got.StatusCode)
+	}
+}
+
+func TestUsageOfTenantsIsForTheirAdministrators(t *testing.T) {
+	a := newAdministration(t)
+	all := names(a.ask("admin", "GET", "/usage", ""), "usage", "tenant")
+	if diff := cmp.Diff([]string{"acme", "default"}, all); diff != "" {
+		t.Error(diff)
+	}
+	page := a.ask("admin", "GET", "/usage?limit=1&at=2026-10-31", "")
+	if o := page.json(t); o["next"] != "acme" || !strings.Contains(page.body, `"start":"2026-10-31T00:00:00Z"`) {
+		t.Errorf("%s", page.body)
+	}
+	for who, paths := range map[string]map[string][]string{
+		"boss":  {"/usage": {"acme"}, "/usage?tenant=acme": {"acme"}, "/usage?tenant=default": nil},
+		"admin": {"/usage?tenant=acme": {"acme"}, "/usage?tenant=nobody": nil, "/usage?after=acme": {"default"}},
+	} {
+		for path, want := range paths {
+			if diff := cmp.Diff(want, names(a.ask(who, "GET", path, ""), "usage", "tenant")); diff != "" {
+				t.Errorf("%s %s: %s", who, path, diff)
+			}
+		}
+	}
+	for path, want := range map[string]int{"/usage?at=today": 400, "/usage?limit=0": 400, "/usage?key=x": 400} {
+		if got := a.ask("admin", "GET", path, ""); got.StatusCode != want {
+			t.Errorf("%s: %d %s", path, got.StatusCode, got.body)
+		}
+	}
+	if got := a.ask("user", "GET", "/usage", ""); got.StatusCode != http.StatusForbidden {
+		t.Errorf("a user: %d", got.StatusCode)
+	}
+}
+
+func TestUsageComesAsATable(t *testing.T) {
+	a := newAdministration(t)
+	got := a.doAt(a.admin, request{
+		method: "GET", path: "/admin/v1/usage?limit=1&at=2026-10-31", token: "admin", header: http.Header{"Accept": {"text/csv"}},
+	})
+	const want = "tenant,per,start,calls,rows,bytes,compute_ms\r\n" +
+		"acme,day,2026-10-31T00:00:00Z,1,2,300,4\r\nacme,month,2026-10-31T00:00:00Z,1,2,300,4\r\n"
+	if got.body != want || !strings.HasPrefix(got.Header.Get("Content-Type"), "text/csv") {
+		t.Errorf("%d %s\n%s", got.StatusCode, got.Header, got.body)
+	}
+	if link := got.Header.Get("Link"); link != `</admin/v1/usage?after=acme&at=2026-10-31&limit=1>; rel="next"` {
+		t.Errorf("Link: %s", link)
+	}
+}
