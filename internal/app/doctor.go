@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
 	"onnxgate/internal/oidc"
 	"onnxgate/internal/regular"
@@ -79,6 +80,7 @@ func settingFindings(cfg *config.Config) []Finding {
 		{cfg.Docs, Finding{docsOn, Warning, "everybody who reaches " + cfg.Addr + " may read the documentation", change(cfg, "ONNXGATE_DOCS", "off")}},
 		{cfg.RateToken == "off", Finding{ratesOff, Warning, "an address may try any number of passwords", change(cfg, "ONNXGATE_RATE_TOKEN", "5/minute")}},
 		{cfg.RatePredict == "off", Finding{ratesOff, Warning, "an address may ask for any number of predictions", change(cfg, "ONNXGATE_RATE_PREDICT", "10/minute")}},
+		{audit.Mode(cfg.Audit) == audit.Off, Finding{auditOff, Warning, "who did what is not on record", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
 		{cfg.Pprof, Finding{pprofOn, Warning, "profiles can be taken by who holds debug:read", change(cfg, "ONNXGATE_PPROF", "off")}},
 		{cfg.JWTSecret.IsSet(), Finding{hs256, Warning, "tokens are signed with a shared secret (HS256)", change(cfg, "ONNXGATE_JWT_SECRET", "")}},
 		{err == nil, Finding{initialPassword, Warning, "the first administrator's password is in " + password,

@@ -48,6 +48,7 @@ const (
 	telemetryInTheClear = "telemetry-in-the-clear"
 	docsOn              = "docs-on"
 	ratesOff            = "rates-off"
+	auditOff            = "audit-off"
 	pprofOn             = "pprof-on"
 	proxiesAny          = "proxies-any"
 	corsAny             = "cors-any"
@@ -82,6 +83,7 @@ func Diagnoses() []Diagnosis {
 		{telemetryInTheClear, "Traces and audit records leave for another machine without TLS."},
 		{docsOn, "`/docs` and `/openapi.json` show the API to everybody."},
 		{ratesOff, "Passwords can be guessed, or predictions asked for, without any limit per address."},
+		{auditOff, "Nothing that happens is on record."},
 		{pprofOn, "Profiles of the program can be taken."},
 		{proxiesAny, "Clients in a network that is too wide may claim any address; an error where that is every client."},
 		{corsAny, "Pages of every site were to call the API; a server refuses that."},

@@ -33,7 +33,7 @@ func (a *App) warnOfQuota(w quota.Warning) {
 type quotas struct{ app *App }
 
 // Reserve claims what a prediction will use.
-func (q quotas) Reserve(ctx context.Context, p *identity.Principal, use admission.Use) (admission.Reservation, error) {
+func (q quotas) Reserve(ctx context.Context, p *identity.Principal, use admission.Use) (admission.Reservation, error) { //nolint:ireturn // as admission.Quotas
 	r, err := q.app.quotas.Reserve(ctx, p, counted(use))
 	if err != nil {
 		return nil, err // and not a nil *quota.Reservation in an interface

@@ -266,3 +266,25 @@ func TestNoTrailRefusesAndKeepsNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// nowhere is a log that keeps nothing.
+type nowhere struct{ audit.Discard }
+
+func (nowhere) Err() error { return nil }
+func (nowhere) Lag() int64 { return 0 }
+
+func TestAPredictionsRecordAllocatesNothing(t *testing.T) {
+	trail := audit.NewTrail(audit.TrailConfig{Log: nowhere{}})
+	ctx := request(t, here)
+	var rec audit.Record
+	allocations := testing.AllocsPerRun(100, func() {
+		rec = audit.Record{Event: audit.Predict, Model: "iris", Version: "1", Decision: audit.Allow, Rule: audit.RuleOf(1), Outcome: audit.Outcome(nil)}
+		rec.By(ada)
+		if trail.Err() != nil || trail.Record(ctx, &rec) != nil {
+			t.Error("not recorded")
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("%v allocations", allocations)
+	}
+}

@@ -198,8 +198,8 @@ func (b *lockedBuffer) String() string {
 // usage is one call of everybody.
 type usage struct{}
 
-func (usage) Of(_ context.Context, p *identity.Principal) (*quota.Report, error) {
-	return usage{}.Tenant(context.Background(), p.Tenant, time.Date(2026, 3, 14, 0, 0, 0, 0, time.UTC))
+func (usage) Of(ctx context.Context, p *identity.Principal) (*quota.Report, error) {
+	return usage{}.Tenant(ctx, p.Tenant, time.Date(2026, 3, 14, 0, 0, 0, 0, time.UTC))
 }
 
 func (usage) Tenant(_ context.Context, name string, at time.Time) (*quota.Report, error) {

@@ -163,7 +163,9 @@ func TestASoftQuotaWarnsOnceInAPeriodAndRefusesNothing(t *testing.T) {
 			t.Fatal(got)
 		}
 		time.Sleep(5 * time.Second)
-		soft := func(unit limit.Unit, n int64) limit.Quota { return limit.Quota{Unit: unit, Per: limit.PerDay, Limit: n, Soft: true} }
+		soft := func(unit limit.Unit, n int64) limit.Quota {
+			return limit.Quota{Unit: unit, Per: limit.PerDay, Limit: n, Soft: true}
+		}
 		want := []quota.Warning{
 			{Tenant: "acme", Key: "job", Quota: soft(limit.UnitRows, 5), Used: 5},
 			{Tenant: "acme", Quota: soft(limit.UnitCalls, 10), Used: 10},
