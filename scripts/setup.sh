@@ -139,8 +139,26 @@ setup_prometheus() {
 	debian promtool=prometheus
 }
 
+# setup_telemetry: what traces and audit records are sent to. The Collector is built
+# of its own modules, again only when what names them has changed.
+setup_telemetry() {
+	local stamp
+	debian rsyslogd=rsyslog
+	compgen -G '/usr/lib/*/rsyslog/lmnsd_gtls.so' >/dev/null || install_packages rsyslog-gnutls
+	stamp=$(cat scripts/otelcol/{main.go,go.mod,go.sum} | sha256sum | cut -d' ' -f1)
+	[[ -e $CACHE/otelcol/$stamp ]] && return 0
+	rm -rf "$CACHE/otelcol"
+	mkdir -p "$CACHE/otelcol"
+	if GOFLAGS= go build -C scripts/otelcol -ldflags "-s -w" -o "$CACHE/otelcol/otelcol" .; then
+		touch "$CACHE/otelcol/$stamp"
+	else
+		echo "some tests will be skipped: the OpenTelemetry Collector could not be built" >&2
+	fi
+}
+
 # setup_tests meets every need.
 setup_tests() {
+	setup_telemetry
 	setup_prometheus
 	setup_postgres
 	setup_e2e

@@ -35,11 +35,11 @@ func (a *App) openAudit() (err error) {
 	if a.auditLog, err = openAuditLog(a.cfg); err != nil || a.auditLog == nil {
 		return err
 	}
-	a.trail = audit.NewTrail(audit.TrailConfig{Log: a.auditLog, Mode: audit.Mode(a.cfg.Audit), Now: time.Now})
+	a.trail = audit.NewTrail(audit.TrailConfig{Log: a.measured(a.auditLog), Mode: audit.Mode(a.cfg.Audit), Now: time.Now})
 	a.metrics.Gauge("onnxgate_audit_lag_records", "Audit records that are not on the disk yet.", func() float64 { return float64(a.trail.Lag()) })
 	a.metrics.Counter("onnxgate_audit_lost_records_total", "Audit records that could not be kept, and without which the request went ahead: in best-effort mode alone.",
 		func() float64 { return float64(a.trail.Lost()) })
-	return nil
+	return a.openShipping(a.auditLog)
 }
 
 // closeAudit signs a checkpoint over everything.

@@ -48,7 +48,10 @@ func startInstrumented(t *testing.T) *instrumented {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
 	write(t, s.kek, base64.StdEncoding.EncodeToString(key)+"\n")
-	s.vars = map[string]string{"ISSUERS_FILE": s.issuers, "CLIENT_CERT": "request", "CLIENT_CA_FILE": s.authorities, "KEK_FILE": s.kek}
+	s.vars = map[string]string{
+		"ISSUERS_FILE": s.issuers, "CLIENT_CERT": "request", "CLIENT_CA_FILE": s.authorities, "KEK_FILE": s.kek,
+		"OTLP_ENDPOINT": "http://127.0.0.1:1", "SYSLOG_URL": "tls://127.0.0.1:1", // where nobody is
+	}
 	s.server = start(t, filepath.Join(dir, "data"), s.vars)
 	return s
 }

@@ -76,6 +76,7 @@ func (a *App) Start(ctx context.Context) {
 	if a.spans != nil {
 		a.background.Go(func() { a.spans.Run(context.WithoutCancel(ctx)) }) // until closeTraces
 	}
+	a.startShipping(watch)
 	a.public.server = a.newServer(a.api.Public())
 	if a.admin != nil {
 		a.admin.server = a.newServer(a.api.Admin())
@@ -272,6 +273,6 @@ func (a *App) close() error {
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
-	errs = append(errs, a.closeAudit())
+	errs = append(errs, a.closeAudit(), a.closeShipping())
 	return errors.Join(append(errs, a.access.Close())...)
 }

@@ -80,7 +80,11 @@ func checkTelemetry(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	return tracing.CheckSampler(settings.Sampler, settings.SamplerArg)
+	if err := tracing.CheckSampler(settings.Sampler, settings.SamplerArg); err != nil || cfg.SyslogURL == "" {
+		return err
+	}
+	_, err = parseSyslog(cfg)
+	return err
 }
 
 // inTheClear warns of telemetry that leaves this machine without encryption.
@@ -93,32 +97,31 @@ func inTheClear(cfg *config.Config) []Finding {
 		if t == nil || t.TLS != nil || config.IsLoopback(t.Host()) {
 			continue
 		}
-		return []Finding{{telemetryInTheClear, Warning,
-			fmt.Sprintf("telemetry goes to %s in the clear, names of callers in audit records among it", t.Host()), "write https:// or grpcs://"}}
+		return []Finding{{
+			telemetryInTheClear, Warning,
+			fmt.Sprintf("telemetry goes to %s in the clear, names of callers in audit records among it", t.Host()), "write https:// or grpcs://",
+		}}
 	}
 	return nil
 }
 
-// measured returns the recorder as those that record use it: where traces are sent,
-// one that measures how long it takes. Nil is where none is kept.
-func (a *App) measured(r audit.Recorder) audit.Recorder { //nolint:ireturn // one of two
+// measured returns the log as what records to it: where traces are sent, one that
+// measures how long it takes to keep a record.
+func (a *App) measured(log audit.Keeper) audit.Keeper { //nolint:ireturn // one of two
 	if a.traces == nil {
-		return r
+		return log
 	}
-	if r == nil {
-		r = audit.Discard{}
-	}
-	return tracedRecorder{r}
+	return tracedLog{log}
 }
 
-// tracedRecorder measures how long records take to be kept.
-type tracedRecorder struct{ audit.Recorder }
+// tracedLog measures how long records take to be kept.
+type tracedLog struct{ audit.Keeper }
 
 // Record keeps a record.
-func (r tracedRecorder) Record(ctx context.Context, rec *audit.Record) error {
+func (l tracedLog) Record(ctx context.Context, rec *audit.Record) error {
 	trace := reqctx.From(ctx).Trace
 	began := trace.Begin()
-	err := r.Recorder.Record(ctx, rec)
+	err := l.Keeper.Record(ctx, rec)
 	trace.End(reqctx.Audit, began, err)
 	return err
 }

@@ -169,6 +169,18 @@ func (l *Log) Checkpoint(ctx context.Context) (signed []byte, err error) {
 	return signed, err
 }
 
+// Size is how many records are on the disk for good, those that other processes
+// wrote among them.
+func (l *Log) Size(ctx context.Context) (size int64, err error) {
+	err = l.do(ctx, func() error {
+		return l.ledger.Locked(func() error {
+			size = l.ledger.Size()
+			return nil
+		})
+	})
+	return size, err
+}
+
 // Close writes what waits, signs a checkpoint over everything and gives the files
 // up. What is recorded afterwards fails.
 func (l *Log) Close() error {

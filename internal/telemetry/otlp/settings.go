@@ -74,21 +74,6 @@ const (
 	defaultDelay   = 5 * time.Second
 )
 
-// Names are the standard variables that ReadSettings looks at.
-func Names() []string {
-	names := []string{
-		"OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_PROPAGATORS",
-		"OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
-		"OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-	}
-	for _, signal := range []string{"", "TRACES_", "LOGS_"} {
-		for _, name := range []string{"ENDPOINT", "PROTOCOL", "HEADERS", "TIMEOUT", "COMPRESSION", "INSECURE", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"} {
-			names = append(names, "OTEL_EXPORTER_OTLP_"+signal+name)
-		}
-	}
-	return names
-}
-
 // reader looks at the environment and keeps what is wrong with it.
 type reader struct {
 	lookup func(string) string
