@@ -10,6 +10,7 @@ package admission
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -46,6 +47,9 @@ type Rates struct {
 // FailureFactor is how many times the rate of a principal an address may fail to
 // prove who it is, where predictions are counted per principal: many share one.
 const FailureFactor = 16
+
+// modelPolicy is the name of a model's limits in RateLimit headers.
+const modelPolicy = "model"
 
 // Config is what a Control is made of.
 type Config struct {
@@ -100,6 +104,7 @@ type Control struct {
 
 	flight   *gate
 	throttle throttle
+	hints    hints
 	passages sync.Pool // of *Passage
 
 	mu    sync.Mutex
@@ -122,10 +127,11 @@ func New(cfg Config) (*Control, error) {
 	}
 	c := &Control{
 		cfg:  cfg,
-		keys: table(0, "key"), tenants: table(1, "tenant"), principals: table(2, "principal"), models: table(0, "model"),
-		rows:   limit.NewTable(limit.TableConfig{Policy: "model", Unit: "rows", First: 1, Now: cfg.Now}),
+		keys: table(0, "key"), tenants: table(1, "tenant"), principals: table(2, "principal"), models: table(0, modelPolicy),
+		rows:   limit.NewTable(limit.TableConfig{Policy: modelPolicy, Unit: "rows", First: 1, Now: cfg.Now}),
 		flight: newGate(bounds(cfg.MaxInFlight, cfg.Processors)), gates: map[string]*gate{},
 	}
+	c.hints.seed, c.hints.now = maphash.MakeSeed(), cfg.Now
 	c.passages.New = func() any { return new(Passage) }
 	c.throttle.most, c.throttle.now = cfg.Throttle, cfg.Now
 	c.dynamic.Store(&dynamic{
@@ -233,34 +239,38 @@ func (c *Control) take(ctx context.Context, p *identity.Principal, all []limit.D
 	return c.throttle.again(ctx, told, p.Name(), err, func() error { return limit.Take(ctx, all...) })
 }
 
-// State is what a Control holds just now, for its metrics.
-type State struct {
-	// InFlight is how many predictions have a place, and Queued how many wait for
-	// one.
-	InFlight, Queued int
-	// Throttled is how many requests wait for a window.
-	Throttled int
-	// Entries is how many clients are remembered, each once for every window of a
-	// rate.
-	Entries int
+// Entries returns how many clients are remembered, each once for every window of a
+// rate.
+func (c *Control) Entries() int {
+	d := c.dynamic.Load()
+	n := d.tokens.Size() + d.predict.Size()
+	for _, t := range []*limit.Table{c.keys, c.tenants, c.principals, c.models, c.rows} {
+		n += t.Size()
+	}
+	return n
 }
 
-// State returns what the control holds now.
-func (c *Control) State() State {
-	d := c.dynamic.Load()
-	s := State{Throttled: c.throttle.count(), Entries: d.tokens.Size() + d.predict.Size()}
-	for _, t := range []*limit.Table{c.keys, c.tenants, c.principals, c.models, c.rows} {
-		s.Entries += t.Size()
-	}
-	s.InFlight, s.Queued = c.flight.state()
+// InFlight returns how many predictions have a place.
+func (c *Control) InFlight() int {
+	held, _ := c.flight.state()
+	return held
+}
+
+// Queued returns how many predictions wait for a place, in flight or in their
+// model.
+func (c *Control) Queued() int {
+	_, queued := c.flight.state()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, g := range c.gates {
-		_, queued := g.state()
-		s.Queued += queued
+		_, waiting := g.state()
+		queued += waiting
 	}
-	return s
+	return queued
 }
+
+// Throttled returns how many requests wait for the next window of a rate.
+func (c *Control) Throttled() int { return c.throttle.count() }
 
 // errOverloaded is the fault of a prediction for which there is no place in time.
 func errOverloaded() error {

@@ -2,11 +2,13 @@ package admission
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
+	"onnxgate/internal/reqctx"
 )
 
 // Limits are those of one model, whoever calls it.
@@ -52,14 +54,20 @@ func (c *Control) Model(label string, limits Limits) *Model {
 	return m
 }
 
-// Open counts a request of the model. It may wait. Faults: RateLimited, Timeout,
-// Canceled.
+// Open counts a request of the model, once, however often it opens the model: it
+// does so again when its caller was proven again. It may wait. Faults: RateLimited,
+// Timeout, Canceled.
 func (m *Model) Open(ctx context.Context, p *identity.Principal) error {
-	if len(m.limits.Rates) == 0 {
+	if len(m.limits.Rates) == 0 || m.opened(reqctx.From(ctx)) {
 		return nil
 	}
 	var memory [1]limit.Demand
 	return m.control.take(ctx, p, append(memory[:0], limit.Demand{Table: m.control.models, Key: m.label, Rates: m.limits.Rates, N: 1}))
+}
+
+// opened reports whether the request was counted as one of a model.
+func (m *Model) opened(info *reqctx.Info) bool {
+	return slices.ContainsFunc(info.Limits, func(l reqctx.Limit) bool { return l.Policy == modelPolicy })
 }
 
 // Passage is one prediction under way, and what it holds. It belongs to one

@@ -52,11 +52,20 @@ func (a *App) showGauges() {
 		a.metrics.Gauge("onnxgate_certificate_expiry_timestamp_seconds", "When the certificate in use ends, in seconds since 1970.",
 			func() float64 { return timestamp(a.certs.Current().Leaf.NotAfter) })
 	}
+	a.showAdmission()
 	a.showDatabase()
 	a.showSigningKeys()
 	if a.issuers != nil {
 		a.showIssuers()
 	}
+}
+
+func (a *App) showAdmission() {
+	of := func(n func() int) func() float64 { return func() float64 { return float64(n()) } }
+	a.metrics.Gauge("onnxgate_in_flight_requests", "Predictions between the end of their body and their answer.", of(a.admission.InFlight))
+	a.metrics.Gauge("onnxgate_queue_depth", "Predictions that wait for a place among those in flight.", of(a.admission.Queued))
+	a.metrics.Gauge("onnxgate_throttled_requests", "Requests over a rate that wait for its next window.", of(a.admission.Throttled))
+	a.metrics.Gauge("onnxgate_limit_entries", "Clients that are remembered, each once for every window of a rate.", of(a.admission.Entries))
 }
 
 func (a *App) showDatabase() {

@@ -56,10 +56,11 @@ func (a *API) handler(m *method) grpc.StreamHandler {
 		if err = c.admit(); err != nil {
 			return err
 		}
-		if !m.enter() {
+		holder := c.holder()
+		if !m.enter(holder) {
 			return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many streams are open at once; send single requests, or try again"}
 		}
-		defer m.leave()
+		defer m.leave(holder)
 		return m.serve(c)
 	}
 }
@@ -120,11 +121,40 @@ func (m *method) kind() admission.Kind {
 // tellLimits adds what is left of the limits that the call was counted against to
 // the answer's metadata, in the form of draft-ietf-httpapi-ratelimit-headers.
 func (c *call) tellLimits() {
+	if c.principal != nil {
+		c.api.cfg.Admission.Remember(c.presented(), limit.Exhausted(c.info.Limits))
+	}
 	for i := range c.info.Limits {
 		one := c.info.Limits[i : i+1]
 		c.answer.Append("ratelimit-policy", string(limit.AppendPolicies(nil, one)))
 		c.answer.Append("ratelimit", string(limit.AppendStates(nil, one)))
 	}
+}
+
+// presented is what may be said about the call before its credential is looked at.
+func (c *call) presented() admission.Asked {
+	asked := admission.Asked{Target: c.method.name}
+	for _, name := range []string{"authorization", "x-api-key", "api-key"} {
+		if values := c.arrival.header[name]; len(values) > 0 && asked.Credential == "" {
+			asked.Credential = values[0]
+		}
+	}
+	return asked
+}
+
+// wait returns the fault of a call; of one that a limit refused with how long all of
+// them need.
+func (c *call) wait(f *fault.Error) *fault.Error {
+	if f.Kind != fault.RateLimited {
+		return f
+	}
+	gate, asked := c.api.cfg.Admission, c.presented()
+	told := *f
+	told.RetryAfter = gate.RetryAfter(asked, f.RetryAfter)
+	if c.principal != nil {
+		gate.Remember(asked, told.RetryAfter)
+	}
+	return &told
 }
 
 // authenticate proves who calls.
@@ -236,7 +266,7 @@ func (c *call) finish(v any, err error) error {
 	if failed := c.refuse(err); failed != nil {
 		err = failed
 	}
-	f := fault.Classify(err)
+	f := c.wait(fault.Classify(err))
 	c.explain(f, err)
 	s := statusOf(f)
 	if f.RetryAfter > 0 && c.answer != nil {

@@ -158,7 +158,7 @@ func New(cfg Config) (*API, error) {
 			return nil, err
 		}
 		if m.atOnce > 0 {
-			m.places = make(chan struct{}, m.atOnce)
+			m.places = &places{held: map[string]int{}}
 		}
 		m.path, m.metrics = "/"+m.name, cfg.Metrics.RPC(m.name, codeNames)
 		a.methods = append(a.methods, &m)

@@ -154,11 +154,11 @@ const memorySize = 16 << 20
 
 func serve(tb testing.TB, program inference.Program, change func(*grpcapi.Config)) *fixture {
 	tb.Helper()
-	catalog := irisCatalog(tb, program)
-	limits, err := admission.New(admission.Config{Now: time.Now})
+	limits, err := admission.New(admission.Config{MaxInFlight: 1, Now: time.Now})
 	if err != nil {
 		tb.Fatal(err)
 	}
+	catalog := irisCatalog(tb, program, limits)
 	f := &fixture{
 		limits:  limits,
 		callers: &callers{}, memory: limit.NewBytes(memorySize),
@@ -201,7 +201,18 @@ func serve(tb testing.TB, program inference.Program, change func(*grpcapi.Config
 	return f
 }
 
-func irisCatalog(tb testing.TB, program inference.Program) *inference.Catalog {
+// door admits to a model.
+type door struct{ *admission.Model }
+
+func (d door) Enter(ctx context.Context, p *identity.Principal, bytes int64) (inference.Passage, error) {
+	passage, err := d.Model.Enter(ctx, p, bytes)
+	if err != nil {
+		return nil, err
+	}
+	return passage, nil
+}
+
+func irisCatalog(tb testing.TB, program inference.Program, limits *admission.Control) *inference.Catalog {
 	tb.Helper()
 	manifest, err := os.ReadFile("../../models/iris/model.yaml")
 	if err != nil {
@@ -219,7 +230,10 @@ func irisCatalog(tb testing.TB, program inference.Program) *inference.Catalog {
 		},
 		TenantExists: func(string) (bool, error) { return true, nil },
 		Compile:      func([]byte, schema.Engine) (inference.Program, []string, error) { return program, nil, nil },
-		Now:          time.Now,
+		Admit: func(label string, _ *schema.Limits) inference.Admission {
+			return door{limits.Model(label, admission.Limits{})}
+		},
+		Now: time.Now,
 	})
 	if err != nil {
 		tb.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"google.golang.org/grpc"
 
@@ -38,10 +39,11 @@ type method struct {
 	ofModel bool
 	// streams says that messages may follow the first, in both directions.
 	streams bool
-	// atOnce is how many of these calls may be open at once, whoever makes them; 0
-	// is any number. places has room for as many.
-	atOnce int
-	places chan struct{}
+	// atOnce is how many of these calls may be open at once, whoever makes them, and
+	// each how many of one principal, or of one address where nobody is asked; 0 is
+	// any number.
+	atOnce, each int
+	places       *places
 	// serve reads decode, call, encode. It returns a fault instead of sending one.
 	serve func(*call) error
 
@@ -68,7 +70,7 @@ func methods(reflection bool) []method {
 	infer, stream := predict, predict
 	infer.name, infer.serve = inferenceService+"/ModelInfer", (*call).modelInfer
 	stream.name, stream.serve, stream.streams = inferenceService+"/ModelStreamInfer", (*call).modelStreamInfer, true
-	stream.atOnce = 32 // each may hold the longest message while it waits for the rest of it
+	stream.atOnce, stream.each = 32, 8 // each may hold the longest message while it waits for the rest of it
 	metadata := read("ServerMetadata", (*call).serverMetadata)
 	metadata.ofModel = false
 	watch := health("Watch", (*call).healthWatch)
@@ -106,22 +108,40 @@ func (m *method) check() error {
 	return nil
 }
 
-// enter takes one of the places, unless there is none left.
-func (m *method) enter() bool {
-	if m.places == nil {
-		return true
-	}
-	select {
-	case m.places <- struct{}{}:
-		return true
-	default:
-		return false
-	}
+// places are the calls of a method that are open.
+type places struct {
+	mu    sync.Mutex
+	total int
+	held  map[string]int // by who made them
 }
 
-func (m *method) leave() {
-	if m.places != nil {
-		<-m.places
+// enter takes one of the places for a caller, unless there is none left, or the
+// caller has its share.
+func (m *method) enter(caller string) bool {
+	p := m.places
+	if p == nil {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.total >= m.atOnce || m.each > 0 && p.held[caller] >= m.each {
+		return false
+	}
+	p.total++
+	p.held[caller]++
+	return true
+}
+
+func (m *method) leave(caller string) {
+	p := m.places
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.total--
+	if p.held[caller]--; p.held[caller] == 0 {
+		delete(p.held, caller)
 	}
 }
 

@@ -61,6 +61,15 @@ func (c *requestContext) Err() error {
 	return nil
 }
 
+// shorten brings the deadline forward, as long as nobody waits for it.
+func (c *requestContext) shorten(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.at = at
+	}
+}
+
 // release stops the timer, if there is one. Nothing waits any more.
 func (c *requestContext) release() {
 	c.mu.Lock()

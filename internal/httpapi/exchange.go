@@ -164,6 +164,7 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 	if err := gate.Address(ctx, e.Limit, x.info.ClientAddr); err != nil {
 		return err
 	}
+	deadline := x.promise()
 	if e.Auth == Bearer {
 		var err error
 		began := x.info.Trace.Begin()
@@ -184,6 +185,9 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 		if err != nil {
 			return err
 		}
+	}
+	if deadline != nil {
+		return deadline
 	}
 	if err := e.Handler(e.api, ctx, x); err != nil || e.Auth != Bearer {
 		return err
@@ -211,6 +215,9 @@ func (x *exchange) tellLimits() {
 	limits := x.info.Limits
 	if len(limits) == 0 {
 		return
+	}
+	if x.principal != nil {
+		x.listener.api.cfg.Admission.Remember(x.asked(), limit.Exhausted(limits))
 	}
 	h := x.Header()
 	h["RateLimit-Policy"] = x.listener.api.policies.field(limits)
@@ -270,6 +277,9 @@ func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
 	f := fault.Classify(err)
 	x.refused, x.kind = true, f.Kind
 	x.explain(ctx, f, err)
+	if f.Kind == fault.RateLimited {
+		f = x.wait(f)
+	}
 	if x.status != 0 {
 		return // too late: the answer has begun
 	}

@@ -244,7 +244,7 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 	tb.Helper()
 	f := &fixture{t: tb, lines: &lockedBuffer{}, log: &lockedBuffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
-	catalog := irisCatalog(tb, program)
+	catalog := irisCatalog(tb, program, func(label string, _ *schema.Limits) inference.Admission { return door{f, label} })
 	delivery, err := repository.New(repository.Config{Catalog: catalog})
 	if err != nil {
 		tb.Fatal(err)
@@ -264,7 +264,25 @@ func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.C
 	return f
 }
 
-func irisCatalog(tb testing.TB, program inference.Program) *inference.Catalog {
+// door admits to a model by the fixture's admission.
+type door struct {
+	f     *fixture
+	model string
+}
+
+func (d door) of() *admission.Model { return d.f.admission.Model(d.model, admission.Limits{}) }
+
+func (d door) Open(ctx context.Context, p *identity.Principal) error { return d.of().Open(ctx, p) }
+
+func (d door) Enter(ctx context.Context, p *identity.Principal, bytes int64) (inference.Passage, error) {
+	passage, err := d.of().Enter(ctx, p, bytes)
+	if err != nil {
+		return nil, err
+	}
+	return passage, nil
+}
+
+func irisCatalog(tb testing.TB, program inference.Program, admit inference.Admit) *inference.Catalog {
 	tb.Helper()
 	manifest, err := os.ReadFile("../../models/iris/model.yaml")
 	if err != nil {
@@ -280,7 +298,8 @@ func irisCatalog(tb testing.TB, program inference.Program) *inference.Catalog {
 		Compile: func([]byte, schema.Engine) (inference.Program, []string, error) {
 			return afterLoad{program, &loaded}, nil, nil
 		},
-		Now: time.Now,
+		Admit: admit,
+		Now:   time.Now,
 	})
 	if err != nil {
 		tb.Fatal(err)

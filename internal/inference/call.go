@@ -154,7 +154,9 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 	if auditErr := c.audit(ctx, latency, err); err == nil {
 		err = auditErr
 	}
-	c.compute += latency
+	if err == nil {
+		c.compute += latency
+	}
 	c.count(start, end, err)
 	if err != nil {
 		return nil, err

@@ -89,7 +89,13 @@ func (l *Limiter) Take(ctx context.Context, client netip.Addr) error {
 	if len(l.rates) == 0 {
 		return nil
 	}
-	return l.take(ctx, client.Unmap())
+	client = client.Unmap()
+	if len(l.rates) == 1 && !client.Is6() { // most of them, with little memory
+		one := [1]ask{{table: l.v4, key: Key(client), rate: limiter.Rate{Period: l.rates[0].Window, Limit: l.rates[0].Requests}, n: 1}}
+		return l.decide(ctx, client, one[:])
+	}
+	var memory [2 * identity.MaxWindows]ask
+	return l.decide(ctx, client, l.asks(memory[:0], client))
 }
 
 // Check says what Take would, and counts nothing. Faults: RateLimited.
@@ -102,16 +108,16 @@ func (l *Limiter) Check(ctx context.Context, client netip.Addr) error {
 	return refuse(reqctx.From(ctx), all)
 }
 
-func (l *Limiter) take(ctx context.Context, client netip.Addr) error {
-	var memory [2 * identity.MaxWindows]ask
-	all := l.asks(memory[:0], client)
-	info := reqctx.From(ctx)
-	told := len(info.Limits)
+// decide counts a request of the client in all windows or in none, and among its
+// crowd where there is no place for it.
+func (l *Limiter) decide(ctx context.Context, client netip.Addr, all []ask) error {
 	err := decide(ctx, all)
 	if err == nil || !slices.ContainsFunc(all, func(a ask) bool { return a.full }) {
 		return err
 	}
-	info.Limits = info.Limits[:told]
+	var memory [identity.MaxWindows]ask
+	info := reqctx.From(ctx)
+	info.Limits = info.Limits[:0] // nothing was counted before an address is
 	return decide(ctx, l.ask(memory[:0], l.crowds, crowdKey(client), 1))
 }
 

@@ -402,11 +402,14 @@ func BenchmarkTake(b *testing.B) {
 	for _, n := range []int{1, 10_000, 1_000_000} {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
 			l := limit.New(limit.Config{Rates: perMinute(identity.MaxRequests), Now: time.Now})
+			info := new(reqctx.Info)
+			ctx := reqctx.With(b.Context(), info)
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
 				i++
-				_ = l.Take(b.Context(), addr(i%n))
+				info.Limits = info.Limits[:0]
+				_ = l.Take(ctx, addr(i%n))
 			}
 		})
 	}

@@ -1,0 +1,120 @@
+package httpapi_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"onnxgate/internal/admission"
+	"onnxgate/internal/fault"
+	"onnxgate/internal/httpapi"
+)
+
+// predictions in every form.
+var everyForm = map[string]request{
+	"/predict":              {method: "POST", path: "/predict", token: "admin", body: row},
+	"/models/iris/predict":  {method: "POST", path: "/models/iris/predict", token: "admin", body: row},
+	"/v1":                   {method: "POST", path: "/v1/models/iris:predict", token: "admin", body: `{"instances":[[5.1,3.5,1.4,0.2]]}`},
+	"/v2":                   {method: "POST", path: "/v2/models/iris/infer", token: "admin", body: asTensors(tensorRow)},
+	"/predict with a table": {method: "POST", path: "/predict", token: "admin", body: tableHeader + "5.1,3.5,1.4,0.2\n", header: table()},
+	"/predict of many":      {method: "POST", path: "/predict", token: "admin", body: "[" + strings.Repeat(row+",", 1100) + row + "]"},
+	"/v1 in many rows":      {method: "POST", path: "/v1/models/iris:predict", token: "admin", body: `{"instances":[` + strings.Repeat("[5.1,3.5,1.4,0.2],", 1100) + `[5.1,3.5,1.4,0.2]]}`},
+}
+
+func TestOverloadedServerRefusesPredictionsAloneAndRecovers(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) {
+		control, err := admission.New(admission.Config{MaxInFlight: 1, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Admission = control
+	}).serve()
+	held, err := f.admission.Model("iris", admission.Limits{}).Enter(t.Context(), caller("default", "admin"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, q := range everyForm {
+		got := f.do(q)
+		if got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") != "1" || !strings.Contains(got.body, "More predictions are under way") {
+			t.Errorf("%s: %d %v %s", name, got.StatusCode, got.Header, got.body)
+		}
+	}
+	if got := f.do(everyForm["/predict"]); got.slug(t) != "overloaded" {
+		t.Errorf("%s", got.body)
+	}
+	for _, q := range []request{
+		{method: "GET", path: "/livez"}, {method: "GET", path: "/readyz"}, {method: "GET", path: "/v2/health/ready"}, {method: "GET", path: "/models", token: "admin"},
+	} {
+		if got := f.do(q); got.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", q.path, got.StatusCode)
+		}
+	}
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+		if got := f.doAt(f.admin, request{method: "GET", path: path, token: "admin"}); got.StatusCode != http.StatusOK {
+			t.Errorf("administration, %s: %d", path, got.StatusCode)
+		}
+	}
+	held.Leave(true, 0)
+	for range 2 { // each gives its place back
+		for name, q := range everyForm {
+			if got := f.do(q); got.StatusCode != http.StatusOK {
+				t.Errorf("afterwards, %s: %d %s", name, got.StatusCode, got.body)
+			}
+		}
+	}
+	if n := f.admission.InFlight(); n != 0 {
+		t.Errorf("%d places are held at the end", n)
+	}
+}
+
+// What goes wrong behind the place gives it back, too.
+func TestPlacesOfWhatFailsAreGivenBack(t *testing.T) {
+	f := newAPIWith(t, flower{run: func(context.Context) error { panic("a defect") }}, nil).serve()
+	for name, q := range everyForm {
+		if got := f.do(q); got.StatusCode != http.StatusInternalServerError {
+			t.Errorf("%s: %d", name, got.StatusCode)
+		}
+		q.body = strings.ReplaceAll(q.body, "5.1", "null")
+		if got := f.do(q); got.StatusCode/100 != 4 {
+			t.Errorf("%s: %d", name, got.StatusCode)
+		}
+	}
+	if n := f.admission.InFlight(); n != 0 {
+		t.Errorf("%d places are held at the end", n)
+	}
+}
+
+func TestDeadlineOfTheClientReachesTheEngine(t *testing.T) {
+	f := newAPIWith(t, flower{run: func(ctx context.Context) error {
+		<-ctx.Done()
+		return fault.OfContext(ctx.Err())
+	}}, nil).serve()
+	for _, text := range []string{"0.02", "0.010"} {
+		q := everyForm["/predict"]
+		q.header = http.Header{"Request-Timeout": {text}}
+		if got := f.do(q); got.StatusCode != http.StatusServiceUnavailable || got.slug(t) != "timeout" {
+			t.Errorf("%s: %d %s", text, got.StatusCode, got.body)
+		}
+	}
+}
+
+func TestDeadlineThatIsNoneIsRefused(t *testing.T) {
+	f := newAPI(t, nil).serve()
+	for text, want := range map[string]int{
+		"5": 200, "2.5": 200, "86400": 200, "0010": 200,
+		"0": 400, "0.0": 400, "-1": 400, "+1": 400, ".5": 400, "1e3": 400, "1s": 400, "1,5": 400, "5 ": 400, "inf": 400, "86401": 400, "0x10": 400, "1.2.3": 400, "9999999999999": 400,
+	} {
+		q := everyForm["/predict"]
+		q.header = http.Header{"Request-Timeout": {text}}
+		if got := f.do(q); got.StatusCode != want || want == 400 && got.slug(t) != "bad-request" {
+			t.Errorf("%q: %d %s, want %d", text, got.StatusCode, got.body, want)
+		}
+	}
+	q := everyForm["/predict"]
+	q.token, q.header = "", http.Header{"Request-Timeout": {"soon"}}
+	if got := f.do(q); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without a token: %d", got.StatusCode)
+	}
+}

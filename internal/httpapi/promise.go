@@ -1,0 +1,72 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"onnxgate/internal/admission"
+	"onnxgate/internal/fault"
+)
+
+// maxPromise is the longest time that Request-Timeout may say, in seconds.
+const maxPromise = 86400
+
+// promise takes over how long the client will wait for its answer, from the end of
+// its header on: the header Request-Timeout, in seconds, such as 2.5. The route's
+// own deadline holds as well. Faults: BadRequest.
+func (x *exchange) promise() error {
+	values := x.request.Header["Request-Timeout"]
+	if len(values) == 0 {
+		return nil
+	}
+	seconds, ok := parsePromise(values)
+	if !ok {
+		return fault.Newf(fault.BadRequest, "Request-Timeout must be a number of seconds above 0 and up to %d, such as 2.5", maxPromise)
+	}
+	if at := x.start.Add(time.Duration(seconds * float64(time.Second))); at.Before(x.ctx.at) {
+		x.ctx.shorten(at)
+	}
+	return nil
+}
+
+// parsePromise reads digits with at most one point among them.
+func parsePromise(values []string) (float64, bool) {
+	text := values[0]
+	if len(values) != 1 || text == "" || len(text) > 12 {
+		return 0, false
+	}
+	for i := range len(text) {
+		if c := text[i]; (c < '0' || c > '9') && (c != '.' || i == 0) {
+			return 0, false
+		}
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	return seconds, err == nil && seconds > 0 && seconds <= maxPromise
+}
+
+// asked is what may be said about the request before its credential is looked at.
+func (x *exchange) asked() admission.Asked {
+	return admission.Asked{Credential: presented(x.request.Header), Target: x.request.URL.Path}
+}
+
+func presented(h http.Header) string {
+	for _, name := range []string{"Authorization", "X-Api-Key", "Api-Key"} {
+		if values := h[name]; len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}
+
+// wait returns the fault of a request that a limit refused, with how long all of
+// them need.
+func (x *exchange) wait(f *fault.Error) *fault.Error {
+	gate, asked := x.listener.api.cfg.Admission, x.asked()
+	told := *f
+	told.RetryAfter = gate.RetryAfter(asked, f.RetryAfter)
+	if x.principal != nil {
+		gate.Remember(asked, told.RetryAfter)
+	}
+	return &told
+}
