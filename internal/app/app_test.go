@@ -190,7 +190,7 @@ func TestServesAPredictionBehindAToken(t *testing.T) {
 			t.Errorf("the log shows %q:\n%s", secret, s.log)
 		}
 	}
-	for _, want := range []string{`"route":"POST /token"`, `"sha256_fingerprint":"`, `"password_file":"`, `"path":"/predict"`} {
+	for _, want := range []string{`"msg":"exposed","routes":`, `"sha256_fingerprint":"`, `"password_file":"`, `"path":"/predict"`} {
 		if !strings.Contains(s.log.String(), want) {
 			t.Errorf("the log does not show %s:\n%s", want, s.log)
 		}
