@@ -143,7 +143,7 @@ func (r *router) noRoute(ctx context.Context, x *exchange) {
 	fromPage := x.allowOrigin()
 	switch {
 	case len(methods) == 0:
-		x.fail(ctx, r.unknown(req.URL.Path), nothingAt(req.URL.Path))
+		x.fail(ctx, r.unknown(req.URL.Path), r.nothingAt(req.URL.Path))
 	case fromPage && isPreflight(req):
 		x.preflight(methods)
 	default:
