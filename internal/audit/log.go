@@ -26,6 +26,8 @@ const (
 	// defaultWithin leaves half of the 100 ms to the disk.
 	defaultWithin = 50 * time.Millisecond
 	defaultRetry  = 250 * time.Millisecond
+	// maxWait is how long a request waits for the disk.
+	maxWait = 10 * time.Second
 	// maxWaiting bounds what waits to be written: some 16 MiB.
 	maxWaiting = 16 << 20
 )
@@ -186,6 +188,7 @@ func errUnavailable(cause error) error {
 var (
 	errFull   = errors.New("too many audit records wait for the disk")
 	errClosed = errors.New("the audit log is closed")
+	errHung   = errors.New("the disk of the audit log does not answer")
 )
 
 // Record keeps a record. In strict mode it returns when a record that is Durable is
@@ -205,11 +208,15 @@ func (l *Log) Record(ctx context.Context, rec *Record) error {
 	if wait == nil {
 		return nil
 	}
+	// The context's end is no reason to leave: the record will be there, and who
+	// waits for it would take the log for broken.
+	hung := time.NewTimer(maxWait)
+	defer hung.Stop()
 	select {
 	case <-wait.done:
 		return wait.err
-	case <-ctx.Done():
-		return errUnavailable(ctx.Err())
+	case <-hung.C:
+		return errUnavailable(errHung)
 	}
 }
 
