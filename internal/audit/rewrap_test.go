@@ -129,6 +129,24 @@ func TestARewrappedLogNeedsTheFormerKeyNoMore(t *testing.T) {
 	}
 }
 
+// Nothing but the key of the log tells a server then that there is another.
+func TestTheFirstTenantAfterARewrappingIsWrappedUnderTheNewKey(t *testing.T) {
+	old, fresh := newKEK(t, 1), newKEK(t, 2)
+	cfg, file := config(t, t.TempDir()), &keyFile{}
+	file.write(old)
+	cfg.KEK = file.read()
+	server := open(t, cfg)
+	file.write(fresh, old)
+	if n, err := audit.Rewrap(cfg.Dir, cfg.KEK); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	file.write(fresh)
+	recordOf(t, server, "acme")
+	if n, m := opened(t, cfg.Dir, old), opened(t, cfg.Dir, fresh); n != 0 || m != 2 {
+		t.Errorf("the former key opens %d keys, the new one %d", n, m)
+	}
+}
+
 // A process that was killed wherever leaves keys under both, which the next
 // rewrapping ends, and files that were not put into place, which it removes.
 func TestARewrappingThatWasKilledIsEndedByTheNext(t *testing.T) {
