@@ -6,7 +6,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -18,15 +17,7 @@ var version string
 
 func main() { os.Exit(run()) }
 
-// gcPercent lets the heap, of which some 3 MiB live, grow a little further between
-// two collections than the 100 of Go does: two thirds of the collections, of which
-// one comes after 1,200 predictions, for 1.5 MiB.
-const gcPercent = 150
-
 func run() int {
-	if _, chosen := os.LookupEnv("GOGC"); !chosen {
-		debug.SetGCPercent(gcPercent)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go holdStack(ctx.Done())

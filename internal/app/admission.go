@@ -42,7 +42,7 @@ func ratesOf(cfg *config.Config) (rates admission.Rates, err error) {
 // inference.
 type modelAdmission struct{ *admission.Model }
 
-func (m modelAdmission) Enter(ctx context.Context, p *identity.Principal, bytes int64) (inference.Passage, error) {
+func (m modelAdmission) Enter(ctx context.Context, p *identity.Principal, bytes int64) (inference.Passage, error) { //nolint:ireturn // as inference.Admission
 	passage, err := m.Model.Enter(ctx, p, bytes)
 	if err != nil {
 		return nil, err // and not a nil *admission.Passage in an interface

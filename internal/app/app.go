@@ -344,12 +344,14 @@ func (a *App) openRoles() (err error) {
 func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
 	//nolint:contextcheck // a start that is given up ends its process
 	a.catalog, err = newCatalog(a.cfg, inference.Config{
-		Observer: a.observe, Admit: a.admit, Audit: a.predictions(), Pins: &storedPins{app: a, opened: accounts}, TenantExists: func(name string) (bool, error) {
+		Observer: a.observe, Admit: a.admit, Audit: a.predictions(), Pins: &storedPins{app: a, opened: accounts},
+		TenantExists: func(name string) (bool, error) {
 			if err := accounts(); err != nil {
 				return false, err
 			}
 			return tenantExists(ctx, a.accounts, name)
-		}})
+		},
+	})
 	return err
 }
 

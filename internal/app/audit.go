@@ -145,7 +145,7 @@ type commandRecords struct {
 
 // Record keeps a record, or says that the change must not be made.
 func (c *commandRecords) Record(ctx context.Context, rec *audit.Record) error {
-	c.once.Do(func() { //nolint:contextcheck // what the log writes by itself belongs to no request
+	c.once.Do(func() {
 		if c.ready != nil {
 			c.err = c.ready()
 		}

@@ -44,7 +44,7 @@ type result struct {
 }
 
 // maxSpare is how much memory an empty batch keeps for the next records.
-const maxSpare = 1 << 20
+const maxSpare = 256 << 10
 
 func (b *batch) reset() {
 	if cap(b.text) > maxSpare {

@@ -3,13 +3,12 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
-	"html"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/microcosm-cc/bluemonday"
+	"golang.org/x/net/html"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -104,17 +103,10 @@ const maxPasses = 8
 type cleaner struct {
 	steps   []Step
 	control bool // control characters are allowed
-	strict  *bluemonday.Policy
 }
 
 func newCleaner(f *Feature) cleaner {
-	c := cleaner{steps: f.Sanitize, control: f.Control == ControlAllow}
-	for _, s := range f.Sanitize {
-		if s.Name == StepStripHTML {
-			c.strict = bluemonday.StrictPolicy()
-		}
-	}
-	return c
+	return cleaner{steps: f.Sanitize, control: f.Control == ControlAllow}
 }
 
 // clean returns a text, which is UTF-8, as its feature's owner wants it, and what
@@ -146,7 +138,7 @@ func (c *cleaner) pass(text string) string {
 		case StepNFC:
 			text = norm.NFC.String(text)
 		case StepStripHTML:
-			text = c.stripHTML(text)
+			text = stripHTML(text)
 		case StepTruncate:
 			text = truncate(text, s.Length)
 		}
@@ -154,13 +146,41 @@ func (c *cleaner) pass(text string) string {
 	return text
 }
 
-// stripHTML returns the text of HTML. The policy escapes what it leaves, for a
-// page; a model gets the characters themselves.
-func (c *cleaner) stripHTML(text string) string {
+// stripHTML returns the text of HTML, with the characters that references stand
+// for: what is between the tags, but not in elements of which a page shows nothing.
+func stripHTML(text string) string {
 	if !strings.ContainsAny(text, "<&") {
 		return text
 	}
-	return html.UnescapeString(c.strict.Sanitize(text))
+	var shown strings.Builder
+	hidden := 0 // elements that are open and not shown
+	for tokens := html.NewTokenizer(strings.NewReader(text)); ; {
+		switch tokens.Next() {
+		case html.ErrorToken: // the end
+			return shown.String()
+		case html.StartTagToken:
+			if name, _ := tokens.TagName(); isHidden(name) {
+				hidden++
+			}
+		case html.EndTagToken:
+			if name, _ := tokens.TagName(); isHidden(name) {
+				hidden = max(0, hidden-1)
+			}
+		case html.TextToken:
+			if hidden == 0 {
+				shown.Write(tokens.Text())
+			}
+		}
+	}
+}
+
+// isHidden reports whether a page shows nothing of what is in an element.
+func isHidden(element []byte) bool {
+	switch string(element) {
+	case "iframe", "noembed", "noframes", "noscript", "object", "script", "style", "template", "title":
+		return true
+	}
+	return false
 }
 
 // truncate returns the first n code points of a text.

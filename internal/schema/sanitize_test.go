@@ -70,6 +70,7 @@ func TestTextsAreCleanedAsTheirOwnerSaysInEveryProtocol(t *testing.T) {
 		"references":                    {"    sanitize: [strip_html]\n", "&quot;1 &lt; 2&quot; &#39;&amp;&#x27; it's \"so\"", `"1 < 2" '&' it's "so"`},
 		"escaped tags":                  {"    sanitize: [strip_html]\n", "&lt;script&gt;alert(1)&lt;/script&gt;x &amp;lt;b&amp;gt;y", "x y"},
 		"tags made of tags":             {"    sanitize: [strip_html]\n", "<scr<script>ipt>x</scr</script>ipt>", "ipt>xipt>"},
+		"what no page shows":            {"    sanitize: [strip_html]\n", "a<object>b<template>c</object>d</template>e</title>f<noscript>g", "aef"},
 		"comparisons":                   {"    sanitize: [strip_html]\n", "1 < 2 && 3 > 2", "1 < 2 && 3 > 2"},
 		"an open tag":                   {"    sanitize: [strip_html]\n", "x <a href=", "x "},
 		"truncate":                      {"    sanitize: [truncate: 3]\n", "äöüß", "äöü"},

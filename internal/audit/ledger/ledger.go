@@ -27,7 +27,7 @@ const (
 	// DefaultBits is how many records a segment has, as a power of two.
 	DefaultBits = 16
 	// chunk is how many bytes of lines are gathered before they are written.
-	chunk = 1 << 20
+	chunk = 128 << 10
 	// MaxLine bounds a line, in bytes.
 	MaxLine = 128 << 10
 )

@@ -175,7 +175,9 @@ func (g *Ledger) adoptSegment(first int64) error {
 			return err
 		}
 	}
-	return g.adopted(first, from, signed)
+	err = g.adopted(first, from, signed)
+	g.leaves = nil // as many as a segment has; what is appended at once is fewer
+	return err
 }
 
 // adoptLines takes over lines until there is none any more, io.EOF, or one is not
