@@ -43,7 +43,7 @@ func rotateKEK(ctx context.Context, cfg *config.Config, service *sealing.Service
 
 // rotatedNote says what became of the former key, or who still needs it.
 func rotatedNote(cfg *config.Config, file string, wrapped int) string {
-	note := fmt.Sprintf("%d keys were wrapped again. Nothing in the database and in the audit log of %s is wrapped under the former key any more", wrapped, cfg.DataDir)
+	note := fmt.Sprintf("Keys wrapped again: %d. Nothing in the database and in the audit log of %s is wrapped under the former key any more", wrapped, cfg.DataDir)
 	if cfg.KEKFile == "" {
 		return note + ", which is gone: back this one up."
 	}
