@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -121,7 +123,10 @@ func (l *Log) open() (err error) {
 	if l.vault, err = vault.New(filepath.Join(l.cfg.Dir, keysName), l.cfg.KEK); err != nil {
 		return err
 	}
-	if l.keys, err = openKeys(l.cfg.Dir, l.vault, true); err != nil {
+	if err = ledger.Hold(l.cfg.Dir, func() (err error) {
+		l.keys, err = openKeys(l.cfg.Dir, l.vault, true)
+		return err
+	}); err != nil {
 		return err
 	}
 	l.ledger, err = ledger.Open(ledger.Config{
@@ -154,6 +159,27 @@ func openKeys(dir string, v *vault.Vault, create bool) (logKeys, error) {
 		err = ledger.PublishKey(dir, verifying)
 	}
 	return k, err
+}
+
+// Rewrap wraps under the key-encryption key, as it is at present, what a former one
+// wrapped of the keys of the log in a directory, and returns how many that were; none
+// where there is no log. Others may read and write the log meanwhile.
+func Rewrap(dir string, kek Wrapper) (count int, err error) {
+	keys := filepath.Join(dir, keysName)
+	if _, err := os.Stat(keys); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return 0, err
+	}
+	err = ledger.Hold(dir, func() (err error) {
+		count, err = vault.View(keys, kek).Rewrap()
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("the audit log %s: %w", dir, err)
+	}
+	return count, nil
 }
 
 // newKeys makes the keys of a log, under a name that no other log has.
