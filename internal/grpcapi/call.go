@@ -140,6 +140,18 @@ func (c *call) presented() admission.Asked {
 	return asked
 }
 
+// lateFor returns the fault of a call, told apart from our own timeouts where it is
+// the client's deadline that has passed.
+func (c *call) lateFor(f *fault.Error) *fault.Error {
+	at, ok := c.arrival.Deadline() // the client's alone: ours is in Err
+	if f.Kind != fault.Timeout || !ok || c.api.cfg.Now().Before(at) {
+		return f
+	}
+	told := *f
+	told.Kind = fault.ClientDeadline
+	return &told
+}
+
 // wait returns the fault of a call; of one that a limit refused with how long all of
 // them need.
 func (c *call) wait(f *fault.Error) *fault.Error {
@@ -264,7 +276,7 @@ func (c *call) finish(v any, err error) error {
 	if failed := c.refuse(err); failed != nil {
 		err = failed
 	}
-	f := c.wait(fault.Classify(err))
+	f := c.wait(c.lateFor(fault.Classify(err)))
 	c.explain(f, err)
 	s := statusOf(f)
 	if f.RetryAfter > 0 && c.answer != nil {

@@ -42,6 +42,7 @@ type exchange struct {
 
 	ctx      requestContext
 	start    time.Time
+	promised time.Time // the client's deadline, where that is earlier than the route's
 	status   int
 	bytes    int64
 	refused  bool
@@ -273,7 +274,7 @@ func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
 	if failed := x.onRecord(ctx, err); failed != nil {
 		err = failed
 	}
-	f := fault.Classify(err)
+	f := x.lateFor(fault.Classify(err))
 	x.refused, x.kind = true, f.Kind
 	x.explain(ctx, f, err)
 	if f.Kind == fault.RateLimited {
