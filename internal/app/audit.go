@@ -14,7 +14,6 @@ import (
 	"onnxgate/internal/identity"
 	"onnxgate/internal/modelstore"
 	"onnxgate/internal/reqctx"
-	"onnxgate/internal/seal"
 )
 
 // openAuditLog opens the audit log, once there is a key-encryption key; nil when
@@ -24,11 +23,11 @@ func openAuditLog(cfg *config.Config) (*audit.Log, error) {
 		return nil, nil //nolint:nilnil // it is off
 	}
 	path, _ := kekPath(cfg)
-	kek, err := seal.ReadKEK(path)
+	kek, err := readAuditKEK(path)
 	if err != nil {
 		return nil, err
 	}
-	return audit.Open(audit.Config{Dir: inDataDir(cfg, auditDir), Mode: audit.Mode(cfg.Audit), KEK: auditKEK{kek}, Now: time.Now})
+	return audit.Open(audit.Config{Dir: inDataDir(cfg, auditDir), Mode: audit.Mode(cfg.Audit), KEK: kek, Now: time.Now})
 }
 
 // openAudit opens the audit log of the server.

@@ -151,8 +151,12 @@ func TestAStrangerFillsNeitherMemoryNorDisk(t *testing.T) {
 		if err := trail.Refuse(request(t, from), &audit.Refusal{Err: fault.New(fault.NotFound, "")}); err != nil {
 			t.Fatal(err)
 		}
-		if err := trail.Refuse(request(t, here), &audit.Refusal{Err: named}); err != nil {
-			t.Fatal(err)
+		subscriber := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 4: byte(i >> 16), 5: byte(i >> 8), 6: byte(i)})
+		neighbor := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0xff, 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)})
+		for _, from := range []netip.Addr{here, subscriber, neighbor} {
+			if err := trail.Refuse(request(t, from), &audit.Refusal{Err: named}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	stop()
@@ -168,10 +172,10 @@ func TestAStrangerFillsNeitherMemoryNorDisk(t *testing.T) {
 		}
 		total += max(n, 1)
 	}
-	if total != 2*requests {
-		t.Errorf("%d of %d requests are accounted for", total, 2*requests)
+	if total != 4*requests {
+		t.Errorf("%d of %d requests are accounted for", total, 4*requests)
 	}
-	if len(log.all) > 1200 {
+	if len(log.all) > 2*1024+8 {
 		t.Errorf("%d records", len(log.all))
 	}
 }

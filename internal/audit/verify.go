@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"onnxgate/internal/audit/ledger"
+	"onnxgate/internal/audit/vault"
 )
 
 // Report is what a verification found.
@@ -111,7 +112,7 @@ func (r *Reader) check() (*ledger.Check, error) {
 	}
 	keys := r.vault()
 	own, err := openKeys(r.dir, keys, false)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, vault.ErrUnknown) {
 		return nil, &keyError{"the key that signs the log is missing"}
 	}
 	if err != nil {

@@ -25,6 +25,8 @@ type keyView struct {
 	State   string    `json:"state"`
 	Created time.Time `json:"created"`
 	Tenant  string    `json:"tenant,omitempty"`
+	// Note says what is left to do.
+	Note string `json:"note,omitempty"`
 }
 
 // keyring does what the commands do for the keys of one use.
@@ -169,6 +171,11 @@ func (p *Process) printKeys(asJSON bool, views []keyView) error {
 	_, _ = fmt.Fprintln(w, "KID\tUSE\tALG\tSTATE\tCREATED\tTENANT")
 	for _, v := range views {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.KID, v.Use, v.Alg, v.State, v.Created.Format(time.RFC3339), v.Tenant)
+	}
+	for _, v := range views {
+		if v.Note != "" {
+			_, _ = fmt.Fprintf(w, "\n%s\n", v.Note)
+		}
 	}
 	return w.Flush()
 }

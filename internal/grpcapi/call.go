@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -13,7 +12,6 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"onnxgate/internal/admission"
-	"onnxgate/internal/apikey"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
@@ -326,16 +324,13 @@ func observeTenant(t *telemetry.TenantMetrics, f *fault.Error) {
 	t.Answered()
 }
 
-// path returns what was called, cut off where somebody has put an API key into it.
+// path returns what was called, cut off where somebody has put a credential into it.
 func (c *call) path() string {
 	if c.method != c.api.unknown {
 		return c.method.path
 	}
 	path, _ := grpc.Method(c.ctx)
-	if at := strings.Index(path, apikey.Prefix); at >= 0 {
-		return path[:at+len(apikey.Prefix)]
-	}
-	return path
+	return authn.WithoutCredential(path)
 }
 
 // noMethod answers for what is not in the table.

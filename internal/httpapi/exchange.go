@@ -7,14 +7,13 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
-	"onnxgate/internal/apikey"
 	"onnxgate/internal/audit"
+	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
@@ -363,7 +362,7 @@ func (x *exchange) observe() {
 	a := x.listener.api
 	took := a.cfg.Now().Sub(x.start)
 	line := telemetry.Access{
-		Time: x.start, Duration: took, Method: x.request.Method, Path: withoutKey(x.request.URL.Path),
+		Time: x.start, Duration: took, Method: x.request.Method, Path: authn.WithoutCredential(x.request.URL.Path),
 		Status: x.status, Bytes: x.bytes, RequestID: x.info.RequestID,
 		ClientRequestID: x.info.ClientRequestID, TraceID: x.info.Trace.TraceID(), Client: x.info.ClientAddr,
 		Model: x.about.Model, Version: x.about.Version,
@@ -385,7 +384,7 @@ func (x *exchange) observe() {
 	if x.info.Trace.Recorded() {
 		r := x.request
 		a.cfg.Traces.EndHTTP(x.info.Trace, &line, &tracing.Arrival{
-			Encrypted: r.TLS != nil, Host: r.Host, UserAgent: withoutKey(r.UserAgent()), Major: r.ProtoMajor, Minor: r.ProtoMinor,
+			Encrypted: r.TLS != nil, Host: r.Host, UserAgent: authn.WithoutCredential(r.UserAgent()), Major: r.ProtoMajor, Minor: r.ProtoMinor,
 		})
 	}
 }
@@ -396,14 +395,6 @@ func (x *exchange) observeTenant(t *telemetry.TenantMetrics) {
 		return
 	}
 	t.Answered()
-}
-
-// withoutKey cuts off a path that somebody has put an API key into.
-func withoutKey(path string) string {
-	if at := strings.Index(path, apikey.Prefix); at >= 0 {
-		return path[:at+len(apikey.Prefix)]
-	}
-	return path
 }
 
 // countedByServer is the length up to which net/http itself finds out how long
