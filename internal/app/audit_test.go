@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -27,6 +28,8 @@ type record struct {
 	Event, Actor, Tenant, Method, Address, Model, Version, Digest string
 
 	Decision, Outcome, Object string
+	ActorTenant               string `json:"actor_tenant"`
+	Changes                   []struct{ What, Old, New string }
 	Rule                      *int
 	Rows, Count               int64
 	RequestID                 string `json:"request_id"`
@@ -312,6 +315,8 @@ func TestWhoSeesWhichRecords(t *testing.T) {
 	const password = "lamp-violet-orbit-42"
 	for _, change := range []struct{ path, body string }{
 		{"tenants", `{"name":"acme"}`},
+		{"tenants", `{"name":"globex"}`},
+		{"users", `{"name":"guy","tenant":"globex","roles":["admin"],"password":"` + password + `"}`},
 		{"users", `{"name":"ann","tenant":"acme","roles":["admin"],"password":"` + password + `"}`},
 		{"users", `{"name":"aud","tenant":"acme","roles":["auditor"],"password":"` + password + `"}`},
 		{"users", `{"name":"usr","tenant":"acme","roles":["user"],"password":"` + password + `"}`},
@@ -342,8 +347,15 @@ func TestWhoSeesWhichRecords(t *testing.T) {
 	}
 	for _, name := range []string{"ann", "aud"} {
 		all, _ := s.records(t, tokens[name])
-		if len(all) < 3 {
-			t.Errorf("%s sees %d records", name, len(all))
+		// What was done to the tenant by others is there, too.
+		var done []string
+		for _, r := range all {
+			if r.Actor == "admin" && r.ActorTenant == "default" {
+				done = append(done, r.Event+" "+r.Object+" "+fmt.Sprint(r.Changes))
+			}
+		}
+		if want := []string{"tenant.create acme []", "user.add ann [{roles  admin}]", "user.add aud [{roles  auditor}]", "user.add usr [{roles  user}]"}; !slices.Equal(done, want) {
+			t.Errorf("%s sees that there was done: %q", name, done)
 		}
 		for _, r := range all {
 			if r.Tenant != "acme" {

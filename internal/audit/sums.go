@@ -93,7 +93,7 @@ func (t *Trail) Close(ctx context.Context) error {
 func (t *Trail) sort(ctx context.Context, s *stranger) {
 	if s.denial.Actor != "" && t.sums.mayName(s.address) {
 		rec := &Record{
-			Time: s.at, Event: Refused, Decision: Deny, Outcome: s.kind.String(), Address: s.address, RequestID: s.requestID,
+			Time: s.at, Event: Refused, Decision: deniedBy(s.kind), Outcome: s.kind.String(), Address: s.address, RequestID: s.requestID,
 			Actor: s.denial.Actor, Issuer: s.denial.Issuer, Tenant: s.denial.Tenant, Method: s.denial.Method,
 		}
 		rec.of(&s.denial.About)

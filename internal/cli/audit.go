@@ -82,9 +82,21 @@ func (p *Process) printVerified(report *audit.Report, asJSON bool) error {
 	case asJSON:
 		return errors.Join(p.printJSON(report), err)
 	case err == nil:
-		return p.printf("%d records, all as they were written\n", report.Size)
+		return p.printf("%s\n", verified(report))
 	}
 	return err
+}
+
+// verified says what a log was compared with.
+func verified(r *audit.Report) string {
+	text := fmt.Sprintf("%s, all as they were written, in %s", counted(int(r.Size), "record"), r.Log)
+	if r.Last != nil {
+		text += ", the last of " + r.Last.UTC().Format(time.RFC3339)
+	}
+	if r.Continues != nil {
+		return text + "; it continues the checkpoint of " + counted(int(*r.Continues), "record")
+	}
+	return text + "; compared with no checkpoint from elsewhere (--checkpoint FILE)"
 }
 
 func auditCheckpoint(p *Process) *cobra.Command {
@@ -325,7 +337,10 @@ func onAuditKeys(p *Process, cmd *cobra.Command, run func(ctx context.Context, l
 		if *asJSON {
 			return p.printJSON(destroyed{n})
 		}
-		return p.printf("destroyed %d keys; nobody reads any more what they sealed, and copies of them in backups are to be destroyed, too\n", n)
+		if n == 0 {
+			return p.printf("nothing older: no month that has a key left ended that long ago\n")
+		}
+		return p.printf("destroyed %s; nobody reads any more what was sealed by them, and copies in backups are to be destroyed, too\n", counted(n, "key"))
 	}
 	return cmd
 }
