@@ -10,10 +10,16 @@ import (
 // Erase destroys the keys of a subject of a tenant, or of AnyTenant, so that nobody
 // reads any more what the records say of that person; the log still verifies. It
 // returns how many keys there were. The record of it is kept first, and names only
-// the actor. Faults: NotFound when the log names no such tenant, or nobody of that
-// name, Unavailable.
+// the actor, who must be somebody else. Faults: NotFound when the log names no such
+// tenant, or nobody of that name, Content, Unavailable.
 func (l *Log) Erase(ctx context.Context, actor, tenant, subject string) (int, error) {
 	subject = bounded(subject)
+	switch subject {
+	case actor:
+		return 0, fault.Newf(fault.Content, "%s is who asks for it: the record of it would name nobody; have another user of this machine do it", actor)
+	case Server:
+		return 0, fault.New(fault.Content, "the server itself is nobody's person: its records stay until they expire")
+	}
 	n, err := l.destroy(ctx, &Record{Event: AuditErase, Actor: actor, Method: "command", Outcome: OK}, tenant,
 		func(tenant string) (int, error) { return l.vault.Erase(tenant, subject) },
 		func(tenant string) (int, error) { return l.vault.Count(tenant, subject) })

@@ -322,6 +322,9 @@ func onAuditKeys(p *Process, cmd *cobra.Command, run func(ctx context.Context, l
 	tenant := cmd.Flags().String("tenant", audit.AnyTenant, "in the records of this tenant alone")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *tenant == "" {
+			return usagef("--tenant is empty; leave it out for the records of every tenant")
+		}
 		cfg, err := s.loadForUsers(cmd)
 		if err != nil {
 			return err
