@@ -170,7 +170,7 @@ func stripHTML(text string) string {
 			if hidden == 0 {
 				shown.Write(tokens.Text())
 			}
-		default: // what shows nothing
+		case html.SelfClosingTagToken, html.CommentToken, html.DoctypeToken: // which show nothing
 		}
 	}
 }
