@@ -49,9 +49,9 @@ type exchange struct {
 	kind     fault.Kind  // of the refusal
 	about    audit.About // for the access line and the record
 	body     *buffer
-	claimed  int64  // of the budget for bodies
-	claimant string // for whom
-	streamed int64  // the length of a body that was read as it came
+	claimed  int64        // of the budget for bodies
+	claimant limit.Holder // for whom
+	streamed int64        // the length of a body that was read as it came
 
 	limits [2]reqctx.Limit // memory for most requests
 
