@@ -161,10 +161,10 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 			return err
 		}
 	}
+	deadline := x.promise() // before anything waits; its fault has its own place below
 	if err := gate.Address(ctx, e.Limit, x.info.ClientAddr); err != nil {
 		return err
 	}
-	deadline := x.promise()
 	if e.Auth == Bearer {
 		var err error
 		began := x.info.Trace.Begin()
