@@ -2,8 +2,10 @@ package internal_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,17 +32,39 @@ type ruleGroups struct {
 
 func TestPrometheusTakesTheRulesAndTheConfiguration(t *testing.T) {
 	promtool := testkit.Tool(t, "promtool", "prometheus")
+	dir := repositoryForPrometheus(t)
 	for _, args := range [][]string{
 		{"check", "rules", "--lint=all", "--lint-fatal", "recording-rules.yaml", "alert-rules.yaml"},
 		{"test", "rules", "rules-test.yaml"},
-		{"check", "config", "--syntax-only", "prometheus.yml"},
+		{"check", "config", "prometheus.yml"},
 	} {
 		cmd := exec.CommandContext(t.Context(), promtool, args...)
-		cmd.Dir = observability
+		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
+}
+
+// pageFile is a file that the commands of docs/metrics.md make or read.
+var pageFile = regexp.MustCompile(`--(?:secret-file|cacert) (\S+)`)
+
+// repositoryForPrometheus returns the folder of the configuration in a copy of the
+// repository that has no files beside it but those of the commands on the page.
+func repositoryForPrometheus(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	dir := filepath.Join(root, "deploy", "observability")
+	if err := os.CopyFS(dir, os.DirFS(observability)); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range pageFile.FindAllStringSubmatch(readPage(t, "../docs/metrics.md"), -1) {
+		path := filepath.Join(root, file[1])
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // heading is one of a runbook.
@@ -53,7 +77,7 @@ func TestEveryAlertHasARunbookAndATest(t *testing.T) {
 	for _, group := range alerts.Groups {
 		for _, rule := range group.Rules {
 			names = append(names, rule.Alert)
-			if want := "docs/metrics.md#" + strings.ToLower(rule.Alert); rule.Annotations["runbook"] != want || rule.Annotations["summary"] == "" || rule.Annotations["description"] == "" {
+			if want := "docs/metrics.md#" + strings.ToLower(rule.Alert); rule.Annotations["runbook_url"] != want || rule.Annotations["summary"] == "" || rule.Annotations["description"] == "" {
 				t.Errorf("%s: annotations %v, want a summary, a description and the runbook %s", rule.Alert, rule.Annotations, want)
 			}
 			if s := rule.Labels["severity"]; s != "critical" && s != "warning" {

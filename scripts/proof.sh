@@ -76,6 +76,8 @@ prove "a killed writer loses nothing that it acknowledged" '$(said_in $out), on 
 	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledWriterLosesNothing ./internal/sqlstore
 prove "a killed rotation of the key-encryption key loses nothing" '$(said_in $out), on PostgreSQL; as many on SQLite' \
 	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledRotationOfTheKeyEncryptionKey ./internal/sqlstore
+prove "a killed rotation of the key-encryption key loses nothing of the audit log" '$(said_in $out)' \
+	env KILLS="$kills" go test -count=1 -timeout 6h -v -run TestAKilledRotationLosesNothingOfTheAuditLog ./internal/app
 prove "random edits of an audit log are found, and the first wrong record named" '$(said_in $out)' \
 	env EDITS="$edits" SEED="$seed" go test -count=1 -timeout 2h -v -run TestEveryEditIsFound ./internal/audit
 prove "a killed server loses no audit record that it acknowledged" '$(said_in $out)' \

@@ -44,14 +44,28 @@ func wrong(part, format string, args ...any) error {
 	return err
 }
 
+// deed is what somebody is about to do.
+type deed struct {
+	by     Actor
+	event  audit.Event
+	object string
+	// tenant is the object's, whose record it is, and changes what becomes of it.
+	tenant  string
+	changes audit.Changes
+}
+
+// on says what becomes of an object of a tenant.
+func (d *deed) on(tenant string, changes audit.Changes) { d.tenant, d.changes = tenant, changes }
+
 // update changes the store and makes the change known at once. It is on record
 // who did what, or it is not done.
-func (s *Service) update(ctx context.Context, by Actor, event audit.Event, object string, change func(*Tx) error) error {
+func (s *Service) update(ctx context.Context, by Actor, event audit.Event, object string, change func(*Tx, *deed) error) error {
 	err := s.store.Update(ctx, func(tx *Tx) error {
-		if err := change(tx); err != nil {
+		d := &deed{by: by, event: event, object: object}
+		if err := change(tx, d); err != nil {
 			return err
 		}
-		return s.onRecord(ctx, by, event, object)
+		return s.onRecord(ctx, d)
 	})
 	if err != nil {
 		return err
@@ -60,10 +74,10 @@ func (s *Service) update(ctx context.Context, by Actor, event audit.Event, objec
 	return nil
 }
 
-// onRecord keeps who did what.
-func (s *Service) onRecord(ctx context.Context, by Actor, event audit.Event, object string) error {
-	rec := &audit.Record{Event: event, Object: object, Decision: audit.Allow, Outcome: audit.OK}
-	switch {
+// onRecord keeps who did what, to whom.
+func (s *Service) onRecord(ctx context.Context, d *deed) error {
+	rec := &audit.Record{Event: d.event, Object: d.object, Changes: d.changes, Decision: audit.Allow, Outcome: audit.OK}
+	switch by := &d.by; {
 	case by.holder != nil:
 		rec.By(by.holder.principal)
 	case by.Tenant == AnyTenant:
@@ -71,5 +85,6 @@ func (s *Service) onRecord(ctx context.Context, by Actor, event audit.Event, obj
 	default:
 		rec.Actor, rec.Tenant = by.Name, by.Tenant
 	}
+	rec.In(d.tenant)
 	return s.audit.Record(ctx, rec)
 }

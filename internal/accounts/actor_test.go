@@ -72,12 +72,12 @@ func TestEveryChangeNamesItsActorOrIsNotMade(t *testing.T) {
 		must(t, change(of))
 	}
 	want := []string{
-		"tenant.create acme by administrator in default", "user.add ada by grace in acme", "user.password ada by grace in acme",
+		"tenant.create acme by administrator in acme", "user.add ada by grace in acme", "user.password ada by grace in acme",
 		"user.roles ada by grace in acme", "user.disable ada by grace in acme", "user.enable ada by grace in acme",
 		"user.delete ada by grace in acme",
 		"apikey.create " + id + " by grace in acme", "apikey.rotate " + id + " by grace in acme", "apikey.revoke " + id + " by grace in acme",
-		"tenant.disable acme by administrator in default", "tenant.enable acme by administrator in default",
-		"tenant.addresses acme by administrator in default", "tenant.delete acme by administrator in default",
+		"tenant.disable acme by administrator in acme", "tenant.enable acme by administrator in acme",
+		"tenant.addresses acme by administrator in acme", "tenant.delete acme by administrator in acme",
 	}
 	if diff := cmp.Diff(want, kept.all); diff != "" {
 		t.Error(diff)

@@ -64,7 +64,8 @@ func (s *Service) CreateKey(ctx context.Context, by Actor, add NewKey) (key *API
 	if err := record.take(text); err != nil {
 		return nil, "", err
 	}
-	err = s.update(ctx, by, audit.APIKeyCreate, record.ID, func(tx *Tx) error {
+	err = s.update(ctx, by, audit.APIKeyCreate, record.ID, func(tx *Tx, d *deed) error {
+		d.on(record.Tenant, keyChanges(&APIKey{}, record))
 		if err := tenantMustExist(tx, record.Tenant); err != nil {
 			return err
 		}
@@ -222,7 +223,7 @@ func (s *Service) RotateKey(ctx context.Context, by Actor, id string, overlap ti
 	if overlap < 0 || overlap > maxOverlap {
 		return nil, "", wrong("overlap", "the overlap is from 0s to 90d")
 	}
-	err = s.update(ctx, by, audit.APIKeyRotate, id, func(tx *Tx) error {
+	err = s.update(ctx, by, audit.APIKeyRotate, id, func(tx *Tx, d *deed) error {
 		if key, err = by.key(tx, id); err != nil {
 			return err
 		}
@@ -232,6 +233,7 @@ func (s *Service) RotateKey(ctx context.Context, by Actor, id string, overlap ti
 		if text, err = apikey.WithID(s.rand, id); err != nil {
 			return err
 		}
+		before := *key
 		key.FormerHash, key.FormerUntil = "", time.Time{}
 		if overlap > 0 {
 			key.FormerHash, key.FormerUntil = key.Hash, s.now().Add(overlap).UTC().Truncate(time.Second)
@@ -239,6 +241,7 @@ func (s *Service) RotateKey(ctx context.Context, by Actor, id string, overlap ti
 		if err = key.take(text); err != nil {
 			return err
 		}
+		d.on(key.Tenant, keyChanges(&before, key))
 		return tx.Keys.Replace(key)
 	})
 	if err != nil {
@@ -255,15 +258,18 @@ func ofConfiguration(id string) error {
 // stays, disabled, so that it does not come back at the next start. The fault is
 // NotFound when there is no such key.
 func (s *Service) RevokeKey(ctx context.Context, by Actor, id string) error {
-	return s.update(ctx, by, audit.APIKeyRevoke, id, func(tx *Tx) error {
+	return s.update(ctx, by, audit.APIKeyRevoke, id, func(tx *Tx, d *deed) error {
 		key, err := by.key(tx, id)
 		if err != nil {
 			return err
 		}
 		if !key.Bootstrap {
+			d.on(key.Tenant, keyChanges(key, &APIKey{Disabled: key.Disabled}))
 			return tx.Keys.Delete(by.Tenant, id)
 		}
+		before := *key
 		key.Disabled = true
+		d.on(key.Tenant, keyChanges(&before, key))
 		return tx.Keys.Replace(key)
 	})
 }
@@ -306,39 +312,49 @@ func (s *Service) changeBootstrap(ctx context.Context, wanted *APIKey) error {
 			if wanted != nil && wanted.ID == id {
 				continue
 			}
+			former, err := tx.Keys.Get(AnyTenant, id)
+			if err != nil {
+				return err
+			}
 			if err := tx.Keys.Delete(AnyTenant, id); err != nil {
 				return err
 			}
-			if err := s.onRecord(ctx, by, audit.APIKeyRevoke, id); err != nil {
+			d := &deed{by: by, event: audit.APIKeyRevoke, object: id, tenant: former.Tenant, changes: keyChanges(former, &APIKey{Disabled: former.Disabled})}
+			if err := s.onRecord(ctx, d); err != nil {
 				return err
 			}
 		}
 		if wanted == nil {
 			return nil
 		}
-		changed, err := keepBootstrap(tx, wanted)
+		d := &deed{by: by, event: audit.APIKeyCreate, object: wanted.ID, tenant: wanted.Tenant}
+		changed, err := keepBootstrap(tx, wanted, d)
 		if err != nil || !changed {
 			return err
 		}
-		return s.onRecord(ctx, by, audit.APIKeyCreate, wanted.ID)
+		return s.onRecord(ctx, d)
 	})
 }
 
-// keepBootstrap writes the wanted key unless it is there as it should be.
-func keepBootstrap(tx *Tx, wanted *APIKey) (changed bool, err error) {
+// keepBootstrap writes the wanted key unless it is there as it should be, and says
+// what of it is another.
+func keepBootstrap(tx *Tx, wanted *APIKey, d *deed) (changed bool, err error) {
 	present, err := tx.Keys.Get(AnyTenant, wanted.ID)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
+		d.changes = keyChanges(&APIKey{}, wanted)
 		return true, tx.Keys.Insert(wanted)
 	case err != nil:
 		return false, err
 	case !present.Bootstrap:
 		return false, fault.New(fault.Conflict, "another key has that id; take one that `onnxgate apikey generate` prints")
 	case present.Hash != wanted.Hash:
+		d.changes = keyChanges(present, wanted)
 		return true, tx.Keys.Replace(wanted)
 	case slices.Equal(present.Roles, wanted.Roles):
 		return false, nil // also when it was revoked
 	}
+	d.changes.List(audit.PropertyRoles, present.Roles, wanted.Roles)
 	present.Roles = wanted.Roles
 	return true, tx.Keys.Replace(present)
 }

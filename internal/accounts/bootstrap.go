@@ -43,10 +43,13 @@ func (s *Service) Bootstrap(ctx context.Context, password string) (created bool,
 		if created, err = true, notTaken(tx); err != nil {
 			return err
 		}
-		if err := s.insertAdmin(ctx, tx, password); err != nil {
+		record, err := s.insertAdmin(ctx, tx, password)
+		if err != nil {
 			return err
 		}
-		return s.onRecord(ctx, itself, audit.UserAdd, AdminName)
+		return s.onRecord(ctx, &deed{
+			by: itself, event: audit.UserAdd, object: AdminName, tenant: record.Tenant, changes: userChanges(&Record{}, record),
+		})
 	})
 	if err != nil {
 		return false, fmt.Errorf("make the first administrator: %w", err)
@@ -67,26 +70,26 @@ func notTaken(tx *Tx) error {
 
 // insertAdmin runs inside the transaction, so that of several processes one
 // makes the user, and the file is written before the user can be seen.
-func (s *Service) insertAdmin(ctx context.Context, tx *Tx, password string) error {
+func (s *Service) insertAdmin(ctx context.Context, tx *Tx, password string) (*Record, error) {
 	initial := password == ""
 	if initial {
 		var err error
 		if password, err = s.newPassword(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	record, err := s.newRecord(ctx, &NewUser{Name: AdminName, Password: password, Roles: []string{identity.RoleAdmin}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	record.InitialPassword = initial
 	if err := tx.Users.Insert(record); err != nil {
-		return err
+		return nil, err
 	}
 	if !initial {
-		return nil
+		return record, nil
 	}
-	return writePrivate(s.initialFile, password+"\n")
+	return record, writePrivate(s.initialFile, password+"\n")
 }
 
 func (s *Service) newPassword() (string, error) {

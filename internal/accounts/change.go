@@ -232,7 +232,7 @@ type KeyChange struct {
 // for rights beyond the actor's own, Conflict for the key of the configuration.
 func (s *Service) ChangeKey(ctx context.Context, by Actor, id string, change KeyChange) (*APIKey, error) {
 	var changed *APIKey
-	err := s.update(ctx, by, audit.APIKeyUpdate, id, func(tx *Tx) error {
+	err := s.update(ctx, by, audit.APIKeyUpdate, id, func(tx *Tx, d *deed) error {
 		key, err := by.key(tx, id)
 		if err != nil {
 			return err
@@ -240,9 +240,11 @@ func (s *Service) ChangeKey(ctx context.Context, by Actor, id string, change Key
 		if key.Bootstrap {
 			return ofConfiguration(id)
 		}
+		before := *key
 		if err := s.applyTo(key, &change); err != nil {
 			return err
 		}
+		d.on(key.Tenant, keyChanges(&before, key))
 		changed = key.shown()
 		if err := by.mayGive(rightsOfKey(key)); err != nil {
 			return err

@@ -67,7 +67,8 @@ func (s *Service) AddClient(ctx context.Context, by Actor, add NewClient) (*Clie
 		return nil, "", err
 	}
 	client.SecretHash, client.CreatedBy = hashOf(secret), by.Name
-	err = s.update(ctx, by, audit.ClientCreate, client.ID, func(tx *Tx) error {
+	err = s.update(ctx, by, audit.ClientCreate, client.ID, func(tx *Tx, d *deed) error {
+		d.on(client.Tenant, clientChanges(&Client{}, client))
 		if err := tenantMustExist(tx, client.Tenant); err != nil {
 			return err
 		}
@@ -198,10 +199,12 @@ func (s *Service) EnableClient(ctx context.Context, by Actor, id string) error {
 
 // DeleteClient removes the client. Its tokens are void.
 func (s *Service) DeleteClient(ctx context.Context, by Actor, id string) error {
-	return s.update(ctx, by, audit.ClientDelete, id, func(tx *Tx) error {
-		if _, err := by.client(tx, id); err != nil {
+	return s.update(ctx, by, audit.ClientDelete, id, func(tx *Tx, d *deed) error {
+		client, err := by.client(tx, id)
+		if err != nil {
 			return err
 		}
+		d.on(client.Tenant, clientChanges(client, &Client{Disabled: client.Disabled}))
 		return tx.Clients.Delete(by.Tenant, id)
 	})
 }
@@ -218,17 +221,18 @@ func (s *Service) restampClient(ctx context.Context, by Actor, event audit.Event
 }
 
 func (s *Service) modifyClient(ctx context.Context, by Actor, event audit.Event, id string, change func(*Client)) error {
-	return s.update(ctx, by, event, id, func(tx *Tx) error {
+	return s.update(ctx, by, event, id, func(tx *Tx, d *deed) error {
 		client, err := by.client(tx, id)
 		if err != nil {
 			return err
 		}
-		before := client.Certificate
+		before := *client
 		change(client)
+		d.on(client.Tenant, clientChanges(&before, client))
 		if err := by.mayGive(rightsOfClient(client)); err != nil {
 			return err
 		}
-		if client.Certificate != before {
+		if client.Certificate != before.Certificate {
 			if err := certificateMustBeFree(tx, client.Certificate); err != nil {
 				return err
 			}

@@ -59,6 +59,15 @@ func (a Actor) client(tx *Tx, id string) (*Client, error) {
 	return client, err
 }
 
+// user returns a user that the actor may change.
+func (a Actor) user(tx *Tx, name string) (*Record, error) {
+	record, err := tx.Users.Get(a.Tenant, name)
+	if err == nil {
+		err = a.mayGive(rightsOfUser(&record.User))
+	}
+	return record, err
+}
+
 // key returns a key that the actor may change.
 func (a Actor) key(tx *Tx, id string) (*APIKey, error) {
 	key, err := tx.Keys.Get(a.Tenant, id)

@@ -35,7 +35,8 @@ func (s *Service) Add(ctx context.Context, by Actor, add NewUser) (user *User, a
 	if err != nil {
 		return nil, false, err
 	}
-	err = s.update(ctx, by, audit.UserAdd, record.Name, func(tx *Tx) error {
+	err = s.update(ctx, by, audit.UserAdd, record.Name, func(tx *Tx, d *deed) error {
+		d.on(record.Tenant, userChanges(&Record{}, record))
 		existing, err := tx.Users.Get(AnyTenant, record.Name)
 		switch {
 		case fault.KindOf(err) == fault.NotFound:
@@ -49,6 +50,7 @@ func (s *Service) Add(ctx context.Context, by Actor, add NewUser) (user *User, a
 			return fault.Newf(fault.Conflict, "the user %s exists already", record.Name)
 		}
 		added, record = false, existing
+		d.on(record.Tenant, nil)
 		return nil
 	})
 	if err != nil {
@@ -193,14 +195,12 @@ func (s *Service) Delete(ctx context.Context, by Actor, name string) error {
 	if err != nil {
 		return err
 	}
-	err = s.update(ctx, by, audit.UserDelete, canonical, func(tx *Tx) error {
-		record, err := tx.Users.Get(by.Tenant, canonical)
-		if err == nil {
-			err = by.mayGive(rightsOfUser(&record.User))
-		}
+	err = s.update(ctx, by, audit.UserDelete, canonical, func(tx *Tx, d *deed) error {
+		record, err := by.user(tx, canonical)
 		if err != nil {
 			return err
 		}
+		d.on(record.Tenant, userChanges(record, &Record{User: User{Disabled: record.Disabled}}))
 		if record.enabledAdmin() {
 			if err := notTheLastAdmin(tx, canonical); err != nil {
 				return err
@@ -224,20 +224,18 @@ func (s *Service) modify(ctx context.Context, by Actor, event audit.Event, name 
 	if err != nil {
 		return err
 	}
-	return s.update(ctx, by, event, canonical, func(tx *Tx) error {
-		record, err := tx.Users.Get(by.Tenant, canonical)
-		if err == nil {
-			err = by.mayGive(rightsOfUser(&record.User))
-		}
+	return s.update(ctx, by, event, canonical, func(tx *Tx, d *deed) error {
+		record, err := by.user(tx, canonical)
 		if err != nil {
 			return err
 		}
-		was := record.enabledAdmin()
+		before := *record
 		change(record)
+		d.on(record.Tenant, userChanges(&before, record))
 		if err := by.mayGive(rightsOfUser(&record.User)); err != nil {
 			return err
 		}
-		if was && !record.enabledAdmin() {
+		if before.enabledAdmin() && !record.enabledAdmin() {
 			if err := notTheLastAdmin(tx, canonical); err != nil {
 				return err
 			}

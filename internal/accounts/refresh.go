@@ -218,7 +218,8 @@ func (s *Service) endFamily(ctx context.Context, id string) error {
 		return ignoreNotFound(err)
 	}
 	by := Actor{Name: family.User, Tenant: family.Tenant}
-	return s.update(ctx, by, audit.UserRevoke, id, func(tx *Tx) error {
+	return s.update(ctx, by, audit.UserRevoke, id, func(tx *Tx, d *deed) error {
+		d.on(family.Tenant, nil)
 		if err := tx.Families.Delete(family.Tenant, id); err != nil {
 			return ignoreNotFound(err)
 		}

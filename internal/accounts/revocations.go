@@ -29,7 +29,8 @@ func (s *Service) RevokeToken(ctx context.Context, by Actor, token *identity.Acc
 	if strings.HasPrefix(token.Subject, ClientPrefix) {
 		event = audit.ClientRevoke
 	}
-	return s.update(ctx, by, event, token.ID, func(tx *Tx) error {
+	return s.update(ctx, by, event, token.ID, func(tx *Tx, d *deed) error {
+		d.on(token.Tenant, nil)
 		return revoke(tx, token.Tenant, token.ID, token.ExpiresAt)
 	})
 }

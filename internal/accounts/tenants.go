@@ -46,7 +46,8 @@ func (s *Service) AddTenant(ctx context.Context, by Actor, add NewTenant) (*Tena
 	tenant := &Tenant{
 		Tenant: identity.Tenant{Name: add.Name, Addresses: addresses}, Rate: rate, Quota: quota, CreatedAt: now, UpdatedAt: now,
 	}
-	return tenant, s.update(ctx, by, audit.TenantCreate, add.Name, func(tx *Tx) error {
+	return tenant, s.update(ctx, by, audit.TenantCreate, add.Name, func(tx *Tx, d *deed) error {
+		d.on(add.Name, tenantChanges(&Tenant{}, tenant))
 		_, err := tx.Tenants.Get(add.Name, add.Name)
 		if err == nil {
 			return fault.Newf(fault.Conflict, "the tenant %s exists already", add.Name)
@@ -130,12 +131,14 @@ func (s *Service) EnableTenant(ctx context.Context, by Actor, name string) error
 }
 
 func (s *Service) modifyTenant(ctx context.Context, by Actor, event audit.Event, name string, change func(*Tenant)) error {
-	return s.update(ctx, by, event, name, func(tx *Tx) error {
+	return s.update(ctx, by, event, name, func(tx *Tx, d *deed) error {
 		tenant, err := tx.Tenants.Get(name, name)
 		if err != nil {
 			return err
 		}
+		before := *tenant
 		change(tenant)
+		d.on(name, tenantChanges(&before, tenant))
 		tenant.UpdatedAt = s.timestamp()
 		return tx.Tenants.Replace(tenant)
 	})
@@ -149,7 +152,15 @@ func (s *Service) DeleteTenant(ctx context.Context, by Actor, name string) error
 	if err := notDefault(name); err != nil {
 		return err
 	}
-	if err := s.update(ctx, by, audit.TenantDelete, name, func(tx *Tx) error { return tx.Tenants.Delete(name, name) }); err != nil {
+	err := s.update(ctx, by, audit.TenantDelete, name, func(tx *Tx, d *deed) error {
+		tenant, err := tx.Tenants.Get(name, name)
+		if err != nil {
+			return err
+		}
+		d.on(name, tenantChanges(tenant, &Tenant{Tenant: identity.Tenant{Disabled: tenant.Disabled}}))
+		return tx.Tenants.Delete(name, name)
+	})
+	if err != nil {
 		return err
 	}
 	return s.settled(ctx)

@@ -128,7 +128,7 @@ func New(cfg Config) (*Control, error) {
 	c := &Control{
 		cfg:  cfg,
 		keys: table(0, "key"), tenants: table(1, "tenant"), principals: table(2, "principal"), models: table(0, modelPolicy),
-		rows:   limit.NewTable(limit.TableConfig{Policy: modelPolicy, Unit: "rows", First: 1, Now: cfg.Now}),
+		rows:   limit.NewTable(limit.TableConfig{Policy: modelPolicy, Unit: "rows", Now: cfg.Now}),
 		flight: newGate(bounds(cfg.MaxInFlight, cfg.Processors)), gates: map[string]*gate{},
 	}
 	c.hints.seed, c.hints.now = maphash.MakeSeed(), cfg.Now

@@ -143,7 +143,7 @@ func TestFailuresOfAnAddressAreBoundedWherePrincipalsAreCounted(t *testing.T) {
 
 func TestAnswerNamesEveryWindow(t *testing.T) {
 	c := newControl(t, admission.Config{Rates: admission.Rates{Predict: rates("9/second, 20/minute")}})
-	m := c.Model("iris", admission.Limits{Rates: rates("8/minute"), Rows: rates("100/minute")})
+	m := c.Model("iris", admission.Limits{Rates: rates("8/minute, 40/hour"), Rows: rates("100/minute, 1000/hour")})
 	ctx, info := request(t.Context())
 	p := &identity.Principal{Subject: "apikey:1", Tenant: "acme", Rates: rates("7/minute"), TenantRates: rates("6/hour")}
 	for _, err := range []error{c.Address(ctx, admission.Predict, client), c.Principal(ctx, admission.Predict, p), m.Open(ctx, p), m.Open(ctx, p)} {
@@ -163,9 +163,48 @@ func TestAnswerNamesEveryWindow(t *testing.T) {
 	for _, l := range info.Limits {
 		got[l.Policy+l.Unit] = l.Remaining
 	}
-	want := map[string]int64{"predict": 8, "predict-2": 19, "key": 6, "tenant": 5, "model": 7, "model-2rows": 90}
+	want := map[string]int64{"predict": 8, "predict-2": 19, "key": 6, "tenant": 5, "model": 7, "model-2": 39, "model-3rows": 90, "model-4rows": 990}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A model without rates has the first names for its rows, and its requests are not
+// taken for counted ones.
+func TestNoNameStandsTwiceInAnAnswer(t *testing.T) {
+	for name, tc := range map[string]struct {
+		limits admission.Limits
+		want   []string
+	}{
+		"rows alone":         {admission.Limits{Rows: rates("100/minute, 1000/hour")}, []string{"model rows", "model-2 rows"}},
+		"one window of each": {admission.Limits{Rates: rates("9/second"), Rows: rates("100/minute")}, []string{"model ", "model-2 rows"}},
+		"as many as there may be": {
+			admission.Limits{Rates: rates("9/second, 90/minute, 900/hour, 9000/day"), Rows: rates("99/second, 990/minute, 9900/hour, 99000/day")},
+			[]string{"model ", "model-2 ", "model-3 ", "model-4 ", "model-5 rows", "model-6 rows", "model-7 rows", "model-8 rows"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newControl(t, admission.Config{}).Model("iris", tc.limits)
+			ctx, info := request(t.Context())
+			if err := m.Open(ctx, caller("acme")); err != nil {
+				t.Fatal(err)
+			}
+			passage, err := m.Enter(ctx, caller("acme"), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer passage.Leave(true, 0)
+			if err := passage.Spend(ctx, 10); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, l := range info.Limits {
+				got = append(got, l.Policy+" "+l.Unit)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -67,7 +67,7 @@ func (m *Model) Open(ctx context.Context, p *identity.Principal) error {
 
 // opened reports whether the request was counted as one of a model.
 func (m *Model) opened(info *reqctx.Info) bool {
-	return slices.ContainsFunc(info.Limits, func(l reqctx.Limit) bool { return l.Policy == modelPolicy })
+	return slices.ContainsFunc(info.Limits, func(l reqctx.Limit) bool { return l.Policy == modelPolicy && l.Unit == "" })
 }
 
 // Passage is one prediction under way, and what it holds. It belongs to one
@@ -156,7 +156,7 @@ func (m *Model) countRows(ctx context.Context, rows int64) error {
 	if len(m.limits.Rows) == 0 {
 		return nil
 	}
-	return limit.Take(ctx, limit.Demand{Table: m.control.rows, Key: m.label, Rates: m.limits.Rows, N: rows})
+	return limit.Take(ctx, limit.Demand{Table: m.control.rows, Key: m.label, Rates: m.limits.Rows, N: rows, After: len(m.limits.Rates)})
 }
 
 // Leave gives back what the passage holds, once. An answered prediction is settled

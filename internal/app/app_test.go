@@ -30,7 +30,17 @@ import (
 	"onnxgate/models"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	dir := os.Getenv(childRotates)
+	if dir == "" {
+		goleak.VerifyTestMain(m)
+		return
+	}
+	if err := rotateAllTheTime(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 const row = `{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}`
 
@@ -190,7 +200,7 @@ func TestServesAPredictionBehindAToken(t *testing.T) {
 			t.Errorf("the log shows %q:\n%s", secret, s.log)
 		}
 	}
-	for _, want := range []string{`"route":"POST /token"`, `"sha256_fingerprint":"`, `"password_file":"`, `"path":"/predict"`} {
+	for _, want := range []string{`"msg":"exposed","routes":`, `"sha256_fingerprint":"`, `"password_file":"`, `"path":"/predict"`} {
 		if !strings.Contains(s.log.String(), want) {
 			t.Errorf("the log does not show %s:\n%s", want, s.log)
 		}

@@ -12,8 +12,8 @@ import (
 	"onnxgate/internal/config"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/modelstore"
 	"onnxgate/internal/reqctx"
-	"onnxgate/internal/seal"
 )
 
 // openAuditLog opens the audit log, once there is a key-encryption key; nil when
@@ -23,11 +23,11 @@ func openAuditLog(cfg *config.Config) (*audit.Log, error) {
 		return nil, nil //nolint:nilnil // it is off
 	}
 	path, _ := kekPath(cfg)
-	kek, err := seal.ReadKEK(path)
+	kek, err := readAuditKEK(path)
 	if err != nil {
 		return nil, err
 	}
-	return audit.Open(audit.Config{Dir: inDataDir(cfg, auditDir), Mode: audit.Mode(cfg.Audit), KEK: auditKEK{kek}, Now: time.Now})
+	return audit.Open(audit.Config{Dir: inDataDir(cfg, auditDir), Mode: audit.Mode(cfg.Audit), KEK: kek, Now: time.Now})
 }
 
 // openAudit opens the audit log of the server.
@@ -50,9 +50,14 @@ func (a *App) closeAudit() error {
 	return a.auditLog.Close()
 }
 
-// onRecord keeps what the server does by itself.
+// onRecord keeps what the server does by itself, to the tenant of the record or to
+// the installation.
 func (a *App) onRecord(ctx context.Context, rec *audit.Record) error {
+	owner := rec.Tenant
 	rec.Actor, rec.Tenant = audit.Server, identity.DefaultTenant
+	if owner != "" {
+		rec.In(owner)
+	}
 	if rec.Outcome == "" {
 		rec.Outcome = audit.OK
 	}
@@ -75,10 +80,10 @@ func (a *App) recordModels(ctx context.Context, loaded, removed []string) {
 	}
 	for _, path := range loaded {
 		about := a.catalog.About(path)
-		a.noted(ctx, &audit.Record{Event: audit.ModelLoad, Object: path, Model: about.Model, Version: about.Version, Digest: about.Digest})
+		a.noted(ctx, &audit.Record{Event: audit.ModelLoad, Tenant: modelstore.TenantOf(path), Object: path, Model: about.Model, Version: about.Version, Digest: about.Digest})
 	}
 	for _, path := range removed {
-		a.noted(ctx, &audit.Record{Event: audit.ModelUnload, Object: path})
+		a.noted(ctx, &audit.Record{Event: audit.ModelUnload, Tenant: modelstore.TenantOf(path), Object: path})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -27,6 +28,8 @@ type record struct {
 	Event, Actor, Tenant, Method, Address, Model, Version, Digest string
 
 	Decision, Outcome, Object string
+	ActorTenant               string `json:"actor_tenant"`
+	Changes                   []struct{ What, Old, New string }
 	Rule                      *int
 	Rows, Count               int64
 	RequestID                 string `json:"request_id"`
@@ -312,6 +315,8 @@ func TestWhoSeesWhichRecords(t *testing.T) {
 	const password = "lamp-violet-orbit-42"
 	for _, change := range []struct{ path, body string }{
 		{"tenants", `{"name":"acme"}`},
+		{"tenants", `{"name":"globex"}`},
+		{"users", `{"name":"guy","tenant":"globex","roles":["admin"],"password":"` + password + `"}`},
 		{"users", `{"name":"ann","tenant":"acme","roles":["admin"],"password":"` + password + `"}`},
 		{"users", `{"name":"aud","tenant":"acme","roles":["auditor"],"password":"` + password + `"}`},
 		{"users", `{"name":"usr","tenant":"acme","roles":["user"],"password":"` + password + `"}`},
@@ -335,15 +340,22 @@ func TestWhoSeesWhichRecords(t *testing.T) {
 	if status, _ := s.call(t, http.MethodGet, admin+"audit", tokens["usr"], "", ""); status != http.StatusForbidden {
 		t.Errorf("a user reads the records: %d", status)
 	}
-	for name, wrong := range map[string]string{"a format": "format=xml", "a time": "from=yesterday", "a parameter": "tenant=acme"} {
+	for name, wrong := range map[string]string{"a format": "format=xml", "a time": "from=yesterday", "a date": "to=2030-13-01", "a parameter": "tenant=acme"} {
 		if status, _ := s.call(t, http.MethodGet, admin+"audit?"+wrong, tokens["ann"], "", ""); status != http.StatusBadRequest {
 			t.Errorf("%s that there is not: %d", name, status)
 		}
 	}
 	for _, name := range []string{"ann", "aud"} {
 		all, _ := s.records(t, tokens[name])
-		if len(all) < 3 {
-			t.Errorf("%s sees %d records", name, len(all))
+		// What was done to the tenant by others is there, too.
+		var done []string
+		for _, r := range all {
+			if r.Actor == "admin" && r.ActorTenant == "default" {
+				done = append(done, r.Event+" "+r.Object+" "+fmt.Sprint(r.Changes))
+			}
+		}
+		if want := []string{"tenant.create acme []", "user.add ann [{roles  admin}]", "user.add aud [{roles  auditor}]", "user.add usr [{roles  user}]"}; !slices.Equal(done, want) {
+			t.Errorf("%s sees that there was done: %q", name, done)
 		}
 		for _, r := range all {
 			if r.Tenant != "acme" {
@@ -360,8 +372,10 @@ func TestWhoSeesWhichRecords(t *testing.T) {
 		t.Errorf("the installation's administrator sees the tenants %v", seen)
 	}
 	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
-	if _, body := s.call(t, http.MethodGet, admin+"audit?from="+later, token, "", ""); body != "" {
-		t.Errorf("of the time to come: %s", body)
+	for _, from := range []string{later, "2999-01-31"} {
+		if status, body := s.call(t, http.MethodGet, admin+"audit?from="+from, token, "", ""); status != http.StatusOK || body != "" {
+			t.Errorf("of the time to come, %s: %d %s", from, status, body)
+		}
 	}
 	_, table := s.call(t, http.MethodGet, admin+"audit?format=csv&to="+later, token, "", "")
 	if !strings.HasPrefix(table, "index,time,event,actor,tenant,method,address,model,version,digest,decision,rule,rows,latency_ms,request_id,outcome") {

@@ -9,7 +9,6 @@ import (
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
-	"onnxgate/internal/seal"
 )
 
 // AuditReader returns a reader of the audit log of the data directory. Without a
@@ -21,10 +20,10 @@ func AuditReader(cfg *config.Config) (*audit.Reader, error) {
 	}
 	c := audit.Config{Dir: dir}
 	path, _ := kekPath(cfg)
-	kek, err := seal.ReadKEK(path)
+	kek, err := readAuditKEK(path)
 	switch {
 	case err == nil:
-		c.KEK = auditKEK{kek}
+		c.KEK = kek
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
@@ -38,9 +37,9 @@ func OpenAuditLog(cfg *config.Config) (*audit.Log, error) {
 		return nil, err
 	}
 	path, _ := kekPath(cfg)
-	kek, err := seal.ReadKEK(path)
+	kek, err := readAuditKEK(path)
 	if err != nil {
 		return nil, err
 	}
-	return audit.Open(audit.Config{Dir: inDataDir(cfg, auditDir), Mode: audit.Strict, KEK: auditKEK{kek}, Now: time.Now})
+	return audit.Open(audit.Config{Dir: inDataDir(cfg, auditDir), Mode: audit.Strict, KEK: kek, Now: time.Now})
 }

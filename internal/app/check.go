@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,7 +21,10 @@ import (
 // be running.
 func Check(cfg *config.Config) (warnings []string, err error) {
 	found, err := examine(cfg)
-	return texts(found), err
+	ctx, cancel := context.WithTimeout(context.Background(), verifyTime)
+	defer cancel()
+	_, damaged := verifyAudit(ctx, cfg)
+	return texts(found), errors.Join(err, damaged)
 }
 
 // examine looks at what is there without any server, and reaches for nothing that

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,15 +27,21 @@ type Doctor struct {
 	Header http.Header
 	// Now is the clock. It is required.
 	Now func() time.Time
+	// Free returns how many bytes are left where a directory is; nil stands for what
+	// the system says.
+	Free func(dir string) (uint64, error)
 }
 
 // doctorTime bounds each look at something that may not answer.
 const doctorTime = 10 * time.Second
 
 // Diagnose returns what is found in a configuration, in what it names and, where
-// one runs, in its server: errors first. It works before the first start.
-func (d *Doctor) Diagnose(ctx context.Context, cfg *config.Config) []Finding {
-	var database, issuers, server []Finding
+// one runs, in its server: errors first; and what was looked at, a line for each. It
+// works before the first start.
+func (d *Doctor) Diagnose(ctx context.Context, cfg *config.Config) (findings []Finding, looked []string) {
+	var database, issuers, server, log, shipping []Finding
+	var ofServer, ofLog string
+	var reached []string
 	found, err := examine(cfg) //nolint:contextcheck // reads files, and is over in a moment
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -43,12 +50,42 @@ func (d *Doctor) Diagnose(ctx context.Context, cfg *config.Config) []Finding {
 	}
 	found = append(found, settingFindings(cfg)...)
 	found = append(found, d.certificate(cfg)...)
+	found = append(found, kekFindings(cfg)...)
+	found = append(found, d.space(cfg)...)
 	_ = inParallel( // none of them fails
 		func() error { database = databaseFindings(ctx, cfg); return nil },
 		func() error { issuers = issuerFindings(ctx, cfg); return nil },
-		func() error { server = d.server(ctx, cfg); return nil },
+		func() error { server, ofServer = d.server(ctx, cfg); return nil },
+		func() error { log, ofLog = auditFindings(ctx, cfg); return nil },
+		func() error { shipping, reached = shippingFindings(ctx, cfg); return nil },
 	)
-	return worst(append(append(append(found, database...), issuers...), server...))
+	looked = append([]string{placeOf(cfg), ofLog, ofServer}, reached...)
+	return worst(slices.Concat(found, log, database, issuers, shipping, server)), looked
+}
+
+// placeOf says in words which data directory is looked at.
+func placeOf(cfg *config.Config) string {
+	dir, err := filepath.Abs(cfg.DataDir)
+	if err != nil {
+		dir = cfg.DataDir
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return "data directory " + dir + ": none yet"
+	}
+	return "data directory " + dir
+}
+
+// cutFix divides what is wrong from what to write, which follows in one line: behind
+// the last "; write " where there is one, for what stands before may have parts, too.
+func cutFix(text string) (what, fix string) {
+	if at := strings.LastIndex(text, "; write "); at >= 0 {
+		return text[:at], text[at+len("; "):]
+	}
+	what, fix, ok := strings.Cut(text, "; ")
+	if !ok {
+		fix = "see docs/settings.md"
+	}
+	return what, fix
 }
 
 // DiagnoseSettings returns the findings of a configuration that could not be read.
@@ -59,10 +96,7 @@ func DiagnoseSettings(problems config.SettingErrors) []Finding {
 		if p.Setting == "ONNXGATE_CORS_ORIGINS" && strings.Contains(p.Detail, `"*"`) {
 			id = corsAny
 		}
-		what, fix, ok := strings.Cut(p.Detail, "; ")
-		if !ok {
-			fix = "see docs/settings.md"
-		}
+		what, fix := cutFix(p.Detail)
 		found[i] = Finding{id, Error, p.Setting + ": " + what, fix}
 	}
 	return found
@@ -81,6 +115,7 @@ func settingFindings(cfg *config.Config) []Finding {
 		{cfg.RateToken == "off", Finding{ratesOff, Warning, "an address may try any number of passwords", change(cfg, "ONNXGATE_RATE_TOKEN", "5/minute")}},
 		{cfg.RatePredict == "off", Finding{ratesOff, Warning, "an address may ask for any number of predictions", change(cfg, "ONNXGATE_RATE_PREDICT", "10/minute")}},
 		{audit.Mode(cfg.Audit) == audit.Off, Finding{auditOff, Warning, "who did what is not on record", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
+		{audit.Mode(cfg.Audit) == audit.BestEffort, Finding{auditBestEffort, Warning, "requests go ahead without a record while the audit log cannot be written", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
 		{cfg.Pprof, Finding{pprofOn, Warning, "profiles can be taken by who holds debug:read", change(cfg, "ONNXGATE_PPROF", "off")}},
 		{cfg.JWTSecret.IsSet(), Finding{hs256, Warning, "tokens are signed with a shared secret (HS256)", change(cfg, "ONNXGATE_JWT_SECRET", "")}},
 		{err == nil, Finding{initialPassword, Warning, "the first administrator's password is in " + password, "change it (onnxgate user passwd admin), and the file goes"}},

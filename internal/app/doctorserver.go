@@ -7,25 +7,27 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"syscall"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
 )
 
 // maxScrape bounds what is read of the metrics of the running server, in bytes.
 const maxScrape = 16 << 20
 
-// server looks at the running server. That none runs is no finding.
-func (d *Doctor) server(ctx context.Context, cfg *config.Config) []Finding {
+// server looks at the running server, and says so. That none runs is no finding.
+func (d *Doctor) server(ctx context.Context, cfg *config.Config) (found []Finding, looked string) {
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
 	local, err := NewLocal(cfg)
 	if err != nil {
-		return nil // there is no certificate, so that no server was started
+		return nil, "server at " + cfg.Addr + ": none was started with this data directory"
 	}
 	addr := cfg.Addr
 	if cfg.ClientCert == "require" && cfg.AdminAddr != "" {
@@ -33,32 +35,79 @@ func (d *Doctor) server(ctx context.Context, cfg *config.Config) []Finding {
 	}
 	resp, err := local.Get(ctx, addr, "/readyz", nil)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return nil // none runs
+		return nil, "server at " + addr + ": none runs"
 	}
+	looked = "server at " + addr
 	if err != nil {
-		return []Finding{{serverUnreachable, Error, err.Error(), "is it another program, or a server with another data directory? Change ONNXGATE_ADDR, or name the server's own with --data-dir"}}
+		return []Finding{{serverUnreachable, Error, err.Error(), "is it another program, or a server with another data directory? Change ONNXGATE_ADDR, or name the server's own with --data-dir"}}, looked
 	}
-	all := d.readiness(resp, addr)
+	all := d.readiness(ctx, cfg, resp, addr)
+	if addr == cfg.Addr && !cfg.Docs {
+		all = append(all, openDocs(ctx, local, addr)...)
+	}
 	if local.served != nil {
 		all = append(all, d.expiry(local.served.PeerCertificates[0], "that "+addr+" shows", "renew its files; the server takes them over by itself")...)
 	}
-	return append(all, d.parts(ctx, cfg, local)...)
+	return append(all, d.parts(ctx, cfg, local)...), looked
+}
+
+// openDocs looks whether the running server has other settings than these: it may
+// have been started with another environment.
+func openDocs(ctx context.Context, local *Local, addr string) []Finding {
+	resp, err := local.Get(ctx, addr, "/openapi.json", nil)
+	if err != nil {
+		return nil
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing is read from it
+	if resp.StatusCode != http.StatusOK {
+		return nil
+	}
+	return []Finding{{
+		docsOn, Warning, "the server that runs on " + addr + " shows the documentation to everybody, otherwise than these settings say",
+		"start it without ONNXGATE_DOCS=on in its own environment (make run sets it)",
+	}}
 }
 
 // readiness judges the answer of /readyz, and closes it.
-func (*Doctor) readiness(resp *http.Response, addr string) []Finding {
+func (d *Doctor) readiness(ctx context.Context, cfg *config.Config, resp *http.Response, addr string) []Finding {
 	defer resp.Body.Close() //nolint:errcheck // only read from
 	var state struct{ Status string }
 	err := json.NewDecoder(io.LimitReader(resp.Body, maxCertificate)).Decode(&state)
 	switch {
 	case resp.StatusCode == http.StatusServiceUnavailable:
-		return []Finding{{serverNotReady, Error, "the server on " + addr + " refuses requests", "its log says why; docs/metrics.md has a runbook"}}
+		return []Finding{d.notReady(ctx, cfg, addr)}
 	case resp.StatusCode != http.StatusOK || err != nil:
 		return []Finding{{serverUnreachable, Error, fmt.Sprintf("%s answers %s for /readyz", addr, resp.Status), "is it an onnxgate server? Change ONNXGATE_ADDR"}}
 	case state.Status == "degraded":
 		return []Finding{{serverDegraded, Error, "the server on " + addr + " is without its database", "reach the database with onnxgate db status"}}
 	}
 	return nil
+}
+
+// notReady looks for what keeps a server from serving. It tells no client; but what it
+// stands on is here to be looked at, too.
+func (d *Doctor) notReady(ctx context.Context, cfg *config.Config, addr string) Finding {
+	because, fix := "it stops, or could not keep a record a moment ago", "ask again; its log has the error, and docs/metrics.md a runbook"
+	ctx, cancel := context.WithTimeout(ctx, verifyTime)
+	defer cancel()
+	dir := inDataDir(cfg, auditDir)
+	_, missing := os.Stat(dir)
+	_, damaged := verifyAudit(ctx, cfg)
+	full := d.space(cfg)
+	switch {
+	case audit.Mode(cfg.Audit) != audit.Strict:
+	case missing != nil:
+		because, fix = "its audit log is gone: "+missing.Error(), "put "+dir+" back, or move what is left away and start anew"
+	case damaged != nil:
+		because, fix = cutFix(damaged.Error())
+	case len(full) > 0 && full[0].Severity == Error:
+		because, fix = full[0].Detail, full[0].Fix
+	default:
+		if err := probeWrite(dir); err != nil {
+			because, fix = "its audit log cannot be written: "+err.Error(), "let the server's user write to "+dir+"; it goes on by itself"
+		}
+	}
+	return Finding{serverNotReady, Error, "the server on " + addr + " refuses requests: " + because, fix}
 }
 
 // parts reads the metrics of the running server, where they may be read.

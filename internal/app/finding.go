@@ -49,6 +49,11 @@ const (
 	docsOn              = "docs-on"
 	ratesOff            = "rates-off"
 	auditOff            = "audit-off"
+	auditBestEffort     = "audit-best-effort"
+	auditDamaged        = "audit-damaged"
+	diskFull            = "disk-full"
+	kekFormer           = "kek-former"
+	shippingUnreachable = "telemetry-unreachable"
 	pprofOn             = "pprof-on"
 	proxiesAny          = "proxies-any"
 	corsAny             = "cors-any"
@@ -84,6 +89,11 @@ func Diagnoses() []Diagnosis {
 		{docsOn, "`/docs` and `/openapi.json` show the API to everybody."},
 		{ratesOff, "Passwords can be guessed, or predictions asked for, without any limit per address."},
 		{auditOff, "Nothing that happens is on record."},
+		{auditBestEffort, "Requests go ahead without a record while the audit log cannot be written."},
+		{auditDamaged, "The audit log is not what its checkpoints sign, or cannot be read. A server does not start with it."},
+		{diskFull, "The file system of the data directory has less than 1 GiB left, or less than 64 MiB (an error)."},
+		{kekFormer, "The key-encryption key's file still holds the former key."},
+		{shippingUnreachable, "The collector or the syslog server of the configuration cannot be reached, or takes nothing that is sent."},
 		{pprofOn, "Profiles of the program can be taken."},
 		{proxiesAny, "Clients in a network that is too wide may claim any address; an error where that is every client."},
 		{corsAny, "Pages of every site were to call the API; a server refuses that."},
@@ -111,7 +121,7 @@ func Diagnoses() []Diagnosis {
 func change(cfg *config.Config, name, value string) string {
 	line := "write " + name + "=" + value
 	if value == "" {
-		line = "remove " + name
+		line = "remove " + cfg.Variable(name)
 	}
 	switch origin := cfg.Origin(name); {
 	case origin == "default":

@@ -185,9 +185,7 @@ func (a *App) logStart(ctx context.Context) {
 	if len(a.Models()) > 1 && a.defaultModel() == "" {
 		a.log.InfoContext(ctx, "POST /predict has no model; ONNXGATE_DEFAULT_MODEL chooses one of several")
 	}
-	for _, e := range Exposure(a.cfg) {
-		a.log.InfoContext(ctx, "exposed", slog.String("route", e.Route), slog.String("who", e.Who), slog.String("from", e.From), slog.String("limit", e.Limit))
-	}
+	a.log.InfoContext(ctx, "exposed", slog.Int("routes", len(Exposure(a.cfg))), slog.String("listed_by", "onnxgate config check"))
 	attrs := []slog.Attr{slog.String("version", a.opts.Version), slog.String("addr", a.Addr()), slog.String("admin_addr", a.AdminAddr()), slog.String("grpc_addr", a.GRPCAddr())}
 	if fingerprint, file := a.Fingerprint(); fingerprint != "" {
 		attrs = append(attrs, slog.String("sha256_fingerprint", fingerprint))

@@ -18,16 +18,7 @@ import (
 // the operator named none.
 func newSealing(ctx context.Context, cfg *config.Config, store *sqlstore.Store, record audit.Recorder) (*sealing.Service, error) {
 	path, ours := kekPath(cfg)
-	return sealing.New(ctx, sealing.Config{Store: store.Sealing(), KEKFile: path, MakeKEK: ours, Elsewhere: auditedBefore(cfg), Audit: record, Now: time.Now})
-}
-
-// auditedBefore reports whether there is an audit log, whose keys the key-encryption
-// key wraps, too.
-func auditedBefore(cfg *config.Config) func() bool {
-	return func() bool {
-		_, err := os.Stat(inDataDir(cfg, auditDir))
-		return !errors.Is(err, fs.ErrNotExist)
-	}
+	return sealing.New(ctx, sealing.Config{Store: store.Sealing(), KEKFile: path, MakeKEK: ours, Rewrap: rewrapAudit(cfg), Audit: record, Now: time.Now})
 }
 
 // makeKEK returns a function that makes the key-encryption key where there is none,

@@ -24,10 +24,15 @@ type Record struct {
 	Actor string
 	// Issuer is the outside issuer that vouches for Actor; empty for our own.
 	Issuer string
-	// Tenant is the actor's, or that of Object.
+	// Tenant is whose record it is, who may read it and whose keys seal it: that of
+	// Object for a change, and else the actor's.
 	Tenant string
+	// ActorTenant is the actor's where it is another one; empty where it is not.
+	ActorTenant string
 	// Object names what was changed; empty for what changes nothing.
 	Object string
+	// Changes are what became of it.
+	Changes Changes
 	// Method is how the actor proved to be it: that of identity, a grant type,
 	// "password", or "command".
 	Method string
@@ -42,7 +47,8 @@ type Record struct {
 	Version string
 	// Digest is the SHA-256 of the model file, in hexadecimal.
 	Digest string
-	// Decision says whether it was let happen; empty for what nobody decides.
+	// Decision is that of the rule, or of whatever else decides whether the actor may;
+	// empty where nobody decided. What was allowed can have failed: Outcome.
 	Decision Decision
 	// Rule is the access rule that decided.
 	Rule Rule
@@ -73,6 +79,20 @@ func (r *Record) By(p *identity.Principal) {
 			return
 		}
 		r.Beside[i] = Credential{Actor: p.Subject, Issuer: p.Issuer, Method: string(p.Method)}
+	}
+}
+
+// In makes the record one of the tenant to whom something was done, so that it can
+// read what others did to it.
+func (r *Record) In(tenant string) {
+	switch {
+	case tenant == r.Tenant:
+	case tenant == r.ActorTenant:
+		r.Tenant, r.ActorTenant = tenant, ""
+	case r.ActorTenant == "":
+		r.Tenant, r.ActorTenant = tenant, r.Tenant
+	default:
+		r.Tenant = tenant
 	}
 }
 

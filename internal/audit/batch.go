@@ -67,7 +67,8 @@ func (b *batch) add(info *reqctx.Info, rec *Record, at time.Time) *item {
 	if apart {
 		b.begin(it, rec.Object)
 		b.text = append(b.text, `{"object":`...)
-		b.text = append(appendString(b.text, rec.Object), '}')
+		b.text = appendString(b.text, rec.Object)
+		b.text = append(appendChanged(b.text, rec.Changes), '}')
 		b.end(it)
 	}
 	for i := range rec.Beside {
@@ -106,9 +107,11 @@ func (b *batch) main(info *reqctx.Info, rec *Record, objectApart bool) {
 	}
 	dst := append(b.text, '{')
 	dst = appendField(dst, "actor", rec.Actor)
+	dst = appendField(dst, "actor_tenant", rec.ActorTenant)
 	dst = appendField(dst, "issuer", rec.Issuer)
 	if !objectApart {
 		dst = appendField(dst, "object", rec.Object)
+		dst = appendChanged(dst, rec.Changes)
 	}
 	dst = appendField(dst, "method", rec.Method)
 	dst = appendAddress(dst, address)
@@ -154,6 +157,14 @@ func appendField(dst []byte, name, value string) []byte {
 		return dst
 	}
 	return appendString(appendName(dst, name), value)
+}
+
+// appendChanged appends what became of an object, unless it is nothing.
+func appendChanged(dst []byte, changes Changes) []byte {
+	if len(changes) == 0 {
+		return dst
+	}
+	return appendChanges(appendName(dst, "changes"), changes)
 }
 
 func appendCount(dst []byte, name string, n int64) []byte {

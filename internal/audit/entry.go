@@ -31,10 +31,13 @@ type Entry struct {
 
 	// Issuer is of an actor that another issuer's token names.
 	Issuer string
-	Object string
-	Beside []Credential
-	Count  int64
-	Input  string
+	// ActorTenant is the actor's where the record is another tenant's.
+	ActorTenant string
+	Object      string
+	Changes     Changes
+	Beside      []Credential
+	Count       int64
+	Input       string
 	// Missing says why what was sealed is not here: MissingErased or MissingLost.
 	Missing string
 }
@@ -50,8 +53,10 @@ const (
 // sealedPart is what of an entry is sealed.
 type sealedPart struct {
 	Actor     string       `json:"actor"`
+	Home      string       `json:"actor_tenant"`
 	Issuer    string       `json:"issuer"`
 	Object    string       `json:"object"`
+	Changes   Changes      `json:"changes"`
 	Method    string       `json:"method"`
 	Address   string       `json:"address"`
 	Model     string       `json:"model"`
@@ -86,10 +91,13 @@ func (e *Entry) take(body []byte, first bool) error {
 	if p.Object != "" {
 		e.Object = p.Object
 	}
+	if len(p.Changes) > 0 {
+		e.Changes = p.Changes
+	}
 	if !first {
 		return nil
 	}
-	e.Actor, e.Issuer, e.Method, e.Address = p.Actor, p.Issuer, p.Method, p.Address
+	e.Actor, e.ActorTenant, e.Issuer, e.Method, e.Address = p.Actor, p.Home, p.Issuer, p.Method, p.Address
 	e.Model, e.Version, e.Digest = p.Model, p.Version, p.Digest
 	e.Decision, e.Rows, e.Count, e.LatencyMS = p.Decision, p.Rows, p.Count, p.LatencyMS
 	e.RequestID, e.Input, e.Outcome = p.RequestID, p.Input, p.Outcome
@@ -110,8 +118,10 @@ func (e *Entry) AppendJSON(dst []byte) []byte {
 		dst = append(dst, '"', ':')
 		dst = c.json(e, dst)
 	}
+	dst = appendField(dst, "actor_tenant", e.ActorTenant)
 	dst = appendField(dst, "issuer", e.Issuer)
 	dst = appendField(dst, "object", e.Object)
+	dst = appendChanged(dst, e.Changes)
 	if len(e.Beside) > 0 {
 		dst = append(dst, `,"beside":[`...)
 		for i, b := range e.Beside {
@@ -170,6 +180,13 @@ const timeLayout = "2006-01-02T15:04:05.000000Z07:00"
 var further = []column{
 	{"issuer", func(e *Entry, dst []byte) []byte { return appendString(dst, e.Issuer) }},
 	{"object", func(e *Entry, dst []byte) []byte { return appendString(dst, e.Object) }},
+	{"actor_tenant", func(e *Entry, dst []byte) []byte { return appendString(dst, e.ActorTenant) }},
+	{"changes", func(e *Entry, dst []byte) []byte {
+		if len(e.Changes) == 0 {
+			return append(dst, "null"...)
+		}
+		return appendChanges(dst, e.Changes)
+	}},
 	{"beside", func(e *Entry, dst []byte) []byte {
 		all := make([]string, len(e.Beside))
 		for i, b := range e.Beside {

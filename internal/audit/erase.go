@@ -10,23 +10,36 @@ import (
 // Erase destroys the keys of a subject of a tenant, or of AnyTenant, so that nobody
 // reads any more what the records say of that person; the log still verifies. It
 // returns how many keys there were. The record of it is kept first, and names only
-// the actor. Faults: NotFound when there is no key, Unavailable.
+// the actor. Faults: NotFound when the log names no such tenant, or nobody of that
+// name, Unavailable.
 func (l *Log) Erase(ctx context.Context, actor, tenant, subject string) (int, error) {
 	subject = bounded(subject)
-	return l.destroy(ctx, &Record{Event: AuditErase, Actor: actor, Method: "command", Outcome: OK}, tenant,
+	n, err := l.destroy(ctx, &Record{Event: AuditErase, Actor: actor, Method: "command", Outcome: OK}, tenant,
 		func(tenant string) (int, error) { return l.vault.Erase(tenant, subject) },
 		func(tenant string) (int, error) { return l.vault.Count(tenant, subject) })
+	if n == 0 && err == nil {
+		return 0, fault.Newf(fault.NotFound, "no record can be read that names %s%s: it is written otherwise there, or was erased before", subject, within(tenant))
+	}
+	return n, err
+}
+
+func within(tenant string) string {
+	if tenant == AnyTenant {
+		return ""
+	}
+	return " in the tenant " + tenant
 }
 
 // Expire destroys the keys of the months of a tenant, or of AnyTenant, that ended
-// before a time, and returns how many there were. Faults: NotFound when there are
-// none, Unavailable.
+// before a time, and returns how many there were: none is no failure. Faults:
+// NotFound when the log names no such tenant, Unavailable.
 func (l *Log) Expire(ctx context.Context, actor, tenant string, before time.Time) (int, error) {
 	return l.destroy(ctx, &Record{Event: AuditExpire, Actor: actor, Method: "command", Outcome: OK}, tenant,
 		func(tenant string) (int, error) { return l.vault.Expire(tenant, before) },
 		func(tenant string) (int, error) { return l.vault.CountExpired(tenant, before) })
 }
 
+// destroy keeps the record of what is destroyed, unless it is nothing.
 func (l *Log) destroy(ctx context.Context, rec *Record, tenant string, destroy, count func(tenant string) (int, error)) (n int, err error) {
 	keysOf := tenant
 	if tenant == AnyTenant {
@@ -44,16 +57,18 @@ func (l *Log) destroy(ctx context.Context, rec *Record, tenant string, destroy, 
 				if err := l.vault.Refresh(); err != nil {
 					return err
 				}
+				if known, err := l.vault.Knows(keysOf); err != nil {
+					return err
+				} else if !known {
+					return fault.Newf(fault.NotFound, "no record is one of a tenant %s", tenant)
+				}
 				n, err = what(keysOf)
 				return err
 			})
 		})
 	}
-	if err := under(count); err != nil {
+	if err := under(count); err != nil || n == 0 {
 		return 0, err
-	}
-	if n == 0 {
-		return 0, fault.New(fault.NotFound, "The audit log has no key of that kind: there is nothing to destroy")
 	}
 	rec.Count = int64(n)
 	if err := l.Record(ctx, rec); err != nil {

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -218,6 +219,20 @@ func TestManyWaitForOneSync(t *testing.T) {
 		t.Errorf("%d syncs for %d records", got, writers*each)
 	}
 	if n := len(entries(t, cfg, "acme")); n != writers*each {
+		t.Errorf("%d records", n)
+	}
+}
+
+// A request whose time is over waits for its record nevertheless: it will be there.
+func TestARecordOutlivesItsRequest(t *testing.T) {
+	cfg := config(t, t.TempDir())
+	l := open(t, cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Record(ctx, change(1)); err != nil {
+		t.Error(err)
+	}
+	if n := len(entries(t, cfg, "acme")); n != 1 {
 		t.Errorf("%d records", n)
 	}
 }

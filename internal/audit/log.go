@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -26,6 +28,8 @@ const (
 	// defaultWithin leaves half of the 100 ms to the disk.
 	defaultWithin = 50 * time.Millisecond
 	defaultRetry  = 250 * time.Millisecond
+	// maxWait is how long a request waits for the disk.
+	maxWait = 10 * time.Second
 	// maxWaiting bounds what waits to be written: some 16 MiB.
 	maxWaiting = 16 << 20
 )
@@ -119,7 +123,10 @@ func (l *Log) open() (err error) {
 	if l.vault, err = vault.New(filepath.Join(l.cfg.Dir, keysName), l.cfg.KEK); err != nil {
 		return err
 	}
-	if l.keys, err = openKeys(l.cfg.Dir, l.vault, true); err != nil {
+	if err = ledger.Hold(l.cfg.Dir, func() (err error) {
+		l.keys, err = openKeys(l.cfg.Dir, l.vault, true)
+		return err
+	}); err != nil {
 		return err
 	}
 	l.ledger, err = ledger.Open(ledger.Config{
@@ -154,6 +161,27 @@ func openKeys(dir string, v *vault.Vault, create bool) (logKeys, error) {
 	return k, err
 }
 
+// Rewrap wraps under the key-encryption key, as it is at present, what a former one
+// wrapped of the keys of the log in a directory, and returns how many that were; none
+// where there is no log. Others may read and write the log meanwhile.
+func Rewrap(dir string, kek Wrapper) (count int, err error) {
+	keys := filepath.Join(dir, keysName)
+	if _, err := os.Stat(keys); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return 0, err
+	}
+	err = ledger.Hold(dir, func() (err error) {
+		count, err = vault.View(keys, kek).Rewrap()
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("the audit log %s: %w", dir, err)
+	}
+	return count, nil
+}
+
 // newKeys makes the keys of a log, under a name that no other log has.
 func newKeys() (string, error) {
 	id := make([]byte, 8)
@@ -186,6 +214,7 @@ func errUnavailable(cause error) error {
 var (
 	errFull   = errors.New("too many audit records wait for the disk")
 	errClosed = errors.New("the audit log is closed")
+	errHung   = errors.New("the disk of the audit log does not answer")
 )
 
 // Record keeps a record. In strict mode it returns when a record that is Durable is
@@ -205,11 +234,15 @@ func (l *Log) Record(ctx context.Context, rec *Record) error {
 	if wait == nil {
 		return nil
 	}
+	// The context's end is no reason to leave: the record will be there, and who
+	// waits for it would take the log for broken.
+	hung := time.NewTimer(maxWait)
+	defer hung.Stop()
 	select {
 	case <-wait.done:
 		return wait.err
-	case <-ctx.Done():
-		return errUnavailable(ctx.Err())
+	case <-hung.C:
+		return errUnavailable(errHung)
 	}
 }
 

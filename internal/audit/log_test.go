@@ -47,6 +47,13 @@ func (k kek) Unwrap(use, tenant, id string, wrapped []byte) ([]byte, error) {
 	return k.Open(nil, nil, wrapped, fmt.Appendf(nil, "%q %q %q", use, tenant, id))
 }
 
+func (k kek) Wrapped(use, tenant, id string, wrapped []byte) bool {
+	_, err := k.Unwrap(use, tenant, id, wrapped)
+	return err == nil
+}
+
+func (k kek) Again() (audit.Wrapper, error) { return k, nil }
+
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
 func config(tb testing.TB, dir string) audit.Config {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,6 +72,9 @@ func TestAKilledProcessLosesNothingThatItAcknowledged(t *testing.T) {
 	recorded := map[string]int{}
 	for _, e := range entries(t, cfg, "acme") {
 		recorded[e.Object]++
+		if want := (audit.Changes{{What: audit.PropertyRoles, Old: "user", New: "admin"}}); e.Event.Changes() && !slices.Equal(e.Changes, want) {
+			t.Errorf("of %s there is on record that %v", e.Object, e.Changes)
+		}
 	}
 	for name := range acknowledged {
 		if recorded[name] != 1 {
@@ -114,6 +118,7 @@ func recordForEver(dir string) error {
 	for i := 0; err == nil; i++ {
 		rec := change(i)
 		rec.Object = fmt.Sprintf("round-%s-%d", os.Getenv("AUDIT_ROUND"), i)
+		rec.Changes.List(audit.PropertyRoles, []string{"user"}, []string{"admin"})
 		if err = l.Record(context.Background(), rec); err == nil {
 			fmt.Println("kept " + rec.Object)
 			err = l.Record(context.Background(), prediction("ann"))

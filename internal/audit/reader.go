@@ -162,24 +162,44 @@ func notFound(err error) error {
 	return err
 }
 
-// Tail calls do with the last n records and then, at every tick, with those that
-// came, until the context ends or do returns an error.
-func (r *Reader) Tail(ctx context.Context, n int64, ticks <-chan time.Time, do func(e *Entry) error) error {
-	size, err := r.size()
-	if err != nil {
-		return err
-	}
-	q := Query{Tenant: AnyTenant, From: max(size-n, 0)}
-	for {
-		if q.From, err = r.Read(ctx, q, do); err != nil || ticks == nil {
-			return err
-		}
+// Tail calls do with the last n records of a tenant, or of AnyTenant, and then, at
+// every tick, with those that came, until the context ends or do returns an error.
+func (r *Reader) Tail(ctx context.Context, tenant string, n int64, ticks <-chan time.Time, do func(e *Entry) error) error {
+	q := Query{Tenant: tenant}
+	next, err := r.newest(ctx, q, n, do)
+	for err == nil && ticks != nil {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticks:
+			q.From = next
+			next, err = r.Read(ctx, q, do)
 		}
 	}
+	return err
+}
+
+// newest calls do with the last n records that a query wants. Which those of one
+// tenant are is known only at the end.
+func (r *Reader) newest(ctx context.Context, q Query, n int64, do func(e *Entry) error) (next int64, err error) {
+	if q.Tenant == AnyTenant {
+		size, err := r.size()
+		if err != nil {
+			return 0, err
+		}
+		q.From = max(size-n, 0)
+		return r.Read(ctx, q, do)
+	}
+	var last []*Entry
+	next, err = r.Read(ctx, q, func(e *Entry) error {
+		last = append(last, e)
+		last = last[max(int64(len(last))-n, 0):]
+		return nil
+	})
+	for i := 0; i < len(last) && err == nil; i++ {
+		err = do(last[i])
+	}
+	return next, err
 }
 
 // size is how many records there are.

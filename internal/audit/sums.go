@@ -18,9 +18,11 @@ const (
 	// maxSums bounds the sums of one minute, so that strangers can fill neither the
 	// memory nor the disk: with more addresses, the others are summed together.
 	maxSums = 1024
-	// maxNamed is how many refused credentials of one address have a record of their
-	// own in one minute, because they name somebody.
-	maxNamed = 60
+	// maxNamed is how many refused credentials of one address, or of the 64 bits that
+	// one subscriber of IPv6 holds, have a record of their own in one minute, because
+	// they name somebody; maxAllNamed is how many of all addresses.
+	maxNamed    = 60
+	maxAllNamed = 1024
 	// maxStrangers is how many refusals wait for their record.
 	maxStrangers = 1024
 	// sumTime is how long one sum counts.
@@ -91,7 +93,7 @@ func (t *Trail) Close(ctx context.Context) error {
 func (t *Trail) sort(ctx context.Context, s *stranger) {
 	if s.denial.Actor != "" && t.sums.mayName(s.address) {
 		rec := &Record{
-			Time: s.at, Event: Refused, Decision: Deny, Outcome: s.kind.String(), Address: s.address, RequestID: s.requestID,
+			Time: s.at, Event: Refused, Decision: deniedBy(s.kind), Outcome: s.kind.String(), Address: s.address, RequestID: s.requestID,
 			Actor: s.denial.Actor, Issuer: s.denial.Issuer, Tenant: s.denial.Tenant, Method: s.denial.Method,
 		}
 		rec.of(&s.denial.About)
@@ -135,10 +137,11 @@ type sum struct {
 type sums struct {
 	mu     sync.Mutex // guards what follows
 	counts map[sumKey]int64
-	named  map[netip.Addr]int
+	named  map[netip.Prefix]int
+	all    int // of those named
 }
 
-func newSums() sums { return sums{counts: map[sumKey]int64{}, named: map[netip.Addr]int{}} }
+func newSums() sums { return sums{counts: map[sumKey]int64{}, named: map[netip.Prefix]int{}} }
 
 // add counts n refusals of an address.
 func (s *sums) add(address netip.Addr, kind fault.Kind, n int64) {
@@ -156,11 +159,16 @@ func (s *sums) add(address netip.Addr, kind fault.Kind, n int64) {
 func (s *sums) mayName(address netip.Addr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, known := s.named[address]
-	if n >= maxNamed || !known && len(s.named) >= maxSums {
+	bits := 64
+	if address = address.Unmap(); address.Is4() {
+		bits = 32
+	}
+	from, _ := address.Prefix(bits) // the zero value for no address
+	if s.all >= maxAllNamed || s.named[from] >= maxNamed {
 		return false
 	}
-	s.named[address] = n + 1
+	s.all++
+	s.named[from]++
 	return true
 }
 
@@ -168,7 +176,7 @@ func (s *sums) mayName(address netip.Addr) bool {
 func (s *sums) take() []sum {
 	s.mu.Lock()
 	counts := s.counts
-	s.counts, s.named = map[sumKey]int64{}, map[netip.Addr]int{}
+	s.counts, s.named, s.all = map[sumKey]int64{}, map[netip.Prefix]int{}, 0
 	s.mu.Unlock()
 	all := make([]sum, 0, len(counts))
 	for _, key := range slices.SortedFunc(maps.Keys(counts), sumKey.compare) {

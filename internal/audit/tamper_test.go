@@ -393,3 +393,41 @@ func TestALogThatIsNotWhatItsCheckpointsSayIsNotOpened(t *testing.T) {
 		})
 	}
 }
+
+func TestASegmentWhoseFilesAreTakenAwayIsMissed(t *testing.T) {
+	for name, gone := range map[string][]string{
+		"lines":                   {".jsonl"},
+		"lines and hashes":        {".jsonl", ".hashes"},
+		"lines and checkpoint":    {".jsonl", ".checkpoint"},
+		"lines, and those behind": {".jsonl"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := newTampered(t)
+			for i, lines := range log.segments {
+				log.write(t, log.files)
+				away := log.segments[i : i+1]
+				if strings.HasSuffix(name, "behind") {
+					away = log.segments[i:]
+				}
+				for _, lines := range away {
+					for _, ext := range gone {
+						if err := os.Remove(filepath.Join(log.dir, strings.TrimSuffix(lines, ".jsonl")+ext)); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				for reader, r := range map[string]*audit.Reader{"with the keys": log.with, "without": log.without} {
+					report := verify(t, r, nil)
+					if want := int64(i * 16); report.OK || report.FirstBad == nil || *report.FirstBad != want {
+						t.Errorf("%s, %s: %+v, want record %d to be missed", lines, reader, report, want)
+					}
+				}
+				l, err := audit.Open(config(t, log.dir))
+				if err == nil {
+					_ = l.Close()
+					t.Errorf("%s: the log is opened", lines)
+				}
+			}
+		})
+	}
+}

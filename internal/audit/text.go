@@ -16,9 +16,12 @@ const maxText = 512
 // a terminal, a log viewer or the direction of text: what Unicode does not call
 // graphic is escaped, as is every blank but the space, and bytes that are no UTF-8
 // become U+FFFD. A longer value than maxText bytes is cut, and says so.
-func appendString(dst []byte, s string) []byte {
+func appendString(dst []byte, s string) []byte { return appendBounded(dst, s, maxText) }
+
+// appendBounded is appendString with another bound, in bytes.
+func appendBounded(dst []byte, s string, bound int) []byte {
 	whole := len(s)
-	s = cutText(s)
+	s = cutAt(s, bound)
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); {
@@ -77,12 +80,14 @@ func bounded(name string) string {
 }
 
 // cutText cuts a text that is longer than maxText bytes before a character.
-func cutText(s string) string {
-	if len(s) <= maxText {
+func cutText(s string) string { return cutAt(s, maxText) }
+
+func cutAt(s string, bound int) string {
+	if len(s) <= bound {
 		return s
 	}
-	end := maxText
-	for end > maxText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+	end := bound
+	for end > max(bound-utf8.UTFMax, 0) && !utf8.RuneStart(s[end]) {
 		end--
 	}
 	return s[:end]

@@ -140,7 +140,7 @@ func (t *Trail) Refuse(ctx context.Context, r *Refusal) error {
 		t.meet(ctx, info, fault.KindOf(r.Err), &denial)
 		return nil
 	}
-	rec := &Record{Event: Refused, Object: r.Object, Decision: Deny, Outcome: Outcome(r.Err)}
+	rec := &Record{Event: Refused, Object: r.Object, Decision: decided(r, &denial), Outcome: Outcome(r.Err)}
 	rec.By(r.Principal)
 	if denial.About != (About{}) {
 		r.About = denial.About
@@ -151,6 +151,29 @@ func (t *Trail) Refuse(ctx context.Context, r *Refusal) error {
 		t.sums.add(info.ClientAddr, fault.Unavailable, 1)
 	}
 	return err
+}
+
+// decided returns what was decided about a request that is refused, perhaps for
+// another reason: by a rule that refused, by one that allowed before something else
+// failed, or by a permission or credential; by nobody where none was asked.
+func decided(r *Refusal, denial *DenialError) Decision {
+	_, allowed := r.About.Rule.Number()
+	switch {
+	case denial.About != (About{}):
+		return Deny
+	case allowed:
+		return Allow
+	}
+	return deniedBy(fault.KindOf(r.Err))
+}
+
+// deniedBy returns what was decided where no rule was asked: limits, full disks and
+// content decide nothing about who asks.
+func deniedBy(kind fault.Kind) Decision {
+	if kind == fault.Forbidden || kind == fault.Unauthenticated {
+		return Deny
+	}
+	return ""
 }
 
 // of says what a record is about.

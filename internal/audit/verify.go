@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"onnxgate/internal/audit/ledger"
+	"onnxgate/internal/audit/vault"
 )
 
 // Report is what a verification found.
@@ -21,6 +23,13 @@ type Report struct {
 	// none is.
 	FirstBad *int64 `json:"first_bad"`
 	Reason   string `json:"reason"`
+	// Log is the name of the log, as its checkpoints have it, and Last the time of its
+	// last record; empty and nil where nothing can be said of it.
+	Log  string     `json:"log,omitempty"`
+	Last *time.Time `json:"last,omitempty"`
+	// Continues is how many records the given checkpoint signs, all of which are the
+	// first of this log; nil without one, and where it is not so.
+	Continues *int64 `json:"continues,omitempty"`
 }
 
 // Verify looks at every record of a log, and compares it with its checkpoints and,
@@ -53,7 +62,30 @@ func (r *Reader) Verify(ctx context.Context, checkpoint []byte) (*Report, error)
 		report.FirstBad, report.Reason = &wrong.Index, wrong.Reason
 		return report, nil
 	}
-	return report, err
+	if err != nil {
+		return report, err
+	}
+	report.Log = check.Verifier.Name()
+	if check.Known != nil {
+		report.Continues = &check.Known.N
+	}
+	return report, report.readLast(ctx, view)
+}
+
+// readLast takes over the time of the last record, which needs no key.
+func (r *Report) readLast(ctx context.Context, view *ledger.View) error {
+	if r.Size == 0 {
+		return nil
+	}
+	err := view.Lines(ctx, r.Size-1, func(_ int64, _ tlog.Hash, line []byte) error {
+		s, err := parseStored(line)
+		if err != nil {
+			return err
+		}
+		r.Last = &s.Time
+		return errFound
+	})
+	return notFound(err)
 }
 
 // keyError says that the key of a log is not the one it was, so that nothing can be
@@ -80,7 +112,7 @@ func (r *Reader) check() (*ledger.Check, error) {
 	}
 	keys := r.vault()
 	own, err := openKeys(r.dir, keys, false)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, vault.ErrUnknown) {
 		return nil, &keyError{"the key that signs the log is missing"}
 	}
 	if err != nil {

@@ -16,6 +16,23 @@ type Fields struct {
 	APIKey, OtherAPIKey []string
 }
 
+// WithoutCredential cuts off a text of a client, such as a path, that somebody has
+// put an API key or a JSON Web Token into: for logs.
+func WithoutCredential(text string) string {
+	if at := strings.Index(text, apikey.Prefix); at >= 0 {
+		text = text[:at+len(apikey.Prefix)]
+	}
+	// The header of a token is a JSON object, and a dot stands behind it (RFC 7515
+	// section 3.1).
+	if at := strings.Index(text, jsonObject); at >= 0 && strings.IndexByte(text[at:], '.') >= 0 {
+		text = text[:at+len(jsonObject)]
+	}
+	return text
+}
+
+// jsonObject is how the base64url of a JSON object begins.
+const jsonObject = "eyJ"
+
 // Read returns what a request presents: a token or a key, and both only where
 // each has a field of its own. Faults: BadRequest for what cannot be a
 // credential, Unauthenticated for an empty one.

@@ -57,12 +57,12 @@ func (a *allowance) changed() (rate, quota *string, err error) {
 	return rate, quota, nil
 }
 
-// allowanceCommand changes what one record may use.
+// allowanceCommand changes what one record may use; whose is what it is called.
 func allowanceCommand[T any](
-	m *managed[T], short string, change func(ctx context.Context, s *accounts.Service, id string, rate, quota *string) error,
+	m *managed[T], whose, short string, change func(ctx context.Context, s *accounts.Service, id string, rate, quota *string) error,
 ) *cobra.Command {
 	cmd := &cobra.Command{Use: "change " + m.argument, Short: short}
-	flags := addAllowance(cmd, "the "+m.noun, "off: none")
+	flags := addAllowance(cmd, whose, "off: none; not named: as before")
 	var rate, quota *string
 	cmd.PreRunE = func(*cobra.Command, []string) (err error) {
 		rate, quota, err = flags.changed()

@@ -66,7 +66,7 @@ func apikeyCommand(p *Process) *cobra.Command {
 	m := apiKeys(p)
 	return group("apikey", "Manage API keys, also while the server runs",
 		apikeyCreate(m), m.listCommand("List the API keys, without their secrets"), apikeyRotate(m), apikeyRevoke(m),
-		allowanceCommand(m, "Give an API key other limits", func(ctx context.Context, s *accounts.Service, id string, rate, quota *string) error {
+		allowanceCommand(m, "the key itself", "Give an API key other limits", func(ctx context.Context, s *accounts.Service, id string, rate, quota *string) error {
 			_, err := s.ChangeKey(ctx, localActor(), id, accounts.KeyChange{Rate: rate, Quota: quota})
 			return err
 		}), apikeyGenerate(p))

@@ -82,9 +82,21 @@ func (p *Process) printVerified(report *audit.Report, asJSON bool) error {
 	case asJSON:
 		return errors.Join(p.printJSON(report), err)
 	case err == nil:
-		return p.printf("%d records, all as they were written\n", report.Size)
+		return p.printf("%s\n", verified(report))
 	}
 	return err
+}
+
+// verified says what a log was compared with.
+func verified(r *audit.Report) string {
+	text := fmt.Sprintf("%s, all as they were written, in %s", counted(int(r.Size), "record"), r.Log)
+	if r.Last != nil {
+		text += ", the last of " + r.Last.UTC().Format(time.RFC3339)
+	}
+	if r.Continues != nil {
+		return text + "; it continues the checkpoint of " + counted(int(*r.Continues), "record")
+	}
+	return text + "; compared with no checkpoint from elsewhere (--checkpoint FILE)"
 }
 
 func auditCheckpoint(p *Process) *cobra.Command {
@@ -177,18 +189,31 @@ func moment(flag, text string) (time.Time, error) {
 	return time.Time{}, usagef("--%s: %q is no time; write 2026-03-14 or 2026-03-14T12:00:00Z", flag, text)
 }
 
+// addRecordFormat adds the flag of commands that print records.
+func addRecordFormat(cmd *cobra.Command) *string {
+	format := cmd.Flags().String("format", audit.JSON, "what to print: json, one object a line, or csv")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{audit.JSON, audit.CSV}, cobra.ShellCompDirectiveNoFileComp)) // fails only without such a flag
+	return format
+}
+
+func checkRecordFormat(format string) error {
+	if format != audit.JSON && format != audit.CSV {
+		return usagef("--format: %q is neither json nor csv", format)
+	}
+	return nil
+}
+
 func auditExport(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "export", Short: "Print records, one a line", Args: exactly()}
 	s := addSpan(cmd)
-	format := cmd.Flags().String("format", audit.JSON, "what to print: json, one object a line, or csv")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{audit.JSON, audit.CSV}, cobra.ShellCompDirectiveNoFileComp)) // fails only without such a flag
+	format := addRecordFormat(cmd)
 	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, _ []string) error {
 		q, err := s.query()
 		if err != nil {
 			return err
 		}
-		if !slices.Contains([]string{audit.JSON, audit.CSV}, *format) {
-			return usagef("--format: %q is neither json nor csv", *format)
+		if err := checkRecordFormat(*format); err != nil {
+			return err
 		}
 		return p.export(ctx, r, q, *format, func(*audit.Entry) bool { return true })
 	})
@@ -206,12 +231,17 @@ func (p *Process) export(ctx context.Context, r *audit.Reader, q audit.Query, fo
 }
 
 func auditTail(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "tail", Short: "Print the newest records, one JSON object a line", Args: exactly()}
+	cmd := &cobra.Command{Use: "tail", Short: "Print the newest records, one a line", Args: exactly()}
 	n := cmd.Flags().Int64P("lines", "n", 10, "how many")
 	follow := cmd.Flags().BoolP("follow", "f", false, "go on with those that come, until interrupted")
+	tenant := cmd.Flags().String("tenant", audit.AnyTenant, "records of this tenant alone")
+	format := addRecordFormat(cmd)
 	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, _ []string) error {
 		if *n < 0 {
 			return usagef("--lines: %d is less than none", *n)
+		}
+		if err := checkRecordFormat(*format); err != nil {
+			return err
 		}
 		var ticks <-chan time.Time
 		if *follow {
@@ -219,7 +249,9 @@ func auditTail(p *Process) *cobra.Command {
 			defer ticker.Stop()
 			ticks = ticker.C
 		}
-		return r.Tail(ctx, *n, ticks, func(e *audit.Entry) error { return p.printf("%s\n", e.AppendJSON(nil)) })
+		out := audit.NewExport(p.Stdout, *format)
+		err := r.Tail(ctx, *tenant, *n, ticks, func(e *audit.Entry) error { return errors.Join(out.Write(e), out.Close()) })
+		return errors.Join(err, out.Close())
 	})
 }
 
@@ -230,10 +262,13 @@ func auditSearch(p *Process) *cobra.Command {
 		Args:    cobra.ArbitraryArgs,
 	}
 	s := addSpan(cmd)
-	format := cmd.Flags().String("format", audit.JSON, "what to print: json or csv")
+	format := addRecordFormat(cmd)
 	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, args []string) error {
 		q, err := s.query()
 		if err != nil {
+			return err
+		}
+		if err := checkRecordFormat(*format); err != nil {
 			return err
 		}
 		wanted, err := matching(args)
@@ -302,14 +337,17 @@ func onAuditKeys(p *Process, cmd *cobra.Command, run func(ctx context.Context, l
 		if *asJSON {
 			return p.printJSON(destroyed{n})
 		}
-		return p.printf("destroyed %d keys; nobody reads any more what they sealed, and copies of them in backups are to be destroyed, too\n", n)
+		if n == 0 {
+			return p.printf("nothing older: no month that has a key left ended that long ago\n")
+		}
+		return p.printf("destroyed %s; nobody reads any more what was sealed by them, and copies in backups are to be destroyed, too\n", counted(n, "key"))
 	}
 	return cmd
 }
 
 func auditErase(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "erase --subject NAME", Short: "Make what the log says of a person unreadable for ever; the log still verifies", Args: exactly()}
-	subject := cmd.Flags().String("subject", "", "who: as `actor` of the records has it")
+	subject := cmd.Flags().String("subject", "", "who: as the field actor of the records has it")
 	return onAuditKeys(p, cmd, func(ctx context.Context, l *audit.Log, tenant string) (int, error) {
 		if *subject == "" {
 			return 0, usagef("say whom: --subject NAME")

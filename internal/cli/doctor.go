@@ -27,33 +27,39 @@ func doctorCommand(p *Process) *cobra.Command {
 				return err
 			}
 		}
-		found, err := p.diagnose(cmd, s, doctor)
+		found, looked, err := p.diagnose(cmd, s, doctor)
 		if err != nil {
 			return err
 		}
 		if *asJSON {
 			err = p.printJSON(found)
 		} else {
-			err = p.printFindings(found)
+			err = p.printFindings(found, looked)
 		}
 		return errors.Join(err, verdict(found))
 	}
 	return cmd
 }
 
-// diagnose returns [] in JSON when nothing is found.
-func (p *Process) diagnose(cmd *cobra.Command, s *settings, doctor *app.Doctor) ([]app.Finding, error) {
+// diagnose returns [] in JSON when nothing is found, and what was looked at.
+func (p *Process) diagnose(cmd *cobra.Command, s *settings, doctor *app.Doctor) (found []app.Finding, looked []string, err error) {
 	cfg, err := s.load(cmd)
 	if problems, ok := errors.AsType[config.SettingErrors](err); ok {
-		return app.DiagnoseSettings(problems), nil
+		return app.DiagnoseSettings(problems), nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return append([]app.Finding{}, doctor.Diagnose(cmd.Context(), cfg)...), nil
+	found, looked = doctor.Diagnose(cmd.Context(), cfg)
+	return append([]app.Finding{}, found...), looked, nil
 }
 
-func (p *Process) printFindings(found []app.Finding) error {
+func (p *Process) printFindings(found []app.Finding, looked []string) error {
+	for _, what := range looked {
+		if err := p.printf("looked at %s\n", what); err != nil {
+			return err
+		}
+	}
 	if len(found) == 0 {
 		return p.printf("nothing found\n")
 	}

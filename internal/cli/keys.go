@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -25,6 +26,8 @@ type keyView struct {
 	State   string    `json:"state"`
 	Created time.Time `json:"created"`
 	Tenant  string    `json:"tenant,omitempty"`
+	// Note says what is left to do.
+	Note string `json:"note,omitempty"`
 }
 
 // keyring does what the commands do for the keys of one use.
@@ -83,7 +86,7 @@ func keysRetire(p *Process) *cobra.Command {
 // for it.
 func keysDo(p *Process, cmd *cobra.Command, uses, without []string, do func(ctx context.Context, k *keyring, args []string) ([]keyView, error)) *cobra.Command {
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	use := cmd.Flags().String("use", "", fmt.Sprintf("what the keys are for: one of %s (default %s)", uses, without))
+	use := cmd.Flags().String("use", "", fmt.Sprintf("what the keys are for: %s (default: %s)", orList(uses), strings.Join(without, " and ")))
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON array")
 	_ = cmd.RegisterFlagCompletionFunc("use", cobra.FixedCompletions(uses, cobra.ShellCompDirectiveNoFileComp)) // fails only without such a flag
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -92,7 +95,7 @@ func keysDo(p *Process, cmd *cobra.Command, uses, without []string, do func(ctx 
 			chosen = []string{*use}
 		}
 		if !slices.Contains(uses, chosen[0]) {
-			return usagef("say what the keys are for: --use, one of %s", uses)
+			return usagef("say what the keys are for: --use %s", orList(uses))
 		}
 		cfg, err := s.loadForUsers(cmd)
 		if err != nil {
@@ -111,6 +114,15 @@ func keysDo(p *Process, cmd *cobra.Command, uses, without []string, do func(ctx 
 		return p.printKeys(*asJSON, views)
 	}
 	return cmd
+}
+
+// orList writes words as a choice: a, b or c.
+func orList(words []string) string {
+	last := len(words) - 1
+	if last <= 0 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // checkTenantFlag refuses a --tenant that there is not.
@@ -169,6 +181,11 @@ func (p *Process) printKeys(asJSON bool, views []keyView) error {
 	_, _ = fmt.Fprintln(w, "KID\tUSE\tALG\tSTATE\tCREATED\tTENANT")
 	for _, v := range views {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.KID, v.Use, v.Alg, v.State, v.Created.Format(time.RFC3339), v.Tenant)
+	}
+	for _, v := range views {
+		if v.Note != "" {
+			_, _ = fmt.Fprintf(w, "\n%s\n", v.Note)
+		}
 	}
 	return w.Flush()
 }

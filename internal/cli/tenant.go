@@ -46,7 +46,7 @@ func tenantCommand(p *Process) *cobra.Command {
 	m := tenants(p)
 	return group("tenant", "Manage tenants, also while the server runs",
 		tenantCreate(m), m.listCommand("List the tenants"), tenantAddresses(m),
-		allowanceCommand(m, "Give a tenant other limits", func(ctx context.Context, s *accounts.Service, name string, rate, quota *string) error {
+		allowanceCommand(m, "the tenant", "Give a tenant other limits", func(ctx context.Context, s *accounts.Service, name string, rate, quota *string) error {
 			_, err := s.ChangeTenant(ctx, localActor(), name, accounts.TenantChange{Rate: rate, Quota: quota})
 			return err
 		}),

@@ -127,6 +127,8 @@ type Config struct {
 	InsecureHTTP bool
 
 	origins map[string]string
+	// fromFiles holds the secrets that were read from the files of NAME_FILE.
+	fromFiles map[string]bool
 }
 
 // Source is where settings come from. A flag wins over the environment, which
@@ -172,7 +174,7 @@ func Load(src Source) (*Config, error) {
 	}
 	files, problems := readEnvFiles(src)
 	problems = append(problems, unknownNames(src, files)...)
-	c := &Config{InsecureHTTP: src.InsecureHTTP, origins: map[string]string{}}
+	c := &Config{InsecureHTTP: src.InsecureHTTP, origins: map[string]string{}, fromFiles: map[string]bool{}}
 	wrong := map[string]bool{}
 	for _, s := range Settings() {
 		if p := c.take(&s, src, files); p != nil {
@@ -200,6 +202,15 @@ func (c *Config) Origin(name string) string {
 		return o
 	}
 	return "default"
+}
+
+// Variable returns the variable that holds the value of a setting: that of its file,
+// NAME_FILE, where a secret was read from one.
+func (c *Config) Variable(name string) string {
+	if c.fromFiles[name] {
+		return name + fileSuffix
+	}
+	return name
 }
 
 // Changed returns the names of the settings that differ between two
@@ -230,6 +241,7 @@ func (c *Config) take(s *Setting, src Source, files []*envFile) *Problem {
 			return &Problem{s.Name, fmt.Sprintf("is set, and so is %s%s; unset one of them", s.Name, fileSuffix)}
 		default:
 			value, origin, name = path, pathOrigin, s.Name+fileSuffix
+			c.fromFiles[s.Name] = true
 			parse, want = fromFile(s), "the path of a file that holds "+s.Want
 		}
 	}

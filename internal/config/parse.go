@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -91,8 +92,16 @@ func formatDurationOrOff(d time.Duration) string {
 	return formatDuration(d)
 }
 
-// formatDuration writes 15m where time.Duration.String writes 15m0s.
+// formatDuration writes a duration as people do, and as the documentation: 15m where
+// time.Duration.String writes 15m0s, 60s and not 1m, 90d and not 2160h.
 func formatDuration(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= 2*day && d%day == 0:
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	case d >= time.Second && d < 2*time.Minute && d%time.Second == 0:
+		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+	}
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
@@ -148,6 +157,14 @@ func parseCount(s string) (int, error) {
 		return 0, fmt.Errorf("%s is not a whole number", shown(s))
 	}
 	return n, nil
+}
+
+// formatInFlight says what zero stands for on this machine.
+func formatInFlight(n int) string {
+	if n == 0 {
+		return fmt.Sprintf("0 (processors here: %d)", runtime.GOMAXPROCS(0))
+	}
+	return strconv.Itoa(n)
 }
 
 // parseRates checks the form alone; who counts reads the text again.

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"strconv"
-	"time"
-)
+import "time"
 
 // rateSettings are about how much is served, and how fast.
 func rateSettings() []Setting {
@@ -37,7 +34,7 @@ func rateSettings() []Setting {
 			Name: "ONNXGATE_MAX_IN_FLIGHT", Default: "0",
 			Doc:     "Predictions that are computed at once, over all protocols; others wait. 0: one for each processor, and large batches beside them.",
 			Want:    "a whole number from 1 to 100000, or 0",
-			binding: bind(func(c *Config) *int { return &c.MaxInFlight }, parseCount, strconv.Itoa),
+			binding: bind(func(c *Config) *int { return &c.MaxInFlight }, parseCount, formatInFlight),
 		},
 		{
 			Name: "ONNXGATE_QUEUE_TIMEOUT", Default: "2s",

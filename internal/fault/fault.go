@@ -61,8 +61,11 @@ const (
 	// Overloaded is more work than the server takes on. RetryAfter says when to
 	// return.
 	Overloaded
-	// Timeout is a deadline that passed before the work was done.
+	// Timeout is a deadline of ours that passed before the work was done.
 	Timeout
+	// ClientDeadline is one that the caller set, which is no failure of ours.
+	// Adapters alone tell the two apart, where they answer: services see one context.
+	ClientDeadline
 	// Canceled is a caller who went away.
 	Canceled
 
@@ -81,7 +84,7 @@ func Kinds() []Kind {
 var names = [kinds]string{
 	"internal", "misdirected", "bad request", "not found", "method not allowed",
 	"rate limited", "quota exceeded", "unauthenticated", "forbidden", "unsupported media type",
-	"too large", "syntax", "content", "undecryptable", "conflict", "unsupported", "unavailable", "overloaded", "timeout", "canceled",
+	"too large", "syntax", "content", "undecryptable", "conflict", "unsupported", "unavailable", "overloaded", "timeout", "client deadline", "canceled",
 }
 
 // String returns the kind's name, for logs and tests.

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -13,7 +12,6 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"onnxgate/internal/admission"
-	"onnxgate/internal/apikey"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
@@ -142,6 +140,18 @@ func (c *call) presented() admission.Asked {
 	return asked
 }
 
+// lateFor returns the fault of a call, told apart from our own timeouts where it is
+// the client's deadline that has passed.
+func (c *call) lateFor(f *fault.Error) *fault.Error {
+	at, ok := c.arrival.Deadline() // the client's alone: ours is in Err
+	if f.Kind != fault.Timeout || !ok || c.api.cfg.Now().Before(at) {
+		return f
+	}
+	told := *f
+	told.Kind = fault.ClientDeadline
+	return &told
+}
+
 // wait returns the fault of a call; of one that a limit refused with how long all of
 // them need.
 func (c *call) wait(f *fault.Error) *fault.Error {
@@ -266,7 +276,7 @@ func (c *call) finish(v any, err error) error {
 	if failed := c.refuse(err); failed != nil {
 		err = failed
 	}
-	f := c.wait(fault.Classify(err))
+	f := c.wait(c.lateFor(fault.Classify(err)))
 	c.explain(f, err)
 	s := statusOf(f)
 	if f.RetryAfter > 0 && c.answer != nil {
@@ -326,16 +336,13 @@ func observeTenant(t *telemetry.TenantMetrics, f *fault.Error) {
 	t.Answered()
 }
 
-// path returns what was called, cut off where somebody has put an API key into it.
+// path returns what was called, cut off where somebody has put a credential into it.
 func (c *call) path() string {
 	if c.method != c.api.unknown {
 		return c.method.path
 	}
 	path, _ := grpc.Method(c.ctx)
-	if at := strings.Index(path, apikey.Prefix); at >= 0 {
-		return path[:at+len(apikey.Prefix)]
-	}
-	return path
+	return authn.WithoutCredential(path)
 }
 
 // noMethod answers for what is not in the table.

@@ -149,7 +149,7 @@ func (c *call) serveMessage(first bool) (err error) {
 		if failed := c.refuse(failure); failed != nil {
 			failure = failed
 		}
-		f := c.wait(fault.Classify(failure))
+		f := c.wait(c.lateFor(fault.Classify(failure)))
 		c.explain(f, failure)
 		s := statusOf(f)
 		a = streamFault(s.Message())

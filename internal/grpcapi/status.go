@@ -40,6 +40,7 @@ var outcomes = map[fault.Kind]outcome{
 	fault.Unavailable:      {codes.Unavailable, "The server cannot do this for now; try again"},
 	fault.Overloaded:       {codes.Unavailable, "More is asked for than this server can do; wait as long as retry-after says"},
 	fault.Timeout:          {codes.DeadlineExceeded, "The work was not done in time; try again"},
+	fault.ClientDeadline:   {codes.DeadlineExceeded, "The deadline of the call has passed"},
 	fault.Canceled:         {codes.Canceled, "The client went away"},
 }
 

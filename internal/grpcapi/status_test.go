@@ -20,7 +20,7 @@ func TestEveryKindOfFaultHasACode(t *testing.T) {
 		fault.Unauthenticated: codes.Unauthenticated, fault.Forbidden: codes.PermissionDenied, fault.UnsupportedMedia: codes.InvalidArgument,
 		fault.TooLarge: codes.ResourceExhausted, fault.Syntax: codes.InvalidArgument, fault.Content: codes.InvalidArgument,
 		fault.Undecryptable: codes.InvalidArgument, fault.Conflict: codes.FailedPrecondition, fault.Unsupported: codes.Unimplemented,
-		fault.Unavailable: codes.Unavailable, fault.Overloaded: codes.Unavailable, fault.Timeout: codes.DeadlineExceeded, fault.Canceled: codes.Canceled,
+		fault.Unavailable: codes.Unavailable, fault.Overloaded: codes.Unavailable, fault.Timeout: codes.DeadlineExceeded, fault.ClientDeadline: codes.DeadlineExceeded, fault.Canceled: codes.Canceled,
 	}
 	for _, kind := range fault.Kinds() {
 		code, there := want[kind]

@@ -47,6 +47,7 @@ var statuses = map[fault.Kind]struct {
 	fault.Unavailable:      {503, "unavailable", "temporarily_unavailable"},
 	fault.Overloaded:       {503, "overloaded", "temporarily_unavailable"},
 	fault.Timeout:          {503, "timeout", "temporarily_unavailable"},
+	fault.ClientDeadline:   {503, "timeout", "temporarily_unavailable"},
 	fault.Canceled:         {499, "canceled", "invalid_request"},
 }
 

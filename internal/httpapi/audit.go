@@ -82,11 +82,19 @@ func auditQuery(values url.Values, by accounts.Actor) (q audit.Query, err error)
 		if !values.Has(name) {
 			continue
 		}
-		if *at, err = time.Parse(time.RFC3339, values.Get(name)); err != nil {
-			return q, fault.Newf(fault.BadRequest, "The parameter %s is a time such as 2030-01-31T00:00:00Z", name)
+		if *at, err = moment(values.Get(name)); err != nil {
+			return q, fault.Newf(fault.BadRequest, "The parameter %s is a date (UTC) such as 2030-01-31, or a time such as 2030-01-31T12:00:00Z", name)
 		}
 	}
 	return q, nil
+}
+
+// moment reads a time of RFC 3339, or a date, which begins at midnight in UTC.
+func moment(text string) (time.Time, error) {
+	if len(text) == len(time.DateOnly) {
+		return time.Parse(time.DateOnly, text)
+	}
+	return time.Parse(time.RFC3339, text)
 }
 
 // export is an answer that is sent in parts.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -43,8 +44,8 @@ const maxContracts = 64
 type object = map[string]any
 
 // readContract returns a contract as JSON, with what the server says about
-// itself.
-func readContract(document []byte, version string) ([]byte, error) {
+// itself, and without the paths that begin as one of those that are off.
+func readContract(document []byte, version string, off ...string) ([]byte, error) {
 	var doc object
 	if err := yaml.Unmarshal(document, &doc); err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
@@ -52,6 +53,9 @@ func readContract(document []byte, version string) ([]byte, error) {
 	if info, ok := doc["info"].(object); ok && version != "" {
 		info["version"] = version
 	}
+	maps.DeleteFunc(member(doc, "paths"), func(path string, _ any) bool {
+		return slices.ContainsFunc(off, func(prefix string) bool { return strings.HasPrefix(path, prefix) })
+	})
 	return json.Marshal(doc)
 }
 

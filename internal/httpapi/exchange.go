@@ -7,14 +7,13 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
-	"onnxgate/internal/apikey"
 	"onnxgate/internal/audit"
+	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
@@ -43,6 +42,7 @@ type exchange struct {
 
 	ctx      requestContext
 	start    time.Time
+	promised time.Time // the client's deadline, where that is earlier than the route's
 	status   int
 	bytes    int64
 	refused  bool
@@ -143,7 +143,7 @@ func (r *router) noRoute(ctx context.Context, x *exchange) {
 	fromPage := x.allowOrigin()
 	switch {
 	case len(methods) == 0:
-		x.fail(ctx, r.unknown(req.URL.Path), nothingAt(req.URL.Path))
+		x.fail(ctx, r.unknown(req.URL.Path), r.nothingAt(req.URL.Path))
 	case fromPage && isPreflight(req):
 		x.preflight(methods)
 	default:
@@ -274,7 +274,7 @@ func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
 	if failed := x.onRecord(ctx, err); failed != nil {
 		err = failed
 	}
-	f := fault.Classify(err)
+	f := x.lateFor(fault.Classify(err))
 	x.refused, x.kind = true, f.Kind
 	x.explain(ctx, f, err)
 	if f.Kind == fault.RateLimited {
@@ -363,7 +363,7 @@ func (x *exchange) observe() {
 	a := x.listener.api
 	took := a.cfg.Now().Sub(x.start)
 	line := telemetry.Access{
-		Time: x.start, Duration: took, Method: x.request.Method, Path: withoutKey(x.request.URL.Path),
+		Time: x.start, Duration: took, Method: x.request.Method, Path: authn.WithoutCredential(x.request.URL.Path),
 		Status: x.status, Bytes: x.bytes, RequestID: x.info.RequestID,
 		ClientRequestID: x.info.ClientRequestID, TraceID: x.info.Trace.TraceID(), Client: x.info.ClientAddr,
 		Model: x.about.Model, Version: x.about.Version,
@@ -385,7 +385,7 @@ func (x *exchange) observe() {
 	if x.info.Trace.Recorded() {
 		r := x.request
 		a.cfg.Traces.EndHTTP(x.info.Trace, &line, &tracing.Arrival{
-			Encrypted: r.TLS != nil, Host: r.Host, UserAgent: withoutKey(r.UserAgent()), Major: r.ProtoMajor, Minor: r.ProtoMinor,
+			Encrypted: r.TLS != nil, Host: r.Host, UserAgent: authn.WithoutCredential(r.UserAgent()), Major: r.ProtoMajor, Minor: r.ProtoMinor,
 		})
 	}
 }
@@ -396,14 +396,6 @@ func (x *exchange) observeTenant(t *telemetry.TenantMetrics) {
 		return
 	}
 	t.Answered()
-}
-
-// withoutKey cuts off a path that somebody has put an API key into.
-func withoutKey(path string) string {
-	if at := strings.Index(path, apikey.Prefix); at >= 0 {
-		return path[:at+len(apikey.Prefix)]
-	}
-	return path
 }
 
 // countedByServer is the length up to which net/http itself finds out how long

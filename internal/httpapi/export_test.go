@@ -34,5 +34,5 @@ func Slugs() []string {
 		slugs = append(slugs, problems[kind].slug)
 	}
 	slices.Sort(slugs)
-	return slugs
+	return slices.Compact(slugs)
 }

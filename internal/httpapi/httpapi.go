@@ -282,7 +282,11 @@ func New(cfg Config) (*API, error) {
 	if a.sampler, err = newSampler(cfg.Endpoint); err != nil {
 		return nil, err
 	}
-	if a.adminDocument, err = readContract(api.Admin, cfg.Version); err != nil {
+	var off []string
+	if !cfg.Profiles {
+		off = []string{profilePath}
+	}
+	if a.adminDocument, err = readContract(api.Admin, cfg.Version, off...); err != nil {
 		return nil, err
 	}
 	a.Reload(cfg.Settings)
@@ -300,6 +304,7 @@ func (a *API) listen() error {
 	if err != nil {
 		return err
 	}
+	admin.profilesOff = !a.cfg.Profiles
 	unmatched := a.cfg.Metrics.Route("other", "none")
 	a.public = &Listener{api: a, router: public, unmatched: unmatched, public: true, loopbackOnly: a.cfg.LoopbackHost}
 	a.admin = &Listener{api: a, router: admin, unmatched: unmatched, loopbackOnly: a.cfg.AdminLoopback, origins: http.NewCrossOriginProtection()}

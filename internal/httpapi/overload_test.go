@@ -99,6 +99,26 @@ func TestDeadlineOfTheClientReachesTheEngine(t *testing.T) {
 			t.Errorf("%s: %d %s", text, got.StatusCode, got.body)
 		}
 	}
+	for _, line := range f.accessLines() {
+		if line["reason"] != "client_deadline" {
+			t.Errorf("%v, want the client's deadline as the reason", line)
+		}
+	}
+}
+
+// A server that is slow has failed, also where the client said how long it would wait.
+func TestOwnTimeoutIsNotTakenForTheClients(t *testing.T) {
+	f := newAPIWith(t, flower{run: func(context.Context) error { return context.DeadlineExceeded }}, nil).serve()
+	for _, header := range []http.Header{nil, {"Request-Timeout": {"25"}}, {"Request-Timeout": {"3600"}}} {
+		q := everyForm["/predict"]
+		q.header = header
+		f.do(q)
+	}
+	for _, line := range f.accessLines() {
+		if line["reason"] != "timeout" {
+			t.Errorf("%v, want a timeout as the reason", line)
+		}
+	}
 }
 
 func TestDeadlineOfTheClientHoldsWhileItWaitsForARate(t *testing.T) {

@@ -52,6 +52,7 @@ var problems = map[fault.Kind]problem{
 	fault.Unavailable:      {http.StatusServiceUnavailable, "unavailable", "Unavailable", "temporarily_unavailable", "The server cannot do this for now; try again"},
 	fault.Overloaded:       {http.StatusServiceUnavailable, "overloaded", "Overloaded", "temporarily_unavailable", "More is asked for than this server can do; wait as long as Retry-After says"},
 	fault.Timeout:          {http.StatusServiceUnavailable, "timeout", "Timeout", "temporarily_unavailable", "The work was not done in time; try again"},
+	fault.ClientDeadline:   {http.StatusServiceUnavailable, "timeout", "Timeout", "temporarily_unavailable", "The deadline that the request set has passed"},
 	fault.Canceled:         {statusClientClosed, "canceled", "Canceled", "invalid_request", "The client went away"},
 }
 

@@ -15,14 +15,22 @@ import (
 
 func TestProfilesAreForThoseWhoMayDebugAlsoOnLoopback(t *testing.T) {
 	off := newAPI(t, nil).serve()
-	if got := off.doAt(off.admin, request{method: "GET", path: "/debug/pprof/heap", token: "admin"}); got.StatusCode != http.StatusNotFound {
-		t.Errorf("while they are off: %d %s", got.StatusCode, got.body)
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1"} {
+		got := off.doAt(off.admin, request{method: "GET", path: path, token: "admin"})
+		if got.StatusCode != http.StatusNotFound || !strings.Contains(got.body, "ONNXGATE_PPROF=on") {
+			t.Errorf("%s while they are off: %d %s", path, got.StatusCode, got.body)
+		}
+	}
+	const contract = "/admin/v1/openapi.json"
+	if got := off.doAt(off.admin, request{method: "GET", path: contract, token: "admin"}); got.StatusCode != http.StatusOK || strings.Contains(got.body, "pprof") {
+		t.Errorf("the contract while they are off: %d %s", got.StatusCode, got.body)
 	}
 	f := newAPI(t, func(c *httpapi.Config) { c.Profiles, c.AdminLoopback = true, true }).serve()
 	for path, tc := range map[string]struct {
 		token string
 		want  int
 	}{
+		contract:                             {"admin", 200},
 		"/debug/pprof/":                      {"", 401},
 		"/debug/pprof/heap":                  {"", 401},
 		"/debug/pprof/profile":               {"", 401},

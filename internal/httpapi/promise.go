@@ -26,8 +26,20 @@ func (x *exchange) promise() error {
 	}
 	if at := x.start.Add(time.Duration(seconds * float64(time.Second))); at.Before(x.ctx.at) {
 		x.ctx.shorten(at)
+		x.promised = at
 	}
 	return nil
+}
+
+// lateFor returns the fault of a request, told apart from our own timeouts where it
+// is the client's deadline that has passed.
+func (x *exchange) lateFor(f *fault.Error) *fault.Error {
+	if f.Kind != fault.Timeout || x.promised.IsZero() || x.ctx.now().Before(x.promised) {
+		return f
+	}
+	told := *f
+	told.Kind = fault.ClientDeadline
+	return &told
 }
 
 // parsePromise reads digits with at most one point among them.

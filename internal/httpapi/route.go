@@ -14,6 +14,7 @@ import (
 
 	"onnxgate/internal/admission"
 	"onnxgate/internal/audit"
+	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/oauth"
 	"onnxgate/internal/telemetry"
@@ -211,6 +212,8 @@ type router struct {
 	routes    []Route
 	methods   []string // all that some route has
 	protocols bool     // the inference protocols are served here
+	// profilesOff says that there would be profiles here, and the operator shows none.
+	profilesOff bool
 }
 
 // newRouter builds the one chain of every route from the table. A GET route
@@ -275,6 +278,9 @@ func (*endpoint) ServeHTTP(http.ResponseWriter, *http.Request) { panic(http.ErrA
 
 // isException reports whether a path that is not in the one form is a route's own.
 func (r *router) isException(path string) bool {
+	if r.profilesOff && path == profilePath {
+		return true
+	}
 	return strings.HasSuffix(path, "/") && slices.ContainsFunc(r.routes, func(route Route) bool { return route.Pattern == path })
 }
 
@@ -288,6 +294,14 @@ func (r *router) allowed(path string) []string {
 		}
 	}
 	return methods
+}
+
+// nothingAt says that there is nothing at a path, and why where that can be changed.
+func (r *router) nothingAt(path string) error {
+	if r.profilesOff && strings.HasPrefix(path, profilePath) {
+		return fault.New(fault.NotFound, "This server shows no profiles; ONNXGATE_PPROF=on does")
+	}
+	return nothingAt(path)
 }
 
 // unknown returns how it is told that there is nothing at a path.

@@ -138,11 +138,11 @@ func (c *Catalog) Load(ctx context.Context, p *identity.Principal, name string) 
 
 // onRecord keeps who is about to do what to a model, and to the version of it that
 // is served then, if there is one.
-func (c *Catalog) onRecord(ctx context.Context, p *identity.Principal, event audit.Event, label string, m *model, err error) error {
+func (c *Catalog) onRecord(ctx context.Context, p *identity.Principal, event audit.Event, label string, m *model, err error, changes ...audit.Change) error {
 	if c.cfg.Audit == nil {
 		return nil
 	}
-	rec := &audit.Record{Event: event, Object: label, Model: label, Decision: audit.Allow, Outcome: audit.Outcome(err)}
+	rec := &audit.Record{Event: event, Object: label, Model: label, Changes: changes, Decision: audit.Allow, Outcome: audit.Outcome(err)}
 	rec.By(p)
 	if m != nil {
 		rec.Version, rec.Digest = m.newest().id, m.newest().sum

@@ -107,7 +107,8 @@ func (c *Catalog) Rollback(ctx context.Context, p *identity.Principal, name, to 
 	if err != nil {
 		return "", err
 	}
-	if to, err = target(e.model.newest().id, to, ids, chosen); err != nil {
+	former := e.model.newest().id
+	if to, err = target(former, to, ids, chosen); err != nil {
 		return "", err
 	}
 	pin := Pin{Folder: label, Tenant: p.Tenant, Version: to, Newest: ids[len(ids)-1]}
@@ -122,7 +123,7 @@ func (c *Catalog) Rollback(ctx context.Context, p *identity.Principal, name, to 
 	if e = l.entries[label]; e == nil || e.model == nil || e.model.newest().id != to {
 		return "", wrongVersion(to, e)
 	}
-	if err := c.onRecord(ctx, p, audit.ModelRollback, label, e.model, nil); err != nil {
+	if err := c.onRecord(ctx, p, audit.ModelRollback, label, e.model, nil, audit.Change{What: audit.PropertyServing, Old: former, New: to}); err != nil {
 		return "", err
 	}
 	if err := c.keep(ctx, pin, to != pin.Newest); err != nil {

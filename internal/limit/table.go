@@ -14,7 +14,9 @@ import (
 // its own. It is safe for concurrent use, and its memory is bounded as a
 // Limiter's is.
 type Table struct {
-	names   [identity.MaxWindows]string // of the windows, in RateLimit headers
+	// names are those of the windows in RateLimit headers, behind the windows of
+	// another unit that may come before.
+	names   [2 * identity.MaxWindows]string
 	unit    string
 	windows [identity.MaxWindows]*store
 }
@@ -23,10 +25,8 @@ type Table struct {
 type TableConfig struct {
 	// Policy is the name of its limits in RateLimit headers.
 	Policy string
-	// Unit is what is counted; empty for requests. First is how many windows of
-	// the same policy come before, of another unit.
-	Unit  string
-	First int
+	// Unit is what is counted; empty for requests.
+	Unit string
 	// Order is its place among the tables that one request is counted in at once,
 	// of which no two have the same.
 	Order int
@@ -44,9 +44,11 @@ func NewTable(cfg TableConfig) *Table {
 	t := &Table{unit: cfg.Unit}
 	for i := range t.windows {
 		t.windows[i] = newStore(cfg.Clients, cfg.Order*identity.MaxWindows+i, cfg.Now)
+	}
+	for i := range t.names {
 		t.names[i] = cfg.Policy
-		if n := cfg.First + i; n > 0 {
-			t.names[i] += "-" + strconv.Itoa(n+1)
+		if i > 0 {
+			t.names[i] += "-" + strconv.Itoa(i+1)
 		}
 	}
 	return t
@@ -76,6 +78,9 @@ type Demand struct {
 	Rates identity.Rates
 	// N is how much is counted.
 	N int64
+	// After is how many windows of the same policy and another unit the answer
+	// names before these, at most MaxWindows.
+	After int
 }
 
 // Take counts a request in all windows of all demands, or in none of them when
@@ -94,7 +99,7 @@ func Take(ctx context.Context, demands ...Demand) error {
 func (d *Demand) appendTo(all []ask) []ask {
 	for i, rate := range d.Rates[:min(len(d.Rates), identity.MaxWindows)] {
 		if !rate.Off() {
-			all = append(all, ask{table: d.Table, window: i, key: d.Key, rate: limiter.Rate{Period: rate.Window, Limit: rate.Requests}, n: d.N})
+			all = append(all, ask{table: d.Table, window: i, after: d.After, key: d.Key, rate: limiter.Rate{Period: rate.Window, Limit: rate.Requests}, n: d.N})
 		}
 	}
 	return all

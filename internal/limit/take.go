@@ -17,6 +17,7 @@ import (
 type ask struct {
 	table  *Table
 	window int // its number in the table
+	after  int // how many windows of its policy are named before those of the table
 	key    string
 	rate   limiter.Rate
 	n      int64
@@ -211,7 +212,7 @@ func tell(info *reqctx.Info, all []ask) {
 			continue
 		}
 		info.Limits = append(info.Limits, reqctx.Limit{
-			Policy: a.table.names[a.window], Unit: a.table.unit, Quota: a.rate.Limit, Remaining: a.state.Remaining,
+			Policy: a.table.names[a.after+a.window], Unit: a.table.unit, Quota: a.rate.Limit, Remaining: a.state.Remaining,
 			Window: a.rate.Period, Reset: a.reset(),
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -52,6 +53,16 @@ func (m Model) Folder() string {
 		return m.Name
 	}
 	return TenantMark + m.Tenant + "/" + m.Name
+}
+
+// TenantOf returns the tenant that owns a model, by the path of its folder or of
+// anything below it.
+func TenantOf(path string) string {
+	if tenant, marked := strings.CutPrefix(path, TenantMark); marked {
+		tenant, _, _ = strings.Cut(tenant, "/")
+		return tenant
+	}
+	return identity.DefaultTenant
 }
 
 func (m Model) check() error {

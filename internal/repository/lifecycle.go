@@ -2,6 +2,8 @@ package repository
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"onnxgate/internal/audit"
@@ -46,13 +48,17 @@ func (s *Service) Unload(ctx context.Context, p *identity.Principal, model strin
 
 // record keeps who is about to change a model, or to add the version of that
 // digest to it.
-func (s *Service) record(ctx context.Context, p *identity.Principal, event audit.Event, model modelstore.Model, version, digest string) error {
+func (s *Service) record(ctx context.Context, p *identity.Principal, event audit.Event, model modelstore.Model, c *Change, digest string) error {
 	object := model.Folder()
-	if version != "" {
-		object += "/" + version
+	if c.Version != "" {
+		object += "/" + c.Version
 	}
 	rec := &audit.Record{
-		Event: event, Object: object, Model: model.Folder(), Version: version, Digest: digest, Decision: audit.Allow, Outcome: audit.OK,
+		Event: event, Object: object, Model: model.Folder(), Version: c.Version, Digest: digest, Decision: audit.Allow, Outcome: audit.OK,
+	}
+	if c.Manifest != nil {
+		sum := sha256.Sum256(c.Manifest)
+		rec.Changes.Text(audit.PropertyManifest, "", hex.EncodeToString(sum[:]))
 	}
 	rec.By(p)
 	return s.cfg.Audit.Record(ctx, rec)

@@ -195,7 +195,7 @@ func (s *Service) put(ctx context.Context, p *identity.Principal, c *Change, sta
 	if served, err = s.try(ctx, p, c, staged.FS()); err != nil {
 		return false, err
 	}
-	if err := s.record(ctx, p, event, model, c.Version, digest); err != nil {
+	if err := s.record(ctx, p, event, model, c, digest); err != nil {
 		return false, err
 	}
 	err = staged.Commit()

@@ -133,28 +133,26 @@ func (s *Service) wrapping(keys Keys) (*seal.KEK, error) {
 // the new key in the file, and removes the former one when nothing is wrapped under
 // it any more; else whoever keeps the file has put the new key before the former
 // one, and removes that afterwards. A rotation that broke off, wherever, goes on
-// with the next. Faults: Conflict where there is no new key, or the former one is
-// still needed elsewhere. Actor is who asks, for
+// with the next. Faults: Conflict where there is no new key. Actor is who asks, for
 // the record.
 func (s *Service) RotateKEK(ctx context.Context, actor string, makeKey bool) (wrapped int, err error) {
 	// Both inside of a transaction, that nobody else may write meanwhile.
-	begun := false
 	err = s.store.Update(ctx, func(keys Keys) error {
-		if kek, err := seal.ReadKEK(s.kekFile); err == nil {
-			begun = kek.Rotating()
-		}
-		wrapped, err = s.rewrap(ctx, keys, actor, makeKey)
+		wrapped, err = s.rewrapStored(ctx, keys, actor, makeKey)
 		return err
 	})
-	switch {
-	case err != nil:
-		return wrapped, err
-	case !makeKey:
-	case s.elsewhere == nil || !s.elsewhere():
-		err = s.store.Update(ctx, s.endKEKRotation)
-	case begun && wrapped == 0:
-		err = fault.Newf(fault.Conflict, "the former key in %s is still needed, by the audit log: another rotation cannot begin", s.kekFile)
+	if err != nil {
+		return 0, err
 	}
+	// Nobody begins another rotation between these two either.
+	err = s.store.Update(ctx, func(keys Keys) error {
+		more, err := s.rewrap()
+		wrapped += more
+		if err == nil && makeKey {
+			err = s.endKEKRotation(keys)
+		}
+		return err
+	})
 	if err != nil {
 		return wrapped, err
 	}
@@ -175,8 +173,8 @@ func (s *Service) endKEKRotation(keys Keys) error {
 	return seal.EndKEKRotation(s.kekFile)
 }
 
-// rewrap wraps what is not wrapped under the present key.
-func (s *Service) rewrap(ctx context.Context, keys Keys, actor string, makeKey bool) (int, error) {
+// rewrapStored wraps what of the store is not wrapped under the present key.
+func (s *Service) rewrapStored(ctx context.Context, keys Keys, actor string, makeKey bool) (int, error) {
 	if makeKey {
 		if err := seal.BeginKEKRotation(s.kekFile); err != nil {
 			return 0, err

@@ -103,9 +103,9 @@ type Config struct {
 	// MakeKEK makes that file when it is not there, unless there are keys that a
 	// lost one wrapped.
 	MakeKEK bool
-	// Elsewhere reports whether the key-encryption key wraps something that is not in
-	// the store: then a rotation leaves the former one in the file. Nil: nothing.
-	Elsewhere func() bool
+	// Rewrap wraps under the first key of the file what a former one wrapped outside of
+	// the store, and returns how many keys that were. Nil: there is nothing.
+	Rewrap func() (int, error)
 	// PollInterval is how long what was read of the store is relied on before it
 	// is asked for changes; zero means 200 ms.
 	PollInterval time.Duration
@@ -134,10 +134,10 @@ type Service struct {
 	now   func() time.Time
 	rand  io.Reader
 	// kekFile holds the key-encryption key.
-	kekFile   string
-	elsewhere func() bool
-	watch     *watch
-	rings     sync.Map // of *ring, by tenant
+	kekFile string
+	rewrap  func() (int, error) // what is not in the store
+	watch   *watch
+	rings   sync.Map // of *ring, by tenant
 	// decoy is worked with for a tenant that has no key, so that the answer
 	// takes as long.
 	decoy []*seal.FernetKey
@@ -155,6 +155,9 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if cfg.Audit == nil {
 		cfg.Audit = audit.Discard{}
 	}
+	if cfg.Rewrap == nil {
+		cfg.Rewrap = func() (int, error) { return 0, nil }
+	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
@@ -164,7 +167,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if cfg.MaxStale <= 0 {
 		cfg.MaxStale = defaultMaxStale
 	}
-	s := &Service{store: cfg.Store, audit: cfg.Audit, now: cfg.Now, rand: cfg.Rand, kekFile: cfg.KEKFile, elsewhere: cfg.Elsewhere, watch: newWatch(&cfg)}
+	s := &Service{store: cfg.Store, audit: cfg.Audit, now: cfg.Now, rand: cfg.Rand, kekFile: cfg.KEKFile, rewrap: cfg.Rewrap, watch: newWatch(&cfg)}
 	if err := s.openKEK(ctx, &cfg); err != nil {
 		return nil, err
 	}

@@ -499,18 +499,28 @@ func TestAKeyEncryptionKeyOfTheOperatorsIsTakenFromItsFile(t *testing.T) {
 	}
 }
 
-func TestAFormerKeyEncryptionKeyThatIsNeededElsewhereStays(t *testing.T) {
+func TestAFormerKeyEncryptionKeyStaysUntilEverythingElseIsRewrapped(t *testing.T) {
 	store, kek := &memory{}, kekFile(t)
-	s := open(t, sealing.Config{Store: store, KEKFile: kek, Elsewhere: func() bool { return true }})
+	broken := errors.New("broken")
+	s := open(t, sealing.Config{Store: store, KEKFile: kek, Rewrap: func() (int, error) {
+		if now, err := seal.ReadKEK(kek); err != nil || !now.Rotating() {
+			t.Errorf("the former key is gone (%v)", err)
+		}
+		return 2, broken
+	}})
 	token := sealText(t, s, "acme", "text")
-	if n, err := s.RotateKEK(t.Context(), "admin", true); n != 1 || err != nil {
-		t.Fatal(n, err)
+	if _, err := s.RotateKEK(t.Context(), "admin", true); !errors.Is(err, broken) {
+		t.Fatal(err)
 	}
 	if now, err := seal.ReadKEK(kek); err != nil || !now.Rotating() {
 		t.Errorf("the former key is gone (%v)", err)
 	}
-	if _, err := s.RotateKEK(t.Context(), "admin", true); kindOf(err) != fault.Conflict {
-		t.Errorf("another rotation: %v", err)
+	broken = nil
+	if n, err := s.RotateKEK(t.Context(), "admin", true); n != 2 || err != nil {
+		t.Error(n, err)
+	}
+	if now, err := seal.ReadKEK(kek); err != nil || now.Rotating() {
+		t.Errorf("the former key is still there (%v)", err)
 	}
 	if text, err := s.Open(t.Context(), caller("acme"), token, seal.AnyAge); err != nil || text != "text" {
 		t.Errorf("%q, %v", text, err)

@@ -36,7 +36,7 @@ func beginPrometheus(t *testing.T, target, ca, token string) *prometheus {
 		t.Fatal(err)
 	}
 	text := strings.NewReplacer(
-		"15s", "1s", "localhost:8444", target, "onnxgate-token", token, "onnxgate-ca.pem", ca,
+		"15s", "1s", "localhost:8444", target, "../../secrets/prometheus.key", token, "../../data/tls/cert.pem", ca,
 		"recording-rules.yaml", source(t, "deploy", "observability", "recording-rules.yaml"),
 		"alert-rules.yaml", source(t, "deploy", "observability", "alert-rules.yaml"),
 	).Replace(string(config))

@@ -32,20 +32,48 @@ func checkpointPath(dir string, first int64) string { return segmentPath(dir, fi
 
 func rootsPath(dir string) string { return filepath.Join(dir, rootsName) }
 
-// segments returns the first records of the segments that there are, in order.
-func segments(dir string) ([]int64, error) {
+// segments returns the first records of the segments that there are, in order:
+// also of those whose lines somebody took away, of which the hashes, the checkpoint
+// or the root still speak.
+func segments(dir string, bits int) ([]int64, error) {
 	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
 	var all []int64
 	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), linesExt)
-		first, wrong := strconv.ParseInt(name, 10, 64)
-		if ok && wrong == nil && first >= 0 {
+		if first, ok := segmentOf(e); ok {
 			all = append(all, first)
 		}
 	}
+	roots, err := readHashes(rootsPath(dir))
+	for i := range roots {
+		all = append(all, int64(i)<<bits)
+	}
 	slices.Sort(all)
-	return all, err
+	return slices.Compact(all), err
 }
+
+// segmentOf returns the first record of the segment that a file is of. What a
+// process made and was killed before it wrote says nothing of a segment.
+func segmentOf(e fs.DirEntry) (first int64, ok bool) {
+	ext := filepath.Ext(e.Name())
+	first, err := strconv.ParseInt(strings.TrimSuffix(e.Name(), ext), 10, 64)
+	if err != nil || first < 0 {
+		return 0, false
+	}
+	switch ext {
+	case linesExt:
+		return first, true
+	case hashesExt, checkpointExt:
+		info, err := e.Info()
+		return first, err == nil && info.Size() > 0
+	}
+	return 0, false
+}
+
+// missing is the reason for a segment without lines.
+const missing = "the file of its segment is missing"
 
 // lineReader reads lines one after another.
 type lineReader struct {
@@ -116,7 +144,7 @@ const keyName = "log.pub"
 
 // Exists reports whether the directory holds a log that has records.
 func Exists(dir string) bool {
-	all, err := segments(dir)
+	all, err := segments(dir, DefaultBits)
 	return len(all) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 

@@ -135,7 +135,7 @@ func Open(cfg Config) (*Ledger, error) {
 	if err := os.MkdirAll(cfg.Dir, dirMode); err != nil {
 		return nil, err
 	}
-	lock, err := os.OpenFile(filepath.Join(cfg.Dir, lockName), os.O_CREATE|os.O_RDWR, fileMode)
+	lock, err := openLock(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +155,21 @@ func bitsOr(bits int) int {
 
 func openFile(path string) (File, error) { //nolint:ireturn // as Config has it
 	return os.OpenFile(path, os.O_CREATE|os.O_WRONLY, fileMode) //nolint:gosec // G304: in the log's own directory
+}
+
+// Hold does something to the directory of a log, which must be there, while no
+// process writes the log.
+func Hold(dir string, do func() error) (err error) {
+	lock, err := openLock(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	return (&Ledger{lock: lock}).locked(do)
+}
+
+func openLock(dir string) (*os.File, error) {
+	return os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, fileMode) //nolint:gosec // G304: the log's own directory
 }
 
 // locked does something while no other process writes.

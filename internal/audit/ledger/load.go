@@ -14,13 +14,14 @@ import (
 
 // load reads how far the log goes, from its checkpoints and its newest segment.
 func (g *Ledger) load() error {
-	firsts, err := segments(g.cfg.Dir)
+	firsts, err := segments(g.cfg.Dir, g.cfg.Bits)
 	if err != nil {
 		return err
 	}
-	for i, first := range firsts {
-		if want := int64(i) << g.cfg.Bits; first != want {
-			return &DamagedError{Index: want, Reason: "the file of its segment is missing"}
+	for i := range firsts {
+		first := int64(i) << g.cfg.Bits
+		if _, err := os.Stat(linesPath(g.cfg.Dir, first)); errors.Is(err, fs.ErrNotExist) {
+			return &DamagedError{Index: first, Reason: missing}
 		}
 	}
 	if len(firsts) > 1 {

@@ -87,7 +87,7 @@ func (w *verification) atEnd() error {
 func (w *verification) segment(i int) (err error) {
 	first, last := w.view.firsts[i], i == len(w.view.firsts)-1
 	if want := int64(i) << w.view.bits; first != want {
-		return &WrongError{want, "the file of its segment is missing"}
+		return &WrongError{want, missing}
 	}
 	w.part = verifiedSegment{number: i, before: w.state, differs: -1, misplaced: -1}
 	if w.part.stored, err = readHashes(hashesPath(w.view.dir, first)); err != nil {

@@ -42,17 +42,19 @@ func Look(dir string, bits int) (v *View, err error) {
 }
 
 func (v *View) look() (err error) {
-	if v.firsts, err = segments(v.dir); err != nil {
+	if v.firsts, err = segments(v.dir, v.bits); err != nil {
 		return err
 	}
 	v.ends = make([]int64, len(v.firsts))
 	v.checkpoints = make([][]byte, len(v.firsts))
 	for i, first := range v.firsts {
 		info, err := os.Stat(linesPath(v.dir, first))
-		if err != nil {
+		switch {
+		case err == nil:
+			v.ends[i] = info.Size()
+		case !errors.Is(err, fs.ErrNotExist): // or there are no lines, as segment says
 			return err
 		}
-		v.ends[i] = info.Size()
 		v.checkpoints[i], err = os.ReadFile(checkpointPath(v.dir, first))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -75,6 +77,9 @@ func (v *View) Checkpoint() []byte {
 // how many bytes there are behind the last one.
 func (v *View) segment(i int, do func(prefixed []byte) error) (partial int64, err error) {
 	f, err := os.Open(linesPath(v.dir, v.firsts[i]))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, &WrongError{v.firsts[i], missing}
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // stored is a key as a file has it, one a line.
@@ -121,26 +122,43 @@ func (f *file) replace(all []stored) error {
 	if err != nil {
 		return err
 	}
-	temp, err := writeTemp(filepath.Dir(f.path), func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
+	return replaceFile(f.path, data)
+}
+
+// replaceFile puts a new file in the place of another: the one or the other is
+// there, whole, whenever the process is killed.
+func replaceFile(path string, data []byte) error {
+	temp, err := writeTemp(filepath.Dir(path), data)
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(temp, f.path); err != nil {
+	if err := os.Rename(temp, path); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
-	return syncDir(filepath.Dir(f.path))
+	return syncDir(filepath.Dir(path))
 }
 
+const tempPrefix = ".new-"
+
 // writeTemp writes a new file of the directory to the disk, and returns its path.
-func writeTemp(dir string, write func(io.Writer) error) (path string, err error) {
-	temp, err := os.CreateTemp(dir, ".new-*") // mode 0600
+// Those of processes that were killed it removes, so that no key outlasts there what
+// destroyed or rewrapped it.
+func writeTemp(dir string, data []byte) (path string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), tempPrefix) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
 	if err != nil {
 		return "", err
 	}
-	if err = errors.Join(write(temp), temp.Sync(), temp.Close()); err != nil {
+	temp, err := os.CreateTemp(dir, tempPrefix+"*") // mode 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = temp.Write(data)
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(temp.Name()))
 	}
 	return temp.Name(), nil

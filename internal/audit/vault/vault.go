@@ -13,9 +13,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -28,19 +25,6 @@ const (
 	idSize   = 9
 	// maxReady bounds the keys that are kept ready for use, some 1 KiB each.
 	maxReady = 4096
-)
-
-// Wrapper wraps keys with the key-encryption key. What was wrapped for another
-// use, tenant or id does not open.
-type Wrapper interface {
-	Wrap(use, tenant, id string, key []byte) []byte
-	Unwrap(use, tenant, id string, wrapped []byte) ([]byte, error)
-}
-
-// Uses of the key-encryption key.
-const (
-	useTenant = "audit tenant"
-	useLog    = "audit log"
 )
 
 // Reasons for a key that is not there.
@@ -211,6 +195,11 @@ func (v *Vault) tenantKey(tenant string, create bool) (cipher.AEAD, error) {
 		return nil, ErrUnknown
 	}
 	if !ok {
+		// Nobody rewraps meanwhile, and the log's key is the last that is: from here on
+		// the key-encryption key that is known is not one that was rotated away.
+		if _, err := v.LogKey(nil); err != nil {
+			return nil, err
+		}
 		key = make([]byte, keySize)
 		_, _ = rand.Read(key) // never fails
 		wrapped := v.kek.Wrap(useTenant, tenant, "", key)
@@ -220,58 +209,4 @@ func (v *Vault) tenantKey(tenant string, create bool) (cipher.AEAD, error) {
 		v.keys[tenant] = key
 	}
 	return newAEAD(key)
-}
-
-func (v *Vault) loadTenants() error {
-	all, err := v.tenants.read()
-	for _, s := range all {
-		key, wrong := v.kek.Unwrap(useTenant, s.Tenant, "", s.Key)
-		if wrong != nil {
-			return fmt.Errorf("%s: the key of the tenant %s: %w", v.tenants.path, s.Tenant, wrong)
-		}
-		v.keys[s.Tenant] = key
-	}
-	return err
-}
-
-// LogKey returns the key that signs the log, wrapped in a file of its own; fresh
-// makes it if need be. Of processes that make it at the same time, one does and
-// all use it. Its error is fs.ErrNotExist without fresh and a key.
-func (v *Vault) LogKey(fresh func() (string, error)) (string, error) {
-	path := filepath.Join(v.dir, "log")
-	wrapped, err := os.ReadFile(path) //nolint:gosec // G304: in the log's own directory
-	if errors.Is(err, fs.ErrNotExist) && fresh != nil {
-		if err := v.makeLogKey(path, fresh); err != nil {
-			return "", err
-		}
-		wrapped, err = os.ReadFile(path) //nolint:gosec // G304: as above
-	}
-	if err != nil {
-		return "", err
-	}
-	key, err := v.kek.Unwrap(useLog, "", "", wrapped)
-	if err != nil {
-		return "", fmt.Errorf("%s: the key that signs the log: %w", path, err)
-	}
-	return string(key), nil
-}
-
-func (v *Vault) makeLogKey(path string, fresh func() (string, error)) error {
-	key, err := fresh()
-	if err != nil {
-		return err
-	}
-	temp, err := writeTemp(v.dir, func(w io.Writer) error {
-		_, err := w.Write(v.kek.Wrap(useLog, "", "", []byte(key)))
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temp) }()
-	// A link, other than a rename, never replaces the key of another process.
-	if err := os.Link(temp, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(v.dir)
 }

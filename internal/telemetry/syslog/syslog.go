@@ -130,7 +130,7 @@ func NewSink(cfg Config) *Sink {
 func (s *Sink) Send(ctx context.Context, records []ship.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	conn, err := s.dial(ctx)
+	conn, err := s.cfg.Target.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -153,8 +153,20 @@ func (s *Sink) Send(ctx context.Context, records []ship.Record) error {
 	return confirm(conn)
 }
 
-func (s *Sink) dial(ctx context.Context) (net.Conn, error) {
-	t := s.cfg.Target
+// Reach connects to the server, and sends nothing. Over UDP only the address is
+// looked up.
+func (t *Target) Reach(ctx context.Context) error {
+	conn, err := t.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// String returns the server as network://host:port.
+func (t *Target) String() string { return t.network + "://" + t.address }
+
+func (t *Target) dial(ctx context.Context) (net.Conn, error) {
 	if t.network == "tls" {
 		return (&tls.Dialer{Config: t.tls}).DialContext(ctx, "tcp", t.address)
 	}

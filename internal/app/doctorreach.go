@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"onnxgate/internal/config"
+	"onnxgate/internal/telemetry/otlp"
+)
+
+// Bytes that the file system of the data directory should have, and must have: in
+// strict mode a full disk refuses every request.
+const (
+	littleSpace = 1 << 30
+	noSpace     = 64 << 20
+)
+
+// space judges what is left for the data directory, or for where it will be made.
+func (d *Doctor) space(cfg *config.Config) []Finding {
+	free := d.Free
+	if free == nil {
+		free = freeSpace
+	}
+	dir := existing(cfg.DataDir)
+	left, err := free(dir)
+	if err != nil || left >= littleSpace {
+		return nil // a system that does not tell has no finding
+	}
+	severity := Warning
+	if left < noSpace {
+		severity = Error
+	}
+	return []Finding{{
+		diskFull, severity, fmt.Sprintf("the file system of %s has %d MiB left, for the database and the audit log", dir, left>>20),
+		"make room, or name a data directory on another file system with ONNXGATE_DATA_DIR",
+	}}
+}
+
+// existing returns the directory, or the nearest above it that there is.
+func existing(dir string) string {
+	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			return dir
+		}
+	}
+}
+
+// shippingFindings reach for what takes traces and audit records, and return what
+// was reached for. A collector is sent a message without anything in it.
+func shippingFindings(ctx context.Context, cfg *config.Config) (found []Finding, looked []string) {
+	settings, err := readOTLP(cfg, "")
+	if err != nil {
+		return nil, nil // told as what refuses a start
+	}
+	ctx, cancel := context.WithTimeout(ctx, doctorTime)
+	defer cancel()
+	for _, to := range []struct {
+		what   string
+		target *otlp.Target
+		signal otlp.Signal
+	}{{"collector of traces", settings.Traces, otlp.Traces}, {"collector of audit records", settings.Logs, otlp.Logs}} {
+		if to.target != nil {
+			where := to.what + " " + to.target.Host()
+			looked = append(looked, where)
+			found = append(found, unreached(where, askCollector(ctx, to.target, to.signal), "mend ONNXGATE_OTLP_ENDPOINT or the OTEL_EXPORTER_OTLP_… settings, docs/tracing.md, or the way to it")...)
+		}
+	}
+	if cfg.SyslogURL == "" {
+		return found, looked
+	}
+	target, err := parseSyslog(cfg)
+	if err != nil {
+		return found, looked
+	}
+	where := "syslog server " + target.String()
+	return append(found, unreached(where, target.Reach(ctx), "mend ONNXGATE_SYSLOG_URL, or the way to it")...), append(looked, where)
+}
+
+func askCollector(ctx context.Context, target *otlp.Target, signal otlp.Signal) error {
+	client, err := otlp.NewClient(target, signal, userAgent("doctor"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(client.Export(ctx, nil), client.Close())
+}
+
+func unreached(where string, err error, fix string) []Finding {
+	if err == nil {
+		return nil
+	}
+	return []Finding{{shippingUnreachable, Error, fmt.Sprintf("the %s cannot be reached, or takes nothing: %v", where, err), fix}}
+}
