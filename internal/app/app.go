@@ -88,6 +88,8 @@ type App struct {
 	certs    *certs.Manager // nil without TLS
 	clients  *certs.Clients // nil without client certificates
 	catalog  *inference.Catalog
+	// oneTenant says that there is no tenant but the default one, as far as known.
+	oneTenant atomic.Bool
 	// folder is where models can be written, nil for those in the binary.
 	folder     *modelstore.Store
 	repository *repository.Service
@@ -412,7 +414,7 @@ func (a *App) openAPI() error {
 	if a.issuers != nil {
 		issuers = issuerList{a.issuers}
 	}
-	memory := limit.NewBytes(max(httpapi.DefaultBodyMemory, 2*a.cfg.MaxBody))
+	memory := limit.NewBytes(max(httpapi.DefaultBodyMemory, 2*a.cfg.MaxBody), a.oneTenant.Load)
 	a.api, err = httpapi.New(httpapi.Config{
 		Admission: a.admission, Bodies: memory,
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: trust, Tokens: tokens, Keys: a.keys, Passwords: a.accounts,

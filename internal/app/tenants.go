@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/accounts"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/treewatch"
 )
@@ -33,6 +34,7 @@ func (a *App) followTenants(ctx context.Context, folders fs.FS) {
 		if err != nil || revision == known {
 			continue
 		}
+		a.countTenants(ctx)
 		present, err := a.tenantsWithFolders(ctx, folders)
 		if err != nil {
 			continue // the next turn asks again
@@ -52,6 +54,13 @@ func (a *App) followTenants(ctx context.Context, folders fs.FS) {
 		last = present
 		a.reloadForTenants(ctx)
 	}
+}
+
+// countTenants notes whether there is one tenant alone, which then shares with
+// nobody.
+func (a *App) countTenants(ctx context.Context) {
+	some, err := a.accounts.Tenants(ctx, accounts.Page{Limit: 2})
+	a.oneTenant.Store(err == nil && len(some) < 2)
 }
 
 // tenantsWithFolders returns the tenants there are that have a folder of models,

@@ -38,12 +38,12 @@ type call struct {
 
 	start    time.Time
 	message  message
-	claimed  int64       // of the memory for messages
-	claimant string      // for whom
-	bytes    int         // of the answer
-	messages int         // of a stream, each of which was observed
-	asked    audit.About // for the access line and the record
-	answer   metadata.MD // header that is not sent yet
+	claimed  int64        // of the memory for messages
+	claimant limit.Holder // for whom
+	bytes    int          // of the answer
+	messages int          // of a stream, each of which was observed
+	asked    audit.About  // for the access line and the record
+	answer   metadata.MD  // header that is not sent yet
 }
 
 // handler serves a method from the header of a call on.
@@ -54,7 +54,7 @@ func (a *API) handler(m *method) grpc.StreamHandler {
 		if err = c.admit(); err != nil {
 			return err
 		}
-		holder := c.holder()
+		holder := c.holder().Principal
 		if !m.enter(holder) {
 			return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many streams are open at once; send single requests, or try again"}
 		}

@@ -145,14 +145,14 @@ func New(cfg Config) (*API, error) {
 		cfg.MaxMessage = DefaultMaxMessage
 	}
 	if cfg.Memory == nil {
-		cfg.Memory = limit.NewBytes(max(DefaultMemory, 2*cfg.MaxMessage))
+		cfg.Memory = limit.NewBytes(max(DefaultMemory, 2*cfg.MaxMessage), nil)
 	}
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
 	}
 	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, waiting: newWaiting()}
 	a.receptions = receptions{most: cfg.MaxMessage, now: cfg.Now, all: map[*reception]struct{}{}}
-	a.strangers, a.small = limit.NewBytes(slowMessages*cfg.MaxMessage), limit.NewBytes(slowMessages*cfg.MaxMessage)
+	a.strangers, a.small = limit.NewBytes(slowMessages*cfg.MaxMessage, nil), limit.NewBytes(slowMessages*cfg.MaxMessage, nil)
 	for _, m := range methods(cfg.Reflection) {
 		if err := m.check(); err != nil {
 			return nil, err

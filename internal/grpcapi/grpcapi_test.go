@@ -25,6 +25,7 @@ import (
 	pb "onnxgate/api/inferencepb"
 	"onnxgate/internal/admission"
 	"onnxgate/internal/grpcapi"
+	"onnxgate/internal/limit"
 )
 
 func TestCallsAreRefusedInOneOrder(t *testing.T) {
@@ -294,15 +295,32 @@ func send(t *testing.T, f *fixture, first []byte, rest func() []byte, header ...
 
 func TestSlowMessageNeedsMemoryForTheLongest(t *testing.T) {
 	f := serve(t, flower{}, nil)
-	if !f.memory.Take("one", memorySize/2) || !f.memory.Take("another", memorySize/2) {
+	if !f.memory.Take(limit.Holder{Principal: "one"}, memorySize/2) || !f.memory.Take(limit.Holder{Principal: "another"}, memorySize/2) {
 		t.Fatal("the memory is not free")
 	}
 	resp := send(t, f, []byte{0, 0, 0, 0, 9, 1, 2}, nil) //nolint:bodyclose // send does
 	if got := resp.Trailer.Get("Grpc-Status"); got != "4" && resp.Header.Get("Grpc-Status") != "4" {
 		t.Errorf("status %q, want the deadline exceeded at once", got)
 	}
-	f.memory.Give("one", memorySize/2)
-	f.memory.Give("another", memorySize/2)
+	f.memory.Give(limit.Holder{Principal: "one"}, memorySize/2)
+	f.memory.Give(limit.Holder{Principal: "another"}, memorySize/2)
+}
+
+// However many keys a tenant has, half of the memory is there for the others.
+func TestKeysOfOneTenantLeaveMemoryToAnother(t *testing.T) {
+	f := serve(t, flower{}, func(c *grpcapi.Config) { c.MaxRows = 1 << 20 })
+	first := limit.Holder{Principal: "acme-1", Tenant: "acme"}
+	if !f.memory.Take(first, memorySize/2) {
+		t.Fatal("the memory is not free")
+	}
+	defer f.memory.Give(first, memorySize/2)
+	resp := send(t, f, []byte{0, 0, 0, 0, 9, 1, 2}, nil, "Authorization", "Bearer acme-2") //nolint:bodyclose // send does
+	if got := resp.Trailer.Get("Grpc-Status"); got != "4" && resp.Header.Get("Grpc-Status") != "4" {
+		t.Errorf("the tenant's second key: status %q, want its message ended at once", got)
+	}
+	if _, err := f.client.ModelInfer(as(t.Context(), "admin"), about("closed", make([]float32, 100_000)...)); err != nil {
+		t.Errorf("another tenant's large prediction: %v", err)
+	}
 }
 
 func TestOpenMethodsTakeNoMemoryOfPredictions(t *testing.T) {
@@ -350,7 +368,7 @@ func TestStreamsOfStrangersHaveABound(t *testing.T) {
 
 func TestLongMessagesShareTheMemory(t *testing.T) {
 	f := serve(t, flower{}, func(c *grpcapi.Config) { c.MaxRows = 1 << 20 })
-	if !f.memory.Take("one", memorySize/2) || !f.memory.Take("another", memorySize/2) {
+	if !f.memory.Take(limit.Holder{Principal: "one"}, memorySize/2) || !f.memory.Take(limit.Holder{Principal: "another"}, memorySize/2) {
 		t.Fatal("the memory is not free")
 	}
 	long := about("closed", make([]float32, 100_000)...)
@@ -360,8 +378,8 @@ func TestLongMessagesShareTheMemory(t *testing.T) {
 	if _, err := f.client.ModelInfer(as(t.Context(), "admin"), about("closed")); err != nil {
 		t.Errorf("a short one: %v", err)
 	}
-	f.memory.Give("one", memorySize/2)
-	f.memory.Give("another", memorySize/2)
+	f.memory.Give(limit.Holder{Principal: "one"}, memorySize/2)
+	f.memory.Give(limit.Holder{Principal: "another"}, memorySize/2)
 	if _, err := f.client.ModelInfer(as(t.Context(), "admin"), long); err != nil {
 		t.Errorf("with memory: %v", err)
 	}

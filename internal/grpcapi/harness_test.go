@@ -101,6 +101,8 @@ func (c *callers) Authenticate(_ context.Context, presented authn.Credentials) (
 		p.Roles = []string{"admin"}
 	case token == "user":
 		p.Roles = []string{"user"}
+	case token == "acme-1", token == "acme-2":
+		p.Roles, p.Tenant = []string{"admin"}, "acme"
 	case token == "noscope":
 		p.Roles, p.Scopes = []string{"admin"}, nil
 	case token == "guest":
@@ -161,7 +163,7 @@ func serve(tb testing.TB, program inference.Program, change func(*grpcapi.Config
 	catalog := irisCatalog(tb, program, limits)
 	f := &fixture{
 		limits:  limits,
-		callers: &callers{}, memory: limit.NewBytes(memorySize),
+		callers: &callers{}, memory: limit.NewBytes(memorySize, nil),
 		metrics: telemetry.NewMetrics("v1"), lines: &buffer{},
 	}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})

@@ -91,7 +91,7 @@ func (c *arrival) end() {
 type reception struct {
 	arrival *arrival
 	memory  *limit.Bytes // where its claim is made
-	holder  string       // for whom
+	holder  limit.Holder // for whom
 	began   time.Time
 	claimed int64
 }
@@ -108,7 +108,7 @@ type receptions struct {
 }
 
 // begin notes that a message is waited for.
-func (r *receptions) begin(a *arrival, memory *limit.Bytes, holder string) *reception {
+func (r *receptions) begin(a *arrival, memory *limit.Bytes, holder limit.Holder) *reception {
 	one := &reception{arrival: a, memory: memory, holder: holder, began: r.now()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -188,12 +188,12 @@ func (c *call) claim() error {
 }
 
 // holder is who memory for the message is claimed for: the principal that sends it,
-// or else the address. It does not change while something is claimed.
-func (c *call) holder() string {
-	if c.claimant == "" {
-		c.claimant = limit.Key(c.info.ClientAddr)
-		if c.principal != nil {
-			c.claimant = c.principal.Name()
+// and its tenant, or else the address. It does not change while something is claimed.
+func (c *call) holder() limit.Holder {
+	if c.claimant == (limit.Holder{}) {
+		c.claimant = limit.Holder{Principal: limit.Key(c.info.ClientAddr)}
+		if p := c.principal; p != nil {
+			c.claimant = limit.Holder{Principal: p.Name(), Tenant: p.Tenant}
 		}
 	}
 	return c.claimant

@@ -174,12 +174,12 @@ func (x *exchange) claim(size int64) error {
 }
 
 // holder is who the memory for a body is claimed for: the principal that sent it,
-// or else the address.
-func (x *exchange) holder() string {
+// and its tenant, or else the address.
+func (x *exchange) holder() limit.Holder {
 	if x.claimed == 0 {
-		x.claimant = limit.Key(x.info.ClientAddr)
-		if x.principal != nil {
-			x.claimant = x.principal.Name()
+		x.claimant = limit.Holder{Principal: limit.Key(x.info.ClientAddr)}
+		if p := x.principal; p != nil {
+			x.claimant = limit.Holder{Principal: p.Name(), Tenant: p.Tenant}
 		}
 	}
 	return x.claimant

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"onnxgate/internal/httpapi"
@@ -54,7 +55,7 @@ func TestLargeBodiesShareABoundedMemory(t *testing.T) {
 	const large = 200 << 10
 	for name, length := range map[string]int64{"announced": large, "of unknown length": -1} {
 		t.Run(name, func(t *testing.T) {
-			f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = large, limit.NewBytes(2*large) })
+			f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = large, limit.NewBytes(2*large, nil) })
 			held := newGate(padded(150<<10), strings.Repeat(" ", 50<<10))
 			done := make(chan *httptest.ResponseRecorder)
 			go func() { done <- f.send(t.Context(), held, length) }()
@@ -82,9 +83,36 @@ func TestLargeBodiesShareABoundedMemory(t *testing.T) {
 	}
 }
 
+// However many keys a tenant has, half of the memory is there for the others.
+func TestKeysOfOneTenantLeaveMemoryToAnother(t *testing.T) {
+	const large = 1 << 20
+	memory := limit.NewBytes(2*large, nil)
+	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = large, memory })
+	post := func(token string, body io.Reader, length int64) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://localhost/predict", body)
+		r.RequestURI, r.ContentLength = "/predict", length
+		r.Header = http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
+		w := httptest.NewRecorder()
+		f.api.Public().ServeHTTP(w, r)
+		return w
+	}
+	var stalled sync.WaitGroup
+	held := newGate(padded(100<<10), strings.Repeat(" ", large-100<<10))
+	stalled.Go(func() { post("admin", held, large) })
+	<-held.reached
+	if got := post("writer", strings.NewReader(padded(large)), large); got.Code != http.StatusServiceUnavailable {
+		t.Errorf("the tenant's second key: %d %s, want it refused", got.Code, got.Body)
+	}
+	if !memory.Take(limit.Holder{Principal: "guest", Tenant: "acme"}, large) {
+		t.Error("nothing is left for another tenant's largest body")
+	}
+	close(held.open)
+	stalled.Wait()
+}
+
 func TestRefusalOfALargeBodyArrives(t *testing.T) {
 	const large = 4 << 20
-	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = large, limit.NewBytes(2*large) }).serve()
+	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = large, limit.NewBytes(2*large, nil) }).serve()
 	held := newGate(padded(100<<10), strings.Repeat(" ", large-100<<10))
 	done := make(chan *httptest.ResponseRecorder)
 	go func() { done <- f.send(t.Context(), held, large) }()

@@ -49,9 +49,9 @@ type exchange struct {
 	kind     fault.Kind  // of the refusal
 	about    audit.About // for the access line and the record
 	body     *buffer
-	claimed  int64  // of the budget for bodies
-	claimant string // for whom
-	streamed int64  // the length of a body that was read as it came
+	claimed  int64        // of the budget for bodies
+	claimant limit.Holder // for whom
+	streamed int64        // the length of a body that was read as it came
 
 	limits [2]reqctx.Limit // memory for most requests
 
@@ -161,10 +161,10 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 			return err
 		}
 	}
+	deadline := x.promise() // before anything waits; its fault has its own place below
 	if err := gate.Address(ctx, e.Limit, x.info.ClientAddr); err != nil {
 		return err
 	}
-	deadline := x.promise()
 	if e.Auth == Bearer {
 		var err error
 		began := x.info.Trace.Begin()

@@ -268,7 +268,7 @@ func New(cfg Config) (*API, error) {
 		cfg.MaxModel = DefaultMaxModel
 	}
 	if cfg.Bodies == nil {
-		cfg.Bodies = limit.NewBytes(max(DefaultBodyMemory, 2*cfg.MaxBody))
+		cfg.Bodies = limit.NewBytes(max(DefaultBodyMemory, 2*cfg.MaxBody), nil)
 	}
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows

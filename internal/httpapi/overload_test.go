@@ -10,6 +10,7 @@ import (
 	"onnxgate/internal/admission"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/identity"
 )
 
 // predictions in every form.
@@ -117,6 +118,24 @@ func TestOwnTimeoutIsNotTakenForTheClients(t *testing.T) {
 		if line["reason"] != "timeout" {
 			t.Errorf("%v, want a timeout as the reason", line)
 		}
+	}
+}
+
+func TestDeadlineOfTheClientHoldsWhileItWaitsForARate(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) {
+		control, err := admission.New(admission.Config{
+			Rates: admission.Rates{Predict: identity.Rates{{Requests: 1, Window: 9 * time.Second}}}, Throttle: 10 * time.Second, Now: time.Now,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Admission = control
+	}).serve()
+	q := everyForm["/predict"]
+	f.do(q)
+	q.header = http.Header{"Request-Timeout": {"0.02"}}
+	if got := f.do(q); got.StatusCode != http.StatusServiceUnavailable || got.slug(t) != "timeout" {
+		t.Errorf("%d %s, want the deadline of the client", got.StatusCode, got.body)
 	}
 }
 

@@ -267,7 +267,7 @@ func TestTablesTakeMemoryOfTheBudgetAlone(t *testing.T) {
 
 func TestTablesOnTheirWayShareTheMemoryForBodies(t *testing.T) {
 	const most = 256 << 10
-	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = most, limit.NewBytes(2*most) })
+	f := newAPI(t, func(c *httpapi.Config) { c.MaxBody, c.Bodies = most, limit.NewBytes(2*most, nil) })
 	send := func(ctx context.Context, body io.Reader) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/predict", body)
 		r.Host, r.RemoteAddr, r.ContentLength = "localhost:8443", "127.0.0.1:4711", -1
