@@ -16,7 +16,6 @@ import (
 	"onnxgate/internal/admission"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
-	"onnxgate/internal/limit"
 	"onnxgate/internal/reqctx"
 )
 
@@ -56,23 +55,32 @@ func request(ctx context.Context) (context.Context, *reqctx.Info) {
 // ask takes a request through everything that counts it, and remembers how it went
 // as the adapters do.
 func ask(ctx context.Context, c *admission.Control, m *admission.Model, p *identity.Principal) error {
+	return askAt(ctx, "/predict", c, m, p)
+}
+
+// askAt is ask for a path; without a model it is one that predicts nothing.
+func askAt(ctx context.Context, path string, c *admission.Control, m *admission.Model, p *identity.Principal) error {
+	kind := admission.Predict
+	if m == nil {
+		kind = admission.None
+	}
 	ctx, info := request(ctx)
-	asked := admission.Asked{Credential: p.Subject, Target: "/predict"}
-	err := c.Address(ctx, admission.Predict, client)
+	asked := admission.Asked{Credential: p.Subject, Target: path}
+	err := c.Address(ctx, kind, client)
 	proven := err == nil
 	if err == nil {
-		err = c.Principal(ctx, admission.Predict, p)
+		err = c.Principal(ctx, kind, p)
 	}
-	if err == nil {
+	if err == nil && m != nil {
 		err = m.Open(ctx, p)
 	}
-	wait := limit.Exhausted(info.Limits)
+	wait := time.Duration(0)
 	if f := fault.As(err); err != nil && f.Kind == fault.RateLimited {
 		f.RetryAfter = c.RetryAfter(asked, f.RetryAfter)
 		wait = max(wait, f.RetryAfter)
 	}
 	if proven {
-		c.Remember(asked, wait)
+		c.Remember(asked, info.Limits, wait)
 	}
 	return err
 }
@@ -89,9 +97,14 @@ func TestWaitingAsToldAlwaysWorksOverAllPolicies(t *testing.T) {
 			c := newControl(t, admission.Config{Rates: admission.Rates{Predict: choose(), PerPrincipal: random.IntN(3) == 0}})
 			m := c.Model("iris", admission.Limits{Rates: choose()})
 			p := &identity.Principal{Subject: "apikey:1", Tenant: "acme", Rates: choose(), TenantRates: choose()}
+			asks := []func() error{
+				func() error { return ask(t.Context(), c, m, p) },
+				func() error { return askAt(t.Context(), "/models", c, nil, p) },
+			}
 			for range 30 {
 				time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
-				err := ask(t.Context(), c, m, p)
+				again := asks[random.IntN(len(asks))]
+				err := again()
 				if err == nil {
 					continue
 				}
@@ -101,7 +114,7 @@ func TestWaitingAsToldAlwaysWorksOverAllPolicies(t *testing.T) {
 					t.Fatalf("told to wait %v: %v", wait, err)
 				}
 				time.Sleep(wait)
-				if err := ask(t.Context(), c, m, p); err != nil {
+				if err := again(); err != nil {
 					t.Fatalf("refused after waiting %v as told: %v; key %v, tenant %v", wait, err, p.Rates, p.TenantRates)
 				}
 			}

@@ -2,8 +2,11 @@ package admission
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"onnxgate/internal/reqctx"
 )
 
 // hintSlots is how many requests hints remember, a power of two.
@@ -52,16 +55,37 @@ func (h *hints) left(asked Asked) time.Duration {
 	return max(0, whole)
 }
 
-// Remember notes how long the same request would have to wait, once one of a caller
-// who was proven is decided: until every limit that it was counted in has room.
-func (c *Control) Remember(asked Asked, wait time.Duration) {
-	if wait > 0 {
-		c.hints.note(asked, wait)
+// Remember notes, once a request of a caller who was proven is decided, how long the
+// same one would have to wait: until the limits that it was counted in have room,
+// and, where it was refused, that long. What is not the model's own limit holds for
+// whatever the credential asks for.
+func (c *Control) Remember(asked Asked, limits []reqctx.Limit, refused time.Duration) {
+	for i := range limits {
+		if limits[i].Remaining > 0 || ofAddress(limits[i].Policy) {
+			continue
+		}
+		about := asked
+		if asked.Credential != "" && !strings.HasPrefix(limits[i].Policy, modelPolicy) {
+			about.Target = ""
+		}
+		c.hints.note(about, limits[i].Reset)
 	}
+	if refused > 0 {
+		c.hints.note(asked, refused)
+	}
+}
+
+// ofAddress reports whether a policy counts addresses, and needs no hint.
+func ofAddress(policy string) bool {
+	return strings.HasPrefix(policy, "predict") || strings.HasPrefix(policy, "token")
 }
 
 // RetryAfter returns when a request that a limit refused will be admitted: in that
 // time, or later where another limit is known to have no room.
 func (c *Control) RetryAfter(asked Asked, wait time.Duration) time.Duration {
-	return max(wait, c.hints.left(asked))
+	wait = max(wait, c.hints.left(asked))
+	if asked.Credential == "" { // nothing holds for all who show none
+		return wait
+	}
+	return max(wait, c.hints.left(Asked{Credential: asked.Credential}))
 }

@@ -120,7 +120,7 @@ func (m *method) kind() admission.Kind {
 // the answer's metadata, in the form of draft-ietf-httpapi-ratelimit-headers.
 func (c *call) tellLimits() {
 	if c.principal != nil {
-		c.api.cfg.Admission.Remember(c.presented(), limit.Exhausted(c.info.Limits))
+		c.api.cfg.Admission.Remember(c.presented(), c.info.Limits, 0)
 	}
 	for i := range c.info.Limits {
 		one := c.info.Limits[i : i+1]
@@ -162,7 +162,7 @@ func (c *call) wait(f *fault.Error) *fault.Error {
 	told := *f
 	told.RetryAfter = gate.RetryAfter(asked, f.RetryAfter)
 	if c.principal != nil {
-		gate.Remember(asked, told.RetryAfter)
+		gate.Remember(asked, nil, told.RetryAfter)
 	}
 	return &told
 }

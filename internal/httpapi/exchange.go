@@ -217,7 +217,7 @@ func (x *exchange) tellLimits() {
 		return
 	}
 	if x.principal != nil {
-		x.listener.api.cfg.Admission.Remember(x.asked(), limit.Exhausted(limits))
+		x.listener.api.cfg.Admission.Remember(x.asked(), limits, 0)
 	}
 	h := x.Header()
 	h["RateLimit-Policy"] = x.listener.api.policies.field(limits)

@@ -78,7 +78,7 @@ func (x *exchange) wait(f *fault.Error) *fault.Error {
 	told := *f
 	told.RetryAfter = gate.RetryAfter(asked, f.RetryAfter)
 	if x.principal != nil {
-		gate.Remember(asked, told.RetryAfter)
+		gate.Remember(asked, nil, told.RetryAfter)
 	}
 	return &told
 }
