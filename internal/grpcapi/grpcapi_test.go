@@ -263,6 +263,16 @@ func TestMessagesHaveABound(t *testing.T) {
 // is nil, with further header fields in pairs, and returns its answer.
 func send(t *testing.T, f *fixture, first []byte, rest func() []byte, header ...string) *http.Response {
 	t.Helper()
+	resp, err := try(t, f, first, rest, header...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// try is send where the stream may be reset.
+func try(t *testing.T, f *fixture, first []byte, rest func() []byte, header ...string) (*http.Response, error) {
+	t.Helper()
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
 	transport := &http.Transport{Protocols: protocols}
@@ -286,11 +296,11 @@ func send(t *testing.T, f *fixture, first []byte, rest func() []byte, header ...
 	}()
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	t.Cleanup(func() { _ = resp.Body.Close() })
 	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp
+	return resp, nil
 }
 
 func TestSlowMessageNeedsMemoryForTheLongest(t *testing.T) {
