@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,15 +48,15 @@ func (l *log) Read(_ context.Context, from int64, do func(*ship.Record) error) e
 // sink keeps what it gets, unless it is away.
 type sink struct {
 	got  []string
-	away bool
+	away atomic.Bool
 	// after loses the answer to a batch that it has taken.
 	after bool
-	tries int
+	tries atomic.Int64
 }
 
 func (s *sink) Send(_ context.Context, records []ship.Record) error {
-	s.tries++
-	if s.away {
+	s.tries.Add(1)
+	if s.away.Load() {
 		return errors.New("away")
 	}
 	for i := range records {
@@ -119,14 +120,15 @@ func TestARecordWhoseReceiptIsLostIsSentAgain(t *testing.T) {
 func TestASinkThatIsAwayIsTriedSeldomAndLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var news []string
-		to := &sink{away: true}
+		to := &sink{}
+		to.away.Store(true)
 		s, stop := start(t, filepath.Join(t.TempDir(), "position"), &log{size: 10}, to, func(err error) { news = append(news, fmt.Sprint(err)) })
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if s.Lag() != 10 || to.tries > 200 || to.tries < 30 {
-			t.Errorf("after an hour: lag %d, %d tries", s.Lag(), to.tries)
+		if s.Lag() != 10 || to.tries.Load() > 200 || to.tries.Load() < 30 {
+			t.Errorf("after an hour: lag %d, %d tries", s.Lag(), to.tries.Load())
 		}
-		to.away = false
+		to.away.Store(false)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		stop()
