@@ -6,10 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"os"
-	"runtime"
 	"slices"
-	"strconv"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -23,13 +20,14 @@ import (
 	pb "onnxgate/api/inferencepb"
 	"onnxgate/internal/grpcapi"
 	"onnxgate/internal/telemetry"
+	"onnxgate/internal/testkit"
 )
 
 // TestMalformedMessagesDoNoHarm sends messages to every unary method that are wrong
 // somewhere. MALFORMED is how many, SEED the number of the first: each can be made
 // again alone. None makes the server fail, and memory stays as it is.
 func TestMalformedMessagesDoNoHarm(t *testing.T) {
-	n, seed := number(t, "MALFORMED", 5_000), number(t, "SEED", 1)
+	n, seed := testkit.Number(t, "MALFORMED", 5_000), testkit.Number(t, "SEED", 1)
 	var log buffer
 	access := telemetry.NewAccessLog(telemetry.AccessConfig{Writer: io.Discard, Format: telemetry.JSON})
 	t.Cleanup(func() { _ = access.Close() })
@@ -46,7 +44,7 @@ func TestMalformedMessagesDoNoHarm(t *testing.T) {
 	var middle uint64
 	for i := range n {
 		if i == n/2 {
-			middle = inUse()
+			middle = testkit.InUse()
 		}
 		m := mutator{rand.New(rand.NewPCG(uint64(seed+i), 7))}
 		s := seeds[m.IntN(len(seeds))]
@@ -61,34 +59,13 @@ func TestMalformedMessagesDoNoHarm(t *testing.T) {
 	if log.String() != "" {
 		t.Errorf("%.2000s", log.String())
 	}
-	if grown := int64(inUse()) - int64(middle); grown > 16<<20 {
+	if grown := int64(testkit.InUse()) - int64(middle); grown > 16<<20 {
 		t.Errorf("the second half took %d bytes of memory", grown)
 	}
 	if answers[codes.InvalidArgument] < n/4 || answers[codes.OK] == 0 {
 		t.Errorf("the messages are not what they should be: %v", answers)
 	}
 	t.Logf("in all: %d messages", n)
-}
-
-func number(t *testing.T, name string, fallback int) int {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return fallback
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
-
-// inUse returns the bytes that are still in use.
-func inUse() uint64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // asBytes hands messages on as they are.

@@ -7,14 +7,12 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/telemetry"
+	"onnxgate/internal/testkit"
 )
 
 // TestMalformedRequestsDoNoHarm sends requests of every protocol that are wrong
@@ -22,7 +20,7 @@ import (
 // be made again alone. None is answered by 5xx, but for what is not served, or
 // makes a handler panic; each refusal is JSON; and memory stays as it is.
 func TestMalformedRequestsDoNoHarm(t *testing.T) {
-	n, seed := number(t, "MALFORMED", 10_000), number(t, "SEED", 1)
+	n, seed := testkit.Number(t, "MALFORMED", 10_000), testkit.Number(t, "SEED", 1)
 	var log lockedBuffer
 	f := newAPI(t, func(c *httpapi.Config) {
 		c.MaxBody, c.MaxRows = 32<<10, 100
@@ -39,7 +37,7 @@ func TestMalformedRequestsDoNoHarm(t *testing.T) {
 	var middle uint64
 	for i := range n {
 		if i == n/2 {
-			middle = inUse()
+			middle = testkit.InUse()
 		}
 		m := mutator{rand.New(rand.NewPCG(uint64(seed+i), 7))}
 		q := m.request(seeds[m.IntN(len(seeds))])
@@ -55,34 +53,13 @@ func TestMalformedRequestsDoNoHarm(t *testing.T) {
 	if log.String() != "" {
 		t.Errorf("%.2000s", log.String())
 	}
-	if grown := int64(inUse()) - int64(middle); grown > 16<<20 {
+	if grown := int64(testkit.InUse()) - int64(middle); grown > 16<<20 {
 		t.Errorf("the second half took %d bytes of memory", grown)
 	}
 	if statuses[http.StatusBadRequest] < n/4 || statuses[http.StatusOK] == 0 {
 		t.Errorf("the requests are not what they should be: %v", statuses)
 	}
 	t.Logf("in all: %d requests", n)
-}
-
-func number(t *testing.T, name string, fallback int) int {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return fallback
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
-
-// inUse returns the bytes that are still in use.
-func inUse() uint64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // answer has the handler answer, without a connection.
