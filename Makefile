@@ -9,16 +9,20 @@ SHELL := bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # How long `make fuzz` runs each target.
 FUZZTIME ?= 30s
+# What runs seldom is compiled for size, without inlining.
+SMALL := github.com/google/go-containerregistry github.com/jackc github.com/spf13 filippo.io
+OUT ?= bin/onnxgate
 # Where development tools are kept.
 export TOOLS := $(CURDIR)/.cache/bin
 
-.PHONY: run build build-ort test lint bench fuzz proof profile image model proto help
+.PHONY: run build build-ort test lint bench fuzz proof image model proto help
 
 run: build ## Serve on https://127.0.0.1:8443 with the documentation on, and print lines to paste
 	@ONNXGATE_DOCS=$${ONNXGATE_DOCS:-on} exec bin/onnxgate serve --print-examples
 
 build: ## Build bin/onnxgate, static and reproducible
-	@CGO_ENABLED=0 go build -pgo=auto -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/onnxgate ./cmd/onnxgate
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" \
+		$(SMALL:%=-gcflags=%/...=-l) -o $(OUT) ./cmd/onnxgate
 
 build-ort: ## Build bin/onnxgate-ort, which has ONNX Runtime as its second engine
 	@VERSION=$(VERSION) scripts/build_ort.sh
@@ -37,9 +41,6 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 
 proof: build ## Run everything that is too long for each change, and write docs/proof.md
 	@scripts/proof.sh
-
-profile: ## Measure again what the compiler is told of the server (cmd/onnxgate/default.pgo)
-	@scripts/profile.sh
 
 image: ## Build the container image onnxgate:VERSION with docker, podman or buildah
 	@VERSION=$(VERSION) scripts/image.sh

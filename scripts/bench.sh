@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
+setup_redis
 
 echo "== the server's CPU beside a bare TLS handler"
 go run ./scripts/bench -onnxgate bin/onnxgate
@@ -39,6 +40,9 @@ go test -run '^$' -bench '^BenchmarkOpen$' -benchtime "${BENCHTIME:-300ms}" -cou
 		one = best["BenchmarkOpen/models=1"]
 		for (name in best) printf "%-32s %8.0f ns  %.2f\n", name, best[name], best[name] / one
 	}'
+
+echo "== predictions of two replicas on one database in a second of CPU each, beside one alone (at least 1.80)"
+go test -run '^$' -bench '^BenchmarkTwoReplicas$' -benchtime "${ROUNDS:-9}x" ./cmd/onnxgate/e2e | grep '^Benchmark'
 
 echo "== benchmarks of the packages"
 go test -run '^$' -bench . -benchtime "${BENCHTIME:-300ms}" ./... | grep -E '^(Benchmark|pkg:)'

@@ -59,9 +59,7 @@ ca_roots() {
 stage() {
 	local root=$1/rootfs
 	mkdir -p "$root/usr/bin" "$root/etc/ssl/certs" "$1/volumes/data"
-	CGO_ENABLED=0 GOOS=linux go build -pgo=auto -trimpath -buildvcs=false \
-		-ldflags "-s -w -X main.version=$version" \
-		-o "$root/usr/bin/onnxgate" ./cmd/onnxgate
+	GOOS=linux make -s build VERSION="$version" OUT="$root/usr/bin/onnxgate"
 	ca_roots >"$root/etc/ssl/certs/ca-certificates.crt"
 	grep -q 'BEGIN CERTIFICATE' "$root/etc/ssl/certs/ca-certificates.crt" || die 'the bundle of CA roots is empty'
 	echo 'onnxgate:x:65532:65532:onnxgate:/data:/sbin/nologin' >"$root/etc/passwd"

@@ -64,7 +64,7 @@ node_modules() {
 # setup_e2e: the tests against the real binary (cmd/onnxgate/e2e).
 setup_e2e() {
 	debian curl=curl openssl=openssl
-	debian buildah=buildah setpriv=util-linux # the image
+	debian buildah=buildah setpriv=util-linux sqlite3=sqlite3 # the image, disaster recovery
 	venv schemathesis scripts/schemathesis/requirements.txt # the contract
 	venv mlserver scripts/oip/requirements-mlserver.txt     # clients of the Open Inference Protocol
 	venv kserve scripts/oip/requirements-kserve.txt
@@ -134,6 +134,16 @@ setup_postgres() {
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || debian initdb=postgresql
 }
 
+# setup_balancers: what replicas stand behind.
+setup_balancers() {
+	debian haproxy=haproxy nginx=nginx-light
+}
+
+# setup_redis: the server that tests start for themselves.
+setup_redis() {
+	debian redis-server=redis-server
+}
+
 # setup_prometheus: who reads the metrics, and judges the rules.
 setup_prometheus() {
 	debian promtool=prometheus
@@ -149,7 +159,7 @@ setup_telemetry() {
 	[[ -e $CACHE/otelcol/$stamp ]] && return 0
 	rm -rf "$CACHE/otelcol"
 	mkdir -p "$CACHE/otelcol"
-	if GOFLAGS= go build -C scripts/otelcol -ldflags "-s -w" -o "$CACHE/otelcol/otelcol" .; then
+	if go build -C scripts/otelcol -ldflags "-s -w" -o "$CACHE/otelcol/otelcol" .; then
 		touch "$CACHE/otelcol/$stamp"
 	else
 		echo "some tests will be skipped: the OpenTelemetry Collector could not be built" >&2
@@ -161,6 +171,8 @@ setup_tests() {
 	setup_telemetry
 	setup_prometheus
 	setup_postgres
+	setup_redis
+	setup_balancers
 	setup_e2e
 	setup_seal
 	setup_nodetests

@@ -2,10 +2,6 @@
 
 TOOLS=${TOOLS:-$PWD/.cache/bin}
 
-# Tests and tools need no binary that is tuned by cmd/onnxgate/default.pgo: with it
-# every package would be compiled once more.
-export GOFLAGS="${GOFLAGS:-} -pgo=off"
-
 golangci_version=v2.15.0
 govulncheck_version=v1.8.0
 

@@ -84,21 +84,6 @@ func freeAddr(t *testing.T) string {
 	return addr
 }
 
-// need skips where a program is missing; where everything should be installed
-// it fails.
-func need(t *testing.T, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		if _, err := exec.LookPath(name); err == nil {
-			continue
-		}
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not installed", name)
-		}
-		t.Skipf("%s is not installed: apt-get install %s", name, name)
-	}
-}
-
 // serve runs the binary in dir as `make run` does and returns what it printed
 // for pasting.
 func serve(t *testing.T, dir, addr string) (pasted string, stop func()) {
@@ -155,7 +140,9 @@ func commands(printed string) string {
 }
 
 func TestPrintedLinesCanBePastedOnTheFirstDayAndTheSecond(t *testing.T) {
-	need(t, "bash", "curl", "sed", "base64")
+	for tool, debianPackage := range map[string]string{"bash": "bash", "curl": "curl", "sed": "sed", "base64": "coreutils"} {
+		testkit.Tool(t, tool, debianPackage)
+	}
 	dir := t.TempDir()
 	addr := freeAddr(t)
 	for day := range 2 {

@@ -126,6 +126,40 @@ func TestTheSecondSignalDoesNotWait(t *testing.T) {
 	}
 }
 
+// TestASignalDelaysTheDrain: with ONNXGATE_DRAIN_DELAY the server goes on accepting,
+// and a second signal ends that, too.
+func TestASignalDelaysTheDrain(t *testing.T) {
+	p := startProcess(t, "ONNXGATE_DRAIN_DELAY=5m")
+	get := func(path string) string {
+		t.Helper()
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", p.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close() //nolint:errcheck // the answer is in
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(conn) // which ends, as the server closes
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(answer)
+	}
+	p.signal(t, syscall.SIGTERM)
+	p.waitFor(t, `"msg":"not ready any more, and still serving","for":"5m0s"`, 1)
+	for path, want := range map[string]string{"/readyz": "HTTP/1.1 503 ", "/livez": "HTTP/1.1 200 "} {
+		if got := get(path); !strings.HasPrefix(got, want) || !strings.Contains(got, "\r\nConnection: close\r\n") {
+			t.Errorf("%s: %q, want %s, and the end of the connection", path, got, want)
+		}
+	}
+	p.signal(t, syscall.SIGTERM)
+	exit, ok := errors.AsType[*exec.ExitError](p.cmd.Wait())
+	if !ok || exit.ExitCode() != 1 {
+		t.Errorf("exit: %v, want code 1", exit)
+	}
+}
+
 func TestHangupReadsEverythingAgain(t *testing.T) {
 	p := startProcess(t)
 	write := func(text string) {

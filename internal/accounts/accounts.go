@@ -19,6 +19,7 @@ import (
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
 )
 
 // Config says how to keep users.
@@ -40,8 +41,13 @@ type Config struct {
 	// MaxStale is how long what was last read may be relied on while the store
 	// cannot be reached; zero means 60 s.
 	MaxStale time.Duration
+	// Guesses counts wrong passwords for several servers; nil: this one counts alone.
+	Guesses limit.SharedBackoff
 	// Audit keeps a record of every change; nil keeps none.
 	Audit audit.Recorder
+	// Reached is told by Watch, with the reason, when the store can no longer be read
+	// or written to, and with nil when it can again; nil tells nobody.
+	Reached func(error)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Rand is the source of salts, stamps and passwords; nil means crypto/rand.
@@ -54,15 +60,17 @@ type Service struct {
 	hasher  *hasher
 	audit   audit.Recorder
 	watcher *watcher
-	// throttle slows down who guesses passwords.
-	throttle *throttle
-	now      func() time.Time
-	rand     io.Reader
+	// guesses slows down who guesses passwords.
+	guesses *limit.Backoff
+	now     func() time.Time
+	rand    io.Reader
 	// initialFile is the path of the initial password's file, or empty.
 	initialFile string
 	uses        uses
 	// unwritten is why the last note of Watch could not be made.
 	unwritten atomic.Pointer[error]
+	// reached is told of the store by Watch.
+	reached func(error)
 	// nobody is verified against when there is no such user, so that the
 	// answer takes as long.
 	nobody string
@@ -79,6 +87,9 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Audit == nil {
 		cfg.Audit = audit.Discard{}
 	}
+	if cfg.Reached == nil {
+		cfg.Reached = func(error) {}
+	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
@@ -88,8 +99,8 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		store: cfg.Store, hasher: hasher, audit: cfg.Audit, now: cfg.Now, rand: cfg.Rand,
-		initialFile: cfg.InitialPasswordFile,
-		watcher:     newWatcher(&cfg), throttle: newThrottle(cfg.Now),
+		initialFile: cfg.InitialPasswordFile, reached: cfg.Reached,
+		watcher: newWatcher(&cfg), guesses: newGuesses(&cfg),
 	}
 	if s.nobody, err = hasher.decoy(); err != nil {
 		return nil, err
@@ -152,8 +163,12 @@ func presentStamp(tx *Tx, subject string) (string, error) {
 // ClientPrefix begins every client's id, and no user's name.
 const ClientPrefix = "ogc_"
 
-// view runs read on one state of the store.
+// view runs read on one state of the store. The fault is Unavailable, at once, while
+// Watch does not reach it.
 func view[T any](ctx context.Context, s *Service, read func(*Tx) (T, error)) (got T, err error) {
+	if err := s.watcher.reachable(); err != nil {
+		return got, err
+	}
 	err = s.store.View(ctx, func(tx *Tx) error {
 		got, err = read(tx)
 		return err
@@ -187,24 +202,11 @@ func (s *Service) VerifyPassword(ctx context.Context, name, password string) (*i
 	return s.verifyCounted(ctx, canonical, canonical, password)
 }
 
-// verifyCounted counts wrong passwords by the given word.
-func (s *Service) verifyCounted(ctx context.Context, counter, canonical, password string) (*identity.Principal, string, error) {
-	if err := s.throttle.enter(counter); err != nil {
-		return nil, "", err
-	}
-	principal, stamp, err := s.verifyPassword(ctx, canonical, password)
-	switch {
-	case err == nil:
-		s.throttle.right(counter)
-	case fault.KindOf(err) != fault.Unauthenticated:
-		s.throttle.leave(counter)
-	default:
-		if wait := s.throttle.wrong(counter); wait != nil {
-			wait.Err = err // for the record
-			return nil, "", wait
-		}
-	}
-	return principal, stamp, err
+// HasPassword reports whether a user can sign in with the password. It is for who runs
+// the server, at whose every start a wrong one would count: nothing is counted.
+func (s *Service) HasPassword(ctx context.Context, name, password string) bool {
+	_, _, err := s.verifyPassword(ctx, name, password)
+	return err == nil
 }
 
 func (s *Service) verifyPassword(ctx context.Context, canonical, password string) (*identity.Principal, string, error) {

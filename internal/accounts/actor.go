@@ -60,6 +60,9 @@ func (d *deed) on(tenant string, changes audit.Changes) { d.tenant, d.changes = 
 // update changes the store and makes the change known at once. It is on record
 // who did what, or it is not done.
 func (s *Service) update(ctx context.Context, by Actor, event audit.Event, object string, change func(*Tx, *deed) error) error {
+	if err := s.watcher.reachable(); err != nil {
+		return err
+	}
 	err := s.store.Update(ctx, func(tx *Tx) error {
 		d := &deed{by: by, event: event, object: object}
 		if err := change(tx, d); err != nil {

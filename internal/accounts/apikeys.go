@@ -112,11 +112,8 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	tenant := add.Tenant
-	if tenant == "" {
-		tenant = identity.DefaultTenant
-	}
-	if err := CheckTenant(tenant); err != nil {
+	tenant, err := tenantOrDefault(add.Tenant)
+	if err != nil {
 		return nil, err
 	}
 	addresses, err := checkAddresses(add.Addresses)

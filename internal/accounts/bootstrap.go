@@ -12,6 +12,7 @@ import (
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/regular"
 )
 
 // AdminName is the user that the first start makes.
@@ -151,9 +152,5 @@ func writePrivate(path, content string) error {
 	if err := os.Rename(temp.Name(), path); err != nil {
 		return err
 	}
-	parent, err := os.Open(dir) //nolint:gosec // the operator's own directory
-	if err != nil {
-		return err
-	}
-	return errors.Join(parent.Sync(), parent.Close())
+	return regular.Sync(dir)
 }

@@ -12,6 +12,7 @@ import (
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/testkit"
 )
 
 // initialPassword returns what the file holds, without its newline, or "".
@@ -127,6 +128,16 @@ func TestTheFileGoesWithThePassword(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheFileGoesWhenAnotherServerChangesThePassword(t *testing.T) {
+	f := newFixture(t)
+	f.bootstrap(t, "")
+	other := f.service(t, func(c *accounts.Config) { c.InitialPasswordFile = "" }) // with a data directory of its own
+	stop := watch(t, f.Service)
+	defer stop()
+	must(t, other.SetPassword(t.Context(), administrator, "admin", another))
+	testkit.Eventually(t, "the file is gone", func() bool { return f.initialPassword(t) == "" })
 }
 
 func TestTheFileStaysWithOtherChanges(t *testing.T) {

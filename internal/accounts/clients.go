@@ -106,10 +106,8 @@ func (s *Service) newClient(add *NewClient) (*Client, error) {
 	if err := checkCertificate(add.Certificate); err != nil {
 		return nil, err
 	}
-	if add.Tenant == "" {
-		add.Tenant = identity.DefaultTenant
-	}
-	if err := CheckTenant(add.Tenant); err != nil {
+	tenant, err := tenantOrDefault(add.Tenant)
+	if err != nil {
 		return nil, err
 	}
 	id, err := s.randomText(idChars)
@@ -119,7 +117,7 @@ func (s *Service) newClient(add *NewClient) (*Client, error) {
 	stamp, err := s.newStamp()
 	now := s.timestamp()
 	return &Client{
-		ID: ClientPrefix + id, Name: add.Name, Tenant: add.Tenant, Roles: roles,
+		ID: ClientPrefix + id, Name: add.Name, Tenant: tenant, Roles: roles,
 		Scopes: scopes, Grants: slices.Compact(slices.Sorted(slices.Values(add.Grants))), Certificate: add.Certificate, Stamp: stamp,
 		CreatedAt: now, UpdatedAt: now,
 	}, err

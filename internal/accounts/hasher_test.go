@@ -10,6 +10,7 @@ import (
 
 	"onnxgate/internal/argon"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/testkit"
 )
 
 // The parameters of the argon2id reference implementation's own test:
@@ -114,9 +115,7 @@ func fill(t *testing.T, h *hasher) (drain func()) {
 			served <- err
 		}()
 	}
-	for h.waiting.Load() < maxWaiting {
-		time.Sleep(time.Millisecond)
-	}
+	testkit.Eventually(t, "all of them wait", func() bool { return h.waiting.Load() == maxWaiting })
 	return func() {
 		t.Helper()
 		release()
@@ -201,9 +200,7 @@ func TestWhoeverGoesAwayLeavesTheQueue(t *testing.T) {
 		_, err := h.acquire(canceled)
 		gone <- err
 	}()
-	for h.waiting.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	testkit.Eventually(t, "it waits", func() bool { return h.waiting.Load() > 0 })
 	cancel()
 	if err := <-gone; fault.KindOf(err) != fault.Canceled {
 		t.Errorf("canceled: %v", err)

@@ -76,11 +76,8 @@ func (s *Service) newRecord(ctx context.Context, add *NewUser) (*Record, error) 
 	if err != nil {
 		return nil, err
 	}
-	tenant := add.Tenant
-	if tenant == "" {
-		tenant = identity.DefaultTenant
-	}
-	if err := CheckTenant(tenant); err != nil {
+	tenant, err := tenantOrDefault(add.Tenant)
+	if err != nil {
 		return nil, err
 	}
 	if err := CheckPassword(name, add.Password); err != nil {

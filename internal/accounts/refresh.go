@@ -14,10 +14,6 @@ import (
 	"onnxgate/internal/identity"
 )
 
-// RefreshPrefix begins every refresh token, so that scanners for secrets know
-// one.
-const RefreshPrefix = "ogr_"
-
 const (
 	// maxRefreshAge is how long a family lasts at most: then its user signs in
 	// again.
@@ -38,12 +34,12 @@ const (
 type refreshToken struct{ line, secret string }
 
 func parseRefreshToken(token string) (refreshToken, bool) {
-	line, secret, ok := strings.Cut(strings.TrimPrefix(token, RefreshPrefix), ".")
-	ok = ok && strings.HasPrefix(token, RefreshPrefix) && len(line) == lineChars && len(secret) == secretChars
+	line, secret, ok := strings.Cut(strings.TrimPrefix(token, identity.RefreshPrefix), ".")
+	ok = ok && strings.HasPrefix(token, identity.RefreshPrefix) && len(line) == lineChars && len(secret) == secretChars
 	return refreshToken{line, secret}, ok
 }
 
-func (t refreshToken) String() string { return RefreshPrefix + t.line + "." + t.secret }
+func (t refreshToken) String() string { return identity.RefreshPrefix + t.line + "." + t.secret }
 
 func (t refreshToken) family() string {
 	sum := sha256.Sum256([]byte(t.line))

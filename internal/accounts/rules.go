@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,6 +81,13 @@ func CheckTenant(tenant string) error {
 		return fault.New(fault.Content, "a tenant has 1 to 63 characters of a-z, 0-9 and - and begins with a letter or a digit")
 	}
 	return nil
+}
+
+// tenantOrDefault returns the tenant that somebody is to be added to: the default
+// one where none is named. The error is that of CheckTenant.
+func tenantOrDefault(named string) (string, error) {
+	tenant := cmp.Or(named, identity.DefaultTenant)
+	return tenant, CheckTenant(tenant)
 }
 
 // CheckPassword says whether the password may be the one of the user of that

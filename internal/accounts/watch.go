@@ -58,6 +58,20 @@ func (w *watcher) current(ctx context.Context) (int64, error) {
 	return known.Revision, nil
 }
 
+// lostAfter is for how long a look may have failed until the store counts as lost.
+const lostAfter = 2 * time.Second
+
+// reachable returns nil unless the last look failed, and there was none that did not
+// for a while: who would wait for a store that hangs is told so at once. Looks go on
+// meanwhile.
+func (w *watcher) reachable() error {
+	known := w.Known()
+	if known.Err == nil || known.Good.IsZero() || known.Started.Sub(known.Good) < lostAfter {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Unavailable, Msg: "The user database cannot be reached; try again in a second", Err: known.Err, RetryAfter: retryAfter}
+}
+
 // changed makes a change of this process known at once. A failure is left to
 // the next look: the change itself has been made.
 func (w *watcher) changed(ctx context.Context) {
@@ -77,10 +91,17 @@ func (s *Service) Watch(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(s.watcher.poll)
 	defer ticker.Stop()
-	told := told{Server: Server{ID: id}}
+	told, seen, away := told{Server: Server{ID: id}}, int64(0), false
 	for {
 		_, _ = s.watcher.After(ctx, s.now()) // a failure shows in the age of what is known
+		if now := s.watcher.Known().Revision; now != seen && s.forgetInitialPassword(ctx) == nil {
+			seen = now // whoever changed the password, which may be another server
+		}
 		s.tell(ctx, &told)
+		if _, err := s.Reached(); (err != nil) != away && ctx.Err() == nil {
+			away = err != nil
+			s.reached(err)
+		}
 		s.noteUses(ctx)
 		select {
 		case <-ctx.Done():
@@ -90,6 +111,10 @@ func (s *Service) Watch(ctx context.Context) error {
 		}
 	}
 }
+
+// Look finds out at once what other processes changed, after somebody said that they
+// did. A failure is left to Watch.
+func (s *Service) Look(ctx context.Context) { _, _ = s.watcher.After(ctx, s.now()) }
 
 // Reached returns when the store was last read, zero when it never was, and why it
 // could not be read, or written to, when Watch last tried.
@@ -158,6 +183,23 @@ func (s *Service) leave(ctx context.Context, told *told) error {
 	return nil
 }
 
+// Servers returns how many processes serve from the store: those that told so since
+// others would have refused every request.
+func (s *Service) Servers(ctx context.Context) (count int, err error) {
+	all, err := view(ctx, s, func(tx *Tx) ([]Server, error) { return tx.Servers.List(AnyTenant, Page{}) })
+	for _, other := range all {
+		if s.serves(&other) {
+			count++
+		}
+	}
+	return count, err
+}
+
+// serves reports whether a process may still serve.
+func (s *Service) serves(other *Server) bool {
+	return s.now().Sub(other.At) <= s.watcher.maxStale+time.Second
+}
+
 // settled returns when every server that shares the store knows this moment's
 // revision. One that told nothing for so long that it refuses every request is
 // not waited for.
@@ -173,7 +215,7 @@ func (s *Service) settled(ctx context.Context) error {
 		err := s.store.View(ctx, func(tx *Tx) error {
 			all, err := tx.Servers.List(AnyTenant, Page{})
 			for _, other := range all {
-				behind = behind || other.Seen < revision && s.now().Sub(other.At) <= s.watcher.maxStale+time.Second
+				behind = behind || other.Seen < revision && s.serves(&other)
 			}
 			return err
 		})

@@ -3,6 +3,7 @@ package accounts_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/testkit"
 )
 
 // changing is a store with a revision, which can be out of reach.
@@ -93,6 +95,37 @@ func TestAStoreOutOfReachIsBorneForAMinute(t *testing.T) {
 	})
 }
 
+// Whoever would wait for a store that hangs is told at once; one look that failed is
+// no reason.
+func TestAStoreThatIsLostIsWaitedForByNobody(t *testing.T) {
+	now := start
+	store, s := newChanging(t, &now)
+	_, err := s.Revision(t.Context())
+	must(t, err)
+	store.set(func(c *changing) { c.down = true })
+	for _, tc := range []struct {
+		after time.Duration
+		want  fault.Kind // Internal is what this store answers
+	}{{time.Second, fault.Internal}, {2 * time.Second, fault.Unavailable}, {time.Hour, fault.Unavailable}} {
+		looks := store.looks
+		now = start.Add(tc.after)
+		watchUntil(t, s, func() bool {
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			return store.looks > looks
+		})
+		_, err := s.TokenStands(t.Context(), "ada", "stamp", "id")
+		if f := fault.As(err); fault.KindOf(err) != tc.want || tc.want == fault.Unavailable && f.RetryAfter < time.Second {
+			t.Errorf("after %v: %v, want %v", tc.after, err, tc.want)
+		}
+	}
+	store.set(func(c *changing) { c.down = false })
+	watchUntil(t, s, func() bool {
+		_, err := s.TokenStands(t.Context(), "ada", "stamp", "id")
+		return fault.KindOf(err) == fault.Internal
+	})
+}
+
 func TestItIsToldWhenTheStoreWasLastReached(t *testing.T) {
 	now := start
 	store, s := newChanging(t, &now)
@@ -114,6 +147,46 @@ func TestItIsToldWhenTheStoreWasLastReached(t *testing.T) {
 		last, err := s.Reached()
 		return last.Equal(start) && err != nil && err.Error() == "out of reach"
 	})
+}
+
+// writable takes every note.
+type writable struct{ *changing }
+
+func (writable) Note(context.Context, func(*accounts.Tx) error) error { return nil }
+
+func TestWatchTellsOnceThatTheStoreIsAwayAndOnceThatItIsBack(t *testing.T) {
+	var mu sync.Mutex
+	var told []error
+	store := writable{&changing{}}
+	s, err := accounts.New(accounts.Config{Store: store, Params: cheap, PollInterval: time.Millisecond, Reached: func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, err)
+	}})
+	must(t, err)
+	looked := func(n int) func() bool {
+		from := -1
+		return func() bool {
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			if from < 0 {
+				from = store.looks
+			}
+			return store.looks > from+n
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Watch(ctx) }()
+	for _, down := range []bool{false, true, false} {
+		store.set(func(c *changing) { c.down = down })
+		testkit.Eventually(t, "it looks again", looked(5))
+	}
+	cancel()
+	must(t, <-ended)
+	if len(told) != 2 || told[0] == nil || told[1] != nil {
+		t.Errorf("told %v, want an error and then none", told)
+	}
 }
 
 func TestAStoreThatWasNeverReachedIsAnError(t *testing.T) {
@@ -141,13 +214,8 @@ func TestWatchSeesAChange(t *testing.T) {
 func watchUntil(t *testing.T, s *accounts.Service, holds func() bool) {
 	t.Helper()
 	stop := watch(t, s)
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Error("it does not happen")
-			break
-		}
-	}
-	stop()
+	defer stop()
+	testkit.Eventually(t, "the condition holds", holds)
 }
 
 // watch has the service follow changes until stop, or until the test ends.
@@ -234,17 +302,14 @@ func revisionKnown(t *testing.T, s *accounts.Service) error {
 
 func waitForServers(t *testing.T, f *fixture, n int) {
 	t.Helper()
-	var all []accounts.Server
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	testkit.Eventually(t, fmt.Sprintf("there are %d servers", n), func() bool {
+		var all []accounts.Server
 		must(t, f.store.View(t.Context(), func(tx *accounts.Tx) (err error) {
 			all, err = tx.Servers.List(accounts.AnyTenant, accounts.Page{})
 			return err
 		}))
-		if len(all) == n {
-			return
-		}
-	}
-	t.Fatalf("%d servers, want %d", len(all), n)
+		return len(all) == n
+	})
 }
 
 func TestAServerTidiesUpWhileItRuns(t *testing.T) {
@@ -268,11 +333,7 @@ func TestAServerTidiesUpWhileItRuns(t *testing.T) {
 	}
 	wait := func(want ...string) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); !slices.Equal(left(), want); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%q are left, want %q", left(), want)
-			}
-		}
+		testkit.Eventually(t, fmt.Sprintf("%q alone are left", want), func() bool { return slices.Equal(left(), want) })
 	}
 	stop := watch(t, f.Service)
 	wait("later")

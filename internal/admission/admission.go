@@ -33,6 +33,8 @@ const (
 	Token
 	// Predict is for what predicts, seals or opens.
 	Predict
+	// Read is for what a caller may look at beside, each on record.
+	Read
 )
 
 // Rates are those that hold for everybody.
@@ -48,6 +50,11 @@ type Rates struct {
 // prove who it is, where predictions are counted per principal: many share one.
 const FailureFactor = 16
 
+// ReadFactor is how many times the rate of predictions one principal may read, so
+// that nobody fills the log, or takes the time of the others, by asking for lists. Only
+// who is over it is told.
+const ReadFactor = 600
+
 // modelPolicy is the name of a model's limits in RateLimit headers.
 const modelPolicy = "model"
 
@@ -60,11 +67,16 @@ type Config struct {
 	MaxInFlight int
 	// Processors is how many there are; 0 is 1.
 	Processors int
+	// OneTenant reports whether there is one tenant alone, which may then have all of
+	// MaxInFlight; nil: as long as no other has asked.
+	OneTenant func() bool
 	// QueueTimeout is how long a prediction waits for a place; 0 is not at all.
 	QueueTimeout time.Duration
 	// Throttle is how long a request waits, rather than be refused, for the next
 	// window of a rate; 0 is not at all.
 	Throttle time.Duration
+	// Shared counts the rates for several servers; nil: this one counts alone.
+	Shared limit.Shared
 	// Quotas is nil where there are none.
 	Quotas Quotas
 	// Now is the clock, with monotonic readings.
@@ -100,7 +112,7 @@ type Control struct {
 	dynamic atomic.Pointer[dynamic]
 
 	keys, tenants, principals *limit.Table
-	models, rows              *limit.Table
+	models, rows, reads       *limit.Table
 
 	flight   *gate
 	throttle throttle
@@ -114,29 +126,38 @@ type Control struct {
 // dynamic is what Reload replaces.
 type dynamic struct {
 	rates           Rates
+	reads           identity.Rates // of a principal
 	tokens, predict *limit.Limiter // predict: failures alone, where principals are counted
 }
+
+// Whose requests are counted, to who is refused.
+const (
+	ofCaller = "of this caller"
+	toModel  = "for this model"
+)
 
 // New returns a control with empty memories.
 func New(cfg Config) (*Control, error) {
 	if cfg.Now == nil {
 		return nil, errors.New("admission: a clock is needed")
 	}
-	table := func(order int, policy string) *limit.Table {
-		return limit.NewTable(limit.TableConfig{Policy: policy, Order: order, Now: cfg.Now})
+	table := func(order int, policy, whose string) *limit.Table {
+		return limit.NewTable(limit.TableConfig{Policy: policy, Whose: whose, Order: order, Shared: cfg.Shared, Now: cfg.Now})
 	}
 	c := &Control{
 		cfg:  cfg,
-		keys: table(0, "key"), tenants: table(1, "tenant"), principals: table(2, "principal"), models: table(0, modelPolicy),
-		rows:   limit.NewTable(limit.TableConfig{Policy: modelPolicy, Unit: "rows", Now: cfg.Now}),
-		flight: newGate(bounds(cfg.MaxInFlight, cfg.Processors)), gates: map[string]*gate{},
+		keys: table(0, "key", "with this API key"), tenants: table(1, "tenant", "of this tenant"),
+		principals: table(2, "principal", ofCaller), models: table(3, modelPolicy, toModel),
+		reads:  limit.NewTable(limit.TableConfig{Policy: "principal", Whose: ofCaller, Name: "read", Shared: cfg.Shared, Now: cfg.Now}),
+		rows:   limit.NewTable(limit.TableConfig{Policy: modelPolicy, Unit: "rows", Whose: toModel, Shared: cfg.Shared, Now: cfg.Now}),
+		flight: newGate(bounds(cfg.MaxInFlight, cfg.Processors), cfg.OneTenant), gates: map[string]*gate{},
 	}
 	c.hints.seed, c.hints.now = maphash.MakeSeed(), cfg.Now
 	c.passages.New = func() any { return new(Passage) }
 	c.throttle.most, c.throttle.now = cfg.Throttle, cfg.Now
 	c.dynamic.Store(&dynamic{
-		tokens:  limit.New(limit.Config{Policy: "token", Now: cfg.Now}),
-		predict: limit.New(limit.Config{Policy: "predict", Now: cfg.Now}),
+		tokens:  limit.New(limit.Config{Policy: "token", Shared: cfg.Shared, Now: cfg.Now}),
+		predict: limit.New(limit.Config{Policy: "predict", Shared: cfg.Shared, Now: cfg.Now}),
 	})
 	c.Reload(cfg.Rates)
 	return c, nil
@@ -150,7 +171,10 @@ func (c *Control) Reload(rates Rates) {
 	if rates.PerPrincipal {
 		predict = times(predict, FailureFactor)
 	}
-	c.dynamic.Store(&dynamic{rates: rates, tokens: before.tokens.WithRates(rates.Token), predict: before.predict.WithRates(predict)})
+	c.dynamic.Store(&dynamic{
+		rates: rates, reads: times(rates.Predict, ReadFactor),
+		tokens: before.tokens.WithRates(rates.Token), predict: before.predict.WithRates(predict),
+	})
 }
 
 func times(rates identity.Rates, n int64) identity.Rates {
@@ -167,7 +191,7 @@ func (c *Control) Address(ctx context.Context, kind Kind, client netip.Addr) err
 	d := c.dynamic.Load()
 	var limiter *limit.Limiter
 	switch kind {
-	case None:
+	case None, Read:
 		return nil
 	case Token:
 		limiter = d.tokens
@@ -182,7 +206,9 @@ func (c *Control) Address(ctx context.Context, kind Kind, client netip.Addr) err
 	if err == nil || c.throttle.most == 0 {
 		return err
 	}
-	return c.throttle.again(ctx, told, limit.Key(client), err, func() error { return limiter.Take(ctx, client) })
+	return c.throttle.wait(ctx, told, limit.Key(client), err, func(patience time.Duration) (*limit.Booking, error) {
+		return limiter.Book(ctx, patience, client)
+	})
 }
 
 // Failed counts a request of a client that proved nobody, where those that do are
@@ -197,6 +223,11 @@ func (c *Control) Failed(ctx context.Context, kind Kind, client netip.Addr) {
 // credentials that has a rate, and of its kind for the principal and the tenant. It
 // may wait. Faults: RateLimited, Timeout, Canceled.
 func (c *Control) Principal(ctx context.Context, kind Kind, p *identity.Principal) error {
+	if reads := c.dynamic.Load().reads; kind == Read && len(reads) > 0 {
+		if err := limit.Take(ctx, limit.Demand{Table: c.reads, Key: p.Name(), Rates: reads, N: 1, Silent: true}); err != nil {
+			return err
+		}
+	}
 	var memory [4]limit.Demand
 	all := c.credentials(memory[:0], p)
 	if kind == Predict {
@@ -236,7 +267,13 @@ func (c *Control) take(ctx context.Context, p *identity.Principal, all []limit.D
 	if err == nil || c.throttle.most == 0 {
 		return err
 	}
-	return c.throttle.again(ctx, told, p.Name(), err, func() error { return limit.Take(ctx, all...) })
+	return c.throttle.wait(ctx, told, p.Name(), err, func(patience time.Duration) (*limit.Booking, error) {
+		return limit.Book(ctx, patience, all...)
+	})
+}
+
+func (c *Control) tables() [6]*limit.Table {
+	return [...]*limit.Table{c.keys, c.tenants, c.principals, c.models, c.rows, c.reads}
 }
 
 // Entries returns how many clients are remembered, each once for every window of a
@@ -244,8 +281,19 @@ func (c *Control) take(ctx context.Context, p *identity.Principal, all []limit.D
 func (c *Control) Entries() int {
 	d := c.dynamic.Load()
 	n := d.tokens.Size() + d.predict.Size()
-	for _, t := range []*limit.Table{c.keys, c.tenants, c.principals, c.models, c.rows} {
+	for _, t := range c.tables() {
 		n += t.Size()
+	}
+	return n
+}
+
+// Alone returns how many requests were counted by this server alone because the count
+// that several share was away.
+func (c *Control) Alone() int64 {
+	d := c.dynamic.Load()
+	n := d.tokens.Alone() + d.predict.Alone()
+	for _, t := range c.tables() {
+		n += t.Alone()
 	}
 	return n
 }

@@ -2,9 +2,11 @@ package admission_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,16 +18,10 @@ import (
 	"onnxgate/internal/admission"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
 	"onnxgate/internal/reqctx"
+	"onnxgate/internal/testkit"
 )
-
-func rates(text string) identity.Rates {
-	all, err := identity.ParseRates(text)
-	if err != nil {
-		panic(err)
-	}
-	return all
-}
 
 func newControl(tb testing.TB, cfg admission.Config) *admission.Control {
 	tb.Helper()
@@ -65,7 +61,13 @@ func askAt(ctx context.Context, path string, c *admission.Control, m *admission.
 		kind = admission.None
 	}
 	ctx, info := request(ctx)
-	asked := admission.Asked{Credential: p.Subject, Target: path}
+	asked := &admission.Asked{Credential: p.Subject, Target: path}
+	if p.Method == identity.Certificate {
+		asked.Credential, asked.Certificate = "", []byte(p.Subject)
+	}
+	if strings.Contains(path, "iris") {
+		asked.Model = "iris"
+	}
 	err := c.Address(ctx, kind, client)
 	proven := err == nil
 	if err == nil {
@@ -76,7 +78,7 @@ func askAt(ctx context.Context, path string, c *admission.Control, m *admission.
 	}
 	wait := time.Duration(0)
 	if f := fault.As(err); err != nil && f.Kind == fault.RateLimited {
-		f.RetryAfter = c.RetryAfter(asked, f.RetryAfter)
+		f.RetryAfter = c.RetryAfter(ctx, asked, f.RetryAfter)
 		wait = max(wait, f.RetryAfter)
 	}
 	if proven {
@@ -85,11 +87,64 @@ func askAt(ctx context.Context, path string, c *admission.Control, m *admission.
 	return err
 }
 
+// recorder is a count that servers share, which knows what it was asked for and is away.
+type recorder struct{ names map[string]bool }
+
+var errAway = errors.New("away")
+
+func (r recorder) Up() bool { return true }
+
+func (r recorder) Take(_ time.Duration, windows []limit.Window) (time.Duration, bool, error) {
+	for _, w := range windows {
+		r.names[w.Key[:strings.LastIndex(w.Key, ":")]] = true
+	}
+	return 0, false, errAway
+}
+
+func (r recorder) Look(time.Duration, []limit.Window) (time.Duration, bool, error) {
+	return 0, false, errAway
+}
+
+func (r recorder) Cancel([]limit.Window) error { return errAway }
+
+// What one server refuses must not be good at the next: no rate is left out.
+func TestEveryRateIsCountedForAllServersTogether(t *testing.T) {
+	shared := recorder{map[string]bool{}}
+	c := newControl(t, admission.Config{Shared: shared, Rates: admission.Rates{Token: testkit.Rates("9/minute"), Predict: testkit.Rates("9/minute")}})
+	m := c.Model("iris", admission.Limits{Rates: testkit.Rates("9/minute"), Rows: testkit.Rates("9/minute")})
+	p := &identity.Principal{Subject: "key", Tenant: "acme", Rates: testkit.Rates("9/minute"), TenantRates: testkit.Rates("9/minute")}
+	ctx, _ := request(t.Context())
+	for what, err := range map[string]error{
+		"token": c.Address(ctx, admission.Token, client), "predict": c.Address(ctx, admission.Predict, client),
+		"key": c.Principal(ctx, admission.Predict, p), "read": c.Principal(ctx, admission.Read, p), "model": m.Open(ctx, p),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	passage, err := m.Enter(ctx, p, 0)
+	if err == nil {
+		err = passage.Spend(ctx, 1)
+		passage.Leave(true, 0)
+	}
+	c.Reload(admission.Rates{Predict: testkit.Rates("9/minute"), PerPrincipal: true})
+	if err := errors.Join(err, c.Principal(ctx, admission.Predict, p)); err != nil {
+		t.Error(err)
+	}
+	want := map[string]bool{}
+	for _, name := range []string{"token:1", "predict:1", "key:1", "tenant:1", "principal:1", "read:1", "model:1", "model:rows1"} {
+		want[name] = true
+	}
+	if diff := cmp.Diff(want, shared.names); diff != "" {
+		t.Errorf("counted together (-want +got):\n%s", diff)
+	}
+}
+
 // Over 100 random sets of limits, whoever waits as long as RetryAfter says is
 // admitted, whichever limit it was that refused.
 func TestWaitingAsToldAlwaysWorksOverAllPolicies(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
-	choices := []identity.Rates{nil, rates("1/second"), rates("2/second, 3/minute"), rates("3/second, 4/minute, 5/hour"), rates("2/minute"), rates("7/minute, 8/hour")}
+	choices := []identity.Rates{nil, testkit.Rates("1/second"), testkit.Rates("2/second, 3/minute"), testkit.Rates("3/second, 4/minute, 5/hour"), testkit.Rates("2/minute"), testkit.Rates("7/minute, 8/hour")}
 	choose := func() identity.Rates { return choices[random.IntN(len(choices))] }
 	refusals := 0
 	for range 100 {
@@ -97,12 +152,21 @@ func TestWaitingAsToldAlwaysWorksOverAllPolicies(t *testing.T) {
 			c := newControl(t, admission.Config{Rates: admission.Rates{Predict: choose(), PerPrincipal: random.IntN(3) == 0}})
 			m := c.Model("iris", admission.Limits{Rates: choose()})
 			p := &identity.Principal{Subject: "apikey:1", Tenant: "acme", Rates: choose(), TenantRates: choose()}
+			if random.IntN(4) == 0 {
+				p.Method = identity.Certificate
+			}
+			colleague := &identity.Principal{Subject: "apikey:2", Tenant: "acme", TenantRates: p.TenantRates}
 			asks := []func() error{
 				func() error { return ask(t.Context(), c, m, p) },
 				func() error { return askAt(t.Context(), "/models", c, nil, p) },
+				func() error { return askAt(t.Context(), "/models/iris/predict", c, m, p) },
+				func() error { return askAt(t.Context(), "/v2/models/iris/infer", c, m, p) },
 			}
 			for range 30 {
 				time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
+				if random.IntN(3) == 0 {
+					_ = ask(t.Context(), c, m, colleague)
+				}
 				again := asks[random.IntN(len(asks))]
 				err := again()
 				if err == nil {
@@ -126,7 +190,7 @@ func TestWaitingAsToldAlwaysWorksOverAllPolicies(t *testing.T) {
 }
 
 func TestColleaguesBehindOneAddressHaveRatesOfTheirOwn(t *testing.T) {
-	c := newControl(t, admission.Config{Rates: admission.Rates{Predict: rates("2/minute"), PerPrincipal: true}})
+	c := newControl(t, admission.Config{Rates: admission.Rates{Predict: testkit.Rates("2/minute"), PerPrincipal: true}})
 	m := c.Model("iris", none)
 	for i := range 500 {
 		p := &identity.Principal{Subject: fmt.Sprint("user", i), Tenant: "acme"}
@@ -140,7 +204,7 @@ func TestColleaguesBehindOneAddressHaveRatesOfTheirOwn(t *testing.T) {
 
 // What proves nobody is bounded before it is looked at.
 func TestFailuresOfAnAddressAreBoundedWherePrincipalsAreCounted(t *testing.T) {
-	c := newControl(t, admission.Config{Rates: admission.Rates{Predict: rates("2/minute"), PerPrincipal: true}})
+	c := newControl(t, admission.Config{Rates: admission.Rates{Predict: testkit.Rates("2/minute"), PerPrincipal: true}})
 	looked := 0
 	for range 1000 {
 		ctx, _ := request(t.Context())
@@ -154,11 +218,42 @@ func TestFailuresOfAnAddressAreBoundedWherePrincipalsAreCounted(t *testing.T) {
 	}
 }
 
+// Reading is bounded, too, far above what anybody needs, and not told of below that.
+func TestReadsOfAPrincipalAreBounded(t *testing.T) {
+	c := newControl(t, admission.Config{Rates: admission.Rates{Predict: testkit.Rates("2/minute")}})
+	read := func(p *identity.Principal) error {
+		ctx, info := request(t.Context())
+		if err := c.Address(ctx, admission.Read, client); err != nil {
+			return err
+		}
+		err := c.Principal(ctx, admission.Read, p)
+		if told := len(info.Limits) > 0; told != (err != nil) {
+			t.Fatalf("told of %v, and refused: %v", info.Limits, err)
+		}
+		return err
+	}
+	for i := range 2 * admission.ReadFactor {
+		if err := read(caller("acme")); err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+	if err := read(caller("acme")); fault.KindOf(err) != fault.RateLimited || fault.As(err).RetryAfter < time.Second {
+		t.Errorf("%v, want a refusal", err)
+	}
+	if err := read(caller("other")); err != nil {
+		t.Errorf("another principal: %v", err)
+	}
+	c.Reload(admission.Rates{})
+	if err := read(caller("acme")); err != nil {
+		t.Errorf("where rates are off: %v", err)
+	}
+}
+
 func TestAnswerNamesEveryWindow(t *testing.T) {
-	c := newControl(t, admission.Config{Rates: admission.Rates{Predict: rates("9/second, 20/minute")}})
-	m := c.Model("iris", admission.Limits{Rates: rates("8/minute, 40/hour"), Rows: rates("100/minute, 1000/hour")})
+	c := newControl(t, admission.Config{Rates: admission.Rates{Predict: testkit.Rates("9/second, 20/minute")}})
+	m := c.Model("iris", admission.Limits{Rates: testkit.Rates("8/minute, 40/hour"), Rows: testkit.Rates("100/minute, 1000/hour")})
 	ctx, info := request(t.Context())
-	p := &identity.Principal{Subject: "apikey:1", Tenant: "acme", Rates: rates("7/minute"), TenantRates: rates("6/hour")}
+	p := &identity.Principal{Subject: "apikey:1", Tenant: "acme", Rates: testkit.Rates("7/minute"), TenantRates: testkit.Rates("6/hour")}
 	for _, err := range []error{c.Address(ctx, admission.Predict, client), c.Principal(ctx, admission.Predict, p), m.Open(ctx, p), m.Open(ctx, p)} {
 		if err != nil {
 			t.Fatal(err)
@@ -189,10 +284,10 @@ func TestNoNameStandsTwiceInAnAnswer(t *testing.T) {
 		limits admission.Limits
 		want   []string
 	}{
-		"rows alone":         {admission.Limits{Rows: rates("100/minute, 1000/hour")}, []string{"model rows", "model-2 rows"}},
-		"one window of each": {admission.Limits{Rates: rates("9/second"), Rows: rates("100/minute")}, []string{"model ", "model-2 rows"}},
+		"rows alone":         {admission.Limits{Rows: testkit.Rates("100/minute, 1000/hour")}, []string{"model rows", "model-2 rows"}},
+		"one window of each": {admission.Limits{Rates: testkit.Rates("9/second"), Rows: testkit.Rates("100/minute")}, []string{"model ", "model-2 rows"}},
 		"as many as there may be": {
-			admission.Limits{Rates: rates("9/second, 90/minute, 900/hour, 9000/day"), Rows: rates("99/second, 990/minute, 9900/hour, 99000/day")},
+			admission.Limits{Rates: testkit.Rates("9/second, 90/minute, 900/hour, 9000/day"), Rows: testkit.Rates("99/second, 990/minute, 9900/hour, 99000/day")},
 			[]string{"model ", "model-2 ", "model-3 ", "model-4 ", "model-5 rows", "model-6 rows", "model-7 rows", "model-8 rows"},
 		},
 	} {
@@ -223,7 +318,7 @@ func TestNoNameStandsTwiceInAnAnswer(t *testing.T) {
 
 func TestBatchBeyondARowLimitCanNeverBeAdmitted(t *testing.T) {
 	c := newControl(t, admission.Config{})
-	m := c.Model("iris", admission.Limits{Rows: rates("100/minute")})
+	m := c.Model("iris", admission.Limits{Rows: testkit.Rates("100/minute")})
 	for i, tc := range []struct {
 		rows int
 		want fault.Kind
@@ -242,7 +337,7 @@ func TestBatchBeyondARowLimitCanNeverBeAdmitted(t *testing.T) {
 
 func TestThrottledRequestWaitsForTheNextWindowAndIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newControl(t, admission.Config{Rates: admission.Rates{Predict: rates("2/second")}, Throttle: 2 * time.Second})
+		c := newControl(t, admission.Config{Rates: admission.Rates{Predict: testkit.Rates("2/second")}, Throttle: 2 * time.Second})
 		m := c.Model("iris", none)
 		began := time.Now()
 		var took []time.Duration
@@ -258,9 +353,134 @@ func TestThrottledRequestWaitsForTheNextWindowAndIsServed(t *testing.T) {
 	})
 }
 
+// Of those who come at once, as many wait as the windows within the time have room
+// for, and the others are told at once when there is room for them.
+func TestThrottleKeepsOnlyThoseWaitingForWhomThereIsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newControl(t, admission.Config{Rates: admission.Rates{Predict: testkit.Rates("3/second, 8/minute")}, Throttle: 2 * time.Second})
+		m := c.Model("iris", none)
+		began := time.Now()
+		var mu sync.Mutex
+		served, refused := map[string]int{}, map[string]int{}
+		var all sync.WaitGroup
+		for range 30 {
+			all.Go(func() {
+				err := ask(t.Context(), c, m, caller("acme"))
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					served[time.Since(began).String()]++
+				} else {
+					refused[fmt.Sprint("after ", time.Since(began), " for ", fault.As(err).RetryAfter)]++
+				}
+			})
+		}
+		all.Wait()
+		want := map[string]int{"0s": 3, "1s": 3, "2s": 2}
+		if diff := cmp.Diff(want, served); diff != "" {
+			t.Errorf("served (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(map[string]int{"after 0s for 1m0s": 22}, refused); diff != "" {
+			t.Errorf("refused (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// crowd is some callers who share limits, come when they like and go away while they
+// wait. It returns how many were served.
+func crowd(t *testing.T, random *rand.Rand, c *admission.Control, m *admission.Model, tenant identity.Rates) (served int) {
+	t.Helper()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for i := range 40 {
+		p := &identity.Principal{Subject: fmt.Sprint("apikey:", i%5), Tenant: "acme", TenantRates: tenant}
+		at, patience := time.Duration(random.IntN(6000))*time.Millisecond, time.Duration(1+random.IntN(2500))*time.Millisecond
+		all.Go(func() {
+			time.Sleep(at)
+			ctx, gone := context.WithCancel(t.Context())
+			defer time.AfterFunc(patience, gone).Stop()
+			if ask(ctx, c, m, p) == nil {
+				mu.Lock()
+				served++
+				mu.Unlock()
+			}
+			gone()
+		})
+	}
+	all.Wait()
+	return served
+}
+
+// However many wait and go away, no window admits more than its limit, and who waits
+// as long as told is admitted while others wait.
+func TestWaitingAsToldAlwaysWorksBesideThoseWhoWait(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	choices := []identity.Rates{testkit.Rates("1/second"), testkit.Rates("2/second, 9/minute"), testkit.Rates("3/second"), testkit.Rates("4/minute"), testkit.Rates("3/second, 12/minute, 30/hour")}
+	choose := func() identity.Rates { return choices[random.IntN(len(choices))] }
+	refusals := 0
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			var shared [3]identity.Rates // who waits for one must not use up another
+			shared[random.IntN(3)] = choose()
+			ofAddress, ofModel, ofTenant := shared[0], shared[1], shared[2]
+			c := newControl(t, admission.Config{Rates: admission.Rates{Predict: ofAddress}, Throttle: 3 * time.Second})
+			m := c.Model("iris", admission.Limits{Rates: ofModel})
+			began := time.Now()
+			served := crowd(t, random, c, m, ofTenant)
+			for _, r := range shared {
+				for _, rate := range r {
+					if most := rate.Requests * int64(1+time.Since(began)/rate.Window); int64(served) > most {
+						t.Errorf("%d were served in %v at %v", served, time.Since(began), rate)
+					}
+				}
+			}
+			waiting, gone := context.WithCancel(t.Context())
+			for range 20 { // they book what they can, and hold it
+				beside := &identity.Principal{Subject: "beside", Tenant: "acme", TenantRates: ofTenant}
+				go func() { _ = ask(waiting, c, m, beside) }()
+			}
+			synctest.Wait()
+			p := &identity.Principal{Subject: "apikey:late", Tenant: "acme", Rates: choose(), TenantRates: ofTenant}
+			if err := ask(t.Context(), c, m, p); err != nil {
+				refusals++
+				wait := fault.As(err).RetryAfter
+				time.Sleep(wait)
+				if err := ask(t.Context(), c, m, p); err != nil {
+					t.Errorf("refused after waiting %v as told: %v; address, model and tenant: %v", wait, err, shared)
+				}
+			}
+			gone()
+		})
+	}
+	if refusals < 50 {
+		t.Errorf("only %d refusals: the property was hardly put to the test", refusals)
+	}
+}
+
+func TestWhoGivesUpWaitingLeavesItsPlaceToAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newControl(t, admission.Config{Rates: admission.Rates{Predict: testkit.Rates("1/second")}, Throttle: time.Second})
+		m := c.Model("iris", none)
+		if err := ask(t.Context(), c, m, caller("acme")); err != nil {
+			t.Fatal(err)
+		}
+		ctx, gone := context.WithCancel(t.Context())
+		go func() { _ = ask(ctx, c, m, caller("acme")) }()
+		synctest.Wait()
+		if err := ask(t.Context(), c, m, caller("acme")); fault.KindOf(err) != fault.RateLimited || fault.As(err).RetryAfter != 2*time.Second {
+			t.Errorf("%v, want a refusal until the window behind the one that is booked", err)
+		}
+		gone()
+		synctest.Wait()
+		if err := ask(t.Context(), c, m, caller("acme")); err != nil {
+			t.Errorf("the place that was given back: %v", err)
+		}
+	})
+}
+
 func TestThrottleRefusesAtOnceWhatWouldWaitTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newControl(t, admission.Config{Rates: admission.Rates{Predict: rates("1/minute")}, Throttle: 2 * time.Second})
+		c := newControl(t, admission.Config{Rates: admission.Rates{Predict: testkit.Rates("1/minute")}, Throttle: 2 * time.Second})
 		m := c.Model("iris", none)
 		_ = ask(t.Context(), c, m, caller("acme"))
 		began := time.Now()
@@ -273,7 +493,7 @@ func TestThrottleRefusesAtOnceWhatWouldWaitTooLong(t *testing.T) {
 
 func TestThrottledRequestsAreBoundedAndGoWithTheirClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newControl(t, admission.Config{Rates: admission.Rates{Predict: rates("1/second")}, Throttle: 2 * time.Second})
+		c := newControl(t, admission.Config{Rates: admission.Rates{Predict: testkit.Rates("50/second")}, Throttle: 2 * time.Second})
 		ctx, gone := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		var refused, canceled atomic.Int64
@@ -289,7 +509,7 @@ func TestThrottledRequestsAreBoundedAndGoWithTheirClients(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if n := c.Throttled(); n != 64 || refused.Load() != 500-64-1 {
+		if n := c.Throttled(); n != 64 || refused.Load() != 500-64-50 {
 			t.Errorf("%d wait and %d were refused", n, refused.Load())
 		}
 		gone()

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -24,19 +25,43 @@ const (
 type bound struct {
 	each [sizes]int
 	all  int
+	// kept are those of each that are for tenants without a place of the size alone,
+	// so that no tenant, however long its predictions take, holds all of them.
+	kept [sizes]int
+	// lent has a tenant hold the kept ones too as long as it is alone.
+	lent bool
 }
+
+// keptShare is the part of all places that is kept: the inverse.
+const keptShare = 4
 
 // bounds divides the places. Predictions compute, so that more at once than there
 // are processors make each slower and none faster; large batches leave one
-// processor to the others.
+// processor to the others. Where nobody said how many, what is kept comes on top: then
+// it costs nobody anything until it is needed.
 func bounds(most, processors int) bound {
 	processors = max(processors, 1)
 	batches := max(processors-1, 1)
-	if most == 0 {
-		return bound{each: [sizes]int{processors, batches}, all: processors + batches}
+	if most > 0 {
+		batches = min(batches, max(most/2, 1))
+		return within([sizes]int{max(most-batches, 1), batches}, most)
 	}
-	batches = min(batches, max(most/2, 1))
-	return bound{each: [sizes]int{max(most-batches, 1), batches}, all: most}
+	b := bound{each: [sizes]int{processors, batches}}
+	for s, n := range b.each {
+		b.kept[s] = max(n/keptShare, 1)
+		b.each[s] += b.kept[s]
+		b.all += b.each[s]
+	}
+	return b
+}
+
+// within keeps some of a number of places that somebody set, where there are two.
+func within(each [sizes]int, all int) bound {
+	b := bound{each: each, all: all, lent: true}
+	for s, n := range each {
+		b.kept[s] = min(max(n/keptShare, 1), max(n-1, 0))
+	}
+	return b
 }
 
 // maxQueued is how many predictions wait for a place at once.
@@ -49,6 +74,7 @@ const maxQueued = 1024
 type gate struct {
 	mu      sync.Mutex
 	bound   bound
+	alone   func() bool // whether there is one tenant; nil: by who has ever asked
 	held    [sizes]int
 	waiting int
 	arrived uint64 // the number of the last that had to wait
@@ -60,9 +86,11 @@ type gate struct {
 // tenant is what a gate knows of one.
 type tenant struct {
 	name  string
-	held  int
+	held  [sizes]int
 	queue [sizes][]*waiter
 }
+
+func (t *tenant) holds() int { return t.held[small] + t.held[large] }
 
 func (t *tenant) waiting() int { return len(t.queue[small]) + len(t.queue[large]) }
 
@@ -75,7 +103,9 @@ type waiter struct {
 	done chan error
 }
 
-func newGate(b bound) *gate { return &gate{bound: b, tenants: map[string]*tenant{}} }
+func newGate(b bound, alone func() bool) *gate {
+	return &gate{bound: b, alone: alone, tenants: map[string]*tenant{}}
+}
 
 // enter takes a place for a prediction of the tenant, and waits for one that long
 // at most. The tenant that it returns is for leave. Faults: Overloaded, Timeout,
@@ -90,7 +120,7 @@ func (g *gate) enter(ctx context.Context, name string, s size, patience time.Dur
 		t = &tenant{name: name}
 		g.tenants[name] = t
 	}
-	if len(g.queues[s]) == 0 && g.room(s) {
+	if g.room(t, s) { // for none of those that wait is there any
 		g.take(t, s)
 		g.mu.Unlock()
 		return t, nil
@@ -103,28 +133,39 @@ func (g *gate) enter(ctx context.Context, name string, s size, patience time.Dur
 	return t, g.wait(ctx, w, patience)
 }
 
-func (g *gate) room(s size) bool {
-	return g.held[s] < g.bound.each[s] && g.held[small]+g.held[large] < g.bound.all
+// room reports whether there is a place for one more prediction of the tenant.
+func (g *gate) room(t *tenant, s size) bool {
+	if g.held[s] >= g.bound.each[s] || g.held[small]+g.held[large] >= g.bound.all {
+		return false
+	}
+	return t.held[s] == 0 || g.held[s] < g.bound.each[s]-g.bound.kept[s] || g.bound.lent && g.one()
 }
+
+// one reports whether nobody could ask but the one tenant that there is.
+func (g *gate) one() bool { return len(g.tenants) == 1 && (g.alone == nil || g.alone()) }
 
 func (g *gate) take(t *tenant, s size) {
 	g.held[s]++
-	t.held++
+	t.held[s]++
 }
 
 // leave gives a place back.
 func (g *gate) leave(t *tenant, s size) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.held[s]--
-	t.held--
-	g.dispatch()
+	g.giveBack(t, s)
 	g.forget(t)
+}
+
+func (g *gate) giveBack(t *tenant, s size) {
+	g.held[s]--
+	t.held[s]--
+	g.dispatch()
 }
 
 // forget drops a tenant of whom there is nothing here.
 func (g *gate) forget(t *tenant) {
-	if t.held == 0 && t.waiting() == 0 && len(g.tenants) > keptTenants {
+	if t.holds() == 0 && t.waiting() == 0 && len(g.tenants) > keptTenants {
 		delete(g.tenants, t.name)
 	}
 }
@@ -201,10 +242,7 @@ func (g *gate) dispatch() {
 	for {
 		var next *waiter
 		for s := range sizes {
-			if len(g.queues[s]) == 0 || !g.room(s) {
-				continue
-			}
-			if w := g.next(s); next == nil || w.number < next.number {
+			if w := g.next(s); next == nil || w != nil && w.number < next.number {
 				next = w
 			}
 		}
@@ -218,12 +256,19 @@ func (g *gate) dispatch() {
 }
 
 // next returns who is first in the queue of the tenant that holds the fewest
-// places; of several such tenants, of that which has waited longest.
+// places; of several such tenants, of that which has waited longest. It is nil where
+// there is a place for none of them.
 func (g *gate) next(s size) *waiter {
 	var next *waiter
 	for _, t := range g.queues[s] {
-		w := t.queue[s][0]
-		if next == nil || t.held < next.tenant.held || t.held == next.tenant.held && w.number < next.number {
+		if !g.room(t, s) {
+			continue
+		}
+		w, fewer := t.queue[s][0], 0
+		if next != nil {
+			fewer = cmp.Compare(t.holds(), next.tenant.holds())
+		}
+		if next == nil || fewer < 0 || fewer == 0 && w.number < next.number {
 			next = w
 		}
 	}
@@ -251,9 +296,7 @@ func (g *gate) wait(ctx context.Context, w *waiter, patience time.Duration) erro
 	}
 	err := <-w.done // at the same moment
 	if err == nil && ctx.Err() != nil {
-		g.held[w.size]--
-		w.tenant.held--
-		g.dispatch()
+		g.giveBack(w.tenant, w.size)
 		return failure
 	}
 	return err

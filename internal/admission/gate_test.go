@@ -14,6 +14,7 @@ import (
 	"onnxgate/internal/admission"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/testkit"
 )
 
 // predict has a prediction take so long, and returns how long it waited.
@@ -219,6 +220,120 @@ func TestDeadlinePassedInTheQueueIsToldAsSuch(t *testing.T) {
 	})
 }
 
+// One tenant's predictions, however many and however long, leave a place to each of
+// so many others, of both sizes.
+func TestOneTenantNeverHoldsEveryPlace(t *testing.T) {
+	const slow = time.Hour
+	for name, tc := range map[string]struct {
+		cfg         admission.Config
+		concurrency int  // of the model
+		known       bool // the others have asked before
+		alone       [2]int
+		// held is how many of each size the tenant has at most while there are others,
+		// and others how many of those find a place beside it.
+		held, others [2]int
+	}{
+		"one processor":             {cfg: admission.Config{Processors: 1}, alone: [2]int{1, 1}, held: [2]int{1, 1}, others: [2]int{1, 1}},
+		"two processors":            {cfg: admission.Config{Processors: 2}, alone: [2]int{2, 1}, held: [2]int{2, 1}, others: [2]int{1, 1}},
+		"sixteen processors":        {cfg: admission.Config{Processors: 16}, alone: [2]int{16, 15}, held: [2]int{16, 15}, others: [2]int{4, 3}},
+		"a number that is set":      {cfg: admission.Config{Processors: 8, MaxInFlight: 8}, known: true, alone: [2]int{4, 4}, held: [2]int{3, 3}, others: [2]int{1, 1}},
+		"as large a number":         {cfg: admission.Config{Processors: 2, MaxInFlight: 9}, known: true, alone: [2]int{8, 1}, held: [2]int{6, 1}, others: [2]int{2, 0}},
+		"where others are known of": {cfg: admission.Config{Processors: 8, MaxInFlight: 8, OneTenant: func() bool { return false }}, alone: [2]int{3, 3}, held: [2]int{3, 3}, others: [2]int{1, 1}},
+		"the only place":            {cfg: admission.Config{Processors: 2, MaxInFlight: 1}, known: true, alone: [2]int{1, 0}, held: [2]int{1, 0}, others: [2]int{0, 0}},
+		"places of a shared model":  {cfg: admission.Config{Processors: 16}, concurrency: 8, known: true, alone: [2]int{8, 0}, held: [2]int{6, 0}, others: [2]int{2, 0}},
+		"one place of such a model": {cfg: admission.Config{Processors: 16}, concurrency: 1, known: true, alone: [2]int{1, 0}, held: [2]int{1, 0}, others: [2]int{0, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tc.cfg.QueueTimeout = time.Second
+				c := newControl(t, tc.cfg)
+				m := c.Model("shared", admission.Limits{Concurrency: tc.concurrency})
+				sizes := [2]int64{0, 1 << 20}
+				// fill has a tenant ask again and again, and returns how many got a place.
+				fill := func(tenant string, size, times int) (got []*admission.Passage) {
+					for range times {
+						if p, err := m.Enter(t.Context(), caller(tenant), sizes[size]); err == nil {
+							got = append(got, p)
+						} else if fault.KindOf(err) != fault.Overloaded {
+							t.Error(err)
+						}
+					}
+					return got
+				}
+				flood := func(want [2]int, who string) (got []*admission.Passage) {
+					for size, n := range want {
+						all := fill("flood", size, 20)
+						if len(all) != n {
+							t.Errorf("%s: the tenant holds %d places of size %d, want %d", who, len(all), size, n)
+						}
+						got = append(got, all...)
+					}
+					return got
+				}
+				all := flood(tc.alone, "alone")
+				leave := func() {
+					for _, p := range all {
+						p.Leave(true, slow)
+					}
+					all = nil
+				}
+				leave()
+				if tc.known {
+					for _, p := range fill("other 0", 0, 1) {
+						p.Leave(true, 0)
+					}
+				}
+				all = flood(tc.held, "beside others")
+				for size, n := range tc.others {
+					for i := range n + 1 {
+						got := fill(fmt.Sprint("other ", i), size, 1)
+						if (len(got) == 1) != (i < n) {
+							t.Errorf("tenant %d beside it got %d places of size %d, want that %d tenants get one", i, len(got), size, n)
+						}
+						all = append(all, got...)
+					}
+				}
+				leave()
+				if c.InFlight() != 0 || c.Queued() != 0 {
+					t.Errorf("%d in flight, %d queued", c.InFlight(), c.Queued())
+				}
+			})
+		})
+	}
+}
+
+// A tenant that waits for its own places keeps nobody from those that are kept, and
+// gets its next when one of its own is free.
+func TestWaitingTenantHasNoTurnAtAKeptPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newControl(t, admission.Config{Processors: 2, QueueTimeout: time.Hour})
+		m := c.Model("iris", none)
+		var all sync.WaitGroup
+		for range 6 {
+			all.Go(func() {
+				if _, err := predict(t.Context(), m, "flood", 0, 1, time.Minute); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		for range 100 {
+			if waited, err := predict(t.Context(), m, "modest", 0, 1, time.Second); waited != 0 || err != nil {
+				t.Errorf("the other tenant waited %v: %v", waited, err)
+			}
+			synctest.Wait()
+			if n := c.InFlight(); n > 2 {
+				t.Errorf("%d of one tenant are computed at once", n)
+			}
+		}
+		began := time.Now()
+		all.Wait()
+		if took := time.Since(began); took != 80*time.Second {
+			t.Errorf("the other six were done %v later, want 80s: two at once", took)
+		}
+	})
+}
+
 // Whatever comes, waits, goes away and fails: never more than there may be at once,
 // and nothing is held at the end.
 func TestNoPlaceIsLostOrGivenTwice(t *testing.T) {
@@ -262,7 +377,10 @@ type quotas struct {
 
 func (q *quotas) Reserve(_ context.Context, _ *identity.Principal, use admission.Use) (admission.Reservation, error) {
 	q.reserved = append(q.reserved, use)
-	return q, q.refuse
+	if q.refuse != nil {
+		return nil, q.refuse
+	}
+	return q, nil
 }
 
 func (q *quotas) Settle(used admission.Use) { q.used = append(q.used, used) }
@@ -296,6 +414,57 @@ func TestQuotasAreSettledWithWhatWasUsed(t *testing.T) {
 	}
 }
 
+// A model's rate is shared: who has nothing left of a quota must not use it up, and
+// what a rate refuses is given back to the quota.
+func TestQuotaThatIsUsedUpUsesUpNoRateOfAModel(t *testing.T) {
+	q := &quotas{refuse: fault.New(fault.QuotaExceeded, "used up")}
+	c := newControl(t, admission.Config{Quotas: q})
+	m := c.Model("iris", admission.Limits{Rates: testkit.Rates("3/minute"), Rows: testkit.Rates("10/minute")})
+	spend := func(rows int) error {
+		ctx, _ := request(t.Context())
+		if err := m.Open(ctx, caller("acme")); err != nil {
+			return err
+		}
+		p, err := m.Enter(ctx, caller("acme"), 0)
+		if err != nil {
+			return err
+		}
+		err = p.Spend(ctx, rows)
+		p.Leave(err == nil, 0)
+		return err
+	}
+	for range 20 {
+		if err := spend(1); fault.KindOf(err) != fault.QuotaExceeded {
+			t.Fatalf("%v, want that the quota is used up", err)
+		}
+	}
+	q.refuse, q.used, q.reserved = nil, nil, nil
+	for i, step := range []struct {
+		rows int
+		want fault.Kind
+	}{{10, admitted}, {11, fault.Content}, {1, fault.RateLimited}, {1, fault.RateLimited}} {
+		if err := spend(step.rows); (err == nil) != (step.want == admitted) || err != nil && fault.KindOf(err) != step.want {
+			t.Errorf("request %d of %d rows: %v", i, step.rows, err)
+		}
+	}
+	if len(q.used) != len(q.reserved) {
+		t.Errorf("%d were reserved and %d settled", len(q.reserved), len(q.used))
+	}
+	if calls := total(q.used); calls != 1 {
+		t.Errorf("%d calls were used, want the one that was answered", calls)
+	}
+}
+
+// admitted is no fault.
+const admitted = fault.Kind(255)
+
+func total(used []admission.Use) (calls int64) {
+	for _, u := range used {
+		calls += u.Calls
+	}
+	return calls
+}
+
 // BenchmarkPrediction is what all limits together cost one prediction that none of
 // them refuses.
 func BenchmarkPrediction(b *testing.B) {
@@ -305,11 +474,11 @@ func BenchmarkPrediction(b *testing.B) {
 		p      identity.Principal
 	}{
 		"no limits":   {},
-		"the default": {rates: admission.Rates{Predict: rates("1000000000/minute")}},
+		"the default": {rates: admission.Rates{Predict: testkit.Rates("1000000000/minute")}},
 		"every limit in two windows": {
-			rates:  admission.Rates{Predict: rates("1000000000/second, 1000000000/minute")},
-			limits: admission.Limits{Rates: rates("1000000000/second, 1000000000/minute"), Rows: rates("1000000000/second, 1000000000/minute"), Concurrency: 100},
-			p:      identity.Principal{Rates: rates("1000000000/second, 1000000000/minute"), TenantRates: rates("1000000000/second, 1000000000/minute")},
+			rates:  admission.Rates{Predict: testkit.Rates("1000000000/second, 1000000000/minute")},
+			limits: admission.Limits{Rates: testkit.Rates("1000000000/second, 1000000000/minute"), Rows: testkit.Rates("1000000000/second, 1000000000/minute"), Concurrency: 100},
+			p:      identity.Principal{Rates: testkit.Rates("1000000000/second, 1000000000/minute"), TenantRates: testkit.Rates("1000000000/second, 1000000000/minute")},
 		},
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -1,11 +1,15 @@
 package admission
 
 import (
+	"context"
 	"hash/maphash"
+	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"onnxgate/internal/limit"
 	"onnxgate/internal/reqctx"
 )
 
@@ -14,78 +18,153 @@ const hintSlots = 4096
 
 // Asked is what a request asks for, and with which credential, before anything of
 // it is proven.
-type Asked struct{ Credential, Target string }
+type Asked struct {
+	// Credential is what its header shows, and Certificate that of the client's
+	// connection.
+	Credential  string
+	Certificate []byte
+	// Target is where it is sent.
+	Target string
+	// Model is the name of the model, where the header says which.
+	Model string
+}
 
-// hints remember until when the limits that are behind authentication have no room
-// for a request. An address that is over its rate is refused before its credential is
-// looked at, and would otherwise be told to wait for less than that. Requests are
-// known by a keyed hash, and a hint grants nothing.
+// hints remember in which limits behind authentication proven requests were counted,
+// and for how long they were refused. An address that is over its rate is refused
+// before its credential is looked at, and would otherwise be told to wait for less than
+// those limits need. Requests are known by a keyed hash, and a hint grants nothing.
 type hints struct {
 	seed  maphash.Seed
 	now   func() time.Time
 	slots [hintSlots]atomic.Pointer[hint]
 }
 
+// hint is never changed.
 type hint struct {
-	of    uint64
-	until time.Time
+	of     uint64
+	limits []reqctx.Limit
+	until  time.Time // when the request is no longer refused
 }
 
-func (h *hints) hash(asked Asked) uint64 {
-	return maphash.String(h.seed, asked.Credential) ^ 31*maphash.String(h.seed, asked.Target)
+// hintKeys are what hints know a request by: its credential, and with that its
+// target and its model.
+type hintKeys struct{ credential, target, model uint64 }
+
+// none is the key of a model that is not known.
+const none = 0
+
+func (h *hints) keys(asked *Asked, model string) hintKeys {
+	of := maphash.String(h.seed, asked.Credential)
+	if len(asked.Certificate) > 0 {
+		of ^= 37 * maphash.Bytes(h.seed, asked.Certificate)
+	}
+	keys := hintKeys{credential: of, target: of ^ 31*maphash.String(h.seed, asked.Target)}
+	if model != "" {
+		keys.model = of ^ 41*maphash.String(h.seed, model)
+	}
+	return keys
+}
+
+// find returns what is known under a key, never nil.
+func (h *hints) find(of uint64) *hint {
+	if known := h.slots[of%hintSlots].Load(); known != nil && known.of == of {
+		return known
+	}
+	return &hint{of: of}
 }
 
 // note remembers that a request has to wait; it does not forget a longer time.
-func (h *hints) note(asked Asked, wait time.Duration) {
-	of, until := h.hash(asked), h.now().Add(wait)
-	slot := &h.slots[of%hintSlots]
-	if known := slot.Load(); known == nil || known.of != of || known.until.Before(until) {
-		slot.Store(&hint{of: of, until: until})
+func (h *hints) note(of uint64, wait time.Duration) {
+	known, until := h.find(of), h.now().Add(wait)
+	if known.until.Before(until) {
+		h.slots[of%hintSlots].Store(&hint{of: of, limits: known.limits, until: until})
 	}
 }
 
-// left returns how long a request has to wait, in whole seconds, rounded up.
-func (h *hints) left(asked Asked) time.Duration {
-	of := h.hash(asked)
-	known := h.slots[of%hintSlots].Load()
-	if known == nil || known.of != of {
-		return 0
+// counted remembers the limits that a request was counted in.
+func (h *hints) counted(keys hintKeys, limits []reqctx.Limit) {
+	if h.find(keys.credential).has(limits) && h.find(keys.target).has(limits) {
+		return
 	}
-	whole := (known.until.Sub(h.now()) + time.Second - 1).Truncate(time.Second)
-	return max(0, whole)
+	limits = slices.DeleteFunc(slices.Clone(limits), func(l reqctx.Limit) bool { return !remembered(&l) })
+	for _, of := range []uint64{keys.credential, keys.target, keys.model} {
+		if of != none {
+			h.slots[of%hintSlots].Store(&hint{of: of, limits: limits, until: h.find(of).until})
+		}
+	}
 }
 
-// Remember notes, once a request of a caller who was proven is decided, how long the
-// same one would have to wait: until the limits that it was counted in have room,
-// and, where it was refused, that long. What is not the model's own limit holds for
-// whatever the credential asks for.
-func (c *Control) Remember(asked Asked, limits []reqctx.Limit, refused time.Duration) {
+// has reports whether the hint knows the limits as they are.
+func (k *hint) has(limits []reqctx.Limit) bool {
 	for i := range limits {
-		if limits[i].Remaining > 0 || ofAddress(limits[i].Policy) {
-			continue
+		l := &limits[i]
+		if remembered(l) && !slices.ContainsFunc(k.limits, func(r reqctx.Limit) bool {
+			return r.Policy == l.Policy && r.Key == l.Key && r.Quota == l.Quota && r.Window == l.Window
+		}) {
+			return false
 		}
-		about := asked
-		if asked.Credential != "" && !strings.HasPrefix(limits[i].Policy, modelPolicy) {
-			about.Target = ""
+	}
+	return true
+}
+
+// remembered reports whether a limit holds behind authentication, and for the next
+// request as for this one: rows do not.
+func remembered(l *reqctx.Limit) bool {
+	return l.Unit == "" && !strings.HasPrefix(l.Policy, "predict") && !strings.HasPrefix(l.Policy, "token")
+}
+
+func ofModel(l *reqctx.Limit) bool { return strings.HasPrefix(l.Policy, modelPolicy) }
+
+// limits returns those that a request will be counted in, as far as is known. Where
+// it is not, its model is taken for the one that the credential asked for last.
+func (h *hints) limits(keys hintKeys) []reqctx.Limit {
+	if exact := h.find(keys.target); len(exact.limits) > 0 {
+		return exact.limits
+	}
+	own := h.find(keys.credential).limits
+	if keys.model == none {
+		return own
+	}
+	all := slices.DeleteFunc(slices.Clone(own), func(l reqctx.Limit) bool { return ofModel(&l) })
+	for _, l := range h.find(keys.model).limits {
+		if ofModel(&l) {
+			all = append(all, l)
 		}
-		c.hints.note(about, limits[i].Reset)
+	}
+	return all
+}
+
+// Remember notes, once a request of a caller who was proven is decided, the limits
+// that it was counted in, and, where it was refused, for how long.
+func (c *Control) Remember(asked *Asked, limits []reqctx.Limit, refused time.Duration) {
+	model, some := "", false
+	for i := range limits {
+		some = some || remembered(&limits[i])
+		if ofModel(&limits[i]) {
+			model = path.Base(limits[i].Key)
+		}
+	}
+	if !some && refused <= 0 {
+		return
+	}
+	keys := c.hints.keys(asked, model)
+	if some {
+		c.hints.counted(keys, limits)
 	}
 	if refused > 0 {
-		c.hints.note(asked, refused)
+		c.hints.note(keys.target, refused)
 	}
-}
-
-// ofAddress reports whether a policy counts addresses, and needs no hint.
-func ofAddress(policy string) bool {
-	return strings.HasPrefix(policy, "predict") || strings.HasPrefix(policy, "token")
 }
 
 // RetryAfter returns when a request that a limit refused will be admitted: in that
 // time, or later where another limit is known to have no room.
-func (c *Control) RetryAfter(asked Asked, wait time.Duration) time.Duration {
-	wait = max(wait, c.hints.left(asked))
-	if asked.Credential == "" { // nothing holds for all who show none
-		return wait
+func (c *Control) RetryAfter(ctx context.Context, asked *Asked, wait time.Duration) time.Duration {
+	keys := c.hints.keys(asked, asked.Model)
+	if asked.Credential == "" && len(asked.Certificate) == 0 {
+		keys.credential = keys.target // nothing holds for all who show none
 	}
-	return max(wait, c.hints.left(Asked{Credential: asked.Credential}))
+	if left := c.hints.find(keys.target).until.Sub(c.hints.now()); left > 0 {
+		wait = max(wait, (left + time.Second - 1).Truncate(time.Second))
+	}
+	return limit.Wait(ctx, wait, c.hints.limits(keys), c.keys, c.tenants, c.principals, c.models)
 }

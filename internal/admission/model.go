@@ -11,6 +11,9 @@ import (
 	"onnxgate/internal/reqctx"
 )
 
+// inModel is the size of all predictions where a model has a bound of its own.
+const inModel = small
+
 // Limits are those of one model, whoever calls it.
 type Limits struct {
 	// Rates count requests, Rows the rows of their batches.
@@ -42,11 +45,11 @@ func (c *Control) Model(label string, limits Limits) *Model {
 	if limits.Concurrency == 0 {
 		return m
 	}
-	b := bound{each: [sizes]int{limits.Concurrency, limits.Concurrency}, all: limits.Concurrency}
+	b := within([sizes]int{small: limits.Concurrency}, limits.Concurrency)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if m.gate = c.gates[label]; m.gate == nil {
-		m.gate = newGate(b)
+		m.gate = newGate(b, nil) // most models have one tenant, however many there are
 		c.gates[label] = m.gate
 	} else {
 		m.gate.setBound(b)
@@ -55,11 +58,19 @@ func (c *Control) Model(label string, limits Limits) *Model {
 }
 
 // Open counts a request of the model, once, however often it opens the model: it
-// does so again when its caller was proven again. It may wait. Faults: RateLimited,
-// Timeout, Canceled.
+// does so again when its caller was proven again. It may wait. A caller whose quota
+// is used up is refused before, so that it uses up nothing of what others share.
+// Faults: RateLimited, Timeout, Canceled, those of Quotas.
 func (m *Model) Open(ctx context.Context, p *identity.Principal) error {
 	if len(m.limits.Rates) == 0 || m.opened(reqctx.From(ctx)) {
 		return nil
+	}
+	if quotas := m.control.cfg.Quotas; quotas != nil {
+		r, err := quotas.Reserve(ctx, p, Use{Calls: 1})
+		if err != nil {
+			return err
+		}
+		r.Settle(Use{}) // the body may take long
 	}
 	var memory [1]limit.Demand
 	return m.control.take(ctx, p, append(memory[:0], limit.Demand{Table: m.control.models, Key: m.label, Rates: m.limits.Rates, N: 1}))
@@ -106,7 +117,7 @@ func (h *Passage) enter(ctx context.Context) (err error) {
 	patience := c.cfg.QueueTimeout
 	if g != nil {
 		began := c.cfg.Now()
-		if h.inModel, err = g.enter(ctx, h.principal.Tenant, h.size, patience); err != nil {
+		if h.inModel, err = g.enter(ctx, h.principal.Tenant, inModel, patience); err != nil {
 			h.inModel = nil
 			return err
 		}
@@ -118,13 +129,14 @@ func (h *Passage) enter(ctx context.Context) (err error) {
 	return err
 }
 
-// Spend counts the rows of the prediction, moves it among the large ones when
-// there are many, and reserves what it will use of the quotas. Faults: Content for
-// more rows than the model's limit ever admits, RateLimited, those of Enter and of
-// Quotas.
+// Spend moves the prediction among the large ones when it has many rows, reserves
+// what it will use of the quotas, and then counts the rows: a quota that is used up
+// uses up no rows, and rows that are refused give back what was reserved. Faults:
+// Content for more rows than the model's limit ever admits, RateLimited, those of
+// Enter and of Quotas.
 func (h *Passage) Spend(ctx context.Context, rows int) error {
 	h.rows = int64(rows)
-	if err := h.model.countRows(ctx, h.rows); err != nil {
+	if err := h.model.fits(h.rows); err != nil {
 		return err
 	}
 	if rows >= largeRows && h.size == small {
@@ -134,25 +146,36 @@ func (h *Passage) Spend(ctx context.Context, rows int) error {
 			return err
 		}
 	}
+	if err := h.reserve(ctx); err != nil {
+		return err
+	}
+	return h.model.countRows(ctx, h.rows)
+}
+
+func (h *Passage) reserve(ctx context.Context) error {
 	quotas := h.model.control.cfg.Quotas
 	if quotas == nil {
 		return nil
 	}
-	var err error
-	h.reservation, err = quotas.Reserve(ctx, h.principal, Use{Calls: 1, Rows: h.rows, Bytes: h.bytes})
-	if err != nil {
-		h.reservation = nil
+	r, err := quotas.Reserve(ctx, h.principal, Use{Calls: 1, Rows: h.rows, Bytes: h.bytes})
+	if err == nil {
+		h.reservation = r
 	}
 	return err
 }
 
-// countRows never waits: the request has its body in memory.
-func (m *Model) countRows(ctx context.Context, rows int64) error {
+// fits refuses a batch that no window admits.
+func (m *Model) fits(rows int64) error {
 	for _, rate := range m.limits.Rows {
 		if rows > rate.Requests {
 			return fault.Newf(fault.Content, "A batch of %d rows is more than the limit of this model ever admits, %s; send fewer rows at once", rows, rate)
 		}
 	}
+	return nil
+}
+
+// countRows never waits: the request has its body in memory.
+func (m *Model) countRows(ctx context.Context, rows int64) error {
 	if len(m.limits.Rows) == 0 {
 		return nil
 	}
@@ -181,7 +204,7 @@ func (h *Passage) leave() {
 		h.model.control.flight.leave(h.inFlight, h.size)
 	}
 	if h.inModel != nil {
-		h.model.gate.leave(h.inModel, h.size)
+		h.model.gate.leave(h.inModel, inModel)
 	}
 	h.inFlight, h.inModel = nil, nil
 }

@@ -15,6 +15,8 @@ const (
 	// maxThrottledEach how many of one caller.
 	maxThrottled     = 1024
 	maxThrottledEach = 64
+	// lookEvery is how often who waits is looked for, where the context does not tell.
+	lookEvery = 100 * time.Millisecond
 )
 
 // throttle keeps requests waiting that came before the next window.
@@ -27,41 +29,56 @@ type throttle struct {
 	caller map[string]int
 }
 
-// again tries a request again that was refused with err, as soon as its window
-// comes, unless that is too late. told is how many limits the request was told of
-// before. Faults: those of attempt, Timeout, Canceled.
-func (t *throttle) again(ctx context.Context, told int, caller string, err error, attempt func() error) error {
+// booker counts a request in windows that are open within the patience, as limit.Book
+// does.
+type booker func(patience time.Duration) (*limit.Booking, error)
+
+// wait has a request that was refused with err book its place in the next window,
+// and wait for that, unless it is too late. told is how many limits the request was
+// told of before. Faults: those of book, Timeout, Canceled.
+func (t *throttle) wait(ctx context.Context, told int, caller string, err error, book booker) error {
 	info := reqctx.From(ctx)
-	left := t.most
-	for {
-		// What it was counted in before concerns the next request alone.
-		next := limit.Exhausted(info.Limits[told:])
-		if fault.KindOf(err) != fault.RateLimited || next > left || info.NoWait || !t.enter(caller) {
-			return err
-		}
-		began := t.now()
-		failure := wait(ctx, next)
-		t.leave(caller)
-		if failure != nil {
-			return fault.OfContext(failure)
-		}
-		left -= max(t.now().Sub(began), next)
-		info.Received = t.now()
-		info.Limits = info.Limits[:told]
-		if err = attempt(); err == nil {
-			return nil
-		}
+	patience := t.most - info.Throttled
+	if fault.KindOf(err) != fault.RateLimited || info.NoWait || patience <= 0 || !t.enter(caller) {
+		return err
 	}
+	defer t.leave(caller)
+	info.Limits = info.Limits[:told]
+	place, err := book(patience)
+	if err != nil {
+		return err
+	}
+	if err := sleep(ctx, place.Wait, info.Gone); err != nil {
+		place.Cancel()
+		return fault.OfContext(err)
+	}
+	info.Throttled += place.Wait
+	info.Received = t.now()
+	place.Tell(ctx)
+	return nil
 }
 
-func wait(ctx context.Context, d time.Duration) error {
+// sleep waits, unless the context ends or whom it waits for is gone.
+func sleep(ctx context.Context, d time.Duration, gone func() bool) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	var look <-chan time.Time
+	if gone != nil {
+		ticker := time.NewTicker(lookEvery)
+		defer ticker.Stop()
+		look = ticker.C
+	}
+	for {
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look:
+			if gone() {
+				return context.Canceled
+			}
+		}
 	}
 }
 

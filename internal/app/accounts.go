@@ -21,12 +21,11 @@ func database(cfg *config.Config) sqlstore.Config {
 	return sqlstore.Config{URL: cfg.DatabaseURL.Reveal(), Path: inDataDir(cfg, databaseFile)}
 }
 
-// newAccounts returns the accounts of a store. Changes are told to record; nil
-// hashes computes those of passwords in this process.
-func newAccounts(cfg *config.Config, store *sqlstore.Store, record audit.Recorder, hashes accounts.Argon) (*accounts.Service, error) {
-	return accounts.New(accounts.Config{
-		Store: store, Argon: hashes, InitialPasswordFile: inDataDir(cfg, passwordFile), MaxStale: cfg.RevocationMaxAge, Audit: record, Now: time.Now,
-	})
+// accountsOf is what the accounts of a store are made of. Changes are told to record.
+func accountsOf(cfg *config.Config, store *sqlstore.Store, record audit.Recorder) accounts.Config {
+	return accounts.Config{
+		Store: store, InitialPasswordFile: inDataDir(cfg, passwordFile), MaxStale: cfg.RevocationMaxAge, Audit: record, Now: time.Now,
+	}
 }
 
 // HasAccounts returns an error that says what to do when there are no users yet,
@@ -56,29 +55,38 @@ func OpenAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, f
 // openAccounts also returns the store that they are in.
 func openAccounts(ctx context.Context, cfg *config.Config) (*accounts.Service, *sqlstore.Store, func() error, error) {
 	if !cfg.DatabaseURL.IsSet() {
-		if err := makeDataDir(cfg.DataDir); err != nil {
+		if err := makeDataDir(cfg); err != nil {
 			return nil, nil, nil, err
 		}
 	}
-	store, err := sqlstore.Open(ctx, database(cfg))
+	store, done, err := openForCommand(ctx, cfg)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	kept := &commandRecords{cfg: cfg, ready: makeKEK(ctx, cfg, store)}
-	service, err := newAccounts(cfg, store, kept, nil)
+	service, err := accounts.New(accountsOf(cfg, store, kept))
 	if err != nil {
-		return nil, nil, nil, errors.Join(err, store.Close())
+		return nil, nil, nil, errors.Join(err, done())
 	}
-	return service, store, kept.with(store.Close), nil
+	return service, store, kept.with(done), nil
 }
 
 // openStored opens the store and what lives in it.
 func (a *App) openStored(ctx context.Context) error {
 	var err error
-	if a.store, err = sqlstore.Open(ctx, database(a.cfg)); err != nil {
+	where := database(a.cfg)
+	if a.redis != nil {
+		a.changes = newChanges(a.redis)
+		where.Moved = a.changes.moved
+	}
+	if a.store, err = sqlstore.Open(ctx, where); err != nil {
 		return err
 	}
-	if a.sealing, err = newSealing(ctx, a.cfg, a.store, records{a}); err == nil {
+	a.sealing, err = newSealing(ctx, a.cfg, a.store, records{a}, a.clock.Now)
+	if err == nil && sharesKeys(a.cfg) {
+		err = a.openSharedKeys(ctx)
+	}
+	if err == nil {
 		err = a.openAudit() //nolint:contextcheck // what the log writes by itself belongs to no request
 	}
 	if err != nil {
@@ -91,11 +99,27 @@ func (a *App) openStored(ctx context.Context) error {
 	return err
 }
 
+// openSharedKeys opens the keys in the database before anything of this server's own is
+// wrapped by a key-encryption key that may be another than that of the servers which
+// were here before: but for the log of one that has keys to bring along, which has been
+// here itself.
+func (a *App) openSharedKeys(ctx context.Context) error {
+	if hasKeyFiles(a.cfg) {
+		if err := a.openAudit(); err != nil { //nolint:contextcheck // what the log writes by itself belongs to no request
+			return err
+		}
+	}
+	return a.openKeysIn(ctx, a.sealing.Signing(a.store.Signing()))
+}
+
 func (a *App) openAccounts(ctx context.Context) (err error) {
 	for _, text := range a.store.Warnings() {
 		a.log.WarnContext(ctx, "database warning", slog.String("detail", text))
 	}
-	if a.accounts, err = newAccounts(a.cfg, a.store, records{a}, a.newHashes()); err != nil {
+	c, where := accountsOf(a.cfg, a.store, records{a}), database(a.cfg)
+	c.Argon, c.Reached, c.Now = a.newHashes(), a.databaseReached(where.Location()), a.clock.Now //nolint:contextcheck // it is told beyond any request
+	c.Guesses = a.sharedGuesses()
+	if a.accounts, err = accounts.New(c); err != nil {
 		return err
 	}
 	if err := a.accounts.BootstrapKey(ctx, a.cfg.BootstrapAPIKey.Reveal(), a.cfg.BootstrapAPIKeyRole); err != nil {
@@ -113,6 +137,34 @@ func (a *App) openAccounts(ctx context.Context) (err error) {
 			slog.String("user", accounts.AdminName), slog.String("password_file", inDataDir(a.cfg, passwordFile)))
 	}
 	return nil
+}
+
+// AdminPasswordFile returns the file that holds the password of the first
+// administrator as it is now; empty when the password was changed.
+func (a *App) AdminPasswordFile(ctx context.Context) string {
+	initial := inDataDir(a.cfg, passwordFile)
+	if _, err := os.Stat(initial); err == nil {
+		return initial
+	}
+	if !a.cfg.AdminPassword.IsSet() {
+		return ""
+	}
+	if !a.accounts.HasPassword(ctx, accounts.AdminName, a.cfg.AdminPassword.Reveal()) {
+		return ""
+	}
+	return a.cfg.AdminPasswordFile
+}
+
+// databaseReached returns what logs whether the database that is there can be used.
+func (a *App) databaseReached(there string) func(error) {
+	where := slog.String("database", there)
+	return func(err error) {
+		if err != nil {
+			a.log.ErrorContext(context.Background(), "the database is away: what is known of it serves for a while, and nothing can be changed", where, slog.Any("error", err))
+			return
+		}
+		a.log.InfoContext(context.Background(), "the database is back", where)
+	}
 }
 
 // newHashes returns what computes the hashes of passwords: a process of its own
@@ -138,7 +190,7 @@ func checkDatabase(cfg *config.Config) (found []Finding, err error) {
 		return nil, fmt.Errorf("ONNXGATE_DATABASE_URL: %w", err)
 	}
 	for _, text := range warnings {
-		found = append(found, Finding{databaseInsecure, Warning, text, "write sslmode=verify-full into ONNXGATE_DATABASE_URL"})
+		found = append(found, Finding{databaseInsecure, Warning, text, "write sslmode=verify-full into what " + cfg.Variable("ONNXGATE_DATABASE_URL") + " holds or names"})
 	}
 	return found, nil
 }
@@ -153,7 +205,7 @@ func DatabaseStatus(ctx context.Context, cfg *config.Config) (*sqlstore.Status, 
 
 // MigrateDatabase brings the schema up to date, as a start does.
 func MigrateDatabase(ctx context.Context, cfg *config.Config, actor string) (before, after int, err error) {
-	if err := makeDataDir(cfg.DataDir); err != nil {
+	if err := makeDataDir(cfg); err != nil {
 		return 0, 0, err
 	}
 	if err := recordDatabase(ctx, cfg, actor, "migrate"); err != nil {
@@ -176,7 +228,7 @@ func BackupDatabase(ctx context.Context, cfg *config.Config, actor, file string)
 // RestoreDatabase puts a backup into the place of the accounts while no server
 // runs; with force also where there are some.
 func RestoreDatabase(ctx context.Context, cfg *config.Config, actor, file string, force bool) error {
-	if err := makeDataDir(cfg.DataDir); err != nil {
+	if err := makeDataDir(cfg); err != nil {
 		return err
 	}
 	if err := recordDatabase(ctx, cfg, actor, "restore"); err != nil {

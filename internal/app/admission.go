@@ -2,9 +2,7 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"runtime"
-	"time"
 
 	"onnxgate/internal/admission"
 	"onnxgate/internal/config"
@@ -14,28 +12,18 @@ import (
 )
 
 // openAdmission makes what says whether requests may go ahead, over all protocols.
-func (a *App) openAdmission() error {
-	rates, err := ratesOf(a.cfg)
-	if err != nil {
-		return err
-	}
+func (a *App) openAdmission() (err error) {
 	a.admission, err = admission.New(admission.Config{
-		Rates: rates, MaxInFlight: a.cfg.MaxInFlight, Processors: runtime.GOMAXPROCS(0),
-		QueueTimeout: a.cfg.QueueTimeout, Throttle: a.cfg.Throttle, Quotas: quotas{a}, Now: time.Now,
+		Shared: a.sharedLimits(), Rates: ratesOf(a.cfg), MaxInFlight: a.cfg.MaxInFlight, Processors: runtime.GOMAXPROCS(0),
+		QueueTimeout: a.cfg.QueueTimeout, Throttle: a.cfg.Throttle, Quotas: quotas{a}, Now: a.clock.Now,
+		OneTenant: a.oneTenant.Load,
 	})
 	return err
 }
 
 // ratesOf are those that a reload takes over.
-func ratesOf(cfg *config.Config) (rates admission.Rates, err error) {
-	if rates.Token, err = identity.ParseRates(cfg.RateToken); err != nil {
-		return rates, fmt.Errorf("ONNXGATE_RATE_TOKEN: %w", err)
-	}
-	if rates.Predict, err = identity.ParseRates(cfg.RatePredict); err != nil {
-		return rates, fmt.Errorf("ONNXGATE_RATE_PREDICT: %w", err)
-	}
-	rates.PerPrincipal = cfg.RatePredictPer == "principal"
-	return rates, nil
+func ratesOf(cfg *config.Config) admission.Rates {
+	return admission.Rates{Token: cfg.RateToken, Predict: cfg.RatePredict, PerPrincipal: cfg.RatePredictPer == "principal"}
 }
 
 // modelAdmission is what admits the calls of one model, in the words of package

@@ -10,20 +10,24 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/app"
+	"onnxgate/internal/clock"
 	"onnxgate/internal/config"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/testkit"
@@ -62,13 +66,16 @@ func load(tb testing.TB, dir string, vars map[string]string) *config.Config {
 		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "off",
 	}
 	for name, value := range vars {
-		all["ONNXGATE_"+name] = value
+		if !strings.HasPrefix(name, "OTEL_") {
+			name = "ONNXGATE_" + name
+		}
+		all[name] = value
 	}
 	empty := filepath.Join(tb.TempDir(), "empty.env")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	cfg, err := config.Load(config.Source{EnvFile: empty, Lookup: func(name string) (string, bool) { v, ok := all[name]; return v, ok }})
+	cfg, err := config.Load(config.Source{EnvFile: empty, Names: slices.Collect(maps.Keys(all)), Lookup: func(name string) (string, bool) { v, ok := all[name]; return v, ok }})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -77,8 +84,14 @@ func load(tb testing.TB, dir string, vars map[string]string) *config.Config {
 
 func start(tb testing.TB, dir string, vars map[string]string) *server {
 	tb.Helper()
+	return startBy(tb, clock.Config{}, dir, vars)
+}
+
+// startBy starts a server that goes by another clock.
+func startBy(tb testing.TB, by clock.Config, dir string, vars map[string]string) *server {
+	tb.Helper()
 	s := &server{dir: dir, log: &testkit.Buffer{}}
-	a, err := app.New(tb.Context(), load(tb, dir, vars), app.Options{Log: s.log, Version: "test"})
+	a, err := app.New(tb.Context(), load(tb, dir, vars), app.Options{Log: s.log, Version: "test", Clock: by})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -164,11 +177,16 @@ func (s *server) token(tb testing.TB) string {
 // key returns an API key of the role admin, made as a command makes it.
 func (s *server) key(tb testing.TB) string {
 	tb.Helper()
+	return s.keyOf(tb, accounts.NewKey{Name: "test", Roles: []string{"admin"}})
+}
+
+func (s *server) keyOf(tb testing.TB, add accounts.NewKey) string {
+	tb.Helper()
 	service, done, err := app.OpenAccounts(tb.Context(), load(tb, s.dir, nil))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	_, key, err := service.CreateKey(tb.Context(), accounts.Actor{Name: "test", Tenant: accounts.AnyTenant}, accounts.NewKey{Name: "test", Roles: []string{"admin"}})
+	_, key, err := service.CreateKey(tb.Context(), accounts.Actor{Name: "test", Tenant: accounts.AnyTenant}, add)
 	if err := errors.Join(err, done()); err != nil {
 		tb.Fatal(err)
 	}
@@ -357,6 +375,29 @@ func copyModels(t *testing.T) string {
 	return dir
 }
 
+func TestTheAccessLogShowsServedProbesOnlyForDebugging(t *testing.T) {
+	for level, want := range map[string]bool{"info": false, "debug": true} {
+		t.Run(level, func(t *testing.T) {
+			s := start(t, t.TempDir(), map[string]string{"LOG_LEVEL": level})
+			for path, status := range map[string]int{"/readyz": 200, "/livez": 200, "/v2/health/ready": 200, "/readyz?x=1": 200, "/nothing": 404} {
+				if got, body := s.call(t, http.MethodGet, "https://"+s.Addr()+path, "", "", ""); got != status {
+					t.Errorf("%s: %d %s, want %d", path, got, body, status)
+				}
+			}
+			s.stop(t)
+			log := s.log.String()
+			for _, path := range []string{"/readyz", "/livez", "/v2/health/ready"} {
+				if got := strings.Contains(log, `"path":"`+path+`"`); got != want {
+					t.Errorf("a line for %s: %t, want %t", path, got, want)
+				}
+			}
+			if !strings.Contains(log, `"path":"/nothing"`) {
+				t.Error("no line for a path that there is not")
+			}
+		})
+	}
+}
+
 func TestAReloadTakesOverWhatCanChange(t *testing.T) {
 	folder := copyModels(t)
 	s := start(t, t.TempDir(), map[string]string{"MODELS_DIR": folder})
@@ -376,7 +417,7 @@ func TestAReloadTakesOverWhatCanChange(t *testing.T) {
 	if status, _ := s.predict(t, token); status != http.StatusTooManyRequests {
 		t.Errorf("status %d, want 429 under the new rate", status)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.Addr()+"/livez", http.NoBody)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.Addr()+"/nothing", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,7 +435,7 @@ func TestAReloadTakesOverWhatCanChange(t *testing.T) {
 	if !strings.Contains(log, `"msg":"setting needs a restart","setting":"ONNXGATE_MAX_ROWS"`) {
 		t.Errorf("nothing says that the rows need a restart:\n%s", log)
 	}
-	if strings.Contains(log, `"path":"/livez"`) {
+	if strings.Contains(log, `"path":"/nothing"`) {
 		t.Error("an access line in spite of the level warn")
 	}
 }
@@ -479,7 +520,7 @@ func TestTheOperatorIsWarnedOfRolesAndTenantsThatNobodyMade(t *testing.T) {
 	manifest(`{roles: [admin], share: ["*", default, acme], rules: [{allow: [predict], roles: [analyst, reader, user]}, {deny: [predict], roles: [analyst]}]}`)
 	dir := t.TempDir()
 	s := start(t, dir, vars)
-	checked, err := app.Check(load(t, dir, vars))
+	checked, err := app.Check(t.Context(), load(t, dir, vars))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -494,7 +535,7 @@ func TestTheOperatorIsWarnedOfRolesAndTenantsThatNobodyMade(t *testing.T) {
 			t.Errorf("the log says %q %d times, want %d:\n%s", text, n, times, log)
 		}
 	}
-	if got := strings.Join(checked, "\n"); !strings.Contains(got, `model iris: its rules name the role "analyst"`) || !strings.Contains(got, `"acme"`) {
+	if got := strings.Join(checked.Warnings, "\n"); !strings.Contains(got, `model iris: its rules name the role "analyst"`) || !strings.Contains(got, `"acme"`) {
 		t.Errorf("config check: %q", checked)
 	}
 }
@@ -505,21 +546,21 @@ func TestTheOperatorIsWarned(t *testing.T) {
 		t.Fatal(err)
 	}
 	vars := map[string]string{"MODELS_DIR": empty}
-	checked, err := app.Check(load(t, open, vars))
+	checked, err := app.Check(t.Context(), load(t, open, vars))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := start(t, open, vars)
 	for _, want := range []string{"run chmod 700 " + open, "no model is served; put one at " + empty} {
-		if !strings.Contains(s.log.String(), want) || !strings.Contains(strings.Join(checked, "\n"), want) {
+		if !strings.Contains(s.log.String(), want) || !strings.Contains(strings.Join(checked.Warnings, "\n"), want) {
 			t.Errorf("nothing says %q in %q or in\n%s", want, checked, s.log)
 		}
 	}
 	if err := os.Chmod(open, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	if warnings, err := app.Check(load(t, open, nil)); err != nil || len(warnings) > 0 {
-		t.Errorf("without a reason: %q, %v", warnings, err)
+	if checked, err := app.Check(t.Context(), load(t, open, nil)); err != nil || len(checked.Warnings) > 0 {
+		t.Errorf("without a reason: %q, %v", checked.Warnings, err)
 	}
 }
 
@@ -539,12 +580,12 @@ func TestTheOperatorIsWarnedOfKeysAndProxiesThatAreOpen(t *testing.T) {
 	private := filepath.Join(t.TempDir(), "data")
 	vars := map[string]string{"TLS_CERT_FILE": certFile, "TLS_KEY_FILE": keyFile, "KEK_FILE": kek, "TRUSTED_PROXIES": "0.0.0.0/0,10.0.0.0/8,::/0,fc00::/7"}
 	s := start(t, private, vars)
-	checked, err := app.Check(load(t, private, vars))
-	if err != nil || len(checked) != 4 {
+	checked, err := app.Check(t.Context(), load(t, private, vars))
+	if err != nil || len(checked.Warnings) != 4 {
 		t.Errorf("warnings %q, %v; want four", checked, err)
 	}
 	for _, want := range []string{"chmod o= " + keyFile, "chmod o= " + kek, "holds 0.0.0.0/0: ", "holds ::/0: "} {
-		if !strings.Contains(s.log.String(), want) || !strings.Contains(strings.Join(checked, "\n"), want) {
+		if !strings.Contains(s.log.String(), want) || !strings.Contains(strings.Join(checked.Warnings, "\n"), want) {
 			t.Errorf("nothing says %q in %q or in\n%s", want, checked, s.log)
 		}
 	}
@@ -559,7 +600,7 @@ func TestADataDirectoryThatOthersMayWriteToIsRefused(t *testing.T) {
 		}
 		cfg := load(t, dir, nil)
 		want := "run chmod 700 " + path
-		if _, err := app.Check(cfg); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := app.Check(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Check = %v, want %q", err, want)
 		}
 		a, err := app.New(t.Context(), cfg, app.Options{Log: io.Discard})
@@ -572,6 +613,43 @@ func TestADataDirectoryThatOthersMayWriteToIsRefused(t *testing.T) {
 		if _, _, err := app.OpenAccounts(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("OpenAccounts = %v, want %q", err, want)
 		}
+	}
+}
+
+// One list says what has to be private: a start, doctor and config check agree on it.
+func TestASecretOfOurOwnThatOthersMayReadIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	start(t, dir, nil).stop(t)
+	cfg := load(t, dir, nil)
+	keys, err := filepath.Glob(filepath.Join(dir, "keys", "*.pem"))
+	if err != nil || len(keys) == 0 {
+		t.Fatalf("no signing key: %v", err)
+	}
+	for _, path := range append(keys, filepath.Join(dir, "tls", "key.pem"), filepath.Join(dir, "kek"), filepath.Join(dir, "onnxgate.db")) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			if err := os.Chmod(path, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			want := "run chmod 600 " + path
+			a, refused := app.New(t.Context(), cfg, app.Options{Log: io.Discard})
+			if refused == nil {
+				t.Fatalf("started: %v", a.Close())
+			}
+			_, checked := app.Check(t.Context(), cfg)
+			doctor := app.Doctor{Now: time.Now, Free: plenty}
+			found, _ := doctor.Diagnose(t.Context(), cfg)
+			for what, text := range map[string]string{"a start": refused.Error(), "config check": fmt.Sprint(checked), "doctor": fmt.Sprint(found)} {
+				if !strings.Contains(text, want) {
+					t.Errorf("%s says %q, want %q", what, text, want)
+				}
+			}
+			if err := os.Chmod(path, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := app.Check(t.Context(), cfg); err != nil {
+				t.Errorf("after it: %v", err)
+			}
+		})
 	}
 }
 
@@ -589,10 +667,20 @@ func TestAVolumeOfAGroupWorks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if warnings, err := app.Check(load(t, dir, nil)); err != nil || len(warnings) > 0 {
-		t.Errorf("warnings %q, %v", warnings, err)
+	if checked, err := app.Check(t.Context(), load(t, dir, nil)); err != nil || len(checked.Warnings) > 0 {
+		t.Errorf("warnings %q, %v", checked.Warnings, err)
 	}
 	start(t, dir, nil)
+}
+
+func TestACheckThatIsCutShortSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	start(t, dir, nil).stop(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := app.Check(ctx, load(t, dir, nil)); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that it was canceled", err)
+	}
 }
 
 func TestAModelThatIsNoRegularFileIsRefused(t *testing.T) {
@@ -630,7 +718,7 @@ func TestAStartThatCannotWorkNamesEveryReason(t *testing.T) {
 	cfg := load(t, t.TempDir(), map[string]string{
 		"MODELS_DIR": folder, "TLS_CERT_FILE": missing, "TLS_KEY_FILE": missing, "ADMIN_PASSWORD_FILE": weak, "KEK_FILE": weak,
 	})
-	_, checked := app.Check(cfg)
+	_, checked := app.Check(t.Context(), cfg)
 	if files, err := os.ReadDir(cfg.DataDir); err != nil || len(files) > 0 {
 		t.Errorf("Check left %v, %v", files, err)
 	}
@@ -655,7 +743,7 @@ func TestADataDirectoryThatCannotBeMadeIsFoundOut(t *testing.T) {
 	}
 	for name, dir := range map[string]string{"of the kernel": "/proc/x/y", "a file": file, "below a file": filepath.Join(file, "x")} {
 		cfg := load(t, dir, nil)
-		_, checked := app.Check(cfg)
+		_, checked := app.Check(t.Context(), cfg)
 		a, err := app.New(t.Context(), cfg, app.Options{Log: io.Discard})
 		if err == nil {
 			t.Errorf("%s: started: %v", name, a.Close())
@@ -665,7 +753,7 @@ func TestADataDirectoryThatCannotBeMadeIsFoundOut(t *testing.T) {
 		}
 	}
 	dir := filepath.Join(t.TempDir(), "a", "b", "c")
-	if _, err := app.Check(load(t, dir, nil)); err != nil {
+	if _, err := app.Check(t.Context(), load(t, dir, nil)); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Dir(filepath.Dir(dir))); !errors.Is(err, os.ErrNotExist) {

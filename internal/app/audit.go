@@ -14,11 +14,12 @@ import (
 	"onnxgate/internal/identity"
 	"onnxgate/internal/modelstore"
 	"onnxgate/internal/reqctx"
+	"onnxgate/internal/tensor"
 )
 
 // openAuditLog opens the audit log, once there is a key-encryption key; nil when
 // it is off.
-func openAuditLog(cfg *config.Config) (*audit.Log, error) {
+func openAuditLog(cfg *config.Config, now func() time.Time) (*audit.Log, error) {
 	if audit.Mode(cfg.Audit) == audit.Off {
 		return nil, nil //nolint:nilnil // it is off
 	}
@@ -27,15 +28,18 @@ func openAuditLog(cfg *config.Config) (*audit.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return audit.Open(audit.Config{Dir: inDataDir(cfg, auditDir), Mode: audit.Mode(cfg.Audit), KEK: kek, Now: time.Now})
+	return audit.Open(audit.Config{Dir: inDataDir(cfg, auditDir), Mode: audit.Mode(cfg.Audit), KEK: kek, Now: now})
 }
 
-// openAudit opens the audit log of the server.
+// openAudit opens the audit log of the server, unless it is open.
 func (a *App) openAudit() (err error) {
-	if a.auditLog, err = openAuditLog(a.cfg); err != nil || a.auditLog == nil {
+	if a.auditLog != nil {
+		return nil
+	}
+	if a.auditLog, err = openAuditLog(a.cfg, a.clock.Now); err != nil || a.auditLog == nil {
 		return err
 	}
-	a.trail = audit.NewTrail(audit.TrailConfig{Log: a.measured(a.auditLog), Mode: audit.Mode(a.cfg.Audit), Now: time.Now})
+	a.trail = audit.NewTrail(audit.TrailConfig{Log: a.measured(a.auditLog), Mode: audit.Mode(a.cfg.Audit), Now: a.clock.Now})
 	a.metrics.Gauge("onnxgate_audit_lag_records", "Audit records that are not on the disk yet.", func() float64 { return float64(a.trail.Lag()) })
 	a.metrics.Counter("onnxgate_audit_lost_records_total", "Audit records that could not be kept, and without which the request went ahead: in best-effort mode alone.",
 		func() float64 { return float64(a.trail.Lost()) })
@@ -80,10 +84,10 @@ func (a *App) recordModels(ctx context.Context, loaded, removed []string) {
 	}
 	for _, path := range loaded {
 		about := a.catalog.About(path)
-		a.noted(ctx, &audit.Record{Event: audit.ModelLoad, Tenant: modelstore.TenantOf(path), Object: path, Model: about.Model, Version: about.Version, Digest: about.Digest})
+		a.noted(ctx, &audit.Record{Event: audit.ModelLoad, Tenant: modelstore.ParseFolder(path).Tenant, Object: path, Model: about.Model, Version: about.Version, Digest: about.Digest})
 	}
 	for _, path := range removed {
-		a.noted(ctx, &audit.Record{Event: audit.ModelUnload, Tenant: modelstore.TenantOf(path), Object: path})
+		a.noted(ctx, &audit.Record{Event: audit.ModelUnload, Tenant: modelstore.ParseFolder(path).Tenant, Object: path})
 	}
 }
 
@@ -137,6 +141,18 @@ func (a *App) predictions() audit.Recorder { //nolint:ireturn // nil is off
 	return records{a}
 }
 
+// inputHash returns what hashes the inputs of predictions for their records: nil
+// where they have none. The log is open once there are predictions.
+func (a *App) inputHash() func(ctx context.Context, tenant string, inputs []*tensor.Tensor) (string, error) {
+	if !a.cfg.AuditInputHash || audit.Mode(a.cfg.Audit) == audit.Off {
+		return nil
+	}
+	hashes := sync.OnceValue(func() *audit.InputHash { return a.auditLog.InputHash() })
+	return func(ctx context.Context, tenant string, inputs []*tensor.Tensor) (string, error) {
+		return hashes().Sum(ctx, tenant, inputs)
+	}
+}
+
 // commandRecords are the records of a command, which opens the audit log for the
 // first thing that it changes.
 type commandRecords struct {
@@ -156,7 +172,7 @@ func (c *commandRecords) Record(ctx context.Context, rec *audit.Record) error {
 			c.err = c.ready()
 		}
 		if c.err == nil {
-			c.log, c.err = openAuditLog(c.cfg)
+			c.log, c.err = openAuditLog(c.cfg, time.Now)
 		}
 	})
 	switch {

@@ -34,6 +34,7 @@ type record struct {
 	Rows, Count               int64
 	RequestID                 string `json:"request_id"`
 	Beside                    []struct{ Actor, Method string }
+	Input, Token              string
 }
 
 // each exports what a credential may see, record by record.
@@ -194,7 +195,7 @@ func TestEveryRequestIsOnRecordOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := start(t, t.TempDir(), nil)
+	s := start(t, t.TempDir(), map[string]string{"TOKEN_TTL": "24h"})
 	token, key := s.token(t), s.key(t)
 	const weakPassword = "lamp-violet-orbit-42"
 	if status, body := s.call(t, http.MethodPost, "https://"+s.AdminAddr()+"/admin/v1/users", token, "application/json",
@@ -394,6 +395,42 @@ func TestWhoSeesWhichRecords(t *testing.T) {
 	}
 }
 
+// TestATenantMadeAgainDoesNotReadTheRecordsOfTheFormer: whose name it has.
+func TestATenantMadeAgainDoesNotReadTheRecordsOfTheFormer(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	root := s.token(t)
+	admin := "https://" + s.AdminAddr() + "/admin/v1/"
+	const password = "lamp-violet-orbit-42"
+	call := func(method, path, body string) {
+		t.Helper()
+		if status, answer := s.call(t, method, admin+path, root, "application/json", body); status/100 != 2 {
+			t.Fatal(status, answer)
+		}
+	}
+	read := func(name string) (text string) {
+		t.Helper()
+		call(http.MethodPost, "tenants", `{"name":"beta"}`)
+		call(http.MethodPost, "users", `{"name":"`+name+`","tenant":"beta","roles":["admin"],"password":"`+password+`"}`)
+		_, body := s.call(t, http.MethodPost, "https://"+s.Addr()+"/token", "", "application/x-www-form-urlencoded",
+			url.Values{"username": {name}, "password": {password}}.Encode())
+		var answer struct {
+			AccessToken string `json:"access_token"`
+		}
+		if err := json.Unmarshal([]byte(body), &answer); err != nil {
+			t.Fatal(body)
+		}
+		_, text = s.records(t, answer.AccessToken)
+		return text
+	}
+	if text := read("former"); !strings.Contains(text, "tenant.create") || !strings.Contains(text, "former") {
+		t.Errorf("a tenant reads of itself %s", text)
+	}
+	call(http.MethodDelete, "tenants/beta", "")
+	if text := read("present"); !strings.Contains(text, "tenant.create") || !strings.Contains(text, "present") || strings.Contains(text, "former") || strings.Contains(text, "tenant.delete") {
+		t.Errorf("a tenant that was made again reads %s", text)
+	}
+}
+
 // TestALayeredPredictionNamesBothCredentials: a model asks for a token and a key.
 func TestALayeredPredictionNamesBothCredentials(t *testing.T) {
 	models := t.TempDir()
@@ -430,7 +467,7 @@ func TestALayeredPredictionNamesBothCredentials(t *testing.T) {
 		if r.RequestID != resp.Header.Get("X-Request-Id") {
 			continue
 		}
-		if r.Actor != "admin" || r.Method != "bearer" || len(r.Beside) != 1 || r.Beside[0].Method != "api_key" || !strings.HasPrefix(r.Beside[0].Actor, "apikey:") {
+		if r.Actor != "admin" || r.Method != "bearer" || r.Token == "" || len(r.Beside) != 1 || r.Beside[0].Method != "api_key" || !strings.HasPrefix(r.Beside[0].Actor, "apikey:") {
 			t.Errorf("status %d: %+v", resp.StatusCode, r)
 		}
 		return

@@ -3,9 +3,9 @@ package app_test
 import (
 	"bufio"
 	"fmt"
-	"syscall"
 	"testing"
-	"time"
+
+	"onnxgate/internal/testkit"
 )
 
 // BenchmarkAudit measures what a record costs on the way of a prediction: the
@@ -22,23 +22,14 @@ func BenchmarkAudit(b *testing.B) {
 			reader := bufio.NewReader(conn)
 			b.ReportAllocs()
 			b.ResetTimer()
-			before := processorTime(b)
+			user, system := testkit.ProcessorTime(b)
 			for range b.N {
 				if err := exchange(conn, reader, request); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op")
+			userThen, systemThen := testkit.ProcessorTime(b)
+			b.ReportMetric(float64(userThen-user+systemThen-system)/float64(b.N), "cpu-ns/op")
 		})
 	}
-}
-
-// processorTime is what the process has taken of its processors.
-func processorTime(b *testing.B) time.Duration {
-	b.Helper()
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

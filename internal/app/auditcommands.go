@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
+	"onnxgate/internal/identity"
 )
 
 // AuditReader returns a reader of the audit log of the data directory. Without a
@@ -28,6 +30,18 @@ func AuditReader(cfg *config.Config) (*audit.Reader, error) {
 		return nil, err
 	}
 	return audit.NewReader(c), nil
+}
+
+// RecordLook puts on record that a command shows what records say.
+func RecordLook(ctx context.Context, cfg *config.Config, actor string, event audit.Event, what string) error {
+	l, err := OpenAuditLog(cfg)
+	if err != nil {
+		return err
+	}
+	err = l.Record(ctx, &audit.Record{
+		Event: event, Actor: actor, Tenant: identity.DefaultTenant, Method: "command", Object: what, Decision: audit.Allow, Outcome: audit.OK,
+	})
+	return errors.Join(err, l.Close())
 }
 
 // OpenAuditLog opens the audit log of the data directory for a command that changes

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"fmt"
+
 	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
 	"onnxgate/internal/seal"
@@ -42,7 +44,11 @@ func (k auditKEK) Wrap(use, tenant, id string, key []byte) []byte {
 
 // Unwrap returns the key that was wrapped with the same binding.
 func (k auditKEK) Unwrap(use, tenant, id string, wrapped []byte) ([]byte, error) {
-	return k.kek.Unwrap(seal.Binding{Use: use, Tenant: tenant, KID: id}, wrapped)
+	key, err := k.kek.Unwrap(seal.Binding{Use: use, Tenant: tenant, KID: id}, wrapped)
+	if err != nil {
+		err = fmt.Errorf("%w: %s holds another; put the one back that was in use, or write the former one on its second line until it is rotated", err, k.file)
+	}
+	return key, err
 }
 
 // Wrapped reports whether this key has wrapped the bytes, and not a former one.
@@ -50,15 +56,30 @@ func (k auditKEK) Wrapped(use, tenant, id string, wrapped []byte) bool {
 	return k.kek.Wrapped(seal.Binding{Use: use, Tenant: tenant, KID: id}, wrapped)
 }
 
-// rewrapAudit returns a function that wraps the keys of the audit log again, which a
-// former key-encryption key wrapped.
-func rewrapAudit(cfg *config.Config) func() (int, error) {
-	return func() (int, error) {
-		path, _ := kekPath(cfg)
-		kek, err := readAuditKEK(path)
-		if err != nil {
-			return 0, err
-		}
-		return audit.Rewrap(inDataDir(cfg, auditDir), kek)
+// auditKeys are the keys of the audit log, which the key-encryption key wraps beside
+// what is in the database.
+type auditKeys struct{ cfg *config.Config }
+
+// Count returns how many keys the first key of the file has wrapped, and how many the
+// second.
+func (k auditKeys) Count() (first, second int, err error) {
+	kek, err := k.kek()
+	if err != nil {
+		return 0, 0, err
 	}
+	return audit.CountWrapped(inDataDir(k.cfg, auditDir), kek)
+}
+
+// Rewrap wraps under the first key of the file what the second has wrapped.
+func (k auditKeys) Rewrap() (int, error) {
+	kek, err := k.kek()
+	if err != nil {
+		return 0, err
+	}
+	return audit.Rewrap(inDataDir(k.cfg, auditDir), kek)
+}
+
+func (k auditKeys) kek() (audit.Wrapper, error) { //nolint:ireturn // as readAuditKEK has it
+	path, _ := kekPath(k.cfg)
+	return readAuditKEK(path)
 }

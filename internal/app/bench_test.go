@@ -12,8 +12,7 @@ import (
 
 // BenchmarkServe measures a prediction from the socket to the socket, with its
 // client in the same process: over HTTP/1.1, HTTP/2 and gRPC, one row and many, with an
-// access token and with an API key. `make profile` takes from it what the compiler
-// is told about the server.
+// access token and with an API key.
 func BenchmarkServe(b *testing.B) {
 	s := start(b, b.TempDir(), nil)
 	b.Run("key", func(b *testing.B) { benchmarkServe(b, s, s.key(b)) })

@@ -13,39 +13,61 @@ import (
 	"onnxgate/internal/authz"
 	"onnxgate/internal/config"
 	"onnxgate/internal/inference"
+	"onnxgate/internal/modelstore"
 )
+
+// Checked is what Check has to say of a configuration that a server starts with.
+type Checked struct {
+	// Warnings are what works, and is probably not what the operator means.
+	Warnings []string
+	// Untried says why the key-encryption key was not tried on what the database holds;
+	// empty when it was.
+	Untried string
+}
 
 // Check says whether a server with this configuration could start, with the
 // errors that its start would have, and what its operator should know. It leaves
 // nothing behind. Whether the addresses are free it does not ask: the server may
-// be running.
-func Check(cfg *config.Config) (warnings []string, err error) {
-	found, err := examine(cfg)
-	ctx, cancel := context.WithTimeout(context.Background(), verifyTime)
+// be running. A database that cannot be reached is no error.
+func Check(ctx context.Context, cfg *config.Config) (checked Checked, err error) {
+	looking, cancel := context.WithTimeout(ctx, verifyTime)
 	defer cancel()
-	_, damaged := verifyAudit(ctx, cfg)
-	return texts(found), errors.Join(err, damaged)
+	var found []Finding
+	var wrong, closed, damaged error
+	_ = inParallel( // all of them are asked
+		func() error { found, wrong = examine(ctx, cfg); return nil },
+		func() error { checked.Untried, closed = checkStoredKEK(looking, cfg); return nil },
+		func() error { _, damaged = verifyAudit(looking, cfg); return nil },
+	)
+	if sealed, _ := kekAtFault(cfg, damaged); closed != nil && sealed {
+		damaged = nil // it is one file that opens both
+	}
+	checked.Warnings = texts(found)
+	return checked, errors.Join(wrong, closed, damaged, ctx.Err()) // what was cut short has found nothing
 }
 
 // examine looks at what is there without any server, and reaches for nothing that
 // is elsewhere.
-func examine(cfg *config.Config) (found []Finding, err error) {
+func examine(ctx context.Context, cfg *config.Config) (found []Finding, err error) {
 	var catalog *inference.Catalog
-	tenants := &laterAccounts{cfg: cfg}
+	tenants := &seenTenants{cfg: cfg}
 	defer func() { err = errors.Join(err, tenants.close()) }()
-	var ofDatabase []Finding
+	exists := func(name string) (bool, error) { return tenants.exists(ctx, name) }
+	var ofDatabase, ofRedis []Finding
 	var roles authz.Roles
 	err = inParallel(
 		func() (err error) { ofDatabase, err = checkDatabase(cfg); return err },
+		func() (err error) { ofRedis, err = checkRedis(cfg); return err },
 		func() (err error) { roles, err = readRoles(cfg); return err },
-		func() error { return probeDataDir(cfg.DataDir) },
+		func() error { return probeDataDir(cfg) },
 		func() error { return checkAdminPassword(cfg) },
 		func() error { return checkCerts(cfg) },
 		func() error { return checkKEK(cfg) },
+		func() error { return checkSigningKeys(cfg) },
 		func() error { return checkIssuers(cfg) },
 		func() error { return checkTelemetry(cfg) },
 		func() (err error) {
-			catalog, err = newCatalog(cfg, inference.Config{TenantExists: tenants.exists})
+			catalog, err = newCatalog(ctx, cfg, inference.Config{TenantExists: exists})
 			return err
 		},
 	)
@@ -55,10 +77,10 @@ func examine(cfg *config.Config) (found []Finding, err error) {
 	for _, p := range catalog.Problems() {
 		found = append(found, Finding{modelNotServed, Warning, p.Error(), "mend it, or take it away; onnxgate model check says more"})
 	}
-	for _, w := range accessWarnings(catalog, roles, tenants.exists) {
+	for _, w := range accessWarnings(catalog, roles, exists) {
 		found = append(found, Finding{modelRules, Warning, fmt.Sprintf("model %s: %s", w.Model, w.Text), "change its model.yaml, or ONNXGATE_ROLES_FILE"})
 	}
-	return slices.Concat(found, ofDatabase, advice(cfg, catalog)), nil
+	return slices.Concat(found, ofDatabase, ofRedis, advice(cfg, catalog)), nil
 }
 
 // advice is what works, and is probably not what the operator means.
@@ -73,7 +95,7 @@ func advice(cfg *config.Config, catalog *inference.Catalog) []Finding {
 		all = append(all, Finding{tlsOff, severity, "TLS is off: passwords and tokens travel in the clear", change(cfg, "ONNXGATE_TLS", "on")})
 	}
 	if len(catalog.All()) == 0 {
-		all = append(all, Finding{modelNotServed, Error, "no model is served", "put one at " + filepath.Join(cfg.ModelsDir, "NAME", "1", "model.onnx")})
+		all = append(all, Finding{modelNotServed, Error, "no model is served", "put one at " + filepath.Join(cfg.ModelsDir, "NAME", "1", modelstore.ModelFile)})
 	}
 	return all
 }
@@ -95,78 +117,6 @@ func badAdminPassword(err error) error {
 		return nil
 	}
 	return fmt.Errorf("ONNXGATE_ADMIN_PASSWORD_FILE: %w", err)
-}
-
-// checkCerts reads the files of the operator; a certificate of our own is made
-// at the start.
-func checkCerts(cfg *config.Config) error {
-	_, err := newClients(cfg)
-	if cfg.TLS && cfg.TLSCertFile != "" {
-		_, own := newCerts(cfg, nil)
-		err = errors.Join(err, own)
-	}
-	return err
-}
-
-// The permission bits of others. Those of the group are left alone: volume
-// managers set them for a group that the server alone is in.
-const (
-	othersWrite  fs.FileMode = 0o002
-	othersAccess fs.FileMode = 0o007
-)
-
-// checkDataDir refuses a data directory, or a folder of secrets in it, that
-// others may write to: they could put keys and users of their own there. What
-// is missing is made later, for this user alone.
-func checkDataDir(dir string) error {
-	var errs []error
-	for _, path := range []string{dir, filepath.Join(dir, keysDir), filepath.Join(dir, certsDir)} {
-		if mode := modeOf(path); mode&othersWrite != 0 {
-			errs = append(errs, fmt.Errorf("other users may write to %[1]s (mode %04[2]o), where keys and users are kept: "+
-				"run chmod 700 %[1]s, or name another data directory with ONNXGATE_DATA_DIR or --data-dir (a folder in this one is made private)", path, mode))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// modeOf returns the permission bits, and none for what is missing.
-func modeOf(path string) fs.FileMode {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	return info.Mode().Perm()
-}
-
-// openToOthers warns of secrets that others may read.
-func openToOthers(cfg *config.Config) []Finding {
-	var all []Finding
-	if mode := modeOf(cfg.DataDir); mode&othersAccess != 0 {
-		all = append(all, Finding{
-			dataDirMode, Warning,
-			fmt.Sprintf("other users may enter the data directory %s (mode %04o)", cfg.DataDir, mode), "run chmod 700 " + cfg.DataDir,
-		})
-	}
-	for _, secret := range secretFiles(cfg) {
-		if mode := modeOf(secret.path); mode&othersAccess != 0 {
-			all = append(all, Finding{
-				keyFileMode, Warning,
-				fmt.Sprintf("other users may read or change the %s %s (mode %04o)", secret.what, secret.path, mode), "run chmod o= " + secret.path,
-			})
-		}
-	}
-	return all
-}
-
-// secretFile is a file of the operator's that holds a key.
-type secretFile struct{ what, path string }
-
-func secretFiles(cfg *config.Config) []secretFile {
-	all := []secretFile{{"key-encryption key", cfg.KEKFile}, {"identity of sealed settings", cfg.EnvIdentityFile}}
-	if cfg.TLS {
-		all = append(all, secretFile{"private key", cfg.TLSKeyFile})
-	}
-	return slices.DeleteFunc(all, func(f secretFile) bool { return f.path == "" })
 }
 
 // Networks wider than these are no proxies' but everybody's; 10.0.0.0/8 and
@@ -199,7 +149,8 @@ func wideProxies(cfg *config.Config) []Finding {
 // probeDataDir finds out by doing whether the directory can be made, or written
 // to, and undoes it: permissions alone do not tell for root, for read-only file
 // systems, and for those of the kernel.
-func probeDataDir(dir string) error {
+func probeDataDir(cfg *config.Config) error {
+	dir := cfg.DataDir
 	_, err := os.Stat(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return badDataDir(probeMkdir(dir))
@@ -207,7 +158,7 @@ func probeDataDir(dir string) error {
 	if err == nil {
 		err = probeWrite(dir)
 	}
-	return errors.Join(badDataDir(err), checkDataDir(dir))
+	return errors.Join(badDataDir(err), checkModes(cfg))
 }
 
 // probeMkdir makes the topmost directory that is missing.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
 	"onnxgate/internal/fault"
@@ -12,6 +13,7 @@ import (
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/crew"
 	"onnxgate/internal/onnx/exec"
+	"onnxgate/internal/onnx/exports"
 	"onnxgate/internal/onnx/ort"
 	"onnxgate/internal/schema"
 )
@@ -56,9 +58,21 @@ func besideBinary() string {
 
 // Compile makes a program of an ONNX file. EngineAuto, the zero value, is the
 // native engine, and ONNX Runtime for a model whose operators that lacks; a
-// warning says so.
+// warning says so. Further ones say what the export has probably lost.
 func (e *Engines) Compile(data []byte, engine schema.Engine) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
-	return e.compile(data, engine, func() (*exec.Program, error) { return exec.Load(data, e.limits) })
+	var doubts []string
+	program, warnings, err := e.compile(data, engine, func() (*exec.Program, error) {
+		graph, err := exec.Decode(data, e.limits)
+		if err != nil {
+			return nil, err
+		}
+		p, err := exec.Compile(graph, e.limits)
+		if err == nil {
+			doubts = exports.Doubts(graph, false)
+		}
+		return p, err
+	})
+	return program, slices.Concat(warnings, doubts), err
 }
 
 // compile is Compile with what loads the file into the native engine.

@@ -6,18 +6,17 @@ import (
 	"time"
 
 	"onnxgate/internal/config"
+	"onnxgate/internal/delivery"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/modelstore"
-	"onnxgate/internal/repository"
-	"onnxgate/internal/sqlstore"
 )
 
 // PushModel makes a change in the models folder, for a command that works beside
 // the server, with the checks of the server. It reports whether the new version is
 // one of those that are served. The actor is who runs it.
-func PushModel(ctx context.Context, cfg *config.Config, actor string, change *repository.Change) (served bool, err error) {
+func PushModel(ctx context.Context, cfg *config.Config, actor string, change *delivery.Change) (served bool, err error) {
 	if cfg.ModelsDir == "" {
 		return false, fault.New(fault.Conflict, "there is no folder to put the model in: name it with --models or ONNXGATE_MODELS_DIR, or a server with --server")
 	}
@@ -25,12 +24,14 @@ func PushModel(ctx context.Context, cfg *config.Config, actor string, change *re
 	if err != nil {
 		return false, err
 	}
-	catalog, err := inference.NewOf(ctx, oneModel(cfg, nil), identity.DefaultTenant, change.Model)
+	tenants := &laterAccounts{cfg: cfg}
+	defer func() { err = errors.Join(err, tenants.close()) }()
+	catalog, err := inference.NewOf(ctx, oneModel(cfg, nil, tenants.exists(ctx)), identity.DefaultTenant, change.Model)
 	if err != nil {
 		return false, errors.Join(err, folder.Close())
 	}
 	kept := commandRecordsOf(cfg)
-	service, err := repository.New(repository.Config{Store: folder, Catalog: catalog, Audit: kept})
+	service, err := delivery.New(delivery.Config{Store: folder, Catalog: catalog, Audit: kept})
 	if err == nil {
 		served, err = service.Put(ctx, localPrincipal(actor), change)
 	}
@@ -47,13 +48,14 @@ func RollbackModel(ctx context.Context, cfg *config.Config, actor, model, to str
 	if err := HasAccounts(cfg); err != nil {
 		return "", err
 	}
-	store, err := sqlstore.Open(ctx, database(cfg))
+	store, done, err := openForCommand(ctx, cfg)
 	if err != nil {
 		return "", err
 	}
 	kept := &commandRecords{cfg: cfg, ready: makeKEK(ctx, cfg, store)}
-	defer func() { err = errors.Join(err, kept.Close(), store.Close()) }()
-	settings := oneModel(cfg, store.ModelPins())
+	tenants := &laterAccounts{cfg: cfg}
+	defer func() { err = errors.Join(err, kept.Close(), tenants.close(), done()) }()
+	settings := oneModel(cfg, store.ModelPins(), tenants.exists(ctx))
 	settings.Audit = kept
 	catalog, err := inference.NewOf(ctx, settings, identity.DefaultTenant, model)
 	if err != nil {
@@ -70,8 +72,12 @@ func localPrincipal(actor string) *identity.Principal {
 	return &identity.Principal{Subject: actor, Tenant: identity.DefaultTenant}
 }
 
-// oneModel is what a catalog of one model of the default tenant is made of.
-func oneModel(cfg *config.Config, pins inference.Pins) inference.Config {
+// oneModel is what a catalog of one model of the default tenant is made of. It has
+// the bounds of the server.
+func oneModel(cfg *config.Config, pins inference.Pins, tenantExists func(string) (bool, error)) inference.Config {
 	engines := NewEngines(cfg.ORTLibrary, 1)
-	return inference.Config{FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, Pins: pins, Now: time.Now}
+	return inference.Config{
+		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, Pins: pins, Now: time.Now,
+		MaxMemory: modelsMemory(cfg), MaxTenantMemory: cfg.TenantModelsMemory, TenantExists: tenantExists,
+	}
 }

@@ -39,10 +39,10 @@ const doctorTime = 10 * time.Second
 // one runs, in its server: errors first; and what was looked at, a line for each. It
 // works before the first start.
 func (d *Doctor) Diagnose(ctx context.Context, cfg *config.Config) (findings []Finding, looked []string) {
-	var database, issuers, server, log, shipping []Finding
-	var ofServer, ofLog string
-	var reached []string
-	found, err := examine(cfg) //nolint:contextcheck // reads files, and is over in a moment
+	var database, issuers, server, log, shipping, redis []Finding
+	var ofServer, ofLog, ofDatabase string
+	var reached, asked []string
+	found, err := examine(ctx, cfg)
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			found = append(found, Finding{startRefused, Error, line, "mend that; onnxgate config check says it again"})
@@ -50,17 +50,20 @@ func (d *Doctor) Diagnose(ctx context.Context, cfg *config.Config) (findings []F
 	}
 	found = append(found, settingFindings(cfg)...)
 	found = append(found, d.certificate(cfg)...)
-	found = append(found, kekFindings(cfg)...)
 	found = append(found, d.space(cfg)...)
 	_ = inParallel( // none of them fails
-		func() error { database = databaseFindings(ctx, cfg); return nil },
+		func() error { database, ofDatabase = databaseFindings(ctx, cfg); return nil },
 		func() error { issuers = issuerFindings(ctx, cfg); return nil },
 		func() error { server, ofServer = d.server(ctx, cfg); return nil },
 		func() error { log, ofLog = auditFindings(ctx, cfg); return nil },
 		func() error { shipping, reached = shippingFindings(ctx, cfg); return nil },
+		func() error { redis, asked = redisFindings(ctx, cfg); return nil },
 	)
-	looked = append([]string{placeOf(cfg), ofLog, ofServer}, reached...)
-	return worst(slices.Concat(found, log, database, issuers, shipping, server)), looked
+	if refused := func(f Finding) bool { return f.ID == startRefused }; slices.ContainsFunc(database, refused) {
+		log = slices.DeleteFunc(log, refused) // it is one file that opens both
+	}
+	looked = slices.Concat([]string{placeOf(cfg), ofDatabase}, kekLooked(cfg), []string{ofLog, ofServer}, asked, reached)
+	return worst(slices.Concat(found, log, database, redis, issuers, shipping, server)), looked
 }
 
 // placeOf says in words which data directory is looked at.
@@ -112,8 +115,8 @@ func settingFindings(cfg *config.Config) []Finding {
 		Finding
 	}{
 		{cfg.Docs, Finding{docsOn, Warning, "everybody who reaches " + cfg.Addr + " may read the documentation", change(cfg, "ONNXGATE_DOCS", "off")}},
-		{cfg.RateToken == "off", Finding{ratesOff, Warning, "an address may try any number of passwords", change(cfg, "ONNXGATE_RATE_TOKEN", "5/minute")}},
-		{cfg.RatePredict == "off", Finding{ratesOff, Warning, "an address may ask for any number of predictions", change(cfg, "ONNXGATE_RATE_PREDICT", "10/minute")}},
+		{len(cfg.RateToken) == 0, Finding{ratesOff, Warning, "an address may try any number of passwords", change(cfg, "ONNXGATE_RATE_TOKEN", "5/minute")}},
+		{len(cfg.RatePredict) == 0, Finding{ratesOff, Warning, "an address may ask for any number of predictions", change(cfg, "ONNXGATE_RATE_PREDICT", "10/minute")}},
 		{audit.Mode(cfg.Audit) == audit.Off, Finding{auditOff, Warning, "who did what is not on record", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
 		{audit.Mode(cfg.Audit) == audit.BestEffort, Finding{auditBestEffort, Warning, "requests go ahead without a record while the audit log cannot be written", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
 		{cfg.Pprof, Finding{pprofOn, Warning, "profiles can be taken by who holds debug:read", change(cfg, "ONNXGATE_PPROF", "off")}},
@@ -176,34 +179,9 @@ func (d *Doctor) expiry(leaf *x509.Certificate, where, fix string) []Finding {
 	return nil
 }
 
-// databaseFindings looks at the database that there is.
-func databaseFindings(ctx context.Context, cfg *config.Config) []Finding {
-	if HasAccounts(cfg) != nil {
-		return nil // before the first start
-	}
-	ctx, cancel := context.WithTimeout(ctx, doctorTime)
-	defer cancel()
-	status, err := DatabaseStatus(ctx, cfg)
-	switch {
-	case err != nil:
-		return []Finding{{databaseUnreachable, Error, err.Error(), "start it, or change ONNXGATE_DATABASE_URL or ONNXGATE_DATA_DIR"}}
-	case status.Version > status.Newest:
-		return []Finding{{
-			databaseSchema, Error, fmt.Sprintf("%s has version %d of the schema, and this program knows %d", status.Location, status.Version, status.Newest),
-			"run the newer program, or restore a backup from before it",
-		}}
-	case status.Version < status.Newest:
-		return []Finding{{
-			databaseSchema, Warning, fmt.Sprintf("%s has version %d of the schema, which a start brings to %d", status.Location, status.Version, status.Newest),
-			"run onnxgate db backup FILE first, to be able to go back",
-		}}
-	}
-	return nil
-}
-
 // issuerFindings asks every outside issuer for its keys.
 func issuerFindings(ctx context.Context, cfg *config.Config) []Finding {
-	issuers, err := newIssuers(cfg, nil)
+	issuers, err := newIssuers(cfg, nil, time.Now)
 	if err != nil || issuers == nil {
 		return nil // what is wrong with the file refuses a start
 	}

@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"net/http"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"onnxgate/internal/accounts"
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
 	"onnxgate/internal/testkit"
@@ -128,7 +131,7 @@ func TestADamagedAuditLogIsFoundBeforeAStart(t *testing.T) {
 	}
 	write(t, segments[0], strings.Join(strings.SplitAfter(string(text), "\n")[:2], ""))
 	_, refused := app.New(t.Context(), cfg, app.Options{Log: io.Discard, Version: "test"})
-	_, checked := app.Check(cfg)
+	_, checked := app.Check(t.Context(), cfg)
 	for what, err := range map[string]error{"a start": refused, "config check": checked} {
 		if err == nil || !strings.Contains(err.Error(), "damaged at record ") {
 			t.Errorf("%s: %v, want it refused", what, err)
@@ -142,7 +145,7 @@ func TestADamagedAuditLogIsFoundBeforeAStart(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "kek")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.Check(cfg); err == nil || !strings.Contains(err.Error(), "put it back from a backup") {
+	if _, err := app.Check(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "put it back from a backup") {
 		t.Errorf("without the key: %v", err)
 	}
 }
@@ -195,7 +198,9 @@ func TestTheDoctorFindsWhatCannotBeReachedAndWhatRunsOut(t *testing.T) {
 	}{
 		"a syslog server that there is not": {map[string]string{"SYSLOG_URL": "tls://127.0.0.1:1"}, 1 << 40, []string{"error telemetry-unreachable"}, "ONNXGATE_SYSLOG_URL"},
 		"a syslog server":                   {map[string]string{"SYSLOG_URL": "tcp://" + listener.Addr().String()}, 1 << 40, nil, ""},
-		"a collector that there is not":     {map[string]string{"OTLP_ENDPOINT": "http://127.0.0.1:1"}, 1 << 40, []string{"error telemetry-unreachable", "error telemetry-unreachable"}, "ONNXGATE_OTLP_ENDPOINT"},
+		"a collector that there is not":     {map[string]string{"OTLP_ENDPOINT": "http://127.0.0.1:1"}, 1 << 40, []string{"error telemetry-unreachable"}, "ONNXGATE_OTLP_ENDPOINT"},
+		"two collectors that there are not": {map[string]string{"OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://127.0.0.1:2/v1/logs"}, 1 << 40, []string{"error telemetry-unreachable", "error telemetry-unreachable"}, "ONNXGATE_OTLP_ENDPOINT"},
+		"no URL of a collector":             {map[string]string{"OTLP_ENDPOINT": "ftp://collector"}, 1 << 40, []string{"error start-refused"}, "mend that"},
 		"records that may be lost":          {map[string]string{"AUDIT": "best-effort"}, 1 << 40, []string{"warning audit-best-effort"}, "ONNXGATE_AUDIT=strict"},
 		"a secret in a file":                {map[string]string{"JWT_SECRET_FILE": secret}, 1 << 40, []string{"warning hs256"}, "remove ONNXGATE_JWT_SECRET_FILE"},
 		"little space":                      {nil, 1<<30 - 1, []string{"warning disk-full"}, "make room"},
@@ -246,5 +251,192 @@ func TestEveryIDOfAFindingIsInTheClosedList(t *testing.T) {
 	slices.Sort(listed)
 	if diff := cmp.Diff(ids, listed); diff != "" || len(ids) == 0 {
 		t.Errorf("(-ids +list):\n%s", diff)
+	}
+}
+
+// A start refuses a key-encryption key that does not open what is stored; so says the
+// doctor, as one finding, with what to do.
+func TestTheDoctorFindsAKeyEncryptionKeyThatOpensNothing(t *testing.T) {
+	postgres := testkit.StartPostgres(t)
+	for name, vars := range map[string]map[string]string{
+		"SQLite": nil, "PostgreSQL": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if vars != nil {
+				vars["DATABASE_URL"] = postgres.Database(t)
+			}
+			dir := filepath.Join(t.TempDir(), "data")
+			s := start(t, dir, vars)
+			s.stop(t)
+			doctor := app.Doctor{Now: time.Now, Free: plenty}
+			got, looked := doctor.Diagnose(t.Context(), load(t, dir, vars))
+			if slices.Contains(idsOf(got), "error start-refused") || !regexp.MustCompile(`(?m)^key-encryption key .*: fingerprint [0-9a-f]{8}$`).MatchString(strings.Join(looked, "\n")) ||
+				!regexp.MustCompile(`(?m)^database .*: `+strings.ToLower(name[:6])+`.*, version [0-9]+ of the schema$`).MatchString(strings.Join(looked, "\n")) {
+				t.Errorf("its own key: %+v, %q", got, looked)
+			}
+			if checked, err := app.Check(t.Context(), load(t, dir, vars)); err != nil || checked.Untried != "" {
+				t.Errorf("config check with its own key: %+v, %v", checked, err)
+			}
+			write(t, filepath.Join(dir, "kek"), "q7Jm0Y2cVv6mS1cW3r8u0e5bTz4hXk9LpNaQdRfGsEo=\n")
+			wantRefusedOnce(t, doctor, load(t, dir, vars), "another key")
+			if vars == nil {
+				return
+			}
+			wantRefusedOnce(t, doctor, load(t, filepath.Join(t.TempDir(), "new"), vars), "a new data directory")
+		})
+	}
+}
+
+// wantRefusedOnce wants a start refused, and the doctor to say so once.
+func wantRefusedOnce(t *testing.T, doctor app.Doctor, cfg *config.Config, what string) {
+	t.Helper()
+	got, _ := doctor.Diagnose(t.Context(), cfg)
+	var refused []app.Finding
+	for _, f := range got {
+		if f.ID == "start-refused" && f.Severity == app.Error {
+			refused = append(refused, f)
+		}
+	}
+	if len(refused) != 1 || slices.Contains(idsOf(got), "error audit-damaged") || !strings.Contains(refused[0].Detail, "key-encryption key") || strings.Contains(refused[0].Fix, "settings.md") {
+		t.Errorf("%s: %+v", what, got)
+	}
+	before := filesIn(t, cfg.DataDir)
+	_, checked := app.Check(t.Context(), cfg)
+	if diff := cmp.Diff(before, filesIn(t, cfg.DataDir)); diff != "" {
+		t.Errorf("%s: config check changed files: %s", what, diff)
+	}
+	_, err := app.New(t.Context(), cfg, app.Options{Log: io.Discard, Version: "test"})
+	if err == nil {
+		t.Fatalf("%s: a server starts", what)
+	}
+	for who, text := range map[string]string{"config check": fmt.Sprint(checked), "a start": err.Error()} {
+		if text != refused[0].Text() {
+			t.Errorf("%s: %s says %q, the doctor %q", what, who, text, refused[0].Text())
+		}
+	}
+}
+
+// filesIn returns what is in a folder, and when each file was last written.
+func filesIn(t *testing.T, dir string) map[string]time.Time {
+	t.Helper()
+	found := map[string]time.Time{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			found[path] = info.ModTime()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestACheckSaysWhatItDidNotTry: a database that is not there yet, or away, is no
+// error, and nothing is made.
+func TestACheckSaysWhatItDidNotTry(t *testing.T) {
+	for name, c := range map[string]struct {
+		vars map[string]string
+		want string
+		// missing says that there is known to be no tenant.
+		missing bool
+	}{
+		"no database yet":                {nil, "there is no database ", true},
+		"one that is away":               {map[string]string{"DATABASE_URL": "postgres://onnxgate@127.0.0.1:1/onnxgate?sslmode=disable"}, "database 127.0.0.1/onnxgate: ", false},
+		"one that no server has yet had": {map[string]string{"DATABASE_URL": testkit.StartPostgres(t).Database(t)}, "no server was started yet with the database ", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, folder := filepath.Join(t.TempDir(), "data"), t.TempDir()
+			vars := map[string]string{"MODELS_DIR": folder}
+			maps.Copy(vars, c.vars)
+			for _, name := range []string{"iris", "@acme/iris"} { // of which the second asks for a tenant
+				if err := os.CopyFS(filepath.Join(folder, name), os.DirFS("../../models/iris")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cfg := load(t, dir, vars)
+			checked, err := app.Check(t.Context(), cfg)
+			if refused := err != nil && strings.Contains(err.Error(), `there is no tenant "acme"`); refused != c.missing || err != nil && !refused || !strings.HasPrefix(checked.Untried, c.want) {
+				t.Errorf("%+v, %v; want %q", checked, err, c.want)
+			}
+			if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the data directory: %v", err)
+			}
+			if status, err := app.DatabaseStatus(t.Context(), cfg); err == nil && status.Version > 0 {
+				t.Errorf("a check has made version %d of the schema", status.Version)
+			}
+		})
+	}
+}
+
+// TestACheckReadsTheFilesOfOurOwnKeys, as a start does.
+func TestACheckReadsTheFilesOfOurOwnKeys(t *testing.T) {
+	dir := t.TempDir()
+	start(t, dir, nil).stop(t)
+	signing, err := filepath.Glob(filepath.Join(dir, "keys", "*.pem"))
+	if err != nil || len(signing) != 1 {
+		t.Fatal(signing, err)
+	}
+	cfg := load(t, dir, nil)
+	for _, path := range []string{signing[0], filepath.Join(dir, "tls", "key.pem"), filepath.Join(dir, "tls", "cert.pem"), filepath.Join(dir, "kek")} {
+		good, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, "nothing of use\n")
+		_, checked := app.Check(t.Context(), cfg)
+		_, refused := app.New(t.Context(), cfg, app.Options{Log: io.Discard, Version: "test"})
+		if refused == nil || checked == nil || checked.Error() != refused.Error() || !strings.Contains(checked.Error(), path) {
+			t.Errorf("%s: config check says %v, and a start %v", path, checked, refused)
+		}
+		write(t, path, string(good))
+	}
+	if _, err := app.Check(t.Context(), cfg); err != nil {
+		t.Errorf("with everything as it was: %v", err)
+	}
+}
+
+func TestTheDoctorNamesRolesThatNobodyHasDefined(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	cfg := load(t, dir, nil)
+	service, done, err := app.OpenAccounts(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = service.CreateKey(t.Context(), accounts.Actor{Name: "root", Tenant: accounts.AnyTenant}, accounts.NewKey{Name: "job", Roles: []string{"user", "amdin"}})
+	if err = errors.Join(err, done()); err != nil {
+		t.Fatal(err)
+	}
+	doctor := app.Doctor{Now: time.Now, Free: plenty}
+	got, _ := doctor.Diagnose(t.Context(), cfg)
+	at := slices.IndexFunc(got, func(f app.Finding) bool { return f.ID == "role-undefined" })
+	if at < 0 || got[at].Severity != app.Warning || !strings.Contains(got[at].Detail, `the role "amdin"`) || strings.Contains(got[at].Detail, `"user"`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A database that is away is one line of the log, and another when it is back; no other
+// tells of it as of keys that somebody has to mend.
+func TestADatabaseThatIsAwayIsLoggedOnce(t *testing.T) {
+	postgres := testkit.StartPostgres(t)
+	s := start(t, filepath.Join(t.TempDir(), "data"), map[string]string{"DATABASE_URL": postgres.Database(t)})
+	logged := func(line string) {
+		t.Helper()
+		testkit.Eventually(t, fmt.Sprintf("%q is in the log", line), func() bool { return strings.Contains(s.log.String(), line) })
+	}
+	postgres.Stop(t)
+	logged("the database is away")
+	time.Sleep(time.Second) // for those who look at it every second
+	postgres.Start(t)
+	logged("the database is back")
+	if text := s.log.String(); strings.Count(text, "the database is away") != 1 || strings.Contains(text, "kept the old signing keys") {
+		t.Error(text)
 	}
 }

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
-	"onnxgate/internal/regular"
 	"onnxgate/internal/seal"
 )
 
@@ -92,23 +90,35 @@ func auditFindings(ctx context.Context, cfg *config.Config) (found []Finding, lo
 	looked, err := verifyAudit(ctx, cfg)
 	if err != nil {
 		what, fix := cutFix(err.Error())
-		found = append(found, Finding{auditDamaged, Error, what, fix})
+		id := auditDamaged
+		if closed, told := kekAtFault(cfg, err); told {
+			return nil, "audit log " + inDataDir(cfg, auditDir) + ": not looked at"
+		} else if closed {
+			id, looked = startRefused, "the key-encryption key does not open it"
+		}
+		found = append(found, Finding{id, Error, what, fix})
 	}
 	return found, "audit log " + inDataDir(cfg, auditDir) + ": " + looked
 }
 
-// kekFindings look for a rotation of the key-encryption key that was not finished.
+// kekAtFault reports whether a log cannot be read for want of its key-encryption key,
+// and whether that is told already: as the operator's file, which holds none.
+func kekAtFault(cfg *config.Config, err error) (closed, told bool) {
+	path, ours := kekPath(cfg)
+	_, unread := seal.ReadKEK(path)
+	return unread != nil || errors.Is(err, seal.ErrNotOpened), unread != nil && !ours
+}
+
+// kekFindings look for a rotation of the key-encryption key that was not finished, where
+// no database says how far it has come.
 func kekFindings(cfg *config.Config) []Finding {
 	path, _ := kekPath(cfg)
-	if _, err := seal.ReadKEK(path); err != nil {
+	kek, err := seal.ReadKEK(path)
+	if err != nil || !kek.Rotating() {
 		return nil // there is none yet, or it is told as what refuses a start
 	}
-	data, _, err := regular.ReadFile(path, maxCertificate)
-	if err != nil || bytes.Count(bytes.TrimSpace(data), []byte("\n")) == 0 {
-		return nil
-	}
 	return []Finding{{
-		kekFormer, Warning, "the second line of " + path + " is the former key-encryption key, which opens what the rotation has not wrapped anew",
+		kekFormer, Warning, fmt.Sprintf("the second line of %s is the former key-encryption key (fingerprint %s), which opens what the rotation has not wrapped anew", path, kek.Fingerprints()[1]),
 		"finish the rotation, docs/encrypt-text.md, and remove that line",
 	}}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -57,17 +58,7 @@ func shippingFindings(ctx context.Context, cfg *config.Config) (found []Finding,
 	}
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
-	for _, to := range []struct {
-		what   string
-		target *otlp.Target
-		signal otlp.Signal
-	}{{"collector of traces", settings.Traces, otlp.Traces}, {"collector of audit records", settings.Logs, otlp.Logs}} {
-		if to.target != nil {
-			where := to.what + " " + to.target.Host()
-			looked = append(looked, where)
-			found = append(found, unreached(where, askCollector(ctx, to.target, to.signal), "mend ONNXGATE_OTLP_ENDPOINT or the OTEL_EXPORTER_OTLP_… settings, docs/tracing.md, or the way to it")...)
-		}
-	}
+	found, looked = collectorFindings(ctx, settings)
 	if cfg.SyslogURL == "" {
 		return found, looked
 	}
@@ -77,6 +68,31 @@ func shippingFindings(ctx context.Context, cfg *config.Config) (found []Finding,
 	}
 	where := "syslog server " + target.String()
 	return append(found, unreached(where, target.Reach(ctx), "mend ONNXGATE_SYSLOG_URL, or the way to it")...), append(looked, where)
+}
+
+// collectorFindings ask one collector once for each kind of data. One that takes
+// both and has no port open is one finding.
+func collectorFindings(ctx context.Context, settings *otlp.Settings) (found []Finding, looked []string) {
+	const fix = "mend ONNXGATE_OTLP_ENDPOINT or the OTEL_EXPORTER_OTLP_… settings, docs/tracing.md, or the way to it"
+	away := map[string]bool{}
+	for _, to := range []struct {
+		what   string
+		target *otlp.Target
+		signal otlp.Signal
+	}{{"traces", settings.Traces, otlp.Traces}, {"audit records", settings.Logs, otlp.Logs}} {
+		if to.target == nil {
+			continue
+		}
+		host := to.target.Host()
+		looked = append(looked, "collector of "+to.what+" "+host)
+		if away[host] {
+			continue
+		}
+		err := askCollector(ctx, to.target, to.signal)
+		_, away[host] = errors.AsType[*net.OpError](err)
+		found = append(found, unreached("collector of "+to.what+" "+host, err, fix)...)
+	}
+	return found, looked
 }
 
 func askCollector(ctx context.Context, target *otlp.Target, signal otlp.Signal) error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"syscall"
 
 	dto "github.com/prometheus/client_model/go"
@@ -131,11 +132,22 @@ func (d *Doctor) parts(ctx context.Context, cfg *config.Config, local *Local) []
 	return partFindings(families)
 }
 
+// reloadFix says what to do about a part that was not taken over.
+func reloadFix(part string) string {
+	if part == signingKeysPart || part == certificatePart {
+		return "its log says why; mend that, and it goes on by itself"
+	}
+	return "its log says why; mend that and send SIGHUP"
+}
+
 func partFindings(families map[string]*dto.MetricFamily) []Finding {
 	var all []Finding
+	// Then it cannot read its keys there either, and does so again by itself.
+	away := slices.ContainsFunc(families["onnxgate_database_up"].GetMetric(), func(m *dto.Metric) bool { return m.GetGauge().GetValue() == 0 })
 	for _, m := range families["onnxgate_reload_successful"].GetMetric() {
-		if m.GetGauge().GetValue() == 0 {
-			all = append(all, Finding{reloadFailed, Warning, "the running server could not take over its " + m.GetLabel()[0].GetValue(), "its log says why; mend that and send SIGHUP"})
+		part := m.GetLabel()[0].GetValue()
+		if m.GetGauge().GetValue() == 0 && (!away || part != signingKeysPart) {
+			all = append(all, Finding{reloadFailed, Warning, "the running server could not take over its " + part, reloadFix(part)})
 		}
 	}
 	for _, m := range families["onnxgate_model_problems"].GetMetric() {

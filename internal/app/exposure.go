@@ -1,6 +1,7 @@
 package app
 
 import (
+	"strconv"
 	"strings"
 
 	"onnxgate/internal/admission"
@@ -98,17 +99,24 @@ func who(r *httpapi.Route) string {
 func rateOf(cfg *config.Config, r *httpapi.Route) string {
 	switch r.Limit {
 	case admission.Token:
-		return per("address", cfg.RateToken)
+		return per(cfg, "address", cfg.RateToken)
 	case admission.Predict:
-		return per(cfg.RatePredictPer, cfg.RatePredict) + " (shared)"
+		return per(cfg, cfg.RatePredictPer, cfg.RatePredict) + " (shared)"
+	case admission.Read:
+		if len(cfg.RatePredict) > 0 {
+			return strconv.Itoa(admission.ReadFactor) + " times that of predictions per principal"
+		}
 	case admission.None:
 	}
 	return "none"
 }
 
-func per(whom, rate string) string {
-	if rate == "off" {
+func per(cfg *config.Config, whom string, rates identity.Rates) string {
+	if len(rates) == 0 {
 		return "none"
 	}
-	return rate + " per " + whom
+	if cfg.RedisURL.IsSet() {
+		whom += " over all servers"
+	}
+	return rates.String() + " per " + whom
 }

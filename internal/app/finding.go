@@ -66,10 +66,13 @@ const (
 	databaseInsecure    = "database-insecure"
 	databaseUnreachable = "database-unreachable"
 	databaseSchema      = "database-schema"
+	redisInsecure       = "redis-insecure"
+	redisUnreachable    = "redis-unreachable"
 	issuerUnreachable   = "issuer-unreachable"
 	issuerKey           = "issuer-key"
 	modelNotServed      = "model-not-served"
 	modelRules          = "model-rules"
+	roleUndefined       = "role-undefined"
 	serverUnreachable   = "server-unreachable"
 	serverNotReady      = "server-not-ready"
 	serverDegraded      = "server-degraded"
@@ -92,7 +95,7 @@ func Diagnoses() []Diagnosis {
 		{auditBestEffort, "Requests go ahead without a record while the audit log cannot be written."},
 		{auditDamaged, "The audit log is not what its checkpoints sign, or cannot be read. A server does not start with it."},
 		{diskFull, "The file system of the data directory has less than 1 GiB left, or less than 64 MiB (an error)."},
-		{kekFormer, "The key-encryption key's file still holds the former key."},
+		{kekFormer, "The key-encryption key's file holds two keys: a rotation is to be begun or ended, the former key is to be removed, or the lines are swapped."},
 		{shippingUnreachable, "The collector or the syslog server of the configuration cannot be reached, or takes nothing that is sent."},
 		{pprofOn, "Profiles of the program can be taken."},
 		{proxiesAny, "Clients in a network that is too wide may claim any address; an error where that is every client."},
@@ -100,16 +103,19 @@ func Diagnoses() []Diagnosis {
 		{hs256, "Tokens are signed with a shared secret: who can verify them can make them, and no key is published."},
 		{initialPassword, "The first administrator's password still lies in its file."},
 		{dataDirMode, "Other users may enter the data directory, or write to it (an error)."},
-		{keyFileMode, "Other users may read or change a file with a key."},
+		{keyFileMode, "Other users may read or change a file with a key that the operator brings. With one of its own making in the data directory a server does not start (`start-refused`)."},
 		{certificateExpires, "The certificate ends within 14 days, or has ended (an error)."},
 		{certificateName, "The certificate does not name the host that clients are told to call."},
 		{databaseInsecure, "What is sent to the database can be read or changed on the way, or is not safe on its disk."},
 		{databaseUnreachable, "The database cannot be reached or read."},
 		{databaseSchema, "The database's schema is of another version; an error where it is of a newer program."},
+		{redisInsecure, "What is sent to Redis can be read or changed on the way, or by whoever reaches it."},
+		{redisUnreachable, "The Redis server cannot be reached, or does not let us count. Each server then counts rates and wrong passwords by itself."},
 		{issuerUnreachable, "The keys of an outside issuer cannot be fetched."},
 		{issuerKey, "A key of an outside issuer is not used."},
 		{modelNotServed, "A model or a version is not served as it is, or none is at all (an error)."},
 		{modelRules, "A model's rules name a role or a tenant that there is not."},
+		{roleUndefined, "A user, an API key or a client has a role that nobody has defined: it permits nothing."},
 		{serverUnreachable, "Something answers at the server's address, and not as this configuration's server does."},
 		{serverNotReady, "The running server refuses requests."},
 		{serverDegraded, "The running server is without its database."},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"google.golang.org/grpc"
 
@@ -25,13 +24,9 @@ func (a *App) openGRPC(authenticator authn.Authenticator, memory *limit.Bytes) (
 	if a.grpc == nil {
 		return nil
 	}
-	var trust authn.CertificateTrust // a nil *certs.Clients in it would not be nil
-	if a.clients != nil {
-		trust = a.clients
-	}
 	a.grpcAPI, err = grpcapi.New(grpcapi.Config{
-		Models: a.catalog, Repository: a.catalog, Delivery: a.repository, Authenticator: authenticator, Trust: trust, Roles: a.roles,
-		Admission: a.admission, Memory: memory, Audit: a.trail, Ready: a.ready, Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: time.Now,
+		Models: a.catalog, Repository: a.catalog, Delivery: a.delivery, Authenticator: authenticator, Trust: a.trust(), Roles: a.roles,
+		Admission: a.admission, Memory: memory, Audit: a.trail, Ready: a.ready, Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: a.clock.Now,
 		TrustedProxies: a.cfg.TrustedProxies, Reflection: a.cfg.Docs,
 		MaxMessage: a.cfg.MaxBody, MaxRows: a.cfg.MaxRows, Version: a.opts.Version,
 	})

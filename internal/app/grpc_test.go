@@ -22,19 +22,32 @@ import (
 // shows its own, if there is any.
 func (s *server) dialGRPC(tb testing.TB, own ...tls.Certificate) pb.GRPCInferenceServiceClient {
 	tb.Helper()
+	return pb.NewGRPCInferenceServiceClient(s.connGRPC(tb, own...))
+}
+
+// trust trusts the server's certificate.
+func (s *server) trust(tb testing.TB) *tls.Config {
+	tb.Helper()
 	_, file := s.Fingerprint()
 	pem, err := os.ReadFile(file)
 	roots := x509.NewCertPool()
 	if err != nil || !roots.AppendCertsFromPEM(pem) {
 		tb.Fatalf("the certificate cannot be trusted: %v", err)
 	}
-	trust := credentials.NewTLS(&tls.Config{RootCAs: roots, ServerName: "localhost", Certificates: own, MinVersion: tls.VersionTLS13})
-	conn, err := grpc.NewClient(s.GRPCAddr(), grpc.WithTransportCredentials(trust))
+	return &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS13}
+}
+
+// connGRPC returns the connection of such a client.
+func (s *server) connGRPC(tb testing.TB, own ...tls.Certificate) *grpc.ClientConn {
+	tb.Helper()
+	trust := s.trust(tb)
+	trust.Certificates = own
+	conn, err := grpc.NewClient(s.GRPCAddr(), grpc.WithTransportCredentials(credentials.NewTLS(trust)))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = conn.Close() })
-	return pb.NewGRPCInferenceServiceClient(conn)
+	return conn
 }
 
 // withToken returns a context that carries the token.

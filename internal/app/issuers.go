@@ -6,23 +6,22 @@ import (
 	"log/slog"
 	"time"
 
-	"onnxgate/internal/authn"
 	"onnxgate/internal/config"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/oidc"
 )
 
 func (a *App) openIssuers() (err error) {
-	a.issuers, err = newIssuers(a.cfg, a.issuerNews)
+	a.issuers, err = newIssuers(a.cfg, a.issuerNews, a.clock.Now)
 	return err
 }
 
 // newIssuers returns nil without an error when there are no outside issuers.
-func newIssuers(cfg *config.Config, report func(oidc.Event)) (*oidc.Issuers, error) {
+func newIssuers(cfg *config.Config, report func(oidc.Event), now func() time.Time) (*oidc.Issuers, error) {
 	if cfg.IssuersFile == "" {
 		return nil, nil //nolint:nilnil // none were asked for
 	}
-	issuers, err := oidc.New(oidc.Config{File: cfg.IssuersFile, Own: cfg.Issuer, Now: time.Now, Report: report})
+	issuers, err := oidc.New(oidc.Config{File: cfg.IssuersFile, Own: cfg.Issuer, Now: now, Report: report})
 	if err != nil {
 		return nil, fmt.Errorf("ONNXGATE_ISSUERS_FILE: %w", err)
 	}
@@ -30,7 +29,7 @@ func newIssuers(cfg *config.Config, report func(oidc.Event)) (*oidc.Issuers, err
 }
 
 func checkIssuers(cfg *config.Config) error {
-	_, err := newIssuers(cfg, nil)
+	_, err := newIssuers(cfg, nil, time.Now)
 	return err
 }
 
@@ -49,7 +48,7 @@ type TrustedIssuer struct {
 // TrustedIssuers returns the outside issuers of a configuration, by their names,
 // without asking them.
 func TrustedIssuers(cfg *config.Config) ([]TrustedIssuer, error) {
-	issuers, err := newIssuers(cfg, nil)
+	issuers, err := newIssuers(cfg, nil, time.Now)
 	if err != nil || issuers == nil {
 		return nil, err
 	}
@@ -63,16 +62,6 @@ func TrustedIssuers(cfg *config.Config) ([]TrustedIssuer, error) {
 		all = append(all, trusted)
 	}
 	return all, nil
-}
-
-func (a *App) newBearer() (*authn.Bearer, error) {
-	cfg := authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Roles: a.roles, Now: time.Now,
-	}
-	if a.issuers != nil {
-		cfg.Issuers = a.issuers
-	}
-	return authn.NewBearer(cfg)
 }
 
 // issuerNews logs what the operator should know of an outside issuer.
@@ -103,6 +92,11 @@ func (a *App) reloadIssuers(ctx context.Context) {
 
 // issuerList tells the administrators of the outside issuers.
 type issuerList struct{ issuers *oidc.Issuers }
+
+// Answers returns nil when an issuer can be reached.
+func (l issuerList) Answers(ctx context.Context, name string) error {
+	return l.issuers.Answers(ctx, name)
+}
 
 // All returns them by their names.
 func (l issuerList) All() []httpapi.IssuerInfo {

@@ -19,10 +19,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"onnxgate/internal/app"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
 	"onnxgate/internal/seal"
+	"onnxgate/internal/testkit"
 )
 
 // childRotates makes the test binary a process that rotates the key-encryption key
@@ -300,4 +303,63 @@ func TestAnOperatorRotatesTheKeyOfAnAuditedServer(t *testing.T) {
 	s.stop(t)
 	wantOpensNothing(t, s.dir, strings.TrimSpace(old))
 	start(t, s.dir, vars).stop(t)
+}
+
+// TestKeysThatMoveIntoTheDatabaseAreOnRecord, each once.
+func TestKeysThatMoveIntoTheDatabaseAreOnRecord(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	s.stop(t)
+	files, err := filepath.Glob(filepath.Join(s.dir, "keys", "*.pem"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	kid := strings.TrimSuffix(filepath.Base(files[0]), ".pem")
+	vars := map[string]string{"DATABASE_URL": testkit.StartPostgres(t).Database(t)}
+	for range 2 { // the second finds nothing to move
+		s = start(t, s.dir, vars)
+		s.stop(t)
+	}
+	s = start(t, s.dir, vars)
+	all, _ := s.records(t, s.token(t))
+	var moved []record
+	for _, r := range all {
+		if r.Event == string(audit.KeyMove) {
+			moved = append(moved, r)
+		}
+	}
+	if len(moved) != 1 || moved[0].Object != kid || moved[0].Actor != audit.Server || moved[0].Tenant != "default" || moved[0].Outcome != audit.OK {
+		t.Errorf("%+v, want one of %s", moved, kid)
+	}
+	if _, err := os.Stat(files[0]); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file of the key: %v", err)
+	}
+}
+
+// TestWhatARotationDidIsInTheAuditLog, in both modes: that it began and how it ended.
+func TestWhatARotationDidIsInTheAuditLog(t *testing.T) {
+	for _, mode := range []audit.Mode{audit.Strict, audit.BestEffort} {
+		t.Run(string(mode), func(t *testing.T) {
+			vars := map[string]string{"AUDIT": string(mode)}
+			s := start(t, t.TempDir(), vars)
+			s.stop(t)
+			cfg := &config.Config{DataDir: s.dir, Audit: string(mode)}
+			if err := rotate(t.Context(), cfg); err != nil {
+				t.Fatal(err)
+			}
+			r, err := app.AuditReader(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var outcomes []string
+			_, err = r.Read(t.Context(), audit.Query{Tenant: audit.AnyTenant}, func(e *audit.Entry) error {
+				if e.Event == audit.KeyRotate && e.Object == "kek" && e.Actor == "admin" {
+					outcomes = append(outcomes, e.Outcome)
+				}
+				return nil
+			})
+			if diff := cmp.Diff([]string{audit.Begun, audit.OK}, outcomes); diff != "" || err != nil {
+				t.Error(diff, err)
+			}
+		})
+	}
 }

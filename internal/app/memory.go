@@ -1,11 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"onnxgate/internal/config"
+	"onnxgate/internal/inference"
 )
 
 // modelsMemory returns how many bytes all loaded models may take: what is
@@ -25,4 +27,15 @@ func modelsMemory(cfg *config.Config) int64 {
 		return 0
 	}
 	return int64(least / 2)
+}
+
+// diskFactor is how many times what its loaded models may take in memory the files
+// of a tenant's models may have: there are versions that are not served.
+const diskFactor = 4
+
+// tenantFiles returns how many bytes the files of one tenant's models may have, but
+// for the default one; 0 is no bound.
+func tenantFiles(cfg *config.Config) int64 {
+	memory := cmp.Or(cfg.TenantModelsMemory, inference.TenantMemory(modelsMemory(cfg)))
+	return diskFactor * min(memory, math.MaxInt64/diskFactor)
 }

@@ -52,8 +52,11 @@ func (a *App) showGauges() {
 		a.metrics.Gauge("onnxgate_certificate_expiry_timestamp_seconds", "When the certificate in use ends, in seconds since 1970.",
 			func() float64 { return timestamp(a.certs.Current().Leaf.NotAfter) })
 	}
+	a.metrics.Gauge("onnxgate_clock_offset_seconds", "How far the clock of the machine was set ahead of the time that the server goes by; 0 while it goes by that clock.",
+		func() float64 { return a.clock.Offset().Seconds() })
 	a.showAdmission()
 	a.showDatabase()
+	a.showRedis()
 	a.showSigningKeys()
 	if a.issuers != nil {
 		a.showIssuers()

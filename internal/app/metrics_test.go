@@ -50,7 +50,7 @@ func startInstrumented(t *testing.T) *instrumented {
 	write(t, s.kek, base64.StdEncoding.EncodeToString(key)+"\n")
 	s.vars = map[string]string{
 		"ISSUERS_FILE": s.issuers, "CLIENT_CERT": "request", "CLIENT_CA_FILE": s.authorities, "KEK_FILE": s.kek,
-		"OTLP_ENDPOINT": "http://127.0.0.1:1", "SYSLOG_URL": "tls://127.0.0.1:1", // where nobody is
+		"REDIS_URL": "redis://127.0.0.1:1", "OTLP_ENDPOINT": "http://127.0.0.1:1", "SYSLOG_URL": "tls://127.0.0.1:1", // where nobody is
 	}
 	s.server = start(t, filepath.Join(dir, "data"), s.vars)
 	return s
@@ -246,16 +246,11 @@ func TestALockedDatabaseIsDegradedUntilItIsFree(t *testing.T) {
 	await := func(state string, up float64) {
 		t.Helper()
 		want := `{"status":"` + state + `"}` + "\n"
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		testkit.Eventually(t, "the server is "+state, func() bool {
 			status, body := s.call(t, http.MethodGet, "https://"+s.Addr()+"/readyz", "", "", "")
 			shown, _ := gauge(families(t, s.metrics(t)), "onnxgate_database_up", "")
-			if status == http.StatusOK && body == want && shown == up {
-				return
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("readyz is %d %s and onnxgate_database_up %v, want %s", status, body, shown, want)
-			}
-		}
+			return status == http.StatusOK && body == want && shown == up
+		})
 	}
 	await("ok", 1)
 	if _, err := lock.ExecContext(t.Context(), "PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE"); err != nil {

@@ -78,7 +78,7 @@ func (m *Model) Served() (bool, error) {
 		return true, nil
 	}
 	folder := filepath.Dir(filepath.Dir(m.file.path))
-	if beside := filepath.Join(folder, "model.yaml"); m.Manifest != beside {
+	if beside := filepath.Join(folder, modelstore.ManifestFile); m.Manifest != beside {
 		return true, m.manifest.Misplaced(beside)
 	}
 	entries, err := os.ReadDir(folder)
@@ -150,6 +150,15 @@ func (m *Model) TextInputs() []string {
 	return exports.TextInputs(m.file.graph)
 }
 
+// Categories returns the values that the model's encoders know and no others, by
+// input, as far as its graph shows that.
+func (m *Model) Categories() map[string][]string {
+	if m.file.graph == nil {
+		return nil
+	}
+	return exports.Categories(m.file.graph)
+}
+
 // LoadProgram loads a model file by its graph alone.
 func (e *Engines) LoadProgram(path string, engine schema.Engine) (inference.Program, []string, error) { //nolint:ireturn // the seam between engines
 	file, err := readModel(path)
@@ -189,7 +198,10 @@ func readModel(path string) (*modelFile, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil, isFolder(path)
 	}
-	data, _, err := regular.ReadFile(path, inference.DefaultMaxBytes)
+	data, _, err := regular.ReadFile(path, modelstore.DefaultMaxBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, notExported(path, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -211,9 +223,20 @@ func (f *modelFile) compile(e *Engines, engine schema.Engine) (inference.Program
 	return program, warnings, nil
 }
 
+// notExported says of a file that is not there what lies in its place: a model as
+// Python keeps it, which nobody has exported yet.
+func notExported(path string, err error) error {
+	for _, ending := range []string{"pkl", "pickle", "joblib"} {
+		if found, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*."+ending)); len(found) > 0 {
+			return fmt.Errorf("%w; %s is there, which Python alone reads: export the model with skl2onnx, as docs/serve-your-own-model.md has it", err, found[0])
+		}
+	}
+	return err
+}
+
 // isFolder says which file was probably meant.
 func isFolder(dir string) error {
-	inside := filepath.Join(dir, "1", "model.onnx")
+	inside := filepath.Join(dir, "1", modelstore.ModelFile)
 	for _, pattern := range []string{"*.onnx", "*/*.onnx", "*/*/*.onnx"} {
 		if found, err := filepath.Glob(filepath.Join(dir, pattern)); err == nil && len(found) > 0 {
 			inside = found[len(found)-1]
@@ -230,7 +253,7 @@ func ModelName(file string) (name, version string) {
 		abs = file
 	}
 	dir := filepath.Dir(abs)
-	if n, err := strconv.ParseUint(filepath.Base(dir), 10, 63); err == nil && n > 0 && filepath.Base(abs) == "model.onnx" {
+	if _, ok := modelstore.ParseVersion(filepath.Base(dir)); ok && filepath.Base(abs) == modelstore.ModelFile {
 		return filepath.Base(filepath.Dir(dir)), filepath.Base(dir)
 	}
 	base := filepath.Base(file)
@@ -240,12 +263,12 @@ func ModelName(file string) (name, version string) {
 // findManifest reads the version's own model.yaml, else the model's. Beside a
 // file that is in no folder of a version, only its own folder counts.
 func (m *Model) findManifest(file string) (*schema.Manifest, error) {
-	places := []string{filepath.Join(filepath.Dir(file), "model.yaml")}
+	places := []string{filepath.Join(filepath.Dir(file), modelstore.ManifestFile)}
 	if m.Version != "" {
-		places = append(places, filepath.Join(filepath.Dir(file), "..", "model.yaml"))
+		places = append(places, filepath.Join(filepath.Dir(file), "..", modelstore.ManifestFile))
 	}
 	for _, place := range places {
-		data, _, err := regular.ReadFile(place, inference.MaxManifest)
+		data, _, err := regular.ReadFile(place, modelstore.MaxManifest)
 		switch {
 		case err == nil:
 			m.Manifest = place

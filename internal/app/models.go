@@ -6,56 +6,25 @@ import (
 	"log/slog"
 	"slices"
 
+	"onnxgate/internal/delivery"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/modelstore"
-	"onnxgate/internal/repository"
 	"onnxgate/internal/treewatch"
 )
 
-// openRepository opens the folder of the models for writing, where there is one.
-func (a *App) openRepository() (err error) {
+// openDelivery opens the folder of the models for writing, where there is one.
+func (a *App) openDelivery() (err error) {
 	if a.cfg.ModelsDir != "" {
-		a.folder, err = modelstore.Open(modelstore.Config{Dir: a.cfg.ModelsDir, MaxBytes: a.cfg.MaxModel})
+		a.folder, err = modelstore.Open(modelstore.Config{Dir: a.cfg.ModelsDir, MaxBytes: a.cfg.MaxModel, Tenant: modelstore.Bounds{MaxBytes: tenantFiles(a.cfg)}})
 		if err != nil {
 			return err
 		}
 	}
-	a.repository, err = repository.New(repository.Config{
+	a.delivery, err = delivery.New(delivery.Config{
 		Store: a.folder, Catalog: a.catalog, Audit: records{a},
 		Changed: func(ctx context.Context, folder string) { a.lookAtModels(ctx, treewatch.Settled, folder) },
 	})
 	return err
-}
-
-// storedPins are the pins of the store, once it is open.
-type storedPins struct {
-	app    *App
-	opened func() error
-}
-
-// All returns the pins of every tenant; none where the store cannot be opened,
-// which ends the start.
-func (p *storedPins) All(ctx context.Context) ([]inference.Pin, error) {
-	if p.opened() != nil {
-		return nil, nil //nolint:nilerr // told once, by the part of the start that it ends
-	}
-	return p.app.store.ModelPins().All(ctx)
-}
-
-// Put keeps a pin.
-func (p *storedPins) Put(ctx context.Context, pin inference.Pin) error {
-	if err := p.opened(); err != nil {
-		return err
-	}
-	return p.app.store.ModelPins().Put(ctx, pin)
-}
-
-// Delete removes a pin.
-func (p *storedPins) Delete(ctx context.Context, tenant, folder string) error {
-	if err := p.opened(); err != nil {
-		return err
-	}
-	return p.app.store.ModelPins().Delete(ctx, tenant, folder)
 }
 
 // modelDepth is how many levels of folders models are in: @TENANT/NAME/VERSION.

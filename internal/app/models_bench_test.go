@@ -31,7 +31,7 @@ func manyModels(tb testing.TB, n int) (catalog *inference.Catalog, names []strin
 		names = append(names, fmt.Sprintf("iris-%d", i))
 	}
 	before := liveHeap()
-	catalog, err := inference.New(inference.Config{FS: fsys, Compile: app.NewEngines("", 1).Compile, Now: time.Now})
+	catalog, err := inference.New(tb.Context(), inference.Config{FS: fsys, Compile: app.NewEngines("", 1).Compile, Now: time.Now})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func predictRow(b *testing.B, catalog *inference.Catalog, p *identity.Principal,
 		return err
 	}
 	defer call.Close()
-	if err := call.Schema().Decode(call.Batch(), []byte(row), 1); err != nil {
+	if err := call.Schema().Decode(b.Context(), call.Batch(), []byte(row), 1); err != nil {
 		return err
 	}
 	_, err = call.Predict(b.Context())

@@ -236,12 +236,13 @@ func TestAllProtocolsDecidePredictCountAndLimitAlike(t *testing.T) {
 		t.Fatal(err)
 	}
 	const rate = 1_000_000
-	s := start(t, dir, map[string]string{"MODELS_DIR": protocolModels(t), "RATE_PREDICT": fmt.Sprint(rate, "/day")})
+	s := start(t, dir, map[string]string{"MODELS_DIR": protocolModels(t), "RATE_PREDICT": fmt.Sprint(rate, "/day"), "AUDIT_INPUT_HASH": "on"})
 	all := requests(admin, user)
 	var want []outcome
 	var counts map[string]float64
 	ways := s.protocols(t)
-	for i, name := range []string{"predict", "V1", "V2", "V2 binary", "gRPC", "gRPC raw"} {
+	names := []string{"predict", "V1", "V2", "V2 binary", "gRPC", "gRPC raw"}
+	for i, name := range names {
 		before := s.counted(t)
 		got := make([]outcome, len(all))
 		for k := range all {
@@ -271,6 +272,29 @@ func TestAllProtocolsDecidePredictCountAndLimitAlike(t *testing.T) {
 	}
 	if left := strconv.Itoa(rate - len(ways)*len(all) - 1); !strings.Contains(header.Get("ratelimit")[0], "r="+left) {
 		t.Errorf("ratelimit %q, want %s left: all share one rate", header.Get("ratelimit"), left)
+	}
+	checkInputs(t, s, names)
+}
+
+// checkInputs proves that the hash of an input is the same by whatever protocol it
+// came: on record are the same predictions for each.
+func checkInputs(t *testing.T, s *server, names []string) {
+	t.Helper()
+	var all []string
+	next, token := s.again(t)
+	next.each(t, token, func(_ string, r *record) {
+		if r.Event == "predict" {
+			all = append(all, r.Input)
+		}
+	})
+	each := len(all) / len(names)
+	if each < 100 || each*len(names) != len(all) || len(all[0]) != 64 || all[0] == all[1] {
+		t.Fatalf("%d predictions of %d protocols, the first with the hash %q", len(all), len(names), all[:1])
+	}
+	for i, name := range names {
+		if diff := cmp.Diff(all[:each], all[i*each:(i+1)*each]); diff != "" {
+			t.Errorf("%s (-predict +%s):\n%s", name, name, diff)
+		}
 	}
 }
 

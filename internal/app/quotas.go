@@ -18,7 +18,7 @@ import (
 
 // newQuotas returns what counts the use of tenants and keys.
 func (a *App) newQuotas() (*quota.Service, error) {
-	return quota.New(quota.Config{Store: a.store.Usage(), Limits: a.accounts, Warn: a.warnOfQuota, Now: time.Now})
+	return quota.New(quota.Config{Store: a.store.Usage(), Limits: a.accounts, Warn: a.warnOfQuota, Now: a.clock.Now})
 }
 
 // warnOfQuota logs that a soft quota was reached.
@@ -64,7 +64,7 @@ func OpenUsage(ctx context.Context, cfg *config.Config) (tenants *accounts.Servi
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if tenants, err = newAccounts(cfg, store, audit.Discard{}, nil); err == nil {
+	if tenants, err = accounts.New(accountsOf(cfg, store, audit.Discard{})); err == nil {
 		used, err = quota.New(quota.Config{Store: store.Usage(), Limits: tenants, Now: time.Now})
 	}
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"strings"
 
-	"onnxgate/internal/admission"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
 )
@@ -23,10 +22,6 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 		return
 	}
 	cfg, err := load()
-	var rates admission.Rates
-	if err == nil {
-		rates, err = ratesOf(cfg)
-	}
 	if a.reloads.note(configurationPart, err) != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			a.log.ErrorContext(ctx, "not reloaded: nothing changes until the configuration is right", slog.String("error", line))
@@ -37,7 +32,8 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 		a.log.ErrorContext(ctx, "not reloaded: a reload must be on record", slog.Any("error", err))
 		return
 	}
-	changed := slog.Any("changed", a.reloadSettings(ctx, cfg, rates))
+	a.clock.Accept() // whoever asks for a reload has looked
+	changed := slog.Any("changed", a.reloadSettings(ctx, cfg))
 	attrs := append([]slog.Attr{changed}, a.reloadModels(ctx)...)
 	if a.certs != nil {
 		if err := a.certs.Reload(); err != nil {
@@ -57,17 +53,14 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 }
 
 // reloadSettings returns the names of those that were taken over.
-func (a *App) reloadSettings(ctx context.Context, cfg *config.Config, rates admission.Rates) []string {
-	live, restart := config.Changed(a.cfg, cfg)
+func (a *App) reloadSettings(ctx context.Context, cfg *config.Config) []string {
+	inForce, live, restart := a.inForce.TakeLive(cfg)
 	for _, name := range restart {
 		a.log.WarnContext(ctx, "setting needs a restart", slog.String("setting", name))
 	}
-	a.admission.Reload(rates)
+	a.admission.Reload(ratesOf(cfg))
 	a.api.Reload(settings(cfg))
 	a.level.Set(cfg.LogLevel)
-	next := *a.cfg
-	next.RateToken, next.RatePredict, next.RatePredictPer = cfg.RateToken, cfg.RatePredict, cfg.RatePredictPer
-	next.CORSOrigins, next.LogLevel = cfg.CORSOrigins, cfg.LogLevel
-	a.cfg = &next
+	a.inForce = inForce
 	return append([]string{}, live...) // [] in the log, not null
 }

@@ -12,6 +12,7 @@ import (
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
+	"onnxgate/internal/clock"
 	"onnxgate/internal/config"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -20,6 +21,11 @@ import (
 	"onnxgate/internal/reqctx"
 	"onnxgate/internal/sqlstore"
 )
+
+func (a *App) openRoles() (err error) {
+	a.roles, err = readRoles(a.cfg)
+	return err
+}
 
 // readRoles returns the roles there are, the operator's own included.
 func readRoles(cfg *config.Config) (authz.Roles, error) {
@@ -40,9 +46,8 @@ func readRoles(cfg *config.Config) (authz.Roles, error) {
 // lookTimeout bounds one question about a tenant while models are loaded.
 const lookTimeout = 5 * time.Second
 
-// tenantExists asks on, also when what the server was started with has ended.
 func tenantExists(ctx context.Context, service *accounts.Service, name string) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	return service.TenantExists(ctx, name)
 }
@@ -64,15 +69,18 @@ func (l *laterAccounts) open(ctx context.Context) (*accounts.Service, error) {
 	return l.service, l.err
 }
 
-func (l *laterAccounts) exists(name string) (bool, error) {
-	if missing := HasAccounts(l.cfg); missing != nil {
-		return false, nil //nolint:nilerr // no accounts, no tenants
+// exists returns what says whether there is a tenant, until ctx ends.
+func (l *laterAccounts) exists(ctx context.Context) func(name string) (bool, error) {
+	return func(name string) (bool, error) {
+		if missing := HasAccounts(l.cfg); missing != nil {
+			return false, nil //nolint:nilerr // no accounts, no tenants
+		}
+		service, err := l.open(ctx)
+		if err != nil {
+			return false, err
+		}
+		return tenantExists(ctx, service, name)
 	}
-	service, err := l.open(context.Background())
-	if err != nil {
-		return false, err
-	}
-	return tenantExists(context.Background(), service, name)
 }
 
 func (l *laterAccounts) close() error {
@@ -163,13 +171,14 @@ func (q *AccessQuestion) principal(ctx context.Context, cfg *config.Config, serv
 }
 
 // proven returns whom the token proves.
-func (q *AccessQuestion) proven(ctx context.Context, cfg *config.Config, service *accounts.Service, roles authz.Roles) (*identity.Principal, error) {
-	a := &App{cfg: cfg, accounts: service, roles: roles} // a server, as far as it judges tokens
-	if err := a.openKeys(); err != nil {
+func (q *AccessQuestion) proven(ctx context.Context, cfg *config.Config, service *accounts.Service, roles authz.Roles) (_ *identity.Principal, err error) {
+	set, done, err := OpenKeys(ctx, cfg)
+	if err != nil {
 		return nil, err
 	}
-	var err error
-	if a.issuers, err = newIssuers(cfg, nil); err != nil {
+	defer func() { err = errors.Join(err, done()) }()
+	a := &App{cfg: cfg, accounts: service, roles: roles, keys: set, clock: clock.New(clock.Config{})} // a server, as far as it judges tokens
+	if a.issuers, err = newIssuers(cfg, nil, time.Now); err != nil {
 		return nil, err
 	}
 	bearer, err := a.newBearer()
@@ -241,7 +250,7 @@ func withoutPermission(roles authz.Roles, p *identity.Principal, action authz.Ac
 }
 
 func (q *AccessQuestion) byRules(ctx context.Context, cfg *config.Config, p *identity.Principal, l *laterAccounts) (*AccessAnswer, error) {
-	rules, err := openRules(ctx, cfg, l.exists, l.store.ModelPins())
+	rules, err := openRules(ctx, cfg, l.exists(ctx), l.store.ModelPins())
 	if err != nil {
 		return nil, err
 	}

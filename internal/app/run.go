@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"onnxgate/internal/certs"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
@@ -41,7 +40,7 @@ func listen(ctx context.Context, bound *limit.Connections, addr, setting string)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, errors.Unwrap(err), setting)
 	}
-	return &listener{net: bound.Guard(l)}, nil
+	return &listener{net: newDrainable(bound.Guard(l))}, nil
 }
 
 // network keeps 0.0.0.0 to IPv4, as it is written: Go's "tcp" would listen on
@@ -61,11 +60,14 @@ func (a *App) Start(ctx context.Context) {
 	a.background.Go(func() { _ = a.accounts.Watch(watch) }) // returns nil when it ends
 	a.background.Go(func() { a.quotas.Run(watch) })
 	a.background.Go(func() { a.keys.Watch(watch) })
+	a.background.Go(func() { a.watchClock(watch) })
 	a.background.Go(func() { a.trail.Run(watch) })
-	folders := modelFiles(a.cfg) // settled until a restart, unlike the configuration
-	a.background.Go(func() { a.followTenants(watch, folders) })
-	if dir := a.cfg.ModelsDir; dir != "" { // settled, too
-		a.background.Go(func() { a.watchModels(watch, dir) })
+	if a.changes != nil {
+		a.background.Go(func() { a.changes.run(watch, a.accounts, a.sealing) })
+	}
+	a.background.Go(func() { a.followTenants(watch, modelFiles(a.cfg)) })
+	if a.cfg.ModelsDir != "" {
+		a.background.Go(func() { a.watchModels(watch, a.cfg.ModelsDir) })
 	}
 	if a.certs != nil {
 		a.background.Go(func() { a.certs.Run(watch) })
@@ -115,7 +117,8 @@ func (a *App) serve(l *listener) {
 	} else {
 		err = l.server.Serve(l.net)
 	}
-	if !errors.Is(err, http.ErrServerClosed) {
+	closed := errors.Is(err, http.ErrServerClosed) || a.draining.Load() && errors.Is(err, net.ErrClosed)
+	if !closed {
 		a.failed <- fmt.Errorf("the listener on %s failed: %w", l.net.Addr(), err)
 	}
 }
@@ -132,27 +135,6 @@ func (a *App) AdminAddr() string {
 		return ""
 	}
 	return a.admin.net.Addr().String()
-}
-
-// Fingerprint is the SHA-256 of the certificate, and its file when it is one of
-// our own making, which clients may trust. Both are empty without TLS.
-func (a *App) Fingerprint() (fingerprint, ownFile string) {
-	if a.certs == nil {
-		return "", ""
-	}
-	if a.certs.SelfSigned() {
-		ownFile = a.certs.CertFile()
-	}
-	return a.certs.Current().Fingerprint, ownFile
-}
-
-// Certificate returns the certificate in use and the file that it is from; nil
-// without TLS.
-func (a *App) Certificate() (cert *certs.Certificate, file string) {
-	if a.certs == nil {
-		return nil, ""
-	}
-	return a.certs.Current(), a.certs.CertFile()
 }
 
 // Models describes the models that the default tenant sees, by name.
@@ -201,7 +183,7 @@ func (a *App) logStart(ctx context.Context) {
 // closes everything. A request that is not answered by then is an error; a
 // reload that is under way is not waited for beyond settleTime.
 func (a *App) Stop(ctx context.Context) error {
-	a.draining.Store(true)
+	a.withdraw()
 	a.log.InfoContext(ctx, "stopping")
 	var ends []func() error
 	for _, l := range a.listeners() {
@@ -271,6 +253,6 @@ func (a *App) close() error {
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
-	errs = append(errs, a.closeAudit(), a.closeShipping())
+	errs = append(errs, a.closeAudit(), a.closeShipping(), a.closeRedis())
 	return errors.Join(append(errs, a.access.Close())...)
 }

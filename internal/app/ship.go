@@ -138,7 +138,7 @@ func (l shippedLog) Read(ctx context.Context, from int64, do func(*ship.Record) 
 		line = e.AppendJSON(line[:0])
 		return do(&ship.Record{
 			Index: e.Index, Time: e.Time, Event: string(e.Event), JSON: line,
-			Failed: e.Decision == audit.Deny || e.Outcome != "" && e.Outcome != audit.OK,
+			Failed: e.Decision == audit.Deny || e.Outcome != "" && e.Outcome != audit.OK && e.Outcome != audit.Begun,
 		})
 	})
 	return err

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/fault"
 	"onnxgate/internal/inference"
+	"onnxgate/internal/modelstore"
 	"onnxgate/internal/treewatch"
 )
 
@@ -29,12 +31,14 @@ func (a *App) followTenants(ctx context.Context, folders fs.FS) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-a.changes.tenantsMoved():
 		}
 		revision, err := a.accounts.Revision(ctx)
 		if err != nil || revision == known {
 			continue
 		}
 		a.countTenants(ctx)
+		a.forgetCallers(ctx)
 		present, err := a.tenantsWithFolders(ctx, folders)
 		if err != nil {
 			continue // the next turn asks again
@@ -63,6 +67,26 @@ func (a *App) countTenants(ctx context.Context) {
 	a.oneTenant.Store(err == nil && len(some) < 2)
 }
 
+// forgetCallers has the models that are shared forget what tenants did that there are
+// no more, so that one made again under the name of another does not see it.
+func (a *App) forgetCallers(ctx context.Context) {
+	asked := map[string]time.Time{} // when they were made; zero for those that there are not
+	a.catalog.ForgetCallers(func(name string, since time.Time) bool {
+		made, known := asked[name]
+		if !known {
+			t, err := a.accounts.FindTenant(ctx, name)
+			if err != nil && fault.KindOf(err) != fault.NotFound {
+				return false // the next change asks again
+			}
+			if err == nil {
+				made = t.CreatedAt
+			}
+			asked[name] = made
+		}
+		return made.IsZero() || made.After(since)
+	})
+}
+
 // tenantsWithFolders returns the tenants there are that have a folder of models,
 // in the order of their names.
 func (a *App) tenantsWithFolders(ctx context.Context, folders fs.FS) ([]string, error) {
@@ -72,7 +96,7 @@ func (a *App) tenantsWithFolders(ctx context.Context, folders fs.FS) ([]string, 
 	}
 	var present []string
 	for _, entry := range entries {
-		tenant, marked := strings.CutPrefix(entry.Name(), inference.TenantMark)
+		tenant, marked := strings.CutPrefix(entry.Name(), modelstore.TenantMark)
 		if !marked {
 			continue
 		}

@@ -29,7 +29,7 @@ func TestTheZooIsServedAsJSON(t *testing.T) {
 				continue
 			}
 			batch := m.Schema.NewBatch()
-			if err := m.Schema.Decode(batch, m.Schema.Example(), 1); err != nil {
+			if err := m.Schema.Decode(t.Context(), batch, m.Schema.Example(), 1); err != nil {
 				t.Errorf("%s: %s: %v", file, m.Schema.Example(), err)
 				continue
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"onnxgate/internal/argon"
+	"onnxgate/internal/testkit"
 )
 
 // asWorker is the argument that makes the test's own binary a Worker's process.
@@ -78,12 +79,7 @@ func TestTheProcessEndsWithoutWorkAndStartsAgain(t *testing.T) {
 	for range 3 {
 		hash, err := w.Hash(t.Context(), &job)
 		wantKnown(t, hash, err)
-		for end := time.Now().Add(10 * time.Second); w.Running() != 0; {
-			if time.Now().After(end) {
-				t.Fatal("the process goes on without work")
-			}
-			time.Sleep(time.Millisecond)
-		}
+		testkit.Eventually(t, "the process without work ends", func() bool { return w.Running() == 0 })
 	}
 }
 

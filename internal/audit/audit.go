@@ -6,6 +6,7 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
 	"net/netip"
 	"time"
 
@@ -61,8 +62,21 @@ type Record struct {
 	RequestID string
 	// Input is a keyed hash of the input, in hexadecimal; empty unless asked for.
 	Input string
-	// Outcome is "ok" or the kind of the fault.
+	// Token is the id (jti, RFC 7519 section 4.1.7) of the access token that was used;
+	// empty without one, and of one that has none.
+	Token string
+	// Outcome is "ok" or the kind of the fault, or Begun.
 	Outcome string
+	// Pruned is set in records of AuditPrune alone.
+	Pruned Pruned
+}
+
+// Pruned says of how many records, the first of the log, the lines are not kept any
+// more, and what was the root of the tree of them. Anybody may read it, so that a log
+// is verified without its keys.
+type Pruned struct {
+	Records int64
+	Root    [sha256.Size]byte
 }
 
 // MaxBeside is how many credentials a request may have beside the first.
@@ -74,12 +88,22 @@ type Credential struct{ Actor, Issuer, Method string }
 // By names who did it, with every credential that counted.
 func (r *Record) By(p *identity.Principal) {
 	r.Actor, r.Issuer, r.Tenant, r.Method = p.Subject, p.Issuer, p.Tenant, string(p.Method)
+	r.Token = tokenOf(p)
 	for i := range r.Beside {
 		if p = p.With; p == nil {
 			return
 		}
+		if r.Token == "" {
+			r.Token = tokenOf(p)
+		}
 		r.Beside[i] = Credential{Actor: p.Subject, Issuer: p.Issuer, Method: string(p.Method)}
 	}
+}
+
+// tokenOf returns the id of a principal's access token.
+func tokenOf(p *identity.Principal) string {
+	id, _ := p.Claims["jti"].(string)
+	return id
 }
 
 // In makes the record one of the tenant to whom something was done, so that it can
@@ -107,6 +131,10 @@ const (
 
 // OK is the outcome of what was done.
 const OK = "ok"
+
+// Begun is the outcome of what takes several steps, which a command that is killed
+// between them leaves half done: a further record says how it ended.
+const Begun = "begun"
 
 // Rule is the number of an access rule. The zero value is none.
 type Rule struct{ place int }

@@ -13,21 +13,22 @@ import (
 const maxParts = 2 + MaxBeside
 
 // item is a record that waits to be written. What it says is in the text of its
-// batch: the tenant, and for each part the subject whose key seals it and a JSON
-// object, one behind the other.
+// batch, one behind the other: the event, the tenant, what anybody may read beside,
+// what is the tenant's, and for each part whose key seals it and a JSON object. It
+// has no pointers: nobody looks for garbage in it.
 type item struct {
-	at     time.Time
-	event  Event
-	start  int
-	tenant int // where it ends
-	parts  [maxParts]part
-	count  int
+	at                               int64 // in microseconds since 1970
+	tag                              uint64
+	start                            int32
+	event, tenant, readable, general int32 // where they end
+	parts                            [maxParts]part
+	count                            int32
 	// waits says that somebody waits for the record, and does not act without it.
 	waits bool
 }
 
-// part says where a subject and what is sealed by its key end.
-type part struct{ subject, body int }
+// part says where the owner of a key and what is sealed by it end.
+type part struct{ owner, body int32 }
 
 // batch is the records that are written together.
 type batch struct {
@@ -35,6 +36,7 @@ type batch struct {
 	text  []byte
 	// result is what those who wait for the records look at; nil when nobody does.
 	result *result
+	idle   int
 }
 
 // result is what became of a batch, once done is closed.
@@ -43,65 +45,132 @@ type result struct {
 	err  error
 }
 
-// maxSpare is how much memory an empty batch keeps for the next records.
-const maxSpare = 256 << 10
+const (
+	// maxSpare is how much memory an empty batch keeps whatever comes, in bytes.
+	maxSpare = 64 << 10
+	// maxIdle is how many batches in a row may need less than a quarter of what a larger
+	// one took. A busy server keeps what it needs: memory that is made anew for every
+	// batch costs more than the records do.
+	maxIdle = 16
+)
 
+// reset empties the batch.
 func (b *batch) reset() {
-	if cap(b.text) > maxSpare {
-		*b = batch{}
+	if b.idle++; len(b.text) > cap(b.text)/4 || cap(b.text) <= maxSpare {
+		b.idle = 0
+	}
+	if b.idle == maxIdle {
+		*b = batch{items: make([]item, 0, 2*len(b.items)), text: make([]byte, 0, 2*len(b.text))}
 	}
 	b.items, b.text, b.result = b.items[:0], b.text[:0], nil
 }
 
 // add copies a record. It takes memory only while the batch grows.
 func (b *batch) add(info *reqctx.Info, rec *Record, at time.Time) *item {
-	b.items = append(b.items, item{at: at, event: rec.Event, start: len(b.text)})
+	b.items = append(b.items, item{at: at.UnixMicro(), start: b.end()})
 	it := &b.items[len(b.items)-1]
+	b.text = append(b.text, rec.Event...)
+	it.event = b.end()
 	b.text = append(b.text, bounded(rec.Tenant)...)
-	it.tenant = len(b.text)
+	it.tenant = b.end()
+	if rec.Pruned.Records > 0 {
+		b.text = rec.Pruned.append(b.text)
+	}
+	it.readable = b.end()
 
-	apart := rec.objectApart()
-	b.begin(it, rec.Actor)
-	b.main(info, rec, apart)
-	b.end(it)
-	if apart {
-		b.begin(it, rec.Object)
-		b.text = append(b.text, `{"object":`...)
-		b.text = appendString(b.text, rec.Object)
-		b.text = append(appendChanged(b.text, rec.Changes), '}')
-		b.end(it)
+	id, personal := rec.RequestID, rec.personal()
+	if id == "" {
+		id = info.RequestID
+	}
+	it.tag = tagOf(id)
+	b.general(rec, id, personal)
+	it.general = b.end()
+
+	b.actor(it, info, rec, personal == ofActor)
+	if personal == ofAnother {
+		b.begin(it, "", rec.Object)
+		b.text = append(appendObject(append(b.text, '{'), rec), '}')
+		b.finish(it)
 	}
 	for i := range rec.Beside {
-		if rec.Beside[i] != (Credential{}) {
-			b.begin(it, rec.Beside[i].Actor)
-			b.beside(&rec.Beside[i])
-			b.end(it)
+		if c := &rec.Beside[i]; *c != (Credential{}) {
+			b.begin(it, c.Issuer, c.Actor)
+			b.beside(c)
+			b.finish(it)
 		}
 	}
 	return it
 }
 
-// objectApart reports whether the object is a person other than the actor.
-func (r *Record) objectApart() bool {
-	return r.Object != "" && r.Object != r.Actor && r.Event.family() == "user"
+// end is where the text ends.
+func (b *batch) end() int32 { return int32(len(b.text)) } //nolint:gosec // G115: bounded by maxWaiting
+
+// personal says whose an object and what became of it are.
+type personal int
+
+const (
+	ofNobody  personal = iota
+	ofActor            // what the actor alone has: a token, a key, the own account
+	ofAnother          // a person other than the actor
+)
+
+// personal says whose the object of a record is.
+func (r *Record) personal() personal {
+	switch r.Event.family() {
+	case "user":
+		if r.Object != r.Actor {
+			return ofAnother
+		}
+		return ofActor
+	case "login", "predict", "apikey", "client":
+		return ofActor
+	}
+	return ofNobody
 }
 
-func (b *batch) begin(it *item, subject string) {
-	b.text = append(b.text, bounded(subject)...)
-	it.parts[it.count].subject = len(b.text)
+// begin names whose key seals the next part.
+func (b *batch) begin(it *item, issuer, subject string) {
+	b.text = appendOwner(b.text, issuer, subject)
+	it.parts[it.count].owner = b.end()
 }
 
-func (b *batch) end(it *item) {
-	it.parts[it.count].body = len(b.text)
+func (b *batch) finish(it *item) {
+	it.parts[it.count].body = b.end()
 	it.count++
 }
 
-// main appends what is sealed by the actor's key.
-func (b *batch) main(info *reqctx.Info, rec *Record, objectApart bool) {
-	address, id := rec.Address, rec.RequestID
-	if id == "" {
-		id = info.RequestID
+// general appends what is sealed by the tenant's key, in the order of generalPart.
+func (b *batch) general(rec *Record, id string, whose personal) {
+	dst := append(b.text, '[')
+	dst = append(appendString(dst, rec.Method), ',')
+	dst = append(appendString(dst, rec.Model), ',')
+	dst = append(appendString(dst, rec.Version), ',')
+	dst = append(appendString(dst, rec.Digest), ',')
+	dst = append(appendString(dst, string(rec.Decision)), ',')
+	if number, ok := rec.Rule.Number(); ok {
+		dst = strconv.AppendInt(dst, int64(number), 10)
+	} else {
+		dst = append(dst, "null"...)
 	}
+	dst = strconv.AppendInt(append(dst, ','), int64(rec.Rows), 10)
+	dst = strconv.AppendInt(append(dst, ','), rec.Count, 10)
+	dst = strconv.AppendInt(append(dst, ','), max(rec.Latency.Microseconds(), 0), 10)
+	dst = appendString(append(dst, ','), id)
+	dst = appendString(append(dst, ','), rec.Outcome)
+	if whose == ofNobody && rec.Object != "" {
+		dst = appendString(append(dst, ','), rec.Object)
+		if len(rec.Changes) > 0 {
+			dst = appendChanges(append(dst, ','), rec.Changes)
+		}
+	}
+	b.text = append(dst, ']')
+}
+
+// actor appends what is sealed by the actor's key, where there is something.
+func (b *batch) actor(it *item, info *reqctx.Info, rec *Record, withObject bool) {
+	start := len(b.text)
+	b.begin(it, rec.Issuer, rec.Actor)
+	address := rec.Address
 	if !address.IsValid() {
 		address = info.ClientAddr
 	}
@@ -109,27 +178,23 @@ func (b *batch) main(info *reqctx.Info, rec *Record, objectApart bool) {
 	dst = appendField(dst, "actor", rec.Actor)
 	dst = appendField(dst, "actor_tenant", rec.ActorTenant)
 	dst = appendField(dst, "issuer", rec.Issuer)
-	if !objectApart {
-		dst = appendField(dst, "object", rec.Object)
-		dst = appendChanged(dst, rec.Changes)
-	}
-	dst = appendField(dst, "method", rec.Method)
 	dst = appendAddress(dst, address)
-	dst = appendField(dst, "model", rec.Model)
-	dst = appendField(dst, "version", rec.Version)
-	dst = appendField(dst, "digest", rec.Digest)
-	dst = appendField(dst, "decision", string(rec.Decision))
-	if number, ok := rec.Rule.Number(); ok {
-		dst = appendName(dst, "rule")
-		dst = strconv.AppendInt(dst, int64(number), 10)
-	}
-	dst = appendCount(dst, "rows", int64(rec.Rows))
-	dst = appendCount(dst, "count", rec.Count)
-	dst = appendLatency(dst, rec.Latency)
-	dst = appendField(dst, "request_id", id)
+	dst = appendField(dst, "token", rec.Token)
 	dst = appendField(dst, "input", rec.Input)
-	dst = appendField(dst, "outcome", rec.Outcome)
+	if withObject {
+		dst = appendObject(dst, rec)
+	}
+	if dst[len(dst)-1] == '{' {
+		b.text = dst[:start]
+		return
+	}
 	b.text = append(dst, '}')
+	b.finish(it)
+}
+
+// appendObject appends what was changed, and what became of it.
+func appendObject(dst []byte, rec *Record) []byte {
+	return appendChanged(appendField(dst, "object", rec.Object), rec.Changes)
 }
 
 func (b *batch) beside(c *Credential) {
@@ -182,15 +247,4 @@ func appendAddress(dst []byte, address netip.Addr) []byte {
 	}
 	dst = append(appendName(dst, "address"), '"')
 	return append(address.WithZone("").AppendTo(dst), '"')
-}
-
-// appendLatency appends milliseconds, to the microsecond.
-func appendLatency(dst []byte, d time.Duration) []byte {
-	us := d.Microseconds()
-	if us <= 0 {
-		return dst
-	}
-	dst = strconv.AppendInt(appendName(dst, "latency_ms"), us/1000, 10)
-	us %= 1000
-	return append(dst, '.', byte('0'+us/100), byte('0'+us/10%10), byte('0'+us%10))
 }

@@ -20,7 +20,7 @@ const (
 	PropertyRate        Property = "rate"
 	PropertyQuota       Property = "quota"
 	PropertyExpiry      Property = "expires"  // RFC 3339
-	PropertyState       Property = "state"    // enabled, disabled
+	PropertyState       Property = "state"    // enabled, disabled; of keys active, former, retired
 	PropertyPassword    Property = "password" // without a value
 	PropertySecret      Property = "secret"   // without a value
 	PropertyManifest    Property = "manifest" // its SHA-256, in hexadecimal

@@ -84,7 +84,7 @@ func TestARecordIsTheTenantsToWhomItWasDone(t *testing.T) {
 		t.Errorf("%v: %s", err, table.String())
 	}
 	// What became of bob is bob's: it goes with the key of that name.
-	if n, err := l.Erase(t.Context(), "local:root", audit.AnyTenant, "bob"); n != 1 || err != nil {
+	if n, err := l.Erase(t.Context(), "local:root", audit.AnyTenant, "", "bob"); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	if e := entries(t, cfg, "acme")[0]; e.Actor != "root" || e.Object != "" || len(e.Changes) > 0 || e.Missing != audit.MissingErased {

@@ -38,7 +38,10 @@ type Entry struct {
 	Beside      []Credential
 	Count       int64
 	Input       string
-	// Missing says why what was sealed is not here: MissingErased or MissingLost.
+	// Token is the id of the access token that was used.
+	Token string
+	// Missing says why what was sealed is not here: MissingErased, MissingLost, or
+	// MissingPruned.
 	Missing string
 }
 
@@ -48,9 +51,31 @@ const (
 	MissingErased = "erased"
 	// MissingLost is for a key that is in none of the files it should be in.
 	MissingLost = "lost"
+	// MissingPruned is for a record of which only the hash is kept.
+	MissingPruned = "pruned"
 )
 
-// sealedPart is what of an entry is sealed.
+// generalPart is what of an entry concerns nobody alone, and is sealed by the
+// tenant's key.
+type generalPart struct {
+	Method, Model, Version, Digest string
+	Decision                       Decision
+	Rule                           *int
+	Rows, Count, LatencyUS         int64
+	RequestID, Outcome, Object     string
+	Changes                        Changes
+}
+
+// UnmarshalJSON reads an array of the members, of which the last may be missing.
+func (p *generalPart) UnmarshalJSON(data []byte) error {
+	list := []any{
+		&p.Method, &p.Model, &p.Version, &p.Digest, &p.Decision, &p.Rule, &p.Rows, &p.Count, &p.LatencyUS, &p.RequestID, &p.Outcome, &p.Object, &p.Changes,
+	}
+	return json.Unmarshal(data, &list)
+}
+
+// sealedPart is what of an entry a person's key seals, and in lines of before
+// everything that is sealed.
 type sealedPart struct {
 	Actor     string       `json:"actor"`
 	Home      string       `json:"actor_tenant"`
@@ -69,6 +94,7 @@ type sealedPart struct {
 	LatencyMS float64      `json:"latency_ms"`
 	RequestID string       `json:"request_id"`
 	Input     string       `json:"input"`
+	Token     string       `json:"token"`
 	Outcome   string       `json:"outcome"`
 	Beside    []sealedUser `json:"beside"`
 }
@@ -79,8 +105,11 @@ type sealedUser struct {
 	Method string `json:"method"`
 }
 
-// take takes over what one part says.
-func (e *Entry) take(body []byte, first bool) error {
+// take takes over what a part says.
+func (e *Entry) take(body []byte) error {
+	if len(body) > 0 && body[0] == '[' {
+		return e.takeGeneral(body)
+	}
 	var p sealedPart
 	if err := json.Unmarshal(body, &p); err != nil {
 		return err
@@ -88,19 +117,48 @@ func (e *Entry) take(body []byte, first bool) error {
 	for _, b := range p.Beside {
 		e.Beside = append(e.Beside, Credential(b))
 	}
-	if p.Object != "" {
-		e.Object = p.Object
+	for _, v := range []struct {
+		to   *string
+		from string
+	}{
+		{&e.Actor, p.Actor},
+		{&e.ActorTenant, p.Home},
+		{&e.Issuer, p.Issuer},
+		{&e.Object, p.Object},
+		{&e.Method, p.Method},
+		{&e.Address, p.Address},
+		{&e.Model, p.Model},
+		{&e.Version, p.Version},
+		{&e.Digest, p.Digest},
+		{&e.RequestID, p.RequestID},
+		{&e.Input, p.Input},
+		{&e.Token, p.Token},
+		{&e.Outcome, p.Outcome},
+		{(*string)(&e.Decision), string(p.Decision)},
+	} {
+		if v.from != "" {
+			*v.to = v.from
+		}
 	}
 	if len(p.Changes) > 0 {
 		e.Changes = p.Changes
 	}
-	if !first {
-		return nil
+	if p.Rule != nil {
+		e.Rule = RuleOf(*p.Rule)
 	}
-	e.Actor, e.ActorTenant, e.Issuer, e.Method, e.Address = p.Actor, p.Home, p.Issuer, p.Method, p.Address
-	e.Model, e.Version, e.Digest = p.Model, p.Version, p.Digest
-	e.Decision, e.Rows, e.Count, e.LatencyMS = p.Decision, p.Rows, p.Count, p.LatencyMS
-	e.RequestID, e.Input, e.Outcome = p.RequestID, p.Input, p.Outcome
+	e.Rows, e.Count, e.LatencyMS = e.Rows+p.Rows, e.Count+p.Count, e.LatencyMS+p.LatencyMS
+	return nil
+}
+
+// takeGeneral takes over what the tenant's key sealed.
+func (e *Entry) takeGeneral(body []byte) error {
+	var p generalPart
+	if err := json.Unmarshal(body, &p); err != nil {
+		return err
+	}
+	e.Method, e.Model, e.Version, e.Digest, e.Decision = p.Method, p.Model, p.Version, p.Digest, p.Decision
+	e.Rows, e.Count, e.LatencyMS = p.Rows, p.Count, float64(p.LatencyUS)/1000
+	e.RequestID, e.Outcome, e.Object, e.Changes = p.RequestID, p.Outcome, p.Object, p.Changes
 	if p.Rule != nil {
 		e.Rule = RuleOf(*p.Rule)
 	}
@@ -136,6 +194,7 @@ func (e *Entry) AppendJSON(dst []byte) []byte {
 	}
 	dst = appendCount(dst, "count", e.Count)
 	dst = appendField(dst, "input", e.Input)
+	dst = appendField(dst, "token", e.Token)
 	return append(appendField(dst, "missing", e.Missing), '}')
 }
 
@@ -201,6 +260,7 @@ var further = []column{
 		return strconv.AppendInt(dst, e.Count, 10)
 	}},
 	{"input", func(e *Entry, dst []byte) []byte { return appendString(dst, e.Input) }},
+	{"token", func(e *Entry, dst []byte) []byte { return appendString(dst, e.Token) }},
 	{"missing", func(e *Entry, dst []byte) []byte { return appendString(dst, e.Missing) }},
 }
 

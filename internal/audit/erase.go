@@ -7,22 +7,26 @@ import (
 	"onnxgate/internal/fault"
 )
 
-// Erase destroys the keys of a subject of a tenant, or of AnyTenant, so that nobody
+// Erase destroys the keys of a subject, whom an outside issuer vouches for unless that
+// is empty, of a tenant or of AnyTenant, so that nobody
 // reads any more what the records say of that person; the log still verifies. It
 // returns how many keys there were. The record of it is kept first, and names only
 // the actor, who must be somebody else. Faults: NotFound when the log names no such
 // tenant, or nobody of that name, Content, Unavailable.
-func (l *Log) Erase(ctx context.Context, actor, tenant, subject string) (int, error) {
+func (l *Log) Erase(ctx context.Context, actor, tenant, issuer, subject string) (int, error) {
 	subject = bounded(subject)
-	switch subject {
-	case actor:
+	switch {
+	case issuer != "":
+	case subject == actor:
 		return 0, fault.Newf(fault.Content, "%s is who asks for it: the record of it would name nobody; have another user of this machine do it", actor)
-	case Server:
+	case subject == Server:
 		return 0, fault.New(fault.Content, "the server itself is nobody's person: its records stay until they expire")
 	}
+	// Keys of before are of the subject alone, whatever its issuer.
+	names := []string{string(appendOwner(nil, issuer, subject)), subject}
 	n, err := l.destroy(ctx, &Record{Event: AuditErase, Actor: actor, Method: "command", Outcome: OK}, tenant,
-		func(tenant string) (int, error) { return l.vault.Erase(tenant, subject) },
-		func(tenant string) (int, error) { return l.vault.Count(tenant, subject) })
+		func(tenant string) (int, error) { return l.vault.Erase(tenant, names...) },
+		func(tenant string) (int, error) { return l.vault.Count(tenant, names...) })
 	if n == 0 && err == nil {
 		return 0, fault.Newf(fault.NotFound, "no record can be read that names %s%s: it is written otherwise there, or was erased before", subject, within(tenant))
 	}
@@ -57,9 +61,9 @@ func (l *Log) destroy(ctx context.Context, rec *Record, tenant string, destroy, 
 	if _, err := l.Checkpoint(ctx); err != nil {
 		return 0, errUnavailable(err)
 	}
-	under := func(what func(string) (int, error)) error {
-		return l.do(ctx, func() error {
-			return l.ledger.Locked(func() error {
+	under := func(what func(string) (int, error)) (n int, err error) {
+		return do(ctx, l, func() (n int, err error) {
+			err = l.ledger.Locked(func() error {
 				if err := l.vault.Refresh(); err != nil {
 					return err
 				}
@@ -71,14 +75,15 @@ func (l *Log) destroy(ctx context.Context, rec *Record, tenant string, destroy, 
 				n, err = what(keysOf)
 				return err
 			})
+			return n, err
 		})
 	}
-	if err := under(count); err != nil || n == 0 {
+	if n, err = under(count); err != nil || n == 0 {
 		return 0, err
 	}
 	rec.Count = int64(n)
 	if err := l.Record(ctx, rec); err != nil {
 		return 0, err
 	}
-	return n, under(destroy)
+	return under(destroy)
 }

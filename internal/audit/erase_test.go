@@ -33,10 +33,10 @@ func TestAnErasedPersonIsNowhereAndTheLogStillVerifies(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := open(t, cfg) // a server that knows the keys goes on beside the command
-	if _, err := l.Erase(t.Context(), "local:root", audit.AnyTenant, "nobody"); fault.KindOf(err) != fault.NotFound {
+	if _, err := l.Erase(t.Context(), "local:root", audit.AnyTenant, "", "nobody"); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("erased nobody: %v", err)
 	}
-	n, err := l.Erase(t.Context(), "local:root", audit.AnyTenant, "bob")
+	n, err := l.Erase(t.Context(), "local:root", audit.AnyTenant, "", "bob")
 	if err != nil || n != 1 {
 		t.Fatalf("%d, %v", n, err)
 	}
@@ -106,7 +106,7 @@ func TestRecordsPastTheirAgeAreGone(t *testing.T) {
 			}
 		}
 	}
-	if n, err := l.Expire(t.Context(), "local:root", "acme", time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC)); n != 2 || err != nil {
+	if n, err := l.Expire(t.Context(), "local:root", "acme", time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC)); n != 4 || err != nil {
 		t.Fatalf("%d, %v", n, err)
 	}
 	for tenant, want := range map[string]string{"acme": "erased erased  ", "globex": "  "} {

@@ -52,7 +52,6 @@ const (
 	TenantDisable   Event = "tenant.disable"
 	TenantEnable    Event = "tenant.enable"
 	TenantDelete    Event = "tenant.delete"
-	TenantQuota     Event = "tenant.quota"
 	TenantRead      Event = "tenant.read"
 
 	ModelPush     Event = "model.push"
@@ -63,6 +62,7 @@ const (
 	ModelRead     Event = "model.read"
 
 	KeyCreate  Event = "key.create"
+	KeyMove    Event = "key.move" // from a file into the database
 	KeyRotate  Event = "key.rotate"
 	KeyRetire  Event = "key.retire"
 	KeyEncrypt Event = "key.encrypt"
@@ -77,15 +77,17 @@ const (
 	AuditCut        Event = "audit.cut"
 	AuditErase      Event = "audit.erase"
 	AuditExpire     Event = "audit.expire" // of records past their age
+	AuditPrune      Event = "audit.prune"  // of lines that nobody reads any more
 	AuditCheckpoint Event = "audit.checkpoint"
 	AuditExport     Event = "audit.export"
-	AuditRead       Event = "audit.read"
+	AuditRead       Event = "audit.read" // by a command that shows records
 
 	ServerStart       Event = "server.start"
 	ServerStop        Event = "server.stop"
 	ServerReload      Event = "server.reload"
 	ServerCertificate Event = "server.certificate"
 	ServerDatabase    Event = "server.database" // Object says: migrate, backup or restore
+	ServerClock       Event = "server.clock"    // Object says how far it was set
 	ServerRead        Event = "server.read"
 )
 
@@ -95,11 +97,11 @@ var events = []Event{
 	UserAdd, UserUpdate, UserPassword, UserRoles, UserDisable, UserEnable, UserDelete, UserRevoke, UserRead,
 	APIKeyCreate, APIKeyUpdate, APIKeyRotate, APIKeyRevoke, APIKeyRead,
 	ClientCreate, ClientUpdate, ClientRotate, ClientDisable, ClientEnable, ClientDelete, ClientRevoke, ClientIntrospect, ClientRead,
-	TenantCreate, TenantUpdate, TenantAddresses, TenantDisable, TenantEnable, TenantDelete, TenantQuota, TenantRead,
+	TenantCreate, TenantUpdate, TenantAddresses, TenantDisable, TenantEnable, TenantDelete, TenantRead,
 	ModelPush, ModelManifest, ModelLoad, ModelUnload, ModelRollback, ModelRead,
-	KeyCreate, KeyRotate, KeyRetire, KeyEncrypt, KeyDecrypt, KeyRead,
-	AuditGap, AuditCut, AuditErase, AuditExpire, AuditCheckpoint, AuditExport, AuditRead,
-	ServerStart, ServerStop, ServerReload, ServerCertificate, ServerDatabase, ServerRead,
+	KeyCreate, KeyMove, KeyRotate, KeyRetire, KeyEncrypt, KeyDecrypt, KeyRead,
+	AuditGap, AuditCut, AuditErase, AuditExpire, AuditPrune, AuditCheckpoint, AuditExport, AuditRead,
+	ServerStart, ServerStop, ServerReload, ServerCertificate, ServerDatabase, ServerClock, ServerRead,
 }
 
 // Events returns the closed list of events.

@@ -19,10 +19,15 @@ import (
 //
 //	{"index":7,"time":"…","event":"user.add","tenant":"acme","key":"K","also":[["K2","…"]],"sealed":"…"}
 //
-// where "sealed" is what the actor's key K seals: a nonce, the ciphertext of a JSON
-// object and its tag, in base64url. "also", where there are others, holds what the
-// keys of further persons seal. The associated data of each is the line before it
-// and the hash of the record before this one: nothing opens in another place.
+// where "sealed" is what the key K of the tenant seals: a nonce, the ciphertext of a
+// JSON array (generalPart) and its tag, in base64url. "also" holds what the keys of
+// persons seal, a JSON object each: the actor, who the record is about, further
+// credentials. The associated data of each is the line before it and the hash of the
+// record before this one: nothing opens in another place, and "sealed", the last,
+// vouches for the whole line.
+//
+// Lines of before have the same form, but K is the actor's key there, and what it
+// seals is an object with everything that concerns no further person.
 
 var encoding = base64.RawURLEncoding.Strict()
 
@@ -48,82 +53,77 @@ func (s *sealer) Begin() error { return s.vault.Refresh() }
 // Ready stores new keys.
 func (s *sealer) Ready() error { return s.vault.Store() }
 
+// Tag is what finds the record again by its request id.
+func (s *sealer) Tag(i int) uint64 { return s.batch.items[i].tag }
+
 // Append appends the line of a record.
 func (s *sealer) Append(dst []byte, i int, index int64, prev tlog.Hash) ([]byte, error) {
 	it := &s.batch.items[i]
+	text := s.batch.text
 	start := len(dst)
 	dst = append(dst, `{"index":`...)
 	dst = strconv.AppendInt(dst, index, 10)
 	dst = s.appendTime(append(dst, `,"time":"`...), it.at)
 	dst = append(dst, `","event":`...)
-	dst = appendString(dst, string(it.event))
-	tenant := string(s.batch.text[it.start:it.tenant])
+	dst = appendText(dst, text[it.start:it.event])
+	tenant := text[it.event:it.tenant]
 	dst = append(dst, `,"tenant":`...)
-	dst = appendString(dst, tenant)
+	dst = appendText(dst, tenant)
+	dst = append(dst, text[it.tenant:it.readable]...)
 
-	main, err := s.key(it, 0, tenant)
+	main, err := s.vault.For(s.month, tenant, ownerOfAll)
 	if err != nil {
 		return dst, err
 	}
 	dst = append(dst, `,"key":"`...)
 	dst = append(append(dst, main.ID...), '"')
-	for p := 1; p < it.count; p++ {
-		if dst, err = s.appendAlso(dst, start, it, p, tenant, &prev); err != nil {
+	for p, from := 0, it.general; p < int(it.count); p++ {
+		part := it.parts[p]
+		key, err := s.vault.For(s.month, tenant, text[from:part.owner])
+		if err != nil {
 			return dst, err
 		}
+		dst = s.appendAlso(dst, start, p, key, text[part.owner:part.body], &prev)
+		from = part.body
 	}
-	dst = s.seal(dst, start, main, s.body(it, 0), &prev, string(sealedName))
+	if it.count > 0 {
+		dst = append(dst, ']')
+	}
+	dst = s.seal(dst, start, main, text[it.readable:it.general], &prev, string(sealedName))
 	return append(dst, '"', '}'), nil
 }
 
-// appendAlso appends a further part.
-func (s *sealer) appendAlso(dst []byte, start int, it *item, p int, tenant string, prev *tlog.Hash) ([]byte, error) {
-	key, err := s.key(it, p, tenant)
-	if err != nil {
-		return dst, err
+// appendAlso appends what a person's key seals.
+func (s *sealer) appendAlso(dst []byte, start, p int, key *vault.Key, body []byte, prev *tlog.Hash) []byte {
+	if p == 0 {
+		dst = append(dst, alsoName...)
+	} else {
+		dst = append(dst, ',')
 	}
-	before := `,["`
-	if p == 1 {
-		before = string(alsoName) + `["`
-	}
-	dst = append(dst, before...)
+	dst = append(dst, '[', '"')
 	dst = append(append(dst, key.ID...), '"')
-	dst = s.seal(dst, start, key, s.body(it, p), prev, `,"`)
-	dst = append(dst, '"', ']')
-	if p == it.count-1 {
-		dst = append(dst, ']')
-	}
-	return dst, nil
+	dst = s.seal(dst, start, key, body, prev, `,"`)
+	return append(dst, '"', ']')
 }
 
-// appendTime appends a time in UTC, to the microsecond. All that is in one second
-// has the same beginning.
-func (s *sealer) appendTime(dst []byte, at time.Time) []byte {
-	if second := at.Unix(); second != s.second || len(s.clock) == 0 {
-		s.second = second
-		s.clock = at.UTC().AppendFormat(s.clock[:0], "2006-01-02T15:04:05.")
+// appendTime appends a time in UTC, given in microseconds since 1970. All that is
+// in one second has the same beginning.
+func (s *sealer) appendTime(dst []byte, at int64) []byte {
+	const second = int64(time.Second / time.Microsecond)
+	us := at % second
+	if us < 0 {
+		us += second
+	}
+	if whole := (at - us) / second; whole != s.second || len(s.clock) == 0 {
+		s.second = whole
+		s.clock = time.Unix(whole, 0).UTC().AppendFormat(s.clock[:0], "2006-01-02T15:04:05.")
 		s.month = string(s.clock[:len("2006-01")])
 	}
 	dst = append(dst, s.clock...)
-	us := at.Nanosecond() / int(time.Microsecond)
-	for unit := 100_000; unit > 0; unit /= 10 {
+	for unit := second / 10; unit > 0; unit /= 10 {
 		dst = append(dst, byte('0'+us/unit%10))
 	}
 	return append(dst, 'Z')
-}
-
-// key returns the key of the subject of a part, in the month of the last time that
-// was appended.
-func (s *sealer) key(it *item, p int, tenant string) (*vault.Key, error) {
-	start := it.tenant
-	if p > 0 {
-		start = it.parts[p-1].body
-	}
-	return s.vault.For(s.month, tenant, string(s.batch.text[start:it.parts[p].subject]))
-}
-
-func (s *sealer) body(it *item, p int) []byte {
-	return s.batch.text[it.parts[p].subject:it.parts[p].body]
 }
 
 // seal appends a name and what the key seals, bound to the line before it and to
@@ -131,7 +131,7 @@ func (s *sealer) body(it *item, p int) []byte {
 func (s *sealer) seal(dst []byte, start int, key *vault.Key, body []byte, prev *tlog.Hash, name string) []byte {
 	n := len(dst)
 	dst = append(dst, prev[:]...)
-	s.sealed = key.Seal(s.sealed[:0], nil, body, dst[start:]) //nolint:gosec // G407: the AEAD makes a random nonce by itself
+	s.sealed = s.vault.Seal(s.sealed[:0], key, body, dst[start:])
 	dst = append(dst[:n], name...)
 	return encoding.AppendEncode(dst, s.sealed)
 }
@@ -157,7 +157,7 @@ func parseStored(line []byte) (*stored, error) {
 	return &s, nil
 }
 
-// openSealed opens the parts of a line, the actor's first. A part whose key was
+// openSealed opens the parts of a line, the one that vouches for it first. A part whose key was
 // destroyed is nil. Its error says that the line was not made for its place.
 func openSealed(v *vault.Vault, line []byte, s *stored, prev tlog.Hash) ([][]byte, error) {
 	at := bytes.LastIndex(line, sealedName)
@@ -198,7 +198,7 @@ func openPart(v *vault.Vault, month, id, sealed string, before []byte, prev tlog
 	if err != nil {
 		return nil, errForm
 	}
-	body, err := key.Open(nil, nil, data, append(bytes.Clone(before), prev[:]...))
+	body, err := key.Open(nil, data, append(bytes.Clone(before), prev[:]...))
 	if err != nil {
 		return nil, errors.New("it does not open under the keys of the log")
 	}

@@ -19,6 +19,7 @@ import (
 	"onnxgate/internal/audit/ledger"
 	"onnxgate/internal/audit/vault"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
 )
 
@@ -28,8 +29,9 @@ const (
 	// defaultWithin leaves half of the 100 ms to the disk.
 	defaultWithin = 50 * time.Millisecond
 	defaultRetry  = 250 * time.Millisecond
-	// maxWait is how long a request waits for the disk.
-	maxWait = 10 * time.Second
+	// defaultHung is far beyond what disks need, and short enough for a request to
+	// wait.
+	defaultHung = 5 * time.Second
 	// maxWaiting bounds what waits to be written: some 16 MiB.
 	maxWaiting = 16 << 20
 )
@@ -52,6 +54,9 @@ type Config struct {
 	// Retry is how often a log that cannot be written tries again; 0 stands for
 	// 250 ms.
 	Retry time.Duration
+	// Hung is how long the disk may take before it counts as one that cannot be
+	// written, for a record, and for the end of the log; 0 stands for 5 s.
+	Hung time.Duration
 	// OpenFile opens a file for writing; nil stands for the operating system's.
 	OpenFile func(path string) (ledger.File, error)
 	// SegmentBits is the number of records in a file as a power of two; 0 stands
@@ -71,9 +76,10 @@ type Log struct {
 	mu      sync.Mutex
 	next    *batch // what is written next
 	spare   *batch
-	failed  error // nil while the log can be written
-	missing int64 // records since, that were not kept
-	writing int   // how many records are being written
+	failed  error     // nil while the log can be written
+	missing int64     // records since, that were not kept
+	writing int       // how many records are being written
+	began   time.Time // since when the writer may be waiting for the disk; zero when it is not
 	closed  bool
 
 	wake    chan struct{} // there is something to write
@@ -108,6 +114,9 @@ func Open(cfg Config) (*Log, error) {
 	if cfg.Retry <= 0 {
 		cfg.Retry = defaultRetry
 	}
+	if cfg.Hung <= 0 {
+		cfg.Hung = defaultHung
+	}
 	l := &Log{
 		cfg: cfg, next: &batch{}, spare: &batch{},
 		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}), tasks: make(chan func()),
@@ -131,7 +140,7 @@ func (l *Log) open() (err error) {
 	}
 	l.ledger, err = ledger.Open(ledger.Config{
 		Dir: l.cfg.Dir, Bits: l.cfg.SegmentBits, Signer: l.keys.signer, Verifier: l.keys.verifier,
-		Authentic: authentic(l.vault), Repaired: l.repaired, OpenFile: l.cfg.OpenFile,
+		Authentic: authentic(l.vault), Pruned: statement, Repaired: l.repaired, OpenFile: l.cfg.OpenFile,
 	})
 	return err
 }
@@ -161,15 +170,38 @@ func openKeys(dir string, v *vault.Vault, create bool) (logKeys, error) {
 	return k, err
 }
 
-// Rewrap wraps under the key-encryption key, as it is at present, what a former one
-// wrapped of the keys of the log in a directory, and returns how many that were; none
-// where there is no log. Others may read and write the log meanwhile.
-func Rewrap(dir string, kek Wrapper) (count int, err error) {
+// CountWrapped returns how many keys of the log in a directory the key-encryption key,
+// as it is at present, has wrapped, and how many a former one; none where there is no
+// log. Others may read and write the log meanwhile.
+func CountWrapped(dir string, kek Wrapper) (present, former int, err error) {
+	keys, err := keysOf(dir)
+	if err != nil || keys == "" {
+		return 0, 0, err
+	}
+	if present, former, err = vault.View(keys, kek).CountWrapped(); err != nil {
+		return 0, 0, fmt.Errorf("the audit log %s: %w", dir, err)
+	}
+	return present, former, nil
+}
+
+// keysOf returns where the keys of a log are, empty where there are none.
+func keysOf(dir string) (string, error) {
 	keys := filepath.Join(dir, keysName)
 	if _, err := os.Stat(keys); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
+		return "", err
+	}
+	return keys, nil
+}
+
+// Rewrap wraps under the key-encryption key, as it is at present, what a former one
+// wrapped of the keys of the log in a directory, and returns how many that were; none
+// where there is no log. Others may read and write the log meanwhile.
+func Rewrap(dir string, kek Wrapper) (count int, err error) {
+	keys, err := keysOf(dir)
+	if err != nil || keys == "" {
 		return 0, err
 	}
 	err = ledger.Hold(dir, func() (err error) {
@@ -200,7 +232,7 @@ func (l *Log) repaired(r ledger.Repair) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.next.add(&reqctx.Info{}, &Record{Event: AuditCut, Count: int64(r.Lines), Outcome: outcome}, l.cfg.Now())
+	l.next.add(&reqctx.Info{}, &Record{Event: AuditCut, Tenant: identity.DefaultTenant, Count: int64(r.Lines), Outcome: outcome}, l.cfg.Now())
 	l.notify(l.wake)
 }
 
@@ -236,7 +268,7 @@ func (l *Log) Record(ctx context.Context, rec *Record) error {
 	}
 	// The context's end is no reason to leave: the record will be there, and who
 	// waits for it would take the log for broken.
-	hung := time.NewTimer(maxWait)
+	hung := time.NewTimer(l.cfg.Hung)
 	defer hung.Stop()
 	select {
 	case <-wait.done:
@@ -254,11 +286,11 @@ func (l *Log) enqueue(ctx context.Context, rec *Record) (wait *result, first boo
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.failed == nil && len(l.next.text) > maxWaiting {
+	if len(l.next.text) > maxWaiting {
 		err = errFull
 	}
-	if l.failed != nil {
-		err = l.failed
+	if failed := l.broken(); failed != nil {
+		err = failed
 	}
 	if l.closed {
 		err = errClosed
@@ -290,6 +322,15 @@ func (*Log) notify(c chan struct{}) {
 func (l *Log) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.broken()
+}
+
+// broken returns why no record can be kept: the last attempt failed, or the present
+// one has been going on for too long. l.mu is held.
+func (l *Log) broken() error {
+	if l.failed == nil && !l.began.IsZero() && l.cfg.Now().Sub(l.began) > l.cfg.Hung {
+		return errHung
+	}
 	return l.failed
 }
 

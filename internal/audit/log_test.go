@@ -8,12 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/reqctx"
+	"onnxgate/internal/testkit"
 )
 
 // kek is a key-encryption key for tests.
@@ -130,7 +130,7 @@ func BenchmarkRecord(b *testing.B) {
 	ctx := reqctx.With(b.Context(), &reqctx.Info{RequestID: "0123456789abcdef0123456789abcdef", ClientAddr: netip.MustParseAddr("192.0.2.7")})
 	rec := prediction("ann")
 	b.ReportAllocs()
-	user, system := processorTime(b)
+	user, system := testkit.ProcessorTime(b)
 	n := 0
 	for b.Loop() {
 		if err := l.Record(ctx, rec); err != nil {
@@ -142,18 +142,9 @@ func BenchmarkRecord(b *testing.B) {
 			}
 		}
 	}
-	userThen, systemThen := processorTime(b)
+	userThen, systemThen := testkit.ProcessorTime(b)
 	b.ReportMetric(float64(userThen-user)/float64(n), "user-ns/op")
 	b.ReportMetric(float64(systemThen-system)/float64(n), "system-ns/op")
-}
-
-func processorTime(tb testing.TB) (user, system int64) {
-	tb.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		tb.Fatal(err)
-	}
-	return usage.Utime.Nano(), usage.Stime.Nano()
 }
 
 func TestARecordIsCopiedWithoutAllocating(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -74,6 +75,14 @@ func opened(t *testing.T, dir string, key kek) (count int) {
 	return count
 }
 
+// wantCounted counts the keys of a log that each of the two lines has wrapped.
+func wantCounted(t *testing.T, cfg audit.Config, present, former int) {
+	t.Helper()
+	if first, second, err := audit.CountWrapped(cfg.Dir, cfg.KEK); err != nil || first != present || second != former {
+		t.Errorf("%d and %d keys, %v; want %d and %d", first, second, err, present, former)
+	}
+}
+
 func recordOf(t *testing.T, l *audit.Log, tenants ...string) {
 	t.Helper()
 	for _, tenant := range tenants {
@@ -104,9 +113,11 @@ func TestARewrappedLogNeedsTheFormerKeyNoMore(t *testing.T) {
 			recordOf(t, server, "initech")
 			file.write(fresh, old)
 			before := opened(t, cfg.Dir, old)
+			wantCounted(t, cfg, opened(t, cfg.Dir, fresh), before)
 			if n, err := audit.Rewrap(cfg.Dir, cfg.KEK); err != nil || n != before || before < 3 {
 				t.Fatalf("rewrapped %d of %d: %v", n, before, err)
 			}
+			wantCounted(t, cfg, opened(t, cfg.Dir, fresh), 0)
 			recordOf(t, server, "hooli", "acme")
 			file.write(fresh)
 			recordOf(t, server, "umbrella", "globex")
@@ -196,10 +207,16 @@ func TestALogThatAnotherKeyWrappedIsNotRewrapped(t *testing.T) {
 	if n, err := audit.Rewrap(cfg.Dir, cfg.KEK); err == nil || n > 0 {
 		t.Errorf("%d, %v", n, err)
 	}
+	if _, _, err := audit.CountWrapped(cfg.Dir, cfg.KEK); err == nil || !strings.Contains(err.Error(), cfg.Dir) {
+		t.Errorf("counted: %v", err)
+	}
 	if n := opened(t, cfg.Dir, newKEK(t, 1)); n != 2 {
 		t.Errorf("its key opens %d", n)
 	}
 	if n, err := audit.Rewrap(filepath.Join(t.TempDir(), "none"), cfg.KEK); err != nil || n > 0 {
 		t.Errorf("where there is no log: %d, %v", n, err)
+	}
+	if n, m, err := audit.CountWrapped(filepath.Join(t.TempDir(), "none"), cfg.KEK); err != nil || n+m > 0 {
+		t.Errorf("where there is no log: %d and %d, %v", n, m, err)
 	}
 }

@@ -31,8 +31,11 @@ const tamperedSize = 60 // three full segments of 16, and a part of one
 
 func newTampered(tb testing.TB) *tampered {
 	tb.Helper()
-	cfg := config(tb, memoryDir(tb))
-	l := open(tb, cfg)
+	return newTamperedLog(tb, fillTampered)
+}
+
+func fillTampered(tb testing.TB, l *audit.Log) {
+	tb.Helper()
 	for i := range tamperedSize {
 		rec := prediction("user-" + strconv.Itoa(i%5))
 		if i%7 == 0 {
@@ -42,6 +45,13 @@ func newTampered(tb testing.TB) *tampered {
 			tb.Fatal(err)
 		}
 	}
+}
+
+func newTamperedLog(tb testing.TB, fill func(tb testing.TB, l *audit.Log)) *tampered {
+	tb.Helper()
+	cfg := config(tb, memoryDir(tb))
+	l := open(tb, cfg)
+	fill(tb, l)
 	checkpoint, err := l.Checkpoint(tb.Context())
 	if err == nil {
 		err = l.Close()
@@ -189,50 +199,85 @@ func (t *tampered) rehash(segment int, data []byte) map[string][]byte {
 	return map[string][]byte{name: hashes}
 }
 
+// first is the first record of a segment.
+func (t *tampered) first(tb testing.TB, segment int) int64 {
+	tb.Helper()
+	first, err := strconv.ParseInt(strings.TrimSuffix(t.segments[segment], ".jsonl"), 10, 64)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return first
+}
+
 // U01: whatever is done to the records, it is found, and the first wrong record is
-// named.
+// named, also where those before were pruned.
 func TestEveryEditIsFoundAndTheFirstWrongRecordNamed(t *testing.T) {
-	log := newTampered(t)
-	for _, r := range []*audit.Reader{log.with, log.without} {
-		if report := verify(t, r, log.checkpoint); !report.OK || report.Size != tamperedSize || report.FirstBad != nil {
-			t.Fatalf("untouched: %+v", report)
-		}
+	for name, fill := range map[string]func(tb testing.TB, l *audit.Log){"whole": fillTampered, "pruned": fillPruned} {
+		t.Run(name, func(t *testing.T) {
+			log := newTamperedLog(t, fill)
+			for _, r := range []*audit.Reader{log.with, log.without} {
+				if report := verify(t, r, log.checkpoint); !report.OK || report.Size != tamperedSize || report.FirstBad != nil {
+					t.Fatalf("untouched: %+v", report)
+				}
+			}
+			random := rand.New(rand.NewPCG(uint64(amount(t, "SEED", 1)), 0))
+			done := 0
+			for n := amount(t, "EDITS", 1000) / 2; done < n && !t.Failed(); done++ {
+				log.edit(t, random, done)
+			}
+			t.Logf("in all: %d edits of a %s log, all found and placed", done, name)
+		})
 	}
-	random := rand.New(rand.NewPCG(uint64(amount(t, "SEED", 1)), 0))
+}
+
+// edit edits the log at random, and checks that it is found.
+func (t *tampered) edit(tb testing.TB, random *rand.Rand, number int) {
+	tb.Helper()
 	kinds := slices.Sorted(maps.Keys(edits))
-	done := 0
-	for n := amount(t, "EDITS", 1000); done < n; done++ {
-		kind, segment := kinds[done%len(kinds)], random.IntN(len(log.segments))
-		name := log.segments[segment]
-		changed := edits[kind](random, bytes.Clone(log.files[name]))
-		if bytes.Equal(changed, log.files[name]) {
-			t.Fatalf("%s changed nothing", kind)
-		}
-		rehashed := random.IntN(4) == 0
-		files := map[string][]byte{name: changed}
-		if rehashed {
-			maps.Copy(files, log.rehash(segment, changed))
-		}
-		log.write(t, files)
-		want := firstDifference(int64(segment*16), log.files[name], changed)
-		what := fmt.Sprintf("%d: %s in %s, hashed anew: %v", done, kind, name, rehashed)
-		report := verify(t, log.with, nil)
-		if report.OK || report.FirstBad == nil || *report.FirstBad != want {
-			t.Errorf("%s: %s, want %d", what, show(report), want)
-		}
-		// Without the keys, nobody can tell where hashes are wrong that were made anew.
-		report = verify(t, log.without, nil)
-		if report.OK || report.FirstBad == nil || *report.FirstBad != want && !rehashed || *report.FirstBad/16 != want/16 && want%16 != 0 {
-			t.Errorf("%s, without the keys: %s, want %d", what, show(report), want)
-		}
-		for name := range files {
-			log.write(t, map[string][]byte{name: log.files[name]})
-		}
-		if t.Failed() {
-			return
-		}
+	kind, segment := kinds[number%len(kinds)], random.IntN(len(t.segments))
+	name := t.segments[segment]
+	changed := edits[kind](random, bytes.Clone(t.files[name]))
+	if bytes.Equal(changed, t.files[name]) {
+		tb.Fatalf("%s changed nothing", kind)
 	}
-	t.Logf("in all: %d edits, all found and placed", done)
+	rehashed := random.IntN(4) == 0
+	files := map[string][]byte{name: changed}
+	if rehashed {
+		maps.Copy(files, t.rehash(segment, changed))
+	}
+	t.write(tb, files)
+	want := firstDifference(t.first(tb, segment), t.files[name], changed)
+	what := fmt.Sprintf("%d: %s in %s, hashed anew: %v", number, kind, name, rehashed)
+	report := verify(tb, t.with, nil)
+	if report.OK || report.FirstBad == nil || *report.FirstBad != want && !t.unstated(*report.FirstBad, want, changed) {
+		tb.Errorf("%s: %s, want %d", what, show(report), want)
+	}
+	// Without the keys, nobody can tell where hashes are wrong that were made anew.
+	report = verify(tb, t.without, nil)
+	if report.OK || report.FirstBad == nil ||
+		(*report.FirstBad != want && !rehashed || *report.FirstBad/16 != want/16 && want%16 != 0) && !t.unstated(*report.FirstBad, want, changed) {
+		tb.Errorf("%s, without the keys: %s, want %d", what, show(report), want)
+	}
+	for name := range files {
+		t.write(tb, map[string][]byte{name: t.files[name]})
+	}
+}
+
+// unstated reports whether the edit took the record away that says what was pruned, or
+// hit the one that it is bound to: then nothing genuine says it, and all that was
+// pruned is missing.
+func (t *tampered) unstated(found, edited int64, changed []byte) bool {
+	if t.first0() == 0 || found != 0 {
+		return false
+	}
+	statement := lines(t.files[t.segments[0]])[prunedAt-t.first0()]
+	return edited == prunedAt-1 || edited <= prunedAt && !bytes.Contains(changed, statement)
+}
+
+// first0 is the first record that has a line.
+func (t *tampered) first0() int64 {
+	first, _ := strconv.ParseInt(strings.TrimSuffix(t.segments[0], ".jsonl"), 10, 64)
+	return first
 }
 
 func show(r *audit.Report) string {
@@ -260,8 +305,8 @@ func amount(tb testing.TB, name string, def int) int {
 func TestEveryFlippedByteOfHashesAndCheckpointsIsFound(t *testing.T) {
 	log := newTampered(t)
 	for name, data := range log.files {
-		if strings.HasSuffix(name, ".jsonl") || name == "lock" {
-			continue
+		if strings.HasSuffix(name, ".jsonl") || strings.HasSuffix(name, ".tags") || name == "lock" {
+			continue // tags find records, and prove nothing
 		}
 		stride := 1
 		if strings.HasSuffix(name, ".hashes") {
@@ -429,5 +474,75 @@ func TestASegmentWhoseFilesAreTakenAwayIsMissed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A last segment without a checkpoint is one whose process was killed before it signed
+// the first: unless there are hashes of lines that are not there.
+func TestACutEndIsNotTakenForOneThatIsNotYetSigned(t *testing.T) {
+	for name, keep := range map[string]int{"one line is cut": 11, "all but one": 1, "all": 0, "none": 12} {
+		t.Run(name, func(t *testing.T) {
+			log := newTampered(t)
+			segment := log.segments[len(log.segments)-1]
+			checkpoint := filepath.Join(log.dir, strings.TrimSuffix(segment, ".jsonl")+".checkpoint")
+			log.write(t, map[string][]byte{segment: slices.Concat(lines(log.files[segment])[:keep]...)})
+			if err := os.Remove(checkpoint); err != nil {
+				t.Fatal(err)
+			}
+			whole, report := keep == 12, verify(t, log.with, nil)
+			if report.OK != whole || !whole && (report.FirstBad == nil || *report.FirstBad != int64(48+keep)) {
+				t.Errorf("%s", show(report))
+			}
+			l, err := audit.Open(config(t, log.dir))
+			if err == nil {
+				err = l.Close()
+			}
+			if (err == nil) != whole {
+				t.Errorf("a start: %v", err)
+			}
+		})
+	}
+}
+
+// What could not be signed leaves no hashes behind, which would look like lines that
+// somebody cut.
+func TestLinesThatFailedLeaveNoHashes(t *testing.T) {
+	disk, cfg := newDisk(), config(t, t.TempDir())
+	cfg.OpenFile = disk.open
+	other := config(t, t.TempDir())
+	if err := open(t, other).Record(t.Context(), change(0)); err != nil {
+		t.Fatal(err)
+	}
+	line, err := os.Stat(filepath.Join(other.Dir, "000000000000.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, cfg)
+	disk.left.Store(line.Size() + 32 + 8 + 1) // and its hash, its tag and a byte of the checkpoint
+	if err := l.Record(t.Context(), change(0)); err == nil {
+		t.Fatal("it is on record")
+	}
+	_ = l.Close() // what it could not write is lost
+	if report := verify(t, audit.NewReader(cfg), nil); !report.OK || report.Size != 0 {
+		t.Errorf("%s", show(report))
+	}
+}
+
+func TestALogWithoutRecordsIsWarnedOf(t *testing.T) {
+	log := newTampered(t)
+	for name := range log.files {
+		if name != "log.pub" && name != "lock" {
+			if err := os.Remove(filepath.Join(log.dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, r := range []*audit.Reader{log.with, log.without} {
+		if report := verify(t, r, nil); !report.OK || report.Warning == "" {
+			t.Errorf("%s", show(report))
+		}
+		if report := verify(t, r, log.checkpoint); report.OK {
+			t.Error("a checkpoint signs records, and none is missed")
+		}
 	}
 }

@@ -48,6 +48,16 @@ func appendBounded(dst []byte, s string, bound int) []byte {
 	return append(dst, '"')
 }
 
+// appendText is appendString of a text that is in memory.
+func appendText(dst, text []byte) []byte {
+	for _, c := range text {
+		if !plain(c) {
+			return appendString(dst, string(text))
+		}
+	}
+	return append(append(append(dst, '"'), text...), '"')
+}
+
 // plain reports whether a byte stands for itself within a JSON string.
 func plain(c byte) bool { return ' ' <= c && c < 0x7F && c != '"' && c != '\\' }
 
@@ -77,6 +87,25 @@ func bounded(name string) string {
 		return name
 	}
 	return cutText(strings.ToValidUTF8(name, string(utf8.RuneError)))
+}
+
+// appendOwner appends whose key it is: the issuer that vouches for a subject, empty
+// for our own, and the subject. Keys of before are of a subject alone, which has no
+// NUL.
+func appendOwner(dst []byte, issuer, subject string) []byte {
+	dst = append(dst, withoutNUL(bounded(issuer))...)
+	dst = append(dst, 0)
+	return append(dst, withoutNUL(bounded(subject))...)
+}
+
+// ownerOfAll is whose key seals what of a tenant's records concerns nobody alone.
+var ownerOfAll = []byte{0, 0}
+
+func withoutNUL(name string) string {
+	if strings.IndexByte(name, 0) < 0 {
+		return name
+	}
+	return strings.ReplaceAll(name, "\x00", string(utf8.RuneError))
 }
 
 // cutText cuts a text that is longer than maxText bytes before a character.

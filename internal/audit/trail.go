@@ -136,8 +136,10 @@ func (t *Trail) Refuse(ctx context.Context, r *Refusal) error {
 		return nil
 	}
 	denial := denialOf(r.Err)
-	if r.Principal == nil {
-		t.meet(ctx, info, fault.KindOf(r.Err), &denial)
+	if kind := fault.KindOf(r.Err); r.Principal == nil || kind == fault.Unauthenticated && denial.About == (About{}) {
+		// Who has proven to be somebody does not answer for a further credential that
+		// does not count, but for one that a model asks for and that is not there.
+		t.meet(ctx, info, kind, &denial)
 		return nil
 	}
 	rec := &Record{Event: Refused, Object: r.Object, Decision: decided(r, &denial), Outcome: Outcome(r.Err)}

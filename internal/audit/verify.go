@@ -23,6 +23,9 @@ type Report struct {
 	// none is.
 	FirstBad *int64 `json:"first_bad"`
 	Reason   string `json:"reason"`
+	// Pruned is of how many records, the first of the log, only the hashes are kept, as
+	// the log itself says.
+	Pruned int64 `json:"pruned,omitempty"`
 	// Log is the name of the log, as its checkpoints have it, and Last the time of its
 	// last record; empty and nil where nothing can be said of it.
 	Log  string     `json:"log,omitempty"`
@@ -30,6 +33,8 @@ type Report struct {
 	// Continues is how many records the given checkpoint signs, all of which are the
 	// first of this log; nil without one, and where it is not so.
 	Continues *int64 `json:"continues,omitempty"`
+	// Warning is what is no proof that something is wrong, and yet not as it usually is.
+	Warning string `json:"warning,omitempty"`
 }
 
 // Verify looks at every record of a log, and compares it with its checkpoints and,
@@ -37,7 +42,19 @@ type Report struct {
 // key-encryption key only for what a process that was killed left behind the last
 // checkpoint, and to be sure whose key it is that the checkpoints are signed with.
 // Its error means that the log could not be read.
-func (r *Reader) Verify(ctx context.Context, checkpoint []byte) (*Report, error) {
+func (r *Reader) Verify(ctx context.Context, checkpoint []byte) (report *Report, err error) {
+	for range maxLooks {
+		if report, err = r.verify(ctx, checkpoint); !errors.Is(err, ledger.ErrChanged) {
+			break
+		}
+	}
+	return report, err
+}
+
+// maxLooks bounds how often a log is looked at again that is pruned meanwhile.
+const maxLooks = 10
+
+func (r *Reader) verify(ctx context.Context, checkpoint []byte) (*Report, error) {
 	view, err := ledger.Look(r.dir, r.bits)
 	if err != nil {
 		return nil, err
@@ -65,12 +82,21 @@ func (r *Reader) Verify(ctx context.Context, checkpoint []byte) (*Report, error)
 	if err != nil {
 		return report, err
 	}
+	for _, span := range view.Gone(0) {
+		report.Pruned += span[1] - span[0]
+	}
 	report.Log = check.Verifier.Name()
+	if size == 0 {
+		report.Warning = noRecord
+	}
 	if check.Known != nil {
 		report.Continues = &check.Known.N
 	}
 	return report, report.readLast(ctx, view)
 }
+
+// noRecord is the warning of a log whose keys are there, and nothing else.
+const noRecord = "the log has its keys and not one record: nothing was recorded yet, or somebody took all of it away; compare it with a checkpoint that was kept elsewhere"
 
 // readLast takes over the time of the last record, which needs no key.
 func (r *Report) readLast(ctx context.Context, view *ledger.View) error {
@@ -108,7 +134,7 @@ func (r *Reader) check() (*ledger.Check, error) {
 		if err != nil {
 			return nil, &keyError{"the published key of the log is no key"}
 		}
-		return &ledger.Check{Verifier: verifier}, nil
+		return &ledger.Check{Verifier: verifier, Pruned: statement}, nil
 	}
 	keys := r.vault()
 	own, err := openKeys(r.dir, keys, false)
@@ -121,13 +147,14 @@ func (r *Reader) check() (*ledger.Check, error) {
 	if published != "" && published != own.text {
 		return nil, &keyError{"the published key of the log is not the one that signs it"}
 	}
-	return &ledger.Check{Verifier: own.verifier, Authentic: authentic(keys)}, nil
+	return &ledger.Check{Verifier: own.verifier, Authentic: authentic(keys), Pruned: statement}, nil
 }
 
 // Receipt proves that a log holds a record: Line hashes to Leaf (RFC 6962 section
 // 2.1), and Proof leads from there to the root that Checkpoint signs.
 type Receipt struct {
-	Record     *Entry   `json:"record"`
+	Record *Entry `json:"record"`
+	// Line is empty for a record that was pruned.
 	Line       string   `json:"line"`
 	Leaf       string   `json:"leaf"`
 	Size       int64    `json:"size"`
@@ -166,16 +193,32 @@ func (r *Reader) Receipt(ctx context.Context, e *Entry) (*Receipt, error) {
 	for _, hash := range proof {
 		receipt.Proof = append(receipt.Proof, base64.StdEncoding.EncodeToString(hash[:]))
 	}
-	err = view.Lines(ctx, e.Index, func(_ int64, _ tlog.Hash, line []byte) error {
-		receipt.Line = string(line)
+	leaf, err := receipt.take(ctx, view)
+	if err != nil {
+		return nil, err
+	}
+	receipt.Leaf = base64.StdEncoding.EncodeToString(leaf[:])
+	return receipt, tlog.CheckRecord(proof, tree.N, tree.Hash, e.Index, leaf)
+}
+
+// take takes over the line of the record, and returns its hash, which is all that
+// there is of one that was pruned.
+func (r *Receipt) take(ctx context.Context, view *ledger.View) (leaf tlog.Hash, err error) {
+	if r.Record.Missing == MissingPruned {
+		hashes, err := view.ReadHashes([]int64{tlog.StoredHashIndex(0, r.Record.Index)})
+		if err != nil {
+			return leaf, err
+		}
+		return hashes[0], nil
+	}
+	err = view.Lines(ctx, r.Record.Index, func(_ int64, _ tlog.Hash, line []byte) error {
+		r.Line = string(line)
 		return errFound
 	})
 	if !errors.Is(err, errFound) {
-		return nil, errors.Join(errors.New("the record is gone"), err)
+		return leaf, errors.Join(errors.New("the record is gone"), err)
 	}
-	leaf := tlog.RecordHash([]byte(receipt.Line))
-	receipt.Leaf = base64.StdEncoding.EncodeToString(leaf[:])
-	return receipt, tlog.CheckRecord(proof, tree.N, tree.Hash, e.Index, leaf)
+	return tlog.RecordHash([]byte(r.Line)), nil
 }
 
 // Checkpoint returns the newest signed checkpoint. It needs no key.

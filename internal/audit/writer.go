@@ -3,9 +3,11 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"onnxgate/internal/audit/ledger"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
 )
 
@@ -20,19 +22,32 @@ func (l *Log) write() {
 		case <-l.wake: // soon, with what comes until then
 			late.Reset(l.cfg.Within)
 		case <-l.hurry:
-			l.flush()
+			l.busy(l.flush)
 		case <-late.C:
-			l.flush()
-		case do := <-l.tasks:
-			do()
+			l.busy(l.flush)
+		case task := <-l.tasks:
+			l.busy(task)
 		case <-l.stop:
-			l.flush()
+			l.busy(l.flush)
 			return
 		}
-		if l.Err() != nil {
+		if l.lastErr() != nil {
 			late.Reset(l.cfg.Retry)
 		}
 	}
+}
+
+// busy does what may wait for the disk, and lets others know since when.
+func (l *Log) busy(do func()) {
+	l.begin(l.cfg.Now())
+	do()
+	l.begin(time.Time{})
+}
+
+func (l *Log) begin(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.began = at
 }
 
 // flush writes what waits. After a failure it tries again what nobody waited for,
@@ -64,6 +79,13 @@ func (l *Log) take() *batch {
 	return b
 }
 
+// lastErr is what came of the last attempt to write.
+func (l *Log) lastErr() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
+}
+
 // addGap adds the record of those that are missing, and returns how many that are.
 func (l *Log) addGap(b *batch) int64 {
 	l.mu.Lock()
@@ -71,7 +93,7 @@ func (l *Log) addGap(b *batch) int64 {
 	l.missing = 0
 	l.mu.Unlock()
 	if missing > 0 {
-		b.add(&reqctx.Info{}, &Record{Event: AuditGap, Count: missing, Outcome: OK}, l.cfg.Now())
+		b.add(&reqctx.Info{}, &Record{Event: AuditGap, Tenant: identity.DefaultTenant, Count: missing, Outcome: OK}, l.cfg.Now())
 	}
 	return missing
 }
@@ -129,61 +151,78 @@ func (l *Log) keep(b *batch, done int, gap bool) {
 
 // copy takes a record over from another batch.
 func (b *batch) copy(from *batch, it *item) {
-	shift := len(b.text) - it.start
-	end := it.parts[it.count-1].body
+	shift := b.end() - it.start
+	end := it.general
+	if it.count > 0 {
+		end = it.parts[it.count-1].body
+	}
 	b.text = append(b.text, from.text[it.start:end]...)
 	moved := *it
-	moved.start += shift
-	moved.tenant += shift
+	for _, at := range []*int32{&moved.start, &moved.event, &moved.tenant, &moved.readable, &moved.general} {
+		*at += shift
+	}
 	for p := range moved.count {
-		moved.parts[p].subject += shift
+		moved.parts[p].owner += shift
 		moved.parts[p].body += shift
 	}
 	b.items = append(b.items, moved)
 }
 
 // do lets the writer do something between two batches, since the log is for one
-// goroutine.
-func (l *Log) do(ctx context.Context, task func() error) error {
-	result := make(chan error, 1)
+// goroutine. A task that was begun when ctx ends goes on without its caller.
+func do[T any](ctx context.Context, l *Log, task func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	result := make(chan outcome, 1)
+	var none T
 	select {
-	case l.tasks <- func() { result <- task() }:
-		return <-result
+	case l.tasks <- func() {
+		value, err := task()
+		result <- outcome{value, err}
+	}:
 	case <-l.stopped:
-		return errClosed
+		return none, errClosed
 	case <-ctx.Done():
-		return ctx.Err()
+		return none, ctx.Err()
+	}
+	select {
+	case r := <-result:
+		return r.value, r.err
+	case <-ctx.Done():
+		return none, ctx.Err()
 	}
 }
 
 // Checkpoint signs the log as it is and returns the signed note (C2SP
 // tlog-checkpoint).
 func (l *Log) Checkpoint(ctx context.Context) (signed []byte, err error) {
-	err = l.do(ctx, func() error {
+	return do(ctx, l, func() ([]byte, error) {
 		l.flush()
-		if err := l.Err(); err != nil {
-			return err
+		if err := l.lastErr(); err != nil {
+			return nil, err
 		}
-		signed, err = l.ledger.Checkpoint()
-		return err
+		return l.ledger.Checkpoint()
 	})
-	return signed, err
 }
 
 // Size is how many records are on the disk for good, those that other processes
 // wrote among them.
 func (l *Log) Size(ctx context.Context) (size int64, err error) {
-	err = l.do(ctx, func() error {
-		return l.ledger.Locked(func() error {
+	return do(ctx, l, func() (size int64, err error) {
+		err = l.ledger.Locked(func() error {
 			size = l.ledger.Size()
 			return nil
 		})
+		return size, err
 	})
-	return size, err
 }
 
 // Close writes what waits, signs a checkpoint over everything and gives the files
-// up. What is recorded afterwards fails.
+// up. What is recorded afterwards fails. A disk that does not answer holds nobody up
+// for longer than Config.Hung: the error then says how many records may be lost,
+// and what is under way is left alone.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	closed := l.closed
@@ -193,8 +232,29 @@ func (l *Log) Close() error {
 		return nil
 	}
 	close(l.stop)
+	ended := make(chan error, 1)
+	go func() { ended <- l.end() }()
+	hung := time.NewTimer(l.cfg.Hung)
+	defer hung.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-hung.C:
+		return fmt.Errorf("the audit log %s: %w: %s may be lost", l.cfg.Dir, errHung, records(l.Lag()))
+	}
+}
+
+func records(n int64) string {
+	if n == 1 {
+		return "1 record"
+	}
+	return fmt.Sprintf("%d records", n)
+}
+
+// end waits for the writer, and closes what it wrote to.
+func (l *Log) end() error {
 	<-l.stopped
-	failed := l.Err()
+	failed := l.lastErr()
 	if failed == nil {
 		_, failed = l.ledger.Checkpoint()
 	}

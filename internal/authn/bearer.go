@@ -64,7 +64,7 @@ type verified struct {
 type BearerConfig struct {
 	// Issuer and Audience must be those of a token to the letter.
 	Issuer, Audience string
-	Keys             Keys
+	Keys             OwnKeys
 	Issued           Issued
 	// Issuers are the outside issuers whose tokens are accepted too; nil: none.
 	Issuers Issuers
@@ -81,7 +81,7 @@ type BearerConfig struct {
 // Bearer verifies the access tokens that this server issued, and those of the
 // outside issuers. It is safe for concurrent use.
 type Bearer struct {
-	keys      Keys
+	keys      OwnKeys
 	issued    Issued
 	issuers   Issuers
 	roles     authz.Roles
@@ -123,7 +123,8 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 // its issuer has the key. A token is verified once and then remembered; whether
 // it still counts is asked whenever the accounts have changed, or the issuer's
 // keys. Without a bearer token the error is ErrNotMine; a fault of kind
-// Unavailable also says that an issuer's keys cannot be had.
+// Unavailable also says that an issuer's keys cannot be had, or those that another
+// server may have made for our own tokens.
 func (b *Bearer) Authenticate(ctx context.Context, c Credentials) (*identity.Principal, error) {
 	if c.Bearer == "" {
 		return nil, ErrNotMine
@@ -237,10 +238,21 @@ func (b *Bearer) verify(ctx context.Context, token string) (*verified, error) {
 	return b.verifyOwn(t)
 }
 
+// unverified returns the fault of a token that no known key verifies: while keys may
+// be missing that another server made, it may be a good one.
+func (b *Bearer) unverified(err error) error {
+	if behind := b.keys.Behind(); behind != nil && errors.Is(err, errUnknownKey) {
+		return &fault.Error{
+			Kind: fault.Unavailable, Msg: "The keys that sign tokens cannot be read; try again in a second", Err: behind, RetryAfter: time.Second,
+		}
+	}
+	return refuse(msgInvalid, err)
+}
+
 func (b *Bearer) verifyOwn(t *jws) (*verified, error) {
 	key, err := t.verifyWith(b.keys)
 	if err != nil {
-		return nil, refuse(msgInvalid, err)
+		return nil, b.unverified(err)
 	}
 	if typ := t.header.typ; typ != typAccessToken && typ != typAccessTokenLong {
 		return nil, refuse(msgInvalid, errors.New("the token's typ is not at+jwt"))

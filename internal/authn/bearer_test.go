@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -274,6 +276,41 @@ func TestAccountsThatCannotBeAskedAreUnavailable(t *testing.T) {
 	if _, err := a.Authenticate(t.Context(), c); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("after a change: %v, want unavailable", err)
 	}
+}
+
+// While the keys cannot be read, another server may sign with one that is not known
+// here: its tokens may be good, and whoever has one is told to come again.
+func TestATokenOfAnUnknownKeyIsUnavailableWhileKeysCannotBeRead(t *testing.T) {
+	m, s := newMint(t), newState()
+	a := m.bearer(t, s)
+	unknown, forged := m.withHeader(object{"kid": "of another server"}), m.genuine()+"A"
+	wants := func(name, token string, want fault.Kind) {
+		t.Helper()
+		_, err := a.Authenticate(t.Context(), authn.Credentials{Bearer: token})
+		if f := fault.As(err); f == nil || f.Kind != want || (f.RetryAfter > 0) != (want == fault.Unavailable) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+	}
+	wants("while they can", unknown, fault.Unauthenticated)
+	bad := filepath.Join(m.dir, "bad.pem")
+	if err := os.WriteFile(bad, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if m.set.Look(t.Context()) == nil {
+		t.Fatal("a bad file can be read")
+	}
+	wants("while they cannot", unknown, fault.Unavailable)
+	wants("a forged one of a known key", forged, fault.Unauthenticated)
+	if _, err := a.Authenticate(t.Context(), authn.Credentials{Bearer: m.genuine()}); err != nil {
+		t.Errorf("a good one of a known key: %v", err)
+	}
+	if err := os.Remove(bad); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.set.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wants("when they can again", unknown, fault.Unauthenticated)
 }
 
 func TestCredentialsNeverShareAResult(t *testing.T) {

@@ -32,6 +32,7 @@ func (o object) with(overrides object) object {
 
 // mint makes genuine tokens, and false ones with genuine signatures.
 type mint struct {
+	dir string // of the keys
 	set *keys.Set
 	key ed25519.PrivateKey
 	now time.Time
@@ -39,7 +40,8 @@ type mint struct {
 
 func newMint(tb testing.TB) *mint {
 	tb.Helper()
-	set, err := keys.Open(keys.Config{Dir: filepath.Join(tb.TempDir(), "keys")})
+	dir := filepath.Join(tb.TempDir(), "keys")
+	set, err := keys.Open(tb.Context(), keys.Config{Dir: dir})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -47,7 +49,7 @@ func newMint(tb testing.TB) *mint {
 	if !ok {
 		tb.Fatalf("the key is a %T", set.Signer().Private())
 	}
-	return &mint{set: set, key: key, now: start}
+	return &mint{dir: dir, set: set, key: key, now: start}
 }
 
 func (m *mint) header() object {

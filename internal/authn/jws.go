@@ -23,6 +23,17 @@ type Keys interface {
 	Verifier(kid string) (*keys.Verifier, bool)
 }
 
+// OwnKeys are the keys that this server signs with, and others that share them.
+type OwnKeys interface {
+	Keys
+	// Behind returns why keys may be missing that other servers have made; nil when
+	// none are.
+	Behind() error
+}
+
+// errUnknownKey is for a token whose key is not known.
+var errUnknownKey = errors.New("no key has the token's kid")
+
 // header is what is read of a token's JOSE header (RFC 7515 section 4.1).
 type header struct {
 	alg, typ, kid string
@@ -87,7 +98,7 @@ func (t *jws) verify(key *keys.Verifier) error {
 func (t *jws) verifyWith(known Keys) (*keys.Verifier, error) {
 	key, ok := known.Verifier(t.header.kid)
 	if !ok {
-		return nil, errors.New("no key has the token's kid")
+		return nil, errUnknownKey
 	}
 	return key, t.verify(key)
 }

@@ -2,10 +2,12 @@ package authn
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"onnxgate/internal/apikey"
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 )
 
 // Fields are the values of the header fields, or of the metadata of another
@@ -16,11 +18,32 @@ type Fields struct {
 	APIKey, OtherAPIKey []string
 }
 
+// Claimed returns the first value that a request presents, before anybody looks at
+// it; empty for none. It proves nothing.
+func (f *Fields) Claimed() string {
+	for _, values := range [...][]string{f.Authorization, f.APIKey, f.OtherAPIKey} {
+		if len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}
+
+// secretPrefixes begin what is a secret wherever it stands.
+var secretPrefixes = [...]string{apikey.Prefix, identity.RefreshPrefix}
+
+// HoldsSecret reports whether an API key or a refresh token stands in the text.
+func HoldsSecret(text string) bool {
+	return slices.ContainsFunc(secretPrefixes[:], func(prefix string) bool { return strings.Contains(text, prefix) })
+}
+
 // WithoutCredential cuts off a text of a client, such as a path, that somebody has
-// put an API key or a JSON Web Token into: for logs.
+// put an API key, a refresh token or a JSON Web Token into: for logs.
 func WithoutCredential(text string) string {
-	if at := strings.Index(text, apikey.Prefix); at >= 0 {
-		text = text[:at+len(apikey.Prefix)]
+	for _, prefix := range secretPrefixes {
+		if at := strings.Index(text, prefix); at >= 0 {
+			text = text[:at+len(prefix)]
+		}
 	}
 	// The header of a token is a JSON object, and a dot stands behind it (RFC 7515
 	// section 3.1).

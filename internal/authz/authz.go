@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
 
@@ -130,6 +131,14 @@ func (req *Request) InReach() bool {
 		}
 	}
 	return req.Principal != nil
+}
+
+// CheckReach is InReach as a fault: Forbidden where it reports false.
+func (req *Request) CheckReach() error {
+	if !req.InReach() {
+		return fault.New(fault.Forbidden, "Operation not permitted: the credential is for other models")
+	}
+	return nil
 }
 
 // inReach is InReach for the first principal alone.

@@ -103,10 +103,10 @@ func TestRolesFile(t *testing.T) {
 		"a:\n  - models:read\n  - fly\n":  `line 3: "fly" is no permission; there is models:read`,
 		"a: [[models:read]]\n":            `is no permission`,
 		"a: [true]\n":                     `"true" is no permission`,
-		"a: [&x models:read]\n":           `is no permission`,
-		"a: &x [models:read]\nb: *x\n":    "the role b needs a list",
-		"a: [\n":                          "yaml:",
-		"a: []\n---\nb: []\n":             "one document",
+		"a: [&x models:read]\n":           "line 1: anchors and aliases",
+		"a: &x [models:read]\nb: *x\n":    "line 2: anchors and aliases",
+		"a: [\n":                          "line 1: not YAML:",
+		"a: []\n---\nb: []\n":             "line 2: a second document",
 		strings.Repeat("# much\n", 1<<18): "larger than",
 	} {
 		if _, err := authz.ParseRoles([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {

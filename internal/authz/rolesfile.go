@@ -1,19 +1,21 @@
 package authz
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"onnxgate/internal/identity"
+	"onnxgate/internal/strictyaml"
 )
 
 // MaxRolesFile bounds a file of roles, in bytes.
 const MaxRolesFile = 1 << 20
+
+// maxProblems bounds how much one broken file is told.
+const maxProblems = 50
 
 // ParseRoles reads the operator's own roles, "role: [permission…]" in YAML, and
 // returns them with the built in ones. Its error names each problem by its
@@ -22,19 +24,14 @@ func ParseRoles(data []byte) (Roles, error) {
 	if len(data) > MaxRolesFile {
 		return Roles{}, fmt.Errorf("larger than %d bytes", MaxRolesFile)
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, more yaml.Node
-	switch err := dec.Decode(&doc); {
-	case errors.Is(err, io.EOF):
-		return Roles{}, nil
-	case err != nil:
-		return Roles{}, err
-	}
-	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
-		return Roles{}, fmt.Errorf("line %d: one document is allowed", more.Line)
-	}
 	r := rolesReader{own: map[string][]string{}}
-	r.document(doc.Content[0])
+	switch root, ok := strictyaml.Document(data, r.report); {
+	case !ok:
+	case root == nil:
+		return Roles{}, nil
+	default:
+		r.document(root)
+	}
 	if err := errors.Join(r.errs...); err != nil {
 		return Roles{}, err
 	}
@@ -47,13 +44,15 @@ type rolesReader struct {
 	errs []error
 }
 
-func (r *rolesReader) report(n *yaml.Node, format string, args ...any) {
-	r.errs = append(r.errs, fmt.Errorf("line %d: %s", n.Line, fmt.Sprintf(format, args...)))
+func (r *rolesReader) report(line int, format string, args ...any) {
+	if len(r.errs) < maxProblems {
+		r.errs = append(r.errs, fmt.Errorf("line %d: %s", line, fmt.Sprintf(format, args...)))
+	}
 }
 
 func (r *rolesReader) document(n *yaml.Node) {
 	if n.Kind != yaml.MappingNode {
-		r.report(n, "write roles, each with its permissions, such as analyst: [models:read, models:predict]")
+		r.report(n.Line, "write roles, each with its permissions, such as analyst: [models:read, models:predict]")
 		return
 	}
 	for i := 0; i < len(n.Content); i += 2 {
@@ -65,14 +64,14 @@ func (r *rolesReader) role(name, list *yaml.Node) {
 	_, twice := r.own[name.Value]
 	_, taken := builtIn[name.Value]
 	switch {
-	case !isText(name) || !identity.IsRole(name.Value):
-		r.report(name, "%q is no role: write 1 to 64 characters of a-z, 0-9, _ and -, beginning with a letter", name.Value)
+	case !strictyaml.IsText(name) || !identity.IsRole(name.Value):
+		r.report(name.Line, "%q is no role: write 1 to 64 characters of a-z, 0-9, _ and -, beginning with a letter", name.Value)
 	case twice:
-		r.report(name, "the role %s appears twice", name.Value)
+		r.report(name.Line, "the role %s appears twice", name.Value)
 	case taken:
-		r.report(name, "the role %s is built in; give yours another name", name.Value)
+		r.report(name.Line, "the role %s is built in; give yours another name", name.Value)
 	case list.Kind != yaml.SequenceNode:
-		r.report(list, "the role %s needs a list of permissions, such as [models:read, models:predict]; [] grants none", name.Value)
+		r.report(list.Line, "the role %s needs a list of permissions, such as [models:read, models:predict]; [] grants none", name.Value)
 	}
 	permissions := []string{}
 	for _, item := range list.Content {
@@ -84,13 +83,8 @@ func (r *rolesReader) role(name, list *yaml.Node) {
 }
 
 func (r *rolesReader) permission(n *yaml.Node) string {
-	if !isText(n) || !IsPermission(n.Value) {
-		r.report(n, "%q is no permission; there is %s", n.Value, strings.Join(permissions, ", "))
+	if !strictyaml.IsText(n) || !IsPermission(n.Value) {
+		r.report(n.Line, "%q is no permission; there is %s", n.Value, strings.Join(permissions, ", "))
 	}
 	return n.Value
-}
-
-// isText reports whether a node is a text and nothing that YAML expands.
-func isText(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" && n.Anchor == "" && n.Style&yaml.TaggedStyle == 0
 }

@@ -83,9 +83,7 @@ func New(cfg Config) (*Manager, error) {
 	}
 	m := &Manager{cfg: cfg}
 	if cfg.CertFile == "" {
-		m.own = true
-		m.cfg.CertFile = filepath.Join(cfg.Dir, "cert.pem")
-		m.cfg.KeyFile = filepath.Join(cfg.Dir, "key.pem")
+		m = newOwn(cfg)
 		if err := m.sweep(); err != nil {
 			return nil, err
 		}
@@ -99,6 +97,12 @@ func New(cfg Config) (*Manager, error) {
 	}
 	m.current.Store(cert)
 	return m, nil
+}
+
+// newOwn is for a certificate of our own.
+func newOwn(cfg Config) *Manager {
+	cfg.CertFile, cfg.KeyFile = filepath.Join(cfg.Dir, "cert.pem"), filepath.Join(cfg.Dir, "key.pem")
+	return &Manager{cfg: cfg, own: true}
 }
 
 // Current returns the certificate in use.
@@ -234,7 +238,9 @@ func (m *Manager) readFiles() (certPEM, keyPEM []byte, err error) {
 	certPEM, err = readFile(m.cfg.CertFile)
 	keyPEM, info, keyErr := regular.ReadFile(m.cfg.KeyFile, maxFile)
 	if keyErr == nil && m.own {
-		keyErr = checkMode(m.cfg.KeyFile, info, foreignAccess, "600")
+		if keyErr = regular.CheckMode(m.cfg.KeyFile, info.Mode(), regular.OthersAccess); keyErr != nil {
+			keyErr = fmt.Errorf("certs: %s: %w", m.cfg.KeyFile, keyErr)
+		}
 	}
 	if err != nil && keyErr != nil {
 		err = fmt.Errorf("%w; %w", err, keyErr) // one line

@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"io/fs"
 	"math/big"
 	"net"
 	"os"
@@ -29,6 +30,7 @@ import (
 	"go.uber.org/goleak"
 
 	"onnxgate/internal/certs"
+	"onnxgate/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -148,7 +150,7 @@ func TestACertificateOfOurOwnNamesThisMachine(t *testing.T) {
 }
 
 func TestFingerprintIsThatOfOpenSSL(t *testing.T) {
-	openssl := need(t, "openssl")
+	openssl := testkit.Tool(t, "openssl", "openssl")
 	m := newManager(t, certs.Config{Dir: t.TempDir()})
 	out, err := exec.CommandContext(t.Context(), openssl, "x509", "-noout", "-fingerprint", "-sha256", "-in", m.CertFile()).Output()
 	if err != nil {
@@ -160,21 +162,8 @@ func TestFingerprintIsThatOfOpenSSL(t *testing.T) {
 	}
 }
 
-// need finds a program, or skips; where everything should be installed it fails.
-func need(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not installed", name)
-		}
-		t.Skipf("%s is not installed: apt install %s", name, name)
-	}
-	return path
-}
-
 func TestOpenSSLTrustsTheCertificateByItself(t *testing.T) {
-	openssl := need(t, "openssl")
+	openssl := testkit.Tool(t, "openssl", "openssl")
 	m := newManager(t, certs.Config{Dir: t.TempDir()})
 	for _, host := range []string{"-verify_hostname=localhost", "-verify_ip=127.0.0.1", "-verify_ip=::1"} {
 		flag, value, _ := strings.Cut(host, "=")
@@ -247,10 +236,16 @@ func TestAFolderThatDoesNotFitTogetherIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			newManager(t, certs.Config{Dir: dir})
+			if err := certs.Check(dir); err != nil {
+				t.Errorf("Check of what is good: %v", err)
+			}
 			spoil(t, dir)
 			_, err := certs.New(certs.Config{Dir: dir, Now: time.Now})
 			if err == nil || !strings.Contains(err.Error(), "remove") {
-				t.Errorf("error = %v, want one that says what to remove", err)
+				t.Fatalf("error = %v, want one that says what to remove", err)
+			}
+			if checked := certs.Check(dir); checked == nil || checked.Error() != err.Error() {
+				t.Errorf("Check = %v, New = %v", checked, err)
 			}
 		})
 	}
@@ -261,6 +256,12 @@ func TestACrashBetweenTheTwoFilesIsMended(t *testing.T) {
 	m := newManager(t, certs.Config{Dir: dir})
 	if err := os.Remove(m.CertFile()); err != nil {
 		t.Fatal(err)
+	}
+	if err := certs.Check(dir); err != nil {
+		t.Errorf("Check: %v", err)
+	}
+	if _, err := os.Stat(m.CertFile()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a look made the certificate: %v", err)
 	}
 	newManager(t, certs.Config{Dir: dir})
 }

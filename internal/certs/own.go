@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"onnxgate/internal/regular"
 )
 
 const (
@@ -31,22 +33,6 @@ const (
 	abandoned  = time.Hour
 	tempPrefix = ".new-"
 )
-
-// The permission bits that strangers must not have, on files that hold keys and
-// on their folder. Those of the group are left alone: volume managers set them
-// for a group that the server alone is in.
-const (
-	foreignAccess fs.FileMode = 0o007
-	foreignWrite  fs.FileMode = 0o002
-)
-
-// checkMode refuses permission bits among forbidden.
-func checkMode(path string, info fs.FileInfo, forbidden fs.FileMode, want string) error {
-	if mode := info.Mode().Perm(); mode&forbidden != 0 {
-		return fmt.Errorf("certs: the mode %04[1]o of %[2]s gives other users access: run chmod %[3]s %[2]s", mode, path, want)
-	}
-	return nil
-}
 
 // sweep removes what a process left behind that was killed while it wrote: it
 // may hold a private key.
@@ -91,24 +77,18 @@ func (m *Manager) ensureOwn() error {
 	if err != nil {
 		return fmt.Errorf("certs: %w", err)
 	}
-	if err := checkMode(m.cfg.Dir, info, foreignWrite, "700"); err != nil {
-		return err
+	if err := regular.CheckMode(m.cfg.Dir, info.Mode(), regular.OthersWrite); err != nil {
+		return fmt.Errorf("certs: %s: %w", m.cfg.Dir, err)
 	}
 	key, err := m.ownKey()
 	if err != nil {
 		return err
 	}
-	data, err := readFile(m.cfg.CertFile)
+	leaf, err := m.ownLeaf(key)
 	switch {
-	case err == nil:
-		leaf, belongs := m.belongs(data, key)
-		if !belongs {
-			return fmt.Errorf("certs: %s does not belong to %s; remove both, and new ones are made", m.cfg.CertFile, m.cfg.KeyFile)
-		}
-		if !m.endsSoon(leaf) {
-			return nil
-		}
-	case !errors.Is(err, fs.ErrNotExist):
+	case err == nil && !m.endsSoon(leaf):
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	certPEM, signErr := m.selfSign(key)
@@ -126,6 +106,36 @@ func (m *Manager) ensureOwn() error {
 
 func (m *Manager) endsSoon(leaf *x509.Certificate) bool {
 	return m.cfg.Now().Add(renewBefore).After(leaf.NotAfter)
+}
+
+// Check returns the error with which New refuses the key and the certificate of our own
+// in a folder, and changes nothing; nil where they are not there yet.
+func Check(dir string) error {
+	m := newOwn(Config{Dir: dir})
+	data, err := readFile(m.cfg.KeyFile)
+	if err == nil {
+		var key *ecdsa.PrivateKey
+		if key, err = m.parseKey(data); err == nil {
+			_, err = m.ownLeaf(key)
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// ownLeaf returns the certificate that is in place for the key.
+func (m *Manager) ownLeaf(key *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	data, err := readFile(m.cfg.CertFile)
+	if err != nil {
+		return nil, err
+	}
+	leaf, belongs := m.belongs(data, key)
+	if !belongs {
+		return nil, fmt.Errorf("certs: %s does not belong to %s; remove both, and new ones are made", m.cfg.CertFile, m.cfg.KeyFile)
+	}
+	return leaf, nil
 }
 
 // belongs parses a certificate and reports whether it is one for key.
@@ -150,6 +160,10 @@ func (m *Manager) ownKey() (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	return m.parseKey(data)
+}
+
+func (m *Manager) parseKey(data []byte) (*ecdsa.PrivateKey, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {
 		return nil, fmt.Errorf("certs: %s holds no key; remove it and %s, and new ones are made", m.cfg.KeyFile, m.cfg.CertFile)

@@ -31,7 +31,8 @@ func (f *answerFlags) check() error { return checkFormat("format", f.format) }
 type answer struct {
 	*request
 	format string
-	wanted []int // outputs, in order
+	wanted []int    // outputs, in order
+	parts  []string // of each of them the one tensor that the protocol asks for; see oip.Request
 	// contract is of these outputs alone.
 	contract *schema.Schema
 }
@@ -53,7 +54,7 @@ func (r *request) choose(f *answerFlags) (*answer, error) {
 	switch {
 	case len(f.outputs) > 0:
 	case r.oip != nil:
-		a.wanted = r.oip.Outputs
+		a.wanted, a.parts = r.oip.Outputs, r.oip.Parts
 	default:
 		for i := range specs {
 			a.wanted = append(a.wanted, i)
@@ -110,7 +111,7 @@ func (a *answer) append(outputs []*tensor.Tensor) ([]byte, error) {
 		id = a.oip.ID
 	}
 	text, _ := oip.AppendResponse(nil, &oip.Response{
-		Model: name, Version: version, ID: id, Specs: a.program.Outputs(), Outputs: outputs, Wanted: a.wanted,
+		Model: name, Version: version, ID: id, Specs: a.program.Outputs(), Outputs: outputs, Wanted: a.wanted, Parts: a.parts,
 	})
 	return text, nil
 }

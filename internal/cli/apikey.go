@@ -32,11 +32,11 @@ func apiKeys(p *Process) *managed[accounts.APIKey] {
 			v.State = cmp.Or(state, v.State)
 			return v
 		},
-		header: []string{"ID", "NAME", "TENANT", "ROLES", "SCOPES", "MODELS", "EXPIRES", "LAST USED", "STATE"},
+		header: []string{"ID", "NAME", "TENANT", "ROLES", "SCOPES", "MODELS", "RATE", "QUOTA", "EXPIRES", "LAST USED", "STATE"},
 		cells: func(k *accounts.APIKey) []string {
 			return []string{
 				k.ID, k.Name, k.Tenant, strings.Join(k.Roles, ","), listOr(k.Scopes, "all"), listOr(k.Models, "any"),
-				timeOr(k.ExpiresAt, "never"), timeOr(k.LastUsed, "never"), k.State(p.Now()),
+				cmp.Or(k.Rate, "none"), cmp.Or(k.Quota, "none"), timeOr(k.ExpiresAt, "never"), timeOr(k.LastUsed, "never"), k.State(p.Now()),
 			}
 		},
 		secret: func(_ *accounts.APIKey, text string) string { return text },
@@ -103,7 +103,7 @@ func apikeyCreate(m *managed[accounts.APIKey]) *cobra.Command {
 func parsePositive(flag, text string) (time.Duration, error) {
 	d, err := config.ParseDuration(text)
 	if err == nil && d <= 0 {
-		err = fmt.Errorf("%q is not a time to come", text)
+		err = fmt.Errorf("%q is not more than 0", text)
 	}
 	if err != nil {
 		return 0, usagef("%s: %w; write a duration such as 90d or 12h", flag, err)

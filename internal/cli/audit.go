@@ -14,6 +14,7 @@ import (
 
 	"onnxgate/internal/app"
 	"onnxgate/internal/audit"
+	"onnxgate/internal/config"
 	"onnxgate/internal/regular"
 )
 
@@ -24,6 +25,32 @@ func auditCommand(p *Process) *cobra.Command {
 
 // onAudit is a command that reads the audit log.
 func onAudit(p *Process, cmd *cobra.Command, run func(ctx context.Context, r *audit.Reader, args []string) error) *cobra.Command {
+	return onRecords(p, cmd, func(ctx context.Context, l looks, args []string) error { return run(ctx, l.Reader, args) })
+}
+
+// looks is the log for a command that shows what its records say.
+type looks struct {
+	*audit.Reader
+
+	cfg *config.Config
+	p   *Process
+}
+
+// begin puts on record who looks, before anything is shown, and returns where the
+// records end that there were before. A disk that is full or must not be written keeps
+// nobody from reading, which is said instead.
+func (l looks) begin(ctx context.Context, event audit.Event, what string) (end int64, err error) {
+	if end, err = l.Size(); err != nil {
+		return 0, err
+	}
+	if unkept := app.RecordLook(ctx, l.cfg, localActor().Name, event, what); unkept != nil {
+		_, err = fmt.Fprintf(l.p.Stderr, "onnxgate: this look at the records is not on record: %v\n", unkept)
+	}
+	return end, err
+}
+
+// onRecords is a command that shows what records say.
+func onRecords(p *Process, cmd *cobra.Command, run func(ctx context.Context, l looks, args []string) error) *cobra.Command {
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := s.loadForUsers(cmd)
@@ -34,7 +61,7 @@ func onAudit(p *Process, cmd *cobra.Command, run func(ctx context.Context, r *au
 		if err != nil {
 			return err
 		}
-		return run(cmd.Context(), r, args)
+		return run(cmd.Context(), looks{r, cfg, p}, args)
 	}
 	return cmd
 }
@@ -82,6 +109,9 @@ func (p *Process) printVerified(report *audit.Report, asJSON bool) error {
 	case asJSON:
 		return errors.Join(p.printJSON(report), err)
 	case err == nil:
+		if report.Warning != "" {
+			_, _ = fmt.Fprintf(p.Stderr, "onnxgate: %s\n", report.Warning)
+		}
 		return p.printf("%s\n", verified(report))
 	}
 	return err
@@ -90,6 +120,9 @@ func (p *Process) printVerified(report *audit.Report, asJSON bool) error {
 // verified says what a log was compared with.
 func verified(r *audit.Report) string {
 	text := fmt.Sprintf("%s, all as they were written, in %s", counted(int(r.Size), "record"), r.Log)
+	if r.Pruned > 0 {
+		text += fmt.Sprintf(", of the first %d the hashes alone", r.Pruned)
+	}
 	if r.Last != nil {
 		text += ", the last of " + r.Last.UTC().Format(time.RFC3339)
 	}
@@ -113,13 +146,16 @@ func auditCheckpoint(p *Process) *cobra.Command {
 func auditShow(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "show REQUEST_ID|INDEX", Short: "Show one record, with the proof that the log holds it", Args: exactly("REQUEST_ID|INDEX")}
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object, with the proof")
-	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, args []string) error {
-		e, err := findRecord(ctx, r, args[0])
+	return onRecords(p, cmd, func(ctx context.Context, r looks, args []string) error {
+		if _, err := r.begin(ctx, audit.AuditRead, "show"); err != nil {
+			return err
+		}
+		e, err := findRecord(ctx, r.Reader, args[0])
 		if err != nil {
 			return err
 		}
 		if e == nil {
-			return fmt.Errorf("the audit log has no record %s", args[0])
+			return fmt.Errorf("the audit log of this data directory has no record %s; each server has a log of its own: ask on the one that answered", args[0])
 		}
 		receipt, err := r.Receipt(ctx, e)
 		if err != nil {
@@ -207,7 +243,7 @@ func auditExport(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "export", Short: "Print records, one a line", Args: exactly()}
 	s := addSpan(cmd)
 	format := addRecordFormat(cmd)
-	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, _ []string) error {
+	return onRecords(p, cmd, func(ctx context.Context, r looks, _ []string) error {
 		q, err := s.query()
 		if err != nil {
 			return err
@@ -215,12 +251,16 @@ func auditExport(p *Process) *cobra.Command {
 		if err := checkRecordFormat(*format); err != nil {
 			return err
 		}
-		return p.export(ctx, r, q, *format, func(*audit.Entry) bool { return true })
+		if q.End, err = r.begin(ctx, audit.AuditExport, "export"); err != nil {
+			return err
+		}
+		return p.export(ctx, r.Reader, q, *format, func(*audit.Entry) bool { return true })
 	})
 }
 
 func (p *Process) export(ctx context.Context, r *audit.Reader, q audit.Query, format string, wanted func(*audit.Entry) bool) error {
 	out := audit.NewExport(p.Stdout, format)
+	q.Pruned = p.tellPruned
 	_, err := r.Read(ctx, q, func(e *audit.Entry) error {
 		if !wanted(e) {
 			return nil
@@ -230,13 +270,19 @@ func (p *Process) export(ctx context.Context, r *audit.Reader, q audit.Query, fo
 	return errors.Join(err, out.Close())
 }
 
+// tellPruned says beside the records which of them are not there any more.
+func (p *Process) tellPruned(first, end int64) error {
+	_, err := fmt.Fprintf(p.Stderr, "records %d to %d were pruned: they were past their age, and `onnxgate audit search event=audit.prune` says when\n", first, end-1)
+	return err
+}
+
 func auditTail(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "tail", Short: "Print the newest records, one a line", Args: exactly()}
 	n := cmd.Flags().Int64P("lines", "n", 10, "how many")
 	follow := cmd.Flags().BoolP("follow", "f", false, "go on with those that come, until interrupted")
 	tenant := cmd.Flags().String("tenant", audit.AnyTenant, "records of this tenant alone")
 	format := addRecordFormat(cmd)
-	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, _ []string) error {
+	return onRecords(p, cmd, func(ctx context.Context, r looks, _ []string) error {
 		if *n < 0 {
 			return usagef("--lines: %d is less than none", *n)
 		}
@@ -250,7 +296,11 @@ func auditTail(p *Process) *cobra.Command {
 			ticks = ticker.C
 		}
 		out := audit.NewExport(p.Stdout, *format)
-		err := r.Tail(ctx, *tenant, *n, ticks, func(e *audit.Entry) error { return errors.Join(out.Write(e), out.Close()) })
+		end, err := r.begin(ctx, audit.AuditRead, "tail")
+		if err != nil {
+			return err
+		}
+		err = r.Tail(ctx, audit.Query{Tenant: *tenant, End: end}, *n, ticks, func(e *audit.Entry) error { return errors.Join(out.Write(e), out.Close()) })
 		return errors.Join(err, out.Close())
 	})
 }
@@ -263,7 +313,7 @@ func auditSearch(p *Process) *cobra.Command {
 	}
 	s := addSpan(cmd)
 	format := addRecordFormat(cmd)
-	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, args []string) error {
+	return onRecords(p, cmd, func(ctx context.Context, r looks, args []string) error {
 		q, err := s.query()
 		if err != nil {
 			return err
@@ -275,7 +325,10 @@ func auditSearch(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.export(ctx, r, q, *format, wanted)
+		if q.End, err = r.begin(ctx, audit.AuditRead, "search"); err != nil {
+			return err
+		}
+		return p.export(ctx, r.Reader, q, *format, wanted)
 	})
 }
 
@@ -314,10 +367,12 @@ func matching(args []string) (func(*audit.Entry) bool, error) {
 // destroyed is what a command that destroys keys prints.
 type destroyed struct {
 	Keys int `json:"keys"`
+	// Pruned is how many records nobody reads any more whose lines were dropped.
+	Pruned int64 `json:"pruned,omitempty"`
 }
 
 // onAuditKeys is a command that destroys keys of the audit log.
-func onAuditKeys(p *Process, cmd *cobra.Command, run func(ctx context.Context, l *audit.Log, tenant string) (int, error)) *cobra.Command {
+func onAuditKeys(p *Process, cmd *cobra.Command, run func(ctx context.Context, l *audit.Log, tenant string) (destroyed, error)) *cobra.Command {
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
 	tenant := cmd.Flags().String("tenant", audit.AnyTenant, "in the records of this tenant alone")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
@@ -333,40 +388,54 @@ func onAuditKeys(p *Process, cmd *cobra.Command, run func(ctx context.Context, l
 		if err != nil {
 			return err
 		}
-		n, err := run(cmd.Context(), l, *tenant)
+		d, err := run(cmd.Context(), l, *tenant)
 		if err = errors.Join(err, l.Close()); err != nil {
 			return err
 		}
 		if *asJSON {
-			return p.printJSON(destroyed{n})
+			return p.printJSON(d)
 		}
-		if n == 0 {
-			return p.printf("nothing older: no month that has a key left ended that long ago\n")
-		}
-		return p.printf("destroyed %s; nobody reads any more what was sealed by them, and copies in backups are to be destroyed, too\n", counted(n, "key"))
+		return p.printDestroyed(d)
 	}
 	return cmd
+}
+
+func (p *Process) printDestroyed(d destroyed) error {
+	text := "nothing older: no month that has a key left ended that long ago\n"
+	if d.Keys > 0 {
+		text = fmt.Sprintf("destroyed %s; nobody reads any more what was sealed by them, and copies in backups are to be destroyed, too\n", counted(d.Keys, "key"))
+	}
+	if d.Pruned > 0 {
+		text += fmt.Sprintf("dropped the lines of %s that nobody reads any more; their hashes stay\n", counted(int(d.Pruned), "record"))
+	}
+	return p.printf("%s", text)
 }
 
 func auditErase(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "erase --subject NAME", Short: "Make what the log says of a person unreadable for ever; the log still verifies", Args: exactly()}
 	subject := cmd.Flags().String("subject", "", "who: as the field actor of the records has it")
-	return onAuditKeys(p, cmd, func(ctx context.Context, l *audit.Log, tenant string) (int, error) {
+	issuer := cmd.Flags().String("issuer", "", "the outside issuer of that name, as the field issuer has it; none for our own")
+	return onAuditKeys(p, cmd, func(ctx context.Context, l *audit.Log, tenant string) (d destroyed, err error) {
 		if *subject == "" {
-			return 0, usagef("say whom: --subject NAME")
+			return d, usagef("say whom: --subject NAME")
 		}
-		return l.Erase(ctx, localActor().Name, tenant, *subject)
+		d.Keys, err = l.Erase(ctx, localActor().Name, tenant, *issuer, *subject)
+		return d, err
 	})
 }
 
 func auditExpire(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "expire --older-than AGE", Short: "Make records of months that ended that long ago unreadable for ever; the log still verifies", Args: exactly()}
+	cmd := &cobra.Command{Use: "expire --older-than AGE", Short: "Make records of months that ended that long ago unreadable for ever, and drop what nobody reads; the log still verifies", Args: exactly()}
 	age := cmd.Flags().String("older-than", "", "how long records are kept, such as 400d")
-	return onAuditKeys(p, cmd, func(ctx context.Context, l *audit.Log, tenant string) (int, error) {
-		d, err := parsePositive("--older-than", *age)
+	return onAuditKeys(p, cmd, func(ctx context.Context, l *audit.Log, tenant string) (d destroyed, err error) {
+		kept, err := parsePositive("--older-than", *age)
 		if err != nil {
-			return 0, err
+			return d, err
 		}
-		return l.Expire(ctx, localActor().Name, tenant, p.Now().Add(-d))
+		before := p.Now().Add(-kept)
+		if d.Keys, err = l.Expire(ctx, localActor().Name, tenant, before); err == nil {
+			d.Pruned, err = l.Prune(ctx, localActor().Name, before)
+		}
+		return d, err
 	})
 }

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,9 +66,9 @@ func audited(t *testing.T) string {
 }
 
 func TestAuditCommandsAnswer(t *testing.T) {
-	dir := audited(t)
-	kept := filepath.Join(t.TempDir(), "checkpoint")
-	checkpoint := run(t, dir, "audit", "checkpoint")
+	whole := audited(t)
+	dir, kept := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "checkpoint")
+	checkpoint := run(t, whole, "audit", "checkpoint")
 	if err := os.WriteFile(kept, []byte(checkpoint.out), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestAuditCommandsAnswer(t *testing.T) {
 		"no checkpoint":                 {args: []string{"verify", "--checkpoint", filepath.Join(dir, "kek")}, code: 1, errors: "none of this log"},
 		"shown by request":              {args: []string{"show", "0123456789abcdef0123456789abcdef"}, out: "onnxgate/audit/", lines: -1},
 		"shown by index":                {args: []string{"show", "1", "--json"}, out: `"object": "bob"`, lines: -1},
-		"not shown":                     {args: []string{"show", "99"}, code: 1, errors: "has no record 99"},
+		"not shown":                     {args: []string{"show", "99"}, code: 1, errors: "has no record 99; each server has a log of its own"},
 		"exported":                      {args: []string{"export"}, out: `{"index":0,`, lines: 3},
 		"exported of a tenant":          {args: []string{"export", "--tenant", "globex", "--format", "csv"}, out: "index,time,event,actor,", lines: 2},
 		"exported of the past":          {args: []string{"export", "--to", "2020-01-01"}},
@@ -111,6 +112,10 @@ func TestAuditCommandsAnswer(t *testing.T) {
 		"searched in no format":         {args: []string{"search", "actor=ann", "--format", "xml"}, code: 2, errors: "neither json nor csv"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			// Whoever looks leaves a record, too.
+			if err := errors.Join(os.RemoveAll(dir), os.CopyFS(dir, os.DirFS(whole))); err != nil {
+				t.Fatal(err)
+			}
 			got := run(t, dir, append([]string{"audit"}, tc.args...)...)
 			if got.code != tc.code || !strings.Contains(got.out, tc.out) || !strings.Contains(got.errors, tc.errors) {
 				t.Errorf("%+v", got)
@@ -144,6 +149,34 @@ func TestAnErasedPersonIsInNoExport(t *testing.T) {
 	}
 }
 
+// Who read the log is in the log, but not where nothing can be written: that keeps
+// nobody from reading.
+func TestWhoeverLooksAtRecordsIsOnRecord(t *testing.T) {
+	dir := audited(t)
+	for _, args := range [][]string{{"show", "0"}, {"export"}, {"search", "actor=ann"}, {"tail"}} {
+		if got := run(t, dir, append([]string{"audit"}, args...)...); got.code != 0 || got.errors != "" || strings.Contains(got.out, "audit."+args[0]) {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+	got := run(t, dir, "audit", "search", "event=audit.*", "method=command", "--format", "csv")
+	var seen []string
+	for _, line := range strings.Split(got.out, "\r\n")[1:] {
+		if cells := strings.Split(line, ","); len(cells) > 2 {
+			seen = append(seen, cells[2]+" "+cells[17])
+		}
+	}
+	if want := "audit.read show audit.export export audit.read search audit.read tail"; strings.Join(seen, " ") != want {
+		t.Errorf("on record is %q, want %q", seen, want)
+	}
+	lock := filepath.Join(dir, "audit", "lock") // in the place of which nobody writes a file
+	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, dir, "audit", "show", "0"); got.code != 0 || !strings.Contains(got.out, "ann") || !strings.Contains(got.errors, "this look at the records is not on record: ") {
+		t.Errorf("where nothing can be written: %+v", got)
+	}
+}
+
 // Whoever verifies needs neither the server nor any secret, and learns which record
 // is wrong.
 func TestALogIsVerifiedWithoutItsSecrets(t *testing.T) {
@@ -154,7 +187,7 @@ func TestALogIsVerifiedWithoutItsSecrets(t *testing.T) {
 	if got := run(t, dir, "audit", "verify"); got.code != 0 {
 		t.Errorf("%+v", got)
 	}
-	if got := run(t, dir, "audit", "export"); got.code != 1 || !strings.Contains(got.errors, "key-encryption key") {
+	if got := run(t, dir, "audit", "export"); got.code != 1 || !strings.Contains(got.errors, "the key-encryption key is not there") {
 		t.Errorf("exported without the key: %+v", got)
 	}
 	path := filepath.Join(dir, "audit", "000000000000.jsonl")

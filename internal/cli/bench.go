@@ -65,7 +65,7 @@ func modelBench(p *Process) *cobra.Command {
 			return err
 		}
 		if len(input.files) > 0 {
-			given, err := p.readRequest(args[0], b.contestants[0].program, input)
+			given, err := p.readRequest(cmd.Context(), args[0], b.contestants[0].program, input)
 			if err != nil {
 				return err
 			}

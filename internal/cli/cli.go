@@ -74,7 +74,7 @@ func Run(ctx context.Context, p *Process) int {
 }
 
 // secretKey is an API key, or what was meant as one: longer than its id.
-var secretKey = regexp.MustCompile(apikey.Prefix + `[^\s"';,]{13,}`)
+var secretKey = regexp.MustCompile(apikey.Prefix + `[^\s"';,<]{13,}`)
 
 // complain writes to standard error. Errors repeat what was on the command line,
 // and a secret that came there is not to go on into a log.
@@ -160,12 +160,12 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 
 // exactly refuses another number of arguments, and says what they are.
 func exactly(names ...string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
 			return usagef("%s is missing", names[len(args)])
 		case len(args) > len(names):
-			return usagef("%q is one argument too many", args[len(names)])
+			return usagef("%q is one argument too many: the command is %s", args[len(names)], cmd.UseLine())
 		}
 		return nil
 	}

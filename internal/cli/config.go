@@ -26,12 +26,15 @@ func configCommand(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		warnings, err := app.Check(cfg)
+		checked, err := app.Check(cmd.Context(), cfg)
 		if err != nil {
 			return err
 		}
-		for _, w := range warnings {
+		for _, w := range checked.Warnings {
 			p.complain("warning: " + w)
+		}
+		if checked.Untried != "" {
+			p.complain("the key-encryption key was not tried on what the database holds: " + checked.Untried)
 		}
 		issuers, err := app.TrustedIssuers(cfg)
 		if err != nil {

@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"onnxgate/internal/app"
+	"onnxgate/internal/delivery"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/regular"
-	"onnxgate/internal/repository"
 )
 
 func modelPush(p *Process) *cobra.Command {
@@ -29,13 +29,13 @@ func modelPush(p *Process) *cobra.Command {
 	manifest := cmd.Flags().String("manifest", "", "`FILE` with the model.yaml for all versions")
 	to := addRemote(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		change := &repository.Change{Model: args[0], Version: args[1]}
+		change := &delivery.Change{Model: args[0], Version: args[1]}
 		server, err := to.open()
 		if err != nil {
 			return err
 		}
 		if *manifest != "" {
-			if change.Manifest, _, err = regular.ReadFile(*manifest, repository.MaxManifest); err != nil {
+			if change.Manifest, _, err = regular.ReadFile(*manifest, delivery.MaxManifest); err != nil {
 				return err
 			}
 		}
@@ -58,7 +58,7 @@ func modelPush(p *Process) *cobra.Command {
 }
 
 // printPushed says what was stored, and whether anybody gets it.
-func (p *Process) printPushed(change *repository.Change, served bool) error {
+func (p *Process) printPushed(change *delivery.Change, served bool) error {
 	if err := p.printf("pushed %s, version %s (SHA-256 %x)\n", change.Model, change.Version, change.Digest); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (p *Process) printPushed(change *repository.Change, served bool) error {
 }
 
 // openModel opens the file of a new version and finds its digest.
-func openModel(name string, change *repository.Change) (*os.File, error) {
+func openModel(name string, change *delivery.Change) (*os.File, error) {
 	file, err := regular.Open(name)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func openModel(name string, change *repository.Change) (*os.File, error) {
 }
 
 // pushHere puts the model into the folder of the configuration.
-func pushHere(cmd *cobra.Command, s *settings, change *repository.Change) (served bool, err error) {
+func pushHere(cmd *cobra.Command, s *settings, change *delivery.Change) (served bool, err error) {
 	cfg, err := s.loadForUsers(cmd)
 	if err != nil {
 		return false, err
@@ -107,16 +107,18 @@ func modelRollback(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var serving string
 		if server != nil {
-			serving, err = server.rollback(cmd.Context(), args[0], *version)
-		} else {
-			serving, err = rollbackHere(cmd, s, args[0], *version)
+			serving, err := server.rollback(cmd.Context(), args[0], *version)
+			if err != nil {
+				return err
+			}
+			return p.printf("%s serves version %s\n", args[0], serving)
 		}
+		next, err := rollbackHere(cmd, s, args[0], *version)
 		if err != nil {
 			return err
 		}
-		return p.printf("%s serves version %s\n", args[0], serving)
+		return p.printf("%s serves version %s; a server that runs does so as soon as it has noticed\n", args[0], next)
 	}
 	return cmd
 }
@@ -133,7 +135,7 @@ func rollbackHere(cmd *cobra.Command, s *settings, model, to string) (string, er
 // where it fits what is there, so that the version is never served by the rules of
 // another; else, for a new model or for a manifest that speaks of the version, it
 // comes after.
-func (r *remote) push(ctx context.Context, change *repository.Change, file io.ReadSeeker) (served bool, err error) {
+func (r *remote) push(ctx context.Context, change *delivery.Change, file io.ReadSeeker) (served bool, err error) {
 	if change.Manifest == nil {
 		return r.putVersion(ctx, change, file)
 	}
@@ -153,7 +155,7 @@ func (r *remote) push(ctx context.Context, change *repository.Change, file io.Re
 }
 
 // serves reports whether the server serves the version now.
-func (r *remote) serves(ctx context.Context, change *repository.Change) (bool, error) {
+func (r *remote) serves(ctx context.Context, change *delivery.Change) (bool, error) {
 	answer, err := r.do(ctx, http.MethodGet, []string{"models"}, nil, http.NoBody, 0)
 	if err != nil {
 		return false, err
@@ -178,7 +180,7 @@ func (r *remote) serves(ctx context.Context, change *repository.Change) (bool, e
 	return false, err
 }
 
-func (r *remote) putVersion(ctx context.Context, change *repository.Change, file io.ReadSeeker) (served bool, err error) {
+func (r *remote) putVersion(ctx context.Context, change *delivery.Change, file io.ReadSeeker) (served bool, err error) {
 	size, err := file.Seek(0, io.SeekEnd)
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
@@ -200,7 +202,7 @@ func (r *remote) putVersion(ctx context.Context, change *repository.Change, file
 	return stored.Served, json.Unmarshal(answer, &stored)
 }
 
-func (r *remote) putManifest(ctx context.Context, change *repository.Change) error {
+func (r *remote) putManifest(ctx context.Context, change *delivery.Change) error {
 	header := http.Header{"Content-Type": {"application/yaml"}}
 	_, err := r.do(ctx, http.MethodPut, []string{"models", change.Model, "manifest"}, header, bytes.NewReader(change.Manifest), int64(len(change.Manifest)))
 	return err

@@ -85,11 +85,12 @@ func exampleModel(models []inference.ModelInfo) (inference.ModelInfo, bool) {
 // secondMustWait names the rate that lets only one request of a kind through,
 // empty when none does.
 func secondMustWait(cfg *config.Config) string {
-	for _, r := range []struct{ setting, rate string }{{"ONNXGATE_RATE_TOKEN", cfg.RateToken}, {"ONNXGATE_RATE_PREDICT", cfg.RatePredict}} {
-		for window := range strings.SplitSeq(r.rate, ",") {
-			if strings.HasPrefix(strings.TrimSpace(window), "1/") {
-				return r.setting + "=" + r.rate
-			}
+	for _, r := range []struct {
+		setting string
+		rates   identity.Rates
+	}{{"ONNXGATE_RATE_TOKEN", cfg.RateToken}, {"ONNXGATE_RATE_PREDICT", cfg.RatePredict}} {
+		if slices.ContainsFunc(r.rates, func(window identity.Rate) bool { return window.Requests == 1 }) {
+			return r.setting + "=" + r.rates.String()
 		}
 	}
 	return ""

@@ -8,6 +8,7 @@ import (
 
 	"onnxgate/internal/config"
 	"onnxgate/internal/inference"
+	"onnxgate/internal/testkit"
 )
 
 func TestExamplesLeaveOutWhatCannotWork(t *testing.T) {
@@ -83,9 +84,9 @@ func TestAnExampleAddressIsOneOfTheCertificate(t *testing.T) {
 
 func TestASecondRequestMustWaitForARateOfOne(t *testing.T) {
 	for want, cfg := range map[string]*config.Config{
-		"":                               {RateToken: "off", RatePredict: "2/minute"},
-		"ONNXGATE_RATE_TOKEN=1/minute":   {RateToken: "1/minute", RatePredict: "1/day"},
-		"ONNXGATE_RATE_PREDICT=1/second": {RateToken: "10/minute", RatePredict: "1/second"},
+		"":                               {RatePredict: testkit.Rates("2/minute, 10/day")},
+		"ONNXGATE_RATE_TOKEN=1/minute":   {RateToken: testkit.Rates("1/minute"), RatePredict: testkit.Rates("1/day")},
+		"ONNXGATE_RATE_PREDICT=1/second": {RateToken: testkit.Rates("10/minute"), RatePredict: testkit.Rates("1/second")},
 	} {
 		if got := secondMustWait(cfg); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -14,7 +14,7 @@ import (
 // maxShown is how many differences are shown.
 const maxShown = 10
 
-func readGolden(file string, contract *schema.Schema, target []string) (*golden.Rows, error) {
+func readGolden(ctx context.Context, file string, contract *schema.Schema, target []string) (*golden.Rows, error) {
 	data, _, err := regular.ReadFile(file, maxRequest)
 	if err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func readGolden(file string, contract *schema.Schema, target []string) (*golden.
 	if strings.HasSuffix(file, ".json") {
 		read = golden.ReadJSON
 	}
-	rows, err := read(data, contract, target)
+	rows, err := read(ctx, data, contract, target)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, schema.InOneLine(asideHint(err)))
 	}
@@ -32,7 +32,7 @@ func readGolden(file string, contract *schema.Schema, target []string) (*golden.
 
 // checkGolden fails when the model answers otherwise than its training library.
 func (p *Process) checkGolden(ctx context.Context, m *app.Model, file string, target []string) error {
-	g, err := readGolden(file, m.Schema, target)
+	g, err := readGolden(ctx, file, m.Schema, target)
 	if err != nil {
 		return err
 	}

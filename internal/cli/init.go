@@ -58,7 +58,7 @@ func (p *Process) draftManifest(file, sampleFile string, target []string) (draft
 	if err != nil {
 		return nil, "", err
 	}
-	if draft, err = schema.Draft(graph, sample, target, m.TextInputs()); err != nil {
+	if draft, err = schema.Draft(graph, sample, target, schema.Shown{FreeText: m.TextInputs(), Categories: m.Categories()}); err != nil {
 		return nil, "", err
 	}
 	dir := filepath.Dir(file)

@@ -6,7 +6,6 @@ import (
 
 	"onnxgate/internal/app"
 	"onnxgate/internal/config"
-	"onnxgate/internal/fault"
 	"onnxgate/internal/sealing"
 )
 
@@ -17,6 +16,7 @@ func openKEK(ctx context.Context, cfg *config.Config) (*keyring, error) {
 		return nil, err
 	}
 	return &keyring{
+		list: func(_ context.Context, tenant string) ([]keyView, error) { return listKEK(cfg, tenant) },
 		rotate: func(ctx context.Context, tenant string) ([]keyView, error) {
 			if tenant != sealing.AnyTenant {
 				return nil, usagef("no tenant has a key-encryption key of its own; leave --tenant out")
@@ -27,25 +27,63 @@ func openKEK(ctx context.Context, cfg *config.Config) (*keyring, error) {
 	}, nil
 }
 
-// rotateKEK makes the new key where the server made the former one. A file that the
-// operator named is the operator's to change.
-func rotateKEK(ctx context.Context, cfg *config.Config, service *sealing.Service) ([]keyView, error) {
-	wrapped, err := service.RotateKEK(ctx, localActor().Name, cfg.KEKFile == "")
-	if fault.KindOf(err) == fault.Conflict {
-		return nil, usagef("%v", err)
+// listKEK returns the keys of the file, which belong to no tenant.
+func listKEK(cfg *config.Config, tenant string) ([]keyView, error) {
+	if tenant != sealing.AnyTenant {
+		return nil, nil
 	}
+	file, err := app.ReadKEKFile(cfg)
 	if err != nil {
 		return nil, err
 	}
-	file, created := app.KEKFile(cfg)
-	return []keyView{{KID: file, Use: useKEK, Alg: "A256GCM", State: string(sealing.Active), Created: created, Note: rotatedNote(cfg, file, wrapped)}}, nil
+	return kekViews(file), nil
 }
 
-// rotatedNote says what became of the former key, or who still needs it.
-func rotatedNote(cfg *config.Config, file string, wrapped int) string {
-	note := fmt.Sprintf("Keys wrapped again: %d. Nothing in the database and in the audit log of %s is wrapped under the former key any more", wrapped, cfg.DataDir)
-	if cfg.KEKFile == "" {
-		return note + ", which is gone: back this one up."
+func kekViews(file *app.KEKFile) []keyView {
+	views := make([]keyView, len(file.Fingerprints))
+	for i, kid := range file.Fingerprints {
+		state := sealing.Active
+		if i > 0 {
+			state = sealing.Former
+		}
+		views[i] = keyView{KID: kid, Use: useKEK, Alg: "A256GCM", State: string(state), Created: file.Written}
 	}
-	return fmt.Sprintf("%s: once this was done for every data directory with an audit log, remove the second line of %s on every machine.", note, file)
+	return views
+}
+
+// rotateKEK makes the new key where the server made the former one. A file that the
+// operator named, or gave to several servers, is the operator's to change.
+func rotateKEK(ctx context.Context, cfg *config.Config, service *sealing.Service) ([]keyView, error) {
+	own, err := app.OwnKEK(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	done, err := service.RotateKEK(ctx, localActor().Name, own)
+	if err != nil {
+		return nil, err
+	}
+	file, err := app.ReadKEKFile(cfg)
+	if err != nil {
+		return nil, err
+	}
+	views := kekViews(file)
+	views[0].Note = rotatedNote(cfg, file, &done, own)
+	return views, nil
+}
+
+// rotatedNote says what was done, and what became of the former key, or who still
+// needs it.
+func rotatedNote(cfg *config.Config, file *app.KEKFile, done *sealing.KEKRotation, own bool) string {
+	what := fmt.Sprintf("Keys wrapped again: %d.", done.Wrapped)
+	switch {
+	case done.Nothing:
+		what = "Nothing was to be done."
+	case done.Resumed:
+		what += " A rotation that had begun was ended, and no further key was made."
+	}
+	what += fmt.Sprintf(" Nothing in the database and in the audit log of %s is wrapped under the former key any more", cfg.DataDir)
+	if own && !done.Nothing {
+		return what + ", which is gone: back up " + file.Path + "."
+	}
+	return fmt.Sprintf("%s: once this was done for every data directory with an audit log, remove the second line of %s on every machine.", what, file.Path)
 }

@@ -50,14 +50,14 @@ var keyrings = map[string]func(ctx context.Context, cfg *config.Config) (*keyrin
 // useToken is for the keys that sign access tokens.
 const useToken = "token"
 
-// useKEK is for the key-encryption key, which can be rotated alone.
+// useKEK is for the key-encryption key, which is in no database, and never retired.
 const useKEK = "kek"
 
-// uses are those of keyrings that have keys to list, in the order in which they are,
-// and rotating all of them.
+// uses are those of keyrings, in the order in which they are listed, and retiring those
+// that have keys to retire.
 var (
-	uses     = []string{useToken, sealing.Use}
-	rotating = []string{useToken, sealing.Use, useKEK}
+	uses     = []string{useToken, sealing.Use, useKEK}
+	retiring = []string{useToken, sealing.Use}
 )
 
 func keysCommand(p *Process) *cobra.Command {
@@ -73,12 +73,12 @@ func keysList(p *Process) *cobra.Command {
 func keysRotate(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "rotate", Short: "Make a new key; what the former ones made still counts", Args: exactly()}
 	tenant := cmd.Flags().String("tenant", sealing.AnyTenant, "rotate the key of this tenant alone")
-	return keysDo(p, cmd, rotating, []string{useToken}, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.rotate(ctx, *tenant) })
+	return keysDo(p, cmd, uses, []string{useToken}, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.rotate(ctx, *tenant) })
 }
 
 func keysRetire(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "retire KID", Short: "End a former key; what it made counts no more", Args: exactly("KID")}
-	return keysDo(p, cmd, uses, uses, func(ctx context.Context, k *keyring, args []string) ([]keyView, error) { return k.retire(ctx, args[0]) })
+	return keysDo(p, cmd, retiring, retiring, func(ctx context.Context, k *keyring, args []string) ([]keyView, error) { return k.retire(ctx, args[0]) })
 }
 
 // keysDo gives a command what all of them share: --use, --json, and that they

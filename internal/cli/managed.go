@@ -253,7 +253,7 @@ func withAccountsOrNew(cmd *cobra.Command, s *settings, run func(context.Context
 	if err != nil {
 		return err
 	}
-	return openAccounts(cmd.Context(), cfg, run)
+	return s.openAccounts(cmd, cfg, run)
 }
 
 // enabledOr is the state of what can be disabled.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -55,7 +56,7 @@ func packageCommand(p *Process) *cobra.Command {
 		if err != nil {
 			return &usageError{err}
 		}
-		made, err := p.packageModels(*dir, named, *output)
+		made, err := p.packageModels(cmd.Context(), *dir, named, *output)
 		switch {
 		case err != nil || *output == "-":
 			return err
@@ -69,7 +70,7 @@ func packageCommand(p *Process) *cobra.Command {
 }
 
 // packageModels checks the models in dir and writes the image.
-func (p *Process) packageModels(dir string, tag oci.Tag, output string) (*packaged, error) {
+func (p *Process) packageModels(ctx context.Context, dir string, tag oci.Tag, output string) (*packaged, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func (p *Process) packageModels(dir string, tag oci.Tag, output string) (*packag
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	catalog, err := app.CheckModels(root.FS())
+	catalog, err := app.CheckModels(ctx, root.FS())
 	if err != nil {
 		return nil, err
 	}

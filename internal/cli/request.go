@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,7 +84,7 @@ type request struct {
 }
 
 // readRequest reads what the flags name for a model that is loaded.
-func (p *Process) readRequest(model string, program inference.Program, flags *inputFlags) (*request, error) {
+func (p *Process) readRequest(ctx context.Context, model string, program inference.Program, flags *inputFlags) (*request, error) {
 	if err := checkFormat("from", flags.from); err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func (p *Process) readRequest(model string, program inference.Program, flags *in
 	if file != "-" {
 		r.file = file
 	}
-	if err := r.read(body, formatOf(file, flags.from, body)); err != nil {
+	if err := r.read(ctx, body, formatOf(file, flags.from, body)); err != nil {
 		return nil, r.inFile(err)
 	}
 	if r.batch == nil && len(flags.target) > 0 {
@@ -112,7 +113,7 @@ func (p *Process) readRequest(model string, program inference.Program, flags *in
 }
 
 // read reads a request that is written in a format, empty for none of them.
-func (r *request) read(body []byte, format string) error {
+func (r *request) read(ctx context.Context, body []byte, format string) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return fault.New(fault.Content, "the input is empty")
 	}
@@ -122,11 +123,11 @@ func (r *request) read(body []byte, format string) error {
 	r.format = format
 	switch format {
 	case formatCSV:
-		return r.table(body)
+		return r.table(ctx, body)
 	case formatNPY:
 		return r.array(body)
 	case formatJSON:
-		return r.json(body)
+		return r.json(ctx, body)
 	}
 	return fault.New(fault.Content, "the input is neither JSON nor a CSV table nor a .npy file of NumPy")
 }
@@ -141,7 +142,7 @@ func (r *request) inFile(err error) error {
 
 // check holds tensors to the rules of the model's contract, which rows have
 // been read by. A model whose model.yaml is wrong has none.
-func (r *request) check() error {
+func (r *request) check(ctx context.Context) error {
 	if r.batch != nil {
 		return nil
 	}
@@ -149,7 +150,7 @@ func (r *request) check() error {
 	if err != nil {
 		return nil //nolint:nilerr // `model check` says what is wrong with it
 	}
-	return r.inFile(contract.CheckTensors(r.inputs))
+	return r.inFile(contract.CheckTensors(ctx, r.inputs))
 }
 
 func (p *Process) readBody(file string) ([]byte, error) {
@@ -284,7 +285,7 @@ func arrayFor(s *tensor.Spec, body []byte) (*tensor.Tensor, error) {
 
 // table reads a CSV table, whose columns are features of the model's contract,
 // or of its graph when the header knows that better.
-func (r *request) table(body []byte) error {
+func (r *request) table(ctx context.Context, body []byte) error {
 	contract, err := app.Contract(r.model, r.program)
 	if err != nil {
 		return err
@@ -298,7 +299,7 @@ func (r *request) table(body []byte) error {
 		return err
 	}
 	r.decode(contract)
-	_, err = contract.DecodeTable(r.batch, bytes.NewReader(body), math.MaxInt, r.target)
+	_, err = contract.DecodeTable(ctx, r.batch, bytes.NewReader(body), math.MaxInt, r.target)
 	return asideHint(err)
 }
 
@@ -310,7 +311,7 @@ func (r *request) decode(contract *schema.Schema) {
 
 // json reads a request of the Open Inference Protocol, or rows. A model whose
 // model.yaml is wrong can be asked by the protocol all the same.
-func (r *request) json(body []byte) error {
+func (r *request) json(ctx context.Context, body []byte) error {
 	r.format = formatJSON
 	if !schema.IsText(body) {
 		return fault.New(fault.Syntax, "the request "+schema.NotUTF8)
@@ -325,7 +326,7 @@ func (r *request) json(body []byte) error {
 		if body, err = without(body, r.target); err != nil {
 			return err
 		}
-		return asideHint(contract.Decode(r.batch, body, math.MaxInt))
+		return asideHint(contract.Decode(ctx, r.batch, body, math.MaxInt))
 	}
 	if r.oip, err = oip.Parse(body, r.program.Inputs(), r.program.Outputs()); err != nil {
 		return err

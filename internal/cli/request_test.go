@@ -86,7 +86,7 @@ func TestWhatIsNoRequestIsNamed(t *testing.T) {
 		"\x00\x01": "the input is neither JSON nor a CSV table nor a .npy file of NumPy",
 	} {
 		r := &request{}
-		if err := r.read([]byte(body), formatOf("rows.xlsx", "", []byte(body))); err == nil || err.Error() != want {
+		if err := r.read(t.Context(), []byte(body), formatOf("rows.xlsx", "", []byte(body))); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", body, err, want)
 		}
 	}

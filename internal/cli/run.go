@@ -26,11 +26,11 @@ func modelRun(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		request, err := p.readRequest(args[0], program, input)
+		request, err := p.readRequest(cmd.Context(), args[0], program, input)
 		if err != nil {
 			return err
 		}
-		if err := request.check(); err != nil {
+		if err := request.check(cmd.Context()); err != nil {
 			return err
 		}
 		a, err := request.choose(answer)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,8 +14,8 @@ import (
 	"onnxgate/internal/config"
 )
 
-// drainTime is how long a stop waits for requests. It is under the 30 s after
-// which Kubernetes kills.
+// drainTime is how long a stop waits for requests, after ONNXGATE_DRAIN_DELAY. It is
+// under the 30 s after which Kubernetes kills.
 const drainTime = 25 * time.Second
 
 func serveCommand(p *Process) *cobra.Command {
@@ -32,6 +33,9 @@ func (p *Process) serve(cmd *cobra.Command, s *settings, examples bool) error {
 	cfg, err := s.load(cmd)
 	if err != nil {
 		return err
+	}
+	if !cfg.Pprof {
+		runtime.MemProfileRate = 0 // nobody can ask for what would be noted of allocations
 	}
 	a, err := app.New(cmd.Context(), cfg, app.Options{
 		Log: p.Stderr, Text: p.onTerminal(), Version: p.version(), HashWorker: p.hashWorker(),
@@ -76,7 +80,11 @@ func (p *Process) untilDone(cmd *cobra.Command, s *settings, a *app.App) error {
 }
 
 func stop(ctx context.Context, a *app.App, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	ctx = context.WithoutCancel(ctx)
+	if cause == nil {
+		cause = a.Withdraw(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	if err := a.Stop(ctx); cause == nil {
 		return err

@@ -14,8 +14,8 @@ import (
 
 // openTokenKeys opens the keys that sign access tokens. They are the
 // installation's: no tenant has some of its own.
-func openTokenKeys(_ context.Context, cfg *config.Config) (*keyring, error) {
-	set, err := app.OpenKeys(cfg)
+func openTokenKeys(ctx context.Context, cfg *config.Config) (*keyring, error) {
+	set, done, err := app.OpenKeys(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func openTokenKeys(_ context.Context, cfg *config.Config) (*keyring, error) {
 			if tenant != accounts.AnyTenant {
 				return nil, usagef("no tenant has a key of its own for tokens; leave --tenant out")
 			}
-			if err := app.RecordKey(ctx, cfg, localActor().Name, audit.KeyRotate, ""); err != nil {
+			if err := app.RecordKey(ctx, cfg, localActor().Name, audit.KeyRotate, "", "", keys.Active); err != nil {
 				return nil, err
 			}
 			return rotateTokenKey(ctx, set)
@@ -39,15 +39,15 @@ func openTokenKeys(_ context.Context, cfg *config.Config) (*keyring, error) {
 			if len(tokenViews(set, kid)) == 0 {
 				return nil, unknownKey(fault.Newf(fault.NotFound, "there is no key %s", kid))
 			}
-			if err := app.RecordKey(ctx, cfg, localActor().Name, audit.KeyRetire, kid); err != nil {
+			if err := app.RecordKey(ctx, cfg, localActor().Name, audit.KeyRetire, kid, keys.Former, keys.Retired); err != nil {
 				return nil, err
 			}
-			if err := set.Retire(kid); err != nil {
+			if err := set.Retire(ctx, kid); err != nil {
 				return nil, err
 			}
 			return tokenViews(set, kid), nil
 		},
-		close: func() error { return nil },
+		close: done,
 	}, nil
 }
 

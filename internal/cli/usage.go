@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,6 +17,57 @@ import (
 	"onnxgate/internal/quota"
 )
 
+// What the usage is shown by.
+const (
+	byTenant = "tenant"
+	byKey    = "key"
+)
+
+// usageFlags say what is shown, and how.
+type usageFlags struct {
+	by, at, from, to string
+	json, csv        bool
+}
+
+func (f *usageFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.by, "by", byTenant, "tenant, or key for each API key of the tenants")
+	flags.StringVar(&f.at, "at", "", "the day to show, and its month, such as 2030-01-31 (default: today)")
+	flags.StringVar(&f.from, "from", "", "the first of the days to show one by one, such as 2030-01-01")
+	flags.StringVar(&f.to, "to", "", "the last of them (default: today)")
+	flags.BoolVar(&f.json, "json", false, "print a JSON array, or one object where a tenant is named and not its keys")
+	flags.BoolVar(&f.csv, "csv", false, "print a CSV table")
+}
+
+// check returns the moments that the flags name: the zero time where they do not.
+func (f *usageFlags) check(now time.Time) (at, from, to time.Time, err error) {
+	switch {
+	case f.by != byTenant && f.by != byKey:
+		return at, from, to, usagef("--by: %q is neither %s nor %s", f.by, byTenant, byKey)
+	case f.json && f.csv:
+		return at, from, to, usagef("write --json or --csv, not both")
+	case f.at != "" && f.from != "":
+		return at, from, to, usagef("write --at for one day, or --from for several, not both")
+	case f.to != "" && f.from == "":
+		return at, from, to, usagef("--to: the first day is missing; write --from, too")
+	}
+	for _, flag := range []struct {
+		name, text string
+		into       *time.Time
+	}{{"at", f.at, &at}, {"from", f.from, &from}, {"to", f.to, &to}} {
+		if flag.text == "" {
+			continue
+		}
+		if *flag.into, err = time.Parse(time.DateOnly, flag.text); err != nil {
+			return at, from, to, usagef("--%s: %q is no day such as 2030-01-31", flag.name, flag.text)
+		}
+	}
+	if f.from != "" && f.to == "" {
+		to = now
+	}
+	return at, from, to, nil
+}
+
 // tenantUsage prints what tenants used.
 func tenantUsage(m *managed[accounts.Tenant]) *cobra.Command {
 	cmd := &cobra.Command{Use: "usage [NAME]", Short: "Show what tenants, or one, used this day and month of UTC, and their quotas"}
@@ -25,14 +78,12 @@ func tenantUsage(m *managed[accounts.Tenant]) *cobra.Command {
 		return exactly("NAME")(cmd, args)
 	}
 	s := addSettings(cmd, m.process, "ONNXGATE_DATA_DIR")
-	asJSON := cmd.Flags().Bool("json", false, "print a JSON array, or one object where a tenant is named")
-	day := cmd.Flags().String("at", "", "the day to show, and its month, such as 2030-01-31 (default: today)")
-	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		var at time.Time
-		if *day != "" {
-			if at, err = time.Parse(time.DateOnly, *day); err != nil {
-				return usagef("--at: %q is no day such as 2030-01-31", *day)
-			}
+	var f usageFlags
+	f.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		at, from, to, err := f.check(m.process.Now())
+		if err != nil {
+			return err
 		}
 		cfg, err := s.loadForUsers(cmd)
 		if err != nil {
@@ -42,59 +93,172 @@ func tenantUsage(m *managed[accounts.Tenant]) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		reports, err := usageOf(cmd.Context(), m, tenants, used, args, at)
+		users, err := usersOf(cmd.Context(), m, tenants, args, f.by == byKey)
+		one := len(args) > 0 && f.by == byTenant
 		switch {
 		case err != nil:
-		case !*asJSON:
-			err = m.process.printUsage(reports)
-		case len(args) > 0:
-			err = m.process.printJSON(reports[0])
+		case f.from != "":
+			err = m.process.showDays(cmd.Context(), used, users, from, to, &f, one)
 		default:
-			err = m.process.printJSON(reports)
+			err = m.process.showPeriods(cmd.Context(), used, users, at, &f, one)
 		}
 		return errors.Join(err, done())
 	}
 	return cmd
 }
 
-// usageOf returns what the named tenant used, or what each did.
-func usageOf(
-	ctx context.Context, m *managed[accounts.Tenant], tenants *accounts.Service, used *quota.Service, named []string, at time.Time,
-) ([]*quota.Report, error) {
-	if len(named) == 0 {
+// consumer is who uses something: a tenant, or one of its keys.
+type consumer struct{ tenant, key, name string }
+
+// usersOf returns the tenant that is named, or all, or their keys.
+func usersOf(ctx context.Context, m *managed[accounts.Tenant], tenants *accounts.Service, named []string, keys bool) (users []consumer, err error) {
+	if len(named) > 0 {
+		if _, err := tenants.FindTenant(ctx, named[0]); err != nil {
+			return nil, m.unknown(err)
+		}
+		users = []consumer{{tenant: named[0]}}
+	} else {
 		all, err := tenants.Tenants(ctx, accounts.Page{})
 		if err != nil {
 			return nil, err
 		}
 		for i := range all {
-			named = append(named, all[i].Name)
+			users = append(users, consumer{tenant: all[i].Name})
 		}
-	} else if _, err := tenants.FindTenant(ctx, named[0]); err != nil {
-		return nil, m.unknown(err)
 	}
-	var reports []*quota.Report
-	for _, name := range named {
-		report, err := used.Tenant(ctx, name, at)
+	if !keys {
+		return users, nil
+	}
+	return keysOfUsers(ctx, tenants, users)
+}
+
+func keysOfUsers(ctx context.Context, tenants *accounts.Service, of []consumer) (users []consumer, err error) {
+	for _, u := range of {
+		keys, err := tenants.Keys(ctx, u.tenant, accounts.Page{})
 		if err != nil {
 			return nil, err
 		}
-		reports = append(reports, report)
+		for i := range keys {
+			users = append(users, consumer{u.tenant, keys[i].ID, keys[i].Name})
+		}
 	}
-	return reports, nil
+	return users, nil
 }
 
-func (p *Process) printUsage(reports []*quota.Report) error {
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "TENANT\tPER\tSTART\tCALLS\tROWS\tBYTES\tCOMPUTE MS\tQUOTA")
-	for _, r := range reports {
-		for _, period := range []struct {
-			per  string
-			used *quota.Period
-		}{{"day", &r.Day}, {"month", &r.Month}} {
-			u := period.used
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n", r.Tenant, period.per, u.Start.Format(time.DateOnly),
-				u.Calls, u.Rows, u.Bytes, u.ComputeMS, quotaCell(r.Quotas, period.per))
+// usageLine is a line of a table.
+type usageLine struct {
+	consumer
+	per    string
+	used   *quota.Period
+	quotas string
+}
+
+// showPeriods prints what each used on a day and in its month.
+func (p *Process) showPeriods(ctx context.Context, used *quota.Service, users []consumer, at time.Time, f *usageFlags, one bool) error {
+	reports, lines := []*quota.Report{}, []usageLine{}
+	for _, u := range users {
+		report, err := periodsOf(ctx, used, u, at)
+		if err != nil {
+			return err
 		}
+		report.Name = u.name
+		reports = append(reports, report)
+		lines = append(lines,
+			usageLine{u, "day", &report.Day, quotaCell(report.Quotas, "day")},
+			usageLine{u, "month", &report.Month, quotaCell(report.Quotas, "month")})
+	}
+	return p.showUsage(f, one, lines, elements(reports))
+}
+
+func periodsOf(ctx context.Context, used *quota.Service, u consumer, at time.Time) (*quota.Report, error) {
+	if u.key != "" {
+		return used.Key(ctx, u.tenant, u.key, at)
+	}
+	return used.Tenant(ctx, u.tenant, at)
+}
+
+// daysView is what somebody used on each of some days.
+type daysView struct {
+	Tenant string         `json:"tenant"`
+	Key    string         `json:"key,omitempty"`
+	Name   string         `json:"name,omitempty"`
+	Days   []quota.Period `json:"days"`
+}
+
+// showDays prints what each used on each day.
+func (p *Process) showDays(ctx context.Context, used *quota.Service, users []consumer, from, to time.Time, f *usageFlags, one bool) error {
+	views, lines := []daysView{}, []usageLine{}
+	for _, u := range users {
+		days, err := used.Days(ctx, u.tenant, u.key, from, to)
+		if err != nil {
+			return err
+		}
+		views = append(views, daysView{u.tenant, u.key, u.name, days})
+		for i := range days {
+			lines = append(lines, usageLine{u, "day", &days[i], ""})
+		}
+	}
+	return p.showUsage(f, one, lines, elements(views))
+}
+
+func elements[T any](all []T) []any {
+	views := make([]any, len(all))
+	for i := range all {
+		views[i] = all[i]
+	}
+	return views
+}
+
+// showUsage prints lines, or what stands for them in JSON: one alone as an object.
+func (p *Process) showUsage(f *usageFlags, one bool, lines []usageLine, views []any) error {
+	switch {
+	case f.json && one:
+		return p.printJSON(views[0])
+	case f.json:
+		return p.printJSON(views)
+	case f.csv:
+		return p.writeUsageCSV(lines, f.by == byKey)
+	}
+	return p.writeUsageTable(lines, f.by == byKey, f.from == "")
+}
+
+// writeUsageCSV writes the columns that the administration API has, too (RFC 4180). No
+// cell is a formula of a spreadsheet: names of keys begin with a letter or a digit.
+func (p *Process) writeUsageCSV(lines []usageLine, keys bool) error {
+	w := csv.NewWriter(p.Stdout)
+	w.UseCRLF = true
+	whose := func(tenant, key, name string, rest ...string) []string {
+		if keys {
+			return append([]string{tenant, key, name}, rest...)
+		}
+		return append([]string{tenant}, rest...)
+	}
+	_ = w.Write(whose("tenant", "key", "name", "per", "start", "calls", "rows", "bytes", "compute_ms")) // Error tells
+	for _, l := range lines {
+		_ = w.Write(whose(l.tenant, l.key, l.name, l.per, l.used.Start.Format(time.RFC3339),
+			decimal(l.used.Calls), decimal(l.used.Rows), decimal(l.used.Bytes), decimal(l.used.ComputeMS)))
+	}
+	w.Flush()
+	return w.Error()
+}
+
+// writeUsageTable writes the lines for people, with the quotas where there are any.
+func (p *Process) writeUsageTable(lines []usageLine, keys, quotas bool) error {
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	row := func(tenant, key, name, rest, quota string) {
+		if keys {
+			tenant += "\t" + key + "\t" + name
+		}
+		if quotas {
+			rest += "\t" + quota
+		}
+		_, _ = fmt.Fprintln(w, tenant+"\t"+rest) // Flush tells
+	}
+	row("TENANT", "KEY", "NAME", "PER\tSTART\tCALLS\tROWS\tBYTES\tCOMPUTE MS", "QUOTA")
+	for _, l := range lines {
+		u := l.used
+		row(l.tenant, l.key, l.name,
+			fmt.Sprintf("%s\t%s\t%d\t%d\t%d\t%d", l.per, u.Start.Format(time.DateOnly), u.Calls, u.Rows, u.Bytes, u.ComputeMS), l.quotas)
 	}
 	return w.Flush()
 }
@@ -117,3 +281,5 @@ func quotaCell(lines []quota.Line, per string) string {
 	}
 	return strings.Join(all, ", ")
 }
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }

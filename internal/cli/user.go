@@ -71,7 +71,27 @@ func withAccounts(cmd *cobra.Command, s *settings, run func(context.Context, *ac
 	if err := app.HasAccounts(cfg); err != nil {
 		return err
 	}
-	return openAccounts(cmd.Context(), cfg, run)
+	return s.openAccounts(cmd, cfg, run)
+}
+
+// openAccounts runs a command on the users, and says which of the roles that it gave
+// nobody has defined.
+func (s *settings) openAccounts(cmd *cobra.Command, cfg *config.Config, run func(context.Context, *accounts.Service) error) error {
+	if err := openAccounts(cmd.Context(), cfg, run); err != nil {
+		return err
+	}
+	roles, err := cmd.Flags().GetStringSlice("role")
+	if err != nil {
+		return nil //nolint:nilerr // the command gives none
+	}
+	undefined, err := app.UndefinedRoles(cfg, roles)
+	if err != nil {
+		s.process.complain("the roles were not looked up: " + err.Error())
+	}
+	for _, role := range undefined {
+		s.process.complain(fmt.Sprintf("nobody has defined the role %q: it is neither built in nor in ONNXGATE_ROLES_FILE, and permits nothing", role))
+	}
+	return nil
 }
 
 // loadForUsers does not ask whether the server's bind is allowed.

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"onnxgate/internal/identity"
 )
 
 // Config is the configuration in force.
@@ -31,6 +33,11 @@ type Config struct {
 	// RevocationMaxAge is how long what was last read from there may be relied
 	// on while it cannot be reached.
 	RevocationMaxAge time.Duration `setting:"ONNXGATE_REVOCATION_MAX_AGE" validate:"min=1s,max=1h"`
+	// RedisURL is where rates are counted for several servers; not set: each counts in
+	// its own memory.
+	RedisURL Secret
+	// DrainDelay is how long a server that was told to stop goes on accepting.
+	DrainDelay time.Duration `setting:"ONNXGATE_DRAIN_DELAY" validate:"min=0,max=5m"`
 	// ModelsDir is empty for the models in the binary.
 	ModelsDir    string `setting:"ONNXGATE_MODELS_DIR" validate:"omitempty,dir"`
 	DefaultModel string `setting:"ONNXGATE_DEFAULT_MODEL" validate:"excludesall=/\\"`
@@ -84,10 +91,8 @@ type Config struct {
 	// EnvIdentityFile holds what opens a sealed .env file.
 	EnvIdentityFile string
 
-	// RateToken and RatePredict are "N/second|minute|hour|day", several with commas
-	// between, or "off".
-	RateToken   string
-	RatePredict string
+	// RateToken and RatePredict are of one address, or of what RatePredictPer says.
+	RateToken, RatePredict identity.Rates
 	// RatePredictPer is address or principal.
 	RatePredictPer string `setting:"ONNXGATE_RATE_PREDICT_PER" validate:"oneof=address principal"`
 	// Throttle is how long a request over a rate waits; zero: it does not.
@@ -107,6 +112,8 @@ type Config struct {
 
 	// Audit is strict, best-effort or off.
 	Audit string `setting:"ONNXGATE_AUDIT" validate:"oneof=strict best-effort off"`
+	// AuditInputHash has each prediction's record hold a keyed hash of its input.
+	AuditInputHash bool
 	// Pprof shows profiles of the Go runtime on the administration listener.
 	Pprof bool
 
@@ -127,9 +134,14 @@ type Config struct {
 	InsecureHTTP bool
 
 	origins map[string]string
-	// fromFiles holds the secrets that were read from the files of NAME_FILE.
-	fromFiles map[string]bool
+	// fromFiles holds the paths of NAME_FILE, from which secrets were read.
+	fromFiles map[string]string
+	// plain holds the files with settings where a secret in force stands in the clear.
+	plain []string
 }
+
+// fromEnvironment is the origin of a variable of the process.
+const fromEnvironment = "environment"
 
 // Source is where settings come from. A flag wins over the environment, which
 // wins over the files. An empty value counts as not set, and hides those below.
@@ -174,7 +186,7 @@ func Load(src Source) (*Config, error) {
 	}
 	files, problems := readEnvFiles(src)
 	problems = append(problems, unknownNames(src, files)...)
-	c := &Config{InsecureHTTP: src.InsecureHTTP, origins: map[string]string{}, fromFiles: map[string]bool{}}
+	c := &Config{InsecureHTTP: src.InsecureHTTP, origins: map[string]string{}, fromFiles: map[string]string{}}
 	wrong := map[string]bool{}
 	for _, s := range Settings() {
 		if p := c.take(&s, src, files); p != nil {
@@ -182,6 +194,7 @@ func Load(src Source) (*Config, error) {
 			problems = append(problems, *p)
 		}
 	}
+	c.plain = plainFiles(c, files)
 	c.OTel = standardNames(src, files)
 	c.derive()
 	for _, p := range c.problems() {
@@ -190,9 +203,22 @@ func Load(src Source) (*Config, error) {
 		}
 	}
 	if len(problems) > 0 {
-		return nil, SettingErrors(problems)
+		return nil, c.placed(problems)
 	}
 	return c, nil
+}
+
+// placed adds to each problem the line of the file that the value came from.
+func (c *Config) placed(problems SettingErrors) SettingErrors {
+	for i := range problems {
+		p := &problems[i]
+		switch origin := c.origins[strings.TrimSuffix(p.Setting, fileSuffix)]; {
+		case origin == "", origin == fromEnvironment, strings.HasPrefix(origin, "--"):
+		default:
+			p.Detail += " (" + origin + ")"
+		}
+	}
+	return problems
 }
 
 // Origin says where the value of a setting came from: "default", "environment",
@@ -207,26 +233,58 @@ func (c *Config) Origin(name string) string {
 // Variable returns the variable that holds the value of a setting: that of its file,
 // NAME_FILE, where a secret was read from one.
 func (c *Config) Variable(name string) string {
-	if c.fromFiles[name] {
+	if c.fromFiles[name] != "" {
 		return name + fileSuffix
 	}
 	return name
 }
 
-// Changed returns the names of the settings that differ between two
-// configurations: those that a reload takes over, and those that need a
-// restart.
-func Changed(before, after *Config) (live, restart []string) {
+// SecretFiles returns the path of each file that a secret was read from, by the
+// setting that names the file.
+func (c *Config) SecretFiles() map[string]string {
+	all := make(map[string]string, len(c.fromFiles)+1)
+	for name, path := range c.fromFiles {
+		all[name+fileSuffix] = path
+	}
+	if c.AdminPasswordFile != "" {
+		all["ONNXGATE_ADMIN_PASSWORD_FILE"] = c.AdminPasswordFile
+	}
+	return all
+}
+
+// PlainFiles returns the paths of the .env files where a secret in force stands in the
+// clear.
+func (c *Config) PlainFiles() []string { return c.plain }
+
+func plainFiles(c *Config, files []*envFile) []string {
+	var all []string
+	for _, file := range files {
+		holds := func(s Setting) bool {
+			return s.Secret && c.origins[s.Name] == file.where(s.Name) && c.fromFiles[s.Name] == ""
+		}
+		if !file.sealed && slices.ContainsFunc(Settings(), holds) {
+			all = append(all, file.path)
+		}
+	}
+	return all
+}
+
+// TakeLive returns what is in force after a reload that read next: c, but for the
+// settings that a reload takes over. live are the names of those that it took over,
+// restart of those that differ and stay as they are in c until a restart.
+func (c *Config) TakeLive(next *Config) (inForce *Config, live, restart []string) {
+	after := *c
 	for _, s := range Settings() {
 		switch {
-		case s.same(before, after):
+		case s.same(c, next):
 		case s.Live:
+			s.copy(&after, next)
 			live = append(live, s.Name)
 		default:
 			restart = append(restart, s.Name)
 		}
 	}
-	return live, restart
+	return &after, live, append(restart, changedNames(c.OTel, next.OTel)...)
 }
 
 // take finds the value of one setting and sets it.
@@ -241,7 +299,7 @@ func (c *Config) take(s *Setting, src Source, files []*envFile) *Problem {
 			return &Problem{s.Name, fmt.Sprintf("is set, and so is %s%s; unset one of them", s.Name, fileSuffix)}
 		default:
 			value, origin, name = path, pathOrigin, s.Name+fileSuffix
-			c.fromFiles[s.Name] = true
+			c.fromFiles[s.Name] = path
 			parse, want = fromFile(s), "the path of a file that holds "+s.Want
 		}
 	}
@@ -276,7 +334,7 @@ func find(name, flag string, src Source, files []*envFile) (value, origin string
 		return v, "--" + flag
 	}
 	if v, ok := src.Lookup(name); ok {
-		return v, "environment"
+		return v, fromEnvironment
 	}
 	for _, file := range slices.Backward(files) { // the sealed one, where both agree
 		if v, ok := file.values[name]; ok {

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"onnxgate/internal/config"
+	"onnxgate/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -57,7 +58,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 	want := &config.Config{
 		Addr: "127.0.0.1:8443", AdminAddr: "127.0.0.1:8444", GRPCAddr: "127.0.0.1:8445", DataDir: "data", TLS: true, ClientCert: "off",
 		Issuer: "https://localhost:8443", Audience: "https://localhost:8443",
-		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", JWTRotate: 90 * 24 * time.Hour, PasswordGrant: true, RateToken: "5/minute", RatePredict: "10/minute",
+		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", JWTRotate: 90 * 24 * time.Hour, PasswordGrant: true, RateToken: testkit.Rates("5/minute"), RatePredict: testkit.Rates("10/minute"),
 		RatePredictPer: "address", QueueTimeout: 2 * time.Second,
 		BootstrapAPIKeyRole: "user",
 		MaxBody:             8 << 20, MaxModel: 512 << 20, MaxRows: 10000, Audit: "strict", RevocationMaxAge: time.Minute,
@@ -77,7 +78,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 	issuers := write(t, "issuers.yaml", "issuers: []\n")
 	got, err := config.Load(source(t, map[string]string{
 		"ONNXGATE_ADDR": "[::1]:9443", "ONNXGATE_ADMIN_ADDR": "off", "ONNXGATE_GRPC_ADDR": "[::1]:9444", "ONNXGATE_DATA_DIR": "/var/lib/x",
-		"ONNXGATE_DATABASE_URL": "postgres://u:p@db/x", "ONNXGATE_REVOCATION_MAX_AGE": "10s",
+		"ONNXGATE_DATABASE_URL": "postgres://u:p@db/x", "ONNXGATE_REVOCATION_MAX_AGE": "10s", "ONNXGATE_DRAIN_DELAY": "7s", "ONNXGATE_REDIS_URL": "rediss://u:p@r/1",
 		"ONNXGATE_MODELS_DIR": dir, "ONNXGATE_DEFAULT_MODEL": "iris", "ONNXGATE_SKIP_BAD_MODELS": "true", "ONNXGATE_MODELS_MEMORY": "3GiB", "ONNXGATE_TENANT_MODELS_MEMORY": "1GiB",
 		"ONNXGATE_ROLES_FILE": roles,
 		"ONNXGATE_TLS":        "on", "ONNXGATE_TLS_CERT_FILE": "c.pem", "ONNXGATE_TLS_KEY_FILE": "k.pem",
@@ -86,11 +87,11 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		"ONNXGATE_JWT_ROTATE": "off", "ONNXGATE_PASSWORD_GRANT": "off",
 		"ONNXGATE_JWT_SECRET": goodSecret, "ONNXGATE_ADMIN_PASSWORD_FILE": password, "ONNXGATE_ISSUERS_FILE": issuers,
 		"ONNXGATE_BOOTSTRAP_API_KEY": goodKey, "ONNXGATE_BOOTSTRAP_API_KEY_ROLE": "scorer",
-		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "10/second, 1000000000/day", "ONNXGATE_RATE_PREDICT_PER": "principal",
+		"ONNXGATE_RATE_TOKEN": " off", "ONNXGATE_RATE_PREDICT": "10/second, 1000000000/day", "ONNXGATE_RATE_PREDICT_PER": "principal",
 		"ONNXGATE_THROTTLE": "3s", "ONNXGATE_MAX_IN_FLIGHT": "9", "ONNXGATE_QUEUE_TIMEOUT": "500ms",
 		"ONNXGATE_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,fd00::/8", "ONNXGATE_CORS_ORIGINS": "https://a.example,http://localhost:3000",
 		"ONNXGATE_DOCS": "on", "ONNXGATE_MAX_BODY": "64KiB", "ONNXGATE_MAX_MODEL": "1MiB", "ONNXGATE_MAX_ROWS": "7",
-		"ONNXGATE_AUDIT":     "best-effort",
+		"ONNXGATE_AUDIT": "best-effort", "ONNXGATE_AUDIT_INPUT_HASH": "on",
 		"ONNXGATE_PPROF":     "on",
 		"ONNXGATE_LOG_LEVEL": "debug", "ONNXGATE_LOG_FORMAT": "json",
 		"ONNXGATE_OTLP_ENDPOINT": "grpcs://c.example:4317", "ONNXGATE_SYSLOG_URL": "tls://s.example:6514",
@@ -100,21 +101,21 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config.Config{
-		Addr: "[::1]:9443", GRPCAddr: "[::1]:9444", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, ModelsMemory: 3 << 30, TenantModelsMemory: 1 << 30, RolesFile: roles,
+		Addr: "[::1]:9443", GRPCAddr: "[::1]:9444", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, DrainDelay: 7 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, ModelsMemory: 3 << 30, TenantModelsMemory: 1 << 30, RolesFile: roles,
 		TLS: true, TLSCertFile: "c.pem", TLSKeyFile: "k.pem", ClientCert: "request", ClientCAFile: "ca.pem", ClientCRLFile: "crl.pem",
 		Issuer: "https://ml.example", Audience: "ml", TokenTTL: time.Hour, JWTAlg: "EdDSA",
-		AdminPasswordFile: password, BootstrapAPIKeyRole: "scorer", IssuersFile: issuers, RateToken: "off", RatePredict: "10/second, 1000000000/day",
+		AdminPasswordFile: password, BootstrapAPIKeyRole: "scorer", IssuersFile: issuers, RatePredict: testkit.Rates("10/second, 1000000000/day"),
 		RatePredictPer: "principal", Throttle: 3 * time.Second, MaxInFlight: 9, QueueTimeout: 500 * time.Millisecond,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		CORSOrigins:    []string{"https://a.example", "http://localhost:3000"},
-		Docs:           true, MaxBody: 64 << 10, MaxModel: 1 << 20, MaxRows: 7, Audit: "best-effort", Pprof: true, LogLevel: slog.LevelDebug, LogFormat: "json",
+		Docs:           true, MaxBody: 64 << 10, MaxModel: 1 << 20, MaxRows: 7, Audit: "best-effort", AuditInputHash: true, Pprof: true, LogLevel: slog.LevelDebug, LogFormat: "json",
 		OTLPEndpoint: "grpcs://c.example:4317", SyslogURL: "tls://s.example:6514",
 		OTel: map[string]config.Secret{"OTEL_EXPORTER_OTLP_HEADERS": config.NewSecret("api-key=hush")},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}, config.Secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
 	}
-	if got.DatabaseURL.Reveal() != "postgres://u:p@db/x" || got.JWTSecret.Reveal() != goodSecret || got.BootstrapAPIKey.Reveal() != goodKey || got.AdminPassword.Reveal() != "a long password for admin" {
+	if got.DatabaseURL.Reveal() != "postgres://u:p@db/x" || got.RedisURL.Reveal() != "rediss://u:p@r/1" || got.JWTSecret.Reveal() != goodSecret || got.BootstrapAPIKey.Reveal() != goodKey || got.AdminPassword.Reveal() != "a long password for admin" {
 		t.Error("a secret did not arrive as it was written")
 	}
 }
@@ -137,6 +138,7 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"gRPC at the other address":      {set("GRPC_ADDR", "127.0.0.1:8444"), []string{"ONNXGATE_GRPC_ADDR", "administration"}},
 		"gRPC public without TLS":        {set("TLS", "off", "GRPC_ADDR", "0.0.0.0:82"), []string{"ONNXGATE_GRPC_ADDR", "--insecure-http"}},
 		"both listeners alike":           {set("ADMIN_ADDR", "127.0.0.1:8443"), []string{"ONNXGATE_ADMIN_ADDR", "another port"}},
+		"a delay of an hour":             {set("DRAIN_DELAY", "1h"), []string{"ONNXGATE_DRAIN_DELAY", "5m"}},
 		"models folder missing":          {set("MODELS_DIR", "/no/such/folder"), []string{"ONNXGATE_MODELS_DIR", "folder"}},
 		"model name is a path":           {set("DEFAULT_MODEL", "../iris"), []string{`ONNXGATE_DEFAULT_MODEL: "../iris" is a path; write the name of a model`}},
 		"models in no memory":            {set("MODELS_MEMORY", "1KiB"), []string{"ONNXGATE_MODELS_MEMORY"}},
@@ -197,6 +199,7 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"origin with user":               {set("CORS_ORIGINS", "https://u@a.example"), []string{"ONNXGATE_CORS_ORIGINS"}},
 		"origin of a file":               {set("CORS_ORIGINS", "file:///x"), []string{"ONNXGATE_CORS_ORIGINS"}},
 		"audit perhaps":                  {set("AUDIT", "on"), []string{"ONNXGATE_AUDIT", "strict, best-effort or off"}},
+		"a hash of inputs perhaps":       {set("AUDIT_INPUT_HASH", "hmac"), []string{"ONNXGATE_AUDIT_INPUT_HASH", "on or off"}},
 		"pprof perhaps":                  {set("PPROF", "yes"), []string{"ONNXGATE_PPROF", "on or off"}},
 		"docs perhaps":                   {set("DOCS", "yes please"), []string{"ONNXGATE_DOCS", "on or off"}},
 		"body below a kibibyte":          {set("MAX_BODY", "10"), []string{"ONNXGATE_MAX_BODY", "1KiB"}},
@@ -611,13 +614,34 @@ func TestChangesAreLiveOrNeedARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live, restart := config.Changed(before, after)
+	inForce, live, restart := before.TakeLive(after)
 	if diff := cmp.Diff([]string{"ONNXGATE_RATE_PREDICT", "ONNXGATE_CORS_ORIGINS", "ONNXGATE_LOG_LEVEL"}, live); diff != "" {
 		t.Error(diff)
 	}
 	want := []string{"ONNXGATE_ADDR", "ONNXGATE_ISSUER", "ONNXGATE_AUDIENCE", "ONNXGATE_JWT_SECRET"}
 	if diff := cmp.Diff(want, restart); diff != "" {
 		t.Error(diff)
+	}
+	// Every one that is told to be taken over is, and no other.
+	if _, again, still := inForce.TakeLive(after); len(again) > 0 || !slices.Equal(still, restart) {
+		t.Errorf("read once more: %v would be taken over, and %v need a restart", again, still)
+	}
+}
+
+func TestAChangeOfAStandardNameNeedsARestart(t *testing.T) {
+	with := func(names map[string]string) *config.Config {
+		c := &config.Config{OTel: map[string]config.Secret{}}
+		for name, value := range names {
+			c.OTel[name] = config.NewSecret(value)
+		}
+		return c
+	}
+	before := with(map[string]string{"OTEL_SERVICE_NAME": "a", "OTEL_TRACES_SAMPLER": "always_on", "OTEL_PROPAGATORS": "none"})
+	_, live, restart := before.TakeLive(
+		with(map[string]string{"OTEL_SERVICE_NAME": "a", "OTEL_TRACES_SAMPLER": "always_off", "OTEL_LOGS_EXPORTER": "none"}),
+	)
+	if diff := cmp.Diff([]string{"OTEL_LOGS_EXPORTER", "OTEL_PROPAGATORS", "OTEL_TRACES_SAMPLER"}, restart); diff != "" || len(live) > 0 {
+		t.Errorf("live %v (-want +got):\n%s", live, diff)
 	}
 }
 

@@ -36,6 +36,7 @@ type envFile struct {
 	names  []string
 	values map[string]string
 	lines  map[string]int
+	sealed bool
 }
 
 func (f *envFile) where(name string) string { return fmt.Sprintf("%s:%d", f.path, f.lines[name]) }
@@ -77,11 +78,13 @@ func twiceSet(files []*envFile) []Problem {
 
 // readEnvFile reads one file, and opens it in memory when it is sealed.
 func readEnvFile(path string, src Source) (*envFile, []Problem) {
-	text, err := readEnvText(path, src)
+	text, sealed, err := readEnvText(path, src)
 	if err != nil {
 		return &envFile{path: path}, []Problem{{Setting: path, Detail: err.Error()}}
 	}
-	return parseEnvFile(path, string(text))
+	f, problems := parseEnvFile(path, string(text))
+	f.sealed = sealed
+	return f, problems
 }
 
 // CheckEnvFile says what in the text of a .env file no server would take. Its
@@ -95,20 +98,21 @@ func CheckEnvFile(path string, text []byte) error {
 	return nil
 }
 
-func readEnvText(path string, src Source) ([]byte, error) {
+func readEnvText(path string, src Source) (text []byte, sealed bool, err error) {
 	data, _, err := regular.ReadFile(path, agefile.MaxFile)
 	if err == nil && !agefile.IsSealed(data) && len(data) > maxEnvFile {
 		err = regular.TooLargeError(maxEnvFile)
 	}
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("cannot be read: %s; name a file with settings that this user can read", reason(err))
+		return nil, false, fmt.Errorf("cannot be read: %s; name a file with settings that this user can read", reason(err))
 	case agefile.IsSealed(data):
-		return openEnvText(data, src)
+		text, err = openEnvText(data, src)
+		return text, true, err
 	case strings.HasSuffix(path, filepath.Ext(defaultSealedEnvFile)):
-		return nil, errors.New("is not sealed, though its name says so; run: onnxgate config encrypt")
+		return nil, false, errors.New("is not sealed, though its name says so; run: onnxgate config encrypt")
 	}
-	return data, nil
+	return data, false, nil
 }
 
 func openEnvText(data []byte, src Source) ([]byte, error) {

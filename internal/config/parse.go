@@ -167,12 +167,12 @@ func formatInFlight(n int) string {
 	return strconv.Itoa(n)
 }
 
-// parseRates checks the form alone; who counts reads the text again.
-func parseRates(s string) (string, error) {
-	if _, err := identity.ParseRates(s); err != nil {
-		return "", fmt.Errorf("%s %w", shown(s), err)
+func parseRates(s string) (identity.Rates, error) {
+	rates, err := identity.ParseRates(s)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", shown(s), err)
 	}
-	return s, nil
+	return rates, nil
 }
 
 // list splits at commas and parses each part; blanks around a part are dropped.

@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"onnxgate/internal/identity"
+)
 
 // rateSettings are about how much is served, and how fast.
 func rateSettings() []Setting {
@@ -10,13 +14,13 @@ func rateSettings() []Setting {
 			Name: "ONNXGATE_RATE_TOKEN", Default: "5/minute", Live: true,
 			Doc:     "Requests for a token that one address may make.",
 			Want:    wantRate,
-			binding: bind(func(c *Config) *string { return &c.RateToken }, parseRates, asIs),
+			binding: bind(func(c *Config) *identity.Rates { return &c.RateToken }, parseRates, identity.Rates.String),
 		},
 		{
 			Name: "ONNXGATE_RATE_PREDICT", Default: "10/minute", Live: true,
 			Doc:     "Predictions that one address may ask for, over all routes that predict, seal or open.",
 			Want:    wantRate,
-			binding: bind(func(c *Config) *string { return &c.RatePredict }, parseRates, asIs),
+			binding: bind(func(c *Config) *identity.Rates { return &c.RatePredict }, parseRates, identity.Rates.String),
 		},
 		{
 			Name: "ONNXGATE_RATE_PREDICT_PER", Default: "address", Live: true,

@@ -35,6 +35,7 @@ type binding struct {
 	set  func(*Config, string) error
 	show func(*Config) string
 	same func(a, b *Config) bool
+	copy func(to, from *Config)
 }
 
 // Show returns the value in force as text, a secret redacted.
@@ -51,6 +52,7 @@ func bind[T any](field func(*Config) *T, parse func(string) (T, error), format f
 		},
 		show: func(c *Config) string { return format(*field(c)) },
 		same: func(a, b *Config) bool { return reflect.DeepEqual(*field(a), *field(b)) },
+		copy: func(to, from *Config) { *field(to) = *field(from) },
 	}
 }
 
@@ -120,6 +122,12 @@ func listenerSettings() []Setting {
 			Want:    "a folder that this user may write",
 			binding: text(func(c *Config) *string { return &c.DataDir }),
 		},
+		{
+			Name: "ONNXGATE_DRAIN_DELAY", Default: "0s",
+			Doc:     "How long a server that was told to stop goes on accepting while GET /readyz answers 503, so that a balancer notices before connections are refused.",
+			Want:    "a duration from 0s to 5m, such as 10s",
+			binding: bind(func(c *Config) *time.Duration { return &c.DrainDelay }, ParseDuration, formatDuration),
+		},
 	}
 }
 
@@ -130,6 +138,12 @@ func databaseSettings() []Setting {
 			Doc:     "PostgreSQL database for users, keys and tenants, which several servers can share; empty: a SQLite file in the data directory.",
 			Want:    "postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full, or nothing",
 			binding: bind(func(c *Config) *Secret { return &c.DatabaseURL }, parseSecret, Secret.String),
+		},
+		{ //nolint:gosec // the form of a password, and none
+			Name: "ONNXGATE_REDIS_URL", Secret: true,
+			Doc:     "Redis server where rates and wrong passwords are counted for several servers together; empty: each server counts in its own memory.",
+			Want:    "rediss://USER:PASSWORD@HOST:6379/0, with ?ca_file=PATH where the system does not trust its certificate (redis:// is not encrypted), or nothing",
+			binding: bind(func(c *Config) *Secret { return &c.RedisURL }, parseSecret, Secret.String),
 		},
 		{
 			Name: "ONNXGATE_REVOCATION_MAX_AGE", Default: "60s",
@@ -381,6 +395,12 @@ func requestSettings() []Setting {
 			Doc:     "strict: nothing is done that is not in the audit log; while that cannot be written, everything but health is 503. best-effort: predictions and what only reads go on without. off: there are no records.",
 			Want:    "strict, best-effort or off",
 			binding: text(func(c *Config) *string { return &c.Audit }),
+		},
+		{
+			Name: "ONNXGATE_AUDIT_INPUT_HASH", Default: "off",
+			Doc:     "on: the record of a prediction holds a hash of its input (HMAC-SHA-256 under a key of the tenant), so that records of the same input can be told, and an input that is in dispute matched with its record.",
+			Want:    "on or off",
+			binding: bind(func(c *Config) *bool { return &c.AuditInputHash }, parseSwitch, onOff),
 		},
 		{
 			Name: "ONNXGATE_PPROF", Default: "off",

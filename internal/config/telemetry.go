@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 func telemetrySettings() []Setting {
 	return []Setting{
@@ -22,6 +25,24 @@ func telemetrySettings() []Setting {
 
 // standardPrefix begins the names that OpenTelemetry's specification gives.
 const standardPrefix = "OTEL_"
+
+// changedNames returns the variables that have another value in one of the two, or
+// stand in one alone, in order.
+func changedNames(before, after map[string]Secret) []string {
+	var changed []string
+	for name, value := range after {
+		if old, ok := before[name]; !ok || old.Reveal() != value.Reveal() {
+			changed = append(changed, name)
+		}
+	}
+	for name := range before {
+		if _, ok := after[name]; !ok {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
 
 // standardNames returns the variables of OpenTelemetry that are set. Their values
 // may be secrets, and what they mean is not known here.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -220,6 +221,12 @@ func (e *Error) Worded(limit int) string {
 		b.WriteString(more)
 	}
 	return b.String()
+}
+
+// RetrySeconds is RetryAfter as a Retry-After field says it (RFC 9110 section
+// 10.2.3): in whole seconds, rounded up, at least 1.
+func (e *Error) RetrySeconds() string {
+	return strconv.FormatInt(max(1, int64((e.RetryAfter+time.Second-1)/time.Second)), 10)
 }
 
 // Unwrap returns the cause.

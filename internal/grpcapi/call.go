@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
@@ -40,6 +39,7 @@ type call struct {
 	message  message
 	claimed  int64        // of the memory for messages
 	claimant limit.Holder // for whom
+	settled  *fault.Error // of one that was ended while its message was on its way
 	bytes    int          // of the answer
 	messages int          // of a stream, each of which was observed
 	asked    audit.About  // for the access line and the record
@@ -54,7 +54,7 @@ func (a *API) handler(m *method) grpc.StreamHandler {
 		if err = c.admit(); err != nil {
 			return err
 		}
-		holder := c.holder().Principal
+		holder := c.holder()
 		if !m.enter(holder) {
 			return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many streams are open at once; send single requests, or try again"}
 		}
@@ -67,6 +67,7 @@ func (a *API) handler(m *method) grpc.StreamHandler {
 func (a *API) begin(m *method, s grpc.ServerStream) *call {
 	ctx := s.Context()
 	c := &call{api: a, method: m, stream: s, start: a.cfg.Now(), arrival: arrivalOf(ctx), peer: peerOf(ctx)}
+	c.arrival.stream, _ = grpc.ServerTransportStreamFromContext(ctx).(statusWriter)
 	h := c.arrival.header
 	c.info = reqctx.Info{
 		Received: c.start, ClientRequestID: reqctx.ClientRequestID(h["x-request-id"]),
@@ -110,8 +111,11 @@ func (c *call) admit() error {
 
 // kind is the rate that the method counts against.
 func (m *method) kind() admission.Kind {
-	if m.predicts {
+	switch {
+	case m.predicts:
 		return admission.Predict
+	case m.permission == identity.ModelsRead:
+		return admission.Read
 	}
 	return admission.None
 }
@@ -120,7 +124,8 @@ func (m *method) kind() admission.Kind {
 // the answer's metadata, in the form of draft-ietf-httpapi-ratelimit-headers.
 func (c *call) tellLimits() {
 	if c.principal != nil {
-		c.api.cfg.Admission.Remember(c.presented(), c.info.Limits, 0)
+		asked := c.presented()
+		c.api.cfg.Admission.Remember(&asked, c.info.Limits, 0)
 	}
 	for i := range c.info.Limits {
 		one := c.info.Limits[i : i+1]
@@ -129,13 +134,18 @@ func (c *call) tellLimits() {
 	}
 }
 
+// fields returns the metadata that may present a credential.
+func (c *call) fields() authn.Fields {
+	h := c.arrival.header
+	return authn.Fields{Authorization: h["authorization"], APIKey: h["x-api-key"], OtherAPIKey: h["api-key"]}
+}
+
 // presented is what may be said about the call before its credential is looked at.
 func (c *call) presented() admission.Asked {
-	asked := admission.Asked{Target: c.method.name}
-	for _, name := range []string{"authorization", "x-api-key", "api-key"} {
-		if values := c.arrival.header[name]; len(values) > 0 && asked.Credential == "" {
-			asked.Credential = values[0]
-		}
+	fields := c.fields()
+	asked := admission.Asked{Credential: fields.Claimed(), Target: c.method.name}
+	if all := c.peer.certificates; len(all) > 0 {
+		asked.Certificate = all[0].Raw
 	}
 	return asked
 }
@@ -160,9 +170,9 @@ func (c *call) wait(f *fault.Error) *fault.Error {
 	}
 	gate, asked := c.api.cfg.Admission, c.presented()
 	told := *f
-	told.RetryAfter = gate.RetryAfter(asked, f.RetryAfter)
+	told.RetryAfter = gate.RetryAfter(c.ctx, &asked, f.RetryAfter)
 	if c.principal != nil {
-		gate.Remember(asked, nil, told.RetryAfter)
+		gate.Remember(&asked, nil, told.RetryAfter)
 	}
 	return &told
 }
@@ -180,8 +190,7 @@ func (c *call) prove() error {
 	if err := c.peer.trust.Check(cfg.Trust, c.peer.certificates, c.info.Received); err != nil {
 		return err
 	}
-	h := c.arrival.header
-	presented, err := authn.Read(authn.Fields{Authorization: h["authorization"], APIKey: h["x-api-key"], OtherAPIKey: h["api-key"]})
+	presented, err := authn.Read(c.fields())
 	if err != nil {
 		return err
 	}
@@ -273,36 +282,34 @@ func (c *call) finish(v any, err error) error {
 		c.observe(codes.OK, nil)
 		return nil
 	}
+	f := c.settled
+	if f == nil {
+		f = c.settle(err)
+	}
+	s := statusOf(f)
+	c.observe(s.Code(), f)
+	return s.Err()
+}
+
+// settle keeps the record of a call that failed, and returns what the client is told,
+// with the answer's metadata on their way where they are not yet.
+func (c *call) settle(err error) *fault.Error {
 	if failed := c.refuse(err); failed != nil {
 		err = failed
 	}
 	f := c.wait(c.lateFor(fault.Classify(err)))
-	c.explain(f, err)
-	s := statusOf(f)
+	telemetry.LogFault(c.ctx, c.api.cfg.Log, f, err)
 	if f.RetryAfter > 0 && c.answer != nil {
-		c.answer.Set("retry-after", seconds(f.RetryAfter))
+		c.answer.Set("retry-after", f.RetrySeconds())
 	}
 	c.sendHeader()
-	c.observe(s.Code(), f)
-	return s.Err()
+	return f
 }
 
 // refuse keeps a record of a call that is refused. The fault is of a refusal that
 // must not be answered.
 func (c *call) refuse(err error) error {
 	return c.api.cfg.Audit.Refuse(c.ctx, &audit.Refusal{Principal: c.principal, Object: c.method.name, About: c.asked, Err: err})
-}
-
-// explain logs what the client is not told: a failure of ours always, the reason
-// of a refusal for who looks for it.
-func (c *call) explain(f *fault.Error, err error) {
-	level, text := slog.LevelDebug, "request refused"
-	if f.Kind == fault.Internal || f.Kind == fault.Unavailable && f.Err != nil {
-		level, text = slog.LevelError, "request failed"
-	}
-	if log := c.api.cfg.Log; f.Kind == fault.Internal || f.Err != nil && log.Enabled(c.ctx, level) {
-		log.LogAttrs(c.ctx, level, text, slog.String("request_id", c.info.RequestID), slog.Any("error", err)) //nolint:sloglint // one of two texts
-	}
 }
 
 // observe counts the call and writes its access line; f is nil for one that was
@@ -318,6 +325,9 @@ func (c *call) observe(code codes.Code, f *fault.Error) {
 	if c.principal != nil {
 		line.Subject, line.Issuer = c.principal.Subject, c.principal.Issuer
 		observeTenant(cfg.Metrics.Tenant(c.principal.Tenant), f)
+	}
+	if f == nil && c.method.open && !c.method.streams {
+		line.Level = slog.LevelDebug // health: balancers ask several times a second
 	}
 	if f != nil {
 		line.Reason = telemetry.Reason(f.Kind)
@@ -348,9 +358,4 @@ func (c *call) path() string {
 // noMethod answers for what is not in the table.
 func (*call) noMethod() error {
 	return fault.New(fault.MethodNotAllowed, "There is no such method")
-}
-
-// seconds returns d in whole seconds, rounded up, at least 1.
-func seconds(d time.Duration) string {
-	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }

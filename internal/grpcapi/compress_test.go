@@ -14,10 +14,11 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"onnxgate/internal/gunzip"
+	"onnxgate/internal/testkit"
 )
 
 func TestMessagesMayBeCompressed(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	plain, err := f.client.ModelInfer(as(t.Context(), "user"), about("iris"))
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +40,7 @@ func packed(content []byte) []byte {
 }
 
 func TestCompressedMessagesThatAreNoneAreRefused(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	message, err := proto.Marshal(about("iris"))
 	if err != nil {
 		t.Fatal(err)

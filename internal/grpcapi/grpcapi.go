@@ -158,7 +158,7 @@ func New(cfg Config) (*API, error) {
 			return nil, err
 		}
 		if m.atOnce > 0 {
-			m.places = &places{held: map[string]int{}}
+			m.places = newPlaces()
 		}
 		m.path, m.metrics = "/"+m.name, cfg.Metrics.RPC(m.name, codeNames)
 		a.methods = append(a.methods, &m)
@@ -167,9 +167,16 @@ func New(cfg Config) (*API, error) {
 	return a, nil
 }
 
-// Drain says to who watches the server's health that it stops, and ends the
-// streams that wait for a message: the others are answered.
-func (a *API) Drain() { a.waiting.end() }
+// Withdraw says to who asks for the server's health, or watches it, that it does not
+// want more calls; those that come are answered.
+func (a *API) Withdraw() { a.waiting.withdraw() }
+
+// Drain withdraws the server, and ends the streams that wait for a message: the
+// others are answered.
+func (a *API) Drain() {
+	a.waiting.withdraw()
+	a.waiting.end()
+}
 
 // reader returns memory for reading one request.
 func (a *API) reader() *oip.Reader {

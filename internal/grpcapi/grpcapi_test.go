@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,6 +27,7 @@ import (
 	"onnxgate/internal/admission"
 	"onnxgate/internal/grpcapi"
 	"onnxgate/internal/limit"
+	"onnxgate/internal/testkit"
 )
 
 func TestCallsAreRefusedInOneOrder(t *testing.T) {
@@ -37,7 +39,7 @@ func TestCallsAreRefusedInOneOrder(t *testing.T) {
 		code  codes.Code
 		text  string
 	}{
-		"rate goes first":                       {"", bad, true, codes.ResourceExhausted, "Too many requests: at most 1/minute; wait as long as Retry-After says"},
+		"rate goes first":                       {"", bad, true, codes.ResourceExhausted, "Too many requests from this address: at most 1/minute; wait as long as Retry-After says"},
 		"then the credential":                   {"", about("none"), false, codes.Unauthenticated, "The access token is not valid"},
 		"then the permission":                   {"noscope", about("none"), false, codes.PermissionDenied, "Operation not permitted"},
 		"then the model":                        {"user", about("none"), false, codes.NotFound, "Request for unknown model: 'none' is not found"},
@@ -51,7 +53,7 @@ func TestCallsAreRefusedInOneOrder(t *testing.T) {
 		"nothing is wrong":                      {"user", about("iris"), false, codes.OK, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := serve(t, flower{}, nil)
+			f := serve(t, testkit.Flower{}, nil)
 			if tc.over {
 				f.predictions(1)
 				_, _ = f.client.ModelInfer(t.Context(), about("iris"))
@@ -69,7 +71,7 @@ func TestCallsAreRefusedInOneOrder(t *testing.T) {
 }
 
 func TestRefusalSaysWhenToComeBackAndCountsInOneRate(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	f.predictions(2)
 	var header metadata.MD
 	if _, err := f.client.ModelInfer(as(t.Context(), "user"), about("iris"), grpc.Header(&header)); err != nil {
@@ -93,7 +95,7 @@ func TestRefusalSaysWhenToComeBackAndCountsInOneRate(t *testing.T) {
 }
 
 func TestCallersOwnRateHolds(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	for i, want := range []codes.Code{codes.OK, codes.ResourceExhausted} {
 		if _, err := f.client.ModelInfer(as(t.Context(), "slow"), about("iris")); status.Code(err) != want {
 			t.Errorf("call %d: %v, want %v", i, err, want)
@@ -102,7 +104,7 @@ func TestCallersOwnRateHolds(t *testing.T) {
 }
 
 func TestFaultsOfRowsAreNamed(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	for name, values := range map[string][]float32{
 		"out of range": {5.1, 3.5, 1.4, 99}, "NaN": {5.1, 3.5, 1.4, float32(math.NaN())}, "infinity": {float32(math.Inf(1)), 3.5, 1.4, .2},
 	} {
@@ -119,7 +121,7 @@ func TestFaultsOfRowsAreNamed(t *testing.T) {
 }
 
 func TestStreamGoesOnAfterWhatIsWrongWithAMessage(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	stream, err := f.client.ModelStreamInfer(as(t.Context(), "user"))
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +164,7 @@ func TestStreamGoesOnAfterWhatIsWrongWithAMessage(t *testing.T) {
 }
 
 func TestStreamThatWaitsDoesNotHoldUpAStop(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	stream, err := f.client.ModelStreamInfer(as(t.Context(), "user"))
 	if err != nil {
 		t.Fatal(err)
@@ -174,21 +176,21 @@ func TestStreamThatWaitsDoesNotHoldUpAStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.api.Drain()
-	if _, err := stream.Recv(); err == nil {
-		t.Error("the stream goes on")
+	if _, err := stream.Recv(); status.Code(err) != codes.Unavailable || status.Convert(err).Message() != "The server stops; try again, at another one if there is" {
+		t.Errorf("the stream ends with %v, want why", err)
 	}
 	late, err := f.client.ModelStreamInfer(as(t.Context(), "user"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := late.Recv(); err == nil {
-		t.Error("a stream begins that waits")
+	if _, err := late.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("a stream begins that waits: %v", err)
 	}
 }
 
 func TestRightsAreProvenAgainAfterASlowMessage(t *testing.T) {
 	var later atomic.Int64
-	f := serve(t, flower{}, func(c *grpcapi.Config) {
+	f := serve(t, testkit.Flower{}, func(c *grpcapi.Config) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 	})
 	message, err := proto.Marshal(about("iris"))
@@ -211,7 +213,7 @@ func TestRightsAreProvenAgainAfterASlowMessage(t *testing.T) {
 
 func TestDeadlineReachesTheEngine(t *testing.T) {
 	var loaded atomic.Bool // a model is tried before it is served
-	f := serve(t, flower{run: func(ctx context.Context) error {
+	f := serve(t, testkit.Flower{OnRun: func(ctx context.Context) error {
 		if loaded.Load() {
 			<-ctx.Done()
 		}
@@ -227,7 +229,7 @@ func TestDeadlineReachesTheEngine(t *testing.T) {
 
 func TestPanicInTheEngineEndsOneCall(t *testing.T) {
 	var broken atomic.Bool
-	f := serve(t, flower{run: func(context.Context) error {
+	f := serve(t, testkit.Flower{OnRun: func(context.Context) error {
 		if broken.Swap(false) {
 			panic("a defect with a secret inside")
 		}
@@ -243,7 +245,7 @@ func TestPanicInTheEngineEndsOneCall(t *testing.T) {
 }
 
 func TestMessagesHaveABound(t *testing.T) {
-	f := serve(t, flower{}, func(c *grpcapi.Config) { c.MaxMessage = 1 << 20 })
+	f := serve(t, testkit.Flower{}, func(c *grpcapi.Config) { c.MaxMessage = 1 << 20 })
 	large := about("iris", make([]float32, 1<<20)...)
 	for name, options := range map[string][]grpc.CallOption{"as it is": nil, "a bomb of zeros": {grpc.UseCompressor("gzip")}} {
 		if _, err := f.client.ModelInfer(as(t.Context(), "user"), large, options...); status.Code(err) != codes.ResourceExhausted {
@@ -304,28 +306,58 @@ func try(t *testing.T, f *fixture, first []byte, rest func() []byte, header ...s
 }
 
 func TestSlowMessageNeedsMemoryForTheLongest(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	if !f.memory.Take(limit.Holder{Principal: "one"}, memorySize/2) || !f.memory.Take(limit.Holder{Principal: "another"}, memorySize/2) {
 		t.Fatal("the memory is not free")
 	}
 	resp := send(t, f, []byte{0, 0, 0, 0, 9, 1, 2}, nil) //nolint:bodyclose // send does
-	if got := resp.Trailer.Get("Grpc-Status"); got != "4" && resp.Header.Get("Grpc-Status") != "4" {
-		t.Errorf("status %q, want the deadline exceeded at once", got)
+	for name, want := range map[string]string{"Grpc-Status": "14", "Grpc-Message": "Too many large messages are on their way at once; try again, or send fewer rows in each", "Retry-After": "1"} {
+		if got := resp.Header.Get(name) + resp.Trailer.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if resp.Header.Get("X-Request-Id") == "" {
+		t.Error("the refusal has no request id")
+	}
+	if got := f.reasons(t); !slices.Equal(got, []string{"unavailable"}) {
+		t.Errorf("reasons %v", got)
 	}
 	f.memory.Give(limit.Holder{Principal: "one"}, memorySize/2)
 	f.memory.Give(limit.Holder{Principal: "another"}, memorySize/2)
 }
 
+// A message that takes too long is ended by us, and the client reads so.
+func TestMessageThatTakesTooLongIsEndedWithItsReason(t *testing.T) {
+	var later atomic.Int64
+	f := serve(t, testkit.Flower{}, func(c *grpcapi.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	})
+	resp := send(t, f, []byte{0, 0, 0, 0, 9, 1, 2}, func() []byte { //nolint:bodyclose // send does
+		for !f.callers.seen() {
+			time.Sleep(time.Millisecond)
+		}
+		later.Store(int64(time.Minute))
+		<-t.Context().Done()
+		return nil
+	})
+	if code, text := resp.Trailer.Get("Grpc-Status"), resp.Trailer.Get("Grpc-Message"); code != "4" || text != "The message was longer than 30 seconds on its way" {
+		t.Errorf("status %s %q", code, text)
+	}
+	if free := f.memory.Free(); free != memorySize {
+		t.Errorf("it keeps %d bytes of the memory", memorySize-free)
+	}
+}
+
 // However many keys a tenant has, half of the memory is there for the others.
 func TestKeysOfOneTenantLeaveMemoryToAnother(t *testing.T) {
-	f := serve(t, flower{}, func(c *grpcapi.Config) { c.MaxRows = 1 << 20 })
+	f := serve(t, testkit.Flower{}, func(c *grpcapi.Config) { c.MaxRows = 1 << 20 })
 	first := limit.Holder{Principal: "acme-1", Tenant: "acme"}
 	if !f.memory.Take(first, memorySize/2) {
 		t.Fatal("the memory is not free")
 	}
 	defer f.memory.Give(first, memorySize/2)
 	resp := send(t, f, []byte{0, 0, 0, 0, 9, 1, 2}, nil, "Authorization", "Bearer acme-2") //nolint:bodyclose // send does
-	if got := resp.Trailer.Get("Grpc-Status"); got != "4" && resp.Header.Get("Grpc-Status") != "4" {
+	if got := resp.Trailer.Get("Grpc-Status"); got != "14" {
 		t.Errorf("the tenant's second key: status %q, want its message ended at once", got)
 	}
 	if _, err := f.client.ModelInfer(as(t.Context(), "admin"), about("closed", make([]float32, 100_000)...)); err != nil {
@@ -334,7 +366,7 @@ func TestKeysOfOneTenantLeaveMemoryToAnother(t *testing.T) {
 }
 
 func TestOpenMethodsTakeNoMemoryOfPredictions(t *testing.T) {
-	f := serve(t, flower{}, func(c *grpcapi.Config) { c.MaxRows = 1 << 20 })
+	f := serve(t, testkit.Flower{}, func(c *grpcapi.Config) { c.MaxRows = 1 << 20 })
 	conn, err := grpc.NewClient(f.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -355,7 +387,7 @@ func TestOpenMethodsTakeNoMemoryOfPredictions(t *testing.T) {
 }
 
 func TestStreamsOfStrangersHaveABound(t *testing.T) {
-	f := serve(t, flower{}, func(c *grpcapi.Config) { c.Reflection = true })
+	f := serve(t, testkit.Flower{}, func(c *grpcapi.Config) { c.Reflection = true })
 	conn, err := grpc.NewClient(f.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -377,12 +409,12 @@ func TestStreamsOfStrangersHaveABound(t *testing.T) {
 }
 
 func TestLongMessagesShareTheMemory(t *testing.T) {
-	f := serve(t, flower{}, func(c *grpcapi.Config) { c.MaxRows = 1 << 20 })
+	f := serve(t, testkit.Flower{}, func(c *grpcapi.Config) { c.MaxRows = 1 << 20 })
 	if !f.memory.Take(limit.Holder{Principal: "one"}, memorySize/2) || !f.memory.Take(limit.Holder{Principal: "another"}, memorySize/2) {
 		t.Fatal("the memory is not free")
 	}
 	long := about("closed", make([]float32, 100_000)...)
-	if _, err := f.client.ModelInfer(as(t.Context(), "admin"), long); status.Code(err) != codes.Unavailable && status.Code(err) != codes.DeadlineExceeded {
+	if _, err := f.client.ModelInfer(as(t.Context(), "admin"), long); status.Code(err) != codes.Unavailable {
 		t.Errorf("%v, want it refused for want of memory", err)
 	}
 	if _, err := f.client.ModelInfer(as(t.Context(), "admin"), about("closed")); err != nil {
@@ -396,7 +428,7 @@ func TestLongMessagesShareTheMemory(t *testing.T) {
 }
 
 func TestMalformedMessagesAreTheClientsFault(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	for name, message := range map[string][]byte{
 		"a truncated varint":       {0x0a, 0xff},
 		"a length beyond the end":  {0x0a, 0x7f, 'i'},
@@ -425,7 +457,7 @@ func (asIs) Unmarshal([]byte, any) error   { return nil }
 func (asIs) Name() string                  { return "proto" }
 
 func TestHealthIsOpenAndFollowsTheServer(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	health := healthpb.NewHealthClient(f.conn)
 	for _, service := range []string{"", "inference.GRPCInferenceService"} {
 		got, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
@@ -449,7 +481,7 @@ func TestHealthIsOpenAndFollowsTheServer(t *testing.T) {
 }
 
 func TestWhatIsNotInTheTableDoesNotExist(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	for _, method := range []string{
 		"/inference.GRPCInferenceService/SystemSharedMemoryRegister", "/none/None",
 		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
@@ -462,7 +494,7 @@ func TestWhatIsNotInTheTableDoesNotExist(t *testing.T) {
 }
 
 func TestReflectionIsThereWhenItIsOn(t *testing.T) {
-	f := serve(t, flower{}, func(c *grpcapi.Config) { c.Reflection = true })
+	f := serve(t, testkit.Flower{}, func(c *grpcapi.Config) { c.Reflection = true })
 	stream, err := reflectionpb.NewServerReflectionClient(f.conn).ServerReflectionInfo(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -482,7 +514,7 @@ func TestReflectionIsThereWhenItIsOn(t *testing.T) {
 }
 
 func TestModelsAreDescribedToWhoMayReadThem(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	ctx := as(t.Context(), "user")
 	meta, err := f.client.ModelMetadata(ctx, &pb.ModelMetadataRequest{Name: "iris"})
 	if err != nil || meta.GetPlatform() != "onnx_onnxv1" || meta.GetInputs()[0].GetShape()[0] != -1 || len(meta.GetOutputs()) != 2 {
@@ -506,12 +538,16 @@ func TestModelsAreDescribedToWhoMayReadThem(t *testing.T) {
 	}
 	stats, err := f.client.ModelStatistics(ctx, &pb.ModelStatisticsRequest{Name: "iris"})
 	if err != nil || stats.GetModelStats()[0].GetInferenceCount() != 1 {
-		t.Errorf("%v, %v", stats, err)
+		t.Fatalf("%v, %v", stats, err)
+	}
+	one := stats.GetModelStats()[0]
+	if b := one.GetBatchStats(); len(b) != 1 || b[0].GetBatchSize() != 1 || b[0].GetComputeInfer().GetCount() != 1 || one.GetMemoryUsage()[0].GetByteSize() == 0 {
+		t.Errorf("by batch %v, memory %v", b, one.GetMemoryUsage())
 	}
 }
 
 func TestRepositoryIsForWhoMayManageModels(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	if _, err := f.client.RepositoryIndex(as(t.Context(), "user"), &pb.RepositoryIndexRequest{}); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("a user: %v", err)
 	}
@@ -542,7 +578,7 @@ func TestRepositoryIsForWhoMayManageModels(t *testing.T) {
 }
 
 func TestEveryCallHasAnAccessLine(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	_, _ = f.client.ModelInfer(as(t.Context(), "user"), about("iris"))
 	_, _ = f.client.ModelInfer(as(t.Context(), "user"), about("none"))
 	_ = f.access.Close()

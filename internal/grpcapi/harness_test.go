@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -27,47 +28,10 @@ import (
 	"onnxgate/internal/limit"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/telemetry"
-	"onnxgate/internal/tensor"
+	"onnxgate/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// flower is a program with the shape of the iris model: the label is 0, with all
-// of the probability.
-type flower struct {
-	run func(ctx context.Context) error // nil: nothing goes wrong
-}
-
-func (flower) Inputs() []tensor.Spec {
-	return []tensor.Spec{{Name: "X", DType: tensor.Float32, Ranked: true, Dims: []tensor.Dim{{Size: -1}, {Size: 4}}}}
-}
-
-func (flower) Outputs() []tensor.Spec {
-	keys, err := tensor.New(tensor.Shape{3}, []int64{0, 1, 2})
-	if err != nil {
-		panic(err)
-	}
-	return []tensor.Spec{
-		{Name: "output_label", DType: tensor.Int64, Ranked: true, Dims: []tensor.Dim{{Size: -1}}},
-		{Name: "output_probability", Kind: tensor.KindMapSequence, DType: tensor.Float32, Keys: keys},
-	}
-}
-
-func (f flower) Run(ctx context.Context, in, out []*tensor.Tensor) error {
-	if f.run != nil {
-		if err := f.run(ctx); err != nil {
-			return err
-		}
-	}
-	n := in[0].Shape()[0]
-	clear(tensor.Reset[int64](out[0], n))
-	scores := tensor.Reset[float32](out[1], n, 3)
-	clear(scores)
-	for i := range n {
-		scores[3*i] = 1
-	}
-	return nil
-}
 
 // callers are known by their tokens. Those in revoked are refused.
 type callers struct {
@@ -101,7 +65,7 @@ func (c *callers) Authenticate(_ context.Context, presented authn.Credentials) (
 		p.Roles = []string{"admin"}
 	case token == "user":
 		p.Roles = []string{"user"}
-	case token == "acme-1", token == "acme-2":
+	case strings.HasPrefix(token, "acme-"):
 		p.Roles, p.Tenant = []string{"admin"}, "acme"
 	case token == "noscope":
 		p.Roles, p.Scopes = []string{"admin"}, nil
@@ -128,27 +92,9 @@ type fixture struct {
 	memory  *limit.Bytes
 	metrics *telemetry.Metrics
 	access  *telemetry.AccessLog
-	lines   *buffer
+	lines   *testkit.Buffer
 	conn    *grpc.ClientConn
 	client  pb.GRPCInferenceServiceClient
-}
-
-// buffer is a log that tests read while calls write it.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // memorySize is what messages may take in the tests.
@@ -164,7 +110,7 @@ func serve(tb testing.TB, program inference.Program, change func(*grpcapi.Config
 	f := &fixture{
 		limits:  limits,
 		callers: &callers{}, memory: limit.NewBytes(memorySize, nil),
-		metrics: telemetry.NewMetrics("v1"), lines: &buffer{},
+		metrics: telemetry.NewMetrics("v1"), lines: &testkit.Buffer{},
 	}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	cfg := grpcapi.Config{
@@ -221,7 +167,7 @@ func irisCatalog(tb testing.TB, program inference.Program, limits *admission.Con
 		tb.Fatal(err)
 	}
 	manifest = bytes.Replace(manifest, []byte("roles: [admin]"), []byte("roles: [admin, user]"), 1)
-	catalog, err := inference.New(inference.Config{
+	catalog, err := inference.New(tb.Context(), inference.Config{
 		FS: fstest.MapFS{
 			"iris/model.yaml":        {Data: manifest},
 			"iris/1/model.onnx":      {Data: []byte("one")},

@@ -2,7 +2,6 @@ package grpcapi
 
 import (
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -35,7 +34,7 @@ func (c *call) healthOf() error {
 func (a *API) healthNow() *healthpb.HealthCheckResponse {
 	status := healthpb.HealthCheckResponse_SERVING
 	select {
-	case <-a.waiting.stopping:
+	case <-a.waiting.withdrawn:
 		status = healthpb.HealthCheckResponse_NOT_SERVING
 	default:
 		if !a.ready() {
@@ -57,7 +56,7 @@ func (c *call) healthWatch() error {
 	select {
 	case <-c.ctx.Done():
 		return c.ctx.Err()
-	case <-c.api.waiting.stopping:
+	case <-c.api.waiting.withdrawn:
 		return c.send(c.api.healthNow())
 	}
 }
@@ -68,7 +67,7 @@ func (c *call) reflect() error {
 	c.arrival.allow(streamIdle)
 	c.api.waiting.begin(c.arrival)
 	defer c.api.waiting.done(c.arrival)
-	idle := time.AfterFunc(streamIdle, c.arrival.end) // all of it: questions are few
+	idle := c.arrival.endLater(streamIdle, "The stream was open for two minutes") // all of it: questions are few
 	defer idle.Stop()
 	server := reflection.NewServerV1(reflection.ServerOptions{Services: services(c.api.methods)})
 	return server.ServerReflectionInfo(&grpc.GenericServerStream[reflectionpb.ServerReflectionRequest, reflectionpb.ServerReflectionResponse]{ServerStream: c.stream})

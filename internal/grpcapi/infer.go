@@ -58,7 +58,7 @@ func (c *call) infer(encode func(*oip.ProtobufResponse) answer) (answer, error) 
 	}
 	a := encode(oip.Protobuf(&oip.Response{
 		Model: opened.Model(), Version: opened.Version(), ID: request.ID,
-		Specs: opened.Outputs(), Outputs: outputs, Wanted: request.Outputs, Binary: request.Binary,
+		Specs: opened.Outputs(), Outputs: outputs, Wanted: request.Outputs, Parts: request.Parts, Binary: request.Binary,
 	}))
 	c.bytes = a.data.Len()
 	return a, nil
@@ -75,7 +75,7 @@ func (c *call) tensors(reader *oip.Reader, opened *inference.Call) (*oip.Request
 		return nil, err
 	}
 	c.release() // the tensors are the model's now
-	return request, opened.Admit(most)
+	return request, opened.Admit(c.ctx, most)
 }
 
 // newInferAnswer is a ModelInferResponse.
@@ -91,7 +91,10 @@ func unknown(err error, model, version string) error {
 }
 
 // streamIdle is how long a stream may be silent.
-const streamIdle = 2 * time.Minute
+const (
+	streamIdle = 2 * time.Minute
+	silent     = "The stream was silent for two minutes"
+)
 
 // The numbers of the fields of ModelStreamInferResponse.
 const (
@@ -109,7 +112,7 @@ func (c *call) modelStreamInfer() error {
 			return nil
 		}
 		if err != nil {
-			return received(err)
+			return c.received(err)
 		}
 		c.messages++
 		if err := m.serveMessage(first); err != nil {
@@ -123,13 +126,13 @@ func (c *call) next() (*call, error) {
 	m := *c
 	m.answer, m.claimed, m.bytes = nil, 0, 0
 	c.arrival.allow(streamIdle)
-	idle := time.AfterFunc(streamIdle, c.arrival.end)
+	idle := c.arrival.endLater(streamIdle, silent)
 	c.api.waiting.begin(c.arrival)
 	err := c.stream.RecvMsg(&m.message)
 	c.api.waiting.done(c.arrival)
 	idle.Stop()
 	m.start = c.api.cfg.Now()
-	m.info.Received, m.info.Limits, m.info.Recorded = m.start, nil, reqctx.Nothing
+	m.info.Received, m.info.Limits, m.info.Recorded, m.info.Throttled = m.start, nil, reqctx.Nothing, 0
 	m.info.Trace = c.api.cfg.Traces.Next(c.info.Trace, c.messages == 0)
 	m.ctx = reqctx.With(c.stream.Context(), &m.info)
 	c.arrival.allow(workTime)
@@ -146,11 +149,7 @@ func (c *call) serveMessage(first bool) (err error) {
 	}()
 	a, failure := c.streamed(first)
 	if failure != nil {
-		if failed := c.refuse(failure); failed != nil {
-			failure = failed
-		}
-		f := c.wait(c.lateFor(fault.Classify(failure)))
-		c.explain(f, failure)
+		f := c.settle(failure)
 		s := statusOf(f)
 		a = streamFault(s.Message())
 		c.release()
@@ -158,7 +157,7 @@ func (c *call) serveMessage(first bool) (err error) {
 	} else {
 		c.observe(0, nil)
 	}
-	unread := time.AfterFunc(workTime, c.arrival.end) // a client that takes no answers
+	unread := c.arrival.endLater(workTime, "The answer was not read in 30 seconds")
 	defer unread.Stop()
 	return c.send(a)
 }

@@ -28,10 +28,10 @@ import (
 // again alone. None makes the server fail, and memory stays as it is.
 func TestMalformedMessagesDoNoHarm(t *testing.T) {
 	n, seed := testkit.Number(t, "MALFORMED", 5_000), testkit.Number(t, "SEED", 1)
-	var log buffer
+	var log testkit.Buffer
 	access := telemetry.NewAccessLog(telemetry.AccessConfig{Writer: io.Discard, Format: telemetry.JSON})
 	t.Cleanup(func() { _ = access.Close() })
-	f := serve(t, flower{}, func(c *grpcapi.Config) {
+	f := serve(t, testkit.Flower{}, func(c *grpcapi.Config) {
 		c.MaxMessage, c.MaxRows, c.AccessLog, c.Log = 64<<10, 100, access, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
 	})
 	seeds := wellFormed(t)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
 	"onnxgate/internal/telemetry"
 )
 
@@ -39,11 +40,11 @@ type method struct {
 	ofModel bool
 	// streams says that messages may follow the first, in both directions.
 	streams bool
-	// atOnce is how many of these calls may be open at once, whoever makes them, and
-	// each how many of one principal, or of one address where nobody is asked; 0 is
-	// any number.
-	atOnce, each int
-	places       *places
+	// atOnce is how many of these calls may be open at once, whoever makes them,
+	// ofTenant how many of one tenant, and each how many of one principal, or of one
+	// address where nobody is asked; 0 is any number.
+	atOnce, ofTenant, each int
+	places                 *places
 	// serve reads decode, call, encode. It returns a fault instead of sending one.
 	serve func(*call) error
 
@@ -70,11 +71,11 @@ func methods(reflection bool) []method {
 	infer, stream := predict, predict
 	infer.name, infer.serve = inferenceService+"/ModelInfer", (*call).modelInfer
 	stream.name, stream.serve, stream.streams = inferenceService+"/ModelStreamInfer", (*call).modelStreamInfer, true
-	stream.atOnce, stream.each = 32, 8 // each may hold the longest message while it waits for the rest of it
+	stream.atOnce, stream.ofTenant, stream.each = 32, 24, 8 // each may hold the longest message while it waits for the rest of it
 	metadata := read("ServerMetadata", (*call).serverMetadata)
 	metadata.ofModel = false
 	watch := health("Watch", (*call).healthWatch)
-	watch.streams, watch.atOnce = true, 256
+	watch.streams, watch.atOnce, watch.each = true, 256, 64
 	table := []method{
 		infer, stream, metadata, watch,
 		open("ServerLive", (*call).serverLive),
@@ -110,29 +111,35 @@ func (m *method) check() error {
 
 // places are the calls of a method that are open.
 type places struct {
-	mu    sync.Mutex
-	total int
-	held  map[string]int // by who made them
+	mu      sync.Mutex
+	total   int
+	held    map[limit.Holder]int // by who made them
+	tenants map[string]int
+}
+
+func newPlaces() *places {
+	return &places{held: map[limit.Holder]int{}, tenants: map[string]int{}}
 }
 
 // enter takes one of the places for a caller, unless there is none left, or the
-// caller has its share.
-func (m *method) enter(caller string) bool {
+// caller, or its tenant, has its share.
+func (m *method) enter(caller limit.Holder) bool {
 	p := m.places
 	if p == nil {
 		return true
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.total >= m.atOnce || m.each > 0 && p.held[caller] >= m.each {
+	if p.total >= m.atOnce || m.each > 0 && p.held[caller] >= m.each || m.ofTenant > 0 && p.tenants[caller.Tenant] >= m.ofTenant {
 		return false
 	}
 	p.total++
 	p.held[caller]++
+	p.tenants[caller.Tenant]++
 	return true
 }
 
-func (m *method) leave(caller string) {
+func (m *method) leave(caller limit.Holder) {
 	p := m.places
 	if p == nil {
 		return
@@ -142,6 +149,9 @@ func (m *method) leave(caller string) {
 	p.total--
 	if p.held[caller]--; p.held[caller] == 0 {
 		delete(p.held, caller)
+	}
+	if p.tenants[caller.Tenant]--; p.tenants[caller.Tenant] == 0 {
+		delete(p.tenants, caller.Tenant)
 	}
 }
 

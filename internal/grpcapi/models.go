@@ -166,6 +166,12 @@ func statisticsOf(s *inference.Statistics) *pb.ModelStatistics {
 			ComputeInput: durationOf(s.Input), ComputeInfer: durationOf(s.Infer), ComputeOutput: durationOf(s.Output),
 			CacheHit: &pb.StatisticDuration{}, CacheMiss: &pb.StatisticDuration{},
 		},
+		MemoryUsage: []*pb.MemoryUsage{{Type: "CPU", ByteSize: uint64(max(0, s.Memory))}},
+	}
+	for _, b := range s.Batches {
+		m.BatchStats = append(m.BatchStats, &pb.InferBatchStatistics{
+			BatchSize: b.Rows, ComputeInput: durationOf(b.Input), ComputeInfer: durationOf(b.Infer), ComputeOutput: durationOf(b.Output),
+		})
 	}
 	if !s.LastInference.IsZero() {
 		m.LastInference = uint64(s.LastInference.UnixMilli())

@@ -18,10 +18,11 @@ import (
 	"onnxgate/internal/admission"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/testkit"
 )
 
 func TestOverloadedServerRefusesPredictionsAloneAndRecovers(t *testing.T) {
-	f := serve(t, flower{}, nil)
+	f := serve(t, testkit.Flower{}, nil)
 	held, err := f.limits.Model("iris", admission.Limits{}).Enter(t.Context(), &identity.Principal{Tenant: "default"}, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func TestOverloadedServerRefusesPredictionsAloneAndRecovers(t *testing.T) {
 func TestDeadlineOfTheClientReachesTheEngine(t *testing.T) {
 	var serving atomic.Bool // and no longer loading
 	ended := make(chan error, 1)
-	f := serve(t, flower{run: func(ctx context.Context) error {
+	f := serve(t, testkit.Flower{OnRun: func(ctx context.Context) error {
 		if !serving.Load() {
 			return nil
 		}
@@ -76,7 +77,7 @@ func TestReasonTellsWhoseDeadlinePassed(t *testing.T) {
 	for want, timeout := range map[string]string{"client_deadline": "50m", "timeout": "1H"} {
 		t.Run(want, func(t *testing.T) {
 			var serving atomic.Bool // and no longer loading
-			f := serve(t, flower{run: func(ctx context.Context) error {
+			f := serve(t, testkit.Flower{OnRun: func(ctx context.Context) error {
 				at, ok := ctx.Deadline()
 				switch {
 				case !serving.Load():
@@ -121,28 +122,30 @@ func (f *fixture) reasons(t *testing.T) (all []string) {
 	return all
 }
 
-func TestOnePrincipalHoldsAShareOfTheStreams(t *testing.T) {
-	f := serve(t, flower{}, nil)
+// Neither a principal nor all keys of a tenant hold so many streams that none is left
+// for another tenant.
+func TestStreamsAreSharedByPrincipalsAndTenants(t *testing.T) {
+	f := serve(t, testkit.Flower{}, nil)
 	open := func(token string) error {
 		stream, err := f.client.ModelStreamInfer(as(t.Context(), token))
 		if err != nil {
 			return err
 		}
-		if err := stream.Send(about("iris")); err != nil {
-			return err
-		}
+		_ = stream.Send(about("iris")) // Recv tells
 		_, err = stream.Recv()
 		return err
 	}
-	for i := range 8 {
-		if err := open("user"); err != nil {
-			t.Fatalf("stream %d: %v", i, err)
+	for _, step := range []struct {
+		token string
+		most  int
+	}{{"acme-1", 8}, {"acme-2", 8}, {"acme-3", 8}, {"acme-4", 0}, {"admin", 8}, {"user", 0}} {
+		for i := range step.most {
+			if err := open(step.token); err != nil {
+				t.Fatalf("%s, stream %d: %v", step.token, i, err)
+			}
 		}
-	}
-	if err := open("user"); status.Code(err) != codes.Unavailable {
-		t.Errorf("a ninth stream: %v, want it refused", err)
-	}
-	if err := open("admin"); err != nil {
-		t.Errorf("another principal's: %v", err)
+		if err := open(step.token); status.Code(err) != codes.Unavailable {
+			t.Errorf("%s, one stream more: %v, want it refused", step.token, err)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/proto"
 
@@ -38,7 +39,15 @@ type arrival struct {
 	now    func() time.Time
 	until  atomic.Int64 // in nanoseconds since begin; 0: no bound
 	begin  time.Time
-	late   atomic.Bool
+	stream statusWriter // nil until the call's handler runs
+	ended  atomic.Pointer[fault.Error]
+}
+
+// statusWriter is what grpc-go's transport has and its ServerStream has not: the
+// status of a call whose handler still waits for a message. Without it the client
+// reads grpc-go's own words.
+type statusWriter interface {
+	WriteStatus(s *status.Status) error
 }
 
 type arrivalKey struct{}
@@ -70,7 +79,7 @@ func (c *arrival) Value(key any) any {
 func (c *arrival) Err() error {
 	err := c.Context.Err()
 	until := time.Duration(c.until.Load())
-	if err != nil && c.late.Load() || err == nil && until > 0 && c.now().Sub(c.begin) >= until {
+	if err != nil && c.ended.Load() != nil || err == nil && until > 0 && c.now().Sub(c.begin) >= until {
 		return context.DeadlineExceeded
 	}
 	return err
@@ -79,21 +88,30 @@ func (c *arrival) Err() error {
 // allow gives the call so much time from now on.
 func (c *arrival) allow(d time.Duration) { c.until.Store(int64(c.now().Sub(c.begin) + d)) }
 
-// end ends the call as one whose time is up.
-func (c *arrival) end() {
-	c.late.Store(true)
+// end ends the call from outside its handler, which waits for a message or for the
+// client. Of several ends, the first counts.
+func (c *arrival) end(f *fault.Error) {
+	if c.ended.CompareAndSwap(nil, f) && c.stream != nil {
+		_ = c.stream.WriteStatus(statusOf(f)) // too late: the stream has ended
+	}
 	c.cancel()
+}
+
+// endLater ends the call after a time, unless it is stopped.
+func (c *arrival) endLater(d time.Duration, text string) *time.Timer {
+	return time.AfterFunc(d, func() { c.end(fault.New(fault.Timeout, text)) })
 }
 
 // reception is a message on its way. What takes its time must have a claim on
 // memory for the longest message, because grpc-go reads all of it before it
 // shows any; the others hold memory for a moment.
 type reception struct {
-	arrival *arrival
+	call    *call
 	memory  *limit.Bytes // where its claim is made
 	holder  limit.Holder // for whom
 	began   time.Time
 	claimed int64
+	over    chan struct{} // closed once it was shed; nil while it is not
 }
 
 // receptions are the messages on their way. One timer looks after all of them,
@@ -108,8 +126,8 @@ type receptions struct {
 }
 
 // begin notes that a message is waited for.
-func (r *receptions) begin(a *arrival, memory *limit.Bytes, holder limit.Holder) *reception {
-	one := &reception{arrival: a, memory: memory, holder: holder, began: r.now()}
+func (r *receptions) begin(c *call, memory *limit.Bytes) *reception {
+	one := &reception{call: c, memory: memory, holder: c.holder(), began: r.now()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all[one] = struct{}{}
@@ -120,8 +138,11 @@ func (r *receptions) begin(a *arrival, memory *limit.Bytes, holder limit.Holder)
 // end notes that it came, or never will, and returns what it has claimed.
 func (r *receptions) end(one *reception) int64 {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	delete(r.all, one)
+	r.mu.Unlock()
+	if one.over != nil {
+		<-one.over // the call is told its end, and nobody else may touch it
+	}
 	return one.claimed
 }
 
@@ -145,22 +166,46 @@ func (r *receptions) sweep() {
 		case took < provenFor:
 		case one.claimed == 0 && one.memory.Take(one.holder, r.most):
 			one.claimed = r.most
-		case one.claimed == 0 || took >= workTime:
-			one.arrival.end()
+		case one.claimed == 0:
+			r.shed(one, crowded())
+		case took >= workTime:
+			r.shed(one, fault.New(fault.Timeout, "The message was longer than 30 seconds on its way"))
 		}
 	}
 	r.arm()
+}
+
+// shed has a message's call ended while its handler waits for it. That may have to
+// wait for the disk with the record of it.
+func (r *receptions) shed(one *reception, f *fault.Error) {
+	delete(r.all, one)
+	one.over = make(chan struct{})
+	go func() {
+		defer close(one.over)
+		one.call.shed(f)
+	}()
+}
+
+// shed tells a client who waits for nothing why its message is not waited for.
+func (c *call) shed(f *fault.Error) {
+	c.settled = c.settle(f)
+	c.arrival.end(c.settled)
+}
+
+// crowded is the fault of a message for which there is no memory.
+func crowded() *fault.Error {
+	return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large messages are on their way at once; try again, or send fewer rows in each"}
 }
 
 // arrive reads the call's message, and proves the caller's rights again when it was
 // long on its way. Its fault goes before the message's. claimed is what the message
 // took of the memory meanwhile.
 func (c *call) arrive(memory *limit.Bytes) (claimed int64, err error) {
-	r := c.api.receptions.begin(c.arrival, memory, c.holder())
+	r := c.api.receptions.begin(c, memory)
 	err = c.stream.RecvMsg(&c.message)
 	claimed = c.api.receptions.end(r)
 	if err != nil {
-		return claimed, received(err)
+		return claimed, c.received(err)
 	}
 	return claimed, c.renew()
 }
@@ -181,7 +226,7 @@ func (c *call) claim() error {
 	case want < c.claimed:
 		memory.Give(c.holder(), c.claimed-want)
 	case want > c.claimed && !memory.Take(c.holder(), want-c.claimed):
-		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "Too many large messages are on their way at once; try again, or send fewer rows in each"}
+		return crowded()
 	}
 	c.claimed = want
 	return nil

@@ -121,9 +121,12 @@ func cut(text string, n int) string {
 	return text[:n]
 }
 
-// received returns why a message did not arrive, as a fault for the log. The
-// client has its status already: grpc-go sends it.
-func received(err error) error {
+// received returns why a message did not arrive, as a fault for the log. The client
+// has its status already: ours where we ended the call, and otherwise grpc-go's.
+func (c *call) received(err error) error {
+	if f := c.arrival.ended.Load(); f != nil {
+		return f
+	}
 	s, _ := status.FromError(err)
 	switch s.Code() { //nolint:exhaustive // those that say more than the default
 	case codes.ResourceExhausted:

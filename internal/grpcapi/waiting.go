@@ -1,19 +1,29 @@
 package grpcapi
 
-import "sync"
+import (
+	"sync"
+
+	"onnxgate/internal/fault"
+)
 
 // waiting are the streams that wait for their clients, which a server that stops
 // does not wait for.
 type waiting struct {
-	stopping chan struct{} // closed by end
+	withdrawn chan struct{} // closed by withdraw
 
 	mu       sync.Mutex // guards what follows
 	arrivals map[*arrival]struct{}
+	away     bool // withdrawn is closed
 	over     bool
 }
 
 func newWaiting() waiting {
-	return waiting{stopping: make(chan struct{}), arrivals: map[*arrival]struct{}{}}
+	return waiting{withdrawn: make(chan struct{}), arrivals: map[*arrival]struct{}{}}
+}
+
+// stopping is the fault of a stream that a server has no time for.
+func stopping() *fault.Error {
+	return fault.New(fault.Unavailable, "The server stops; try again, at another one if there is")
 }
 
 // begin notes a stream that waits; when the server stops, it ends.
@@ -22,7 +32,7 @@ func (w *waiting) begin(a *arrival) {
 	defer w.mu.Unlock()
 	w.arrivals[a] = struct{}{}
 	if w.over {
-		a.end()
+		a.end(stopping())
 	}
 }
 
@@ -33,16 +43,22 @@ func (w *waiting) done(a *arrival) {
 	delete(w.arrivals, a)
 }
 
+// withdraw tells who watches the server's health.
+func (w *waiting) withdraw() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.away {
+		w.away = true
+		close(w.withdrawn)
+	}
+}
+
 // end ends what waits, now and later.
 func (w *waiting) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.over {
-		return
-	}
 	w.over = true
-	close(w.stopping)
 	for a := range w.arrivals {
-		a.end()
+		a.end(stopping())
 	}
 }

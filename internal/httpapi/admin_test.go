@@ -558,6 +558,8 @@ func policiesAreShownAndTested(t *testing.T, a *administration) {
 		{"admin", "/models/iris/policy/test?tenant=default", question, 200},
 		{"admin", "/models/iris/policy/test?version=1", question, 400},
 		{"admin", "/models/none/policy/test", "{", 404},
+		{"onemodel", "/models/iris/policy/test", question, 200},
+		{"onemodel", "/models/none/policy/test", question, 403},
 	} {
 		if got := a.ask(tc.token, "POST", tc.path, tc.body); got.StatusCode != tc.want {
 			t.Errorf("%s %s %s: %d %s, want %d", tc.token, tc.path, tc.body, got.StatusCode, got.body, tc.want)

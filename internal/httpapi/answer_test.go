@@ -20,6 +20,7 @@ import (
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/oauth"
+	"onnxgate/internal/testkit"
 )
 
 // statuses says what each kind of fault must look like from outside.
@@ -70,7 +71,7 @@ func TestJSONAnswersEndTheirLine(t *testing.T) {
 
 func TestEveryKindHasItsStatusAndSlug(t *testing.T) {
 	var kind fault.Kind
-	program := flower{run: func(context.Context) error {
+	program := testkit.Flower{OnRun: func(context.Context) error {
 		return &fault.Error{Kind: kind, Msg: "what to fix", Err: errors.New("secret cause")}
 	}}
 	f := newAPIWith(t, program, nil).serve()
@@ -202,7 +203,7 @@ func TestWrongPasswordIsTheSameForEverybody(t *testing.T) {
 
 func TestFaultyFieldsAreListedAndBounded(t *testing.T) {
 	var f *fault.Error
-	program := flower{run: func(context.Context) error { return f }}
+	program := testkit.Flower{OnRun: func(context.Context) error { return f }}
 	api := newAPIWith(t, program, nil).serve()
 	f = &fault.Error{Kind: fault.Content, Msg: "m"}
 	for i := range fault.MaxFields + 1 {
@@ -335,7 +336,7 @@ func TestPanicIsAnAnswerAndOnlyTheLogKnowsMore(t *testing.T) {
 }
 
 func TestAbortedAnswerIsCutOff(t *testing.T) {
-	f := newAPIWith(t, flower{run: func(context.Context) error { panic(http.ErrAbortHandler) }}, nil).serve()
+	f := newAPIWith(t, testkit.Flower{OnRun: func(context.Context) error { panic(http.ErrAbortHandler) }}, nil).serve()
 	got := f.raw("POST /predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer admin\r\nContent-Type: application/json\r\nContent-Length: " +
 		fmt.Sprint(len(row)) + "\r\n\r\n" + row)
 	if got != "" {
@@ -348,7 +349,7 @@ func TestAbortedAnswerIsCutOff(t *testing.T) {
 
 func TestDeadlineOfTheRouteReachesTheModel(t *testing.T) {
 	var left time.Duration
-	f := newAPIWith(t, flower{run: func(ctx context.Context) error {
+	f := newAPIWith(t, testkit.Flower{OnRun: func(ctx context.Context) error {
 		at, ok := ctx.Deadline()
 		if !ok {
 			return errors.New("no deadline")
@@ -591,7 +592,7 @@ func TestCORSForExactOrigins(t *testing.T) {
 		got := f.do(request{method: "OPTIONS", path: "/token", header: http.Header{"Origin": {page}, "Access-Control-Request-Method": {"POST"}}})
 		want := map[string]string{
 			"Access-Control-Allow-Origin": page, "Access-Control-Allow-Methods": "POST", "Access-Control-Max-Age": "600",
-			"Access-Control-Allow-Headers": "Authorization, Content-Type, X-API-Key, X-Request-Id, Request-Timeout", "RateLimit": "",
+			"Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, X-API-Key, Api-Key, X-Request-Id, Request-Timeout, Inference-Header-Content-Length, Traceparent, Tracestate", "RateLimit": "",
 		}
 		for name, value := range want {
 			if got.StatusCode != http.StatusNoContent || got.Header.Get(name) != value {

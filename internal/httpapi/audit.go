@@ -12,6 +12,7 @@ import (
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/telemetry"
 )
 
 // AuditLog reads the records of the audit log.
@@ -47,8 +48,8 @@ func auditRoute() Route {
 	}
 }
 
-// exportAudit sends records as they are read: of the caller's own tenant, and of
-// all to those of the default tenant. That they were taken out is on record before
+// exportAudit sends records as they are read: of the caller's own tenant since it was
+// made, and of all to those of the default tenant. That they were taken out is on record before
 // the first is sent.
 func (a *API) exportAudit(ctx context.Context, x *exchange) error {
 	values, err := x.parameters(exportFrom, exportTo, exportFormat)
@@ -62,11 +63,27 @@ func (a *API) exportAudit(ctx context.Context, x *exchange) error {
 	if a.cfg.Records == nil {
 		return fault.New(fault.Conflict, "There are no audit records: ONNXGATE_AUDIT is off")
 	}
+	if q.Made, err = a.made(ctx, q.Tenant); err != nil {
+		return err
+	}
 	if err := a.cfg.Audit.Look(ctx, audit.AuditExport, x.principal, &x.about); err != nil {
 		return err
 	}
 	out := &export{x: x, controller: http.NewResponseController(x.ResponseWriter)}
 	return out.send(ctx, q, values.Get(exportFormat))
+}
+
+// made returns when a tenant was made, before which its name may have been another's:
+// the zero time for that of the installation, and for all of them.
+func (a *API) made(ctx context.Context, tenant string) (time.Time, error) {
+	if tenant == audit.AnyTenant || tenant == identity.DefaultTenant {
+		return time.Time{}, nil
+	}
+	found, err := a.cfg.Accounts.FindTenant(ctx, tenant)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return found.CreatedAt, nil
 }
 
 // auditQuery reads which records are wanted. Faults: BadRequest.
@@ -128,7 +145,7 @@ func (e *export) send(ctx context.Context, q audit.Query, format string) error {
 		err = errors.Join(out.Close(), part.Flush())
 	}
 	if err != nil && e.x.status != 0 {
-		e.x.explain(ctx, fault.Classify(err), err)
+		telemetry.LogFault(ctx, e.x.listener.api.cfg.Log, fault.Classify(err), err)
 		panic(http.ErrAbortHandler)
 	}
 	return err

@@ -24,11 +24,13 @@ type connectionKey struct{}
 type connection struct {
 	peer  netip.Addr
 	trust authn.PeerTrust
+	// gone reports whether the client has hung up; nil where nobody can tell.
+	gone func() bool
 }
 
 // rememberConnection keeps what is known about a connection with it.
 func rememberConnection(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connectionKey{}, &connection{peer: reqctx.PeerAddr(conn.RemoteAddr().String())})
+	return context.WithValue(ctx, connectionKey{}, &connection{peer: reqctx.PeerAddr(conn.RemoteAddr().String()), gone: hangup(conn)})
 }
 
 // connectionOf returns the connection that the request came over, nil when it
@@ -44,4 +46,14 @@ func peerOf(r *http.Request) netip.Addr {
 		return c.peer
 	}
 	return reqctx.PeerAddr(r.RemoteAddr)
+}
+
+// goneOf returns what reports that the client of a request has hung up, nil for
+// HTTP/2. Over HTTP/1.1 net/http notices that, and ends the context, only once the
+// body is read, and what waits for a rate waits before.
+func goneOf(r *http.Request) func() bool {
+	if c := connectionOf(r); c != nil && r.ProtoMajor == 1 {
+		return c.gone
+	}
+	return nil
 }

@@ -10,9 +10,11 @@ import (
 	"sync"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/singleflight"
 
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
+	"onnxgate/internal/schema"
 )
 
 // contracts makes the OpenAPI documents that are served: the static contract
@@ -22,9 +24,12 @@ import (
 type contracts struct {
 	base []byte // the static contract as JSON
 
+	making singleflight.Group // of documents by generation and audience
+
 	mu         sync.Mutex
 	generation uint64
 	made       map[string][]byte // by audience
+	size       int               // of made, in bytes
 }
 
 // audience is who a document is for.
@@ -36,9 +41,12 @@ type audience struct {
 	samples func(*inference.ModelInfo) (*samples, error)
 }
 
-// maxContracts bounds how many documents are kept, one for each different set
-// of rights.
-const maxContracts = 64
+// How many documents are kept, one for each different set of rights, and how many
+// bytes they have together where they are more than one.
+const (
+	maxContracts     = 64
+	maxContractBytes = 32 << 20
+)
 
 // object is a JSON object.
 type object = map[string]any
@@ -60,26 +68,50 @@ func readContract(document []byte, version string, off ...string) ([]byte, error
 }
 
 // document returns the contract for an audience in a generation of the catalog.
+// Who asks for one that is being made waits for that, and nobody else.
 func (c *contracts) document(generation uint64, who audience) ([]byte, error) {
 	key := who.key()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.generation != generation || len(c.made) >= maxContracts {
-		clear(c.made)
-		c.generation = generation
-	}
-	if c.made == nil {
-		c.made = map[string][]byte{}
-	}
-	if doc, ok := c.made[key]; ok {
+	if doc := c.kept(generation, key); doc != nil {
 		return doc, nil
 	}
-	doc, err := c.build(who)
-	if err == nil {
-		c.made[key] = doc
-	}
+	made, err, _ := c.making.Do(fmt.Sprint(generation, " ", key), func() (any, error) {
+		doc, err := c.build(who)
+		if err == nil {
+			c.keep(generation, key, doc)
+		}
+		return doc, err
+	})
+	doc, _ := made.([]byte)
 	return doc, err
 }
+
+// kept returns a document that was made before, nil when there is none. Those of
+// another generation go.
+func (c *contracts) kept(generation uint64, key string) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.generation != generation {
+		c.forget()
+		c.generation = generation
+	}
+	return c.made[key]
+}
+
+// keep keeps a document within the bounds.
+func (c *contracts) keep(generation uint64, key string, doc []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.generation != generation {
+		return
+	}
+	if c.made == nil || len(c.made) >= maxContracts || c.size+len(doc) > maxContractBytes {
+		c.forget()
+	}
+	c.size += len(doc) - len(c.made[key])
+	c.made[key] = doc
+}
+
+func (c *contracts) forget() { c.made, c.size = map[string][]byte{}, 0 }
 
 // key tells audiences apart. Two tenants can have models of one name, and see
 // different versions of a shared one.
@@ -88,7 +120,10 @@ func (a *audience) key() string {
 	fmt.Fprintf(&b, "%t %t %t %t %t", a.read, a.predict, a.write, a.seal, a.docs)
 	for i := range a.models {
 		m := &a.models[i]
-		fmt.Fprintf(&b, " %s %s %t", m.Label(), strings.Join(m.Versions, ","), m.Default)
+		fmt.Fprintf(&b, " %s %s %t", m.Label(), m.Serving, m.Default)
+		for _, c := range m.Contracts {
+			b.WriteString("," + c.Version)
+		}
 	}
 	return b.String()
 }
@@ -120,7 +155,7 @@ func (a *API) contractForCaller(ctx context.Context, x *exchange) error {
 func (a *API) sendContract(x *exchange, p *identity.Principal, who func() audience) error {
 	generation := a.cfg.Catalog.Generation()
 	reader := who()
-	reader.samples = func(info *inference.ModelInfo) (*samples, error) { return a.samples(p, info, generation) }
+	reader.samples = func(info *inference.ModelInfo) (*samples, error) { return a.samples(p, info, "", generation) }
 	doc, err := a.contracts.document(generation, reader)
 	if err != nil {
 		return err
@@ -189,6 +224,7 @@ func (b *builder) cut(who audience) {
 	}
 	if !who.read || len(who.models) == 0 {
 		delete(b.paths, "/models/{model}")
+		delete(b.paths, "/models/{model}/versions/{version}")
 	}
 	b.cutProtocols(who)
 }
@@ -236,42 +272,84 @@ func (*builder) names(parameter object, models []inference.ModelInfo) {
 }
 
 // add puts the paths of a model in the place of those with parameters, with the
-// model's own rows and answers, and the code to paste at the first of them.
+// rows and answers of the version that each of them reaches, and the code to paste
+// at the first of them.
 func (b *builder) add(info *inference.ModelInfo, template object, code *samples) error {
-	row, answer := info.Name+".Row", info.Name+".Prediction"
-	b.schemas[row], b.schemas[answer] = info.Schema.RowSchema(), info.Schema.ResponseSchema()
-	operation := member(template, "post")
-	newest := info.Versions[len(info.Versions)-1]
-	for path, op := range map[string]object{
-		"/models/" + info.Name + "/predict":                         {"operationId": "predict." + info.Name, "summary": "Predict with " + info.Name},
-		"/models/" + info.Name + "/versions/" + newest + "/predict": {"operationId": "predict." + info.Name + "." + newest, "summary": "Predict with version " + newest + " of " + info.Name},
-	} {
-		if err := b.operation(path, operation, op, info); err != nil {
-			return err
-		}
+	name, operation := info.Name, member(template, "post")
+	serving := b.contract(name, "", info.Schema)
+	serving.id, serving.summary = "predict."+name, "Predict with "+name
+	if err := b.operation(predictPath(name, ""), operation, serving); err != nil {
+		return err
 	}
 	if code != nil {
-		member(member(b.paths, "/models/"+info.Name+"/predict"), "post")["x-codeSamples"] = code.codeSamples()
+		member(member(b.paths, predictPath(name, "")), "post")["x-codeSamples"] = code.codeSamples()
+	}
+	for _, c := range info.Contracts {
+		if err := b.version(info, &c, operation, serving); err != nil {
+			return err
+		}
 	}
 	if !info.Default {
 		return nil
 	}
-	return b.operation("/predict", operation, object{"operationId": "predict", "summary": "Predict with the default model, " + info.Name}, info)
+	serving.id, serving.summary = "predict", "Predict with the default model, "+name
+	return b.operation("/predict", operation, serving)
+}
+
+// version adds the paths of a version, that with its number and those with its
+// labels. The version that serves shares the schemas of the path without one.
+func (b *builder) version(info *inference.ModelInfo, c *inference.Contract, operation object, p predicting) error {
+	if c.Version != info.Version {
+		p = b.contract(info.Name, c.Version, c.Schema)
+	}
+	p.id, p.summary = "predict."+info.Name+":"+c.Version, "Predict with version "+c.Version+" of "+info.Name
+	if err := b.operation(predictPath(info.Name, c.Version), operation, p); err != nil {
+		return err
+	}
+	for label, number := range info.Labels {
+		if number != c.Version {
+			continue
+		}
+		p.id, p.summary = "predict."+info.Name+":"+label, "Predict with version "+c.Version+" of "+info.Name+", "+label
+		if err := b.operation(predictPath(info.Name, label), operation, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// predicting is what is said of one path that predicts: its operationId, what it
+// does, the contract, and the names of the schemas of a row and an answer.
+type predicting struct {
+	id, summary string
+	schema      *schema.Schema
+	row, answer string
+}
+
+// contract adds the schemas of a contract. A number is the last part of their
+// names, so that no other model's can be the same.
+func (b *builder) contract(model, version string, s *schema.Schema) predicting {
+	p := predicting{schema: s, row: model + ".Row", answer: model + ".Prediction"}
+	if version != "" {
+		p.row, p.answer = p.row+"."+version, p.answer+"."+version
+	}
+	b.schemas[p.row], b.schemas[p.answer] = s.RowSchema(), s.ResponseSchema()
+	return p
 }
 
 // operation adds one path that predicts.
-func (b *builder) operation(path string, template, own object, info *inference.ModelInfo) error {
+func (b *builder) operation(path string, template object, p predicting) error {
 	op, err := clone(template)
 	if err != nil {
 		return err
 	}
-	maps.Copy(op, own)
-	if text := info.Schema.Description(); text != "" {
+	op["operationId"], op["summary"] = p.id, p.summary
+	if text := p.schema.Description(); text != "" {
 		op["description"] = text + "\n\n" + fmt.Sprint(op["description"])
 	}
-	rows := object{"$ref": "#/components/schemas/" + info.Name + ".Row"}
+	rows := object{"$ref": "#/components/schemas/" + p.row}
 	body := object{"schema": object{"oneOf": []any{rows, object{"type": "array", "minItems": 1, "items": rows}}}}
-	if example := info.Schema.Example(); example != nil {
+	if example := p.schema.Example(); example != nil {
 		body["examples"] = object{
 			"one row":  object{"value": json.RawMessage(example)},
 			"two rows": object{"value": []json.RawMessage{example, example}},
@@ -279,7 +357,7 @@ func (b *builder) operation(path string, template, own object, info *inference.M
 	}
 	member(member(op, "requestBody"), "content")[mediaJSON] = body
 	ok := member(member(op, "responses"), "200")
-	member(ok, "content")[mediaJSON] = object{"schema": object{"$ref": "#/components/schemas/" + info.Name + ".Prediction"}}
+	member(ok, "content")[mediaJSON] = object{"schema": object{"$ref": "#/components/schemas/" + p.answer}}
 	b.paths[path] = object{"post": op}
 	return nil
 }

@@ -1,7 +1,9 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -22,8 +24,10 @@ import (
 	"onnxgate/api"
 	"onnxgate/internal/admission"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/schema"
+	"onnxgate/internal/testkit"
 )
 
 type operation struct {
@@ -230,7 +234,7 @@ func TestServedContractHasTheModelsOfItsReader(t *testing.T) {
 		"/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/account/password", "/usage", "/livez",
 		"/oauth/introspect", "/oauth/revoke", "/openapi.json", "/readyz", "/token",
 	}
-	models := []string{"/models", "/models/iris/predict", "/models/iris/versions/2/predict", "/models/{model}", "/predict"}
+	models := []string{"/models", "/models/iris/predict", "/models/iris/versions/1/predict", "/models/iris/versions/2/predict", "/models/{model}", "/models/{model}/versions/{version}", "/predict"}
 	protocol := []string{"/v2/health/live", "/v2/health/ready"}
 	lists := []string{"/v1/models", "/v2", "/v2/", "/v2/models", "/v2/models/stats"}
 	manage := []string{"/v2/repository/index", "/v2/repository/models/{model}/load", "/v2/repository/models/{model}/unload"}
@@ -378,6 +382,91 @@ func TestServedContractHoldsForRequestsAndAnswers(t *testing.T) {
 	}
 }
 
+// noPins forgets what a rollback chose.
+type noPins struct{}
+
+func (noPins) All(context.Context) ([]inference.Pin, error) { return nil, nil }
+func (noPins) Put(context.Context, inference.Pin) error     { return nil }
+func (noPins) Delete(context.Context, string, string) error { return nil }
+
+func TestEachVersionIsDescribedByItsOwnContract(t *testing.T) {
+	manifest := func(feature, more string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte("features: [{name: " + feature + ", type: float32}, {name: b, type: float32}, {name: c, type: float32}, {name: d, type: float32}]\n" + more)}
+	}
+	one := &fstest.MapFile{Data: []byte("one")}
+	catalog, err := inference.New(t.Context(), inference.Config{
+		FS: fstest.MapFS{
+			"iris/model.yaml":   manifest("first", "access: {roles: [user]}\nversions: {labels: {stable: 1, canary: 2}}\n"),
+			"iris/1/model.onnx": one, "iris/2/model.onnx": one, "iris/3/model.onnx": one,
+			"iris/2/model.yaml": manifest("second", "access: {roles: [user]}\n"),
+			"iris/3/model.yaml": manifest("third", "access: {roles: [admin]}\n"),
+		},
+		Compile: func([]byte, schema.Engine) (inference.Program, []string, error) { return testkit.Flower{}, nil, nil },
+		Pins:    noPins{}, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newAPI(t, func(c *httpapi.Config) { c.Catalog = catalog }).serve()
+	rows := func(token string) map[string]string {
+		doc := f.served(token)
+		checkWhole(t, doc)
+		found := map[string]string{}
+		for _, path := range paths(doc) {
+			if !strings.HasSuffix(path, "predict") {
+				continue
+			}
+			for _, feature := range []string{"first", "second", "third"} {
+				at := "#/paths/" + strings.ReplaceAll(path, "/", "~1") + "/post/requestBody/content/application~1json/schema"
+				if compileAt(t, doc, at).Validate(map[string]any{feature: 1, "b": 1, "c": 1, "d": 1}) == nil {
+					found[path] += feature
+				}
+			}
+		}
+		return found
+	}
+	described := func(token, version string) string {
+		got := f.do(request{method: "GET", path: "/models/iris" + version, token: token})
+		if got.StatusCode != http.StatusOK {
+			return http.StatusText(got.StatusCode)
+		}
+		v := got.json(t)
+		features, _ := v["features"].([]any)
+		first, _ := features[0].(map[string]any)
+		return fmt.Sprint(v["version"], " ", v["serving"], " ", first["name"])
+	}
+	owner := &identity.Principal{Tenant: identity.DefaultTenant}
+	if _, err := catalog.Rollback(t.Context(), owner, "iris", "1"); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{
+		"/predict": "first", "/models/iris/predict": "first",
+		"/models/iris/versions/1/predict": "first", "/models/iris/versions/stable/predict": "first",
+		"/models/iris/versions/2/predict": "second", "/models/iris/versions/canary/predict": "second",
+	}
+	if diff := cmp.Diff(all, rows("user")); diff != "" {
+		t.Errorf("rolled back to 1, for one who may not call 3 (-want +got):\n%s", diff)
+	}
+	for version, want := range map[string]string{
+		"": "1 1 first", "/versions/1": "1 1 first", "/versions/2": "2 1 second", "/versions/canary": "2 1 second",
+		"/versions/3": "Forbidden", "/versions/4": "Not Found",
+	} {
+		if got := described("user", version); got != want {
+			t.Errorf("GET /models/iris%s: %s, want %s", version, got, want)
+		}
+	}
+	if got := f.do(request{method: "GET", path: "/models/iris/versions/2", token: "noscope"}); got.StatusCode != http.StatusForbidden {
+		t.Errorf("without the scope: %d", got.StatusCode)
+	}
+	if _, err := catalog.Rollback(t.Context(), owner, "iris", "2"); err != nil {
+		t.Fatal(err)
+	}
+	all["/predict"], all["/models/iris/predict"] = "second", "second"
+	if diff := cmp.Diff(all, rows("user")); diff != "" {
+		t.Errorf("forward to 2 (-want +got):\n%s", diff)
+	}
+}
+
 func TestExamplesOfTheContractWork(t *testing.T) {
 	f := newAPI(t, func(c *httpapi.Config) { c.Docs = true }).serve()
 	data, err := json.Marshal(f.served(""))
@@ -407,8 +496,8 @@ func TestExamplesOfTheContractWork(t *testing.T) {
 			}
 		}
 	}
-	if tried != 6 {
-		t.Errorf("%d examples, want two for each of three paths", tried)
+	if tried != 8 {
+		t.Errorf("%d examples, want two for each of four paths", tried)
 	}
 }
 
@@ -465,9 +554,9 @@ func TestDocsAreUnpackedOnce(t *testing.T) {
 
 func TestServedContractFollowsAReload(t *testing.T) {
 	files := fstest.MapFS{"one/1/model.onnx": {Data: []byte("one")}}
-	catalog, err := inference.New(inference.Config{
+	catalog, err := inference.New(t.Context(), inference.Config{
 		FS: files, Now: time.Now,
-		Compile: func([]byte, schema.Engine) (inference.Program, []string, error) { return flower{}, nil, nil },
+		Compile: func([]byte, schema.Engine) (inference.Program, []string, error) { return testkit.Flower{}, nil, nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -491,5 +580,19 @@ func TestServedContractFollowsAReload(t *testing.T) {
 	}
 	if doc := f.served(""); !resolves(doc, "#/components/schemas/one.Row/properties/d") {
 		t.Error("the models have the names that they had, and the contract their former fields")
+	}
+}
+
+func TestContractsThatAreKeptAreBoundedInBytes(t *testing.T) {
+	const mebibyte, most = 1 << 20, 32 << 20
+	for _, c := range []struct{ size, audiences, least int }{
+		{mebibyte, 8, 8 * mebibyte},       // all of them
+		{3 * mebibyte, 32, 3 * mebibyte},  // some
+		{33 * mebibyte, 2, 33 * mebibyte}, // one alone, however large
+	} {
+		kept, err := httpapi.ContractsKept(c.size, c.audiences)
+		if err != nil || kept < c.least || kept > max(most, c.size+mebibyte) {
+			t.Errorf("of %d documents of %d bytes %d are kept: %v", c.audiences, c.size, kept, err)
+		}
 	}
 }

@@ -22,7 +22,7 @@ var (
 	varyOrigin    = []string{"Origin"}
 	varyPreflight = []string{"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}
 	exposed       = []string{"Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"}
-	allowedHeader = []string{"Authorization, Content-Type, X-API-Key, X-Request-Id, Request-Timeout"}
+	allowedHeader = []string{"Authorization, Content-Type, Content-Encoding, X-API-Key, Api-Key, X-Request-Id, Request-Timeout, Inference-Header-Content-Length, Traceparent, Tracestate"}
 	corsMaxAge    = []string{"600"}
 	crossOrigin   = []string{"cross-origin"}
 )

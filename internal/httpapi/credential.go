@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"onnxgate/internal/apikey"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -24,13 +23,17 @@ var secretParameters = []string{
 	"code", "id_token", "password", "refresh_token", "token", "x-api-key",
 }
 
+// fieldsOf returns the header fields that may present a credential.
+func fieldsOf(h http.Header) authn.Fields {
+	return authn.Fields{Authorization: h["Authorization"], APIKey: h["X-Api-Key"], OtherAPIKey: h["Api-Key"]}
+}
+
 // authenticate proves who sends the request.
 func (a *API) authenticate(ctx context.Context, x *exchange) (*identity.Principal, error) {
 	if err := a.guard(x); err != nil {
 		return nil, err
 	}
-	h := x.request.Header
-	presented, err := authn.Read(authn.Fields{Authorization: h["Authorization"], APIKey: h["X-Api-Key"], OtherAPIKey: h["Api-Key"]})
+	presented, err := authn.Read(fieldsOf(x.request.Header))
 	x.credential = presented.Bearer != "" || presented.APIKey != ""
 	if err != nil {
 		return nil, err
@@ -110,7 +113,7 @@ func refuseSecrets(query string) error {
 	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
 		name, value, _ := strings.Cut(pair, "=")
 		name, value = unescaped(name), unescaped(value)
-		if slices.Contains(secretParameters, strings.ToLower(name)) || strings.Contains(name+value, apikey.Prefix) {
+		if slices.Contains(secretParameters, strings.ToLower(name)) || authn.HoldsSecret(name+value) {
 			return malformed("A credential does not belong in the URL; send it as Authorization: Bearer TOKEN, or X-API-Key: KEY")
 		}
 	}
@@ -126,7 +129,7 @@ func unescaped(s string) string {
 }
 
 func malformed(msg string) error {
-	return &fault.Error{Kind: fault.BadRequest, Code: codeInvalidRequest, Msg: msg}
+	return &fault.Error{Kind: fault.BadRequest, Code: oauth.CodeInvalidRequest, Msg: msg}
 }
 
 // basicCredentials returns the pair of "Authorization: Basic" (RFC 7617), as it
@@ -139,7 +142,7 @@ func basicCredentials(values []string) (*oauth.BasicCredentials, error) {
 	case err != nil || scheme == "" && rest == "" || strings.EqualFold(scheme, "Bearer"):
 		return nil, err
 	case !strings.EqualFold(scheme, "Basic"):
-		return nil, &fault.Error{Kind: fault.Unauthenticated, Code: codeInvalidClient, Msg: "A client authenticates by Basic here, or not at all"}
+		return nil, &fault.Error{Kind: fault.Unauthenticated, Code: oauth.CodeInvalidClient, Msg: "A client authenticates by Basic here, or not at all"}
 	}
 	name, password, err := authn.DecodeBasic(rest)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"slices"
 
 	"onnxgate/internal/audit"
+	"onnxgate/internal/delivery"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
-	"onnxgate/internal/repository"
 )
 
 const mediaYAML = "application/yaml"
@@ -21,7 +21,7 @@ const mediaYAML = "application/yaml"
 type Delivery interface {
 	// Put makes a new version, and reports whether it is served, or another manifest.
 	// Faults: Conflict, BadRequest, TooLarge, Content, Unavailable.
-	Put(ctx context.Context, p *identity.Principal, c *repository.Change) (served bool, err error)
+	Put(ctx context.Context, p *identity.Principal, c *delivery.Change) (served bool, err error)
 	// Rollback has an older version served where none is named, that before the
 	// present one where to is empty, and returns its number. Faults: Content,
 	// Conflict, Unavailable.
@@ -44,7 +44,7 @@ func repositoryRoutes(maxModel int64) []Route {
 	bodiless := write
 	bodiless.MaxBody = 0
 	push, manifest := put.at(one+"/versions/{version}"), put.at(one+"/manifest")
-	push.MaxBody, manifest.MaxBody = maxModel, repository.MaxManifest
+	push.MaxBody, manifest.MaxBody = maxModel, delivery.MaxManifest
 	return []Route{
 		{Method: http.MethodGet, Pattern: adminPath + "models", Timeout: quick, Auth: Bearer, Permission: identity.ModelsWrite, Look: audit.ModelRead, Handler: withoutQuery((*API).listOwnModels)},
 		push.with(withoutQuery((*API).pushVersion)),
@@ -120,7 +120,7 @@ func (a *API) pushVersion(ctx context.Context, x *exchange) error {
 	}
 	model, version := x.param("model"), x.param("version")
 	x.about.Model, x.about.Version = model, version
-	change := &repository.Change{Model: model, Version: version, File: file, Digest: digest}
+	change := &delivery.Change{Model: model, Version: version, File: file, Digest: digest}
 	served, err := a.cfg.Delivery.Put(ctx, x.principal, change)
 	if err != nil {
 		return noModel(err)
@@ -161,7 +161,7 @@ func (a *API) putManifest(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if _, err := a.cfg.Delivery.Put(ctx, x.principal, &repository.Change{Model: x.about.Model, Manifest: body}); err != nil {
+	if _, err := a.cfg.Delivery.Put(ctx, x.principal, &delivery.Change{Model: x.about.Model, Manifest: body}); err != nil {
 		return noModel(err)
 	}
 	return x.deleted(nil)

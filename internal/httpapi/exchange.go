@@ -2,9 +2,7 @@ package httpapi
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -13,12 +11,10 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"onnxgate/internal/audit"
-	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/reqctx"
-	"onnxgate/internal/telemetry"
 	"onnxgate/internal/telemetry/tracing"
 )
 
@@ -58,9 +54,25 @@ type exchange struct {
 	idValue, rateValue, lengthValue [1]string // of headers
 }
 
-// ServeHTTP serves every request of a listener: it sets what every answer has,
-// refuses what no route should see, and leaves the rest to the route.
+// ServeHTTP serves every request of a listener.
 func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor != 2 {
+		l.serve(w, r)
+		return
+	}
+	streams := l.api.cfg.Streams
+	key, ok := streams.Enter(r.RemoteAddr)
+	if !ok {
+		panic(http.ErrAbortHandler) // an answer would be one more that nobody takes
+	}
+	defer streams.Leave(key)
+	l.serve(w, r)
+	_ = http.NewResponseController(w).Flush() // until the client has taken it, or the time to write is over
+}
+
+// serve sets what every answer has, refuses what no route should see, and leaves the
+// rest to the route.
+func (l *Listener) serve(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, listener: l, request: r, start: l.api.cfg.Now(), params: l.api.newParams()}
 	x.info.Trace = l.api.cfg.Traces.Begin(r.Header[tracing.HeaderParent], r.Header[tracing.HeaderState])
 	ctx := x.within(r.Context())
@@ -93,7 +105,7 @@ func (x *exchange) within(parent context.Context) context.Context {
 func (l *Listener) admit(x *exchange, r *http.Request) error {
 	h := x.Header()
 	secure(h)
-	if ambiguousEnd(r) {
+	if l.api.withdrawn.Load() || ambiguousEnd(r) {
 		h["Connection"] = closing
 	}
 	local := isLoopbackHost(r.Host)
@@ -103,6 +115,7 @@ func (l *Listener) admit(x *exchange, r *http.Request) error {
 		h["Strict-Transport-Security"] = hsts
 	}
 	x.info.ClientAddr = clientAddr(l.api.cfg.TrustedProxies, r)
+	x.info.Gone = goneOf(r)
 	x.info.ClientRequestID = reqctx.ClientRequestID(r.Header["X-Request-Id"])
 	id, err := l.api.ids.Next()
 	if err != nil {
@@ -178,7 +191,9 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 			return err
 		}
 		began = x.info.Trace.Begin()
-		err = e.permit(x.principal)
+		if err = e.permit(x.principal); err == nil {
+			err = e.vouched(ctx, x.principal)
+		}
 		if err != nil || !e.opensModel() {
 			x.info.Trace.End(reqctx.Authorize, began, err) // else the rules of the model are that part
 		}
@@ -217,7 +232,8 @@ func (x *exchange) tellLimits() {
 		return
 	}
 	if x.principal != nil {
-		x.listener.api.cfg.Admission.Remember(x.asked(), limits, 0)
+		asked := x.asked()
+		x.listener.api.cfg.Admission.Remember(&asked, limits, 0)
 	}
 	h := x.Header()
 	h["RateLimit-Policy"] = x.listener.api.policies.field(limits)
@@ -263,139 +279,19 @@ func (e *endpoint) permit(caller *identity.Principal) error {
 	return fault.New(fault.Forbidden, "Operation not permitted")
 }
 
+// vouched refuses a change on the word of an outside issuer that cannot be reached
+// at present: what it has withdrawn meanwhile is not known.
+func (e *endpoint) vouched(ctx context.Context, caller *identity.Principal) error {
+	if !e.changes || caller.Method != identity.Outside || e.api.cfg.Issuers == nil {
+		return nil
+	}
+	return e.api.cfg.Issuers.Answers(ctx, caller.Issuer)
+}
+
 // allowOrigin adds the CORS headers, if the request is from an allowed origin.
 func (x *exchange) allowOrigin() bool {
 	l := x.listener
 	return l.public && l.api.dynamic.Load().cors.allow(x.Header(), x.request)
-}
-
-// fail renders a fault in the format, once.
-func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
-	if failed := x.onRecord(ctx, err); failed != nil {
-		err = failed
-	}
-	f := x.lateFor(fault.Classify(err))
-	x.refused, x.kind = true, f.Kind
-	x.explain(ctx, f, err)
-	if f.Kind == fault.RateLimited {
-		f = x.wait(f)
-	}
-	if x.status != 0 {
-		return // too late: the answer has begun
-	}
-	x.refuseBody()
-	x.render(format, f)
-}
-
-// onRecord keeps a record of a request that is refused. The fault is of a refusal
-// that must not be answered.
-func (x *exchange) onRecord(ctx context.Context, err error) error {
-	r := audit.Refusal{Principal: x.principal, About: x.about, Err: err}
-	if x.route != nil {
-		r.Object = x.route.name
-	}
-	return x.listener.api.cfg.Audit.Refuse(ctx, &r)
-}
-
-// explain logs what the client is not told: a failure of ours always, the
-// reason of a refusal for who looks for it.
-func (x *exchange) explain(ctx context.Context, f *fault.Error, err error) {
-	level, text := slog.LevelDebug, "request refused"
-	if f.Kind == fault.Internal || f.Kind == fault.Unavailable && f.Err != nil {
-		level, text = slog.LevelError, "request failed"
-	}
-	if log := x.listener.api.cfg.Log; f.Kind == fault.Internal || f.Err != nil && log.Enabled(ctx, level) {
-		log.LogAttrs(ctx, level, text, slog.String("request_id", x.info.RequestID), slog.Any("error", err)) //nolint:sloglint // one of two texts
-	}
-}
-
-// refuseBody keeps net/http from waiting for a body that the client announced
-// with "Expect: 100-continue" and that nobody asked for: the answer closes the
-// connection.
-func (x *exchange) refuseBody() {
-	if x.body == nil && x.request.ProtoMajor == 1 && x.request.Header["Expect"] != nil {
-		// Where deadlines cannot be set, the server's own ends the wait.
-		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(x.start)
-	}
-}
-
-// finish ends every request: it turns a panic into an answer, counts, and
-// writes the access line.
-func (x *exchange) finish(ctx context.Context, v any) {
-	answered := v == nil
-	if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // the value that net/http itself compares
-		answered = x.panicked(ctx, v)
-	}
-	x.releaseBody()
-	x.listener.api.params.Put(x.params)
-	x.observe()
-	if !answered {
-		panic(http.ErrAbortHandler) // the answer is cut off: let the client see it
-	}
-}
-
-// panicked logs a defect with its stack and answers 500. It reports false when
-// that is too late, because the answer has begun.
-func (x *exchange) panicked(ctx context.Context, v any) bool {
-	x.listener.api.cfg.Log.LogAttrs(ctx, slog.LevelError, "panic",
-		slog.String("request_id", x.info.RequestID), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-	f := fault.New(fault.Internal, "")
-	if failed := x.onRecord(ctx, f); failed != nil {
-		f = fault.As(failed)
-	}
-	x.refused, x.kind = true, f.Kind
-	if x.status != 0 {
-		return false
-	}
-	x.render(x.format(), f)
-	return true
-}
-
-func (x *exchange) format() ErrorFormat {
-	if x.route != nil {
-		return x.route.Errors
-	}
-	return x.listener.router.unknown(x.request.URL.Path)
-}
-
-// observe counts the request and writes its access line.
-func (x *exchange) observe() {
-	a := x.listener.api
-	took := a.cfg.Now().Sub(x.start)
-	line := telemetry.Access{
-		Time: x.start, Duration: took, Method: x.request.Method, Path: authn.WithoutCredential(x.request.URL.Path),
-		Status: x.status, Bytes: x.bytes, RequestID: x.info.RequestID,
-		ClientRequestID: x.info.ClientRequestID, TraceID: x.info.Trace.TraceID(), Client: x.info.ClientAddr,
-		Model: x.about.Model, Version: x.about.Version,
-	}
-	metrics := x.listener.unmatched
-	if x.route != nil {
-		line.Route, metrics = x.route.Pattern, x.route.metrics
-	}
-	if x.principal != nil {
-		line.Subject, line.Issuer = x.principal.Subject, x.principal.Issuer
-		x.observeTenant(a.cfg.Metrics.Tenant(x.principal.Tenant))
-	}
-	if x.refused {
-		line.Reason = telemetry.Reason(x.kind)
-		a.cfg.Metrics.Refused(x.kind)
-	}
-	metrics.Observe(x.status, took)
-	a.cfg.AccessLog.Log(&line)
-	if x.info.Trace.Recorded() {
-		r := x.request
-		a.cfg.Traces.EndHTTP(x.info.Trace, &line, &tracing.Arrival{
-			Encrypted: r.TLS != nil, Host: r.Host, UserAgent: authn.WithoutCredential(r.UserAgent()), Major: r.ProtoMajor, Minor: r.ProtoMinor,
-		})
-	}
-}
-
-func (x *exchange) observeTenant(t *telemetry.TenantMetrics) {
-	if x.refused {
-		t.Refused(x.kind)
-		return
-	}
-	t.Answered()
 }
 
 // countedByServer is the length up to which net/http itself finds out how long
@@ -408,7 +304,7 @@ func (x *exchange) param(name string) string { return x.params.URLParam(name) }
 
 // send writes a whole answer.
 func (x *exchange) send(status int, body []byte) {
-	if len(body) > countedByServer {
+	if len(body) > countedByServer || x.request.ProtoMajor == 2 { // where it is flushed before its end
 		x.lengthValue[0] = strconv.Itoa(len(body))
 		x.Header()["Content-Length"] = x.lengthValue[:]
 	}

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
@@ -35,4 +37,25 @@ func Slugs() []string {
 	}
 	slices.Sort(slugs)
 	return slices.Compact(slugs)
+}
+
+// ContractsKept makes contracts of so many bytes for so many audiences, at most 32,
+// and returns how many bytes are kept of them.
+func ContractsKept(size, audiences int) (int, error) {
+	base, err := json.Marshal(object{"info": strings.Repeat("x", size)})
+	if err != nil {
+		return 0, err
+	}
+	c := contracts{base: base}
+	for i := range audiences {
+		who := audience{read: i&1 > 0, predict: i&2 > 0, write: i&4 > 0, seal: i&8 > 0, docs: i&16 > 0}
+		if _, err := c.document(1, who); err != nil {
+			return 0, err
+		}
+	}
+	kept := 0
+	for _, doc := range c.made {
+		kept += len(doc)
+	}
+	return kept, nil
 }

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -26,56 +25,20 @@ import (
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/admission"
 	"onnxgate/internal/authn"
+	"onnxgate/internal/delivery"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/oauth"
 	"onnxgate/internal/quota"
-	"onnxgate/internal/repository"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/telemetry"
 	"onnxgate/internal/tensor"
+	"onnxgate/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// flower is a program with the shape of the iris model as scikit-learn exports
-// it: the label is 0, with all of the probability.
-type flower struct {
-	run func(ctx context.Context) error // nil: nothing goes wrong
-}
-
-func (flower) Inputs() []tensor.Spec {
-	return []tensor.Spec{{Name: "X", DType: tensor.Float32, Ranked: true, Dims: []tensor.Dim{{Size: -1}, {Size: 4}}}}
-}
-
-func (flower) Outputs() []tensor.Spec {
-	keys, err := tensor.New(tensor.Shape{3}, []int64{0, 1, 2})
-	if err != nil {
-		panic(err)
-	}
-	return []tensor.Spec{
-		{Name: "output_label", DType: tensor.Int64, Ranked: true, Dims: []tensor.Dim{{Size: -1}}},
-		{Name: "output_probability", Kind: tensor.KindMapSequence, DType: tensor.Float32, Keys: keys},
-	}
-}
-
-func (f flower) Run(ctx context.Context, in, out []*tensor.Tensor) error {
-	if f.run != nil {
-		if err := f.run(ctx); err != nil {
-			return err
-		}
-	}
-	n := in[0].Shape()[0]
-	clear(tensor.Reset[int64](out[0], n))
-	scores := tensor.Reset[float32](out[1], n, 3)
-	clear(scores)
-	for i := range n {
-		scores[3*i] = 1
-	}
-	return nil
-}
 
 // tokens knows three callers by their tokens.
 type tokens struct{}
@@ -177,29 +140,17 @@ func (sealer) Open(_ context.Context, p *identity.Principal, token string, maxAg
 	return fmt.Sprintf("%s at most %d old", text, maxAge), nil
 }
 
-// lockedBuffer is a log that tests read while requests write it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // usage is one call of everybody.
 type usage struct{}
 
 func (usage) Of(ctx context.Context, p *identity.Principal) (*quota.Report, error) {
 	return usage{}.Tenant(ctx, p.Tenant, time.Date(2026, 3, 14, 0, 0, 0, 0, time.UTC))
+}
+
+func (usage) Key(ctx context.Context, tenant, id string, at time.Time) (*quota.Report, error) {
+	r, err := usage{}.Tenant(ctx, tenant, at)
+	r.Key = id
+	return r, err
 }
 
 func (usage) Tenant(_ context.Context, name string, at time.Time) (*quota.Report, error) {
@@ -225,8 +176,8 @@ type fixture struct {
 	api       *httpapi.API
 	admission *admission.Control
 	access    *telemetry.AccessLog
-	lines     *lockedBuffer // access lines
-	log       *lockedBuffer
+	lines     *testkit.Buffer // access lines
+	log       *testkit.Buffer
 	metrics   *telemetry.Metrics
 	tokens    *tokenServer
 
@@ -237,20 +188,20 @@ type fixture struct {
 
 func newAPI(tb testing.TB, change func(*httpapi.Config)) *fixture {
 	tb.Helper()
-	return newAPIWith(tb, flower{}, change)
+	return newAPIWith(tb, testkit.Flower{}, change)
 }
 
 func newAPIWith(tb testing.TB, program inference.Program, change func(*httpapi.Config)) *fixture {
 	tb.Helper()
-	f := &fixture{t: tb, lines: &lockedBuffer{}, log: &lockedBuffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
+	f := &fixture{t: tb, lines: &testkit.Buffer{}, log: &testkit.Buffer{}, metrics: telemetry.NewMetrics("v1"), tokens: &tokenServer{}}
 	f.access = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: f.lines, Format: telemetry.JSON})
 	catalog := irisCatalog(tb, program, func(label string, _ *schema.Limits) inference.Admission { return door{f, label} })
-	delivery, err := repository.New(repository.Config{Catalog: catalog})
+	deliver, err := delivery.New(delivery.Config{Catalog: catalog})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	cfg := httpapi.Config{
-		Catalog: catalog, Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{}, Delivery: delivery, Access: accessTokens{}, Usage: usage{}, Admission: admit(admission.Rates{}),
+		Catalog: catalog, Authenticator: tokens{}, Tokens: f.tokens, Keys: f.tokens, Passwords: f.tokens, Sealer: sealer{}, Accounts: &accounts.Service{}, Delivery: deliver, Access: accessTokens{}, Usage: usage{}, Admission: admit(admission.Rates{}),
 		Metrics: f.metrics, AccessLog: f.access, Now: time.Now, Version: "v1",
 		Log: slog.New(telemetry.NewHandler(f.log, telemetry.JSON, slog.LevelDebug)), LoopbackHost: true, AdminLoopback: true,
 	}
@@ -289,7 +240,7 @@ func irisCatalog(tb testing.TB, program inference.Program, admit inference.Admit
 		tb.Fatal(err)
 	}
 	loaded := false
-	catalog, err := inference.New(inference.Config{
+	catalog, err := inference.New(tb.Context(), inference.Config{
 		FS: fstest.MapFS{
 			"iris/model.yaml":   {Data: manifest},
 			"iris/1/model.onnx": {Data: []byte("one")},
@@ -317,7 +268,7 @@ type afterLoad struct {
 
 func (p afterLoad) Run(ctx context.Context, in, out []*tensor.Tensor) error {
 	if !*p.loaded {
-		return flower{}.Run(ctx, in, out)
+		return testkit.Flower{}.Run(ctx, in, out)
 	}
 	return p.Program.Run(ctx, in, out)
 }

@@ -102,6 +102,9 @@ type Policies interface {
 type Issuers interface {
 	// All returns them by their names.
 	All() []IssuerInfo
+	// Answers returns nil when the issuer of that name can be reached. The fault is
+	// Unavailable.
+	Answers(ctx context.Context, name string) error
 }
 
 // Library describes the loaded models.
@@ -192,6 +195,9 @@ type Config struct {
 	// Bodies is what all bodies in flight may take beyond the first 64 KiB of each,
 	// shared with the other protocols; nil is 64 MiB, or two of the longest.
 	Bodies *limit.Bytes
+	// Streams bounds the requests over HTTP/2 that are open; nil is a bound without
+	// exemptions.
+	Streams *limit.Streams
 	// MaxRows is how many rows one prediction may have; 0 is 10,000.
 	MaxRows int
 	// Endpoint is what code to paste calls.
@@ -232,6 +238,7 @@ type API struct {
 	adminDocument []byte               // the contract of the administration listener
 	docs          map[string]*docsFile // by name
 	rules         *validator.Validate  // of the members of bodies
+	withdrawn     atomic.Bool
 	public, admin *Listener
 }
 
@@ -269,6 +276,9 @@ func New(cfg Config) (*API, error) {
 	}
 	if cfg.Bodies == nil {
 		cfg.Bodies = limit.NewBytes(max(DefaultBodyMemory, 2*cfg.MaxBody), nil)
+	}
+	if cfg.Streams == nil {
+		cfg.Streams = limit.NewStreams(nil)
 	}
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows
@@ -319,6 +329,11 @@ func (a *API) Admin() *Listener { return a.admin }
 
 // Reload puts other settings in force for the requests that come.
 func (a *API) Reload(s Settings) { a.dynamic.Store(&dynamic{cors: newCORS(s.CORSOrigins)}) }
+
+// Withdraw has every answer from now on end its connection, so that clients come
+// back through a balancer that knows of other servers: by Connection: close in
+// HTTP/1.1 (RFC 9112 section 9.6), by GOAWAY in HTTP/2 (RFC 9113 section 6.8).
+func (a *API) Withdraw() { a.withdrawn.Store(true) }
 
 // newParams returns memory for the parameters of one path.
 func (a *API) newParams() *chi.Context {

@@ -32,7 +32,10 @@ func protocolRoutes(o RouteOptions) []Route {
 		Method: http.MethodPost, MaxBody: o.MaxBody, Timeout: slow, Limit: admission.Predict,
 		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Errors: Inference, Handler: (*API).infer, Look: audit.ModelRead,
 	}
-	read := Route{Method: http.MethodGet, Timeout: quick, Auth: Bearer, Permission: identity.ModelsRead, Errors: Inference, Look: audit.ModelRead}
+	read := Route{
+		Method: http.MethodGet, Timeout: quick, Limit: admission.Read,
+		Auth: Bearer, Permission: identity.ModelsRead, Errors: Inference, Look: audit.ModelRead,
+	}
 	health := Route{Method: http.MethodGet, Timeout: quick, Auth: Public, Errors: Inference, Operation: true}
 	manage := Route{
 		Method: http.MethodPost, MaxBody: maxRepositoryBody, Timeout: slow,
@@ -129,7 +132,7 @@ func (a *API) infer(ctx context.Context, x *exchange) error {
 	reader := a.newReader()
 	defer a.readers.Put(reader)
 	began := x.info.Trace.Begin()
-	req, err := a.tensors(reader, call, body, x.request.Header[oip.HeaderLength])
+	req, err := a.tensors(ctx, reader, call, body, x.request.Header[oip.HeaderLength])
 	x.info.Trace.End(reqctx.Validate, began, err)
 	if err != nil {
 		return err
@@ -143,7 +146,7 @@ func (a *API) infer(ctx context.Context, x *exchange) error {
 	var header int
 	answer.B, header = oip.AppendResponse(answer.B, &oip.Response{
 		Model: call.Model(), Version: call.Version(), ID: req.ID,
-		Specs: call.Outputs(), Outputs: outputs, Wanted: req.Outputs, Binary: req.Binary,
+		Specs: call.Outputs(), Outputs: outputs, Wanted: req.Outputs, Parts: req.Parts, Binary: req.Binary,
 	})
 	call.Leave()
 	x.Header()["Content-Type"] = typeJSON
@@ -164,7 +167,7 @@ func (a *API) newReader() *oip.Reader {
 
 // tensors reads the body into the call's own tensors, and holds them to the model's
 // contract.
-func (a *API) tensors(r *oip.Reader, call *inference.Call, body []byte, lengths []string) (req *oip.Request, err error) {
+func (a *API) tensors(ctx context.Context, r *oip.Reader, call *inference.Call, body []byte, lengths []string) (req *oip.Request, err error) {
 	m, err := oip.Split(body, lengths)
 	if err != nil {
 		return nil, err
@@ -178,5 +181,5 @@ func (a *API) tensors(r *oip.Reader, call *inference.Call, body []byte, lengths 
 	if err != nil {
 		return nil, err
 	}
-	return req, call.Admit(a.cfg.MaxRows)
+	return req, call.Admit(ctx, a.cfg.MaxRows)
 }

@@ -14,6 +14,7 @@ import (
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/testkit"
 )
 
 // tensorRow is the row of the other tests as a tensor, without its name.
@@ -93,7 +94,7 @@ func TestTensorsAreAnsweredInTheFormThatIsAskedFor(t *testing.T) {
 // TestEveryKindHasItsInferenceError holds the one table of the protocol's statuses.
 func TestEveryKindHasItsInferenceError(t *testing.T) {
 	var kind fault.Kind
-	f := newAPIWith(t, flower{run: func(context.Context) error {
+	f := newAPIWith(t, testkit.Flower{OnRun: func(context.Context) error {
 		return &fault.Error{Kind: kind, Msg: "what to fix", Err: errors.New("secret cause")}
 	}}, nil).serve()
 	for _, kind = range fault.Kinds() {

@@ -21,7 +21,7 @@ import (
 // makes a handler panic; each refusal is JSON; and memory stays as it is.
 func TestMalformedRequestsDoNoHarm(t *testing.T) {
 	n, seed := testkit.Number(t, "MALFORMED", 10_000), testkit.Number(t, "SEED", 1)
-	var log lockedBuffer
+	var log testkit.Buffer
 	f := newAPI(t, func(c *httpapi.Config) {
 		c.MaxBody, c.MaxRows = 32<<10, 100
 		c.AccessLog = telemetry.NewAccessLog(telemetry.AccessConfig{Writer: io.Discard, Format: telemetry.JSON})

@@ -149,9 +149,25 @@ type modelStats struct {
 	InferenceCount uint64              `json:"inference_count"`
 	ExecutionCount uint64              `json:"execution_count"`
 	InferenceStats map[string]duration `json:"inference_stats"`
-	ResponseStats  struct{}            `json:"response_stats"`
-	BatchStats     []struct{}          `json:"batch_stats"`
+	ResponseStats  struct{}            `json:"response_stats"` // of models with several responses to a request, alone
+	BatchStats     []batchStats        `json:"batch_stats"`
 	MemoryUsage    []memoryUsage       `json:"memory_usage"`
+}
+
+// batchStats is what the executions of so many rows did.
+type batchStats struct {
+	BatchSize uint64   `json:"batch_size"`
+	Input     duration `json:"compute_input"`
+	Infer     duration `json:"compute_infer"`
+	Output    duration `json:"compute_output"`
+}
+
+func batchStatsOf(all []inference.BatchStatistics) []batchStats {
+	list := make([]batchStats, len(all))
+	for i, b := range all {
+		list[i] = batchStats{b.Rows, durationOf(b.Input), durationOf(b.Infer), durationOf(b.Output)}
+	}
+	return list
 }
 
 // memoryUsage is what a version takes of one kind of memory, by an estimate.
@@ -177,7 +193,7 @@ func (a *API) statistics(ctx context.Context, x *exchange) error {
 				"compute_input": durationOf(s.Input), "compute_infer": durationOf(s.Infer), "compute_output": durationOf(s.Output),
 				"cache_hit": {}, "cache_miss": {},
 			},
-			BatchStats: []struct{}{}, MemoryUsage: []memoryUsage{{Type: "CPU", Size: s.Memory}},
+			BatchStats: batchStatsOf(s.Batches), MemoryUsage: []memoryUsage{{Type: "CPU", Size: s.Memory}},
 		}
 		if !s.LastInference.IsZero() {
 			stats[i].LastInference = s.LastInference.UnixMilli()

@@ -26,6 +26,8 @@ type model struct {
 type modelDetail struct {
 	model
 
+	// Version is the one that is described.
+	Version  string           `json:"version"`
 	Features []schema.Feature `json:"features"`
 	Labels   []string         `json:"labels"`
 	Outputs  []schema.Output  `json:"outputs"`
@@ -38,7 +40,7 @@ type modelDetail struct {
 func modelOf(info *inference.ModelInfo) model {
 	return model{
 		Name: info.Name, Description: info.Schema.Description(), Versions: info.Versions, Default: info.Default,
-		Serving: info.Version, VersionLabels: info.Labels,
+		Serving: info.Serving, VersionLabels: info.Labels,
 	}
 }
 
@@ -52,24 +54,24 @@ func (a *API) listModels(ctx context.Context, x *exchange) error {
 	return x.encode(map[string]any{"models": models})
 }
 
-// describeModel tells the contract of one model.
+// describeModel tells the contract of one version of a model, of the serving one
+// where the path names none.
 func (a *API) describeModel(ctx context.Context, x *exchange) error {
 	generation := a.cfg.Catalog.Generation()
-	info, err := a.cfg.Catalog.Describe(ctx, x.principal, x.param("model"), "")
+	info, err := a.described(ctx, x)
 	if err != nil {
 		return err
 	}
-	x.about.Model = info.Label()
 	labels := info.Schema.Labels()
 	if labels == nil {
 		labels = []string{}
 	}
-	examples, err := a.samples(x.principal, &info, generation)
+	examples, err := a.samples(x.principal, &info, x.param("version"), generation)
 	if err != nil {
 		return err
 	}
 	return x.encode(modelDetail{
-		model: modelOf(&info), Features: info.Schema.Features(), Labels: labels,
+		model: modelOf(&info), Version: info.Version, Features: info.Schema.Features(), Labels: labels,
 		Outputs: info.Schema.Outputs(), Schema: info.Schema.RowSchema(), Examples: examples,
 	})
 }

@@ -2,6 +2,8 @@ package httpapi_test
 
 import (
 	"context"
+	"crypto/tls"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/testkit"
 )
 
 // predictions in every form.
@@ -72,7 +75,7 @@ func TestOverloadedServerRefusesPredictionsAloneAndRecovers(t *testing.T) {
 
 // What goes wrong behind the place gives it back, too.
 func TestPlacesOfWhatFailsAreGivenBack(t *testing.T) {
-	f := newAPIWith(t, flower{run: func(context.Context) error { panic("a defect") }}, nil).serve()
+	f := newAPIWith(t, testkit.Flower{OnRun: func(context.Context) error { panic("a defect") }}, nil).serve()
 	for name, q := range everyForm {
 		if got := f.do(q); got.StatusCode != http.StatusInternalServerError {
 			t.Errorf("%s: %d", name, got.StatusCode)
@@ -88,7 +91,7 @@ func TestPlacesOfWhatFailsAreGivenBack(t *testing.T) {
 }
 
 func TestDeadlineOfTheClientReachesTheEngine(t *testing.T) {
-	f := newAPIWith(t, flower{run: func(ctx context.Context) error {
+	f := newAPIWith(t, testkit.Flower{OnRun: func(ctx context.Context) error {
 		<-ctx.Done()
 		return fault.OfContext(ctx.Err())
 	}}, nil).serve()
@@ -108,7 +111,7 @@ func TestDeadlineOfTheClientReachesTheEngine(t *testing.T) {
 
 // A server that is slow has failed, also where the client said how long it would wait.
 func TestOwnTimeoutIsNotTakenForTheClients(t *testing.T) {
-	f := newAPIWith(t, flower{run: func(context.Context) error { return context.DeadlineExceeded }}, nil).serve()
+	f := newAPIWith(t, testkit.Flower{OnRun: func(context.Context) error { return context.DeadlineExceeded }}, nil).serve()
 	for _, header := range []http.Header{nil, {"Request-Timeout": {"25"}}, {"Request-Timeout": {"3600"}}} {
 		q := everyForm["/predict"]
 		q.header = header
@@ -142,8 +145,8 @@ func TestDeadlineOfTheClientHoldsWhileItWaitsForARate(t *testing.T) {
 func TestDeadlineThatIsNoneIsRefused(t *testing.T) {
 	f := newAPI(t, nil).serve()
 	for text, want := range map[string]int{
-		"5": 200, "2.5": 200, "86400": 200, "0010": 200,
-		"0": 400, "0.0": 400, "-1": 400, "+1": 400, ".5": 400, "1e3": 400, "1s": 400, "1,5": 400, "5 ": 400, "inf": 400, "86401": 400, "0x10": 400, "1.2.3": 400, "9999999999999": 400,
+		"5": 200, "2.5": 200, "86400": 200, "0010": 200, "1e3": 200, "2.3000000000000003": 200, "5e-324": 503,
+		"0": 400, "0.0": 400, "-1": 400, "+1": 400, ".5": 400, "1e5": 400, "1e": 400, "1e999": 400, "1-1": 400, "0e1": 400, "1s": 400, "1,5": 400, "5 ": 400, "inf": 400, "86401": 400, "0x10": 400, "1.2.3": 400, "9999999999999": 400,
 	} {
 		q := everyForm["/predict"]
 		q.header = http.Header{"Request-Timeout": {text}}
@@ -155,5 +158,44 @@ func TestDeadlineThatIsNoneIsRefused(t *testing.T) {
 	q.token, q.header = "", http.Header{"Request-Timeout": {"soon"}}
 	if got := f.do(q); got.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without a token: %d", got.StatusCode)
+	}
+}
+
+// Who hangs up while it waits for a rate leaves its place to another, though its body
+// has not been read.
+func TestWhoHangsUpWhileItWaitsForARateLeavesItsPlace(t *testing.T) {
+	now := time.Now()
+	f := newAPI(t, func(c *httpapi.Config) {
+		control, err := admission.New(admission.Config{
+			Rates: admission.Rates{Predict: identity.Rates{{Requests: 1, Window: 9 * time.Second}}}, Throttle: 10 * time.Second,
+			Now: func() time.Time { return now },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Admission = control
+	}).serve()
+	f.do(everyForm["/predict"])
+	for range 2 { // there is one place
+		conn, err := tls.Dial("tcp", f.public.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "POST /predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer admin\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+		f.throttled(1)
+		_ = conn.Close()
+		f.throttled(0)
+	}
+}
+
+// throttled waits, for less than a request waits for its rate, until so many do.
+func (f *fixture) throttled(want int) {
+	f.t.Helper()
+	for end := time.Now().Add(6 * time.Second); f.admission.Throttled() != want; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			f.t.Fatalf("%d wait, want %d", f.admission.Throttled(), want)
+		}
 	}
 }

@@ -76,6 +76,9 @@ func (a *API) policyOwner(x *exchange) (string, error) {
 		return "", fault.Newf(fault.Forbidden, "Operation not permitted: rules are for who holds %s or %s", identity.ModelsWrite, identity.AuditRead)
 	}
 	tenant, err := x.tenantParameter()
+	if err == nil {
+		err = (&authz.Request{Principal: x.principal, Model: x.param("model")}).CheckReach()
+	}
 	if err != nil || tenant == "" || tenant == x.principal.Tenant {
 		return x.principal.Tenant, err
 	}

@@ -79,7 +79,7 @@ func (a *API) openRows(ctx context.Context, x *exchange) (*inference.Call, error
 		return nil, err
 	}
 	began := x.info.Trace.Begin()
-	err = call.Schema().Decode(call.Batch(), body, a.cfg.MaxRows)
+	err = call.Schema().Decode(ctx, call.Batch(), body, a.cfg.MaxRows)
 	x.info.Trace.End(reqctx.Validate, began, err)
 	if err != nil {
 		call.Close()
@@ -98,7 +98,7 @@ func (a *API) openTable(ctx context.Context, x *exchange) (*inference.Call, erro
 	}
 	began := x.info.Trace.Begin()
 	failure := x.streamBody(ctx, &rowsOfTable, call.Batch().Size, func(table io.Reader) error {
-		_, err := call.Schema().DecodeTable(call.Batch(), table, a.cfg.MaxRows, nil)
+		_, err := call.Schema().DecodeTable(ctx, call.Batch(), table, a.cfg.MaxRows, nil)
 		return err
 	})
 	x.info.Trace.End(reqctx.Validate, began, failure)

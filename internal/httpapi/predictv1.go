@@ -25,7 +25,7 @@ func (a *API) predictV1(ctx context.Context, x *exchange) error {
 	}
 	defer call.Close()
 	began := x.info.Trace.Begin()
-	err = a.readRows(call, body)
+	err = a.readRows(ctx, call, body)
 	x.info.Trace.End(reqctx.Validate, began, err)
 	if err != nil {
 		return err
@@ -48,12 +48,12 @@ func (a *API) predictV1(ctx context.Context, x *exchange) error {
 }
 
 // readRows reads the body into the call's batch.
-func (a *API) readRows(call *inference.Call, body []byte) error {
+func (a *API) readRows(ctx context.Context, call *inference.Call, body []byte) error {
 	rows, err := readInstances(body)
 	if err != nil {
 		return err
 	}
-	if err := rows.decode(call.Schema(), call.Batch(), a.cfg.MaxRows); err != nil {
+	if err := rows.decode(ctx, call.Schema(), call.Batch(), a.cfg.MaxRows); err != nil {
 		return within(err, rows.member)
 	}
 	return nil
@@ -65,11 +65,11 @@ type instances struct {
 	rows   []byte // an array of rows, or an object of columns
 }
 
-func (i *instances) decode(s *schema.Schema, b *schema.Batch, maxRows int) error {
+func (i *instances) decode(ctx context.Context, s *schema.Schema, b *schema.Batch, maxRows int) error {
 	if i.rows[0] == '{' {
-		return s.DecodeColumns(b, i.rows, maxRows)
+		return s.DecodeColumns(ctx, b, i.rows, maxRows)
 	}
-	return s.DecodeValues(b, i.rows, maxRows)
+	return s.DecodeValues(ctx, b, i.rows, maxRows)
 }
 
 // The members of a request of V1 (TensorFlow Serving's REST API, "Predict API").

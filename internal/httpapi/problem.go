@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/oauth"
 	"onnxgate/internal/reqctx"
 )
 
@@ -85,7 +85,7 @@ func (x *exchange) render(format ErrorFormat, f *fault.Error) {
 	x.challenge(format, f)
 	switch {
 	case f.RetryAfter > 0:
-		header["Retry-After"] = []string{seconds(f.RetryAfter)}
+		header["Retry-After"] = []string{f.RetrySeconds()}
 	case p.status == http.StatusServiceUnavailable:
 		header["Retry-After"] = retrySoon
 	}
@@ -103,11 +103,6 @@ func (x *exchange) render(format ErrorFormat, f *fault.Error) {
 		buf.B = appendProblem(buf.B, p, f, &x.info)
 	}
 	x.send(p.status, buf.B)
-}
-
-// seconds returns d in whole seconds, rounded up, at least 1.
-func seconds(d time.Duration) string {
-	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }
 
 func appendProblem(b []byte, p problem, f *fault.Error, info *reqctx.Info) []byte {
@@ -210,7 +205,7 @@ func appendText(b []byte, s string) []byte {
 func (x *exchange) challenge(format ErrorFormat, f *fault.Error) {
 	header := x.Header()
 	switch {
-	case format == OAuth && f.Kind == fault.Unauthenticated && f.Code == codeInvalidGrant:
+	case format == OAuth && f.Kind == fault.Unauthenticated && f.Code == oauth.CodeInvalidGrant:
 		header["WWW-Authenticate"] = challengeBearerPlain
 	case format == OAuth && f.Kind == fault.Unauthenticated:
 		header["WWW-Authenticate"] = challengeBasic
@@ -223,16 +218,11 @@ func (x *exchange) challenge(format ErrorFormat, f *fault.Error) {
 		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="invalid_token", error_description="` + describable(message(problemOf(f.Kind), f)) + `"`}
 	case f.Kind == fault.Forbidden && f.Code == codeInsufficientScope:
 		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="insufficient_scope", scope="` + x.route.Permission + `"`}
-	case f.Kind == fault.BadRequest && f.Code == codeInvalidRequest:
+	case f.Kind == fault.BadRequest && f.Code == oauth.CodeInvalidRequest:
 		header["WWW-Authenticate"] = []string{challengeBearer[0] + `, error="invalid_request"`}
 	}
 }
 
-// The error codes of RFC 6749 section 5.2 and RFC 6750 section 3.1 that
-// decide something here.
-const (
-	codeInvalidGrant      = "invalid_grant"
-	codeInvalidClient     = "invalid_client"
-	codeInvalidRequest    = "invalid_request"
-	codeInsufficientScope = "insufficient_scope"
-)
+// codeInsufficientScope is the error code of RFC 6750 section 3.1 for a token that
+// does not reach far enough.
+const codeInsufficientScope = "insufficient_scope"

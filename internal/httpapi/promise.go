@@ -1,8 +1,8 @@
 package httpapi
 
 import (
-	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"onnxgate/internal/admission"
@@ -42,16 +42,14 @@ func (x *exchange) lateFor(f *fault.Error) *fault.Error {
 	return &told
 }
 
-// parsePromise reads digits with at most one point among them.
+// maxPromiseText is more than the longest form of a number that programs write.
+const maxPromiseText = 32
+
+// parsePromise reads a number as JSON writes it.
 func parsePromise(values []string) (float64, bool) {
 	text := values[0]
-	if len(values) != 1 || text == "" || len(text) > 12 {
+	if len(values) != 1 || text == "" || len(text) > maxPromiseText || text[0] < '0' || text[0] > '9' || strings.Trim(text, "0123456789.eE+-") != "" {
 		return 0, false
-	}
-	for i := range len(text) {
-		if c := text[i]; (c < '0' || c > '9') && (c != '.' || i == 0) {
-			return 0, false
-		}
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
 	return seconds, err == nil && seconds > 0 && seconds <= maxPromise
@@ -59,16 +57,15 @@ func parsePromise(values []string) (float64, bool) {
 
 // asked is what may be said about the request before its credential is looked at.
 func (x *exchange) asked() admission.Asked {
-	return admission.Asked{Credential: presented(x.request.Header), Target: x.request.URL.Path}
-}
-
-func presented(h http.Header) string {
-	for _, name := range []string{"Authorization", "X-Api-Key", "Api-Key"} {
-		if values := h[name]; len(values) > 0 {
-			return values[0]
-		}
+	fields := fieldsOf(x.request.Header)
+	asked := admission.Asked{Credential: fields.Claimed(), Target: x.request.URL.Path}
+	if all := peer(x.request); len(all) > 0 {
+		asked.Certificate = all[0].Raw
 	}
-	return ""
+	if x.route != nil && x.route.OfModel {
+		asked.Model = x.param("model")
+	}
+	return asked
 }
 
 // wait returns the fault of a request that a limit refused, with how long all of
@@ -76,9 +73,9 @@ func presented(h http.Header) string {
 func (x *exchange) wait(f *fault.Error) *fault.Error {
 	gate, asked := x.listener.api.cfg.Admission, x.asked()
 	told := *f
-	told.RetryAfter = gate.RetryAfter(asked, f.RetryAfter)
+	told.RetryAfter = gate.RetryAfter(x.ctx.Context, &asked, f.RetryAfter)
 	if x.principal != nil {
-		gate.Remember(asked, nil, told.RetryAfter)
+		gate.Remember(&asked, nil, told.RetryAfter)
 	}
 	return &told
 }

@@ -128,7 +128,7 @@ func TestOnlyTheOneFormOfAPathIsServed(t *testing.T) {
 		"/LIVEZ":                      404,
 		"/":                           404,
 		"/models/iris/predict/more":   404,
-		"/models/iris/versions/1":     404,
+		"/models/iris/versions/1":     401,
 		"/docs":                       404,
 		"/docs/init.js":               404,
 		"/metrics":                    404,

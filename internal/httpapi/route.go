@@ -70,7 +70,8 @@ type Route struct {
 	// left no other record; empty means audit.ServerRead.
 	Look audit.Event
 	// Operation says that the route is for whoever looks after the process, and
-	// leaves no record: it is served also while none can be kept.
+	// leaves no record: it is served also while none can be kept. What is answered
+	// 200 is in the access log at the level debug alone.
 	Operation bool
 	// Handler reads decode, call, encode.
 	Handler handlerFunc
@@ -108,7 +109,7 @@ func PublicRoutes(o RouteOptions) []Route {
 		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Handler: (*API).predict, Look: audit.ModelRead,
 	}
 	read := Route{
-		Method: http.MethodGet, Timeout: quick,
+		Method: http.MethodGet, Timeout: quick, Limit: admission.Read,
 		Auth: Bearer, Permission: identity.ModelsRead, Look: audit.ModelRead,
 	}
 	form := Route{
@@ -140,7 +141,8 @@ func PublicRoutes(o RouteOptions) []Route {
 		decrypt.at("/decrypt/"),
 		read.at("/models").with((*API).listModels),
 		read.at("/models/{model}").with((*API).describeModel).ofModel(),
-		{Method: http.MethodGet, Pattern: "/usage", Timeout: quick, Auth: Bearer, Handler: withoutQuery((*API).ownUsage)},
+		read.at("/models/{model}/versions/{version}").with((*API).describeModel).ofModel(),
+		{Method: http.MethodGet, Pattern: "/usage", Timeout: quick, Limit: admission.Read, Auth: Bearer, Handler: withoutQuery((*API).ownUsage)},
 		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).livez},
 		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).readyz},
 	}
@@ -232,6 +234,7 @@ func newRouter(a *API, routes []Route) (*router, error) {
 		}
 		for _, method := range methods {
 			e := &endpoint{Route: *route, api: a, name: method + " " + route.Pattern, metrics: a.cfg.Metrics.Route(method, route.Pattern)}
+			e.changes = method != http.MethodGet && method != http.MethodHead && strings.HasSuffix(route.Permission, ":write")
 			if e.Look == "" {
 				e.Look = audit.ServerRead
 			}
@@ -267,8 +270,10 @@ func hasVerb(params *chi.Context, path string) bool {
 type endpoint struct {
 	Route
 
-	api     *API
-	name    string // the method and the pattern, for records
+	api  *API
+	name string // the method and the pattern, for records
+	// changes says that the route changes what rights and models there are.
+	changes bool
 	metrics *telemetry.RouteMetrics
 }
 

@@ -64,6 +64,7 @@ type sampler struct {
 // sampleKey is what the samples of a model depend on.
 type sampleKey struct {
 	schema    *schema.Schema
+	version   string // as the path has it; empty where it names none
 	secondKey bool
 }
 
@@ -87,14 +88,14 @@ func newSampler(endpoint Endpoint) (*sampler, error) {
 	return s, nil
 }
 
-// of returns the samples of a model that asks for the kinds of credential; nil for
-// a model of which no example is known.
-func (s *sampler) of(info *inference.ModelInfo, generation uint64, required []identity.Method) (*samples, error) {
+// of returns the samples of a model that asks for the kinds of credential, for a
+// version of it if that is not empty; nil for a model of which no example is known.
+func (s *sampler) of(info *inference.ModelInfo, version string, generation uint64, required []identity.Method) (*samples, error) {
 	row := info.Schema.Example()
 	if row == nil {
 		return nil, nil //nolint:nilnil // there is nothing to show
 	}
-	key := sampleKey{info.Schema, len(required) > 1 && slices.Contains(required, identity.APIKey)}
+	key := sampleKey{info.Schema, version, len(required) > 1 && slices.Contains(required, identity.APIKey)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.generation != generation || s.made == nil {
@@ -103,17 +104,25 @@ func (s *sampler) of(info *inference.ModelInfo, generation uint64, required []id
 	if known, ok := s.made[key]; ok {
 		return known, nil
 	}
-	made, err := s.write(info.Name, row, key.secondKey)
+	made, err := s.write(predictPath(info.Name, version), row, key.secondKey)
 	if err == nil {
 		s.made[key] = made
 	}
 	return made, err
 }
 
-func (s *sampler) write(model string, row []byte, secondKey bool) (*samples, error) {
+// predictPath is where a model predicts, or the version of it that is not empty.
+func predictPath(model, version string) string {
+	if version != "" {
+		model += "/versions/" + version
+	}
+	return "/models/" + model + "/predict"
+}
+
+func (s *sampler) write(path string, row []byte, secondKey bool) (*samples, error) {
 	made := new(samples)
 	data := sampleData{Endpoint: s.endpoint, SecondKey: secondKey}
-	data.URL = strings.TrimSuffix(data.URL, "/") + "/models/" + model + "/predict"
+	data.URL = strings.TrimSuffix(data.URL, "/") + path
 	for i := range languages {
 		l := &languages[i]
 		var err error
@@ -129,13 +138,14 @@ func (s *sampler) write(model string, row []byte, secondKey bool) (*samples, err
 	return made, nil
 }
 
-// samples returns the code for a model, as a caller sees it.
-func (a *API) samples(p *identity.Principal, info *inference.ModelInfo, generation uint64) (*samples, error) {
+// samples returns the code for a model, or a version of it by number or label, as
+// a caller sees it.
+func (a *API) samples(p *identity.Principal, info *inference.ModelInfo, version string, generation uint64) (*samples, error) {
 	var required []identity.Method
 	if a.cfg.Layers != nil {
-		required = a.cfg.Layers.Requires(p, info.Name, "")
+		required = a.cfg.Layers.Requires(p, info.Name, version)
 	}
-	return a.sampler.of(info, generation, required)
+	return a.sampler.of(info, version, generation, required)
 }
 
 // codeSamples is the vendor extension x-codeSamples of OpenAPI, which readers of

@@ -17,11 +17,12 @@ import (
 	"onnxgate/internal/inference"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
+	"onnxgate/internal/testkit"
 )
 
 // library is a program with a column of every class whose names and values would
 // be more than that in one language or another.
-type library struct{ flower }
+type library struct{ testkit.Flower }
 
 func (library) Inputs() []tensor.Spec {
 	var specs []tensor.Spec
@@ -51,7 +52,7 @@ func hostileRow() map[string]any {
 
 func libraryCatalog(t *testing.T) *inference.Catalog {
 	t.Helper()
-	catalog, err := inference.New(inference.Config{
+	catalog, err := inference.New(t.Context(), inference.Config{
 		FS:      fstest.MapFS{"m/model.yaml": {Data: []byte(hostileManifest)}, "m/1/model.onnx": {Data: []byte("one")}},
 		Compile: func([]byte, schema.Engine) (inference.Program, []string, error) { return library{}, nil, nil },
 		Now:     time.Now,

@@ -14,6 +14,7 @@ import (
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/schema"
+	"onnxgate/internal/testkit"
 )
 
 // tenants takes a token TENANT for an administrator of that tenant.
@@ -34,13 +35,13 @@ func ofTenants(t *testing.T) *fixture {
 		return &fstest.MapFile{Data: []byte("features: [{name: " + first + "}, {name: b}, {name: c}, {name: d}]\n" + access)}
 	}
 	one := &fstest.MapFile{Data: []byte("one")}
-	catalog, err := inference.New(inference.Config{
+	catalog, err := inference.New(t.Context(), inference.Config{
 		FS: fstest.MapFS{
 			"iris/model.yaml": manifest("ours", ""), "iris/1/model.onnx": one,
 			"@acme/iris/model.yaml": manifest("theirs", ""), "@acme/iris/1/model.onnx": one,
 			"@acme/hidden/model.yaml": manifest("hidden", "access: {roles: [admin], require: [bearer, api_key]}\n"), "@acme/hidden/1/model.onnx": one,
 		},
-		Compile:      func([]byte, schema.Engine) (inference.Program, []string, error) { return flower{}, nil, nil },
+		Compile:      func([]byte, schema.Engine) (inference.Program, []string, error) { return testkit.Flower{}, nil, nil },
 		TenantExists: func(string) (bool, error) { return true, nil },
 		DefaultModel: "iris", Now: time.Now,
 	})
@@ -82,7 +83,7 @@ var ofRequest = regexp.MustCompile(`"request_id":"[0-9a-f]*"`)
 
 func TestAForeignModelIsAnsweredAsOneThatDoesNotExist(t *testing.T) {
 	f := ofTenants(t)
-	for _, pattern := range []string{"/models/NAME/predict", "/models/NAME/versions/1/predict", "/models/NAME"} {
+	for _, pattern := range []string{"/models/NAME/predict", "/models/NAME/versions/1/predict", "/models/NAME/versions/1", "/models/NAME"} {
 		method, body := http.MethodPost, `{"hidden":1}`
 		if !strings.HasSuffix(pattern, "predict") {
 			method, body = http.MethodGet, ""

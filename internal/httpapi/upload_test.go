@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"onnxgate/internal/delivery"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
-	"onnxgate/internal/repository"
 )
 
 // depot takes every file, and remembers the last one.
@@ -25,7 +25,7 @@ type depot struct {
 	err  error // of reading it
 }
 
-func (d *depot) Put(_ context.Context, _ *identity.Principal, c *repository.Change) (bool, error) {
+func (d *depot) Put(_ context.Context, _ *identity.Principal, c *delivery.Change) (bool, error) {
 	data, err := io.ReadAll(c.File)
 	d.file, d.err = string(data), err
 	return true, err

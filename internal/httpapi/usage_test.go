@@ -47,7 +47,7 @@ func usageOfTenantsIsForTheirAdministrators(t *testing.T, a *administration) {
 			}
 		}
 	}
-	for path, want := range map[string]int{"/usage?at=today": 400, "/usage?limit=0": 400, "/usage?key=x": 400} {
+	for path, want := range map[string]int{"/usage?at=today": 400, "/usage?limit=0": 400, "/usage?key=x": 400, "/usage?by=": 400, "/usage?by=person": 400} {
 		if got := a.ask("admin", "GET", path, ""); got.StatusCode != want {
 			t.Errorf("%s: %d %s", path, got.StatusCode, got.body)
 		}

@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// RefreshPrefix begins every refresh token, and no access token, so that scanners for
+// secrets know one.
+const RefreshPrefix = "ogr_"
+
 // Client is a service client that proved itself.
 type Client struct {
 	// Principal is who the client is. Its Scopes are nil when nothing narrows

@@ -147,7 +147,7 @@ func TestAVersionWhoseAccessTestsFailIsNotPublished(t *testing.T) {
 		t.Errorf("with tests that hold: %v", err)
 	}
 	fsys["a/access_test.yaml"] = &fstest.MapFile{Data: []byte("- {expect: maybe}\n")}
-	_, err = inference.New(inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
+	_, err = inference.New(t.Context(), inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
 	if err == nil || !strings.Contains(err.Error(), "model a, version 1: a/access_test.yaml:1: expect must be one of allow, deny") {
 		t.Errorf("New = %v, want the broken test named", err)
 	}
@@ -155,7 +155,7 @@ func TestAVersionWhoseAccessTestsFailIsNotPublished(t *testing.T) {
 
 func TestAVersionHasItsOwnAccessTestsOrTheModels(t *testing.T) {
 	fails := "- {as: {roles: [user]}, expect: deny}\n"
-	_, err := inference.New(inference.Config{Compile: new(compiled).compile, Now: time.Now, FS: files(
+	_, err := inference.New(t.Context(), inference.Config{Compile: new(compiled).compile, Now: time.Now, FS: files(
 		"a/model.yaml", forUsers, "a/access_test.yaml", fails, "a/1/model.onnx", "m",
 		"a/2/model.onnx", "m", "a/2/access_test.yaml", "- {as: {roles: [user]}, expect: allow}\n",
 	)})

@@ -93,7 +93,7 @@ func serve(t *testing.T, c *inference.Catalog, late bool) error {
 	if err := call.Enter(ctx, 9); err != nil {
 		return err
 	}
-	if err := call.Schema().Decode(call.Batch(), []byte(`[{"x":1.5},{"x":-2}]`), 10); err != nil {
+	if err := call.Schema().Decode(t.Context(), call.Batch(), []byte(`[{"x":1.5},{"x":-2}]`), 10); err != nil {
 		t.Fatal(err)
 	}
 	if late {

@@ -127,7 +127,9 @@ func (c *Call) TakeBatch(from *Call) bool {
 // and not by Schema().Decode, to the model's contract, and counts their rows:
 // at most maxRows. Predict is for input that has passed one of the two. Faults:
 // Content.
-func (c *Call) Admit(maxRows int) error { return c.version.schema.Admit(c.batch, maxRows) }
+func (c *Call) Admit(ctx context.Context, maxRows int) error {
+	return c.version.schema.Admit(ctx, c.batch, maxRows)
+}
 
 // Predict runs the model on the batch. The outputs are in the order of the
 // model's own, and valid until the next Predict or Close. A request whose deadline
@@ -151,7 +153,7 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 	if c.version.observe != nil {
 		c.version.observe(c.principal.Tenant, c.batch.Rows, latency, err)
 	}
-	if auditErr := c.audit(ctx, latency, err); err == nil {
+	if auditErr := c.audit(ctx, end, latency, err); err == nil {
 		err = auditErr
 	}
 	if err == nil {
@@ -165,17 +167,22 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 }
 
 // audit keeps a record of the prediction, in memory of the call.
-func (c *Call) audit(ctx context.Context, latency time.Duration, err error) error {
+func (c *Call) audit(ctx context.Context, at time.Time, latency time.Duration, err error) error {
 	recorder := c.catalog.cfg.Audit
 	if recorder == nil {
 		return nil
 	}
 	about := c.About()
 	c.record = audit.Record{
-		Event: audit.Predict, Model: about.Model, Version: about.Version, Digest: about.Digest,
+		Time: at, Event: audit.Predict, Model: about.Model, Version: about.Version, Digest: about.Digest,
 		Decision: audit.Allow, Rule: about.Rule, Rows: c.batch.Rows, Latency: latency, Outcome: audit.Outcome(err),
 	}
 	c.record.By(c.principal)
+	if hash := c.catalog.cfg.InputHash; hash != nil {
+		if c.record.Input, err = hash(ctx, c.principal.Tenant, c.batch.Inputs); err != nil {
+			return err
+		}
+	}
 	return recorder.Record(ctx, &c.record)
 }
 

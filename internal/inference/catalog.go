@@ -14,6 +14,7 @@ import (
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/modelstore"
 	"onnxgate/internal/reqctx"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
@@ -62,13 +63,14 @@ func (s *snapshot) entry(label string) *entry {
 
 // New loads every model. Unless cfg.SkipBad is set, one of the operator's that
 // cannot be served is an error that names each with its reason. What a tenant has
-// pushed into its own folder never is: the tenant alone goes without.
-func New(cfg Config) (*Catalog, error) {
+// pushed into its own folder never is: the tenant alone goes without. ctx is for the
+// question to cfg.Pins.
+func New(ctx context.Context, cfg Config) (*Catalog, error) {
 	if cfg.MaxBytes == 0 {
-		cfg.MaxBytes = DefaultMaxBytes
+		cfg.MaxBytes = modelstore.DefaultMaxBytes
 	}
 	c := &Catalog{cfg: cfg}
-	if err := c.readPins(context.Background()); err != nil {
+	if err := c.readPins(ctx); err != nil {
 		return nil, fmt.Errorf("ask which models were rolled back: %w", err)
 	}
 	l := c.newLoader(nil)
@@ -184,8 +186,8 @@ func (s *snapshot) serves(entries map[string]*entry) bool {
 // right: the default tenant's models, and the folders of tenants as a whole.
 func (s *snapshot) ofOperator() []LoadError {
 	return slices.DeleteFunc(slices.Clone(s.problems), func(p LoadError) bool {
-		tenant, name := split(p.Model)
-		return tenant != identity.DefaultTenant && name != ""
+		m := modelstore.ParseFolder(p.Model)
+		return m.Tenant != identity.DefaultTenant && m.Name != ""
 	})
 }
 
@@ -276,7 +278,9 @@ type ModelInfo struct {
 	Versions []string
 	// Default is set for the model that serves requests that name none.
 	Default bool
-	// Version is the one that was asked for, else the newest. Schema, Inputs and
+	// Serving is the version of requests that name none.
+	Serving string
+	// Version is the one that was asked for, else Serving. Schema, Inputs and
 	// Outputs are its contract, the last two as the graph has them. They are
 	// shared: read only.
 	Version         string
@@ -286,6 +290,16 @@ type ModelInfo struct {
 	Labels map[string]string
 	// Roles may predict with the version, whatever its other rules say.
 	Roles []string
+	// Contracts are those of the versions that the reader may predict with, oldest
+	// first. List and SeenBy alone say so.
+	Contracts []Contract
+}
+
+// Contract is what one version of a model asks for and answers. Schema is shared:
+// read only.
+type Contract struct {
+	Version string
+	Schema  *schema.Schema
 }
 
 // Label returns the model's folder, which tells it from models of other tenants
@@ -296,7 +310,7 @@ func (i *ModelInfo) Label() string { return labelOf(i.Tenant, i.Name) }
 func (seen *view) info(m *model, of *version) ModelInfo {
 	info := ModelInfo{
 		Name: m.name, Tenant: m.tenant, Default: m == seen.fallback, Labels: maps.Clone(m.labels),
-		Version: of.id, Schema: of.schema, Inputs: of.inputs, Outputs: of.outputs, Roles: slices.Clone(of.access.policy.Roles),
+		Serving: m.newest().id, Version: of.id, Schema: of.schema, Inputs: of.inputs, Outputs: of.outputs, Roles: slices.Clone(of.access.policy.Roles),
 	}
 	for _, v := range m.versions {
 		info.Versions = append(info.Versions, v.id)
@@ -323,6 +337,18 @@ func (c *Catalog) SeenBy(tenant string) []ModelInfo {
 	all := make([]ModelInfo, len(seen.sorted))
 	for i, m := range seen.sorted {
 		all[i] = seen.info(m, m.newest())
+		all[i].Contracts = m.contracts(func(*version) bool { return true })
+	}
+	return all
+}
+
+// contracts returns those of the versions that may be called.
+func (m *model) contracts(may func(*version) bool) []Contract {
+	var all []Contract
+	for _, v := range m.versions {
+		if may(v) {
+			all = append(all, Contract{Version: v.id, Schema: v.schema})
+		}
 	}
 	return all
 }
@@ -331,12 +357,18 @@ func (c *Catalog) SeenBy(tenant string) []ModelInfo {
 // that asks for a further credential is not among them.
 func (c *Catalog) List(ctx context.Context, p *identity.Principal) []ModelInfo {
 	seen := c.current.Load().of(p)
+	may := func(v *version) bool {
+		return carries(p, v.access.require) && authz.Decide(v.access.policy, v.request(ctx, p, authz.Predict)).Allow
+	}
 	list := []ModelInfo{}
 	for _, m := range seen.sorted {
 		v := m.newest()
-		if carries(p, v.access.require) && authz.Decide(v.access.policy, v.request(ctx, p, authz.Predict)).Allow {
-			list = append(list, seen.info(m, v))
+		if !may(v) {
+			continue
 		}
+		info := seen.info(m, v)
+		info.Contracts = m.contracts(may)
+		list = append(list, info)
 	}
 	return list
 }

@@ -84,7 +84,7 @@ func newCatalog(t *testing.T, cfg inference.Config) *inference.Catalog {
 		cfg.Compile = new(compiled).compile
 	}
 	cfg.Now = time.Now
-	c, err := inference.New(cfg)
+	c, err := inference.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestNoModelIsTheDefaultAmongSeveral(t *testing.T) {
 		t.Fatal(err)
 	}
 	call.Close()
-	_, err = inference.New(inference.Config{FS: files("a/1/model.onnx", "a"), Compile: new(compiled).compile, DefaultModel: "iris", Now: time.Now})
+	_, err = inference.New(t.Context(), inference.Config{FS: files("a/1/model.onnx", "a"), Compile: new(compiled).compile, DefaultModel: "iris", Now: time.Now})
 	if err == nil || !strings.Contains(err.Error(), `default model "iris"`) {
 		t.Errorf("New = %v, want that the default is missing", err)
 	}
@@ -157,7 +157,7 @@ func TestStartNamesEveryModelThatCannotBeServed(t *testing.T) {
 		"a b/1/model.onnx", "m",
 		"none/1/notes.txt", "",
 	)
-	_, err := inference.New(inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
+	_, err := inference.New(t.Context(), inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
 	if err == nil {
 		t.Fatal("New accepted bad models")
 	}
@@ -192,7 +192,7 @@ func TestStartNamesEveryModelThatCannotBeServed(t *testing.T) {
 
 func TestAStrayFolderIsToldAndTheVersionsAreServed(t *testing.T) {
 	fsys := files("m/1/model.onnx", "one", "m/x/notes.txt", "", "m/2/model.onnx", "two", "only/x/notes.txt", "")
-	_, err := inference.New(inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
+	_, err := inference.New(t.Context(), inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
 	if err == nil || strings.Count(err.Error(), `rename the folder "x"`) != 2 {
 		t.Fatalf("the start without SkipBad: %v", err)
 	}
@@ -307,7 +307,7 @@ func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer call.Close()
-	if err := call.Schema().Decode(call.Batch(), []byte(`[{"x":1.5},{"x":-2}]`), 10); err != nil {
+	if err := call.Schema().Decode(t.Context(), call.Batch(), []byte(`[{"x":1.5},{"x":-2}]`), 10); err != nil {
 		t.Fatal(err)
 	}
 	outputs, err := call.Predict(t.Context())
@@ -318,7 +318,10 @@ func TestPredictIsRecordedBeforeItIsAnswered(t *testing.T) {
 		t.Errorf("outputs (-want +got):\n%s", diff)
 	}
 	got := rec.records[0]
-	got.Latency = 0
+	if got.Time.IsZero() {
+		t.Error("the record has no time")
+	}
+	got.Time, got.Latency = time.Time{}, 0
 	want := audit.Record{Event: "predict", Actor: "admin", Tenant: "default", Method: "bearer", Model: "a", Version: "3", Digest: sum("a"), Decision: audit.Allow, Rule: audit.RuleOf(0), Rows: 2, Outcome: "ok"}
 	if diff := cmp.Diff(want, got, asValues); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
@@ -360,7 +363,7 @@ func TestAWarmCallAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := call.Schema().Decode(call.Batch(), body, 1); err != nil {
+	if err := call.Schema().Decode(t.Context(), call.Batch(), body, 1); err != nil {
 		t.Fatal(err)
 	}
 	call.Close()
@@ -370,7 +373,7 @@ func TestAWarmCallAllocatesNothing(t *testing.T) {
 }
 
 func TestAFileAboveItsBoundIsRefused(t *testing.T) {
-	_, err := inference.New(inference.Config{FS: files("a/1/model.onnx", "12345"), Compile: new(compiled).compile, MaxBytes: 4, Now: time.Now})
+	_, err := inference.New(t.Context(), inference.Config{FS: files("a/1/model.onnx", "12345"), Compile: new(compiled).compile, MaxBytes: 4, Now: time.Now})
 	if err == nil || !strings.Contains(err.Error(), "larger than 4 bytes") {
 		t.Errorf("New = %v, want the bound named", err)
 	}

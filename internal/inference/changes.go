@@ -5,6 +5,7 @@ import (
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/authz"
+	"onnxgate/internal/modelstore"
 )
 
 // Changes says what a reload did to the versions, each by its folder:
@@ -61,7 +62,7 @@ func (s *snapshot) kept() []string {
 // about all of its model, or about all models of its tenant.
 func (s *snapshot) concerns(v *version) bool {
 	for _, p := range s.problems {
-		if p.Model == v.label && (p.Version == "" || p.Version == v.id) || p.Model == TenantMark+v.tenant {
+		if p.Model == v.label && (p.Version == "" || p.Version == v.id) || p.Model == modelstore.TenantMark+v.tenant {
 			return true
 		}
 	}

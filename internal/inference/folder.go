@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"onnxgate/internal/identity"
+	"onnxgate/internal/modelstore"
 	"onnxgate/internal/schema"
 )
 
@@ -81,7 +82,7 @@ func (l *loader) fill(e, old *entry, listing *listing) {
 		e.bad("", fmt.Errorf("rename the folder %q: a version is a whole number from 1, without leading zeros", stray))
 	}
 	if len(listing.versions) == 0 && len(listing.strays) == 0 {
-		e.bad("", fmt.Errorf("there is no version: put the model at %s/1/%s", e.place.folder, modelFile))
+		e.bad("", fmt.Errorf("there is no version: put the model at %s/1/%s", e.place.folder, modelstore.ModelFile))
 	}
 	if len(listing.versions) == 0 {
 		e.keep(old)
@@ -182,7 +183,7 @@ type manifest struct {
 
 // besideAll returns the manifest beside all versions.
 func (l *loader) besideAll(p place) (*manifest, error) {
-	f, err := l.optional(path.Join(p.folder, manifestFile), MaxManifest)
+	f, err := l.optional(path.Join(p.folder, modelstore.ManifestFile), modelstore.MaxManifest)
 	if err != nil || f.path == "" {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ type Config struct {
 	// SkipBad leaves out models of the default tenant that cannot be served instead
 	// of failing; those of other tenants are always left out.
 	SkipBad bool
-	// MaxBytes bounds one model file; zero means DefaultMaxBytes.
+	// MaxBytes bounds one model file; zero means modelstore.DefaultMaxBytes.
 	MaxBytes int64
 	// MaxMemory bounds what all loaded models take together, by an estimate from
 	// the sizes of their files, in bytes; 0 is no bound.
@@ -66,6 +66,9 @@ type Config struct {
 	// Audit keeps a record of each prediction before its answer is given out.
 	// Nil keeps none.
 	Audit audit.Recorder
+	// InputHash returns a keyed hash of what a tenant asks a model, for the record; nil
+	// where records have none. Faults: Unavailable.
+	InputHash func(ctx context.Context, tenant string, inputs []*tensor.Tensor) (string, error)
 	// Pins are the versions that models were rolled back to; nil keeps them in
 	// memory alone.
 	Pins Pins
@@ -78,6 +81,3 @@ type Config struct {
 	// Now is the clock.
 	Now func() time.Time
 }
-
-// DefaultMaxBytes is the bound on one model file: 512 MiB.
-const DefaultMaxBytes = 512 << 20

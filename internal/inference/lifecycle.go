@@ -10,6 +10,7 @@ import (
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/modelstore"
 )
 
 // State is what a version in the repository is, in the words of Triton's
@@ -88,12 +89,12 @@ func (e *entry) index(name string) []IndexEntry {
 // manages returns the name of the model in a folder, and whether it is of the
 // principal's own tenant and one that its credential reaches.
 func manages(p *identity.Principal, label string) (name string, ok bool) {
-	tenant, name := split(label)
-	if p == nil || p.Tenant != tenant || name == "" {
+	m := modelstore.ParseFolder(label)
+	if p == nil || p.Tenant != m.Tenant || m.Name == "" {
 		return "", false
 	}
-	req := authz.Request{Principal: p, Model: name}
-	return name, req.InReach()
+	req := authz.Request{Principal: p, Model: m.Name}
+	return m.Name, req.InReach()
 }
 
 // managed returns the folder of a model that the principal may load and unload.

@@ -22,7 +22,7 @@ func predictOne(t *testing.T, c *inference.Catalog, p *identity.Principal, model
 	}
 	defer call.Close()
 	tensor.Reset[float32](call.Batch().Inputs[0], 1, 1)[0] = x
-	if err := call.Admit(10); err != nil {
+	if err := call.Admit(t.Context(), 10); err != nil {
 		t.Fatal(err)
 	}
 	out, err := call.Predict(t.Context())
@@ -137,6 +137,40 @@ func TestATenantSeesStatisticsOfItsOwnCalls(t *testing.T) {
 	}
 }
 
+// Who has the name of a tenant that is gone sees nothing of what that one did, and what
+// a tenant does that is still there goes on.
+func TestATenantMadeAgainSeesNoStatisticsOfTheFormer(t *testing.T) {
+	c := newCatalog(t, inference.Config{FS: files("a/1/model.onnx", "m", "a/model.yaml", shared), TenantExists: tenants("acme", "globex")})
+	inferences := func(caller *identity.Principal) uint64 {
+		got, err := c.Statistics(t.Context(), caller, "a", "1")
+		if err != nil || len(got) != 1 {
+			t.Fatal(got, err)
+		}
+		return got[0].Inferences
+	}
+	acme, globex := of("acme", "user"), of("globex", "user")
+	began := time.Now()
+	predictOne(t, c, acme, "a", "", 1)
+	predictOne(t, c, globex, "a", "", 1)
+	made := time.Now()
+	c.ForgetCallers(func(tenant string, since time.Time) bool {
+		if since.Before(began) || since.After(made) {
+			t.Errorf("%s began to call at %v, want within [%v, %v]", tenant, since, began, made)
+		}
+		return tenant == "acme" && made.After(since)
+	})
+	for caller, want := range map[*identity.Principal]uint64{acme: 0, globex: 1, user: 2} {
+		if got := inferences(caller); got != want {
+			t.Errorf("%s is told of %d, want %d", caller.Tenant, got, want)
+		}
+	}
+	predictOne(t, c, acme, "a", "", 1)
+	c.ForgetCallers(func(tenant string, since time.Time) bool { return tenant == "acme" && made.After(since) })
+	if got := inferences(acme); got != 1 {
+		t.Errorf("the new tenant is told of %d, want its own", got)
+	}
+}
+
 func TestStatisticsCountWhatEachVersionDid(t *testing.T) {
 	now := time.Unix(1_000, 0)
 	cfg := inference.Config{
@@ -144,7 +178,7 @@ func TestStatisticsCountWhatEachVersionDid(t *testing.T) {
 		Compile: new(compiled).compile,
 		Now:     func() time.Time { now = now.Add(time.Millisecond); return now },
 	}
-	c, err := inference.New(cfg)
+	c, err := inference.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,6 +199,7 @@ func TestStatisticsCountWhatEachVersionDid(t *testing.T) {
 		Model: "a", Version: "2", LastInference: loaded.Add(10 * time.Millisecond), Inferences: 3, Executions: 3, Memory: memory,
 		Success: inference.Duration{Count: 3, Total: 9 * time.Millisecond}, Queue: inference.Duration{Count: 3},
 		Input: each(3), Infer: each(3), Output: each(3),
+		Batches: []inference.BatchStatistics{{Rows: 1, Input: each(3), Infer: each(3), Output: each(3)}},
 	}}
 	got, err := c.Statistics(t.Context(), user, "", "")
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {

@@ -10,15 +10,7 @@ import (
 	"time"
 
 	"onnxgate/internal/identity"
-)
-
-const (
-	modelFile    = "model.onnx"
-	manifestFile = "model.yaml"
-	// accessTestFile holds what the owner expects of the model's rules.
-	accessTestFile = "access_test.yaml"
-	// MaxManifest bounds model.yaml and access_test.yaml, in bytes.
-	MaxManifest = 1 << 20
+	"onnxgate/internal/modelstore"
 )
 
 // LoadError says why a model, or one version of it, cannot be served.
@@ -58,10 +50,11 @@ type loader struct {
 	entries  map[string]*entry // by label
 	outside  []LoadError       // of folders that are no model's
 	compiled int               // bytes of the files that were
+	warmth   warmth
 }
 
 func newLoader(cfg *Config, before *snapshot) *loader {
-	return &loader{cfg: cfg, before: before, memory: newMemory(cfg, before), entries: map[string]*entry{}}
+	return &loader{cfg: cfg, before: before, memory: newMemory(cfg, before), entries: map[string]*entry{}, warmth: warmth{byTenant: map[string]time.Duration{}}}
 }
 
 // newLoader returns a loader that knows what was rolled back.
@@ -98,14 +91,14 @@ func (l *loader) load() error {
 		l.add(l.flatPlace())
 	}
 	for _, folder := range defaultFirst(folders) {
-		tenant, marked := strings.CutPrefix(folder, TenantMark)
+		tenant, marked := strings.CutPrefix(folder, modelstore.TenantMark)
 		switch {
 		case marked:
 			l.loadTenant(tenant)
 		case !flat:
 			l.add(placeOf(identity.DefaultTenant, folder))
 		case l.looksLikeModel(folder):
-			l.misplaced(folder, fmt.Errorf("%s at the top makes the whole models folder one model: remove it, or this folder", modelFile))
+			l.misplaced(folder, fmt.Errorf("%s at the top makes the whole models folder one model: remove it, or this folder", modelstore.ModelFile))
 		}
 	}
 	return nil
@@ -116,7 +109,7 @@ func (l *loader) load() error {
 func defaultFirst(folders []string) []string {
 	own, others := []string{}, []string{}
 	for _, folder := range folders {
-		if strings.HasPrefix(folder, TenantMark) {
+		if strings.HasPrefix(folder, modelstore.TenantMark) {
 			others = append(others, folder)
 		} else {
 			own = append(own, folder)
@@ -151,21 +144,21 @@ func (l *loader) reload(folders []string) {
 	maps.Copy(l.entries, l.before.entries)
 	l.outside = slices.Clone(l.before.outside)
 	for _, folder := range folders {
-		tenant, name := split(folder)
-		if name == "" {
-			l.drop(func(e *entry) bool { return e.place.tenant == tenant })
+		m := modelstore.ParseFolder(folder)
+		if m.Name == "" {
+			l.drop(func(e *entry) bool { return e.place.tenant == m.Tenant })
 			l.outside = slices.DeleteFunc(l.outside, func(p LoadError) bool { return p.Model == folder })
 			if isDir(l.cfg.FS, folder) {
-				l.loadTenant(tenant)
+				l.loadTenant(m.Tenant)
 			}
 			continue
 		}
 		l.drop(func(e *entry) bool { return e.place.label == folder })
-		p := placeOf(tenant, name)
+		p := placeOf(m.Tenant, m.Name)
 		if flat := l.flatPlace(); l.isFlat() && p.label == flat.label {
 			p = flat
 		}
-		if isDir(l.cfg.FS, p.folder) && (tenant == identity.DefaultTenant || l.exists(tenant)) {
+		if isDir(l.cfg.FS, p.folder) && (m.Tenant == identity.DefaultTenant || l.exists(m.Tenant)) {
 			l.add(p)
 		} else {
 			l.vanished(func(e *entry) bool { return e.place.label == folder })
@@ -215,7 +208,7 @@ func (l *loader) misplaced(folder string, err error) {
 
 // isFlat reports whether a model's file stands at the top, as KServe puts it.
 func (l *loader) isFlat() bool {
-	info, err := fs.Stat(l.cfg.FS, modelFile)
+	info, err := fs.Stat(l.cfg.FS, modelstore.ModelFile)
 	return err == nil && !info.IsDir()
 }
 
@@ -233,7 +226,7 @@ func (l *loader) flatPlace() place {
 func (l *loader) looksLikeModel(folder string) bool {
 	versions, err := l.folders(folder)
 	return err == nil && slices.ContainsFunc(versions, func(id string) bool {
-		_, err := fs.Stat(l.cfg.FS, path.Join(folder, id, modelFile))
+		_, err := fs.Stat(l.cfg.FS, path.Join(folder, id, modelstore.ModelFile))
 		return err == nil
 	})
 }
@@ -247,7 +240,7 @@ func isDir(fsys fs.FS, name string) bool {
 // loadTenant loads the models of a tenant's folder. Those of one that is no
 // tenant any more do not go on as they were.
 func (l *loader) loadTenant(tenant string) {
-	folder := TenantMark + tenant
+	folder := modelstore.TenantMark + tenant
 	if unknown, err := l.mayHave(tenant); err != nil {
 		l.misplaced(folder, err)
 		if unknown {

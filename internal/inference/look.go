@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/modelstore"
 	"onnxgate/internal/regular"
 )
 
@@ -49,8 +50,8 @@ func (l *loader) list(p place) (*listing, error) {
 	}
 	var numbers []uint64
 	for _, name := range folders {
-		number, err := strconv.ParseUint(name, 10, 63)
-		if err != nil || number == 0 || strconv.FormatUint(number, 10) != name {
+		number, ok := modelstore.ParseVersion(name)
+		if !ok {
 			s.strays = append(s.strays, name)
 			continue
 		}

@@ -20,12 +20,16 @@ type memory struct {
 // default: the inverse.
 const tenantShare = 4
 
+// TenantMemory returns how much of the memory of all models those of one tenant may
+// take by default, in bytes; 0 of 0, which is no bound.
+func TenantMemory(all int64) int64 { return all / tenantShare }
+
 // newMemory returns a memory of the configured size that holds what a snapshot
 // does.
 func newMemory(cfg *Config, before *snapshot) *memory {
 	m := &memory{limit: cfg.MaxMemory, tenantLimit: cfg.MaxTenantMemory, byTenant: map[string]int64{}, held: map[*version]bool{}}
 	if m.tenantLimit == 0 {
-		m.tenantLimit = m.limit / tenantShare
+		m.tenantLimit = TenantMemory(m.limit)
 	}
 	if m.limit == 0 {
 		m.limit = math.MaxInt64
@@ -42,19 +46,20 @@ func newMemory(cfg *Config, before *snapshot) *memory {
 }
 
 const (
-	// baseMemory is what a version takes whatever its file: its contract, its
-	// rules and a warm call.
-	baseMemory = 128 << 10
+	// baseMemory is what a version takes whatever its file: its contract of up to
+	// baseContract, its rules and a warm call.
+	baseMemory, baseContract = 128 << 10, 32 << 10
 	// tableFactor and maxTables are for what the engine works out ahead of small
 	// models to answer them faster.
 	tableFactor, maxTables = 4, 2 << 20
 )
 
-// estimate returns what a version takes with a file of so many bytes. Of 135
+// estimate returns what a version takes with a file and a contract of so many
+// bytes. Of 135
 // exports of scikit-learn, XGBoost, LightGBM and CatBoost none takes more; large
 // forests take half as much.
-func estimate(file int64) int64 {
-	return baseMemory + file + min(tableFactor*file, maxTables)
+func estimate(file, contract int64) int64 {
+	return baseMemory + file + min(tableFactor*file, maxTables) + max(0, contract-baseContract)
 }
 
 // noRoomError says that a version does not fit among the others: among those of

@@ -1,18 +1,23 @@
 package inference_test
 
 import (
+	"fmt"
 	"maps"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 	"weak"
 
+	"github.com/google/go-cmp/cmp"
+
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/schema"
+	"onnxgate/internal/tensor"
 )
 
 func TestAModelThatDoesNotFitIsRefusedUntilThereIsRoom(t *testing.T) {
@@ -103,7 +108,7 @@ func TestAChangeThatTheNextStartHasNoRoomForIsRefused(t *testing.T) {
 		t.Errorf("a model that fits only while another is unloaded: %v", err)
 	}
 	cfg.FS, cfg.Compile, cfg.Now = then, new(compiled).compile, time.Now
-	if _, err := inference.New(cfg); err == nil {
+	if _, err := inference.New(t.Context(), cfg); err == nil {
 		t.Error("the start had room for it")
 	}
 	again := maps.Clone(now)
@@ -122,7 +127,7 @@ type heavy struct {
 func TestAModelThatIsNotServedAnyMoreLeavesNothingBehind(t *testing.T) {
 	var programs []weak.Pointer[[1 << 20]byte]
 	fsys := files("a/1/model.onnx", "0", "a/model.yaml", "access: {roles: [user, admin]}\n", "b/1/model.onnx", "b")
-	c, err := inference.New(inference.Config{FS: fsys, Now: time.Now, Compile: func(data []byte, _ schema.Engine) (inference.Program, []string, error) {
+	c, err := inference.New(t.Context(), inference.Config{FS: fsys, Now: time.Now, Compile: func(data []byte, _ schema.Engine) (inference.Program, []string, error) {
 		weights := new([1 << 20]byte)
 		programs = append(programs, weak.Make(weights))
 		return heavy{doubler{string(data)}, weights}, nil, nil
@@ -162,7 +167,7 @@ func TestAModelThatIsNotServedAnyMoreLeavesNothingBehind(t *testing.T) {
 	if got := alive(); got != 2 {
 		t.Errorf("%d programs while a call of the unloaded one is open, want 2", got)
 	}
-	if err := began.Schema().Decode(began.Batch(), []byte(`{"x": 4}`), 1); err != nil {
+	if err := began.Schema().Decode(t.Context(), began.Batch(), []byte(`{"x": 4}`), 1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := began.Predict(t.Context()); err != nil {
@@ -173,4 +178,74 @@ func TestAModelThatIsNotServedAnyMoreLeavesNothingBehind(t *testing.T) {
 		t.Errorf("%d programs after the unload, want that of the other model", got)
 	}
 	runtime.KeepAlive(c)
+}
+
+// A command that changes one model beside a server compiles no other, and refuses
+// what the server would find no room for.
+func TestACatalogOfOneModelKnowsWhatTheOthersTake(t *testing.T) {
+	large := func(mebibytes int) *fstest.MapFile { return &fstest.MapFile{Data: make([]byte, mebibytes<<20)} }
+	fsys := fstest.MapFS{"a/1/model.onnx": large(3), "b/1/model.onnx": large(1), "b/2/model.onnx": large(3), "b/model.yaml": {Data: []byte("versions: {serve: latest}\n")}, "@acme/c/1/model.onnx": large(3)}
+	engine := new(compiled)
+	cfg := inference.Config{FS: fsys, Compile: engine.compile, TenantExists: tenants("acme"), MaxMemory: 20 << 20, MaxTenantMemory: 20 << 20, Now: time.Now}
+	c, err := inference.NewOf(t.Context(), cfg, "default", "wine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mebibytes, want := range map[int]string{
+		1: "",
+		4: "model wine, version 1: it would take about 6.1 MiB, the other models take 15.4 MiB, and all together may take 20.0 MiB: raise ONNXGATE_MODELS_MEMORY, or remove a model",
+	} {
+		fsys["wine/1/model.onnx"] = large(mebibytes)
+		got := ""
+		if _, err := c.Try(t.Context(), fsys, "default", "wine", "1"); err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("%d MiB: %q, want %q", mebibytes, got, want)
+		}
+	}
+	if n := len(engine.sources); n != 1 {
+		t.Errorf("compiled %d models, want the one that fits alone", n)
+	}
+}
+
+// wide is a doubler of a matrix of many columns.
+type wide struct {
+	doubler
+	columns int
+}
+
+func (w wide) Inputs() []tensor.Spec {
+	return []tensor.Spec{{Name: "x", DType: tensor.Float32, Ranked: true, Dims: []tensor.Dim{{Size: -1}, {Size: w.columns}}}}
+}
+
+func TestAContractThatDoesNotFitIsRefusedBeforeItIsMade(t *testing.T) {
+	var words strings.Builder
+	for i := range 9000 {
+		fmt.Fprintf(&words, "word%d, ", i)
+	}
+	patterns := "features:\n"
+	for i := range 60 {
+		patterns += fmt.Sprintf("  - {name: f%d, type: string, pattern: '^(?:[a-z]?){900}$'}\n", i)
+	}
+	cfg := inference.Config{
+		FS: files("@acme/columns/1/model.onnx", "4000", "@acme/patterns/1/model.onnx", "1", "@acme/patterns/model.yaml", patterns,
+			"@acme/words/1/model.onnx", "1", "@acme/words/model.yaml", "features:\n  - {name: x, type: string, enum: ["+words.String()+"z]}\n",
+			"@acme/array/1/model.onnx", "60000"),
+		TenantExists: tenants("acme"), MaxMemory: 1 << 30, MaxTenantMemory: 1 << 20,
+		Compile: func(data []byte, _ schema.Engine) (inference.Program, []string, error) {
+			columns, err := strconv.Atoi(string(data))
+			return wide{columns: columns}, nil, err
+		},
+	}
+	var refused []string
+	for _, p := range newCatalog(t, cfg).Problems() {
+		if !strings.Contains(p.Error(), "ONNXGATE_TENANT_MODELS_MEMORY") {
+			t.Error(p)
+		}
+		refused = append(refused, p.Model)
+	}
+	if diff := cmp.Diff([]string{"@acme/columns", "@acme/patterns", "@acme/words"}, refused); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
 }

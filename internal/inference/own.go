@@ -10,6 +10,7 @@ import (
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/modelstore"
 )
 
 // OwnModel is a model as those see it who look after it: all that is in its
@@ -103,7 +104,7 @@ func (c *Catalog) Manifest(_ context.Context, p *identity.Principal, name string
 	if e == nil {
 		return nil, unknownModel()
 	}
-	f, err := c.newLoader(s).optional(path.Join(e.place.folder, manifestFile), MaxManifest)
+	f, err := c.newLoader(s).optional(path.Join(e.place.folder, modelstore.ManifestFile), modelstore.MaxManifest)
 	if err == nil && f.path == "" {
 		err = fault.New(fault.NotFound, "The model has no model.yaml beside its versions")
 	}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/modelstore"
 	"onnxgate/internal/schema"
 )
 
@@ -195,10 +195,10 @@ func wrongVersion(id string, e *entry) error {
 	return fault.Newf(fault.Content, "version %s cannot be served", id)
 }
 
-// number orders versions; what is no number comes first.
+// number orders versions; what is none comes first.
 func number(id string) uint64 {
-	n, err := strconv.ParseUint(id, 10, 64)
-	if err != nil {
+	n, ok := modelstore.ParseVersion(id)
+	if !ok {
 		return 0
 	}
 	return n

@@ -2,13 +2,9 @@ package inference
 
 import (
 	"path"
-	"strings"
 
-	"onnxgate/internal/identity"
+	"onnxgate/internal/modelstore"
 )
-
-// TenantMark begins the name of a folder that holds the models of a tenant.
-const TenantMark = "@"
 
 const (
 	// flatName is what a model is called whose file stands at the top, where
@@ -48,18 +44,5 @@ func (p place) version(id string) string {
 // labelOf returns the folder of a model, which tells it from those of other
 // tenants with the same name.
 func labelOf(tenant, name string) string {
-	if tenant == identity.DefaultTenant {
-		return name
-	}
-	return TenantMark + tenant + "/" + name
-}
-
-// split is the inverse of labelOf. The name is empty for the folder of all models
-// of a tenant.
-func split(label string) (tenant, name string) {
-	if rest, ok := strings.CutPrefix(label, TenantMark); ok {
-		tenant, name, _ = strings.Cut(rest, "/")
-		return tenant, name
-	}
-	return identity.DefaultTenant, label
+	return modelstore.Model{Tenant: tenant, Name: name}.Folder()
 }

@@ -50,7 +50,7 @@ func TestAReloadReadsOnlyWhatLooksChanged(t *testing.T) {
 	dir := onDisk(t, "a/1/model.onnx", "a1", "a/model.yaml", forUsers, "b/1/model.onnx", "b1", "b/2/model.onnx", "bad")
 	fsys, engine := &opens{FS: os.DirFS(dir)}, new(compiled)
 	ahead := time.Minute // so that the times of what is written now are long past
-	c, err := inference.New(inference.Config{
+	c, err := inference.New(t.Context(), inference.Config{
 		FS: fsys, Compile: engine.compile, SkipBad: true, Now: func() time.Time { return time.Now().Add(ahead) },
 	})
 	if err != nil {
@@ -116,7 +116,7 @@ func TestAVolumeThatSwapsALinkIsAChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	engine := new(compiled)
-	c, err := inference.New(inference.Config{FS: os.DirFS(dir), Compile: engine.compile, Now: func() time.Time { return time.Now().Add(time.Minute) }})
+	c, err := inference.New(t.Context(), inference.Config{FS: os.DirFS(dir), Compile: engine.compile, Now: func() time.Time { return time.Now().Add(time.Minute) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestAVolumeThatSwapsALinkIsAChange(t *testing.T) {
 func TestATenantsFolderIsReloadedAlone(t *testing.T) {
 	exist := []string{"acme"}
 	dir := onDisk(t, "a/1/model.onnx", "m", "@acme/b/1/model.onnx", "m", "@acme/c/1/model.onnx", "m", "@globex/d/1/model.onnx", "m")
-	c, err := inference.New(inference.Config{
+	c, err := inference.New(t.Context(), inference.Config{
 		FS: os.DirFS(dir), Compile: new(compiled).compile, SkipBad: true, Now: time.Now,
 		TenantExists: func(name string) (bool, error) { return tenants(exist...)(name) },
 	})
@@ -180,7 +180,7 @@ func BenchmarkReload(b *testing.B) {
 	for i := range 1000 {
 		pairs = append(pairs, fmt.Sprintf("m%d/1/model.onnx", i), "m", fmt.Sprintf("m%d/model.yaml", i), forUsers)
 	}
-	c, err := inference.New(inference.Config{
+	c, err := inference.New(b.Context(), inference.Config{
 		FS: os.DirFS(onDisk(b, pairs...)), Compile: new(compiled).compile, Now: func() time.Time { return time.Now().Add(time.Minute) },
 	})
 	if err != nil {

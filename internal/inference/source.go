@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/modelstore"
 	"onnxgate/internal/regular"
 	"onnxgate/internal/schema"
 )
@@ -17,6 +18,7 @@ import (
 // source is what a version is made of, as it was read.
 type source struct {
 	data            []byte
+	size            int64  // in bytes, where data was not read
 	sum             digest // of data
 	manifest, tests file
 	golden          file
@@ -29,19 +31,23 @@ type file struct {
 }
 
 func (l *loader) read(p place, id string) (src source, err error) {
-	if !l.rules {
-		if src.data, err = readFile(l.cfg.FS, path.Join(p.version(id), modelFile), l.cfg.MaxBytes); err != nil {
+	if l.rules {
+		if info, err := fs.Stat(l.cfg.FS, path.Join(p.version(id), modelstore.ModelFile)); err == nil {
+			src.size = info.Size()
+		}
+	} else {
+		if src.data, err = readFile(l.cfg.FS, path.Join(p.version(id), modelstore.ModelFile), l.cfg.MaxBytes); err != nil {
 			return src, err
 		}
-		src.sum = sha256.Sum256(src.data)
+		src.size, src.sum = int64(len(src.data)), sha256.Sum256(src.data)
 		if src.golden, err = l.golden(p, id); err != nil {
 			return src, err
 		}
 	}
-	if src.manifest, err = l.beside(p, id, manifestFile); err != nil {
+	if src.manifest, err = l.beside(p, id, modelstore.ManifestFile); err != nil {
 		return src, err
 	}
-	src.tests, err = l.beside(p, id, accessTestFile)
+	src.tests, err = l.beside(p, id, modelstore.AccessTestFile)
 	return src, err
 }
 
@@ -58,17 +64,17 @@ func (s *source) contract(beside *manifest) (*schema.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return own, own.Misplaced(path.Join(path.Dir(path.Dir(s.manifest.path)), manifestFile))
+	return own, own.Misplaced(path.Join(path.Dir(path.Dir(s.manifest.path)), modelstore.ManifestFile))
 }
 
 // beside returns a file that stands beside the version's model, else one beside
 // all versions, else none.
 func (l *loader) beside(p place, id, name string) (file, error) {
-	f, err := l.optional(path.Join(p.version(id), name), MaxManifest)
+	f, err := l.optional(path.Join(p.version(id), name), modelstore.MaxManifest)
 	if err != nil || f.path != "" || p.flat() {
 		return f, err
 	}
-	return l.optional(path.Join(p.folder, name), MaxManifest)
+	return l.optional(path.Join(p.folder, name), modelstore.MaxManifest)
 }
 
 // optional returns a file that may be there, of at most limit bytes.
@@ -89,7 +95,7 @@ type digest [sha256.Size]byte
 // contents is the digest of all that a model is made of, whichever of its
 // versions are served; the zero digest when it cannot be read.
 func (l *loader) contents(p place, listing *listing) digest {
-	beside, err := l.optional(path.Join(p.folder, manifestFile), MaxManifest)
+	beside, err := l.optional(path.Join(p.folder, modelstore.ManifestFile), modelstore.MaxManifest)
 	if err != nil {
 		return digest{}
 	}

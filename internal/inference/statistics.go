@@ -33,16 +33,28 @@ type Statistics struct {
 	// Queue is the time for which requests waited. Input is that of reading them,
 	// Infer that of the engine, Output that of writing the answer.
 	Queue, Input, Infer, Output Duration
+	// Batches are the executions by their rows, the smallest first.
+	Batches []BatchStatistics
 	// Memory is an estimate of what the version takes, in bytes.
 	Memory int64
 }
 
+// BatchStatistics is what the executions of so many rows did: InferBatchStatistics.
+type BatchStatistics struct {
+	Rows                 uint64
+	Input, Infer, Output Duration
+}
+
 // counters add up a version's statistics, without locks.
 type counters struct {
+	since                               time.Time    // of a tenant's: before its first call
 	last                                atomic.Int64 // Unix time in nanoseconds
 	waited                              atomic.Int64 // nanoseconds, of those that were answered
 	inferences                          atomic.Uint64
 	success, fail, input, infer, output counter
+	// batches are of more rows than one: those of one row are the rest, so that they
+	// cost nothing more.
+	batches batches
 }
 
 type counter struct {
@@ -70,14 +82,30 @@ func (s *shares) of(tenant string) *counters {
 	return own
 }
 
-// begin returns the counters of a tenant from its first call on.
-func (s *shares) begin(tenant string) *counters {
+// begin returns the counters of a tenant from its first call on, which began then.
+func (s *shares) begin(tenant string, since time.Time) *counters {
 	if own := s.of(tenant); own != nil {
 		return own
 	}
-	n, _ := s.byTenant.LoadOrStore(tenant, new(counters))
+	n, _ := s.byTenant.LoadOrStore(tenant, &counters{since: since})
 	own, _ := n.(*counters)
 	return own
+}
+
+// ForgetCallers drops what versions have counted for tenants that they are shared with
+// and that were, since then, deleted, also where one of the same name was made.
+func (c *Catalog) ForgetCallers(deleted func(tenant string, since time.Time) bool) {
+	for _, m := range c.current.Load().sorted {
+		for _, v := range m.versions {
+			v.shares.byTenant.Range(func(name, n any) bool {
+				tenant, _ := name.(string)
+				if own, ok := n.(*counters); ok && deleted(tenant, own.since) {
+					v.shares.byTenant.CompareAndDelete(tenant, own)
+				}
+				return true
+			})
+		}
+	}
 }
 
 // count adds a prediction that ran from start to end. What comes before it and
@@ -86,7 +114,7 @@ func (c *Call) count(start, end time.Time, err error) {
 	c.answered = err == nil
 	c.version.counters.count(c, start, end, err)
 	if tenant := c.principal.Tenant; tenant != c.version.tenant {
-		c.version.shares.begin(tenant).count(c, start, end, err)
+		c.version.shares.begin(tenant, c.began).count(c, start, end, err)
 	}
 	c.mark = end
 }
@@ -99,6 +127,10 @@ func (n *counters) count(c *Call, start, end time.Time, err error) {
 	n.last.Store(start.UnixNano())
 	n.inferences.Add(uint64(max(c.batch.Rows, 0)))
 	n.input.add(start.Sub(c.mark) - c.waited)
+	if b := n.batches.of(c.batch.Rows); b != nil {
+		b.input.add(start.Sub(c.mark) - c.waited)
+		b.infer.add(end.Sub(start))
+	}
 	n.waited.Add(int64(c.waited))
 	c.waited = 0
 	n.infer.add(end.Sub(start))
@@ -108,13 +140,16 @@ func (n *counters) count(c *Call, start, end time.Time, err error) {
 func (c *Call) countAnswer() {
 	now := c.catalog.cfg.Now()
 	output, success := now.Sub(c.mark), now.Sub(c.began)
-	c.version.counters.answered(output, success)
+	c.version.counters.answered(c.batch.Rows, output, success)
 	if tenant := c.principal.Tenant; tenant != c.version.tenant {
-		c.version.shares.begin(tenant).answered(output, success)
+		c.version.shares.begin(tenant, c.began).answered(c.batch.Rows, output, success)
 	}
 }
 
-func (n *counters) answered(output, success time.Duration) {
+func (n *counters) answered(rows int, output, success time.Duration) {
+	if b := n.batches.of(rows); b != nil {
+		b.output.add(output)
+	}
 	n.output.add(output)
 	n.success.add(success)
 }
@@ -138,6 +173,7 @@ func (v *version) statistics(p *identity.Principal) Statistics {
 	}
 	s.Executions = s.Infer.Count
 	s.Queue = Duration{Count: s.Infer.Count, Total: time.Duration(n.waited.Load())}
+	s.Batches = n.batches.read(&s)
 	if last := n.last.Load(); last != 0 {
 		s.LastInference = time.Unix(0, last)
 	}

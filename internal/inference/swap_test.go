@@ -45,7 +45,7 @@ func consistent(ctx context.Context, c *inference.Catalog, version string) (err 
 		return err
 	}
 	defer call.Close()
-	if err := call.Schema().Decode(call.Batch(), []byte(`[{"x": 1}, {"x": 2}]`), 2); err != nil {
+	if err := call.Schema().Decode(ctx, call.Batch(), []byte(`[{"x": 1}, {"x": 2}]`), 2); err != nil {
 		return err
 	}
 	out, err := call.Predict(ctx)
@@ -58,6 +58,48 @@ func consistent(ctx context.Context, c *inference.Catalog, version string) (err 
 		return fmt.Errorf("%s predicts %v under the contract of %s", state, y, call.Schema().Description())
 	}
 	return nil
+}
+
+// A model that is being loaded, however long that takes, keeps no prediction waiting:
+// the version that it will replace serves until it is there, and so do other models.
+func TestALoadThatTakesLongHoldsUpNoPrediction(t *testing.T) {
+	contract := func(state int) *fstest.MapFile {
+		return &fstest.MapFile{Data: fmt.Appendf(nil, "description: version 1, state %d\naccess: {roles: [user]}\n", state)}
+	}
+	fsys := fstest.MapFS{"m/1/model.onnx": {Data: []byte("0")}, "m/1/model.yaml": contract(0)}
+	compiling, compiled := make(chan struct{}), make(chan struct{})
+	compile := func(data []byte, engine schema.Engine) (inference.Program, []string, error) {
+		if string(data) == "1" {
+			close(compiling)
+			<-compiled
+		}
+		return compileAdder(data, engine)
+	}
+	c, err := inference.New(t.Context(), inference.Config{FS: fsys, Compile: compile, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys["m/1/model.onnx"], fsys["m/1/model.yaml"] = &fstest.MapFile{Data: []byte("1")}, contract(1)
+	loaded := make(chan error, 1)
+	go func() { loaded <- c.Reload(t.Context(), "m") }()
+	<-compiling
+	for range 100 {
+		if err := consistent(t.Context(), c, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-loaded:
+		t.Fatalf("the load has ended before the predictions: %v", err)
+	default:
+	}
+	close(compiled)
+	if err := <-loaded; err != nil {
+		t.Error(err)
+	}
+	if err := consistent(t.Context(), c, ""); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestNoRequestFailsOrMixesVersionsWhileModelsAreSwapped makes SWAPS of them (50),
@@ -79,7 +121,7 @@ func TestNoRequestFailsOrMixesVersionsWhileModelsAreSwapped(t *testing.T) {
 	}
 	version := 1
 	place(version, 0)
-	c, err := inference.New(inference.Config{FS: fsys, Compile: compileAdder, Now: time.Now})
+	c, err := inference.New(t.Context(), inference.Config{FS: fsys, Compile: compileAdder, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

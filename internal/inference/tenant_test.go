@@ -151,7 +151,7 @@ func TestEachTenantHasItsOwnDefaultModel(t *testing.T) {
 		"a name that only another tenant has is bad": {[]string{"@acme/x/1/model.onnx", "m"}, "x", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := inference.New(inference.Config{
+			c, err := inference.New(t.Context(), inference.Config{
 				FS: files(append(tc.more, base...)...), TenantExists: tenants("acme"), DefaultModel: tc.choose,
 				Compile: new(compiled).compile, Now: time.Now,
 			})
@@ -181,7 +181,7 @@ func TestEachTenantHasItsOwnDefaultModel(t *testing.T) {
 
 func TestAFolderOfNoTenantIsRefusedWithTheCommandThatMakesIt(t *testing.T) {
 	fsys := files("a/1/model.onnx", "m", "@acme/x/1/model.onnx", "m", "@default/y/1/model.onnx", "m", "@/z/1/model.onnx", "m")
-	_, err := inference.New(inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
+	_, err := inference.New(t.Context(), inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
 	for _, want := range []string{
 		"model @acme: there is no tenant \"acme\": make it with `onnxgate tenant create acme`", "model @default: move what is in it one folder up", `model @: there is no tenant ""`,
 	} {
@@ -198,7 +198,7 @@ func TestATenantsBadModelStopsNoStart(t *testing.T) {
 			"@acme/x/1/model.onnx", "m", "@acme/x/model.yaml", "access: [", "@acme/y/1/model.onnx", "m", "@acme/y/model.yaml", forUsers,
 			"@acme/z/1/model.onnx", strings.Repeat("m", 1<<20)),
 	}
-	c, err := inference.New(cfg)
+	c, err := inference.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("the models of a tenant stop the start: %v", err)
 	}
@@ -215,7 +215,7 @@ func TestATenantsBadModelStopsNoStart(t *testing.T) {
 		t.Errorf("the tenant is told %d reasons, want 4", reasons)
 	}
 	cfg.FS = files("@acme/y/1/model.onnx", "m", "b/1/model.onnx", "bad")
-	if _, err := inference.New(cfg); err == nil || !strings.Contains(err.Error(), "model b") {
+	if _, err := inference.New(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "model b") {
 		t.Errorf("a bad model of the operator's: %v", err)
 	}
 }
@@ -277,7 +277,7 @@ func TestRecordsAndMetricsTellModelsOfTwoTenantsApart(t *testing.T) {
 		{Event: "predict", Actor: "u@acme", Tenant: "acme", Method: "bearer", Model: "@acme/a", Version: "1", Digest: sum("m"), Decision: audit.Allow, Rule: audit.RuleOf(2), Outcome: "ok"},
 	}
 	for i := range rec.records {
-		rec.records[i].Latency = 0
+		rec.records[i].Time, rec.records[i].Latency = time.Time{}, 0
 	}
 	if diff := cmp.Diff(want, rec.records, asValues); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
@@ -296,7 +296,7 @@ func TestTenantsThatShareAModelSeeNothingOfEachOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer call.Close()
-		if err := call.Schema().Decode(call.Batch(), []byte(body), 100); err != nil {
+		if err := call.Schema().Decode(ctx, call.Batch(), []byte(body), 100); err != nil {
 			return nil
 		}
 		outputs, err := call.Predict(ctx)

@@ -8,15 +8,16 @@ import (
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/modelstore"
 	"onnxgate/internal/schema"
 )
 
 // NewOf returns a catalog that has loaded one model of a tenant alone, if there is
 // such a model, whatever is wrong with it: for commands that change it beside a
-// server.
+// server. Of the others it knows what they take in memory.
 func NewOf(ctx context.Context, cfg Config, tenant, name string) (*Catalog, error) {
 	if cfg.MaxBytes == 0 {
-		cfg.MaxBytes = DefaultMaxBytes
+		cfg.MaxBytes = modelstore.DefaultMaxBytes
 	}
 	c := &Catalog{cfg: cfg}
 	if err := c.readPins(ctx); err != nil {
@@ -25,9 +26,34 @@ func NewOf(ctx context.Context, cfg Config, tenant, name string) (*Catalog, erro
 	empty := &snapshot{}
 	empty.makeViews("")
 	l := c.newLoader(empty)
-	l.reload([]string{labelOf(tenant, name)})
+	label := labelOf(tenant, name)
+	l.reload([]string{label})
+	if err := l.reserveOthers(label); err != nil {
+		return nil, err
+	}
 	c.adopt(l)
 	return c, nil
+}
+
+// reserveOthers notes every model but one as unloaded, with what it takes, from the
+// sizes of files.
+func (l *loader) reserveOthers(label string) error {
+	others := newLoader(l.cfg, &snapshot{})
+	others.rules, others.pins = true, l.pins
+	if err := others.load(); err != nil {
+		return err
+	}
+	for other, e := range others.entries {
+		if other == label {
+			continue
+		}
+		unloaded := &entry{place: e.place, unloaded: true}
+		for _, v := range e.model.served() {
+			unloaded.reserved += v.memory
+		}
+		l.entries[other] = unloaded
+	}
+	return nil
 }
 
 // Try returns what would be wrong with a version of a model, or with those that
@@ -45,7 +71,7 @@ func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version strin
 	cfg.FS, cfg.Observer, cfg.Admit = fsys, nil, nil
 	l.cfg = &cfg
 	if l.isFlat() {
-		return false, fault.Newf(fault.Conflict, "a %s stands at the top of the models folder, which makes it the folder of one model alone", modelFile)
+		return false, fault.Newf(fault.Conflict, "a %s stands at the top of the models folder, which makes it the folder of one model alone", modelstore.ModelFile)
 	}
 	p := placeOf(tenant, name)
 	l.reserve(p.label)

@@ -1,12 +1,10 @@
 package inference
 
 import (
-	"context"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/schema"
@@ -102,18 +100,22 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 	if v.access, err = newAccess(v, contract, src.tests); err != nil {
 		return nil, err
 	}
+	room := func(inputs []tensor.Spec) error {
+		v.memory = estimate(src.size, contract.Memory(inputs))
+		return l.memory.room(v.tenant, v.memory, old)
+	}
+	noRoom := room(nil)
 	if l.rules {
 		return v, nil
 	}
 	if err := v.access.failed(); err != nil {
 		return nil, err
 	}
-	v.memory = estimate(int64(len(src.data)))
-	if err := l.memory.room(v.tenant, v.memory, old); err != nil {
-		return nil, err
+	if noRoom != nil {
+		return nil, noRoom
 	}
 	l.compiled += len(src.data)
-	if err := v.compile(l.cfg, src.data, contract); err != nil {
+	if err := v.compile(l.cfg, src.data, contract, room, &l.warmth); err != nil {
 		return nil, err
 	}
 	if err := v.checkGolden(src.golden); err != nil {
@@ -122,9 +124,10 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 	return v, nil
 }
 
-// compile fills in the version from its file and its manifest, if it has one. A
-// panic of the engine costs this version alone, and not the server that reloads.
-func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) (err error) {
+// compile fills in the version from its file and its manifest, if it has one, asks
+// whether there is room for the contract before it makes that, and warms the version
+// up. A panic of the engine costs this version alone, and not the server that reloads.
+func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest, room func([]tensor.Spec) error, w *warmth) (err error) {
 	defer func() {
 		if defect := recover(); defect != nil {
 			err = fault.Wrap(fault.Internal, "the engine failed by a defect of its own", fmt.Errorf("panic: %v", defect))
@@ -139,6 +142,9 @@ func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) (
 		return err
 	}
 	inputs, outputs := program.Inputs(), program.Outputs()
+	if err := room(inputs); err != nil {
+		return err
+	}
 	contract, err := schema.Compile(manifest, v.model, inputs, outputs)
 	if err != nil {
 		return err
@@ -151,36 +157,7 @@ func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest) (
 	if cfg.Observer != nil {
 		v.observe = cfg.Observer(v.label, v.id)
 	}
-	if err := v.warm(); err != nil {
-		v.warnings = append(v.warnings, "the example row of its contract does not predict: "+err.Error())
-	}
-	return nil
-}
-
-// maxWarm bounds the warm-up of one version.
-const maxWarm = 10 * time.Second
-
-// warm predicts with the example of the contract, so that the first request
-// finds everything built. A model of which no example can be made stays cold. Who
-// asks for a load may go away; what is half loaded would be of no use.
-//
-//nolint:contextcheck,nolintlint // see above; the first works at the callers
-func (v *version) warm() error {
-	example := v.schema.Example()
-	if example == nil {
-		return nil
-	}
-	call := v.newCall()
-	if err := v.schema.Decode(call.batch, example, 1); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), maxWarm)
-	defer cancel()
-	if err := v.program.Run(ctx, call.batch.Inputs, call.outputs); err != nil {
-		return err
-	}
-	call.batch.Release()
-	v.calls.Put(call)
+	w.warm(v, cfg)
 	return nil
 }
 

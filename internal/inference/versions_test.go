@@ -82,7 +82,7 @@ func TestVersionsThatDoNotAgreeWithTheFoldersAreALoadErrorAndChangeNothing(t *te
 			if one, two := opened(t, c, "m", "1"), opened(t, c, "m", ""); one != "1" || two != "2" {
 				t.Errorf("versions %s and %s go on, want 1 and 2", one, two)
 			}
-			if _, err := inference.New(inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now}); err == nil {
+			if _, err := inference.New(t.Context(), inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now}); err == nil {
 				t.Error("a start accepts it")
 			}
 		})

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"context"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
@@ -16,35 +17,44 @@ import (
 )
 
 const (
-	fileMode = 0o600
-	dirMode  = 0o700
-	// foreignAccess are the permission bits that strangers must not have. Those
-	// of the group are left alone: volume managers set them for a group that
-	// the server alone is in.
-	foreignAccess = 0o007
-	foreignWrite  = 0o002
+	fileMode      = 0o600
+	dirMode       = 0o700
 	suffix        = ".pem"
 	tempPrefix    = ".new-"
+	lockName      = ".lock"
 	pemType       = "PRIVATE KEY"
 	publicPEMType = "PUBLIC KEY"
 	// maxFileBytes is over twice the PEM file of the largest RSA key.
 	maxFileBytes = 16 << 10
 )
 
-// keyFile is a key with the time of its file, from which on it signs.
-type keyFile struct {
+// key is a key with the time from which on it signs, which is that of its file.
+type key struct {
 	verifier *Verifier
 	private  crypto.Signer // nil once it is retired
-	modified time.Time
-	size     int64
+	since    time.Time
+	size     int64 // of its file
 	// retired says that it was ended by hand.
 	retired bool
 }
 
+// newKey makes a key of the algorithm that signs from the time on.
+func newKey(alg Algorithm, since time.Time) (*key, error) {
+	private, err := algorithms[alg].generate()
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := NewVerifier(alg, private.Public())
+	if err != nil {
+		return nil, err
+	}
+	return &key{verifier: verifier, private: private, since: since}, nil
+}
+
 // newest returns the key of the algorithm whose time is the last, be it to come.
 // It is nil when there is none.
-func newest(found []*keyFile, alg Algorithm) *keyFile {
-	var best *keyFile
+func newest(found []*key, alg Algorithm) *key {
+	var best *key
 	for _, f := range found {
 		if f.verifier.Algorithm == alg && !f.retired && (best == nil || compareAge(f, best) > 0) {
 			best = f
@@ -53,10 +63,45 @@ func newest(found []*keyFile, alg Algorithm) *keyFile {
 	return best
 }
 
-// directory is where the key files are.
+// directory is where the key files are. It is a place.
 type directory string
 
-func openDirectory(path string) (directory, error) {
+// Check returns the error with which Open refuses the key files of a directory, and
+// changes nothing; nil where there are none yet. It names the file.
+func Check(dir string) error {
+	_, err := directory(dir).list(nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// openDirectory makes the directory, unless it has to exist, and ends what killed
+// processes have begun there.
+func openDirectory(path string, existing bool) (directory, error) {
+	if existing {
+		if _, err := os.Stat(path); err != nil {
+			return "", fmt.Errorf("key directory: %w", err)
+		}
+	}
+	d, err := makeDirectory(path)
+	if err == nil {
+		err = d.sweep()
+	}
+	if err != nil {
+		return "", fmt.Errorf("key directory %s: %w", path, err)
+	}
+	found, err := d.list(nil)
+	if err != nil {
+		return "", err
+	}
+	if err := d.strip(found); err != nil {
+		return "", fmt.Errorf("key directory %s: remove a retired key: %w", path, err)
+	}
+	return d, nil
+}
+
+func makeDirectory(path string) (directory, error) {
 	if path == "" {
 		return "", errors.New("no path given")
 	}
@@ -67,32 +112,36 @@ func openDirectory(path string) (directory, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := checkMode(info.Mode(), foreignWrite); err != nil {
-		return "", fmt.Errorf("%w: run chmod 700 on it", err)
+	if err := regular.CheckMode(path, info.Mode(), regular.OthersWrite); err != nil {
+		return "", err
 	}
 	return directory(path), nil
 }
 
-// checkMode refuses permission bits among forbidden.
-func checkMode(mode fs.FileMode, forbidden fs.FileMode) error {
-	if mode.Perm()&forbidden != 0 {
-		return fmt.Errorf("its mode %04o gives other users access", mode.Perm())
+func (d directory) load(_ context.Context, known []*key) ([]*key, error) { return d.list(known) }
+
+// revision returns the directory's time of change, which may stay the same for a
+// while although the directory does not.
+func (d directory) revision(_ context.Context, now time.Time) (number int64, settled bool, err error) {
+	info, err := os.Stat(string(d))
+	if err != nil {
+		return 0, false, fmt.Errorf("key directory: %w", err)
 	}
-	return nil
+	return info.ModTime().UnixNano(), now.Sub(info.ModTime()) > coarse, nil
 }
 
-// load reads every key file of the directory. What is known and unchanged is not
+// list reads every key file of the directory. What is known and unchanged is not
 // read again, and a key stays the same in memory.
-func (d directory) load(known []*keyFile) ([]*keyFile, error) {
+func (d directory) list(known []*key) ([]*key, error) {
 	entries, err := os.ReadDir(string(d))
 	if err != nil {
 		return nil, err
 	}
-	byKID := make(map[string]*keyFile, len(known))
+	byKID := make(map[string]*key, len(known))
 	for _, f := range known {
 		byKID[f.verifier.KID] = f
 	}
-	var found []*keyFile
+	var found []*key
 	retired := make(map[string]bool)
 	for _, entry := range entries {
 		if kid, ok := strings.CutSuffix(entry.Name(), retiredSuffix); ok && !entry.IsDir() {
@@ -122,12 +171,12 @@ func (d directory) load(known []*keyFile) ([]*keyFile, error) {
 }
 
 // read returns the key of a file, as it was known if the file is unchanged.
-func (d directory) read(entry fs.DirEntry, known *keyFile) (*keyFile, error) {
+func (d directory) read(entry fs.DirEntry, known *key) (*key, error) {
 	info, err := entry.Info()
 	if err != nil {
 		return nil, err
 	}
-	if known != nil && info.Mode().IsRegular() && known.modified.Equal(info.ModTime()) && known.size == info.Size() {
+	if known != nil && info.Mode().IsRegular() && known.since.Equal(info.ModTime()) && known.size == info.Size() {
 		same := *known
 		return &same, nil
 	}
@@ -138,7 +187,7 @@ func (d directory) read(entry fs.DirEntry, known *keyFile) (*keyFile, error) {
 	return f, err
 }
 
-func readKey(path string) (*keyFile, error) {
+func readKey(path string) (*key, error) {
 	data, info, err := readFile(path)
 	if err != nil {
 		return nil, err
@@ -158,7 +207,7 @@ func readKey(path string) (*keyFile, error) {
 	if base := filepath.Base(path); strings.TrimSuffix(base, filepath.Ext(base)) != verifier.KID {
 		return nil, fmt.Errorf("its name does not fit its key, so it was changed or renamed; a key of this content is called %s", verifier.KID+suffix)
 	}
-	return &keyFile{verifier: verifier, private: private, modified: info.ModTime(), size: info.Size()}, nil
+	return &key{verifier: verifier, private: private, since: info.ModTime(), size: info.Size()}, nil
 }
 
 // readFile reads a file that is regular, small and private, and judges the
@@ -172,8 +221,8 @@ func readFile(path string) ([]byte, fs.FileInfo, error) {
 	case err != nil:
 		return nil, nil, err
 	}
-	if err := checkMode(info.Mode(), foreignAccess); err != nil {
-		return nil, nil, fmt.Errorf("%w: run chmod 600 on it, and consider a new key", err)
+	if err := regular.CheckMode(path, info.Mode(), regular.OthersAccess); err != nil {
+		return nil, nil, fmt.Errorf("%w, and consider a new key", err)
 	}
 	return data, info, nil
 }
@@ -203,27 +252,25 @@ func parsePEM(data []byte, retired bool) (crypto.Signer, crypto.PublicKey, error
 	return signer, signer.Public(), nil
 }
 
-// create makes a key of the algorithm that signs from the time on, if it still
-// is needed when no other process makes one; else it returns nil.
-func (d directory) create(alg Algorithm, since time.Time, needed func([]*keyFile) bool) (made *keyFile, err error) {
+func (d directory) create(_ context.Context, alg Algorithm, since time.Time, needed func([]*key) bool) (made *key, err error) {
 	unlock, err := d.lock()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	found, err := d.load(nil)
+	found, err := d.list(nil)
 	if err != nil || !needed(found) {
 		return nil, err
 	}
-	private, err := algorithms[alg].generate()
+	k, err := newKey(alg, since)
 	if err != nil {
 		return nil, err
 	}
-	return d.write(alg, private, since)
+	return k, d.write(k)
 }
 
 func (d directory) lock() (unlock func() error, err error) {
-	return lock(filepath.Join(string(d), ".lock"))
+	return lock(filepath.Join(string(d), lockName))
 }
 
 // sweep removes what a process left behind that was killed while it wrote: it
@@ -262,19 +309,15 @@ func (d directory) left() ([]string, error) {
 
 // write stores the key so that its file is either whole or not there. The time
 // of the file is when the key begins to sign.
-func (d directory) write(alg Algorithm, private crypto.Signer, since time.Time) (*keyFile, error) {
-	verifier, err := NewVerifier(alg, private.Public())
+func (d directory) write(k *key) error {
+	der, err := x509.MarshalPKCS8PrivateKey(k.private)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, err
+	if err := d.put(k.verifier.KID+suffix, &pem.Block{Type: pemType, Bytes: der}, k.since); err != nil {
+		return err
 	}
-	if err := d.put(verifier.KID+suffix, &pem.Block{Type: pemType, Bytes: der}, since); err != nil {
-		return nil, err
-	}
-	return &keyFile{verifier: verifier, private: private, modified: since}, d.sync()
+	return d.sync()
 }
 
 // put writes a file of that name and time, in place of one that is there.
@@ -285,22 +328,26 @@ func (d directory) put(name string, block *pem.Block, modified time.Time) error 
 	}
 	defer func() { _ = os.Remove(temp.Name()) }() // gone once it was renamed
 	err = pem.Encode(temp, block)
-	if err = errors.Join(err, temp.Chmod(fileMode), temp.Close(), os.Chtimes(temp.Name(), modified, modified), syncFile(temp.Name())); err != nil {
+	if err = errors.Join(err, temp.Chmod(fileMode), temp.Close(), os.Chtimes(temp.Name(), modified, modified), regular.Sync(temp.Name())); err != nil {
 		return err
 	}
 	return os.Rename(temp.Name(), filepath.Join(string(d), name))
 }
 
-// retire leaves of a key its public half, which lists show, and removes the private
+func (d directory) retire(_ context.Context, f *key) error {
+	return d.locked(func() error { return d.end(f) })
+}
+
+// end leaves of a key its public half, which lists show, and removes the private
 // one: nothing is signed with it any more. Who retires has the lock. A process that
 // is killed in between leaves both files, and the next one that opens the directory
 // ends what was begun.
-func (d directory) retire(f *keyFile) error {
+func (d directory) end(f *key) error {
 	der, err := x509.MarshalPKIXPublicKey(f.verifier.Public())
 	if err != nil {
 		return err
 	}
-	if err := d.put(f.verifier.KID+retiredSuffix, &pem.Block{Type: publicPEMType, Bytes: der}, f.modified); err != nil {
+	if err := d.put(f.verifier.KID+retiredSuffix, &pem.Block{Type: publicPEMType, Bytes: der}, f.since); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(string(d), f.verifier.KID+suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -310,13 +357,13 @@ func (d directory) retire(f *keyFile) error {
 }
 
 // strip removes the private halves that retired keys still have.
-func (d directory) strip(found []*keyFile) error {
+func (d directory) strip(found []*key) error {
 	for _, f := range found {
 		_, err := os.Stat(filepath.Join(string(d), f.verifier.KID+suffix))
 		if !f.retired || f.private == nil && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err := d.locked(func() error { return d.retire(f) }); err != nil {
+		if err := d.locked(func() error { return d.end(f) }); err != nil {
 			return err
 		}
 	}
@@ -333,12 +380,4 @@ func (d directory) locked(change func() error) error {
 }
 
 // sync makes a rename in the directory durable.
-func (d directory) sync() error { return syncFile(string(d)) }
-
-func syncFile(path string) error {
-	f, err := os.Open(path) //nolint:gosec // the operator's own directory
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
+func (d directory) sync() error { return regular.Sync(string(d)) }

@@ -1,12 +1,14 @@
 // Package keys owns the keys that sign access tokens: it makes and rotates them,
-// keeps them as PKCS#8 PEM files that only their owner can read, names them by
-// their RFC 7638 thumbprint, and binds each to the one algorithm it may be used
-// with. It refuses keys that are too weak.
+// keeps them as PKCS#8 PEM files that only their owner can read, or in a store that
+// several servers share, names them by their RFC 7638 thumbprint, and binds each to
+// the one algorithm it may be used with. It refuses keys that are too weak.
 //
-// It must not know what is signed, nor any token format.
+// It must not know what is signed, nor any token format, nor how a store keeps
+// secrets.
 package keys
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -14,7 +16,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,10 +29,18 @@ const MinSecretBytes = 32
 // Config says which keys to use.
 type Config struct {
 	// Dir is the directory of the key files, made with mode 0700 when it is not
-	// there. Unused with a Secret.
+	// there. Unused with a Secret. With a Store, the keys that it has are moved
+	// there.
 	Dir string
-	// Existing opens the keys that there are and makes neither the directory nor
-	// the first key: Open returns an fs.ErrNotExist instead.
+	// Store keeps the keys in place of the directory, for servers that share it.
+	// Unused with a Secret.
+	Store Store
+	// Moving is told of the keys that are about to be moved into the Store, and of the
+	// same again with what kept them from it. Its error leaves them where they are. Nil:
+	// nobody is.
+	Moving func(kids []string, failed error) error
+	// Existing opens the keys that there are, and makes neither the directory nor
+	// the first key, nor moves any: Open returns an fs.ErrNotExist instead.
 	Existing bool
 	// Algorithm is what new tokens are signed with: EdDSA (also when empty),
 	// ES256 or RS256. Unused with a Secret.
@@ -49,6 +58,8 @@ type Config struct {
 	// Lead is how long a key that Rotate made is known before it signs; zero
 	// means 2 s. Poll is how often Watch looks; zero means 250 ms.
 	Lead, Poll time.Duration
+	// Wake has Watch look at once; nil never does.
+	Wake <-chan struct{}
 	// Changed is told by Watch of another key that signs, and of what keeps the
 	// keys from being read. Nil: nobody is.
 	Changed func(kid string, err error)
@@ -113,26 +124,47 @@ func NewVerifier(alg Algorithm, public any) (*Verifier, error) {
 // Set is the keys of one server: one signs, all verify. It is safe for
 // concurrent use.
 type Set struct {
-	dir         directory // empty with a secret
+	place       place // nil with a secret
+	shared      bool
 	algorithm   Algorithm
 	overlap     time.Duration
 	rotateEvery time.Duration
 	lead, poll  time.Duration
+	wake        <-chan struct{}
 	changed     func(kid string, err error)
 	now         func() time.Time
 	opened      time.Time
+	moved       Moved
 
 	keys atomic.Pointer[present]
-	// wrong is why the last look of Watch failed.
-	wrong atomic.Pointer[error]
-	// mu is held by whoever reads the directory; seen is its time of change then.
-	mu   sync.Mutex
-	seen time.Time
+	// wrong is why the last look of Watch failed, and unread why the keys could not be
+	// read when they last were to be.
+	wrong, unread atomic.Pointer[error]
+	// mu is held by whoever reads the keys; seen is the revision that they had then,
+	// unmade why a key that is due could not be made, and again when that is tried next.
+	mu     sync.Mutex
+	seen   int64
+	unmade error
+	again  time.Time
+}
+
+// place is where keys are kept: a directory, or a store that servers share.
+type place interface {
+	// load returns every key. What is known stays the same in memory.
+	load(ctx context.Context, known []*key) ([]*key, error)
+	// revision returns a number that differs whenever keys have changed, but for
+	// one that has not settled.
+	revision(ctx context.Context, now time.Time) (number int64, settled bool, err error)
+	// create makes a key of the algorithm that signs from the time on, if it still
+	// is needed when no other process makes one; else it returns nil.
+	create(ctx context.Context, alg Algorithm, since time.Time, needed func([]*key) bool) (*key, error)
+	// retire ends a key and removes its private half.
+	retire(ctx context.Context, k *key) error
 }
 
 // present is the keys as they are for a while. It does not change.
 type present struct {
-	files     []*keyFile
+	all       []*key
 	signer    *Signer
 	verifiers map[string]*Verifier
 	published []byte
@@ -140,11 +172,10 @@ type present struct {
 	until time.Time
 }
 
-// Open reads the keys of the directory and makes the first one of the
-// configured algorithm when it is not there. The newest file of that algorithm
-// signs. Processes that start at the same time agree on one key. Errors are for
-// the operator: they name files.
-func Open(cfg Config) (*Set, error) {
+// Open reads the keys and makes the first one of the configured algorithm when it
+// is not there. The newest of that algorithm signs. Processes that start at the same
+// time agree on one key. Errors are for the operator: they name files.
+func Open(ctx context.Context, cfg Config) (*Set, error) {
 	s := newSet(&cfg)
 	if len(cfg.Secret) > 0 {
 		return s, s.useSecret(cfg.Secret)
@@ -153,47 +184,50 @@ func Open(cfg Config) (*Set, error) {
 	if !ok || spec.generate == nil {
 		return nil, fmt.Errorf("signature algorithm %q cannot sign here; use %s, %s or %s", s.algorithm, EdDSA, ES256, RS256)
 	}
-	if cfg.Existing {
-		if _, err := os.Stat(cfg.Dir); err != nil {
-			return nil, fmt.Errorf("key directory: %w", err)
-		}
-	}
-	dir, err := openDirectory(cfg.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("key directory %s: %w", cfg.Dir, err)
-	}
-	if err := dir.sweep(); err != nil {
-		return nil, fmt.Errorf("key directory %s: %w", cfg.Dir, err)
-	}
-	s.dir = dir
-	found, err := dir.load(nil)
-	if err != nil {
+	if err := s.openPlace(ctx, &cfg); err != nil {
 		return nil, err
 	}
-	if err := dir.strip(found); err != nil {
-		return nil, fmt.Errorf("key directory %s: remove a retired key: %w", cfg.Dir, err)
-	}
-	none := func(found []*keyFile) bool { return newest(found, s.algorithm) == nil }
-	if none(found) {
-		if cfg.Existing {
-			return nil, fmt.Errorf("key directory %s has no key for %s: %w", cfg.Dir, s.algorithm, fs.ErrNotExist)
-		}
-		if _, err := dir.create(s.algorithm, s.now(), none); err != nil {
-			return nil, fmt.Errorf("make a signing key in %s: %w", cfg.Dir, err)
-		}
-		if found, err = dir.load(found); err != nil {
-			return nil, err
-		}
+	found, err := s.first(ctx, cfg.Existing)
+	if err != nil {
+		return nil, err
 	}
 	keys, err := s.assemble(found, s.now())
 	s.keys.Store(keys)
 	return s, err
 }
 
+func (s *Set) openPlace(ctx context.Context, cfg *Config) (err error) {
+	if cfg.Store == nil {
+		s.place, err = openDirectory(cfg.Dir, cfg.Existing)
+		return err
+	}
+	s.place, s.shared = shared{cfg.Store}, true
+	if !cfg.Existing {
+		s.moved, err = s.move(ctx, cfg)
+	}
+	return err
+}
+
+// first returns the keys, of which there is one of the algorithm.
+func (s *Set) first(ctx context.Context, existing bool) ([]*key, error) {
+	found, err := s.place.load(ctx, nil)
+	none := func(found []*key) bool { return newest(found, s.algorithm) == nil }
+	if err != nil || !none(found) {
+		return found, err
+	}
+	if existing {
+		return nil, fmt.Errorf("%s has no key for %s: %w", s.place, s.algorithm, fs.ErrNotExist)
+	}
+	if _, err := s.place.create(ctx, s.algorithm, s.now(), none); err != nil {
+		return nil, fmt.Errorf("make a signing key in %s: %w", s.place, err)
+	}
+	return s.place.load(ctx, found)
+}
+
 func newSet(cfg *Config) *Set {
 	s := &Set{
 		algorithm: cfg.Algorithm, rotateEvery: cfg.RotateEvery, lead: cfg.Lead, poll: cfg.Poll,
-		changed: cfg.Changed, now: cfg.Now, overlap: cfg.TokenTTL + clockDifference,
+		wake: cfg.Wake, changed: cfg.Changed, now: cfg.Now, overlap: cfg.TokenTTL + clockDifference,
 	}
 	if s.algorithm == "" {
 		s.algorithm = EdDSA
@@ -218,17 +252,17 @@ func newSet(cfg *Config) *Set {
 }
 
 // assemble prepares the keys for use at the time.
-func (s *Set) assemble(files []*keyFile, now time.Time) (*present, error) {
-	p := &present{files: files, verifiers: make(map[string]*Verifier, len(files)), until: s.nextChange(files, now)}
+func (s *Set) assemble(all []*key, now time.Time) (*present, error) {
+	p := &present{all: all, verifiers: make(map[string]*Verifier, len(all)), until: s.nextChange(all, now)}
 	var published []*Verifier
-	states := s.states(files, now)
-	for _, f := range files {
-		if states[f] == Active {
-			p.signer = &Signer{KID: f.verifier.KID, Algorithm: s.algorithm, private: f.private}
+	states := s.states(all, now)
+	for _, k := range all {
+		if states[k] == Active {
+			p.signer = &Signer{KID: k.verifier.KID, Algorithm: s.algorithm, private: k.private}
 		}
-		if states[f] != Retired {
-			p.verifiers[f.verifier.KID] = f.verifier
-			published = append(published, f.verifier)
+		if states[k] != Retired {
+			p.verifiers[k.verifier.KID] = k.verifier
+			published = append(published, k.verifier)
 		}
 	}
 	if p.signer == nil {
@@ -241,7 +275,7 @@ func (s *Set) assemble(files []*keyFile, now time.Time) (*present, error) {
 
 // nextChange returns when the clock alone changes a state: a key begins to sign,
 // or the tokens of the one before have all ended.
-func (s *Set) nextChange(files []*keyFile, now time.Time) time.Time {
+func (s *Set) nextChange(all []*key, now time.Time) time.Time {
 	next := now.Add(24 * time.Hour)
 	consider := func(at time.Time) {
 		if at.After(now) && at.Before(next) {
@@ -249,9 +283,9 @@ func (s *Set) nextChange(files []*keyFile, now time.Time) time.Time {
 		}
 	}
 	consider(s.opened.Add(s.overlap))
-	for _, f := range files {
-		consider(f.modified)
-		consider(f.modified.Add(s.overlap))
+	for _, k := range all {
+		consider(k.since)
+		consider(k.since.Add(s.overlap))
 	}
 	return next
 }
@@ -284,6 +318,15 @@ func (s *Set) Signer() *Signer { return s.keys.Load().signer }
 func (s *Set) Err() error {
 	if wrong := s.wrong.Load(); wrong != nil {
 		return *wrong
+	}
+	return nil
+}
+
+// Behind returns why keys may be missing that other processes have made meanwhile; nil
+// when none are.
+func (s *Set) Behind() error {
+	if unread := s.unread.Load(); unread != nil {
+		return *unread
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ var signing = []keys.Algorithm{keys.EdDSA, keys.ES256, keys.RS256}
 
 func open(t *testing.T, cfg keys.Config) *keys.Set {
 	t.Helper()
-	set, err := keys.Open(cfg)
+	set, err := keys.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestProcessesThatStartAtOnceAgreeOnOneKey(t *testing.T) {
 	kids := make(chan string, n)
 	for range n {
 		go func() {
-			set, err := keys.Open(keys.Config{Dir: dir, Algorithm: keys.ES256})
+			set, err := keys.Open(t.Context(), keys.Config{Dir: dir, Algorithm: keys.ES256})
 			if err != nil {
 				kids <- err.Error()
 				return
@@ -210,11 +210,39 @@ func TestBadKeyFilesStopTheStart(t *testing.T) {
 			if err := os.Chmod(path, tc.mode); err != nil {
 				t.Fatal(err)
 			}
-			_, err := keys.Open(keys.Config{Dir: dir})
+			_, err := keys.Open(t.Context(), keys.Config{Dir: dir})
 			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), path) {
-				t.Errorf("Open = %v, want %q and the path", err, tc.want)
+				t.Fatalf("Open = %v, want %q and the path", err, tc.want)
+			}
+			if checked := keys.Check(dir); checked == nil || checked.Error() != err.Error() {
+				t.Errorf("Check = %v, Open = %v", checked, err)
 			}
 		})
+	}
+}
+
+func TestALookAtKeyFilesChangesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	for _, made := range []bool{false, true} {
+		if err := keys.Check(dir); err != nil {
+			t.Errorf("with keys %v: %v", made, err)
+		}
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) == made {
+			t.Fatalf("with keys %v: %v", made, err)
+		}
+		if _, err := keys.Open(t.Context(), keys.Config{Dir: dir}); err != nil {
+			t.Fatal(err)
+		}
+		left := filepath.Join(dir, ".new-left") // which a start removes
+		if err := os.WriteFile(left, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := keys.Check(dir); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(left); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -248,7 +276,7 @@ func TestADirectoryThatOthersCanWriteToIsRefused(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keys.Open(keys.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "chmod 700") {
+	if _, err := keys.Open(t.Context(), keys.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "chmod 700") {
 		t.Errorf("Open = %v, want a refusal that says chmod 700", err)
 	}
 }
@@ -258,7 +286,7 @@ func TestAPipeInThePlaceOfAKeyIsRefused(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, "key.pem"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := keys.Open(keys.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "no regular file") {
+	if _, err := keys.Open(t.Context(), keys.Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "no regular file") {
 		t.Errorf("Open = %v, want a refusal", err)
 	}
 }
@@ -292,7 +320,7 @@ func TestASecretIsTheOnlyKey(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a key directory was made")
 	}
-	if _, err := keys.Open(keys.Config{Secret: secret[1:]}); err == nil || !strings.Contains(err.Error(), "31 bytes") {
+	if _, err := keys.Open(t.Context(), keys.Config{Secret: secret[1:]}); err == nil || !strings.Contains(err.Error(), "31 bytes") {
 		t.Errorf("a short secret: %v", err)
 	}
 }
@@ -312,11 +340,11 @@ func TestNoVerbPrintsAKey(t *testing.T) {
 
 func TestOnlySigningAlgorithmsOpen(t *testing.T) {
 	for _, alg := range []keys.Algorithm{"none", "eddsa", "HS256", "PS256", "RS384", "ES384", "x"} {
-		if _, err := keys.Open(keys.Config{Dir: t.TempDir(), Algorithm: alg}); err == nil {
+		if _, err := keys.Open(t.Context(), keys.Config{Dir: t.TempDir(), Algorithm: alg}); err == nil {
 			t.Errorf("%s: no error", alg)
 		}
 	}
-	if _, err := keys.Open(keys.Config{}); err == nil {
+	if _, err := keys.Open(t.Context(), keys.Config{}); err == nil {
 		t.Error("no directory: no error")
 	}
 }

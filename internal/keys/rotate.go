@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +29,9 @@ const (
 	// defaultLead is longer than any process takes to see a new file.
 	defaultLead = 2 * time.Second
 	defaultPoll = 250 * time.Millisecond
+	// lookTime bounds a look, so that one which hangs is found out before a key signs
+	// that it would have shown.
+	lookTime = time.Second
 	// scheduledLead is how long before it signs a key is published that nobody
 	// is in a hurry for.
 	scheduledLead = time.Hour
@@ -38,6 +40,10 @@ const (
 	// coarse is how long a directory's time of change may stay the same while
 	// the directory does not.
 	coarse = 2 * time.Second
+
+	// rotateAgain is how long after a failure a rotation that is due is tried again:
+	// making an RSA key takes a second of a processor.
+	rotateAgain = 10 * time.Second
 
 	retiredSuffix = ".retired"
 )
@@ -52,22 +58,21 @@ type Info struct {
 }
 
 // states returns what each key is used for at the time. A key signs from its
-// file's time on, until the next of its algorithm does. Every process that sees
-// the same files comes to the same.
-func (s *Set) states(files []*keyFile, now time.Time) map[*keyFile]State {
-	states := make(map[*keyFile]State, len(files))
-	var line []*keyFile // those that sign one after the other
-	for _, f := range files {
+// time on, until the next of its algorithm does. Every process that sees the same
+// keys comes to the same.
+func (s *Set) states(all []*key, now time.Time) map[*key]State {
+	states := make(map[*key]State, len(all))
+	var line []*key // those that sign one after the other
+	for _, k := range all {
 		switch {
-		case f.retired:
-			states[f] = Retired
-		case f.verifier.Algorithm == s.algorithm:
-			line = append(line, f)
-		case now.Before(s.opened.Add(s.overlap)):
-			// It signed under another configuration, until this process began at most.
-			states[f] = Former
+		case k.retired:
+			states[k] = Retired
+		case k.verifier.Algorithm == s.algorithm:
+			line = append(line, k)
+		case now.Before(s.lastSigned(k, all, now).Add(s.overlap)):
+			states[k] = Former
 		default:
-			states[f] = Retired
+			states[k] = Retired
 		}
 	}
 	slices.SortFunc(line, compareAge)
@@ -78,7 +83,7 @@ func (s *Set) states(files []*keyFile, now time.Time) map[*keyFile]State {
 			states[f] = Active
 		case i > active:
 			states[f] = Next
-		case now.Before(line[i+1].modified.Add(s.overlap)):
+		case now.Before(line[i+1].since.Add(s.overlap)):
 			states[f] = Former
 		default:
 			states[f] = Retired
@@ -87,12 +92,33 @@ func (s *Set) states(files []*keyFile, now time.Time) map[*keyFile]State {
 	return states
 }
 
+// lastSigned returns when a key of another algorithm may have signed last: under
+// another configuration, and by this process until it began at most. Of servers that
+// share their keys, one may have that configuration until a later key shows that it
+// took over the next, or this one.
+func (s *Set) lastSigned(k *key, all []*key, now time.Time) time.Time {
+	if !s.shared {
+		return s.opened
+	}
+	last := now
+	for _, later := range all {
+		alg := later.verifier.Algorithm
+		if !later.retired && compareAge(later, k) > 0 && (alg == k.verifier.Algorithm || alg == s.algorithm) && later.since.Before(last) {
+			last = later.since
+		}
+	}
+	if last.Before(s.opened) {
+		last = s.opened
+	}
+	return last
+}
+
 // signerOf returns which of the keys, the oldest first, signs at the time: the
 // last whose time has come, or, when that of none has, the first.
-func signerOf(line []*keyFile, now time.Time) int {
+func signerOf(line []*key, now time.Time) int {
 	active := 0
 	for i, f := range line {
-		if !f.modified.After(now) {
+		if !f.since.After(now) {
 			active = i
 		}
 	}
@@ -100,8 +126,8 @@ func signerOf(line []*keyFile, now time.Time) int {
 }
 
 // compareAge orders by time; of two written at the same time, by name.
-func compareAge(a, b *keyFile) int {
-	if c := a.modified.Compare(b.modified); c != 0 {
+func compareAge(a, b *key) int {
+	if c := a.since.Compare(b.since); c != 0 {
 		return c
 	}
 	return strings.Compare(a.verifier.KID, b.verifier.KID)
@@ -110,7 +136,7 @@ func compareAge(a, b *keyFile) int {
 // Watch follows what other processes do with the keys, and makes a new one when
 // it is time to, until ctx ends.
 func (s *Set) Watch(ctx context.Context) {
-	if s.dir == "" {
+	if s.place == nil {
 		return
 	}
 	ticker := time.NewTicker(s.poll)
@@ -121,9 +147,13 @@ func (s *Set) Watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-s.wake:
 		}
 		before := s.Signer().KID
-		err := s.Look()
+		err := s.Look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
 		s.wrong.Store(&err)
 		if err == nil && before == s.Signer().KID {
 			last = ""
@@ -140,26 +170,35 @@ func (s *Set) Watch(ctx context.Context) {
 	}
 }
 
-// Look takes over the keys as they are in the directory now. After an error the
-// keys stay as they were.
-func (s *Set) Look() error {
+// Look takes over the keys as they are now, and makes the next one when it is time
+// to. After an error the keys stay as they were, but for one in making a key.
+func (s *Set) Look(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if s.rotateEvery > 0 {
-		if err := s.rotateOnTime(now); err != nil {
-			return err
+	unread := s.follow(ctx, now)
+	if unread == nil && s.due(now) {
+		if s.unmade = s.rotateOnTime(ctx, now); s.unmade == nil {
+			unread = s.follow(ctx, now)
 		}
 	}
-	info, err := os.Stat(string(s.dir))
+	s.unread.Store(&unread)
+	return errors.Join(s.unmade, unread)
+}
+
+// follow takes over the keys as they are now, if that can differ from what is known.
+func (s *Set) follow(ctx context.Context, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	number, settled, err := s.place.revision(ctx, now)
 	if err != nil {
-		return fmt.Errorf("key directory: %w", err)
+		return err
 	}
 	known := s.keys.Load()
-	if info.ModTime().Equal(s.seen) && now.Sub(s.seen) > coarse && now.Before(known.until) {
+	if number == s.seen && settled && now.Before(known.until) {
 		return nil
 	}
-	all, err := s.dir.load(known.files)
+	all, err := s.place.load(ctx, known.all)
 	if err != nil {
 		return err
 	}
@@ -167,23 +206,38 @@ func (s *Set) Look() error {
 	if err != nil {
 		return err
 	}
-	s.seen = info.ModTime()
+	s.seen = number
 	s.keys.Store(next)
 	return nil
 }
 
-// rotateOnTime makes the next key when the newest gets old, so that it is known
-// before it signs.
-func (s *Set) rotateOnTime(now time.Time) error {
-	lead := min(scheduledLead, s.rotateEvery/10)
-	due := func(all []*keyFile) bool {
-		newest := newest(all, s.algorithm)
-		return newest == nil || !now.Before(newest.modified.Add(s.rotateEvery-lead))
+// due reports whether it is time to make the next key. One that could not be made is
+// forgotten when it is not.
+func (s *Set) due(now time.Time) bool {
+	if s.rotateEvery > 0 && s.tooOld(s.keys.Load().all, now) {
+		return true
 	}
-	if !due(s.keys.Load().files) {
-		return nil
+	s.unmade = nil
+	return false
+}
+
+// scheduled is how long before it signs a key is published that is made on time.
+func (s *Set) scheduled() time.Duration { return min(scheduledLead, s.rotateEvery/10) }
+
+// tooOld reports whether the newest key has to have a successor.
+func (s *Set) tooOld(all []*key, now time.Time) bool {
+	last := newest(all, s.algorithm)
+	return last == nil || !now.Before(last.since.Add(s.rotateEvery-s.scheduled()))
+}
+
+// rotateOnTime makes the next key, so that it is known before it signs, unless that
+// failed a moment ago.
+func (s *Set) rotateOnTime(ctx context.Context, now time.Time) error {
+	if now.Before(s.again) {
+		return s.unmade
 	}
-	_, err := s.dir.create(s.algorithm, now.Add(lead), due)
+	s.again = now.Add(rotateAgain)
+	_, err := s.place.create(ctx, s.algorithm, now.Add(s.scheduled()), func(all []*key) bool { return s.tooOld(all, now) })
 	return err
 }
 
@@ -194,54 +248,54 @@ var errSecret = errors.New("tokens are signed with a shared secret (ONNXGATE_JWT
 // seconds later, so that all have it by then; the one before verifies as long as its tokens
 // last.
 func (s *Set) Rotate(ctx context.Context) (Info, error) {
-	if s.dir == "" {
+	if s.place == nil {
 		return Info{}, errSecret
 	}
-	always := func([]*keyFile) bool { return true }
-	made, err := s.dir.create(s.algorithm, s.now().Add(s.lead), always)
+	always := func([]*key) bool { return true }
+	made, err := s.place.create(ctx, s.algorithm, s.now().Add(s.lead), always)
 	if err != nil {
-		return Info{}, fmt.Errorf("make a signing key in %s: %w", s.dir, err)
+		return Info{}, fmt.Errorf("make a signing key in %s: %w", s.place, err)
 	}
 	// Until the others have looked, too: who is told that it signs may end the
 	// one before.
-	begins := time.NewTimer(made.modified.Sub(s.now()) + 2*s.poll)
+	begins := time.NewTimer(made.since.Sub(s.now()) + 2*s.poll)
 	defer begins.Stop()
 	select {
 	case <-begins.C:
 	case <-ctx.Done():
 		return Info{}, ctx.Err()
 	}
-	return Info{KID: made.verifier.KID, Algorithm: s.algorithm, State: Active, Created: made.modified}, s.Look()
+	return Info{KID: made.verifier.KID, Algorithm: s.algorithm, State: Active, Created: made.since}, s.Look(ctx)
 }
 
 // Retire ends a key at once, with every token that it signed, and removes its private
 // half. The one that signs cannot be ended: another has to be made first.
-func (s *Set) Retire(kid string) (err error) {
-	if s.dir == "" {
+func (s *Set) Retire(ctx context.Context, kid string) error {
+	if s.place == nil {
 		return errSecret
 	}
-	if err := s.Look(); err != nil {
+	if err := s.Look(ctx); err != nil {
 		return err
 	}
-	files := s.keys.Load().files
-	i := slices.IndexFunc(files, func(f *keyFile) bool { return f.verifier.KID == kid })
+	all := s.keys.Load().all
+	i := slices.IndexFunc(all, func(k *key) bool { return k.verifier.KID == kid })
 	switch {
 	case i < 0:
 		return fmt.Errorf("there is no key %s; `onnxgate keys list` shows those there are", kid)
-	case s.states(files, s.now())[files[i]] == Active:
+	case s.states(all, s.now())[all[i]] == Active:
 		return fmt.Errorf("the key %s signs; make another with `onnxgate keys rotate` first", kid)
 	}
-	return errors.Join(s.dir.locked(func() error { return s.dir.retire(files[i]) }), s.Look())
+	return errors.Join(s.place.retire(ctx, all[i]), s.Look(ctx))
 }
 
 // Due returns when Watch is to have made another key; zero when it never does.
 func (s *Set) Due() time.Time {
 	known := s.keys.Load()
-	if s.dir == "" || s.rotateEvery == 0 {
+	if s.place == nil || s.rotateEvery == 0 {
 		return time.Time{}
 	}
-	if last := newest(known.files, s.algorithm); last != nil {
-		return last.modified.Add(s.rotateEvery)
+	if last := newest(known.all, s.algorithm); last != nil {
+		return last.since.Add(s.rotateEvery)
 	}
 	return time.Time{}
 }
@@ -249,14 +303,14 @@ func (s *Set) Due() time.Time {
 // List returns all keys, the newest first.
 func (s *Set) List() []Info {
 	known := s.keys.Load()
-	if s.dir == "" {
+	if s.place == nil {
 		return []Info{{KID: known.signer.KID, Algorithm: known.signer.Algorithm, State: Active}}
 	}
-	files := slices.SortedFunc(slices.Values(known.files), func(a, b *keyFile) int { return compareAge(b, a) })
-	list := make([]Info, len(files))
-	states := s.states(known.files, s.now())
-	for i, f := range files {
-		list[i] = Info{KID: f.verifier.KID, Algorithm: f.verifier.Algorithm, State: states[f], Created: f.modified}
+	sorted := slices.SortedFunc(slices.Values(known.all), func(a, b *key) int { return compareAge(b, a) })
+	list := make([]Info, len(sorted))
+	states := s.states(known.all, s.now())
+	for i, k := range sorted {
+		list[i] = Info{KID: k.verifier.KID, Algorithm: k.verifier.Algorithm, State: states[k], Created: k.since}
 	}
 	return list
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/keys"
+	"onnxgate/internal/testkit"
 )
 
 // clocked opens the keys of a directory under a clock that the test moves.
@@ -23,7 +24,7 @@ func clocked(t *testing.T, dir string, now *time.Time, change ...func(*keys.Conf
 	for _, c := range change {
 		c(&cfg)
 	}
-	set, err := keys.Open(cfg)
+	set, err := keys.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func rotate(t *testing.T, set *keys.Set, now *time.Time) string {
 
 func look(t *testing.T, set *keys.Set) {
 	t.Helper()
-	if err := set.Look(); err != nil {
+	if err := set.Look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -145,18 +146,18 @@ func TestARetiredKeyEndsAtOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
 	set, replica := clocked(t, dir, &now), clocked(t, dir, &now)
 	first := set.Signer().KID
-	if err := set.Retire(first); err == nil {
+	if err := set.Retire(t.Context(), first); err == nil {
 		t.Error("the only key was retired")
 	}
 	second := rotate(t, set, &now)
 	look(t, replica)
-	if err := set.Retire(second); err == nil {
+	if err := set.Retire(t.Context(), second); err == nil {
 		t.Error("the key that signs was retired")
 	}
-	if err := set.Retire("nobody's"); err == nil {
+	if err := set.Retire(t.Context(), "nobody's"); err == nil {
 		t.Error("a key that is not there was retired")
 	}
-	if err := set.Retire(first); err != nil {
+	if err := set.Retire(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
 	look(t, replica)
@@ -187,7 +188,7 @@ func TestThePrivateHalfOfARetiredKeyIsRemoved(t *testing.T) {
 		}
 		rotate(t, set, &now)
 		listed := set.List()[1]
-		if err := set.Retire(filepath.Base(first)); err != nil {
+		if err := set.Retire(t.Context(), filepath.Base(first)); err != nil {
 			t.Fatal(err)
 		}
 		stripped := func(name string, set *keys.Set) {
@@ -258,7 +259,7 @@ func TestKeysRotateOnTime(t *testing.T) {
 }
 
 func TestASecretCannotBeRotatedOrPublished(t *testing.T) {
-	set, err := keys.Open(keys.Config{Secret: []byte("an unguessable secret of 32 bytes or more")})
+	set, err := keys.Open(t.Context(), keys.Config{Secret: []byte("an unguessable secret of 32 bytes or more")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +269,7 @@ func TestASecretCannotBeRotatedOrPublished(t *testing.T) {
 	if _, err := set.Rotate(t.Context()); err == nil {
 		t.Error("Rotate: no error")
 	}
-	if err := set.Retire(set.Signer().KID); err == nil {
+	if err := set.Retire(t.Context(), set.Signer().KID); err == nil {
 		t.Error("Retire: no error")
 	}
 	if list := set.List(); len(list) != 1 || list[0].State != keys.Active || list[0].Algorithm != keys.HS256 {
@@ -281,7 +282,7 @@ func TestABadFileLeavesTheKeysAsTheyWereAndIsToldOnce(t *testing.T) {
 	var mu sync.Mutex
 	var told []error
 	dir := filepath.Join(t.TempDir(), "keys")
-	set, err := keys.Open(keys.Config{Dir: dir, Poll: time.Millisecond, Changed: func(_ string, err error) {
+	set, err := keys.Open(t.Context(), keys.Config{Dir: dir, Poll: time.Millisecond, Changed: func(_ string, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		told = append(told, err)
@@ -301,9 +302,7 @@ func TestABadFileLeavesTheKeysAsTheyWereAndIsToldOnce(t *testing.T) {
 		defer mu.Unlock()
 		return len(told)
 	}
-	for deadline := time.Now().Add(10 * time.Second); count() == 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
+	testkit.Eventually(t, "the bad file is told", func() bool { return count() > 0 })
 	time.Sleep(20 * time.Millisecond) // many looks
 	if err := set.Err(); err == nil || !strings.Contains(err.Error(), "bad.pem") {
 		t.Errorf("while it is there: %v", err)
@@ -311,12 +310,7 @@ func TestABadFileLeavesTheKeysAsTheyWereAndIsToldOnce(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "bad.pem")); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); set.Err() != nil && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
-	if err := set.Err(); err != nil {
-		t.Errorf("when it is gone: %v", err)
-	}
+	testkit.Eventually(t, "all is well without it", func() bool { return set.Err() == nil })
 	cancel()
 	watching.Wait()
 	if n := count(); n != 1 || told[0] == nil || !strings.Contains(told[0].Error(), "bad.pem") {

@@ -46,7 +46,7 @@ func (g *guarded) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		key, ok := g.bound.enter(conn.RemoteAddr())
+		key, ok := g.bound.enter(conn.RemoteAddr().String())
 		switch {
 		case !ok:
 			_ = conn.Close() // nothing was sent
@@ -58,9 +58,10 @@ func (g *guarded) Accept() (net.Conn, error) {
 	}
 }
 
-// enter counts a connection of a client; the key is empty where none is counted.
-func (c *Connections) enter(remote net.Addr) (key string, ok bool) {
-	at, err := netip.ParseAddrPort(remote.String())
+// enter counts a connection of a client, or a stream; the key is empty where none is
+// counted.
+func (c *Connections) enter(remote string) (key string, ok bool) {
+	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return "", true // no client of the network
 	}
@@ -100,3 +101,6 @@ func (c *counted) Close() error {
 	c.leave()
 	return c.Conn.Close()
 }
+
+// NetConn returns the connection beneath, as that of tls.Conn does.
+func (c *counted) NetConn() net.Conn { return c.Conn }

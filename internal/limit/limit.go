@@ -1,7 +1,7 @@
 // Package limit says how often a client may ask. It owns rates in several
 // windows, the counting of requests in fixed windows, the bounded memory that the
-// counts live in, and what RateLimit headers say. It knows no transport: a client
-// is an address, or a key.
+// counts live in, what RateLimit headers say, and how long somebody waits who fails
+// again and again. It knows no transport: a client is an address, or a key.
 //
 // A window belongs to one client and begins with its first request. What a request
 // needs of several windows is counted in all of them, or in none. Counting
@@ -32,6 +32,9 @@ type Config struct {
 	// subscribers and half for sites, so that no number of IPv6 addresses,
 	// which are cheap, can take the place of an IPv4 client.
 	Clients int
+	// Shared counts for several servers; nil: this one counts alone. While it cannot,
+	// each server counts in its own memory.
+	Shared Shared
 	// Now is the clock. It should give monotonic readings, as time.Now does:
 	// then a step of the wall clock moves no window.
 	Now func() time.Time
@@ -53,18 +56,25 @@ const SiteFactor = 16
 // crowdShare is how many times fewer crowds are remembered than clients.
 const crowdShare = 16
 
+// Whose requests are counted.
+const (
+	ofAddress = "from this address"
+	ofNetwork = "from this network"
+)
+
 // New returns a limiter with an empty memory.
 func New(cfg Config) *Limiter {
 	clients := cfg.Clients
 	if clients <= 0 {
 		clients = DefaultClients
 	}
-	table := func(order, clients int) *Table {
-		return NewTable(TableConfig{Policy: cfg.Policy, Order: order, Clients: clients, Now: cfg.Now})
+	table := func(order, clients int, whose string, shared Shared) *Table {
+		return NewTable(TableConfig{Policy: cfg.Policy, Whose: whose, Order: order, Clients: clients, Shared: shared, Now: cfg.Now})
 	}
 	return &Limiter{
 		rates: cfg.Rates,
-		sites: table(0, clients/2), v4: table(1, clients), v6: table(2, clients/2), crowds: table(3, clients/crowdShare),
+		sites: table(0, clients/2, ofNetwork, cfg.Shared), v4: table(1, clients, ofAddress, cfg.Shared), v6: table(2, clients/2, ofAddress, cfg.Shared),
+		crowds: table(3, clients/crowdShare, ofNetwork, nil), // there is a place for everybody where counts are shared
 	}
 }
 
@@ -81,6 +91,10 @@ func (l *Limiter) Rates() identity.Rates { return l.rates }
 
 // Size returns how many clients are remembered, each once for every window.
 func (l *Limiter) Size() int { return l.v4.Size() + l.v6.Size() + l.sites.Size() + l.crowds.Size() }
+
+// Alone returns how many requests were counted here because the count that servers
+// share was away.
+func (l *Limiter) Alone() int64 { return l.v4.Alone() + l.v6.Alone() + l.sites.Alone() }
 
 // Take counts one request of the client, and notes in the request's Info what is
 // left. A client of IPv6 must also be within the rate of its site, and is told of
@@ -102,10 +116,14 @@ func (l *Limiter) Take(ctx context.Context, client netip.Addr) error {
 func (l *Limiter) Check(ctx context.Context, client netip.Addr) error {
 	var memory [2 * identity.MaxWindows]ask
 	all := l.asks(memory[:0], client.Unmap())
-	if len(all) == 0 || lookAll(ctx, all) {
+	if len(all) == 0 {
 		return nil
 	}
-	return refuse(reqctx.From(ctx), all)
+	wait, left := lookAll(ctx, all)
+	if left {
+		return nil
+	}
+	return refuse(reqctx.From(ctx), all, wait)
 }
 
 // decide counts a request of the client in all windows or in none, and among its
@@ -119,6 +137,21 @@ func (l *Limiter) decide(ctx context.Context, client netip.Addr, all []ask) erro
 	info := reqctx.From(ctx)
 	info.Limits = info.Limits[:0] // nothing was counted before an address is
 	return decide(ctx, l.ask(memory[:0], l.crowds, crowdKey(client), 1))
+}
+
+// Book counts one request of the client as Take does, or, within the patience, in
+// windows to come. Faults: RateLimited.
+func (l *Limiter) Book(ctx context.Context, patience time.Duration, client netip.Addr) (*Booking, error) {
+	client = client.Unmap()
+	info := reqctx.From(ctx)
+	told := len(info.Limits)
+	all := l.asks(nil, client)
+	b, err := book(ctx, patience, all)
+	if err == nil || !slices.ContainsFunc(all, func(a ask) bool { return a.full }) {
+		return b, err
+	}
+	info.Limits = info.Limits[:told]
+	return book(ctx, patience, l.ask(nil, l.crowds, crowdKey(client), 1))
 }
 
 // asks is what a request of the client needs of its own windows.

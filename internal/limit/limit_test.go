@@ -14,6 +14,7 @@ import (
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/reqctx"
+	"onnxgate/internal/testkit"
 )
 
 var alice = netip.MustParseAddr("192.0.2.1")
@@ -262,7 +263,7 @@ func TestNewcomersShareABucketWhenAllPlacesHoldOffenders(t *testing.T) {
 func TestAMillionAddressesTakeABoundedMemory(t *testing.T) {
 	var c clock
 	before := heap()
-	l := limit.New(limit.Config{Policy: "predict", Rates: rates("1/second, 2/minute"), Now: c.now})
+	l := limit.New(limit.Config{Policy: "predict", Rates: testkit.Rates("1/second, 2/minute"), Now: c.now})
 	for i := range 1 << 20 {
 		client := addr(i)
 		if i%4 == 0 {

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	limiter "github.com/ulule/limiter/v3"
@@ -38,7 +39,12 @@ type store struct {
 	seed  maphash.Seed
 	limit int // entries in one shard
 	order int // of locking, among the stores that one request is counted in
-	shard [shards]shard
+	// strays is until when something is counted here, since the epoch, that belongs to
+	// a count that several servers share; 0 for nothing.
+	strays atomic.Int64
+	// absences is how often something was counted here for want of that count.
+	absences atomic.Int64
+	shard    [shards]shard
 }
 
 // errFull is the error of a new key where every place is held by an offender.
@@ -52,9 +58,11 @@ type shard struct {
 	hand    int // the last entry that was looked at for one to forget
 	// fullUntil is until when every place is held by an offender.
 	fullUntil time.Duration
+	// lent are the keys of which something is being carried over to a common count.
+	lent map[string]chan struct{}
 }
 
-// entry is one client: 48 bytes, its key, and its place in the index. It has its
+// entry is one client: 64 bytes, its key, and its place in the index. It has its
 // own rate, because one store may serve clients of different ones.
 type entry struct {
 	key   string
@@ -63,10 +71,18 @@ type entry struct {
 
 	limit  int64
 	period time.Duration
+	// ahead is what is booked in windows to come, nil for nothing.
+	ahead *line
+	// told is what is known of the window to a count that several servers share, nil for
+	// nothing.
+	told *told
 }
 
-// left returns what is left of the window.
-func (e *entry) left(now time.Duration) time.Duration { return e.start + e.period - now }
+// left returns how long anything is known of the client: what is left of the
+// window, and of those that are booked behind it.
+func (e *entry) left(now time.Duration) time.Duration {
+	return e.start + e.period*time.Duration(1+e.ahead.windows()) - now
+}
 
 var _ limiter.Store = (*store)(nil)
 
@@ -95,7 +111,7 @@ func (s *store) Increment(ctx context.Context, key string, n int64, rate limiter
 	if n == 1 { // a count stops just above the limit: more would say no more
 		e.count = min(e.count, max(e.count-1, rate.Limit+1))
 	}
-	return state(rate, e.count, e.left(now)), nil
+	return e.state(now, rate), nil
 }
 
 // Peek returns the state of key without counting.
@@ -103,11 +119,12 @@ func (s *store) Peek(ctx context.Context, key string, rate limiter.Rate) (limite
 	sh, now := s.lock(ctx, key)
 	defer sh.mu.Unlock()
 	i, known := sh.index[key]
-	if !known || now-sh.entries[i].start >= rate.Period {
+	if !known {
 		return state(rate, 0, rate.Period), nil
 	}
 	e := &sh.entries[i]
-	return state(rate, e.count, e.start+rate.Period-now), nil
+	e.roll(now, rate)
+	return e.state(now, rate), nil
 }
 
 // Reset forgets key.
@@ -148,11 +165,17 @@ func (sh *shard) at(now time.Duration) time.Duration {
 	return sh.last
 }
 
-// roll begins another window when the entry's is over.
+// roll begins another window when the entry's is over: the one that the time is in,
+// where one is booked, else a new one. A window in which nothing is counted has not
+// begun.
 func (e *entry) roll(now time.Duration, rate limiter.Rate) {
 	e.limit, e.period = rate.Limit, rate.Period
-	if now-e.start >= rate.Period {
-		e.start, e.count = now, 0
+	if over := int((now - e.start) / rate.Period); over > 0 {
+		e.start += time.Duration(over) * rate.Period
+		e.count, e.ahead, e.told = e.ahead.at(over), e.ahead.from(over), nil
+	}
+	if e.count == 0 && e.ahead == nil {
+		e.start, e.told = now, nil
 	}
 }
 
@@ -207,7 +230,7 @@ func (sh *shard) evict(now time.Duration) time.Duration {
 			return 0
 		}
 		wait = min(wait, left)
-		if e.count <= e.limit && (least < 0 || e.count < sh.entries[least].count) {
+		if e.count <= e.limit && e.ahead == nil && (least < 0 || e.count < sh.entries[least].count) {
 			least = sh.hand
 		}
 	}

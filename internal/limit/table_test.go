@@ -14,15 +14,8 @@ import (
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/reqctx"
+	"onnxgate/internal/testkit"
 )
-
-func rates(text string) identity.Rates {
-	all, err := identity.ParseRates(text)
-	if err != nil {
-		panic(err)
-	}
-	return all
-}
 
 func newTable(c *clock, order, clients int) *limit.Table {
 	return limit.NewTable(limit.TableConfig{Policy: "key", Order: order, Clients: clients, Now: c.now})
@@ -31,7 +24,7 @@ func newTable(c *clock, order, clients int) *limit.Table {
 func TestCallersHaveRatesOfTheirOwn(t *testing.T) {
 	c := new(clock)
 	table := newTable(c, 0, 0)
-	own := map[string]identity.Rates{"fast": rates("3/second"), "slow": rates("2/hour"), "both": rates("2/second, 3/hour"), "free": nil}
+	own := map[string]identity.Rates{"fast": testkit.Rates("3/second"), "slow": testkit.Rates("2/hour"), "both": testkit.Rates("2/second, 3/hour"), "free": nil}
 	admitted := func() map[string]int {
 		n := map[string]int{}
 		for name, r := range own {
@@ -57,8 +50,8 @@ func TestARequestIsCountedInAllWindowsOrInNone(t *testing.T) {
 	keys, tenants := newTable(c, 0, 0), newTable(c, 1, 0)
 	ask := func(key string) error {
 		return limit.Take(t.Context(),
-			limit.Demand{Table: keys, Key: key, Rates: rates("2/second, 100/minute"), N: 1},
-			limit.Demand{Table: tenants, Key: "acme", Rates: rates("5/minute"), N: 1})
+			limit.Demand{Table: keys, Key: key, Rates: testkit.Rates("2/second, 100/minute"), N: 1},
+			limit.Demand{Table: tenants, Key: "acme", Rates: testkit.Rates("5/minute"), N: 1})
 	}
 	for range 50 {
 		_ = ask("greedy") // two are counted, and the tenant's rate has three left
@@ -83,8 +76,8 @@ func TestSeveralWindowsAreExactForParallelRequests(t *testing.T) {
 			all.Go(func() {
 				for i := range 100 {
 					if limit.Take(t.Context(),
-						limit.Demand{Table: tenants, Key: "acme", Rates: rates("10/second, 25/minute"), N: 1},
-						limit.Demand{Table: keys, Key: fmt.Sprint(worker*100 + i), Rates: rates("1/second, 30/hour"), N: 1},
+						limit.Demand{Table: tenants, Key: "acme", Rates: testkit.Rates("10/second, 25/minute"), N: 1},
+						limit.Demand{Table: keys, Key: fmt.Sprint(worker*100 + i), Rates: testkit.Rates("1/second, 30/hour"), N: 1},
 					) == nil {
 						admitted.Add(1)
 					}
@@ -106,7 +99,7 @@ func TestRowsAreCountedByTheBatch(t *testing.T) {
 		rows int64
 		want bool
 	}{{60, true}, {50, false}, {40, true}, {1, false}} {
-		if got := limit.Take(t.Context(), limit.Demand{Table: table, Key: "iris", Rates: rates("100/minute"), N: step.rows}) == nil; got != step.want {
+		if got := limit.Take(t.Context(), limit.Demand{Table: table, Key: "iris", Rates: testkit.Rates("100/minute"), N: step.rows}) == nil; got != step.want {
 			t.Errorf("step %d, %d rows: admitted %v, want %v", i, step.rows, got, step.want)
 		}
 	}
@@ -116,7 +109,7 @@ func TestRowsAreCountedByTheBatch(t *testing.T) {
 // however many limits there are, and in whatever state they are.
 func TestWaitingAsToldAlwaysWorksForSeveralPolicies(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	choices := []identity.Rates{nil, rates("1/second"), rates("2/second, 3/minute"), rates("3/second, 4/minute, 5/hour"), rates("2/minute"), rates("7/minute, 8/hour")}
+	choices := []identity.Rates{nil, testkit.Rates("1/second"), testkit.Rates("2/second, 3/minute"), testkit.Rates("3/second, 4/minute, 5/hour"), testkit.Rates("2/minute"), testkit.Rates("7/minute, 8/hour")}
 	refusals := 0
 	for range 300 {
 		c := new(clock)
@@ -156,14 +149,14 @@ func TestWaitingAsToldAlwaysWorksForSeveralPolicies(t *testing.T) {
 func TestFullMemoryKeepsLongWindows(t *testing.T) {
 	c := new(clock)
 	table := newTable(c, 0, 64) // one in each of 64 shards
-	day := rates("1/day")
+	day := testkit.Rates("1/day")
 	over := limit.Demand{Table: table, Key: "over its limit", Rates: day, N: 1}
 	for range 2 {
 		_ = limit.Take(t.Context(), over)
 	}
 	c.advance(time.Minute)
 	for i := range 10_000 {
-		_ = limit.Take(t.Context(), limit.Demand{Table: table, Key: fmt.Sprint("caller ", i), Rates: rates("1/second"), N: 1})
+		_ = limit.Take(t.Context(), limit.Demand{Table: table, Key: fmt.Sprint("caller ", i), Rates: testkit.Rates("1/second"), N: 1})
 	}
 	if limit.Take(t.Context(), over) == nil {
 		t.Error("others gave the caller a fresh start")
@@ -182,7 +175,7 @@ func TestMemoryOfCallersIsBounded(t *testing.T) {
 	table := newTable(c, 0, 1024)
 	fill := func(from, to int) {
 		for i := from; i < to; i++ {
-			_ = limit.Take(t.Context(), limit.Demand{Table: table, Key: fmt.Sprint("caller ", i), Rates: rates("5/minute"), N: 1})
+			_ = limit.Take(t.Context(), limit.Demand{Table: table, Key: fmt.Sprint("caller ", i), Rates: testkit.Rates("5/minute"), N: 1})
 		}
 	}
 	fill(0, 10_000)
@@ -200,7 +193,7 @@ func TestMemoryOfCallersIsBounded(t *testing.T) {
 func BenchmarkTakeSeveral(b *testing.B) {
 	table := limit.NewTable(limit.TableConfig{Policy: "key", Now: time.Now})
 	tenants := limit.NewTable(limit.TableConfig{Policy: "tenant", Order: 1, Now: time.Now})
-	two := rates("1000000/second, 1000000000/day")
+	two := testkit.Rates("1000000/second, 1000000000/day")
 	info := new(reqctx.Info)
 	ctx := reqctx.With(context.Background(), info)
 	b.ReportAllocs()

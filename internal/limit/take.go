@@ -27,7 +27,12 @@ type ask struct {
 	state limiter.Context
 	short bool // there is less than n left
 	full  bool // there is no place for the key, which is short then
+	known bool // the key has a place
 	at    int  // the number of the key's shard
+	// time is when that was looked at, and booked the moment that it is counted for,
+	// since the store's epoch.
+	time, booked time.Duration
+	common       bool // it was found in the count that servers share
 }
 
 func (a *ask) store() *store { return a.table.windows[a.window] }
@@ -39,38 +44,62 @@ func (a *ask) shard() *shard { return &a.store().shard[a.at] }
 const maxAsks = 4 * identity.MaxWindows
 
 // takeAll counts the request in every window, or in none when one has not enough
-// left, and reports whether it was counted. What it finds is in all. The error is
-// errFull where one has no place.
-func takeAll(ctx context.Context, all []ask) (bool, error) {
-	if len(all) == 1 && all[0].n == 1 {
+// left within the patience, and returns when that is: granted for then, or, where it
+// is later, refused until then. What it finds is in all. The error is errFull where
+// one has no place.
+func takeAll(ctx context.Context, all []ask, patience time.Duration) (wait time.Duration, granted bool, err error) {
+	s := shared(all)
+	if s == nil {
+		return takeOwn(ctx, all, patience)
+	}
+	if wait, granted, err = takeShared(ctx, s, all, patience); err == nil {
+		return wait, granted, nil
+	}
+	wait, granted, err = takeOwn(ctx, all, patience)
+	stray(ctx, all)
+	return wait, granted, err
+}
+
+// takeOwn is takeAll in this server's memory.
+func takeOwn(ctx context.Context, all []ask, patience time.Duration) (wait time.Duration, granted bool, err error) {
+	if len(all) == 1 && all[0].n == 1 && patience == 0 {
 		a := &all[0]
-		var err error
 		a.state, err = a.store().Get(ctx, a.key, a.rate)
 		a.full = errors.Is(err, errFull)
 		a.short = a.full || a.state.Reached
-		return !a.short, err
+		return a.reset(), !a.short, err
 	}
 	lockAll(all)
 	defer unlockAll(all)
 	if !enough(ctx, all) {
-		return false, nil
-	}
-	for i := range all {
-		if err := all[i].settle(ctx); err != nil {
-			return false, err
+		if wait = vacancy(all, 0); wait > patience {
+			return vacancyInSeconds(all, wait), false, nil
 		}
 	}
 	for i := range all {
-		all[i].count(ctx)
+		if err := all[i].settle(); err != nil {
+			return all[i].reset(), false, err
+		}
 	}
-	return true, nil
+	for i := range all {
+		all[i].count(wait)
+	}
+	return wait, true, nil
 }
 
-// lookAll reports whether every window has enough left.
-func lookAll(ctx context.Context, all []ask) bool {
+// lookAll reports whether every window has enough left, or else when they have.
+func lookAll(ctx context.Context, all []ask) (wait time.Duration, left bool) {
+	if s := shared(all); s != nil {
+		if wait, left, err := lookShared(ctx, s, all, 0); err == nil {
+			return wait, left
+		}
+	}
 	lockAll(all)
 	defer unlockAll(all)
-	return enough(ctx, all)
+	if enough(ctx, all) {
+		return 0, true
+	}
+	return vacancyInSeconds(all, 0), false
 }
 
 func enough(ctx context.Context, all []ask) bool {
@@ -108,32 +137,45 @@ func unlockAll(all []ask) {
 	}
 }
 
-func (a *ask) now(ctx context.Context) time.Duration {
+// entry returns what is known of the key, nil for nothing.
+func (a *ask) entry() *entry {
+	sh := a.shard()
+	if i, known := sh.index[a.key]; known {
+		return &sh.entries[i]
+	}
+	return nil
+}
+
+// peek finds out what is left now. It returns what is known of the key.
+func (a *ask) peek(ctx context.Context) *entry {
 	s := a.store()
-	return a.shard().at(reqctx.Now(ctx, s.now).Sub(s.epoch))
+	a.time = a.shard().at(reqctx.Now(ctx, s.now).Sub(s.epoch))
+	e := a.entry()
+	if a.known = e != nil; !a.known {
+		a.state = state(a.rate, 0, a.rate.Period)
+		return nil
+	}
+	e.roll(a.time, a.rate)
+	a.state = e.state(a.time, a.rate)
+	return e
 }
 
 // look reports whether there is enough left. A window that has nothing left
 // remembers who asks as an offender.
 func (a *ask) look(ctx context.Context) bool {
-	sh, now := a.shard(), a.now(ctx)
-	i, known := sh.index[a.key]
-	if !known {
-		a.state = state(a.rate, 0, a.rate.Period)
-		return true
-	}
-	e := &sh.entries[i]
-	e.roll(now, a.rate)
-	a.state = state(a.rate, e.count, e.left(now))
-	if a.short = a.state.Remaining < a.n; a.short && a.n == 1 {
+	e := a.peek(ctx)
+	if a.short = a.state.Remaining < a.n; a.short && a.n == 1 && e != nil {
 		e.count = max(e.count, a.rate.Limit+1)
 	}
 	return !a.short
 }
 
 // settle makes sure that the key has a place.
-func (a *ask) settle(ctx context.Context) error {
-	e, wait := a.shard().find(a.key, a.now(ctx), a.store().limit)
+func (a *ask) settle() error {
+	if a.known {
+		return nil
+	}
+	e, wait := a.shard().find(a.key, a.time, a.store().limit)
 	if e != nil {
 		return nil
 	}
@@ -141,15 +183,16 @@ func (a *ask) settle(ctx context.Context) error {
 	return errFull
 }
 
-func (a *ask) count(ctx context.Context) {
-	now := a.now(ctx)
-	e, _ := a.shard().find(a.key, now, a.store().limit)
+// count counts in the window that is open after the wait.
+func (a *ask) count(wait time.Duration) {
+	e, _ := a.shard().find(a.key, a.time, a.store().limit)
 	if e == nil {
 		return // another key of the request has taken its place just now
 	}
-	e.roll(now, a.rate)
-	e.count += a.n
-	a.state = state(a.rate, e.count, e.left(now))
+	e.roll(a.time, a.rate)
+	a.booked = a.time + wait
+	e.add(a.booked, a.n)
+	a.short, a.state = false, e.state(a.time, a.rate)
 }
 
 // decide counts the request in every window or in none, notes what is left for
@@ -158,23 +201,23 @@ func decide(ctx context.Context, all []ask) error {
 	if len(all) == 0 {
 		return nil
 	}
-	granted, err := takeAll(ctx, all)
+	wait, granted, err := takeAll(ctx, all, 0)
 	if err != nil && !errors.Is(err, errFull) {
 		return err
 	}
 	info := reqctx.From(ctx)
 	if !granted {
-		return refuse(info, all)
+		return refuse(info, all, wait)
 	}
 	tell(info, all)
 	return nil
 }
 
 // refuse is the fault of a request that one of the windows, at least, has not
-// enough left for: RateLimited, whose RetryAfter is when every window that it was
-// counted in, now and before, has room again.
-func refuse(info *reqctx.Info, all []ask) error {
-	wait := Exhausted(info.Limits)
+// enough left for during the wait: RateLimited, whose RetryAfter is when every window
+// that it was counted in, now and before, has room again.
+func refuse(info *reqctx.Info, all []ask, wait time.Duration) error {
+	wait = max(wait, exhausted(info.Limits))
 	tell(info, all)
 	var refused *ask
 	for i := range all {
@@ -182,17 +225,45 @@ func refuse(info *reqctx.Info, all []ask) error {
 			refused = a
 		}
 	}
-	wait = max(wait, refused.reset())
 	return &fault.Error{
-		Kind: fault.RateLimited, RetryAfter: wait,
+		Kind: fault.RateLimited, RetryAfter: max(wait, refused.reset()),
 		Msg: "Too many " + refused.table.counted() + ": at most " + identity.Rate{Requests: refused.rate.Limit, Window: refused.rate.Period}.String() +
 			"; wait as long as Retry-After says",
 	}
 }
 
-// Exhausted returns how long it takes until all of the limits have room for
+// Wait returns the shortest time, from one on and in whole seconds, after which the
+// limits, in which a request was counted in these tables, have room for another. It
+// counts nothing.
+func Wait(ctx context.Context, from time.Duration, limits []reqctx.Limit, tables ...*Table) time.Duration {
+	var all []ask
+	for i := range limits {
+		l := &limits[i]
+		for _, t := range tables {
+			if window := slices.Index(t.names[:identity.MaxWindows], l.Policy); window >= 0 && t.unit == l.Unit {
+				all = append(all, ask{table: t, window: window, key: l.Key, rate: limiter.Rate{Period: l.Window, Limit: l.Quota}, n: 1})
+			}
+		}
+	}
+	if len(all) == 0 {
+		return from
+	}
+	if s := shared(all); s != nil {
+		if wait, _, err := lookShared(ctx, s, all, from); err == nil {
+			return wait
+		}
+	}
+	lockAll(all)
+	defer unlockAll(all)
+	for i := range all {
+		all[i].peek(ctx)
+	}
+	return vacancyInSeconds(all, from)
+}
+
+// exhausted returns how long it takes until all of the limits have room for
 // another request.
-func Exhausted(limits []reqctx.Limit) (wait time.Duration) {
+func exhausted(limits []reqctx.Limit) (wait time.Duration) {
 	for i := range limits {
 		if limits[i].Remaining == 0 {
 			wait = max(wait, limits[i].Reset)
@@ -212,7 +283,7 @@ func tell(info *reqctx.Info, all []ask) {
 			continue
 		}
 		info.Limits = append(info.Limits, reqctx.Limit{
-			Policy: a.table.names[a.after+a.window], Unit: a.table.unit, Quota: a.rate.Limit, Remaining: a.state.Remaining,
+			Policy: a.table.names[a.after+a.window], Unit: a.table.unit, Key: a.key, Quota: a.rate.Limit, Remaining: a.state.Remaining,
 			Window: a.rate.Period, Reset: a.reset(),
 		})
 	}

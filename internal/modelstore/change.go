@@ -1,6 +1,7 @@
 package modelstore
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type Change struct {
 	// version and manifest say what there is to commit.
 	version  string
 	manifest bool
+	size     int64 // of the version's file
 }
 
 // Begin begins a change, which must end with Discard. Faults: Content for a name
@@ -72,10 +74,15 @@ func (c *Change) Free(version string) error {
 }
 
 // AddVersion takes the file of a new version from src, to its end. Faults:
-// Content and Conflict as Free; TooLarge; BadRequest when its SHA-256 is not
+// Content and Conflict as Free; Conflict where the tenant may have no more, before
+// more is read than there is room for; TooLarge; BadRequest when its SHA-256 is not
 // digest; those of src.
 func (c *Change) AddVersion(version string, src io.Reader, digest [sha256.Size]byte) error {
 	if err := c.Free(version); err != nil {
+		return err
+	}
+	room, err := c.room()
+	if err != nil {
 		return err
 	}
 	folder := path.Join(c.staging.content, version)
@@ -83,14 +90,17 @@ func (c *Change) AddVersion(version string, src io.Reader, digest [sha256.Size]b
 		return classify(err)
 	}
 	sum := sha256.New()
-	bounded := &boundedReader{src: io.TeeReader(src, sum), left: c.store.maxBytes, limit: c.store.maxBytes}
+	bounded := &boundedReader{src: io.TeeReader(src, sum), left: room, over: c.store.errNoBytes}
+	if room == c.store.maxBytes {
+		bounded.over = c.store.errTooLarge
+	}
 	if err := c.store.write(path.Join(folder, ModelFile), bounded); err != nil {
 		return err
 	}
 	if got := [sha256.Size]byte(sum.Sum(nil)); got != digest {
 		return fault.Newf(fault.BadRequest, "the file that arrived has the SHA-256 %x, and %x was announced: send it again", got, digest)
 	}
-	c.version = version
+	c.version, c.size = version, room-bounded.left
 	return classify(c.store.syncFolder(folder))
 }
 
@@ -100,18 +110,23 @@ func (c *Change) SetManifest(src io.Reader) error {
 	return c.store.write(path.Join(c.staging.content, ManifestFile), src)
 }
 
-// boundedReader ends in a fault behind limit bytes.
+// boundedReader ends in the fault over behind so many bytes.
 type boundedReader struct {
-	src         io.Reader
-	left, limit int64
+	src  io.Reader
+	left int64
+	over func() error
 }
 
 func (r *boundedReader) Read(b []byte) (int, error) {
 	n, err := r.src.Read(b[:min(int64(len(b)), r.left+1)])
 	if r.left -= int64(n); r.left < 0 {
-		return 0, fault.Newf(fault.TooLarge, "a model file has at most %d bytes here", r.limit)
+		return 0, r.over()
 	}
 	return n, err
+}
+
+func (s *Store) errTooLarge() error {
+	return fault.Newf(fault.TooLarge, "a model file has at most %d bytes here", s.maxBytes)
 }
 
 // write makes a file of what src holds, on the disk before it returns.
@@ -145,8 +160,13 @@ func (c *Change) FS() fs.FS {
 
 // Commit puts the change into its place: the version first, so that a manifest
 // which speaks of it never stands alone. Faults: Conflict when the version has
-// come to exist in the meantime.
+// come to exist in the meantime, or others have taken the tenant's room.
 func (c *Change) Commit() error {
+	if c.version != "" {
+		if room, err := c.room(); err != nil || c.size > room {
+			return cmp.Or(err, c.store.errNoBytes())
+		}
+	}
 	if err := c.store.syncFolder(c.staging.content); err != nil {
 		return classify(err)
 	}

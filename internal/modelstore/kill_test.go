@@ -45,7 +45,7 @@ func pushAllTheTime(dir string) error {
 	}
 	for n := len(present) + 1; ; n++ {
 		data := file(n)
-		if err := push(s, modelstore.Model{Name: "iris"}, strconv.Itoa(n), bytes.NewReader(data), sha256.Sum256(data)); err != nil {
+		if err := push(s, ofDefault("iris"), strconv.Itoa(n), bytes.NewReader(data), sha256.Sum256(data)); err != nil {
 			return err
 		}
 		fmt.Println(n)
@@ -57,7 +57,7 @@ func TestAKilledPushLeavesNoPartOfAVersion(t *testing.T) {
 	must(t, err)
 	dir := t.TempDir()
 	draw := rand.New(rand.NewPCG(1, 2))
-	acknowledged, left := 0, 0
+	acknowledged, left, within := 0, 0, 100*time.Millisecond
 	for range 15 {
 		cmd := exec.CommandContext(t.Context(), self)
 		cmd.Env = append(os.Environ(), childPushes+"="+dir)
@@ -66,7 +66,7 @@ func TestAKilledPushLeavesNoPartOfAVersion(t *testing.T) {
 		out, err := cmd.StdoutPipe()
 		must(t, err)
 		must(t, cmd.Start())
-		timer := time.AfterFunc(time.Duration(20+draw.IntN(100))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		timer := time.AfterFunc(20*time.Millisecond+time.Duration(draw.Int64N(int64(within))), func() { _ = cmd.Process.Kill() })
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			acknowledged, err = strconv.Atoi(lines.Text())
 			must(t, err)
@@ -77,6 +77,9 @@ func TestAKilledPushLeavesNoPartOfAVersion(t *testing.T) {
 			t.Fatalf("the push failed: %s", &failure)
 		}
 		left += wantWhole(t, dir, acknowledged)
+		if acknowledged == 0 {
+			within *= 2 // the machine is busy: nothing would ever be acknowledged
+		}
 	}
 	if acknowledged == 0 {
 		t.Error("nothing was acknowledged before a kill")

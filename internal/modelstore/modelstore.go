@@ -12,68 +12,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"onnxgate/internal/fault"
-	"onnxgate/internal/identity"
 )
-
-// The layout: NAME/VERSION/model.onnx and NAME/model.yaml, and the same below
-// @TENANT for every tenant but the default one.
-const (
-	// TenantMark begins the name of a folder that holds the models of a tenant.
-	TenantMark = "@"
-	// ModelFile is the file of a version.
-	ModelFile = "model.onnx"
-	// ManifestFile is what the owner says about a model, beside its versions or
-	// beside the file of one.
-	ManifestFile = "model.yaml"
-)
-
-// DefaultMaxBytes is the bound on one model file: 512 MiB.
-const DefaultMaxBytes = 512 << 20
-
-// ParseVersion reads the number of a version: a whole number from 1, in the one
-// form without leading zeros.
-func ParseVersion(s string) (n uint64, ok bool) {
-	n, err := strconv.ParseUint(s, 10, 63)
-	return n, err == nil && n > 0 && strconv.FormatUint(n, 10) == s
-}
-
-// Model is a model by its names. An empty tenant is the default one, whose
-// models are beside the folders of the others.
-type Model struct{ Tenant, Name string }
-
-// Folder returns the model's folder, below that of the models.
-func (m Model) Folder() string {
-	if m.Tenant == "" {
-		return m.Name
-	}
-	return TenantMark + m.Tenant + "/" + m.Name
-}
-
-// TenantOf returns the tenant that owns a model, by the path of its folder or of
-// anything below it.
-func TenantOf(path string) string {
-	if tenant, marked := strings.CutPrefix(path, TenantMark); marked {
-		tenant, _, _ = strings.Cut(tenant, "/")
-		return tenant
-	}
-	return identity.DefaultTenant
-}
-
-func (m Model) check() error {
-	if !identity.IsModel(m.Name) {
-		return fault.New(fault.Content, "a model's name is up to 128 letters, digits, '_', '.' and '-', beginning with a letter or digit")
-	}
-	if m.Tenant != "" && !identity.IsTenant(m.Tenant) {
-		return fmt.Errorf("modelstore: %q cannot be the name of a tenant's folder", m.Tenant)
-	}
-	return nil
-}
 
 // Config says where the models are.
 type Config struct {
@@ -81,6 +24,8 @@ type Config struct {
 	Dir string
 	// MaxBytes bounds one model file; zero means DefaultMaxBytes.
 	MaxBytes int64
+	// Tenant bounds what each tenant has, but for the default one.
+	Tenant Bounds
 	// Now is the clock, which is compared with that of the file system; nil is
 	// time.Now.
 	Now func() time.Time
@@ -92,6 +37,7 @@ type Store struct {
 	dir      string
 	root     *os.Root
 	maxBytes int64
+	tenant   Bounds
 	now      func() time.Time
 }
 
@@ -105,10 +51,11 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = DefaultMaxBytes
 	}
+	cfg.Tenant.complete()
 	if cfg.Now == nil {
 		cfg.Now = time.Now //nolint:forbidigo // the default of the injected clock
 	}
-	s := &Store{dir: cfg.Dir, root: root, maxBytes: cfg.MaxBytes, now: cfg.Now}
+	s := &Store{dir: cfg.Dir, root: root, maxBytes: cfg.MaxBytes, tenant: cfg.Tenant, now: cfg.Now}
 	s.sweep()
 	return s, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/modelstore"
 )
 
@@ -52,6 +53,11 @@ func pushText(s *modelstore.Store, m modelstore.Model, version, text string) err
 	return push(s, m, version, strings.NewReader(text), sha256.Sum256([]byte(text)))
 }
 
+// ofDefault is a model of the default tenant.
+func ofDefault(name string) modelstore.Model {
+	return modelstore.Model{Tenant: identity.DefaultTenant, Name: name}
+}
+
 // tree returns every file below dir, with its content, and every link.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
@@ -75,8 +81,8 @@ func tree(t *testing.T, dir string) map[string]string {
 func TestAVersionIsStoredUnderItsNames(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	must(t, pushText(s, modelstore.Model{Name: "iris"}, "1", "one"))
-	must(t, pushText(s, modelstore.Model{Name: "iris"}, "2", "two"))
+	must(t, pushText(s, ofDefault("iris"), "1", "one"))
+	must(t, pushText(s, ofDefault("iris"), "2", "two"))
 	must(t, pushText(s, modelstore.Model{Tenant: "acme", Name: "iris"}, "7", "seven"))
 	want := map[string]string{"iris/1/model.onnx": "one", "iris/2/model.onnx": "two", "@acme/iris/7/model.onnx": "seven"}
 	if diff := cmp.Diff(want, tree(t, dir)); diff != "" {
@@ -85,7 +91,7 @@ func TestAVersionIsStoredUnderItsNames(t *testing.T) {
 }
 
 func TestWhatIsRefusedLeavesNothingBehind(t *testing.T) {
-	iris := modelstore.Model{Name: "iris"}
+	iris := ofDefault("iris")
 	right := sha256.Sum256([]byte("text"))
 	for name, tc := range map[string]struct {
 		model   modelstore.Model
@@ -93,29 +99,30 @@ func TestWhatIsRefusedLeavesNothingBehind(t *testing.T) {
 		src     io.Reader
 		want    fault.Kind
 	}{
-		"a version that exists":     {iris, "1", strings.NewReader("text"), fault.Conflict},
-		"a file instead of it":      {iris, "3", strings.NewReader("text"), fault.Conflict},
-		"a link instead of it":      {iris, "4", strings.NewReader("text"), fault.Conflict},
-		"a pipe instead of it":      {iris, "5", strings.NewReader("text"), fault.Conflict},
-		"a link instead of a model": {modelstore.Model{Name: "linked"}, "9", strings.NewReader("text"), fault.Conflict},
-		"a link instead of tenant":  {modelstore.Model{Tenant: "linked", Name: "iris"}, "9", strings.NewReader("text"), fault.Conflict},
-		"a file instead of a model": {modelstore.Model{Name: "file"}, "9", strings.NewReader("text"), fault.Conflict},
-		"another digest":            {iris, "9", strings.NewReader("Text"), fault.BadRequest},
-		"a file cut off":            {iris, "9", strings.NewReader("tex"), fault.BadRequest},
-		"one byte too many":         {iris, "9", bytes.NewReader(make([]byte, 1<<10+1)), fault.TooLarge},
-		"a source that fails":       {iris, "9", io.MultiReader(strings.NewReader("text"), iotest.ErrReader(fault.New(fault.Canceled, ""))), fault.Canceled},
-		"version 0":                 {iris, "0", strings.NewReader("text"), fault.Content},
-		"a leading zero":            {iris, "01", strings.NewReader("text"), fault.Content},
-		"a sign":                    {iris, "+1", strings.NewReader("text"), fault.Content},
-		"a version that is a path":  {iris, "../9", strings.NewReader("text"), fault.Content},
-		"an absolute version":       {iris, "/9", strings.NewReader("text"), fault.Content},
-		"a version beyond 63 bits":  {iris, "9223372036854775808", strings.NewReader("text"), fault.Content},
-		"the folder above":          {modelstore.Model{Name: ".."}, "9", strings.NewReader("text"), fault.Content},
-		"a hidden model":            {modelstore.Model{Name: ".iris"}, "9", strings.NewReader("text"), fault.Content},
-		"a model that is a path":    {modelstore.Model{Name: "a/b"}, "9", strings.NewReader("text"), fault.Content},
-		"a model of a tenant":       {modelstore.Model{Name: "@acme"}, "9", strings.NewReader("text"), fault.Content},
-		"a name with a null":        {modelstore.Model{Name: "a\x00"}, "9", strings.NewReader("text"), fault.Content},
-		"a tenant that is a path":   {modelstore.Model{Tenant: "../x", Name: "iris"}, "9", strings.NewReader("text"), fault.Internal},
+		"a version that exists":      {iris, "1", strings.NewReader("text"), fault.Conflict},
+		"a file instead of it":       {iris, "3", strings.NewReader("text"), fault.Conflict},
+		"a link instead of it":       {iris, "4", strings.NewReader("text"), fault.Conflict},
+		"a pipe instead of it":       {iris, "5", strings.NewReader("text"), fault.Conflict},
+		"a link instead of a model":  {ofDefault("linked"), "9", strings.NewReader("text"), fault.Conflict},
+		"a link instead of tenant":   {modelstore.Model{Tenant: "linked", Name: "iris"}, "9", strings.NewReader("text"), fault.Conflict},
+		"a file instead of a model":  {ofDefault("file"), "9", strings.NewReader("text"), fault.Conflict},
+		"another digest":             {iris, "9", strings.NewReader("Text"), fault.BadRequest},
+		"a file cut off":             {iris, "9", strings.NewReader("tex"), fault.BadRequest},
+		"one byte too many":          {iris, "9", bytes.NewReader(make([]byte, 1<<10+1)), fault.TooLarge},
+		"a source that fails":        {iris, "9", io.MultiReader(strings.NewReader("text"), iotest.ErrReader(fault.New(fault.Canceled, ""))), fault.Canceled},
+		"version 0":                  {iris, "0", strings.NewReader("text"), fault.Content},
+		"a leading zero":             {iris, "01", strings.NewReader("text"), fault.Content},
+		"a sign":                     {iris, "+1", strings.NewReader("text"), fault.Content},
+		"a version that is a path":   {iris, "../9", strings.NewReader("text"), fault.Content},
+		"an absolute version":        {iris, "/9", strings.NewReader("text"), fault.Content},
+		"a version beyond 63 bits":   {iris, "9223372036854775808", strings.NewReader("text"), fault.Content},
+		"the folder above":           {ofDefault(".."), "9", strings.NewReader("text"), fault.Content},
+		"a hidden model":             {ofDefault(".iris"), "9", strings.NewReader("text"), fault.Content},
+		"a model that is a path":     {ofDefault("a/b"), "9", strings.NewReader("text"), fault.Content},
+		"a model of a tenant":        {ofDefault("@acme"), "9", strings.NewReader("text"), fault.Content},
+		"a name with a null":         {ofDefault("a\x00"), "9", strings.NewReader("text"), fault.Content},
+		"a tenant that is not named": {modelstore.Model{Name: "iris"}, "9", strings.NewReader("text"), fault.Internal},
+		"a tenant that is a path":    {modelstore.Model{Tenant: "../x", Name: "iris"}, "9", strings.NewReader("text"), fault.Internal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, outside := t.TempDir(), t.TempDir()
@@ -151,7 +158,7 @@ func TestWhatIsRefusedLeavesNothingBehind(t *testing.T) {
 func TestAManifestIsReplacedAsAWhole(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	iris := modelstore.Model{Name: "iris"}
+	iris := ofDefault("iris")
 	must(t, pushText(s, iris, "1", "one"))
 	for _, text := range []string{"name: a", "name: b"} {
 		c, err := s.Begin(iris)
@@ -210,7 +217,7 @@ func TestOfManyPushesOfOneVersionOneIsKept(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
-			errs[i] = pushText(stores[i%2], modelstore.Model{Name: "iris"}, "1", strings.Repeat("x", i+1))
+			errs[i] = pushText(stores[i%2], ofDefault("iris"), "1", strings.Repeat("x", i+1))
 		})
 	}
 	wg.Wait()
@@ -234,7 +241,7 @@ func TestOfManyPushesOfOneVersionOneIsKept(t *testing.T) {
 func TestOnlyLeftOversAreSwept(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	living, err := s.Begin(modelstore.Model{Name: "iris"})
+	living, err := s.Begin(ofDefault("iris"))
 	must(t, err)
 	for _, left := range []string{".onnxgate-push-dead", ".onnxgate-push-fresh", ".onnxgate-push-old", ".other", "iris"} {
 		must(t, os.MkdirAll(filepath.Join(dir, left, "model", "1"), 0o700))
@@ -263,7 +270,7 @@ func TestAReadOnlyFolderIsAConflictThatSaysSo(t *testing.T) {
 			t.Skip("root may write everywhere, and there is no file system here that nobody may write to")
 		}
 		s := open(t, "/proc/self")
-		if _, err := s.Begin(modelstore.Model{Name: "iris"}); err == nil {
+		if _, err := s.Begin(ofDefault("iris")); err == nil {
 			t.Error("/proc was written to")
 		}
 		return
@@ -271,7 +278,7 @@ func TestAReadOnlyFolderIsAConflictThatSaysSo(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o500))
 	s := open(t, dir)
-	if _, err := s.Begin(modelstore.Model{Name: "iris"}); fault.KindOf(err) != fault.Conflict {
+	if _, err := s.Begin(ofDefault("iris")); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("%v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/npy"
 	"onnxgate/internal/tensor"
+	"onnxgate/internal/testkit"
 )
 
 // file makes a file of a version with a header and elements.
@@ -30,37 +31,6 @@ func file(version byte, header string, data ...byte) []byte {
 
 func header(descr, fortran, shape string) string {
 	return fmt.Sprintf("{'descr': '%s', 'fortran_order': %s, 'shape': %s, }\n", descr, fortran, shape)
-}
-
-func elements(t *tensor.Tensor) any {
-	switch t.DType() { //nolint:exhaustive // those that NumPy wrote
-	case tensor.Float32:
-		return tensor.Of[float32](t)
-	case tensor.Float64:
-		return tensor.Of[float64](t)
-	case tensor.Half:
-		return tensor.Of[tensor.Float16](t)
-	case tensor.Int8:
-		return tensor.Of[int8](t)
-	case tensor.Int16:
-		return tensor.Of[int16](t)
-	case tensor.Int32:
-		return tensor.Of[int32](t)
-	case tensor.Int64:
-		return tensor.Of[int64](t)
-	case tensor.Uint8:
-		return tensor.Of[uint8](t)
-	case tensor.Uint16:
-		return tensor.Of[uint16](t)
-	case tensor.Uint32:
-		return tensor.Of[uint32](t)
-	case tensor.Uint64:
-		return tensor.Of[uint64](t)
-	case tensor.Bool:
-		return tensor.Of[bool](t)
-	default:
-		return tensor.Of[string](t)
-	}
 }
 
 // NumPy wrote the files of testdata, all of the same numbers: see
@@ -92,7 +62,7 @@ func TestFilesOfNumPyAreRead(t *testing.T) {
 			if _, ok := want[kind]; !ok {
 				kind = kind[:1]
 			}
-			if s := fmt.Sprint(elements(got)); s != want[kind] {
+			if s := fmt.Sprint(testkit.Elements(got)); s != want[kind] {
 				t.Errorf("elements %s, want %s", s, want[kind])
 			}
 		})
@@ -133,8 +103,8 @@ func TestWhatIsWrittenIsReadAgain(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: %v", want.DType(), err)
 		}
-		if diff := cmp.Diff(want.Shape(), got.Shape()); diff != "" || fmt.Sprint(elements(want)) != fmt.Sprint(elements(got)) || got.DType() != want.DType() {
-			t.Errorf("%v: %v of %v, want %v", want.DType(), elements(got), got.Shape(), elements(want))
+		if diff := cmp.Diff(want.Shape(), got.Shape()); diff != "" || fmt.Sprint(testkit.Elements(want)) != fmt.Sprint(testkit.Elements(got)) || got.DType() != want.DType() {
+			t.Errorf("%v: %v of %v, want %v", want.DType(), testkit.Elements(got), got.Shape(), testkit.Elements(want))
 		}
 		if n := bytes.IndexByte(data, '\n') + 1; n%64 != 0 {
 			t.Errorf("%v: the elements begin at byte %d", want.DType(), n)
@@ -232,8 +202,8 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 		// NaN is not equal to itself, as text it is.
-		if fmt.Sprint(elements(got), got.Shape()) != fmt.Sprint(elements(again), again.Shape()) {
-			t.Errorf("%v became %v", elements(got), elements(again))
+		if fmt.Sprint(testkit.Elements(got), got.Shape()) != fmt.Sprint(testkit.Elements(again), again.Shape()) {
+			t.Errorf("%v became %v", testkit.Elements(got), testkit.Elements(again))
 		}
 	})
 }

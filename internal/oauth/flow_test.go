@@ -50,7 +50,7 @@ func wire(t *testing.T, keyConfig keys.Config) *parts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := keys.Open(keyConfig)
+	set, err := keys.Open(t.Context(), keyConfig)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func (s *Server) introspect(ctx context.Context, token string, client *identity.
 		return nil, invalidRequest("The parameter token is missing")
 	}
 	inspect := s.inspectAccess
-	if strings.HasPrefix(token, refreshPrefix) {
+	if strings.HasPrefix(token, identity.RefreshPrefix) {
 		inspect = s.inspectRefresh
 	}
 	found, err := inspect(ctx, token, client)

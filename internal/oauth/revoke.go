@@ -57,7 +57,7 @@ func (s *Server) revoke(ctx context.Context, token string, client *identity.Clie
 	switch {
 	case token == "":
 		return invalidRequest("The parameter token is missing")
-	case strings.HasPrefix(token, refreshPrefix):
+	case strings.HasPrefix(token, identity.RefreshPrefix):
 		err := s.refresh.RevokeRefreshToken(ctx, token, idOf(client))
 		if fault.KindOf(err) == fault.Forbidden {
 			return errForeign(client)
@@ -75,9 +75,6 @@ func (s *Server) revoke(ctx context.Context, token string, client *identity.Clie
 	}
 	return s.revocations.Revoke(ctx, known)
 }
-
-// refreshPrefix begins every refresh token, and no access token.
-const refreshPrefix = "ogr_"
 
 // errForeign refuses a token of another client, or of a client that did not
 // say who it is.

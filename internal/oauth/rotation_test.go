@@ -25,7 +25,7 @@ func TestNoValidTokenIsRefusedWhileKeysRotate(t *testing.T) {
 	}
 	cfg := keys.Config{Dir: filepath.Join(t.TempDir(), "keys"), Lead: 500 * time.Millisecond, Poll: 5 * time.Millisecond}
 	p := wire(t, cfg)
-	replica, err := keys.Open(cfg)
+	replica, err := keys.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 900_000_000, time.UTC)
 
 func newServer(t *testing.T, p *people, overrides ...func(*oauth.Config)) *oauth.Server {
 	t.Helper()
-	set, err := keys.Open(keys.Config{Dir: filepath.Join(t.TempDir(), "keys")})
+	set, err := keys.Open(t.Context(), keys.Config{Dir: filepath.Join(t.TempDir(), "keys")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func TestTheResponseIsTheRFCs(t *testing.T) {
 }
 
 func TestBadConfigurationIsRefused(t *testing.T) {
-	set, err := keys.Open(keys.Config{Secret: []byte("an unguessable secret of 32 bytes or more")})
+	set, err := keys.Open(t.Context(), keys.Config{Secret: []byte("an unguessable secret of 32 bytes or more")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,6 +129,18 @@ func (s *Issuers) Issuer(name string) (*authn.Issuer, bool) {
 	return i.policy, true
 }
 
+// Answers returns nil when the issuer of that name was heard of within the last 30
+// seconds, or is when it is asked now; one whose keys are in a file always is. The
+// fault is Unavailable: its keys still verify tokens, but whether it would still
+// give them is not known.
+func (s *Issuers) Answers(ctx context.Context, name string) error {
+	i, ok := (*s.known.Load())[name]
+	if !ok {
+		return errAway()
+	}
+	return i.source.answers(ctx)
+}
+
 // Status is how one issuer is doing.
 type Status struct {
 	Issuer string

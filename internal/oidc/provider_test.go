@@ -214,7 +214,7 @@ func newGate(t *testing.T, entries ...string) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := keys.Open(keys.Config{Dir: filepath.Join(t.TempDir(), "keys")})
+	own, err := keys.Open(t.Context(), keys.Config{Dir: filepath.Join(t.TempDir(), "keys")})
 	if err != nil {
 		t.Fatal(err)
 	}

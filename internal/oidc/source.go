@@ -25,6 +25,9 @@ const (
 	// retryFirst is the pause after a fetch that failed while there are no keys;
 	// it doubles up to askEvery.
 	retryFirst = time.Second
+	// heardEvery is how often an issuer is asked whether it still answers that does
+	// not.
+	heardEvery = time.Second
 	wellKnown  = "/.well-known/openid-configuration"
 )
 
@@ -49,8 +52,9 @@ type state struct {
 	fetched time.Time
 	// jwksURI is what discovery found last.
 	jwksURI string
-	// failed is why the last fetch failed; nil when it did not.
+	// failed is why the last fetch failed; nil when it did not. It was at tried.
 	failed error
+	tried  time.Time
 	// expired says that what is known was too old at the last fetch.
 	expired bool
 }
@@ -139,6 +143,34 @@ func (s *source) Verifier(ctx context.Context, kid string, alg keys.Algorithm) (
 	return nil, errNoKey
 }
 
+// answers returns nil when the issuer has answered within askEvery, or does so now.
+// The fault is Unavailable.
+func (s *source) answers(ctx context.Context) error {
+	st, now := s.state.Load(), s.now()
+	switch {
+	case s.entry.static != nil, st.failed == nil && now.Sub(st.fetched) < askEvery:
+		return nil
+	case st.failed != nil && now.Sub(st.tried) < heardEvery:
+		return errAway()
+	}
+	select {
+	case <-s.renew(ctx):
+	case <-ctx.Done():
+		return errAway()
+	}
+	if s.state.Load().failed != nil {
+		return errAway()
+	}
+	return nil
+}
+
+func errAway() error {
+	return &fault.Error{
+		Kind: fault.Unavailable, RetryAfter: heardEvery,
+		Msg: "Nothing is changed on the word of an issuer that cannot be reached; try again later, or with an account of this server",
+	}
+}
+
 // errUnavailable has no cause, which would be logged for each request: any
 // stranger can name an issuer that is down. The cause was reported once.
 func errUnavailable() error {
@@ -216,7 +248,8 @@ func (s *source) fetch(ctx context.Context, jwksURI string) {
 	before := s.state.Load()
 	next := *before
 	next.failed = s.load(ctx, &next, jwksURI)
-	next.expired = next.set == nil || s.tooOld(&next, s.now())
+	next.tried = s.now()
+	next.expired = next.set == nil || s.tooOld(&next, next.tried)
 	s.state.Store(&next)
 	s.tell(before, &next)
 }

@@ -1,22 +1,20 @@
 package oidc
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"onnxgate/internal/strictyaml"
 )
 
 const (
 	maxFile     = 1 << 20 // bytes
 	maxIssuers  = 1000
 	maxItems    = 1000
-	maxNesting  = 8
 	maxProblems = 50
 )
 
@@ -42,62 +40,16 @@ type key struct {
 	read func(what string, n *yaml.Node)
 }
 
-var yamlErrorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
 // document returns the one document of the file, or nil after a report.
 func (r *reader) document(data []byte) *yaml.Node {
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, more yaml.Node
-	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		r.report(1, "the file is empty; write issuers: and a list")
-		return nil
-	} else if err != nil {
-		r.syntax(err)
-		return nil
-	}
-	if err := dec.Decode(&more); err == nil {
-		r.report(more.Line, "a second document begins here")
-		return nil
-	} else if !errors.Is(err, io.EOF) {
-		r.syntax(err)
-		return nil
-	}
-	if !r.plain(&doc, 0) {
-		return nil
-	}
-	return doc.Content[0]
-}
-
-func (r *reader) syntax(err error) {
-	line, text := 1, err.Error()
-	if parts := yamlErrorLine.FindStringSubmatch(text); parts != nil {
-		text = parts[2]
-		if n, err := strconv.Atoi(parts[1]); err == nil {
-			line = n
-		}
-	}
-	r.report(line, "not YAML: %s", text)
-}
-
-// plain refuses what the file has no use for and what can be made to expand
-// without bound: anchors, aliases, merge keys and tags, and deep nesting.
-func (r *reader) plain(n *yaml.Node, depth int) bool {
+	root, ok := strictyaml.Document(data, r.report)
 	switch {
-	case n.Kind == yaml.AliasNode || n.Anchor != "" || n.Tag == "!!merge":
-		r.report(n.Line, "anchors, aliases and merge keys are not allowed")
-		return false
-	case n.Style&yaml.TaggedStyle != 0:
-		r.report(n.Line, "tags such as %s are not allowed", n.Tag)
-		return false
-	case depth > maxNesting:
-		r.report(n.Line, "nested more than %d deep", maxNesting)
-		return false
+	case !ok:
+		return nil
+	case root == nil:
+		r.report(1, "the file is empty; write issuers: and a list")
 	}
-	ok := true
-	for _, c := range n.Content {
-		ok = r.plain(c, depth+1) && ok
-	}
-	return ok
+	return root
 }
 
 // each calls the function for the pairs of a mapping, no key twice.
@@ -157,7 +109,7 @@ func (r *reader) sequence(what string, n *yaml.Node, item func(*yaml.Node)) {
 // scalar returns a text; one that is empty only where that means something.
 func (r *reader) scalar(what string, n *yaml.Node, empty bool) (string, bool) {
 	switch {
-	case n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str":
+	case !strictyaml.IsText(n):
 		r.report(n.Line, "%s must be a text, not %s; quotes make it one", what, show(n))
 	case n.Value == "" && !empty:
 		r.report(n.Line, "%s is empty", what)
@@ -207,17 +159,7 @@ func list[T any](r *reader, into *[]T, empty bool, parse func(string) (T, error)
 }
 
 // show describes a node in a report, briefly.
-func show(n *yaml.Node) string {
-	switch {
-	case n.Kind == yaml.MappingNode:
-		return "a mapping"
-	case n.Kind == yaml.SequenceNode:
-		return "a list"
-	case n.ShortTag() == "!!null" && n.Value == "":
-		return "nothing"
-	}
-	return shown(n.Value)
-}
+func show(n *yaml.Node) string { return strictyaml.Show(n, shown) }
 
 // shown quotes what comes from outside, up to a length.
 func shown(s string) string {

@@ -82,7 +82,7 @@ type PartSpec struct {
 }
 
 // FlatSpec yields what Flat gives for values that s describes, or the parts that a
-// request has of them. Of a sequence, which may have any number of elements, it is
+// request has of them. Of a sequence that may have any number of elements, it is
 // the first; a tensor of any rank is described as one of a free extent.
 func FlatSpec(s *tensor.Spec) iter.Seq2[string, PartSpec] {
 	return func(yield func(string, PartSpec) bool) { flattenSpec(s.Name, s, yield) }
@@ -101,7 +101,12 @@ func flattenSpec(name string, s *tensor.Spec, yield func(string, PartSpec) bool)
 	case tensor.KindOptional:
 		return flattenSpec(name, s.Elem, yield)
 	case tensor.KindSequence:
-		return flattenSpec(elementOf(name, 0), s.Elem, yield)
+		for i := range max(1, s.Items) {
+			if !flattenSpec(elementOf(name, i), s.Elem, yield) {
+				return false
+			}
+		}
+		return true
 	case tensor.KindTensor:
 	}
 	shape := Extents(s)
@@ -109,6 +114,33 @@ func flattenSpec(name string, s *tensor.Spec, yield func(string, PartSpec) bool)
 		shape = []int{-1}
 	}
 	return yield(name, PartSpec{s.DType, shape})
+}
+
+// findPart returns the spec of which name may name a tensor, as Flat does: -1 when
+// there is none.
+func findPart(name string, specs []tensor.Spec) int {
+	return slices.IndexFunc(specs, func(s tensor.Spec) bool {
+		rest, ok := strings.CutPrefix(name, s.Name)
+		return ok && isPart(&s, rest)
+	})
+}
+
+// isPart reports whether rest, behind the name of a value, names a tensor in it.
+func isPart(s *tensor.Spec, rest string) bool {
+	switch s.Kind {
+	case tensor.KindMap:
+		return rest == keysOf || rest == valuesOf
+	case tensor.KindOptional:
+		return isPart(s.Elem, rest)
+	case tensor.KindSequence:
+		after, ok := strings.CutPrefix(rest, ".")
+		digits, _, _ := strings.Cut(after, ".")
+		n, err := strconv.Atoi(digits)
+		known := n >= 0 && (s.Items == 0 || n < s.Items)
+		return ok && err == nil && known && strconv.Itoa(n) == digits && isPart(s.Elem, after[len(digits):])
+	case tensor.KindTensor, tensor.KindMapSequence:
+	}
+	return rest == ""
 }
 
 // parts are the tensors of a request for a model of which some input is a list, by

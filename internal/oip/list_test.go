@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"onnxgate/internal/fault"
 	"onnxgate/internal/oip"
 	"onnxgate/internal/tensor"
@@ -73,6 +75,51 @@ func TestListsGoAsTheTensorsInThem(t *testing.T) {
 				t.Errorf("%s\nwant %s", got, want)
 			}
 		})
+	}
+}
+
+// Whatever the metadata lists can be asked for, by itself.
+func TestOutputsInListsAreAskedForByTheNamesOfTheMetadata(t *testing.T) {
+	number := tensor.Spec{DType: tensor.Float32}
+	specs := []tensor.Spec{
+		{Name: "label", DType: tensor.Float32},
+		{Name: "p", Kind: tensor.KindSequence, Elem: &number, Items: 3},
+	}
+	var listed []string
+	for i := range specs {
+		for name := range oip.FlatSpec(&specs[i]) {
+			listed = append(listed, name)
+		}
+	}
+	if diff := cmp.Diff([]string{"label", "p.0", "p.1", "p.2"}, listed); diff != "" {
+		t.Fatalf("the metadata (-want +got):\n%s", diff)
+	}
+	for asked, want := range map[string]string{
+		`{"name":"p.1"}`: `{"name":"p.1","shape":[1],"datatype":"FP32","data":[1]}`,
+		`{"name":"p.2"},{"name":"label"},{"name":"p.0"}`: `{"name":"p.2","shape":[1],"datatype":"FP32","data":[2]},{"name":"label","shape":[1],"datatype":"FP32","data":[9]},` +
+			`{"name":"p.0","shape":[1],"datatype":"FP32","data":[0]}`,
+		`{"name":"label"}`:              `{"name":"label","shape":[1],"datatype":"FP32","data":[9]}`,
+		`{"name":"p"}`:                  `{"name":"p.0","shape":[1],"datatype":"FP32","data":[0]},{"name":"p.1","shape":[1],"datatype":"FP32","data":[1]},{"name":"p.2","shape":[1],"datatype":"FP32","data":[2]}`,
+		`{"name":"p.3"}`:                `there is no output "p.3"; there is "label", "p.0", "p.1", "p.2"`,
+		`{"name":"p.01"}`:               `there is no output "p.01"`,
+		`{"name":"p.0.0"}`:              `there is no output "p.0.0"`,
+		`{"name":"p.1"},{"name":"p.1"}`: `output "p.1" is asked for twice`,
+		`{"name":"p"},{"name":"p.1"}`:   `output "p.1" is asked for twice`,
+		`{"name":"p.1"},{"name":"p"}`:   `output "p" is asked for twice`,
+	} {
+		message := `{"inputs":[` + input("label", "[1]", "FP32", "[9]") + "," + input("p.0", "[1]", "FP32", "[0]") + "," +
+			input("p.1", "[1]", "FP32", "[1]") + "," + input("p.2", "[1]", "FP32", "[2]") + `],"outputs":[` + asked + "]}"
+		req, err := oip.Parse([]byte(message), specs, specs)
+		if err != nil {
+			if fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %s", asked, err, want)
+			}
+			continue
+		}
+		got := answer(&oip.Response{Model: "m", Specs: specs, Outputs: req.Inputs, Wanted: req.Outputs, Parts: req.Parts})
+		if want := `{"model_name":"m","outputs":[` + want + "]}\n"; got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -127,15 +126,33 @@ func (r *Reader) output() error {
 
 // want notes that an output is asked for.
 func (r *Reader) want(name []byte, form choice) error {
-	i := indexOf(name, "output-", r.contract.Outputs)
+	i, part := indexOf(name, "output-", r.contract.Outputs), ""
+	if i < 0 {
+		part = string(name)
+		i = findPart(part, r.contract.Outputs)
+	}
 	if i < 0 {
 		return fault.Newf(fault.Content, "there is no output %q; there is %s", cut(name), list(r.contract.Outputs))
 	}
-	if slices.Contains(r.request.Outputs, i) {
-		return fault.Newf(fault.Content, "output %q is asked for twice", cut(name))
+	for k, asked := range r.request.Outputs {
+		if before := r.request.part(k); asked == i && (part == "" || before == "" || part == before) {
+			return fault.Newf(fault.Content, "output %q is asked for twice", cut(name))
+		}
+	}
+	if part != "" || r.request.Parts != nil {
+		r.request.Parts = append(append(r.request.Parts, make([]string, len(r.request.Outputs)-len(r.request.Parts))...), part)
 	}
 	r.request.Outputs, r.asked = append(r.request.Outputs, i), append(r.asked, form)
 	return nil
+}
+
+// part returns the tensor that is asked for of the output of the number; empty for
+// all of it.
+func (q *Request) part(k int) string {
+	if q.Parts == nil {
+		return ""
+	}
+	return q.Parts[k]
 }
 
 // parameters reads an object of parameters, or null for none.

@@ -12,6 +12,7 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/oip"
 	"onnxgate/internal/tensor"
+	"onnxgate/internal/testkit"
 )
 
 // typed is a tensor of each datatype that has a field of contents, with the edges
@@ -33,39 +34,6 @@ var typed = []struct {
 	{tensor.Float32, &pb.InferTensorContents{Fp32Contents: []float32{-1.5, 3e38}}, []float32{-1.5, 3e38}},
 	{tensor.Float64, &pb.InferTensorContents{Fp64Contents: []float64{-1.5, 1e308}}, []float64{-1.5, 1e308}},
 	{tensor.String, &pb.InferTensorContents{BytesContents: [][]byte{[]byte("a"), nil}}, []string{"a", ""}},
-}
-
-func elements(t *tensor.Tensor) any {
-	switch t.DType() {
-	case tensor.Bool:
-		return tensor.Of[bool](t)
-	case tensor.Int8:
-		return tensor.Of[int8](t)
-	case tensor.Int16:
-		return tensor.Of[int16](t)
-	case tensor.Int32:
-		return tensor.Of[int32](t)
-	case tensor.Int64:
-		return tensor.Of[int64](t)
-	case tensor.Uint8:
-		return tensor.Of[uint8](t)
-	case tensor.Uint16:
-		return tensor.Of[uint16](t)
-	case tensor.Uint32:
-		return tensor.Of[uint32](t)
-	case tensor.Uint64:
-		return tensor.Of[uint64](t)
-	case tensor.Float32:
-		return tensor.Of[float32](t)
-	case tensor.Float64:
-		return tensor.Of[float64](t)
-	case tensor.String:
-		return tensor.Of[string](t)
-	case tensor.Half:
-		return tensor.Of[tensor.Float16](t)
-	case tensor.Undefined:
-	}
-	return nil
 }
 
 // pair is a spec of two elements.
@@ -108,7 +76,7 @@ func TestProtobufTensorsComeBackAsTheyWent(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if diff := cmp.Diff(tc.value, elements(req.Inputs[0])); diff != "" {
+		if diff := cmp.Diff(tc.value, testkit.Elements(req.Inputs[0])); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 		want := &pb.ModelInferResponse{ModelName: "m", ModelVersion: "3", Id: "7", Outputs: []*pb.ModelInferResponse_InferOutputTensor{

@@ -37,6 +37,9 @@ type Request struct {
 	// Outputs are indexes into the contract's outputs, in the order in which the
 	// request asks for them. A request that asks for none gets all.
 	Outputs []int
+	// Parts names of each of Outputs the one tensor of it that is asked for, as Flat
+	// does; empty for all of it. Nil: every one is asked for as a whole.
+	Parts []string
 	// Binary says of each of Outputs whether it is to travel as bytes.
 	Binary []bool
 }
@@ -242,15 +245,16 @@ func cut(name []byte) string {
 }
 
 func list(specs []tensor.Spec) string {
-	names := make([]string, 0, shownSpecs)
-	for i := range specs[:min(len(specs), shownSpecs)] {
-		names = append(names, strconv.Quote(specs[i].Name))
+	var names []string
+	for i := range specs {
+		for name := range FlatSpec(&specs[i]) {
+			if len(names) == shownSpecs {
+				return strings.Join(names, ", ") + ", …"
+			}
+			names = append(names, strconv.Quote(name))
+		}
 	}
-	text := strings.Join(names, ", ")
-	if len(specs) > shownSpecs {
-		text += ", …"
-	}
-	return text
+	return strings.Join(names, ", ")
 }
 
 func isList(s tensor.Spec) bool {

@@ -1,6 +1,7 @@
 package oip
 
 import (
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -28,6 +29,9 @@ type Response struct {
 	Specs   []tensor.Spec
 	Outputs []*tensor.Tensor
 	Wanted  []int
+	// Parts names of each of Wanted the one tensor of it to write, and is empty for
+	// all of it; nil: all of every one. A tensor that is not there is left out.
+	Parts []string
 	// Binary says of each of Wanted whether it goes as bytes behind the JSON;
 	// nil: none does.
 	Binary []bool
@@ -44,14 +48,31 @@ func AppendResponse(b []byte, r *Response) (answer []byte, header int) {
 		return b, 0
 	}
 	header = len(b) - start
-	for i, output := range r.Wanted {
+	for i := range r.Wanted {
 		if r.Binary[i] {
-			for _, t := range Flat("", r.Outputs[output]) {
+			for _, t := range r.tensors(i) {
 				b = AppendBytes(slices.Grow(b, bytesOf(t)), t)
 			}
 		}
 	}
 	return b, header
+}
+
+// tensors yields the tensors to write of the output of the number among Wanted,
+// with their names.
+func (r *Response) tensors(i int) iter.Seq2[string, *tensor.Tensor] {
+	output := r.Wanted[i]
+	all := Flat(r.Specs[output].Name, r.Outputs[output])
+	if r.Parts == nil || r.Parts[i] == "" {
+		return all
+	}
+	return func(yield func(string, *tensor.Tensor) bool) {
+		for name, t := range all {
+			if name == r.Parts[i] && !yield(name, t) {
+				return
+			}
+		}
+	}
 }
 
 func appendHeader(b []byte, r *Response) []byte {
@@ -67,8 +88,8 @@ func appendHeader(b []byte, r *Response) []byte {
 	}
 	b = append(b, `,"outputs":[`...)
 	first := true
-	for i, output := range r.Wanted {
-		for name, t := range Flat(r.Specs[output].Name, r.Outputs[output]) {
+	for i := range r.Wanted {
+		for name, t := range r.tensors(i) {
 			if !first {
 				b = append(b, ',')
 			}

@@ -37,8 +37,8 @@ type part struct {
 // is true, or when one has no other form (FP16); otherwise as contents.
 func Protobuf(r *Response) *ProtobufResponse {
 	p := &ProtobufResponse{r: r, raw: slices.Contains(r.Binary, true), parts: make([]part, 0, len(r.Wanted))}
-	for _, output := range r.Wanted {
-		for name, t := range Flat(r.Specs[output].Name, r.Outputs[output]) {
+	for i := range r.Wanted {
+		for name, t := range r.tensors(i) {
 			p.parts = append(p.parts, part{name: name, t: t})
 			_, typed := contentsOf[t.DType()]
 			p.raw = p.raw || !typed

@@ -162,9 +162,9 @@ func (s *size) add(t size) {
 	s.depth = max(s.depth, t.depth)
 }
 
-// What a node and one of its names or attributes take, about, in bytes.
+// What a node, compiled, and one of its names or attributes take, about, in bytes.
 const (
-	nodeBytes  = 160
+	nodeBytes  = 640
 	entryBytes = 32
 )
 

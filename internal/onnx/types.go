@@ -183,12 +183,18 @@ func shorten(name string) string {
 	return name[:cut] + "…"
 }
 
+// bare is Quote without the quotation marks.
+func bare(name string) string {
+	q := Quote(name)
+	return q[1 : len(q)-1]
+}
+
 // Label returns how messages call node i: by its name when it has one, else by
 // its place.
 func (n *Node) Label(i int) string {
-	op := shorten(n.Op)
+	op := bare(n.Op)
 	if n.Domain != "" {
-		op = shorten(n.Domain) + "." + op
+		op = bare(n.Domain) + "." + op
 	}
 	if n.Name == "" {
 		return fmt.Sprintf("node %d (%s)", i, op)

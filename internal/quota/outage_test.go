@@ -145,7 +145,7 @@ func TestUsageIsToldSoon(t *testing.T) {
 		synctest.Wait()
 		wantUse(t, "at first", m.today("acme", ""), quota.Use{})
 		_ = call(t.Context(), s, acme, one)
-		time.Sleep(60 * time.Millisecond)
+		time.Sleep(260 * time.Millisecond)
 		synctest.Wait()
 		wantUse(t, "of a hundred", m.today("acme", ""), quota.Use{100, 100, 10_000})
 		_ = call(t.Context(), s, acme, one)

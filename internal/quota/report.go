@@ -14,8 +14,12 @@ import (
 // moment, as everybody is told it.
 type Report struct {
 	Tenant string `json:"tenant"`
-	Day    Period `json:"day"`
-	Month  Period `json:"month"`
+	// Key is the id of the API key where administrators ask for one's own.
+	Key string `json:"key,omitempty"`
+	// Name is what people call the key, where who asks for it has said so.
+	Name  string `json:"name,omitempty"`
+	Day   Period `json:"day"`
+	Month Period `json:"month"`
 	// Quotas are those that bound it: of a key its own, and then its tenant's.
 	Quotas []Line `json:"quota"`
 }
@@ -64,6 +68,46 @@ func (s *Service) Tenant(ctx context.Context, name string, at time.Time) (*Repor
 	return s.report(ctx, subject{tenant: name}, at)
 }
 
+// Key returns what an API key of a tenant used in the periods around a moment, and the
+// quotas of its own; the zero time is now. Faults: those of Of.
+func (s *Service) Key(ctx context.Context, tenant, id string, at time.Time) (*Report, error) {
+	if at.IsZero() {
+		at = s.now(ctx)
+	}
+	r, err := s.report(ctx, subject{tenant, id}, at)
+	if err == nil {
+		r.Key = id
+	}
+	return r, err
+}
+
+// Days returns what a tenant used, or one of its API keys where one is named, on each
+// day of UTC from that of one moment to that of another, both included: nothing on
+// days that are forgotten. Faults: BadRequest for more days than are kept, or for none;
+// those of Of.
+func (s *Service) Days(ctx context.Context, tenant, key string, from, to time.Time) ([]Period, error) {
+	start, end := limit.PerDay.Around(from)
+	switch last, _ := limit.PerDay.Around(to); {
+	case last.Before(start):
+		return nil, fault.New(fault.BadRequest, "The last day is before the first")
+	case last.Sub(start) >= keepDays:
+		return nil, fault.Newf(fault.BadRequest, "These are more than the %d days that are kept", keepDays/(24*time.Hour))
+	}
+	var places []Place
+	for ; !start.After(to); start, end = limit.PerDay.Around(end) {
+		places = append(places, Place{tenant, key, limit.PerDay, start})
+	}
+	used, err := s.usedAt(ctx, subject{tenant, key}, places)
+	if err != nil {
+		return nil, err
+	}
+	days := make([]Period, len(places))
+	for i := range places {
+		days[i] = toldOf(places[i].Start, &used[i])
+	}
+	return days, nil
+}
+
 func (s *Service) report(ctx context.Context, of subject, at time.Time) (*Report, error) {
 	quotas, err := s.cfg.Limits.Quotas(ctx, of.tenant, of.key)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
@@ -84,7 +128,10 @@ func (s *Service) report(ctx context.Context, of subject, at time.Time) (*Report
 
 func told(per limit.Per, at time.Time, all *[limit.Periods]Use) Period {
 	start, _ := per.Around(at)
-	used := all[per]
+	return toldOf(start, &all[per])
+}
+
+func toldOf(start time.Time, used *Use) Period {
 	return Period{
 		Start: start, Calls: used[limit.UnitCalls], Rows: used[limit.UnitRows], Bytes: used[limit.UnitBytes],
 		ComputeMS: used[limit.UnitCompute] / limit.UnitCompute.Scale(),
@@ -95,14 +142,23 @@ func told(per limit.Per, at time.Time, all *[limit.Periods]Use) Period {
 // meanwhile.
 const looks = 4
 
-// used returns what the store counts, without what this process has set aside of
-// it, and with what the store does not know.
+// used returns what was used in the periods around a moment.
 func (s *Service) used(ctx context.Context, of subject, at time.Time) (*[limit.Periods]Use, error) {
 	var places []Place
 	for per := range limit.Periods {
 		start, _ := per.Around(at)
 		places = append(places, Place{of.tenant, of.key, per, start})
 	}
+	all, err := s.usedAt(ctx, of, places)
+	if err != nil {
+		return nil, err
+	}
+	return (*[limit.Periods]Use)(all), nil
+}
+
+// usedAt returns what the store counts at places of the subject, without what this
+// process has set aside of it, and with what the store does not know.
+func (s *Service) usedAt(ctx context.Context, of subject, places []Place) ([]Use, error) {
 	for look := 1; ; look++ {
 		a := s.present(of)
 		before, steady := a.askings()
@@ -114,13 +170,12 @@ func (s *Service) used(ctx context.Context, of subject, at time.Time) (*[limit.P
 		if after, _ := a.askings(); look < looks && (after != before || !steady) {
 			continue
 		}
-		var all [limit.Periods]Use
-		for i := range all {
-			for unit := range all[i] {
-				all[i][unit] = max(0, stored[i][unit]-balances[i][unit])
+		for i := range stored {
+			for unit := range stored[i] {
+				stored[i][unit] = max(0, stored[i][unit]-balances[i][unit])
 			}
 		}
-		return &all, nil
+		return stored, nil
 	}
 }
 
@@ -143,14 +198,15 @@ func (a *account) askings() (n uint64, steady bool) {
 }
 
 // balances returns those of the periods at the places.
-func (a *account) balances(places []Place) (all [limit.Periods]Use) {
+func (a *account) balances(places []Place) []Use {
+	all := make([]Use, len(places))
 	if a == nil {
 		return all
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i, at := range places {
-		for _, p := range append(slices.Clip(a.closed), a.current[i]) {
+		for _, p := range append(slices.Clip(a.closed), a.current[at.Per]) {
 			if p != nil && p.per == at.Per && p.start.Equal(at.Start) {
 				all[i] = p.balance
 			}

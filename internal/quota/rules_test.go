@@ -252,3 +252,34 @@ func TestAClockThatJumpsGrantsNothing(t *testing.T) {
 	c.at = c.at.Add(24 * time.Hour)
 	want("the next day once more", 0)
 }
+
+// What was used is told for each day, what the store has not heard of included.
+func TestUseIsToldDayByDay(t *testing.T) {
+	c := clock{time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)}
+	s, err := quota.New(quota.Config{Store: newMemory("acme"), Limits: quotas(map[string]string{}), Now: func() time.Time { return c.at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{5, 2} {
+		if got := calls(t, s, acme, n); got != n {
+			t.Fatalf("%d of %d were answered", got, n)
+		}
+		c.at = c.at.Add(24 * time.Hour)
+	}
+	days, err := s.Days(t.Context(), "acme", "", time.Date(2026, 3, 13, 23, 59, 0, 0, time.UTC), time.Date(2026, 3, 15, 1, 0, 0, 0, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, d := range days {
+		got[d.Start.Format(time.DateOnly)] = d.Calls
+	}
+	if diff := cmp.Diff(map[string]int64{"2026-03-13": 0, "2026-03-14": 5, "2026-03-15": 2}, got); diff != "" {
+		t.Errorf("calls by day (-want +got):\n%s", diff)
+	}
+	for _, last := range []time.Time{c.at.Add(-48 * time.Hour), c.at.Add(400 * 24 * time.Hour)} {
+		if days, err := s.Days(t.Context(), "acme", "", c.at, last); fault.KindOf(err) != fault.BadRequest || days != nil {
+			t.Errorf("to %v: %d days, %v", last, len(days), err)
+		}
+	}
+}

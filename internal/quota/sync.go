@@ -14,7 +14,7 @@ const (
 	tellEvery = time.Second
 	// tellAtMost is how soon after it was told it is told again because of much
 	// that was used.
-	tellAtMost = 50 * time.Millisecond
+	tellAtMost = 250 * time.Millisecond
 	// chargeTimeout bounds one look at the store, so that one that hangs is found
 	// out.
 	chargeTimeout = 2 * time.Second

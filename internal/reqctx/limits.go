@@ -7,6 +7,8 @@ import "time"
 type Limit struct {
 	// Policy is the limit's name in RateLimit headers.
 	Policy string
+	// Key is whose count it is, among those of the policy. It is not for clients.
+	Key string
 	// Unit is what is counted; empty for requests.
 	Unit string
 	// Quota is how much one window admits.

@@ -25,6 +25,11 @@ type Info struct {
 	// NoWait says that the request holds what others need: it is refused rather
 	// than kept waiting.
 	NoWait bool
+	// Gone reports whether who asked has hung up, for who keeps the request waiting. It
+	// is nil where the context ends then, or where nobody can tell.
+	Gone func() bool
+	// Throttled is how long the request has waited for windows of its limits.
+	Throttled time.Duration
 	// Trace is nil where the server sends no traces.
 	Trace *Trace
 	// Recorded says what the audit log has about the request so far.

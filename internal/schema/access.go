@@ -103,7 +103,7 @@ func (p *parser) accessRule(n *yaml.Node, i int, r *AccessRule) {
 		return func(n *yaml.Node) {
 			verbs++
 			r.Deny = deny
-			p.words(path+"."+key, &r.Actions, oneOf(key, actions))(listOf(n))
+			p.words(path+"."+key, &r.Actions, oneOf(key, actions))(n)
 		}
 	}
 	p.mapping(path, n, name, []key{
@@ -120,14 +120,6 @@ func (p *parser) accessRule(n *yaml.Node, i int, r *AccessRule) {
 	if n.Kind == yaml.MappingNode && verbs != 1 {
 		p.report(n.Line, "%s must have either allow or deny, such as allow: [predict]", name)
 	}
-}
-
-// listOf returns a list as it is, and one word as a list of it.
-func listOf(n *yaml.Node) *yaml.Node {
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
-		return n
-	}
-	return &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{n}, Line: n.Line}
 }
 
 // words reads a list of texts, each of which check may refuse with a reason.

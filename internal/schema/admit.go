@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -20,8 +21,8 @@ import (
 // takes one row at a time.
 //
 // What does not fit is a fault.Content; its Fields, if any, name rows and
-// features.
-func (s *Schema) Admit(b *Batch, maxRows int) error {
+// features. Once ctx is done, the error is the fault of that.
+func (s *Schema) Admit(ctx context.Context, b *Batch, maxRows int) error {
 	if b.schema != s {
 		return errors.New("schema: the batch belongs to another schema")
 	}
@@ -41,7 +42,7 @@ func (s *Schema) Admit(b *Batch, maxRows int) error {
 	if b.Rows > maxRows {
 		return fault.Newf(fault.Content, "the input must hold at most %d rows, not %d", maxRows, b.Rows)
 	}
-	return s.checkRules(b.Inputs)
+	return s.checkRules(ctx, b.Inputs)
 }
 
 // countRows notes the rows of one input, which are those of the others. Axes to

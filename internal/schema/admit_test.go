@@ -57,7 +57,7 @@ func TestTensorsAreHeldToTheContractOfAModelWithoutAManifest(t *testing.T) {
 			b := s.NewBatch()
 			b.Inputs = tc.give
 			got := ""
-			if err := s.Admit(b, 3); err != nil {
+			if err := s.Admit(t.Context(), b, 3); err != nil {
 				f := fault.As(err)
 				if got = f.Msg; len(f.Fields) > 0 {
 					got += ": " + f.Fields[0].Pointer + " " + f.Fields[0].Detail
@@ -81,10 +81,10 @@ func TestADecodeAfterTensorsOfAnotherStandsAlone(t *testing.T) {
 	b := s.NewBatch()
 	theirs := newTensor(t, []float32{1, 2, 3}, 1, 3)
 	b.Inputs[0] = theirs
-	if err := s.Admit(b, 1); fault.KindOf(err) != fault.Content {
+	if err := s.Admit(t.Context(), b, 1); fault.KindOf(err) != fault.Content {
 		t.Errorf("three columns for two features: %v", err)
 	}
-	if err := s.Decode(b, []byte(`{"a": 8, "b": 9}`), 1); err != nil {
+	if err := s.Decode(t.Context(), b, []byte(`{"a": 8, "b": 9}`), 1); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]float32{8, 9}, tensor.Of[float32](b.Inputs[0])); diff != "" {

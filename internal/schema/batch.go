@@ -55,6 +55,7 @@ type Batch struct {
 	unknown map[string]struct{}
 
 	tables tableBuffers
+	meter  meter
 	texted int64 // bytes of the texts in the tensors, of a table
 
 	rowFaults []rowFault

@@ -91,7 +91,7 @@ func benchmarkDecode(b *testing.B, s *schema.Schema, body []byte) {
 	b.ReportAllocs()
 	batch := s.NewBatch()
 	for b.Loop() {
-		if err := s.Decode(batch, body, 1<<20); err != nil {
+		if err := s.Decode(b.Context(), batch, body, 1<<20); err != nil {
 			b.Fatal(faultText(err))
 		}
 	}
@@ -100,7 +100,7 @@ func benchmarkDecode(b *testing.B, s *schema.Schema, body []byte) {
 func BenchmarkAppendResponse(b *testing.B) {
 	s := fourSchema(b)
 	batch := s.NewBatch()
-	if err := s.Decode(batch, []byte(oneFourRow), 1); err != nil {
+	if err := s.Decode(b.Context(), batch, []byte(oneFourRow), 1); err != nil {
 		b.Fatal(faultText(err))
 	}
 	outputs := []*tensor.Tensor{newTensor(b, []int64{1}, 1), newTensor(b, []float32{0.07, 0.93, 0}, 1, 3)}

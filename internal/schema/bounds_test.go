@@ -26,14 +26,14 @@ func TestFaultsAreBounded(t *testing.T) {
 		"rows that are numbers": {"[" + strings.TrimSuffix(strings.Repeat("1,", 5000), ",") + "]", 100, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := fault.As(s.Decode(b, []byte(tc.body), 10000))
+			e := fault.As(s.Decode(t.Context(), b, []byte(tc.body), 10000))
 			if e == nil || e.Kind != fault.Content || len(e.Fields) != tc.fields || e.Truncated != tc.truncated {
 				t.Errorf("got %.300s", faultText(e))
 			}
 		})
 	}
 	wide := compile(t, "", []tensor.Spec{spec("w", tensor.Float32, -1, 5000)}, []tensor.Spec{spec("y", tensor.Float32, -1)})
-	e := fault.As(wide.Decode(wide.NewBatch(), []byte(`[{"w_4999":"x","v":1},{}]`), 10000))
+	e := fault.As(wide.Decode(t.Context(), wide.NewBatch(), []byte(`[{"w_4999":"x","v":1},{}]`), 10000))
 	if len(e.Fields) != 100 || !e.Truncated || e.Fields[0].Pointer != "#/0/w_0" || e.Fields[99].Pointer != "#/0/w_99" {
 		t.Errorf("wide row: got %.300s", faultText(e))
 	}
@@ -46,7 +46,7 @@ func TestLongNumbersAreCheap(t *testing.T) {
 	for _, number := range []string{digits, "1." + digits, "1e" + digits, "1e-" + digits, "0." + strings.Repeat("0", 1_000_000) + "1e1000001", digits + "e-1000000"} {
 		for _, member := range []string{"age", "id", "weight", "legs"} {
 			// What matters is that it ends at once; the verdicts have tests of their own.
-			err := s.Decode(b, []byte(herdWith(member, number)), 1)
+			err := s.Decode(t.Context(), b, []byte(herdWith(member, number)), 1)
 			if e := fault.As(err); e != nil && e.Kind != fault.Content {
 				t.Errorf("%s: %v", member, err)
 			}
@@ -59,7 +59,7 @@ func TestDecodeAllocatesNothingForArrays(t *testing.T) {
 	b := s.NewBatch()
 	body := []byte("[" + strings.TrimSuffix(strings.Repeat(oneFourRow+",", 100), ",") + "]")
 	allocs := testing.AllocsPerRun(100, func() {
-		if err := s.Decode(b, body, 100); err != nil {
+		if err := s.Decode(t.Context(), b, body, 100); err != nil {
 			t.Error(faultText(err))
 		}
 	})
@@ -69,7 +69,7 @@ func TestDecodeAllocatesNothingForArrays(t *testing.T) {
 	// Package validator has one copy of the row to look at.
 	body = []byte(oneFourRow)
 	allocs = testing.AllocsPerRun(100, func() {
-		if err := s.Decode(b, body, 100); err != nil {
+		if err := s.Decode(t.Context(), b, body, 100); err != nil {
 			t.Error(faultText(err))
 		}
 	})
@@ -79,7 +79,7 @@ func TestDecodeAllocatesNothingForArrays(t *testing.T) {
 }
 
 func TestBatchOfAnotherSchemaIsRefused(t *testing.T) {
-	if err := pondSchema(t).Decode(herdSchema(t).NewBatch(), []byte(`{}`), 1); fault.KindOf(err) != fault.Internal {
+	if err := pondSchema(t).Decode(t.Context(), herdSchema(t).NewBatch(), []byte(`{}`), 1); fault.KindOf(err) != fault.Internal {
 		t.Errorf("got %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestHostileBodiesTakeLittleMemory(t *testing.T) {
 			text := []byte(body)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			err := s.Decode(b, text, 1000)
+			err := s.Decode(t.Context(), b, text, 1000)
 			runtime.ReadMemStats(&after)
 			if err == nil {
 				t.Error("accepted")
@@ -126,7 +126,7 @@ func TestOneSchemaServesManyBatchesAtOnce(t *testing.T) {
 			b := s.NewBatch()
 			for k := range 50 {
 				age := (i*50 + k) % 60
-				err := s.Decode(b, []byte(herdWith("age", strconv.Itoa(age))), 1)
+				err := s.Decode(t.Context(), b, []byte(herdWith("age", strconv.Itoa(age))), 1)
 				if (err == nil) != (age <= 40) {
 					t.Errorf("age %d: %v", age, err)
 				}
@@ -145,20 +145,20 @@ func TestArraysOfAnyRankAreBoundedInDepth(t *testing.T) {
 	nested := func(depth int) []byte {
 		return []byte(`{"x":` + strings.Repeat("[", depth) + "1" + strings.Repeat("]", depth) + "}")
 	}
-	if err := s.Decode(b, nested(31), 1); err != nil {
+	if err := s.Decode(t.Context(), b, nested(31), 1); err != nil {
 		t.Errorf("31 around 1, and the row: %s", faultText(err))
 	}
 	if rank := len(b.Inputs[0].Shape()); rank != 31 {
 		t.Errorf("rank %d, want 31", rank)
 	}
 	for _, depth := range []int{32, 33, 34, 100000} {
-		if err := s.Decode(b, nested(depth), 1); fault.KindOf(err) != fault.Syntax {
+		if err := s.Decode(t.Context(), b, nested(depth), 1); fault.KindOf(err) != fault.Syntax {
 			t.Errorf("%d around 1: %s", depth, faultText(err))
 		}
 	}
 	// The first element settles the rank.
 	want := "content: the input does not fit the model\n#/x/1 must be an integer, not an array"
-	if got := faultText(s.Decode(b, []byte(`{"x":[1,[2],3]}`), 1)); got != want {
+	if got := faultText(s.Decode(t.Context(), b, []byte(`{"x":[1,[2],3]}`), 1)); got != want {
 		t.Errorf("got %s", got)
 	}
 }

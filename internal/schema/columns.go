@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -17,19 +18,21 @@ import (
 // type or shape is not the input's is passed over: the engine refuses it.
 //
 // What breaks a rule is a fault.Content, whose Fields name the row and the
-// feature.
-func (s *Schema) CheckTensors(inputs []*tensor.Tensor) error {
+// feature. Once ctx is done, the error is the fault of that.
+func (s *Schema) CheckTensors(ctx context.Context, inputs []*tensor.Tensor) error {
 	if !s.declared || len(inputs) != len(s.inputs) {
 		return nil
 	}
-	return s.checkRules(inputs)
+	return s.checkRules(ctx, inputs)
 }
 
 // checkRules is CheckTensors for any features.
-func (s *Schema) checkRules(inputs []*tensor.Tensor) error {
-	c := &columnChecker{schema: s}
+func (s *Schema) checkRules(ctx context.Context, inputs []*tensor.Tensor) error {
+	c := &columnChecker{schema: s, meter: newMeter(ctx)}
 	for i, t := range inputs {
-		c.input(i, t)
+		if err := c.input(i, t); err != nil {
+			return err
+		}
 	}
 	if len(c.faults) == 0 {
 		return nil
@@ -43,25 +46,27 @@ type columnChecker struct {
 	schema    *Schema
 	faults    []fault.Field
 	truncated bool
+	meter     meter
 }
 
 // input checks one input, of which t is the whole or a part.
-func (c *columnChecker) input(i int, t *tensor.Tensor) {
+func (c *columnChecker) input(i int, t *tensor.Tensor) error {
 	in := &c.schema.inputs[i]
 	switch t.Kind() {
 	case tensor.KindMap:
 		c.keys(i, t.Items()[0])
-		c.input(i, t.Items()[1])
-		return
+		return c.input(i, t.Items()[1])
 	case tensor.KindSequence, tensor.KindOptional:
 		for _, item := range t.Items() {
-			c.input(i, item)
+			if err := c.input(i, item); err != nil {
+				return err
+			}
 		}
-		return
+		return nil
 	case tensor.KindTensor, tensor.KindMapSequence:
 	}
 	if in.screen != nil && t.DType() == in.dtype && in.screen.passes(t) {
-		return
+		return nil
 	}
 	columns := c.schema.columns(i)
 	shape := t.Shape()
@@ -72,7 +77,7 @@ func (c *columnChecker) input(i int, t *tensor.Tensor) {
 	perRow := t.Len() / max(1, rows)
 	whole := in.array || in.list != nil // one feature takes all elements
 	if t.DType() != in.dtype || !whole && perRow != len(columns) {
-		return
+		return nil
 	}
 	at, texts := reading(t), tensor.Of[string](t)
 	for k := range t.Len() {
@@ -80,18 +85,32 @@ func (c *columnChecker) input(i int, t *tensor.Tensor) {
 		if !whole {
 			f = columns[k%perRow]
 		}
-		detail := ""
+		size := 0
 		if texts != nil {
-			texts[k], detail = f.cleanBytes(texts[k])
+			size = len(texts[k])
 		}
-		var v value
-		if at(k, &v); detail == "" && !f.fits(&v) {
-			detail = f.unmet(&v)
+		if err := c.meter.spend(f.work(size)); err != nil {
+			return err
 		}
-		if detail != "" && !c.report(f, k/perRow, t, k, detail) {
-			return
+		if detail := f.inTensor(texts, at, k); detail != "" && !c.report(f, k/perRow, t, k, detail) {
+			return nil
 		}
 	}
+	return nil
+}
+
+// inTensor cleans and checks element k, and returns what is wrong with it.
+func (f *field) inTensor(texts []string, at func(int, *value), k int) (detail string) {
+	if texts != nil {
+		if texts[k], detail = f.cleanBytes(texts[k]); detail != "" {
+			return detail
+		}
+	}
+	var v value
+	if at(k, &v); f.fits(&v) {
+		return ""
+	}
+	return f.unmet(&v)
 }
 
 // cleanBytes is clean for a text that may not even be one.

@@ -43,7 +43,7 @@ func TestTensorsKeepTheRulesOfTheFeatures(t *testing.T) {
 		in := good()
 		in[c.at] = c.t
 		var got []fault.Field
-		if err := s.CheckTensors(in); err != nil {
+		if err := s.CheckTensors(t.Context(), in); err != nil {
 			if fault.KindOf(err) != fault.Content {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -72,7 +72,7 @@ func TestANumberOfATensorIsTheDecimalThatWasSent(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, f := range fault.As(s.CheckTensors([]*tensor.Tensor{x})).Fields {
+		for _, f := range fault.As(s.CheckTensors(t.Context(), []*tensor.Tensor{x})).Fields {
 			got = append(got, f.Pointer+" "+f.Detail)
 		}
 		if !slices.Equal(got, want) {
@@ -97,7 +97,7 @@ func TestNestedTensorsAndListsKeepTheRulesToo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = s.CheckTensors([]*tensor.Tensor{c.given})
+		err = s.CheckTensors(t.Context(), []*tensor.Tensor{c.given})
 		if fields := fault.As(err).Fields; len(fields) != 1 || fields[0].Pointer+" "+fields[0].Detail != want {
 			t.Errorf("%v, want %s", fields, want)
 		}
@@ -112,7 +112,7 @@ func TestAGraphWithoutFeaturesHasNoRulesForTensors(t *testing.T) {
 			t.Fatal(err)
 		}
 		listed := manifest[0] == 'f'
-		if err := s.CheckTensors([]*tensor.Tensor{nan}); (err != nil) != listed {
+		if err := s.CheckTensors(t.Context(), []*tensor.Tensor{nan}); (err != nil) != listed {
 			t.Errorf("%s: %v", manifest, err)
 		}
 	}
@@ -130,7 +130,7 @@ func TestARefusedWordIsShownUnlessItIsLong(t *testing.T) {
 	} {
 		for _, body := range []string{body, "[" + body + "]"} {
 			var got []string
-			for _, f := range fault.As(s.Decode(s.NewBatch(), []byte(body), 1)).Fields {
+			for _, f := range fault.As(s.Decode(t.Context(), s.NewBatch(), []byte(body), 1)).Fields {
 				got = append(got, f.Detail)
 			}
 			if !slices.Equal(got, want) {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -20,7 +21,8 @@ import (
 //
 // An input [N, K] takes K features, an input [N, 1] or [N] one; any other input
 // is one feature, a nested array. Without features in the manifest those of
-// [N, K] are called <input>_0 to <input>_K-1 and the others as their input. A
+// [N, K] are called <input>_0 to <input>_K-1, or are one array where there are
+// more than 8,192, and the others as their input. A
 // map is an object, a sequence an array, an optional its value or null; a model
 // that takes one of them takes one row at a time.
 func Compile(m *Manifest, name string, in, out []tensor.Spec) (*Schema, error) {
@@ -158,7 +160,7 @@ func (c *compiler) input(spec tensor.Spec, declared int) (input, bool) {
 	switch {
 	case len(row) == 0:
 		in.flat = true
-	case len(row) == 1 && !in.whole && row[0].Size > 0 && row[0].Size <= maxFeatures:
+	case len(row) == 1 && !in.whole && row[0].Size > 0 && row[0].Size <= mostColumns(declared):
 		in.width = row[0].Size
 	case len(row) == 1 && !in.whole && row[0].Size < 0 && declared > 0:
 		in.width = declared
@@ -169,6 +171,15 @@ func (c *compiler) input(spec tensor.Spec, declared int) (input, bool) {
 		}
 	}
 	return in, true
+}
+
+// mostColumns is how many columns of an input may be features, of which the
+// manifest names some.
+func mostColumns(declared int) int {
+	if declared > 1 {
+		return maxFeatures
+	}
+	return maxColumns
 }
 
 // bound returns the spec of an input with the number of columns that its features
@@ -375,9 +386,10 @@ func (c *compiler) registerRules() error {
 		return ok
 	}))
 	if err == nil {
-		err = c.validate.RegisterValidation("pattern", rule(func(f *field, x reflect.Value) bool {
-			return f.pattern.MatchString(x.String())
-		}))
+		pattern := rule(func(f *field, x reflect.Value) bool { return f.pattern.MatchString(x.String()) })
+		err = c.validate.RegisterValidationCtx("pattern", func(ctx context.Context, fl validator.FieldLevel) bool {
+			return ctx.Err() != nil || pattern(fl) // who validates looks at ctx, too
+		})
 	}
 	if err != nil {
 		return fault.Wrap(fault.Internal, "", err)

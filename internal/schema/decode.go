@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strconv"
 
@@ -39,15 +40,16 @@ var (
 // held against its rules, and then rounded to its type. A number whose
 // magnitude the type cannot hold is refused, one too small for it becomes 0.
 //
-// Body is not kept, except that nothing may change it before Decode returns.
-func (s *Schema) Decode(b *Batch, body []byte, maxRows int) error {
+// A body of which much is left to check when ctx is done ends with the fault of
+// that. Body is not kept, except that nothing may change it before Decode returns.
+func (s *Schema) Decode(ctx context.Context, b *Batch, body []byte, maxRows int) error {
 	if b.schema != s {
 		return errors.New("schema: the batch belongs to another schema")
 	}
 	if bytes.HasPrefix(body, byteOrderMark) {
 		return malformed("#", "it begins with a byte order mark, which JSON does not allow")
 	}
-	b.begin(body)
+	b.begin(ctx, body)
 	err := b.document(maxRows)
 	b.end()
 	if err != nil {
@@ -58,8 +60,9 @@ func (s *Schema) Decode(b *Batch, body []byte, maxRows int) error {
 
 func (b *Batch) fields() []field { return b.schema.fields }
 
-func (b *Batch) begin(body []byte) {
+func (b *Batch) begin(ctx context.Context, body []byte) {
 	b.Release()
+	b.meter = newMeter(ctx)
 	b.body, b.Rows, b.Single, b.Beyond, b.texted = body, 0, false, 0, 0
 	b.rowFaults, b.faults, b.truncated, b.work = b.rowFaults[:0], b.faults[:0], false, suggestWork
 	b.reader = *bytes.NewBuffer(body)
@@ -71,7 +74,7 @@ func (b *Batch) begin(body []byte) {
 
 // end lets go of the body.
 func (b *Batch) end() {
-	b.body, b.reader = nil, bytes.Buffer{}
+	b.body, b.reader, b.meter = nil, bytes.Buffer{}, meter{}
 	b.decoder.Reset(&b.reader, repeatedNames...)
 	if b.segment.Cap() > 0 {
 		b.segment = bytes.Buffer{}
@@ -118,8 +121,9 @@ func (b *Batch) array(maxRows int) error {
 	}
 	n := 0
 	for ; !b.at(jsontext.KindEndArray); n++ {
-		var err error
+		err := b.meter.spend(len(b.fields()) + valueWork)
 		switch {
+		case err != nil:
 		case n >= maxRows:
 			err = b.skip()
 		case b.at(jsontext.KindBeginObject):

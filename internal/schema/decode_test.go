@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math"
@@ -91,7 +92,7 @@ func TestEveryTypeReachesItsTensor(t *testing.T) {
 	b := s.NewBatch()
 	second := `{"species":"sheep\n","tag":"\u0041T-9","age":1e1,"legs":2.0,"id":0,"alive":false,"weight":5e-324,"a\/b~c é%":null}`
 	second = strings.Replace(second, "null", "3", 1)
-	if err := s.Decode(b, []byte("["+herdRow+","+second+"]"), 2); err != nil {
+	if err := s.Decode(t.Context(), b, []byte("["+herdRow+","+second+"]"), 2); err != nil {
 		t.Fatal(faultText(err))
 	}
 	if b.Rows != 2 || b.Single {
@@ -116,7 +117,7 @@ func TestNestedArraysReachTheirTensor(t *testing.T) {
 	b := s.NewBatch()
 	body := "[" + galleryRow + "," + strings.Replace(galleryRow, "[7,8]", "[-9223372036854775808, 9223372036854775807]", 1) + "]"
 	for range 2 { // a batch is used again
-		if err := s.Decode(b, []byte(body), 10); err != nil {
+		if err := s.Decode(t.Context(), b, []byte(body), 10); err != nil {
 			t.Fatal(faultText(err))
 		}
 		equalTensors(t, newTensor(t, []uint8{1, 2, 3, 4, 5, 255, 1, 2, 3, 4, 5, 255}, 2, 2, 3), b.Inputs[0])
@@ -124,7 +125,7 @@ func TestNestedArraysReachTheirTensor(t *testing.T) {
 		equalTensors(t, newTensor(t, []float32{0.5, 0.5}, 2, 1), b.Inputs[2])
 		equalTensors(t, newTensor(t, []float64{1, 2, 1, 2}, 2, 2), b.Inputs[3])
 	}
-	if err := s.Decode(b, []byte(strings.Replace(galleryRow, "[7,8]", "[1,2,3]", 1)), 10); err != nil {
+	if err := s.Decode(t.Context(), b, []byte(strings.Replace(galleryRow, "[7,8]", "[1,2,3]", 1)), 10); err != nil {
 		t.Fatal(faultText(err))
 	}
 	equalTensors(t, newTensor(t, []int64{1, 2, 3}, 1, 3), b.Inputs[1])
@@ -147,7 +148,7 @@ func TestInputsWithoutABatchTakeOneRow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := compile(t, "", []tensor.Spec{tc.in}, out)
 			b := s.NewBatch()
-			if err := s.Decode(b, []byte(tc.body), 10); err != nil {
+			if err := s.Decode(t.Context(), b, []byte(tc.body), 10); err != nil {
 				t.Fatal(faultText(err))
 			}
 			equalTensors(t, tc.want, b.Inputs[0])
@@ -156,7 +157,7 @@ func TestInputsWithoutABatchTakeOneRow(t *testing.T) {
 				row = tc.body
 			}
 			want := "content: the input does not fit the model\n# must hold one row, as the model takes one at a time, not 2"
-			if got := faultText(s.Decode(b, []byte("["+row+","+row+"]"), 10)); got != want {
+			if got := faultText(s.Decode(t.Context(), b, []byte("["+row+","+row+"]"), 10)); got != want {
 				t.Errorf("two rows: %s", got)
 			}
 		})
@@ -191,14 +192,14 @@ func TestNullIsNaNWhereAllowed(t *testing.T) {
 	s := pondSchema(t)
 	b := s.NewBatch()
 	for _, body := range []string{`{"depth":1,"area":2,"acidity (pH)":null}`, `[{"depth":1,"area":2,"acidity (pH)":null}]`} {
-		if err := s.Decode(b, []byte(body), 1); err != nil {
+		if err := s.Decode(t.Context(), b, []byte(body), 1); err != nil {
 			t.Fatal(faultText(err))
 		}
 		equalTensors(t, newTensor(t, []float32{1, 2, float32(math.NaN())}, 1, 3), b.Inputs[0])
 	}
 	// The number that comes next is held against the rules again.
 	want := "content: the input does not fit the model\n#/acidity%20(pH) must be at most 14"
-	if got := faultText(s.Decode(b, []byte(`{"depth":1,"area":2,"acidity (pH)":15}`), 1)); got != want {
+	if got := faultText(s.Decode(t.Context(), b, []byte(`{"depth":1,"area":2,"acidity (pH)":15}`), 1)); got != want {
 		t.Errorf("got %s", got)
 	}
 }
@@ -209,11 +210,11 @@ type body struct {
 }
 
 // refusals writes what each body is answered.
-func refusals(s *schema.Schema, maxRows int, bodies []body) string {
+func refusals(ctx context.Context, s *schema.Schema, maxRows int, bodies []body) string {
 	var out strings.Builder
 	b := s.NewBatch()
 	for _, tc := range bodies {
-		err := s.Decode(b, []byte(tc.text), maxRows)
+		err := s.Decode(ctx, b, []byte(tc.text), maxRows)
 		answer := faultText(err)
 		if err == nil {
 			answer = "accepted"
@@ -273,7 +274,7 @@ func TestSyntaxIsRefusedWithItsPlace(t *testing.T) {
 		{"syntax behind too many rows", `[{},{},{},{},{},nul]`},
 		{"long name", `{"` + strings.Repeat("é/", 1000) + `":tru}`},
 	}
-	golden(t, "syntax.golden", refusals(pondSchema(t), 3, bodies))
+	golden(t, "syntax.golden", refusals(t.Context(), pondSchema(t), 3, bodies))
 }
 
 func members(n int) string {
@@ -308,7 +309,7 @@ func TestContentIsRefusedByField(t *testing.T) {
 		{"name to be escaped", `{"depth":1,"area":2,"acidity (pH)":7,"a/b~c%\"é<\u2028":1}`},
 		{"long name", `{"depth":1,"area":2,"acidity (pH)":7,"` + strings.Repeat("é", 5000) + `":1}`},
 	}
-	golden(t, "content.golden", refusals(pondSchema(t), 3, bodies))
+	golden(t, "content.golden", refusals(t.Context(), pondSchema(t), 3, bodies))
 
 	bodies = bodies[:0]
 	for _, m := range [][2]string{
@@ -351,7 +352,7 @@ func TestContentIsRefusedByField(t *testing.T) {
 	} {
 		bodies = append(bodies, body{m[0] + " " + m[1], herdWith(m[0], m[1])})
 	}
-	golden(t, "types.golden", refusals(herdSchema(t), 3, bodies))
+	golden(t, "types.golden", refusals(t.Context(), herdSchema(t), 3, bodies))
 
 	with := func(member, value string) string {
 		for _, old := range []string{`"image":[[1,2,3],[4,5,255]]`, `"tokens":[7,8]`} {
@@ -361,7 +362,7 @@ func TestContentIsRefusedByField(t *testing.T) {
 		}
 		return ""
 	}
-	golden(t, "nested.golden", refusals(gallerySchema(t), 3, []body{
+	golden(t, "nested.golden", refusals(t.Context(), gallerySchema(t), 3, []body{
 		{"no array", with("image", "1")},
 		{"too shallow", with("image", "[1,2]")},
 		{"too deep", with("image", "[[1,2,[3]],[4,5,6]]")},
@@ -378,14 +379,14 @@ func TestContentIsRefusedByField(t *testing.T) {
 func TestValuesOfAnEarlierRequestDoNotCount(t *testing.T) {
 	s := pondSchema(t)
 	b := s.NewBatch()
-	if err := s.Decode(b, []byte(`{"depth":31,"area":0,"acidity (pH)":15}`), 1); err == nil {
+	if err := s.Decode(t.Context(), b, []byte(`{"depth":31,"area":0,"acidity (pH)":15}`), 1); err == nil {
 		t.Fatal("accepted")
 	}
 	want := "content: the input does not fit the model\n#/depth is required\n#/area must be a number, not null\n#/acidity%20(pH) is required"
-	if got := faultText(s.Decode(b, []byte(`{"area":null}`), 1)); got != want {
+	if got := faultText(s.Decode(t.Context(), b, []byte(`{"area":null}`), 1)); got != want {
 		t.Errorf("got %s", got)
 	}
-	if err := s.Decode(b, s.Example(), 1); err != nil {
+	if err := s.Decode(t.Context(), b, s.Example(), 1); err != nil {
 		t.Error(faultText(err))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -18,6 +19,9 @@ import (
 // that are allowed.
 const maxEnum = 20
 
+// maxClassName is how long the name of a class may be; see Label.
+const maxClassName = 256
+
 // What a draft takes for an enumeration repeats each value as often as this in
 // the mean, and has no text of more code points.
 const (
@@ -28,10 +32,10 @@ const (
 // Draft writes a model.yaml for a model that is served by its graph alone, as a
 // beginning: s is the schema of that graph. A sample, which may be nil, gives
 // names, ranges, enumerations and examples; target are the columns that the model
-// was trained to say, and freeText the inputs that are no categories. Whatever is guessed is marked with a comment. A
-// sample that does not fit the graph is a fault.Content.
-func Draft(s *Schema, sample *Sample, target, freeText []string) ([]byte, error) {
-	d := &drafter{schema: s, sample: sample, freeText: freeText, root: &yaml.Node{Kind: yaml.MappingNode}}
+// was trained to say, and shown is what else the graph shows. Whatever is guessed is
+// marked with a comment. A sample that does not fit the graph is a fault.Content.
+func Draft(s *Schema, sample *Sample, target []string, shown Shown) ([]byte, error) {
+	d := &drafter{schema: s, sample: sample, shown: shown, root: &yaml.Node{Kind: yaml.MappingNode}}
 	features := s.Features()
 	columns := make([]int, len(features))
 	if sample != nil {
@@ -59,14 +63,22 @@ func Draft(s *Schema, sample *Sample, target, freeText []string) ([]byte, error)
 	return d.bytes()
 }
 
+// Shown is what a graph shows of its inputs, beside their types.
+type Shown struct {
+	// FreeText are the inputs that have no categories.
+	FreeText []string
+	// Categories are all values, as text, that the model knows of an input, and it
+	// refuses any other.
+	Categories map[string][]string
+}
+
 type drafter struct {
 	schema  *Schema
 	sample  *Sample
 	target  []int // the targets' columns
 	guessed bool
 	root    *yaml.Node
-	// freeText are the inputs that have no categories.
-	freeText []string
+	shown   Shown
 }
 
 func (d *drafter) bytes() ([]byte, error) {
@@ -95,19 +107,52 @@ func (d *drafter) feature(f *Feature, column int) (*yaml.Node, error) {
 	if f.Input != "" {
 		put(n, "input", text(f.Input), "")
 	}
-	if d.sample == nil || f.Array || f.Kind != "" {
+	if f.Array || f.Kind != "" {
+		return n, nil
+	}
+	in := d.schema.inputs[d.schema.fields[d.schema.byName[f.Name]].in].name
+	class := types[dtypeNamed(f.Type)].class
+	known := d.categories(in, class)
+	if known != nil {
+		put(n, "enum", known, "all that the model knows; it refuses any other")
+	}
+	if d.sample == nil {
 		return n, nil
 	}
 	c := &d.sample.Columns[column]
-	switch types[dtypeNamed(f.Type)].class {
-	case classFloat, classInt, classUint:
+	switch {
+	case known != nil && slices.Contains(d.shown.Categories[in], c.First):
+		value := text(c.First)
+		if class != classString {
+			value = plain(c.First)
+		}
+		put(n, "example", value, "")
+	case known != nil: // the sample is not what the model was trained on, or its first value is missing
+	case class == classString:
+		d.words(n, c, slices.Contains(d.shown.FreeText, in))
+	case class != classBool:
 		return n, d.number(n, f, c)
-	case classString:
-		in := d.schema.inputs[d.schema.fields[d.schema.byName[f.Name]].in].name
-		d.words(n, c, slices.Contains(d.freeText, in))
-	case classBool:
 	}
 	return n, nil
+}
+
+// categories lists the values that the model knows of an input; nil where it takes
+// any.
+func (d *drafter) categories(input string, class class) *yaml.Node {
+	known := d.shown.Categories[input]
+	switch {
+	case len(known) == 0:
+		return nil
+	case class == classString:
+		return flow(known)
+	case class != classInt:
+		return nil
+	}
+	n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	for _, v := range known {
+		n.Content = append(n.Content, plain(v))
+	}
+	return n
 }
 
 func (d *drafter) number(n *yaml.Node, f *Feature, c *SampleColumn) error {
@@ -116,7 +161,8 @@ func (d *drafter) number(n *yaml.Node, f *Feature, c *SampleColumn) error {
 	case isTruth(c.word):
 		return fault.Newf(fault.Content, "the column %q has the value %q, but the model takes numbers there (%s); write 1 and 0 (in pandas: astype(int))", c.Name, c.word, f.Type)
 	case c.word != "":
-		return fault.Newf(fault.Content, "the column %q has the value %q, but the model takes numbers there (%s)", c.Name, c.word, f.Type)
+		return fault.Newf(fault.Content, "the column %q has the value %q, but the model takes numbers there (%s); "+
+			"of a column of categories, as LightGBM takes it from pandas, it takes the codes (in pandas: frame[%[1]q].cat.codes)", c.Name, c.word, f.Type)
 	case c.fraction != "" && class != classFloat:
 		return fault.Newf(fault.Content, "the column %q has the value %s, but the model takes integers there (%s)", c.Name, c.fraction, f.Type)
 	}
@@ -215,7 +261,11 @@ func (d *drafter) words(n *yaml.Node, c *SampleColumn, free bool) {
 	put(n, "example", text(c.First), "")
 	// Only short words that come again and again are an enumeration.
 	if !free && !c.many && len(c.distinct) <= maxEnum && enumRepeats*len(c.distinct) <= d.sample.Rows && c.longest <= maxEnumWord {
-		put(n, "enum", flow(c.distinct), "guess: all values of the sample")
+		comment := "guess: all values of the sample"
+		if slices.Contains(c.gaps, "") {
+			comment += "; \"\" is that of its empty cells, as a text is never missing"
+		}
+		put(n, "enum", flow(slices.Concat(c.distinct, c.gaps)), comment)
 		return
 	}
 	put(n, "max_length", plain(strconv.Itoa(2*c.longest)), "guess: twice the longest of the sample")
@@ -229,6 +279,9 @@ func (d *drafter) labels() {
 	comment := "guess: the model's own labels; write here what people call them"
 	if words := d.targetWords(); len(words) == len(labels) && !slices.ContainsFunc(labels, notNumber) {
 		labels, comment = words, "guess: the target's values in the order of the alphabet stand for 0, 1, …"
+	}
+	if slices.ContainsFunc(labels, unnamed) {
+		return // the classes keep the graph's own labels
 	}
 	put(d.root, "labels", flow(labels), comment)
 }
@@ -244,6 +297,9 @@ func (d *drafter) targetWords() []string {
 	return nil
 }
 
+// unnamed reports whether a label of the model cannot be a name in model.yaml.
+func unnamed(label string) bool { return label == "" || utf8.RuneCountInString(label) > maxClassName }
+
 func notNumber(s string) bool {
 	_, err := strconv.ParseInt(s, 10, 64)
 	return err != nil
@@ -256,7 +312,7 @@ func (d *drafter) outputs() {
 			put(n, string(o.Role), text(o.Name), "")
 		}
 	}
-	if at := slices.IndexFunc(d.schema.response.specs, func(s tensor.Spec) bool { return CanBeLabel(&s) }); len(n.Content) == 0 && at >= 0 {
+	if at := slices.IndexFunc(d.schema.response.specs, func(s tensor.Spec) bool { return !s.Constant && CanBeLabel(&s) }); len(n.Content) == 0 && at >= 0 {
 		put(n, string(RoleLabel), text(d.schema.response.specs[at].Name), "guess: this output is the prediction; without the line each output is answered by its name")
 	}
 	if len(n.Content) > 0 {

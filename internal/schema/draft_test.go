@@ -41,7 +41,7 @@ func draft(t *testing.T, sample, target string, freeText ...string) (string, err
 			return "", err
 		}
 	}
-	text, err := schema.Draft(graph, s, strings.FieldsFunc(target, func(r rune) bool { return r == ',' }), freeText)
+	text, err := schema.Draft(graph, s, strings.FieldsFunc(target, func(r rune) bool { return r == ',' }), schema.Shown{FreeText: freeText})
 	if err != nil {
 		return "", err
 	}
@@ -111,6 +111,59 @@ access:
 	}
 }
 
+// What is no text to pandas is one to the server, which the rules of the sample's
+// own draft must let pass.
+func TestDraftAllowsTheEmptyTextsOfTheSample(t *testing.T) {
+	got, err := draft(t, "width,height,rooms,town\n"+strings.Repeat("2,1,2,Ulm\n1,1,1,\n2,1,2,NA\n", 8), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `enum: [Ulm, "", NA] # guess: all values of the sample; "" is that of its empty cells, as a text is never missing`; !strings.Contains(got, want) {
+		t.Errorf("no %s in\n%s", want, got)
+	}
+}
+
+func TestDraftListsWhatTheGraphKnowsOfACategory(t *testing.T) {
+	in, out := draftSpecs()
+	graph, err := schema.Compile(nil, "homes", in, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := schema.Shown{Categories: map[string][]string{"town": {"Bern", "Ulm"}, "rooms": {"2", "3"}, "measures": {"1"}}}
+	const words, numbers = "enum: [Bern, Ulm] # all that the model knows; it refuses any other\n", "enum: [2, 3] # all that the model knows; it refuses any other\n"
+	for name, c := range map[string]struct {
+		sample string
+		want   []string
+	}{
+		"without a sample":   {"", []string{words, numbers}},
+		"with one":           {"width,height,rooms,town\n1,2,3,Bern\n", []string{words + "    example: Bern\n", numbers + "    example: 3\n"}},
+		"with one of others": {"width,height,rooms,town\n1,2,9,Wien\n", []string{words + "labels", numbers + "  - name"}},
+	} {
+		var sample *schema.Sample
+		if c.sample != "" {
+			if sample, err = schema.ReadSample(strings.NewReader(c.sample)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := schema.Draft(graph, sample, nil, shown)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := schema.Parse("model.yaml", got)
+		if err == nil {
+			_, err = schema.Compile(m, "homes", in, out)
+		}
+		if err != nil {
+			t.Errorf("%s: %v in\n%s", name, err, got)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(string(got), want) {
+				t.Errorf("%s: no %q in\n%s", name, want, got)
+			}
+		}
+	}
+}
+
 func TestDraftLeavesRoomAroundTheSample(t *testing.T) {
 	for name, c := range map[string]struct {
 		dtype       tensor.DType
@@ -145,7 +198,7 @@ func TestDraftLeavesRoomAroundTheSample(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := schema.Draft(graph, sample, nil, nil)
+			text, err := schema.Draft(graph, sample, nil, schema.Shown{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +217,7 @@ func TestDraftLeavesRoomAroundTheSample(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, v := range c.values {
-				if err := contract.Decode(contract.NewBatch(), []byte(`{"x":`+v+`}`), 1); err != nil {
+				if err := contract.Decode(t.Context(), contract.NewBatch(), []byte(`{"x":`+v+`}`), 1); err != nil {
 					t.Errorf("%s: %s", v, faultText(err))
 				}
 			}
@@ -229,6 +282,25 @@ func TestDraftNeedsNoSample(t *testing.T) {
 	}
 	if !strings.Contains(got, "- name: measures_0 # guess") || !strings.Contains(got, `labels: ["0", "1"] # guess`) {
 		t.Errorf("%s", got)
+	}
+}
+
+// A class whose label is an empty text has no name that model.yaml could give.
+func TestDraftLeavesOutLabelsThatAreNoNames(t *testing.T) {
+	for _, label := range []string{"", strings.Repeat("é", 257)} {
+		classes := newTensor(t, []string{"no", label}, 2)
+		out := classifier(spec("label", tensor.String, -1), spec("scores", tensor.Float32, -1, 2), classes)
+		graph, err := schema.Compile(nil, "odd", oneNumber, out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := schema.Draft(graph, nil, nil, schema.Shown{})
+		if err != nil || strings.Contains(string(text), "labels:") {
+			t.Errorf("%s, error %v", text, err)
+		}
+		if _, err := schema.Parse("model.yaml", text); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -302,7 +374,7 @@ func TestDraftNamesTheLabelOfAnOutlierDetector(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := schema.Draft(graph, nil, nil, nil)
+		text, err := schema.Draft(graph, nil, nil, schema.Shown{})
 		if err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("%v: %q is missing in\n%s", err, want, text)
 			continue

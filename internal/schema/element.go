@@ -96,6 +96,9 @@ func (b *Batch) element(f *field) (string, error) {
 	if err != nil {
 		return "", b.syntax(err)
 	}
+	if err := b.meter.spend(f.work(len(raw))); err != nil {
+		return "", err
+	}
 	if b.value.null {
 		b.value.f = math.NaN()
 		return "", nil
@@ -193,7 +196,10 @@ func (b *Batch) checkRow() error {
 	}
 	// A copy, because the validator copies each member of a struct that it is
 	// given by its address.
-	err := b.schema.validate.Struct(b.row.Interface())
+	err := b.schema.validate.StructCtx(b.meter.ctx, b.row.Interface())
+	if done := b.meter.ctx.Err(); done != nil {
+		return fault.OfContext(done) // patterns were passed over
+	}
 	if err == nil {
 		return nil
 	}

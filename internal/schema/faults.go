@@ -79,10 +79,22 @@ func (b *Batch) flush(row int) {
 		}
 		b.faults = append(b.faults, fault.Field{
 			Pointer: prefix + "/" + pointerToken(truncated(f.name)),
-			Detail:  NotAFeature + b.suggestion(f.name),
+			Detail:  NotAFeature + envelopeHint(f.name) + b.suggestion(f.name),
 		})
 	}
 	b.rowFaults = b.rowFaults[:0]
+}
+
+// envelopeHint says where a request goes that holds its rows in a member, as those
+// of the inference protocols do.
+func envelopeHint(name string) string {
+	switch name {
+	case "instances":
+		return "; rows under \"instances\" go to /v1/models/{model}:predict, and here without it"
+	case "inputs":
+		return "; tensors under \"inputs\" go to /v2/models/{model}/infer"
+	}
+	return ""
 }
 
 func (b *Batch) suggestion(name string) string {

@@ -39,8 +39,8 @@ func FuzzDecode(f *testing.F) {
 		s := schemas[i]
 		before := bytes.Clone(body)
 		fresh := s.NewBatch()
-		err := s.Decode(fresh, body, 4)
-		if again := s.Decode(batches[i], body, 4); faultText(again) != faultText(err) {
+		err := s.Decode(t.Context(), fresh, body, 4)
+		if again := s.Decode(t.Context(), batches[i], body, 4); faultText(again) != faultText(err) {
 			t.Errorf("a used batch: %s\na new one: %s", faultText(again), faultText(err))
 		}
 		if !bytes.Equal(before, body) {
@@ -54,7 +54,7 @@ func FuzzDecode(f *testing.F) {
 		checkInputs(t, s, fresh)
 		if fresh.Single {
 			wrapped := s.NewBatch()
-			if err := s.Decode(wrapped, append(append([]byte{'['}, body...), ']'), 4); err != nil {
+			if err := s.Decode(t.Context(), wrapped, append(append([]byte{'['}, body...), ']'), 4); err != nil {
 				t.Fatalf("accepted alone, but not in an array: %s", faultText(err))
 			}
 			for k := range fresh.Inputs {
@@ -138,7 +138,7 @@ func FuzzParse(f *testing.F) {
 				continue
 			}
 			if example := s.Example(); example != nil {
-				if err := s.Decode(s.NewBatch(), example, 1); err != nil {
+				if err := s.Decode(t.Context(), s.NewBatch(), example, 1); err != nil {
 					t.Errorf("example %s: %s", example, faultText(err))
 				}
 			}
@@ -156,7 +156,7 @@ func FuzzParse(f *testing.F) {
 // with a line, or every rule of it has a verb and no empty list.
 func FuzzAccess(f *testing.F) {
 	for _, seed := range []string{
-		"access:\n  roles: [admin]\n  require: [bearer, api_key]\n  share: [acme, '*']\n  rules:\n    - allow: [predict]\n      when: {email: [a@b], level: [3]}\n    - deny: read\n      addresses: [10.0.0.0/8]\n",
+		"access:\n  roles: [admin]\n  require: [bearer, api_key]\n  share: [acme, '*']\n  rules:\n    - allow: [predict]\n      when: {email: [a@b], level: [3]}\n    - deny: [read]\n      addresses: [10.0.0.0/8]\n",
 		"access: {rules: [{allow: [predict], tenants: [], when: {}}]}", "access: {rules: [{}]}", "access: {rules: [~, [], {allow: ~}]}", "access: {roles: {a: b}}",
 		"- {as: {subject: a, claims: {a: [1, {b: ~}]}}, expect: allow, rule: 1}\n", "- {expect: deny, rule: null}\n- ~\n", "- as\n", "{", "",
 	} {

@@ -244,8 +244,8 @@ func (r *response) rowSchema() members {
 		m.add("prediction", valueSchema(r.specs[0]))
 	case formOutputs:
 		var outputs members
-		for _, spec := range r.specs {
-			outputs.add(spec.Name, valueSchema(spec))
+		for _, i := range r.answered {
+			outputs.add(r.specs[i].Name, valueSchema(r.specs[i]))
 		}
 		m.add("outputs", outputs.object())
 	}

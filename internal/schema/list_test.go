@@ -58,11 +58,11 @@ func TestListsReachTheirInputs(t *testing.T) {
 		t.Fatalf("example %s", s.Example())
 	}
 	b := s.NewBatch()
-	if err := s.Decode(b, s.Example(), 1); err != nil {
+	if err := s.Decode(t.Context(), b, s.Example(), 1); err != nil {
 		t.Fatal(faultText(err))
 	}
 	body := `[{"words":{"a":1,"b\u0020c":-2},"numbers":{"-3":"x","0":"y"},"arrays":[[[1,2]],[[3,4],[5,6]]],"maps":[{"k":7},{}],"maybe":null,"x":9}]`
-	if err := s.Decode(b, []byte(body), 1); err != nil {
+	if err := s.Decode(t.Context(), b, []byte(body), 1); err != nil {
 		t.Fatal(faultText(err))
 	}
 	var got []any
@@ -145,7 +145,7 @@ func TestListsThatDoNotFitAreRefusedByPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = s.Decode(s.NewBatch(), []byte(tc.body), 10)
+			err = s.Decode(t.Context(), s.NewBatch(), []byte(tc.body), 10)
 			if got := faultText(err); !strings.Contains(got, tc.want) || fault.KindOf(err) != tc.kind {
 				t.Errorf("%v: %s\nwant %v: %s", fault.KindOf(err), got, tc.kind, tc.want)
 			}
@@ -159,7 +159,7 @@ func TestRulesHoldInLists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := faultText(s.Decode(s.NewBatch(), []byte(`{"words":{"a":1,"b":-1}}`), 1)); !strings.Contains(got, "#/words/b must be at least 0") {
+	if got := faultText(s.Decode(t.Context(), s.NewBatch(), []byte(`{"words":{"a":1,"b":-1}}`), 1)); !strings.Contains(got, "#/words/b must be at least 0") {
 		t.Errorf("%s", got)
 	}
 }
@@ -255,8 +255,8 @@ func FuzzDecodeLists(f *testing.F) {
 	used := s.NewBatch()
 	f.Fuzz(func(t *testing.T, body []byte) {
 		fresh := s.NewBatch()
-		err := s.Decode(fresh, body, 4)
-		if again := s.Decode(used, body, 4); faultText(again) != faultText(err) {
+		err := s.Decode(t.Context(), fresh, body, 4)
+		if again := s.Decode(t.Context(), used, body, 4); faultText(again) != faultText(err) {
 			t.Errorf("a used batch: %s\na new one: %s", faultText(again), faultText(err))
 		}
 		checkSyntax(t, body, err)
@@ -267,7 +267,7 @@ func FuzzDecodeLists(f *testing.F) {
 		for _, in := range fresh.Inputs {
 			written(t, in)
 		}
-		if wrapped := append(append([]byte{'['}, body...), ']'); fresh.Single && s.Decode(used, wrapped, 4) != nil {
+		if wrapped := append(append([]byte{'['}, body...), ']'); fresh.Single && s.Decode(t.Context(), used, wrapped, 4) != nil {
 			t.Error("accepted alone, but not in an array")
 		}
 	})
@@ -284,7 +284,7 @@ func TestAListOfTooMuchIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		body := []byte(`{"s":[` + strings.Repeat(item+",", 1<<17) + item + `]}`)
-		err = s.Decode(s.NewBatch(), body, 1)
+		err = s.Decode(t.Context(), s.NewBatch(), body, 1)
 		e := fault.As(err)
 		if e == nil || e.Kind != fault.Content || len(e.Fields) != 1 || !strings.HasPrefix(e.Fields[0].Pointer, "#/s/") {
 			t.Errorf("%s: %v", item, err)

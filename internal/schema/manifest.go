@@ -20,7 +20,9 @@ import (
 const (
 	maxManifest = 1 << 20 // bytes
 	maxFeatures = 1 << 16
-	maxNesting  = 32
+	// maxColumns is how many columns of a matrix get names of their own where the
+	// manifest has none; one of more is an array.
+	maxColumns = 1 << 13
 )
 
 // Manifest is a model.yaml that has been read: well formed, with known keys
@@ -40,6 +42,8 @@ type Manifest struct {
 
 	file  string
 	lines map[string]int // line of each part, by its Go path, such as "Features[0].Min"
+	// instructions are those of all patterns.
+	instructions int
 }
 
 // Engine is what runs a model.
@@ -198,6 +202,7 @@ func (p *parser) labels(n *yaml.Node, m *Manifest) {
 // rules checks what the manifest alone can tell: names that repeat, and the
 // rules of features whose type is given. Compile checks the others.
 func (p *parser) rules(m *Manifest) {
+	p.patterns(m)
 	features := map[string]bool{}
 	for i := range m.Features {
 		f := &m.Features[i]

@@ -216,7 +216,7 @@ func TestAccessSaysWhoMayDoWhat(t *testing.T) {
       issuers: [https://idp.example/realms/ml]
       addresses: [10.1.0.0/16, 192.0.2.7, "2001:db8::/32"]
       when: {email: [person_a@company.com], email_verified: [true], level: [3, 0.5], since: [2026-01-31]}
-    - deny: read
+    - deny: [read]
       subjects: [mallory]
 `)
 	want := &schema.Access{

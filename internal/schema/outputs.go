@@ -28,6 +28,9 @@ type response struct {
 	specs   []tensor.Spec
 	label   int // index of the output with the label, -1 when there is none
 	scores  int // index of the output with the scores, -1 when there is none
+	// answered are the indexes of the outputs that tell of a row: all but
+	// constants, where there are others.
+	answered []int
 	// probable is set when the scores may be shown as probabilities.
 	probable bool
 
@@ -67,6 +70,7 @@ func (c *compiler) compileOutputs(out []tensor.Spec) {
 	for i := range out {
 		r.outputs = append(r.outputs, Output{Name: out[i].Name, Type: typeName(&out[i]), Role: RoleValue})
 	}
+	r.answered = answeredOf(out)
 	if c.manifest != nil && (c.manifest.Outputs.Label != "" || c.manifest.Outputs.Scores != "") {
 		r.label = c.namedOutput("Outputs.Label", c.manifest.Outputs.Label)
 		r.scores = c.namedOutput("Outputs.Scores", c.manifest.Outputs.Scores)
@@ -91,6 +95,22 @@ func (c *compiler) compileOutputs(out []tensor.Spec) {
 		c.report(c.manifest.line("Labels"), "labels are given, but the graph's outputs are not those of a classifier; outputs says which is the label or the scores")
 	}
 	c.fragments()
+}
+
+// answeredOf returns the indexes of the outputs that are no constants, or all
+// when there are no others.
+func answeredOf(out []tensor.Spec) []int {
+	var all, some []int
+	for i := range out {
+		all = append(all, i)
+		if !out[i].Constant {
+			some = append(some, i)
+		}
+	}
+	if some == nil {
+		return all
+	}
+	return some
 }
 
 // settleRoles notes what the outputs are, and sets decision values aside: no
@@ -118,6 +138,7 @@ func (s *Schema) Only(outputs []int) *Schema {
 		r.outputs, r.specs = append(r.outputs, from.outputs[i]), append(r.specs, from.specs[i])
 		r.outputKeys, r.columnKeys = append(r.outputKeys, from.outputKeys[i]), append(r.columnKeys, from.columnKeys[i])
 		r.outputs[len(r.outputs)-1].Role = RoleValue
+		r.answered = append(r.answered, len(r.answered))
 	}
 	only := *s
 	only.response = r
@@ -161,13 +182,15 @@ func (c *compiler) checkRoles() {
 // derivedRoles recognises a classifier by its outputs: a label [N] of integers
 // or strings, alone or beside scores, which are a sequence of maps or a
 // floating-point tensor [N, C]; decision values beside a label may be one column.
+// Constants are passed over.
 // A sequence or [N, C] alone is one only when the
 // manifest names classes.
 func derivedRoles(out []tensor.Spec, named bool) (label, scores int) {
 	label, scores = -1, -1
 	for i, s := range out {
 		switch {
-		case isLabelType(s) && label < 0 && isColumn(s):
+		case s.Constant:
+		case isLabelType(s) && label < 0 && (isColumn(s) || isAcross(&s)):
 			label = i
 		case isScoreType(s) && scores < 0 && (s.Kind == tensor.KindMapSequence || s.Decision || !isFlat(s)):
 			scores = i
@@ -210,6 +233,12 @@ func isNumber(d tensor.DType) bool {
 // isColumn reports whether an output may hold one element a row.
 func isColumn(s tensor.Spec) bool {
 	return !s.Ranked || len(s.Dims) < 2 || len(s.Dims) == 2 && s.Dims[1].Size == 1
+}
+
+// isAcross reports whether an output may hold one element a row side by side, in
+// [1, N]: so skl2onnx exports the labels of quadratic discriminant analysis.
+func isAcross(s *tensor.Spec) bool {
+	return s.Kind == tensor.KindTensor && s.Ranked && len(s.Dims) == 2 && s.Dims[0].Size == 1 && s.Dims[1].Size < 0
 }
 
 // isFlat reports whether an output is declared to hold one element a row.
@@ -318,7 +347,7 @@ func (c *compiler) nameClasses(labels []Label) {
 			at = slices.IndexFunc(classes, func(k classInfo) bool { return k.own() == l.Class })
 		}
 		if at < 0 {
-			c.report(c.manifest.line(fmt.Sprintf("Labels[%d].Class", i)), "labels: the graph has no class %v", l.Class)
+			c.report(c.manifest.line(fmt.Sprintf("Labels[%d].Class", i)), "labels: the graph has no class %v; it has %s", l.Class, ownLabels(classes))
 			continue
 		}
 		if k := slices.IndexFunc(classes, func(k classInfo) bool { return k.isText && k.text == l.Name }); k >= 0 && k != at {
@@ -327,6 +356,21 @@ func (c *compiler) nameClasses(labels []Label) {
 		}
 		classes[at].name = l.Name
 	}
+}
+
+// maxListed is how many of a graph's labels an error lists.
+const maxListed = 20
+
+// ownLabels lists what the graph itself calls its classes.
+func ownLabels(classes []classInfo) string {
+	var all []string
+	for _, k := range classes[:min(len(classes), maxListed)] {
+		all = append(all, fmt.Sprint(k.own()))
+	}
+	if len(classes) > maxListed {
+		all = append(all, "…")
+	}
+	return strings.Join(all, ", ")
 }
 
 func (k classInfo) own() any {

@@ -57,8 +57,8 @@ func (e *encoder) check() error {
 	if len(e.outputs) != len(e.specs) {
 		return e.mismatch("the graph gave %d outputs, not %d", len(e.outputs), len(e.specs))
 	}
-	for i, t := range e.outputs {
-		check := e.checkTensor
+	for _, i := range e.answered {
+		t, check := e.outputs[i], e.checkTensor
 		if isList(&e.specs[i]) {
 			check = e.checkList
 		}
@@ -90,10 +90,20 @@ func (e *encoder) checkTensor(s *tensor.Spec, t *tensor.Tensor) error {
 	if e.rows == 1 && e.form == formOutputs {
 		return nil // whatever its shape, it belongs to the one row
 	}
+	if e.across(s, t) {
+		return nil
+	}
 	if shape := t.Shape(); e.rows != 1 && (len(shape) == 0 || shape[0] != e.rows) || t.Len()%max(e.rows, 1) != 0 {
 		return e.mismatch("output %q has shape %v, not one result for each of %d rows", s.Name, shape, e.rows)
 	}
 	return nil
+}
+
+// across reports whether the elements of an output belong to one row each; see
+// isAcross.
+func (e *encoder) across(s *tensor.Spec, t *tensor.Tensor) bool {
+	shape := t.Shape()
+	return isAcross(s) && len(shape) == 2 && shape[0] == 1 && shape[1] == e.rows
 }
 
 func (e *encoder) mismatch(format string, args ...any) error {
@@ -124,8 +134,8 @@ func (e *encoder) row(dst []byte, row int) []byte {
 		dst = e.value(append(dst, `"prediction":`...), 0, row)
 	case formOutputs:
 		dst = append(dst, `"outputs":{`...)
-		for i := range e.outputs {
-			if i > 0 {
+		for k, i := range e.answered {
+			if k > 0 {
 				dst = append(dst, ',')
 			}
 			dst = e.value(append(dst, e.outputKeys[i]...), i, row)
@@ -244,6 +254,9 @@ func (e *encoder) value(dst []byte, output, row int) []byte {
 			dst = e.element(append(dst, key...), t, row*len(keys)+k)
 		}
 		return append(dst, '}')
+	}
+	if e.across(&e.specs[output], t) {
+		return e.element(dst, t, row)
 	}
 	return e.array(dst, t, row)
 }

@@ -24,7 +24,7 @@ func decoded(t *testing.T, s *schema.Schema, rows int) *schema.Batch {
 		body = "[" + strings.TrimSuffix(strings.Repeat(body+",", rows), ",") + "]"
 	}
 	b := s.NewBatch()
-	if err := s.Decode(b, []byte(body), 100); err != nil {
+	if err := s.Decode(t.Context(), b, []byte(body), 100); err != nil {
 		t.Fatal(faultText(err))
 	}
 	return b
@@ -273,10 +273,91 @@ func TestSomeOutputsAreAnsweredByName(t *testing.T) {
 	}
 }
 
+// Quadratic discriminant analysis is exported with its labels in [1, N].
+func TestLabelsSideBySideAreOneForEachRow(t *testing.T) {
+	label, scores := spec("label", tensor.String, 1, -1), spec("scores", tensor.Float32, -1, 2)
+	labels, both := newTensor(t, []string{"a", "b", "a"}, 1, 3), newTensor(t, []float32{1, 0, 0.25, 0.75, 1, 0}, 3, 2)
+	for name, c := range map[string]struct {
+		out         []tensor.Spec
+		json, table string
+	}{
+		"of a classifier": {
+			classifier(label, scores, newTensor(t, []string{"a", "b"}, 2)),
+			`{"predictions":[{"prediction":"a","label":"a","probabilities":{"a":1,"b":0}},{"prediction":"b","label":"b","probabilities":{"a":0.25,"b":0.75}},{"prediction":"a",`,
+			"prediction,label,a,b\na,a,1,0\nb,b,0.25,0.75\na,a,1,0\n",
+		},
+		"by its name": {
+			[]tensor.Spec{label, spec("scores", tensor.Float32, -1, 1)},
+			`{"predictions":[{"outputs":{"label":"a","scores":[1,0]}},{"outputs":{"label":"b","scores":[0.25,0.75]}},{"outputs":{"label":"a",`,
+			"label,scores_0,scores_1\na,1,0\nb,0.25,0.75\na,1,0\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := schema.Compile(nil, "pond", oneNumber, c.out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, values := decoded(t, s, 3), []*tensor.Tensor{labels, both}
+			if got, err := s.AppendResponse(nil, b, values, "1"); err != nil || !strings.HasPrefix(string(got), c.json) {
+				t.Errorf("%s, error %v", got, err)
+			}
+			if got, err := s.AppendTable(nil, b, values); err != nil || string(got) != c.table {
+				t.Errorf("%s, error %v", got, err)
+			}
+		})
+	}
+}
+
+// A list of the class labels, as an exporter adds it, tells of no row; and it is
+// taken for no label.
+func TestConstantsAreNotAnswered(t *testing.T) {
+	label, list := spec("label", tensor.Int64, -1), spec("class_labels", tensor.Int64, 3)
+	list.Constant = true
+	labels, classes := newTensor(t, []int64{7, 8}, 2), newTensor(t, []int64{7, 8, 9}, 3)
+	scores := newTensor(t, []float32{0.5, 0.25, 0.25, 0, 1, 0}, 2, 3)
+	for name, c := range map[string]struct {
+		out                []tensor.Spec
+		values             []*tensor.Tensor
+		json, table, draft string
+	}{
+		"beside label and scores": {
+			out:    append(classifier(label, spec("scores", tensor.Float32, -1, 3), classes), list),
+			values: []*tensor.Tensor{labels, scores, classes},
+			json:   `{"predictions":[{"prediction":7,"label":"7","probabilities":{"7":0.5,"8":0.25,"9":0.25}},{"prediction":8,"label":"8","probabilities":{"7":0,"8":1,"9":0}}]`,
+			table:  "prediction,label,7,8,9\n7,7,0.5,0.25,0.25\n8,8,0,1,0\n",
+			draft:  "outputs:\n  label: label\n  scores: scores\n",
+		},
+		"before others": {
+			out:    []tensor.Spec{list, spec("wide", tensor.Float32, -1, 3), spec("code", tensor.Bool, -1)},
+			values: []*tensor.Tensor{classes, scores, newTensor(t, []bool{true, false}, 2)},
+			json:   `{"predictions":[{"outputs":{"wide":[0.5,0.25,0.25],"code":true}},{"outputs":{"wide":[0,1,0],"code":false}}]`,
+			table:  "wide_0,wide_1,wide_2,code\n0.5,0.25,0.25,true\n0,1,0,false\n",
+			draft:  "type: float32\naccess:",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := schema.Compile(nil, "pond", oneNumber, c.out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := decoded(t, s, 2)
+			if got, err := s.AppendResponse(nil, b, c.values, "1"); err != nil || !strings.HasPrefix(string(got), c.json) {
+				t.Errorf("%s, error %v", got, err)
+			}
+			if got, err := s.AppendTable(nil, b, c.values); err != nil || string(got) != c.table {
+				t.Errorf("%s, error %v", got, err)
+			}
+			if got, err := schema.Draft(s, nil, nil, schema.Shown{}); err != nil || !strings.Contains(string(got), c.draft) {
+				t.Errorf("%s, error %v", got, err)
+			}
+		})
+	}
+}
+
 func TestAppendResponseAllocatesNothing(t *testing.T) {
 	s := pondSchema(t)
 	b := s.NewBatch()
-	if err := s.Decode(b, s.Example(), 1); err != nil {
+	if err := s.Decode(t.Context(), b, s.Example(), 1); err != nil {
 		t.Fatal(faultText(err))
 	}
 	outputs := []*tensor.Tensor{newTensor(t, []int64{1}, 1), newTensor(t, []float32{0.125, 0.87, 3e-8}, 1, 3)}

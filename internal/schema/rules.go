@@ -32,6 +32,9 @@ type field struct {
 	strings map[string]string // each string of the enum to itself
 	pattern *regexp.Regexp
 	cleaner cleaner // of strings
+	// instructions bounds those of the pattern, which at most all look at each
+	// character, and perByte the work of a value.
+	instructions, perByte int
 
 	rules []rule
 
@@ -75,6 +78,7 @@ func compileField(f Feature, d tensor.DType, form form) (field, []ruleProblem) {
 	c.limits()
 	c.enum()
 	c.text()
+	c.perByte = c.workPerByte()
 	if len(c.problems) == 0 {
 		c.nonempty()
 		c.checkExample()
@@ -291,20 +295,16 @@ func (c *fieldCompiler) text() {
 	if c.info.class != classString {
 		return
 	}
+	if c.Pattern != "" {
+		c.compilePattern()
+	}
 	if c.MaxLength > 0 {
 		n := strconv.Itoa(c.MaxLength)
 		c.rules = append(c.rules, rule{tag: "max", param: n, detail: "must be at most " + n + " characters long"})
 	}
-	if c.Pattern == "" {
-		return
+	if c.pattern != nil {
+		c.rules = append(c.rules, rule{tag: "pattern", detail: "must match the pattern " + c.Pattern})
 	}
-	re, err := regexp.Compile(c.Pattern)
-	if err != nil {
-		c.report("Pattern", "pattern is no RE2 expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-		return
-	}
-	c.pattern = re
-	c.rules = append(c.rules, rule{tag: "pattern", detail: "must match the pattern " + c.Pattern})
 }
 
 // nonempty refuses rules that no value can keep, and enum values that break

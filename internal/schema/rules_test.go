@@ -173,8 +173,8 @@ func TestSingleRowsAndArraysGetTheSameVerdict(t *testing.T) {
 		t.Helper()
 		b := tr.schema.NewBatch()
 		for _, v := range tr.values {
-			one := tr.schema.Decode(b, []byte(`{"x":`+v+`}`), 10)
-			many := tr.schema.Decode(b, []byte(`[{"x":`+v+`}]`), 10)
+			one := tr.schema.Decode(t.Context(), b, []byte(`{"x":`+v+`}`), 10)
+			many := tr.schema.Decode(t.Context(), b, []byte(`[{"x":`+v+`}]`), 10)
 			if diff := cmp.Diff(faultText(one), strings.ReplaceAll(faultText(many), "#/0", "#")); diff != "" {
 				t.Errorf("%s, value %s (-one +array):\n%s", tr.rules, v, diff)
 			}
@@ -222,7 +222,7 @@ func TestALimitHoldsForWhatFloat32Holds(t *testing.T) {
 		"0.1": true, "0.09999999999": true, "0.0999999": false, "0.10000000149011612": true,
 	} {
 		for _, row := range []string{`{"x":` + text + `}`, `[{"x":` + text + `}]`} {
-			err := s.Decode(s.NewBatch(), []byte(row), 1)
+			err := s.Decode(t.Context(), s.NewBatch(), []byte(row), 1)
 			if (err == nil) != fits {
 				t.Errorf("%s: %s", row, faultText(err))
 			}
@@ -311,7 +311,7 @@ func sameVerdict(t *testing.T, s *schema.Schema, validate *jsonschema.Schema, ro
 		t.Fatalf("%s: %v", row, err)
 	}
 	theirs := validate.Validate(doc)
-	ours := s.Decode(s.NewBatch(), []byte(row), 10)
+	ours := s.Decode(t.Context(), s.NewBatch(), []byte(row), 10)
 	if ours != nil && fault.KindOf(ours) != fault.Content {
 		t.Errorf("row %s: kind %v", row, fault.KindOf(ours))
 	}
@@ -329,7 +329,7 @@ func TestExamplesAreValidWhateverTheRules(t *testing.T) {
 			return
 		}
 		sameVerdict(t, tr.schema, compileJSONSchema(t, tr.schema.RowSchema()), string(example))
-		if err := tr.schema.Decode(tr.schema.NewBatch(), example, 1); err != nil {
+		if err := tr.schema.Decode(t.Context(), tr.schema.NewBatch(), example, 1); err != nil {
 			t.Errorf("%s: example %s: %s", tr.rules, example, faultText(err))
 		}
 	})

@@ -31,6 +31,8 @@ type SampleColumn struct {
 	First string
 	// Missing counts the values that are not there.
 	Missing int
+	// gaps are the words that stand for them, sorted.
+	gaps []string
 
 	word     string // the first value that is no number
 	fraction string // the first value that is no integer
@@ -115,6 +117,9 @@ var errNotText = fault.New(fault.Content, "the sample "+NotUTF8)
 func (c *SampleColumn) add(text string) {
 	if slices.Contains(missing, text) {
 		c.Missing++
+		if at, found := slices.BinarySearch(c.gaps, text); !found {
+			c.gaps = slices.Insert(c.gaps, at, strings.Clone(text))
+		}
 		return
 	}
 	if c.First == "" {

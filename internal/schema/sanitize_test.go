@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -31,14 +32,18 @@ func reviewSchema(tb testing.TB, lines string) *schema.Schema {
 
 // ways are those by which a text reaches a model: a row, one of several rows, a
 // table, and a tensor.
-var ways = map[string]func(s *schema.Schema, b *schema.Batch, text string) error{
-	"a row": func(s *schema.Schema, b *schema.Batch, text string) error { return s.Decode(b, rowOf(text), 1) },
-	"rows": func(s *schema.Schema, b *schema.Batch, text string) error {
-		return s.Decode(b, []byte("["+string(rowOf(text))+"]"), 1)
+var ways = map[string]func(ctx context.Context, s *schema.Schema, b *schema.Batch, text string) error{
+	"a row": func(ctx context.Context, s *schema.Schema, b *schema.Batch, text string) error {
+		return s.Decode(ctx, b, rowOf(text), 1)
 	},
-	"tensor": func(s *schema.Schema, b *schema.Batch, text string) error { return admit(s, b, text) },
-	"a table": func(s *schema.Schema, b *schema.Batch, text string) error {
-		_, err := s.DecodeTable(b, strings.NewReader("review\n\""+strings.ReplaceAll(text, `"`, `""`)+"\"\n"), 1, nil)
+	"rows": func(ctx context.Context, s *schema.Schema, b *schema.Batch, text string) error {
+		return s.Decode(ctx, b, []byte("["+string(rowOf(text))+"]"), 1)
+	},
+	"tensor": func(ctx context.Context, s *schema.Schema, b *schema.Batch, text string) error {
+		return admit(ctx, s, b, text)
+	},
+	"a table": func(ctx context.Context, s *schema.Schema, b *schema.Batch, text string) error {
+		_, err := s.DecodeTable(ctx, b, strings.NewReader("review\n\""+strings.ReplaceAll(text, `"`, `""`)+"\"\n"), 1, nil)
 		return err
 	},
 }
@@ -51,13 +56,13 @@ func rowOf(text string) []byte {
 	return quoted
 }
 
-func admit(s *schema.Schema, b *schema.Batch, text string) error {
+func admit(ctx context.Context, s *schema.Schema, b *schema.Batch, text string) error {
 	x, err := tensor.New(tensor.Shape{1, 1}, []string{text})
 	if err != nil {
 		return err
 	}
 	b.Inputs[0] = x
-	return s.Admit(b, 1)
+	return s.Admit(ctx, b, 1)
 }
 
 func TestTextsAreCleanedAsTheirOwnerSaysInEveryProtocol(t *testing.T) {
@@ -91,7 +96,7 @@ func TestTextsAreCleanedAsTheirOwnerSaysInEveryProtocol(t *testing.T) {
 				continue // encoding/csv makes one line feed of them
 			}
 			b := s.NewBatch()
-			if err := read(s, b, c.given); err != nil {
+			if err := read(t.Context(), s, b, c.given); err != nil {
 				t.Errorf("%s, %s: %s", name, way, faultText(err))
 				continue
 			}
@@ -123,7 +128,7 @@ func TestTextsThatAreNotCleanAreRefusedInEveryProtocol(t *testing.T) {
 	} {
 		s := reviewSchema(t, c.lines)
 		for way, read := range ways {
-			err := read(s, s.NewBatch(), c.given)
+			err := read(t.Context(), s, s.NewBatch(), c.given)
 			if fault.KindOf(err) != fault.Content || len(fault.As(err).Fields) != 1 || !strings.Contains(fault.As(err).Fields[0].Detail, c.want) {
 				t.Errorf("%s, %s: %s, want %q", name, way, faultText(err), c.want)
 			}
@@ -134,7 +139,7 @@ func TestTextsThatAreNotCleanAreRefusedInEveryProtocol(t *testing.T) {
 		text string
 		want fault.Kind
 	}{"a row": {"\x00", fault.Content}, "rows": {"\x00", fault.Content}, "tensor": {"\x00", fault.Content}, "a table": {"\x00", fault.Syntax}} {
-		if err := ways[way](s, s.NewBatch(), c.text); fault.KindOf(err) != c.want {
+		if err := ways[way](t.Context(), s, s.NewBatch(), c.text); fault.KindOf(err) != c.want {
 			t.Errorf("NUL, %s: %v", way, err)
 		}
 	}
@@ -147,7 +152,7 @@ func TestModelsWithoutAManifestTakeNoControlCharacters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for way, read := range ways {
-		if err := read(s, s.NewBatch(), "\x1b"); fault.KindOf(err) != fault.Content {
+		if err := read(t.Context(), s, s.NewBatch(), "\x1b"); fault.KindOf(err) != fault.Content {
 			t.Errorf("%s: %v", way, err)
 		}
 	}
@@ -155,16 +160,16 @@ func TestModelsWithoutAManifestTakeNoControlCharacters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := keyed.Decode(keyed.NewBatch(), []byte(`{"x":{"a\u001b":1}}`), 1); fault.KindOf(err) != fault.Content {
+	if err := keyed.Decode(t.Context(), keyed.NewBatch(), []byte(`{"x":{"a\u001b":1}}`), 1); fault.KindOf(err) != fault.Content {
 		t.Errorf("a key of a map: %v", err)
 	}
 	b, m := keyed.NewBatch(), new(tensor.Tensor)
 	tensor.ResetMap(m, newTensor(t, []string{"\u202e", "\xc2"}, 2), newTensor(t, []float32{1, 2}, 2))
 	b.Inputs[0] = m
-	if err := keyed.CheckTensors(b.Inputs); err != nil {
+	if err := keyed.CheckTensors(t.Context(), b.Inputs); err != nil {
 		t.Errorf("a bare graph of a tool: %v", err)
 	}
-	if err := keyed.Admit(b, 1); fault.KindOf(err) != fault.Content {
+	if err := keyed.Admit(t.Context(), b, 1); fault.KindOf(err) != fault.Content {
 		t.Errorf("a key of a map in a tensor: %v", err)
 	}
 }
@@ -228,7 +233,7 @@ func TestCleaningIsBounded(t *testing.T) {
 		"nested references": "amp;", "quotes": `<a b="`, "marks": "\u0301", "decomposed": "e\u0301\u0323", "jamo": "\u1100\u1161\u11a8", "blanks": " ", "plain": "a",
 	} {
 		start := time.Now()
-		err := ways["tensor"](s, s.NewBatch(), "&"+strings.Repeat(unit, size/len(unit)))
+		err := ways["tensor"](t.Context(), s, s.NewBatch(), "&"+strings.Repeat(unit, size/len(unit)))
 		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("%s: %v for %d bytes (%v)", name, took, size, err)
 		}
@@ -258,7 +263,7 @@ func FuzzSanitize(f *testing.F) {
 			made[which] = s
 		}
 		b := s.NewBatch()
-		err := ways["tensor"](s, b, text)
+		err := ways["tensor"](t.Context(), s, b, text)
 		if !utf8.ValidString(text) {
 			if err == nil {
 				t.Errorf("%q is let in", text)
@@ -266,7 +271,7 @@ func FuzzSanitize(f *testing.F) {
 			return
 		}
 		other := s.NewBatch()
-		if again := ways["rows"](s, other, text); (again == nil) != (err == nil) {
+		if again := ways["rows"](t.Context(), s, other, text); (again == nil) != (err == nil) {
 			t.Fatalf("%q as a tensor: %v; as JSON: %v", text, err, again)
 		}
 		if err != nil {
@@ -276,7 +281,7 @@ func FuzzSanitize(f *testing.F) {
 		if got := tensor.Of[string](other.Inputs[0])[0]; got != clean {
 			t.Errorf("%q is %q as a tensor, %q as JSON", text, clean, got)
 		}
-		if err := ways["tensor"](s, b, clean); err != nil || tensor.Of[string](b.Inputs[0])[0] != clean {
+		if err := ways["tensor"](t.Context(), s, b, clean); err != nil || tensor.Of[string](b.Inputs[0])[0] != clean {
 			t.Errorf("%q is cleaned to %q, and that to %q, error %v", text, clean, tensor.Of[string](b.Inputs[0])[0], err)
 		}
 		if !utf8.ValidString(clean) || strings.ContainsAny(clean, "\x00\x1b\x7f\u0080\u202e\u2066") {

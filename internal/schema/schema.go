@@ -43,7 +43,8 @@ type Feature struct {
 	// Pattern is an RE2 expression that must match somewhere in a string.
 	Pattern string `json:"pattern,omitempty" validate:"max=4096"`
 	// MaxLength is the greatest number of code points of a string; 0 means
-	// that there is no limit.
+	// that there is no limit. A compiled schema has one for each pattern, so that
+	// no match takes long.
 	MaxLength int `json:"max_length,omitempty" validate:"min=0"`
 	// Sanitize says how a string is cleaned before it is held against the rules.
 	Sanitize []Step `json:"sanitize,omitempty" validate:"max=16"`

@@ -125,7 +125,7 @@ func TestPredictionOfAClassifier(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := s.Decode(b, []byte(tc.body), 10); err != nil {
+			if err := s.Decode(t.Context(), b, []byte(tc.body), 10); err != nil {
 				t.Fatal(faultText(err))
 			}
 			n := len(tc.labels)
@@ -154,7 +154,7 @@ func TestExampleIsAValidRow(t *testing.T) {
 	if got := string(s.Example()); got != want {
 		t.Errorf("Example = %s, want %s", got, want)
 	}
-	if err := s.Decode(s.NewBatch(), s.Example(), 1); err != nil {
+	if err := s.Decode(t.Context(), s.NewBatch(), s.Example(), 1); err != nil {
 		t.Error(faultText(err))
 	}
 }

@@ -28,9 +28,9 @@ func TestATensorIsDecidedAsItsNumbersAreInJSON(t *testing.T) {
 				b := s.NewBatch()
 				for step := -4; step <= 4; step++ {
 					in, number := near(t, d, limit, step)
-					decoded := s.Decode(s.NewBatch(), fmt.Appendf(nil, `{"a": %s, "b": null}`, number), 1)
+					decoded := s.Decode(t.Context(), s.NewBatch(), fmt.Appendf(nil, `{"a": %s, "b": null}`, number), 1)
 					b.Inputs[0] = in
-					admitted := s.Admit(b, 1)
+					admitted := s.Admit(t.Context(), b, 1)
 					if (decoded == nil) != (admitted == nil) {
 						t.Errorf("%v, %s %v: %s is decided %v in JSON, %v as a tensor", d, rule, limit, number, decoded, admitted)
 					}
@@ -65,7 +65,7 @@ func TestIntegersOfATensorAreHeldToTheirRanges(t *testing.T) {
 	b := s.NewBatch()
 	for x := -128; x <= 127; x++ {
 		b.Inputs[0] = newTensor(t, []int8{int8(x), int8(x)}, 1, 2)
-		if got, want := s.Admit(b, 1) == nil, -2 <= x && x <= 7; got != want {
+		if got, want := s.Admit(t.Context(), b, 1) == nil, -2 <= x && x <= 7; got != want {
 			t.Errorf("%d: admitted %v", x, got)
 		}
 	}
@@ -75,7 +75,7 @@ func TestTheGreatestHalfStandsForItself(t *testing.T) {
 	s := compile(t, "features: [{name: a, min: 65504}]\n", []tensor.Spec{spec("x", tensor.Half, -1, 1)}, []tensor.Spec{spec("y", tensor.Float32, -1, 1)})
 	b := s.NewBatch()
 	b.Inputs[0] = newTensor(t, []tensor.Float16{tensor.NewFloat16(65504)}, 1, 1)
-	if err := s.Admit(b, 1); err != nil {
+	if err := s.Admit(t.Context(), b, 1); err != nil {
 		t.Error(err)
 	}
 }
@@ -98,7 +98,7 @@ func BenchmarkAdmit(b *testing.B) {
 	}
 	b.SetBytes(4 * 4 * rows)
 	for b.Loop() {
-		if err := s.Admit(batch, rows); err != nil {
+		if err := s.Admit(b.Context(), batch, rows); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -25,11 +26,11 @@ import (
 // each row in the order of the names. A table that does not fit is a fault.Content,
 // what is no CSV a fault.Syntax; Fields say where by line and column. Errors of
 // the reader are returned as they are.
-func (s *Schema) DecodeTable(b *Batch, table io.Reader, maxRows int, aside []string) ([][]string, error) {
+func (s *Schema) DecodeTable(ctx context.Context, b *Batch, table io.Reader, maxRows int, aside []string) ([][]string, error) {
 	if b.schema != s {
 		return nil, errors.New("schema: the batch belongs to another schema")
 	}
-	b.begin(nil)
+	b.begin(ctx, nil)
 	defer b.end()
 	t, err := newTableReader(b, table, len(aside))
 	if err != nil {
@@ -53,7 +54,8 @@ func (s *Schema) DecodeTable(b *Batch, table io.Reader, maxRows int, aside []str
 // they stand.
 func (t *tableReader) table(maxRows int, aside []string) error {
 	failure := t.header(aside)
-	if failure == nil && len(t.faults) == 0 {
+	refused := failure == nil && len(t.faults) > 0
+	if failure == nil && !refused {
 		failure = t.rows(maxRows)
 	}
 	if failure != nil && fault.KindOf(failure) != fault.Content {
@@ -62,6 +64,9 @@ func (t *tableReader) table(maxRows int, aside []string) error {
 	for {
 		_, err := t.read()
 		switch {
+		case errors.Is(err, io.EOF) && refused && t.text.line == 1:
+			t.faults = slices.Insert(t.faults, 0, fault.Field{Line: 1, Detail: "is the only line; " + lineEndsHint})
+			return nil
 		case errors.Is(err, io.EOF):
 			return failure
 		case err != nil:
@@ -294,6 +299,9 @@ func (t *tableReader) uneven(line, columns int) {
 // cell reads the value of feature i in row n.
 func (t *tableReader) cell(i, n int, text string) error {
 	f := &t.fields()[i]
+	if err := t.meter.spend(f.work(len(text))); err != nil {
+		return err
+	}
 	if f.Array || t.schema.inputs[f.in].list != nil {
 		return t.document(i, n, text)
 	}

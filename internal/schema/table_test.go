@@ -44,7 +44,7 @@ func TestATableReachesItsTensors(t *testing.T) {
 	body := "\ufeffdoors, speed ,weight,\"colour\",note,electric,track\r\n" +
 		"3,+12.50,,red,\"a \"\"b\"\", c\",True,\"[[1],[2]]\"\r\n" +
 		"05.0,.5,1e3,\"deep blue\",,0,\"[[3],[4]]\"\r\n"
-	texts, err := s.DecodeTable(b, strings.NewReader(body), 10, []string{"note"})
+	texts, err := s.DecodeTable(t.Context(), b, strings.NewReader(body), 10, []string{"note"})
 	if err != nil {
 		t.Fatal(faultText(err))
 	}
@@ -59,7 +59,7 @@ func TestATableReachesItsTensors(t *testing.T) {
 	}
 	// The same batch reads JSON again.
 	row := `{"speed":1,"weight":2,"doors":3,"colour":"red","electric":false,"track":[[1],[2]]}`
-	if err := s.Decode(b, []byte(row), 1); err != nil {
+	if err := s.Decode(t.Context(), b, []byte(row), 1); err != nil {
 		t.Error(faultText(err))
 	}
 }
@@ -105,7 +105,7 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 		"lines in text": {fleetHeader + "3,1,1,\"a\nb\",true,\"[[1],[2]]\"\nx,1,1" + rest, "2:4 colour must be one of \"red\", \"deep blue\", not \"a\\nb\"\n4:1 doors must be an integer, not \"x\""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := s.DecodeTable(s.NewBatch(), strings.NewReader(c.body), 10, nil)
+			_, err := s.DecodeTable(t.Context(), s.NewBatch(), strings.NewReader(c.body), 10, nil)
 			if diff := cmp.Diff(c.want, places(err)); diff != "" || fault.KindOf(err) != fault.Content {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
@@ -132,16 +132,28 @@ func TestATableThatDoesNotFitIsRefusedByLineAndColumn(t *testing.T) {
 		"bare quote":   {fleetHeader + "3,a\"1,1" + rest, "bare \" in non-quoted-field", fault.Syntax},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := s.DecodeTable(s.NewBatch(), strings.NewReader(c.body), 10, nil); !strings.Contains(fmt.Sprint(err), c.want) || fault.KindOf(err) != c.kind {
+			if _, err := s.DecodeTable(t.Context(), s.NewBatch(), strings.NewReader(c.body), 10, nil); !strings.Contains(fmt.Sprint(err), c.want) || fault.KindOf(err) != c.kind {
 				t.Errorf("%v, want %v: %s", err, c.kind, c.want)
 			}
 		})
 	}
-	if _, err := s.DecodeTable(s.NewBatch(), strings.NewReader(fleetHeader+"3,1,1"+rest), 10, []string{"answer"}); places(err) != "1:0 answer is required" {
+	if _, err := s.DecodeTable(t.Context(), s.NewBatch(), strings.NewReader(fleetHeader+"3,1,1"+rest), 10, []string{"answer"}); places(err) != "1:0 answer is required" {
 		t.Errorf("%v: %s", err, places(err))
 	}
-	if _, err := s.DecodeTable(s.NewBatch(), strings.NewReader(fleetHeader+strings.Repeat("x,y,z"+rest, 200)), 1000, nil); len(fault.As(err).Fields) != fault.MaxFields || !fault.As(err).Truncated {
+	if _, err := s.DecodeTable(t.Context(), s.NewBatch(), strings.NewReader(fleetHeader+strings.Repeat("x,y,z"+rest, 200)), 1000, nil); len(fault.As(err).Fields) != fault.MaxFields || !fault.As(err).Truncated {
 		t.Errorf("%d faults", len(fault.As(err).Fields))
+	}
+}
+
+func TestATableThatLostItsLineEndsSaysHowToSendIt(t *testing.T) {
+	s := fleetSchema(t)
+	for name, rows := range map[string]int{"two rows": 2, "more columns than are read": 1000} {
+		body := strings.ReplaceAll(fleetHeader+strings.Repeat("3,12.5,1,red,true,x\n", rows), "\n", "")
+		_, err := s.DecodeTable(t.Context(), s.NewBatch(), strings.NewReader(body), 5000, nil)
+		f := fault.As(err)
+		if len(f.Fields) == 0 || f.Fields[0].Line != 1 || !strings.Contains(f.Msg+f.Fields[0].Detail, "send it with --data-binary") {
+			t.Errorf("%s: %v %+v", name, err, f.Fields)
+		}
 	}
 }
 
@@ -270,8 +282,8 @@ func FuzzDecodeTable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		i := int(which) % len(schemas)
 		fresh := schemas[i].NewBatch()
-		_, err := schemas[i].DecodeTable(fresh, bytes.NewReader(body), 4, nil)
-		if _, again := schemas[i].DecodeTable(batches[i], bytes.NewReader(body), 4, nil); places(again) != places(err) || fault.KindOf(again) != fault.KindOf(err) {
+		_, err := schemas[i].DecodeTable(t.Context(), fresh, bytes.NewReader(body), 4, nil)
+		if _, again := schemas[i].DecodeTable(t.Context(), batches[i], bytes.NewReader(body), 4, nil); places(again) != places(err) || fault.KindOf(again) != fault.KindOf(err) {
 			t.Errorf("a used batch: %v\na new one: %v", again, err)
 		}
 		if err == nil {
@@ -305,7 +317,7 @@ func TestMissingNumbersAreThoseOfPandas(t *testing.T) {
 	const rest = ",red,true,\"[[1],[2]]\"\n"
 	for _, word := range words {
 		b := s.NewBatch()
-		if _, err := s.DecodeTable(b, strings.NewReader(fleetHeader+"3,1, "+word+rest), 1, nil); err != nil {
+		if _, err := s.DecodeTable(t.Context(), b, strings.NewReader(fleetHeader+"3,1, "+word+rest), 1, nil); err != nil {
 			t.Errorf("%q: %s", word, faultText(err))
 		} else if x := tensor.Of[float32](b.Inputs[0])[1]; x == x {
 			t.Errorf("%q is %v", word, x)
@@ -319,7 +331,7 @@ func TestMissingNumbersAreThoseOfPandas(t *testing.T) {
 		}
 	}
 	for _, word := range []string{"none", "NAN", "Null", "missing", "?", "-", "N/a", "1.#INF"} {
-		if _, err := s.DecodeTable(s.NewBatch(), strings.NewReader(fleetHeader+"3,1,"+word+rest), 1, nil); err == nil {
+		if _, err := s.DecodeTable(t.Context(), s.NewBatch(), strings.NewReader(fleetHeader+"3,1,"+word+rest), 1, nil); err == nil {
 			t.Errorf("%q is missing", word)
 		}
 	}
@@ -338,7 +350,7 @@ func TestAnEmptyLineIsNoCellAndNoNothing(t *testing.T) {
 		"s\n\"a\n\nb\"\n\"\"\nc\n\n\n": "",
 		"\n\ns\na\nb":                  "",
 	} {
-		_, err := one.DecodeTable(one.NewBatch(), strings.NewReader(body), 10, nil)
+		_, err := one.DecodeTable(t.Context(), one.NewBatch(), strings.NewReader(body), 10, nil)
 		if got := tableFault(err); want == "" && got != "" || !strings.HasPrefix(got, want) {
 			t.Errorf("%q: %q, want %q", body, got, want)
 		}
@@ -346,7 +358,7 @@ func TestAnEmptyLineIsNoCellAndNoNothing(t *testing.T) {
 	several := fleetSchema(t)
 	b := several.NewBatch()
 	body := fleetHeader + "\n3,1,1,red,0,\"[[1],[2]]\"\n\n4,1,1,red,0,\"[[1],[2]]\"\n"
-	if _, err := several.DecodeTable(b, strings.NewReader(body), 10, nil); err != nil || b.Rows != 2 {
+	if _, err := several.DecodeTable(t.Context(), b, strings.NewReader(body), 10, nil); err != nil || b.Rows != 2 {
 		t.Errorf("%d rows between empty lines of a table of several columns: %v", b.Rows, err)
 	}
 }
@@ -362,4 +374,17 @@ func tableFault(err error) string {
 	}
 	f := e.Fields[0]
 	return fmt.Sprintf("line %d, column %d (%s) %s", f.Line, f.Column, f.Name, f.Detail)
+}
+
+func TestRowsInTheEnvelopeOfAnotherProtocolAreToldWhereToGo(t *testing.T) {
+	s := fleetSchema(t)
+	for body, want := range map[string]string{
+		`{"instances":[{"doors":3}]}`: "go to /v1/models/{model}:predict",
+		`{"inputs":[]}`:               "go to /v2/models/{model}/infer",
+	} {
+		err := s.Decode(t.Context(), s.NewBatch(), []byte(body), 10)
+		if f := fault.As(err); !strings.Contains(fmt.Sprint(f.Fields), want) {
+			t.Errorf("%s: %+v", body, f.Fields)
+		}
+	}
 }

@@ -84,7 +84,7 @@ func (e *encoder) tableHeader() []string {
 	case formNumber:
 		names = e.columnNames(names, "prediction", 0)
 	case formOutputs:
-		for i := range e.outputs {
+		for _, i := range e.answered {
 			names = e.columnNames(names, e.specs[i].Name, i)
 		}
 	}
@@ -131,7 +131,7 @@ func (e *encoder) tableRow(l *line, row int) {
 	case formNumber:
 		e.cells(l, 0, row)
 	case formOutputs:
-		for i := range e.outputs {
+		for _, i := range e.answered {
 			e.cells(l, i, row)
 		}
 	}

@@ -87,7 +87,7 @@ func (r *tableText) Read(p []byte) (int, error) {
 	case !IsText(text):
 		r.err = r.notText
 	case !r.narrow(text):
-		fail := fault.Newf(fault.Content, "line %d of the table has more than %d columns", r.line, r.columns)
+		fail := fault.Newf(fault.Content, "line %d of the table has more than %d columns%s", r.line, r.columns, r.lostEnds())
 		fail.Fields = []fault.Field{{Line: r.line, Detail: "has too many columns"}}
 		r.err = fail
 	default:
@@ -95,6 +95,17 @@ func (r *tableText) Read(p []byte) (int, error) {
 	}
 	return 0, r.err
 }
+
+// lostEnds says of a line that goes on and on why it may.
+func (r *tableText) lostEnds() string {
+	if r.line > 1 {
+		return ""
+	}
+	return "; " + lineEndsHint
+}
+
+// lineEndsHint says how the lines of a table become one, and what to do.
+const lineEndsHint = "curl takes the line ends out of a file with -d: send it with --data-binary"
 
 // wholeRunes returns text without a character at its end that is not complete.
 func wholeRunes(text []byte) []byte {

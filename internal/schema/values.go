@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"context"
 	"errors"
 	"strconv"
 
@@ -12,10 +13,10 @@ import (
 
 // DecodeValues is Decode for an array whose rows may also be arrays of values, one
 // for each feature in column order, or, of a model with one feature, its value.
-func (s *Schema) DecodeValues(b *Batch, body []byte, maxRows int) error {
+func (s *Schema) DecodeValues(ctx context.Context, b *Batch, body []byte, maxRows int) error {
 	b.values = true
 	defer func() { b.values = false }()
-	return s.Decode(b, body, maxRows)
+	return s.Decode(ctx, b, body, maxRows)
 }
 
 // valuesRow reads a row that is no object, if it is taken.
@@ -72,14 +73,14 @@ func (b *Batch) listed(row int) error {
 
 // DecodeColumns reads rows from an object of columns, each an array of one value
 // for each row, by the names of the features. Otherwise it is as Decode.
-func (s *Schema) DecodeColumns(b *Batch, body []byte, maxRows int) error {
+func (s *Schema) DecodeColumns(ctx context.Context, b *Batch, body []byte, maxRows int) error {
 	if b.schema != s {
 		return errors.New("schema: the batch belongs to another schema")
 	}
 	if s.oneRow {
 		maxRows = min(maxRows, 1)
 	}
-	b.begin(body)
+	b.begin(ctx, body)
 	err := b.columns(maxRows)
 	b.end()
 	if err != nil {

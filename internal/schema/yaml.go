@@ -1,16 +1,14 @@
 package schema
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"onnxgate/internal/strictyaml"
 )
 
 // maxProblems bounds how much one broken manifest is told.
@@ -79,8 +77,6 @@ func (p *parser) lineOf(path string) int {
 	return 1
 }
 
-var yamlErrorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
 // document returns the mapping at the top, or nil after a report.
 func (p *parser) document(data []byte) *yaml.Node {
 	root := p.root(data)
@@ -97,61 +93,14 @@ func (p *parser) root(data []byte) *yaml.Node {
 		p.report(1, "larger than %d bytes", maxManifest)
 		return nil
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, more yaml.Node
-	err := dec.Decode(&doc)
+	root, ok := strictyaml.Document(data, p.report)
 	switch {
-	case errors.Is(err, io.EOF):
+	case !ok:
+		return nil
+	case root == nil:
 		p.report(1, "the file is empty")
-		return nil
-	case err != nil:
-		p.syntax(err)
-		return nil
 	}
-	if err := dec.Decode(&more); err == nil {
-		p.report(more.Line, "a second document begins here; one file holds one model")
-		return nil
-	} else if !errors.Is(err, io.EOF) {
-		p.syntax(err)
-		return nil
-	}
-	if !p.plain(&doc, 0) {
-		return nil
-	}
-	return doc.Content[0]
-}
-
-func (p *parser) syntax(err error) {
-	line, text := 1, err.Error()
-	if parts := yamlErrorLine.FindStringSubmatch(text); parts != nil {
-		text = parts[2]
-		if n, err := strconv.Atoi(parts[1]); err == nil {
-			line = n
-		}
-	}
-	p.report(line, "not YAML: %s", text)
-}
-
-// plain refuses what a manifest has no use for and what can be made to expand
-// without bound: anchors, aliases, merge keys and tags, and deep nesting.
-func (p *parser) plain(n *yaml.Node, depth int) bool {
-	switch {
-	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		p.report(n.Line, "anchors and aliases are not allowed")
-	case n.Style&yaml.TaggedStyle != 0:
-		p.report(n.Line, "tags such as %s are not allowed", n.Tag)
-	case n.Tag == "!!merge":
-		p.report(n.Line, "merge keys are not allowed")
-	case depth > maxNesting:
-		p.report(n.Line, "nested more than %d deep", maxNesting)
-	default:
-		ok := true
-		for _, c := range n.Content {
-			ok = p.plain(c, depth+1) && ok
-		}
-		return ok
-	}
-	return false
+	return root
 }
 
 // mapping reads n, the part at path, by keys; what names it in reports, and is
@@ -223,7 +172,7 @@ func (p *parser) sequence(path string, n *yaml.Node, each func(int, *yaml.Node))
 func (p *parser) text(path string, into *string) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		p.lines[path] = n.Line
-		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+		if !strictyaml.IsText(n) {
 			p.misread(path, n, "%s must be a text, not %s; quotes make it one", partName(path), show(n))
 			return
 		}
@@ -355,14 +304,5 @@ func partName(path string) string {
 
 // show describes a node in a report, briefly.
 func show(n *yaml.Node) string {
-	if n.Kind == yaml.MappingNode {
-		return "a mapping"
-	}
-	if n.Kind == yaml.SequenceNode {
-		return "a list"
-	}
-	if n.ShortTag() == "!!null" && n.Value == "" {
-		return "nothing"
-	}
-	return strconv.Quote(truncated(n.Value))
+	return strictyaml.Show(n, func(value string) string { return strconv.Quote(truncated(value)) })
 }

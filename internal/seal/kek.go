@@ -3,10 +3,13 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // ErrNotOpened is the reason for wrapped bytes that another key-encryption key
@@ -35,13 +38,29 @@ func (b Binding) bytes() []byte {
 type KEK struct {
 	aead   cipher.AEAD
 	former cipher.AEAD // nil without one
+	// fingerprints are of the present key, and of the former one if there is one.
+	fingerprints []string
 }
 
 // NewKEK returns the key-encryption key of 32 bytes.
 func NewKEK(secret []byte) (*KEK, error) {
 	aead, err := newAEAD(secret)
-	return &KEK{aead: aead}, err
+	return &KEK{aead: aead, fingerprints: []string{fingerprint(secret)}}, err
 }
+
+// fingerprintBytes tell the few keys of an installation apart.
+const fingerprintBytes = 4
+
+// fingerprint names a key: the beginning of the SHA-256 of a label and the key, in hex.
+// Of 32 random bytes it gives nothing away that could be guessed from.
+func fingerprint(secret []byte) string {
+	sum := sha256.Sum256(append([]byte("onnxgate key-encryption key 1\x00"), secret...))
+	return hex.EncodeToString(sum[:fingerprintBytes])
+}
+
+// Fingerprints returns the names by which people tell keys apart, eight hexadecimal
+// digits each: that of the key, and while it is rotated that of the former one.
+func (k *KEK) Fingerprints() []string { return slices.Clone(k.fingerprints) }
 
 func newAEAD(secret []byte) (cipher.AEAD, error) {
 	if len(secret) != KeySize {

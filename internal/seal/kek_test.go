@@ -202,3 +202,23 @@ func TestOneKeyEncryptionKeyIsMadeWhoeverComesFirst(t *testing.T) {
 		t.Error("made without its directory")
 	}
 }
+
+func TestFingerprintsTellKeysApart(t *testing.T) {
+	const first, second = "q7Jm0Y2cVv6mS1cW3r8u0e5bTz4hXk9LpNaQdRfGsEo=\n", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
+	path := filepath.Join(t.TempDir(), "kek")
+	read := func(text string) []string {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		kek, err := seal.ReadKEK(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kek.Fingerprints()
+	}
+	one, both := read(first), read(second+first)
+	if len(one) != 1 || len(one[0]) != 8 || len(both) != 2 || both[1] != one[0] || both[0] == one[0] {
+		t.Errorf("%v, then %v", one, both)
+	}
+}

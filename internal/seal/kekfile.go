@@ -16,8 +16,6 @@ import (
 
 const (
 	fileMode = 0o600
-	// foreignWrite is the permission bit that lets strangers replace a key.
-	foreignWrite = 0o002
 	// maxKEKFile is more than the longest lines that hold keys.
 	maxKEKFile = 1 << 10
 	// minDistinct is how many different bytes 32 random ones have at least, but
@@ -37,6 +35,7 @@ func ReadKEK(path string) (*KEK, error) {
 	k, err := NewKEK(secrets[0])
 	if err == nil && len(secrets) > 1 {
 		k.former, err = newAEAD(secrets[1])
+		k.fingerprints = append(k.fingerprints, fingerprint(secrets[1]))
 	}
 	return k, err
 }
@@ -50,8 +49,9 @@ func readKEK(path string) ([][]byte, error) {
 		return nil, errNoKEK
 	case err != nil:
 		return nil, reason(err)
-	case info.Mode().Perm()&foreignWrite != 0:
-		return nil, fmt.Errorf("its mode %04o lets other users change it: run chmod 600 on it", info.Mode().Perm())
+	}
+	if err := regular.CheckMode(path, info.Mode(), regular.OthersWrite); err != nil {
+		return nil, err
 	}
 	var secrets [][]byte
 	for line := range bytes.SplitSeq(bytes.TrimSuffix(data, []byte("\n")), []byte("\n")) {
@@ -146,7 +146,7 @@ func writeKEK(path string, secrets [][]byte, place func(temp string) error) erro
 	if err := place(temp.Name()); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return regular.Sync(filepath.Dir(path))
 }
 
 // BeginKEKRotation puts a new key-encryption key before the one that the file holds,
@@ -181,15 +181,6 @@ func changeKEK(path string, change func([][]byte) ([][]byte, error)) error {
 		return fmt.Errorf("rotate the key-encryption key %s: %w", path, reason(err))
 	}
 	return nil
-}
-
-// syncDir makes a new name in the directory durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir) //nolint:gosec // G304: the operator's own directory
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // reason returns what is wrong without the name of the file.

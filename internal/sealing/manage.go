@@ -24,11 +24,7 @@ const kidBytes = 12
 // one first, then the newest.
 func (s *Service) records(ctx context.Context, tenant string) (found []Record, err error) {
 	err = s.store.View(ctx, func(keys Keys) error {
-		if tenant == AnyTenant {
-			found, err = keys.ListAll()
-		} else {
-			found, err = keys.List(tenant)
-		}
+		found, err = keys.List(tenant)
 		return err
 	})
 	slices.SortFunc(found, func(a, b Record) int {
@@ -57,7 +53,7 @@ func (s *Service) Rotate(ctx context.Context, actor, tenant string) (made []Key,
 		if err != nil {
 			return err
 		}
-		kek, err := s.wrapping(keys)
+		kek, err := s.wrapping(keys.Wrapped())
 		if err != nil {
 			return err
 		}
@@ -80,7 +76,7 @@ func tenantsOf(keys Keys, tenant string) ([]string, error) {
 	if tenant != AnyTenant {
 		return []string{tenant}, nil
 	}
-	records, err := keys.ListAll()
+	records, err := keys.List(AnyTenant)
 	if err != nil || len(records) == 0 {
 		return []string{identity.DefaultTenant}, err
 	}
@@ -118,7 +114,7 @@ func (s *Service) begin(ctx context.Context, p *identity.Principal) (*ring, erro
 		if err != nil || slices.ContainsFunc(records, func(r Record) bool { return r.State == Active }) {
 			return err
 		}
-		kek, err := s.wrapping(keys)
+		kek, err := s.wrapping(keys.Wrapped())
 		if err == nil {
 			_, err = s.insert(ctx, keys, kek, audit.KeyCreate, p.Subject, tenant)
 		}
@@ -147,15 +143,24 @@ func (s *Service) insert(ctx context.Context, keys Keys, kek *seal.KEK, event au
 	record := &Record{Key: Key{
 		KID: hex.EncodeToString(kid), Tenant: tenant, State: Active, CreatedAt: s.now().UTC().Truncate(time.Second),
 	}}
-	record.Wrapped = kek.Wrap(binding(&record.Key), secret)
+	record.Wrapped = kek.Wrap(Binding(&record.Key), secret)
 	if err := keys.Insert(record); err != nil {
 		return Key{}, err
 	}
-	return record.Key, s.changed(ctx, event, actor, &record.Key)
+	return record.Key, s.changed(ctx, event, actor, "", &record.Key)
 }
 
-func (s *Service) changed(ctx context.Context, event audit.Event, actor string, k *Key) error {
-	return s.audit.Record(ctx, &audit.Record{Event: event, Actor: actor, Tenant: k.Tenant, Object: k.KID, Decision: audit.Allow, Outcome: audit.OK})
+// changed puts on record what became of a key that was in a state before. What a
+// tenant's key is made for, it does itself; everything else a command does, which is
+// of the default tenant.
+func (s *Service) changed(ctx context.Context, event audit.Event, actor string, before State, k *Key) error {
+	rec := &audit.Record{Event: event, Actor: actor, Tenant: identity.DefaultTenant, Object: k.KID, Decision: audit.Allow, Outcome: audit.OK}
+	if event == audit.KeyCreate {
+		rec.Tenant = k.Tenant
+	}
+	rec.In(k.Tenant)
+	rec.Changes.Text(audit.PropertyState, string(before), string(k.State))
+	return s.audit.Record(ctx, rec)
 }
 
 // newSecret makes the bytes of a key, and the key of them.
@@ -168,10 +173,11 @@ func (s *Service) newSecret() ([]byte, *seal.FernetKey, error) {
 	return secret, key, err
 }
 
-func binding(k *Key) seal.Binding { return seal.Binding{Use: Use, Tenant: k.Tenant, KID: k.KID} }
+// Binding is what the bytes of a key are bound to.
+func Binding(k *Key) seal.Binding { return seal.Binding{Use: Use, Tenant: k.Tenant, KID: k.KID} }
 
 func unwrap(kek *seal.KEK, r *Record) (*seal.FernetKey, error) {
-	secret, err := kek.Unwrap(binding(&r.Key), r.Wrapped)
+	secret, err := kek.Unwrap(Binding(&r.Key), r.Wrapped)
 	if err != nil {
 		return nil, fmt.Errorf("the key %s of the tenant %s: %w", r.KID, r.Tenant, err)
 	}
@@ -184,7 +190,7 @@ func unwrap(kek *seal.KEK, r *Record) (*seal.FernetKey, error) {
 func (s *Service) Retire(ctx context.Context, actor, kid string) (Key, error) {
 	var retired Key
 	err := s.store.Update(ctx, func(keys Keys) error {
-		records, err := keys.ListAll()
+		records, err := keys.List(AnyTenant)
 		if err != nil {
 			return err
 		}
@@ -205,7 +211,7 @@ func (s *Service) Retire(ctx context.Context, actor, kid string) (Key, error) {
 		if err := keys.Replace(r); err != nil {
 			return err
 		}
-		return s.changed(ctx, audit.KeyRetire, actor, &retired)
+		return s.changed(ctx, audit.KeyRetire, actor, Former, &retired)
 	})
 	return retired, err
 }

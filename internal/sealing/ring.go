@@ -33,8 +33,11 @@ func (s *Service) ring(ctx context.Context, tenant string, now bool) (*ring, err
 		return known, nil
 	}
 	var next *ring
-	err = s.opening(ctx, tenant, s.kek.Load(), func(kek *seal.KEK, records []Record) (err error) {
-		next, err = newRing(kek, revision, records, known)
+	err = s.opening(s.kek.Load(), func(kek *seal.KEK) error {
+		records, err := s.records(ctx, tenant)
+		if err == nil {
+			next, err = newRing(kek, revision, records, known)
+		}
 		return err
 	})
 	if err == nil {
@@ -42,6 +45,10 @@ func (s *Service) ring(ctx context.Context, tenant string, now bool) (*ring, err
 	}
 	return next, err
 }
+
+// Look finds out at once whether other processes have changed keys. What cannot be
+// reached is asked for again when a key is used.
+func (s *Service) Look(ctx context.Context) { _, _ = s.watch.revision(ctx, true) }
 
 // newRing unwraps what is not known already.
 func newRing(kek *seal.KEK, revision int64, records []Record, known *ring) (*ring, error) {

@@ -1,6 +1,7 @@
 // Package sealing owns the keys that seal text, per tenant: it makes them at
 // first use, rotates and retires them, and seals and opens text with them. They
-// are stored wrapped by the key-encryption key, and unwrapped in memory alone.
+// are stored wrapped by the key-encryption key, and unwrapped in memory alone; so
+// are, for package keys, those that sign the tokens of servers that share a store.
 //
 // It must not know how keys are stored, nor any protocol.
 package sealing
@@ -84,16 +85,54 @@ type Store interface {
 
 // Keys is the inside of Store.View and Store.Update.
 type Keys interface {
-	// List returns the keys of a tenant, in any order.
+	// Wrapped returns everything in the store that is wrapped.
+	Wrapped() Wrapped
+	// List returns the keys of a tenant, or of AnyTenant, in any order.
 	List(tenant string) ([]Record, error)
-	// ListAll returns the keys of every tenant, in any order.
-	ListAll() ([]Record, error)
 	// Insert adds a key. It fails for an id that is taken, for a tenant that does
 	// not exist, and for a second active key of a tenant.
 	Insert(*Record) error
 	// Replace overwrites the key of that id, which must exist in the tenant.
 	Replace(*Record) error
 }
+
+// Wrapped is everything in a store that the key-encryption key wraps, whatever it is
+// for, and which of these keys there were, inside of a transaction.
+type Wrapped interface {
+	// EachWrapped hands each of it to visit, until that fails, and stores what it
+	// returns in its place; nil leaves it.
+	EachWrapped(visit func(b seal.Binding, wrapped []byte) (instead []byte, err error)) error
+	// KEKs returns the key-encryption keys that were added, in any order.
+	KEKs() ([]KEKUse, error)
+	// AddKEK adds one that is not there.
+	AddKEK(*KEKUse) error
+}
+
+// KEKUse says since when a key-encryption key is in use, or was.
+type KEKUse struct {
+	// Fingerprint names the key, as seal.KEK.Fingerprints does.
+	Fingerprint string
+	// Number is higher than that of every key that was in use before.
+	Number int64
+	// Since is when it was first wrapped under, as far as is known: UTC, to the second.
+	Since time.Time
+}
+
+// Outside is what the key-encryption key wraps outside of the store.
+type Outside interface {
+	// Count returns how many keys the first key of the file has wrapped, and how many
+	// the one on its second line. It fails for one that neither opens.
+	Count() (first, second int, err error)
+	// Rewrap wraps under the first key what the second has wrapped, and returns how many
+	// keys that were.
+	Rewrap() (int, error)
+}
+
+// nothing is outside of the store.
+type nothing struct{}
+
+func (nothing) Count() (first, second int, err error) { return 0, 0, nil }
+func (nothing) Rewrap() (int, error)                  { return 0, nil }
 
 // Config says how to keep keys.
 type Config struct {
@@ -103,9 +142,8 @@ type Config struct {
 	// MakeKEK makes that file when it is not there, unless there are keys that a
 	// lost one wrapped.
 	MakeKEK bool
-	// Rewrap wraps under the first key of the file what a former one wrapped outside of
-	// the store, and returns how many keys that were. Nil: there is nothing.
-	Rewrap func() (int, error)
+	// Outside is wrapped by the same key and rotated with it. Nil: there is nothing.
+	Outside Outside
 	// PollInterval is how long what was read of the store is relied on before it
 	// is asked for changes; zero means 200 ms.
 	PollInterval time.Duration
@@ -135,7 +173,7 @@ type Service struct {
 	rand  io.Reader
 	// kekFile holds the key-encryption key.
 	kekFile string
-	rewrap  func() (int, error) // what is not in the store
+	outside Outside
 	watch   *watch
 	rings   sync.Map // of *ring, by tenant
 	// decoy is worked with for a tenant that has no key, so that the answer
@@ -149,14 +187,25 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if cfg.Store == nil || cfg.KEKFile == "" {
 		return nil, errors.New("sealing: a store and the file of a key-encryption key are needed")
 	}
+	s := newService(&cfg)
+	if err := s.openKEK(ctx, &cfg); err != nil {
+		return nil, err
+	}
+	_, decoy, err := s.newSecret()
+	s.decoy = []*seal.FernetKey{decoy}
+	return s, err
+}
+
+// newService puts defaults where the configuration leaves something open.
+func newService(cfg *Config) *Service {
 	if cfg.Now == nil {
 		cfg.Now = time.Now //nolint:forbidigo // the default of the injected clock
 	}
 	if cfg.Audit == nil {
 		cfg.Audit = audit.Discard{}
 	}
-	if cfg.Rewrap == nil {
-		cfg.Rewrap = func() (int, error) { return 0, nil }
+	if cfg.Outside == nil {
+		cfg.Outside = nothing{}
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -167,13 +216,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if cfg.MaxStale <= 0 {
 		cfg.MaxStale = defaultMaxStale
 	}
-	s := &Service{store: cfg.Store, audit: cfg.Audit, now: cfg.Now, rand: cfg.Rand, kekFile: cfg.KEKFile, rewrap: cfg.Rewrap, watch: newWatch(&cfg)}
-	if err := s.openKEK(ctx, &cfg); err != nil {
-		return nil, err
-	}
-	_, decoy, err := s.newSecret()
-	s.decoy = []*seal.FernetKey{decoy}
-	return s, err
+	return &Service{store: cfg.Store, audit: cfg.Audit, now: cfg.Now, rand: cfg.Rand, kekFile: cfg.KEKFile, outside: cfg.Outside, watch: newWatch(cfg)}
 }
 
 // errFailed is the one answer to every token that does not open.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +29,7 @@ import (
 type memory struct {
 	mu       sync.Mutex
 	records  []sealing.Record
+	keks     []sealing.KEKUse
 	revision atomic.Int64
 	looks    atomic.Int64
 	away     atomic.Bool
@@ -43,7 +43,7 @@ func (m *memory) View(_ context.Context, read func(sealing.Keys) error) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return read(&memoryKeys{slices.Clone(m.records)})
+	return read(&memoryKeys{slices.Clone(m.records), slices.Clone(m.keks)})
 }
 
 func (m *memory) Revision(context.Context) (int64, error) {
@@ -60,21 +60,49 @@ func (m *memory) Update(_ context.Context, change func(sealing.Keys) error) erro
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	tx := &memoryKeys{slices.Clone(m.records)}
+	tx := &memoryKeys{slices.Clone(m.records), slices.Clone(m.keks)}
 	if err := change(tx); err != nil {
 		return err
 	}
-	m.records = tx.records
+	m.records, m.keks = tx.records, tx.keks
 	m.revision.Add(1)
 	return nil
 }
 
-type memoryKeys struct{ records []sealing.Record }
+type memoryKeys struct {
+	records []sealing.Record
+	keks    []sealing.KEKUse
+}
 
-func (t *memoryKeys) ListAll() ([]sealing.Record, error) { return slices.Clone(t.records), nil }
+func (t *memoryKeys) Wrapped() sealing.Wrapped        { return t }
+func (t *memoryKeys) KEKs() ([]sealing.KEKUse, error) { return slices.Clone(t.keks), nil }
+
+func (t *memoryKeys) AddKEK(use *sealing.KEKUse) error {
+	t.keks = append(t.keks, *use)
+	return nil
+}
 
 func (t *memoryKeys) List(tenant string) ([]sealing.Record, error) {
-	return slices.DeleteFunc(slices.Clone(t.records), func(r sealing.Record) bool { return r.Tenant != tenant }), nil
+	return slices.DeleteFunc(slices.Clone(t.records), func(r sealing.Record) bool {
+		return tenant != sealing.AnyTenant && r.Tenant != tenant
+	}), nil
+}
+
+func (t *memoryKeys) EachWrapped(visit func(seal.Binding, []byte) ([]byte, error)) error {
+	for i := range t.records {
+		r := &t.records[i]
+		if r.State == sealing.Retired {
+			continue
+		}
+		instead, err := visit(seal.Binding{Use: sealing.Use, Tenant: r.Tenant, KID: r.KID}, r.Wrapped)
+		if err != nil {
+			return err
+		}
+		if instead != nil {
+			r.Wrapped = instead
+		}
+	}
+	return nil
 }
 
 func (t *memoryKeys) Insert(r *sealing.Record) error {
@@ -264,6 +292,35 @@ func TestARotationOfAnotherProcessIsTakenOverWithinASecond(t *testing.T) {
 	}
 }
 
+// TestALookFindsAChangeBeforeThePoll, which another process has told of.
+func TestALookFindsAChangeBeforeThePoll(t *testing.T) {
+	store, kek := &memory{}, kekFile(t)
+	cfg := sealing.Config{Store: store, KEKFile: kek, PollInterval: time.Hour, Now: newClock().now}
+	one, other := open(t, cfg), open(t, cfg)
+	old := sealText(t, one, "acme", "text")
+	if _, err := other.Open(t.Context(), caller("acme"), old, seal.AnyAge); err != nil {
+		t.Fatal(err)
+	}
+	made, err := one.Rotate(t.Context(), "root", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := one.List(t.Context(), "acme")
+	if err != nil || len(made) != 1 || len(keys) != 2 {
+		t.Fatal(made, keys, err)
+	}
+	if _, err := one.Retire(t.Context(), "root", keys[1].KID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Open(t.Context(), caller("acme"), old, seal.AnyAge); err != nil {
+		t.Errorf("it was found out without a look: %v", err)
+	}
+	other.Look(t.Context())
+	if _, err := other.Open(t.Context(), caller("acme"), old, seal.AnyAge); kindOf(err) != fault.Undecryptable {
+		t.Errorf("a retired key opens after a look: %v", err)
+	}
+}
+
 func TestWhichKeysMayBeRetired(t *testing.T) {
 	store, c := &memory{}, newClock()
 	s := open(t, sealing.Config{Store: store, KEKFile: kekFile(t), Now: c.now})
@@ -418,115 +475,6 @@ func (l *ledger) Record(_ context.Context, r *audit.Record) error {
 	return nil
 }
 
-func TestServersGoOnWhileTheKeyEncryptionKeyIsRotated(t *testing.T) {
-	store, kek := &memory{}, kekFile(t)
-	cfg := sealing.Config{Store: store, KEKFile: kek, PollInterval: time.Nanosecond}
-	server, command := open(t, cfg), open(t, cfg)
-	sealed := map[string]string{}
-	ended := make(chan error, 1)
-	go func() {
-		for range 50 {
-			if _, err := command.RotateKEK(context.WithoutCancel(t.Context()), "admin", true); err != nil {
-				ended <- err
-				return
-			}
-		}
-		ended <- nil
-	}()
-	for i, running := 0, true; running; i++ {
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Fatal(err)
-			}
-			running = false
-		default:
-		}
-		tenant := "t" + strconv.Itoa(i%500) // of which most have no key yet
-		sealed[sealText(t, server, tenant, tenant)] = tenant
-	}
-	for _, s := range []*sealing.Service{server, command, open(t, cfg)} {
-		for token, tenant := range sealed {
-			if text, err := s.Open(t.Context(), caller(tenant), token, seal.AnyAge); err != nil || text != tenant {
-				t.Fatalf("%s: %q, %v", tenant, text, err)
-			}
-		}
-	}
-}
-
-func TestAKeyEncryptionKeyOfTheOperatorsIsTakenFromItsFile(t *testing.T) {
-	store, kek := &memory{}, kekFile(t)
-	service := open(t, sealing.Config{Store: store, KEKFile: kek})
-	token := sealText(t, service, "acme", "text")
-	old, err := os.ReadFile(kek)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(kek, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := service.RotateKEK(t.Context(), "admin", false); kindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "openssl rand") {
-		t.Errorf("without a new key: %v", err)
-	}
-	fresh := "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
-	write(fresh + string(old))
-	for _, want := range []int{1, 0} {
-		if n, err := service.RotateKEK(t.Context(), "admin", false); err != nil || n != want {
-			t.Errorf("%d keys were wrapped again (%v), want %d", n, err, want)
-		}
-	}
-	if left, err := os.ReadFile(kek); err != nil || string(left) != fresh+string(old) {
-		t.Errorf("the operator's file was changed: %q, %v", left, err)
-	}
-	write(fresh)
-	for _, s := range []*sealing.Service{service, open(t, sealing.Config{Store: store, KEKFile: kek})} {
-		if text, err := s.Open(t.Context(), caller("acme"), token, seal.AnyAge); err != nil || text != "text" {
-			t.Errorf("without the former key: %q, %v", text, err)
-		}
-	}
-	write(string(old)) // by mistake: nothing may be wrapped under it
-	sealText(t, service, "globex", "text")
-	write(fresh)
-	open(t, sealing.Config{Store: store, KEKFile: kek})
-	if err := os.Remove(kek); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := service.Seal(t.Context(), caller("initech"), "text"); kindOf(err) != fault.Unavailable {
-		t.Errorf("a key was made that nothing will open: %v", err)
-	}
-}
-
-func TestAFormerKeyEncryptionKeyStaysUntilEverythingElseIsRewrapped(t *testing.T) {
-	store, kek := &memory{}, kekFile(t)
-	broken := errors.New("broken")
-	s := open(t, sealing.Config{Store: store, KEKFile: kek, Rewrap: func() (int, error) {
-		if now, err := seal.ReadKEK(kek); err != nil || !now.Rotating() {
-			t.Errorf("the former key is gone (%v)", err)
-		}
-		return 2, broken
-	}})
-	token := sealText(t, s, "acme", "text")
-	if _, err := s.RotateKEK(t.Context(), "admin", true); !errors.Is(err, broken) {
-		t.Fatal(err)
-	}
-	if now, err := seal.ReadKEK(kek); err != nil || !now.Rotating() {
-		t.Errorf("the former key is gone (%v)", err)
-	}
-	broken = nil
-	if n, err := s.RotateKEK(t.Context(), "admin", true); n != 2 || err != nil {
-		t.Error(n, err)
-	}
-	if now, err := seal.ReadKEK(kek); err != nil || now.Rotating() {
-		t.Errorf("the former key is still there (%v)", err)
-	}
-	if text, err := s.Open(t.Context(), caller("acme"), token, seal.AnyAge); err != nil || text != "text" {
-		t.Errorf("%q, %v", text, err)
-	}
-}
-
 func TestEveryUseAndChangeOfAKeyIsOnRecordOrRefused(t *testing.T) {
 	log, store := &ledger{}, &memory{}
 	s := open(t, sealing.Config{Store: store, KEKFile: kekFile(t), Audit: log})
@@ -551,12 +499,15 @@ func TestEveryUseAndChangeOfAKeyIsOnRecordOrRefused(t *testing.T) {
 	user := audit.Record{Actor: "user of acme", Tenant: "acme", Decision: audit.Allow, Outcome: audit.OK}
 	create, encrypt, decrypt, refused, rotate, retire := user, user, user, user, user, user
 	create.Event, create.Object = "key.create", keys[1].KID
+	create.Changes = audit.Changes{{What: audit.PropertyState, New: "active"}}
 	encrypt.Event, encrypt.Method = "key.encrypt", "bearer"
 	decrypt.Event, decrypt.Method = "key.decrypt", "bearer"
 	refused.Event, refused.Method, refused.Outcome = "key.decrypt", "bearer", "undecryptable"
 	refused.Actor, refused.Tenant = "user of other", "other"
-	rotate.Event, rotate.Actor, rotate.Object = "key.rotate", "root", made[0].KID
-	retire.Event, retire.Actor, retire.Object = "key.retire", "root", keys[1].KID
+	rotate.Event, rotate.Actor, rotate.Object, rotate.ActorTenant = "key.rotate", "root", made[0].KID, "default"
+	rotate.Changes = audit.Changes{{What: audit.PropertyState, New: "active"}}
+	retire.Event, retire.Actor, retire.Object, retire.ActorTenant = "key.retire", "root", keys[1].KID, "default"
+	retire.Changes = audit.Changes{{What: audit.PropertyState, Old: "former", New: "retired"}}
 	if diff := cmp.Diff([]audit.Record{create, encrypt, decrypt, refused, rotate, retire}, log.records, cmpopts.EquateComparable(audit.Rule{}, netip.Addr{})); diff != "" {
 		t.Error(diff)
 	}

@@ -24,8 +24,8 @@ type dialect struct {
 	// enter names the tenant that the following statements of the transaction
 	// are about, to a database that holds them to it; empty where none does.
 	enter string
-	// unhurried lets the statements of a transaction take as long as they need;
-	// empty where nothing hurries them.
+	// unhurried lets the statements of a transaction take as long as they need, and
+	// wait as long for other writers; empty where nothing hurries them.
 	unhurried string
 	// version returns the version of the schema, 0 for an empty database. It
 	// refuses a database of another program.

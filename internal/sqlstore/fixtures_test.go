@@ -15,8 +15,10 @@ import (
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/inference"
+	"onnxgate/internal/keys"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/quota"
+	"onnxgate/internal/sealing"
 	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/testkit"
 )
@@ -37,12 +39,22 @@ var fixturePin = inference.Pin{Folder: "@acme/iris", Tenant: "acme", Version: "1
 // fixtureUse is in every fixture since there are quotas.
 var fixtureUse = quota.Use{12, 34, 56, 78}
 
+// fixtureKey is in every fixture since servers share the keys that sign tokens.
+func fixtureKey() keys.Record {
+	return keys.Record{KID: "kid", Public: []byte("public"), Private: []byte("wrapped"), Since: time.Unix(1772366400, 123456789).UTC()}
+}
+
+// fixtureKEK is in every fixture since it is known which key-encryption keys were in use.
+func fixtureKEK() sealing.KEKUse {
+	return sealing.KEKUse{Fingerprint: "5b0f2c9e", Number: 1, Since: time.Unix(1772366400, 0).UTC()}
+}
+
 func fixturePlace() quota.Place {
 	return quota.Place{Tenant: "acme", Key: "key", Per: limit.PerMonth, Start: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
 }
 
 // holds is what a fixture holds beside users.
-type holds struct{ keys, pins, quotas bool }
+type holds struct{ keys, pins, quotas, signing, keks bool }
 
 // fixtureUsers are in every fixture.
 func fixtureUsers() []*accounts.Record {
@@ -82,7 +94,7 @@ func TestEverySchemaOfSQLiteIsStillRead(t *testing.T) {
 			if err != nil || status.Version != i+1 || status.Newest != len(fixtures) {
 				t.Errorf("%d fixtures, this one of schema %+v, %v: run go test -run SQLiteIsStillRead -update", len(fixtures), status, err)
 			}
-			wantFixture(t, openFile(t, path), holds{keys: i >= 1, pins: i >= 2, quotas: i >= 3})
+			wantFixture(t, openFile(t, path), holds{keys: i >= 1, pins: i >= 2, quotas: i >= 3, signing: i >= 4, keks: i >= 5})
 		})
 	}
 }
@@ -96,6 +108,10 @@ func writeFixture(t *testing.T) *sqlstore.Status {
 	must(t, s.Update(t.Context(), fillFixture))
 	must(t, s.ModelPins().Put(t.Context(), fixturePin))
 	must(t, s.Usage().Charge(t.Context(), func(l quota.Ledger) error { return l.Add(fixturePlace(), fixtureUse) }))
+	key, kek := fixtureKey(), fixtureKEK()
+	must(t, s.Signing().Update(t.Context(), func(all sealing.SigningKeys) error {
+		return errors.Join(all.Put(&key), all.Wrapped().AddKEK(&kek))
+	}))
 	must(t, s.Close())
 	status, err := sqlstore.Inspect(t.Context(), cfg)
 	must(t, err)
@@ -124,7 +140,7 @@ func TestEverySchemaOfPostgreSQLIsStillRead(t *testing.T) {
 				_, err = db.ExecContext(t.Context(), string(text))
 				must(t, err)
 			}
-			wantFixture(t, open(t, sqlstore.Config{URL: url}), holds{keys: true, pins: i >= 1, quotas: i >= 2})
+			wantFixture(t, open(t, sqlstore.Config{URL: url}), holds{keys: true, pins: i >= 1, quotas: i >= 2, signing: i >= 3, keks: i >= 4})
 		})
 	}
 }
@@ -138,9 +154,27 @@ func wantFixture(t *testing.T, s *sqlstore.Store, has holds) {
 	}
 	pins, err := s.ModelPins().All(t.Context())
 	must(t, err)
+	var wantSigning []keys.Record
+	if has.signing {
+		wantSigning = []keys.Record{fixtureKey()}
+	}
+	if diff := cmp.Diff(wantSigning, listSigning(t, s)); diff != "" {
+		t.Error(diff)
+	}
 	if diff := cmp.Diff(want, pins); diff != "" {
 		t.Error(diff)
 	}
+	var wantKEKs []sealing.KEKUse
+	if has.keks {
+		wantKEKs = []sealing.KEKUse{fixtureKEK()}
+	}
+	must(t, s.Sealing().View(t.Context(), func(all sealing.Keys) error {
+		got, err := all.Wrapped().KEKs()
+		if diff := cmp.Diff(wantKEKs, got); diff != "" {
+			t.Error(diff)
+		}
+		return err
+	}))
 	for _, w := range fixtureUsers() {
 		got, err := get(t.Context(), s, w.Name)
 		must(t, err)

@@ -125,12 +125,25 @@ func TestAForgottenWHEREChangesNothingOfAnotherTenant(t *testing.T) {
 // comes later is not forgotten.
 func TestEveryTableOfTenantsIsHeldToThem(t *testing.T) {
 	url := testkit.StartPostgres(t).Database(t)
-	open(t, sqlstore.Config{URL: url})
+	s := open(t, sqlstore.Config{URL: url})
 	db := connect(t, url)
 	without := names(t, db, "-", `SELECT relname FROM pg_class c WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
 		AND NOT (relrowsecurity AND relforcerowsecurity AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid))`)
 	if diff := cmp.Diff([]string{"onnxgate_schema", "revision", "servers"}, without); diff != "" {
 		t.Errorf("tables without row-level security: %s", diff)
+	}
+	key := fixtureKey()
+	kek := fixtureKEK()
+	must(t, s.Signing().Update(t.Context(), func(all sealing.SigningKeys) error {
+		return errors.Join(all.Put(&key), all.Wrapped().AddKEK(&kek))
+	}))
+	for tenant, want := range map[string][]string{"default": nil, "": nil, "*": {"kid"}} {
+		if diff := cmp.Diff(want, names(t, db, tenant, "SELECT kid FROM signing_keys")); diff != "" {
+			t.Errorf("keys that sign tokens, as %q: %s", tenant, diff)
+		}
+		if got := names(t, db, tenant, "SELECT fingerprint FROM key_encryption_keys"); len(got) != len(want) {
+			t.Errorf("key-encryption keys, as %q: %q", tenant, got)
+		}
 	}
 	holding := names(t, db, "-", `SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND relrowsecurity`)
 	if len(holding) < 7 {

@@ -42,6 +42,7 @@ func TestAKilledRotationOfTheKeyEncryptionKeyLosesNothing(t *testing.T) {
 		running := openSealing(t, server, kek, true)
 		draw := rand.New(rand.NewPCG(3, 4))
 		tokens, rotations, rounds := map[string]string{}, 0, kills(t)/2
+		signer := openSigning(t, server, running).Signer().KID
 		for round := range rounds {
 			cmd := startChild(t, cfg, childRotates+"="+kek)
 			rotations += max(0, len(childOutput(t, cmd, time.Duration(draw.IntN(200))*time.Millisecond))-1) // but for "open"
@@ -53,6 +54,9 @@ func TestAKilledRotationOfTheKeyEncryptionKeyLosesNothing(t *testing.T) {
 			must(t, err)
 			tokens[token] = tenant
 			started := openSealing(t, server, kek, false)
+			if now := openSigning(t, server, started).Signer().KID; now != signer {
+				t.Fatalf("after %d kills %s signs tokens, and no longer %s", round+1, now, signer)
+			}
 			for token, tenant := range tokens {
 				if text, err := started.Open(t.Context(), &identity.Principal{Tenant: tenant}, token, seal.AnyAge); err != nil || text != "text" {
 					t.Fatalf("after %d kills, a text of %s: %q, %v", round+1, tenant, text, err)

@@ -35,7 +35,7 @@ func (s *Store) migrate(ctx context.Context) (before int, err error) {
 	if err != nil || before == len(files) {
 		return before, err
 	}
-	err = s.write(ctx, func(t *transaction) error {
+	err = s.writeUnder(ctx, s.dialect.unhurried, func(t *transaction) error {
 		// Another process may have done it meanwhile.
 		if before, err = s.version(ctx, t.q, len(files)); err != nil {
 			return err
@@ -58,11 +58,6 @@ func (s *Store) version(ctx context.Context, q querier, newest int) (int, error)
 }
 
 func (d *dialect) raise(ctx context.Context, q querier, files []string, from int) error {
-	if d.unhurried != "" {
-		if _, err := q.ExecContext(ctx, d.unhurried); err != nil {
-			return err
-		}
-	}
 	for i := from; i < len(files); i++ {
 		if err := d.step(ctx, q, files[i], i+1); err != nil {
 			return fmt.Errorf("migrate the schema to version %d: %w", i+1, err)

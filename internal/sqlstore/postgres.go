@@ -31,7 +31,7 @@ func postgresDialect() *dialect {
 		view:       sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead},
 		lock:       "SELECT pg_advisory_xact_lock(8029465617261814631)",
 		enter:      "SELECT set_config('onnxgate.tenant', $1, true)",
-		unhurried:  "SET LOCAL statement_timeout = 0",
+		unhurried:  "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0",
 		version:    postgresVersion,
 		setVersion: "UPDATE onnxgate_schema SET version = %d",
 		transient:  postgresTransient,

@@ -68,10 +68,10 @@ func (r sealingRows) Insert(record *sealing.Record) error {
 	return r.rows.Insert(record)
 }
 
-// List returns the keys of a tenant.
+// List returns the keys of a tenant, or of any.
 func (r sealingRows) List(tenant string) ([]sealing.Record, error) {
 	return r.rows.List(tenant, accounts.Page{})
 }
 
-// ListAll returns the keys of every tenant.
-func (r sealingRows) ListAll() ([]sealing.Record, error) { return r.List(accounts.AnyTenant) }
+// Wrapped returns whatever the database keeps wrapped.
+func (r sealingRows) Wrapped() sealing.Wrapped { return wrapped{r.transaction} } //nolint:ireturn // as sealing.Keys has it

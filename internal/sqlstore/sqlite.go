@@ -14,15 +14,13 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"onnxgate/internal/regular"
 )
 
 const (
 	fileMode = 0o600
 	dirMode  = 0o700
-	// foreignAccess are the permission bits that strangers must not have. Those
-	// of the group are left alone: volume managers set them for a group that
-	// the server alone is in.
-	foreignAccess = 0o007
 	// applicationID marks the file as ours (PRAGMA application_id): "onxg".
 	applicationID = 0x6f6e7867
 	// retryInterval is how often an attempt that met another process is
@@ -71,17 +69,14 @@ func prepareFile(path string) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return checkMode(info)
+	return checkMode(path, info)
 }
 
-func checkMode(info fs.FileInfo) error {
-	switch mode := info.Mode(); {
-	case !mode.IsRegular():
+func checkMode(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
 		return errors.New("it is no regular file")
-	case mode.Perm()&foreignAccess != 0:
-		return fmt.Errorf("its mode %04o gives other users access: run chmod 600 on it", mode.Perm())
 	}
-	return nil
+	return regular.CheckMode(path, info.Mode(), regular.OthersAccess)
 }
 
 // sqliteDSN returns the URI of the database. A commit is on disk before it is

@@ -12,6 +12,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"onnxgate/internal/accounts"
@@ -33,6 +35,9 @@ type Config struct {
 	// URL is a PostgreSQL connection string as libpq has it, such as
 	// "postgres://user:password@host/database". It wins over Path.
 	URL string
+	// Moved is called after each change of this process that moved the revision, and
+	// must not take long; nil tells nobody.
+	Moved func()
 }
 
 // Store is the database. It is safe for concurrent use.
@@ -46,6 +51,7 @@ type Store struct {
 	// for that.
 	revision func(ctx context.Context) (int64, error)
 	release  func() error
+	moved    func()
 	// prepare makes the database ready for the schema.
 	prepare  func(ctx context.Context) error
 	warnings []string
@@ -89,11 +95,19 @@ func open(ctx context.Context, cfg Config) (*Store, int, error) {
 }
 
 // connect opens the database without looking into it.
-func connect(cfg Config) (*Store, error) {
+func connect(cfg Config) (s *Store, err error) {
 	if cfg.URL != "" {
-		return connectPostgres(cfg.URL)
+		s, err = connectPostgres(cfg.URL)
+	} else {
+		s, err = connectSQLite(cfg.Path)
 	}
-	return connectSQLite(cfg.Path)
+	if err != nil {
+		return nil, err
+	}
+	if s.moved = cfg.Moved; s.moved == nil {
+		s.moved = func() {}
+	}
+	return s, nil
 }
 
 // explain says which database an error is about.
@@ -101,10 +115,28 @@ func (cfg *Config) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("database %s: %w", cfg.location(), err)
+	return fmt.Errorf("database %s: %w", cfg.Location(), oneLineError{err})
 }
 
-func (cfg *Config) location() string {
+// oneLineError is an error whose text is one line, as commands and logs show it: a driver
+// that has tried several addresses writes a line for each, and the same again where it
+// has tried with TLS and without.
+type oneLineError struct{ error }
+
+func (e oneLineError) Error() string {
+	var said []string
+	for line := range strings.Lines(e.error.Error()) {
+		if line = strings.Join(strings.Fields(line), " "); line != "" && !slices.Contains(said, line) {
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said, " ")
+}
+
+func (e oneLineError) Unwrap() error { return e.error }
+
+// Location returns the file, or the server and the database without any password.
+func (cfg *Config) Location() string {
 	if cfg.URL != "" {
 		return location(cfg.URL)
 	}

@@ -31,6 +31,7 @@ const (
 	childWrites   = "ONNXGATE_TEST_WRITES"
 	childRotates  = "ONNXGATE_TEST_ROTATES" // the key-encryption key of this file, all the time
 	childSpends   = "ONNXGATE_TEST_SPENDS"
+	childSigns    = "ONNXGATE_TEST_SIGNS" // with another key all the time, under the key-encryption key of this file
 )
 
 func TestMain(m *testing.M) {
@@ -48,6 +49,9 @@ func TestMain(m *testing.M) {
 	}
 	if os.Getenv(childRotates) != "" {
 		work = rotateAllTheTime
+	}
+	if os.Getenv(childSigns) != "" {
+		work = signWithAnotherAllTheTime
 	}
 	if err := child(where, work); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -29,6 +29,7 @@ func every() (statements map[string]map[string]string, tenantOf map[string]strin
 	add(fernetKeys.name, fernetKeys.tenant, &fernetKeys.sql)
 	add(modelPins.name, modelPins.tenant, &modelPins.sql)
 	add(servers.name, servers.tenant, &servers.sql)
+	add(signingKeys.name, signingKeys.tenant, &signingKeys.sql)
 	return statements, tenantOf
 }
 
@@ -44,7 +45,7 @@ func TestEveryStatementIsBoundToATenant(t *testing.T) {
 			bound := regexp.MustCompile(`\bWHERE ` + tenant + ` = \? AND `).MatchString(sql)
 			switch _, across := acrossTenants[what]; {
 			case tenant == "":
-				if !slices.Contains([]string{"servers"}, name) {
+				if !slices.Contains([]string{"servers", "signing_keys"}, name) {
 					t.Errorf("%s belongs to no tenant", name)
 				}
 			case what == "insert":

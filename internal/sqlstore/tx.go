@@ -28,15 +28,21 @@ func (s *Store) Update(ctx context.Context, change func(*accounts.Tx) error) err
 
 // moving is write with the revision, which moves if change wrote anything.
 func (s *Store) moving(ctx context.Context, change func(*transaction) error) error {
-	return s.bounded(ctx, func(ctx context.Context) error {
+	var wrote bool
+	err := s.bounded(ctx, func(ctx context.Context) error {
 		return s.write(ctx, func(t *transaction) error {
 			if err := change(t); err != nil || !t.wrote {
 				return err
 			}
+			wrote = true
 			_, err := t.change(anyTenant, moveRevision)
 			return err
 		})
 	})
+	if err == nil && wrote {
+		s.moved()
+	}
+	return err
 }
 
 // Note is Update for what nobody remembers: it leaves the revision.
@@ -67,6 +73,12 @@ func (s *Store) read(ctx context.Context, read func(*transaction) error) error {
 
 // write runs change as the only writer.
 func (s *Store) write(ctx context.Context, change func(*transaction) error) error {
+	return s.writeUnder(ctx, "", change)
+}
+
+// writeUnder runs change as the only writer, in a transaction with a setting of its
+// own that the wait for other writers is under, too.
+func (s *Store) writeUnder(ctx context.Context, setting string, change func(*transaction) error) error {
 	select {
 	case s.writing <- struct{}{}:
 	case <-ctx.Done():
@@ -78,8 +90,11 @@ func (s *Store) write(ctx context.Context, change func(*transaction) error) erro
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing once it was committed
-	if s.dialect.lock != "" {
-		if _, err := tx.ExecContext(ctx, s.dialect.lock); err != nil {
+	for _, statement := range []string{setting, s.dialect.lock} {
+		if statement == "" {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"onnxgate/internal/regular"
 )
 
 // Status is what a database is, seen without changing it.
@@ -27,18 +29,35 @@ func Inspect(ctx context.Context, cfg Config) (*Status, error) {
 	return status, cfg.explain(err)
 }
 
-func inspect(ctx context.Context, cfg Config) (_ *Status, err error) {
+func inspect(ctx context.Context, cfg Config) (*Status, error) {
+	s, status, err := look(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return status, s.Close()
+}
+
+// Look opens a database that is there, as it is: it makes nothing, and leaves the schema
+// at the version that Status has. The caller must close it.
+func Look(ctx context.Context, cfg Config) (*Store, *Status, error) {
+	s, status, err := look(ctx, cfg)
+	return s, status, cfg.explain(err)
+}
+
+func look(ctx context.Context, cfg Config) (*Store, *Status, error) {
 	s, err := existing(cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	status := &Status{Backend: s.dialect.name, Location: cfg.Location()}
 	steps, err := s.dialect.steps()
-	if err != nil {
-		return nil, err
+	if status.Newest = len(steps); err == nil {
+		status.Version, err = s.dialect.version(ctx, s.db)
 	}
-	version, err := s.dialect.version(ctx, s.db)
-	return &Status{Backend: s.dialect.name, Location: cfg.location(), Version: version, Newest: len(steps)}, err
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return s, status, nil
 }
 
 // existing is connect for a database that must be there.
@@ -48,7 +67,7 @@ func existing(cfg Config) (*Store, error) {
 		if err != nil {
 			return nil, errors.Unwrap(err) // the file is named anyway
 		}
-		if err := checkMode(info); err != nil {
+		if err := checkMode(cfg.Path, info); err != nil {
 			return nil, err
 		}
 	}
@@ -145,19 +164,11 @@ func (s *Store) copyBeside(ctx context.Context, file string) (string, error) {
 
 // replace puts a file into the place of another, on the disk before it returns.
 func replace(part, file string) error {
-	if err := flush(part); err != nil {
+	if err := regular.Sync(part); err != nil {
 		return errors.Join(err, os.Remove(part))
 	}
 	if err := os.Rename(part, file); err != nil {
 		return errors.Join(err, os.Remove(part))
 	}
-	return flush(filepath.Dir(file))
-}
-
-func flush(path string) error {
-	f, err := os.Open(path) //nolint:gosec // the operator's own path
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return regular.Sync(filepath.Dir(file))
 }

@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -152,14 +153,9 @@ func TestATenantIsGoneFromEveryServerWhenItsDeletionReturns(t *testing.T) {
 // waitForServers waits until that many servers have told of themselves.
 func waitForServers(t *testing.T, s accounts.Store, want int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	testkit.Eventually(t, fmt.Sprintf("there are %d servers", want), func() bool {
 		counts := map[string]int{}
 		must(t, s.View(t.Context(), func(tx *accounts.Tx) error { return count(counts, "servers", tx.Servers) }))
-		if counts["servers"] == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d servers, want %d", counts["servers"], want)
-		}
-	}
+		return counts["servers"] == want
+	})
 }

@@ -47,17 +47,19 @@ type Access struct {
 	Model, Version string
 	// Reason is the word for why the request was refused, if it was.
 	Reason string
+	// Level is the line's; the zero value is slog.LevelInfo.
+	Level slog.Level
 }
 
 // AccessConfig is what an AccessLog needs.
 type AccessConfig struct {
 	Writer io.Writer
 	Format Format
-	// Level silences the log when it is above slog.LevelInfo; nil never does.
+	// Level silences lines of lower levels; nil none.
 	Level slog.Leveler
 }
 
-// AccessLog writes one line for each request. Lines wait in memory for at most
+// AccessLog writes one line for each request of the level. Lines wait in memory for at most
 // FlushEvery; Close writes the rest. It is safe for concurrent use.
 type AccessLog struct {
 	format Format
@@ -83,7 +85,7 @@ func NewAccessLog(cfg AccessConfig) *AccessLog {
 
 // Log adds the line of one request.
 func (l *AccessLog) Log(a *Access) {
-	if l.level != nil && l.level.Level() > slog.LevelInfo {
+	if l.level != nil && l.level.Level() > a.Level {
 		return
 	}
 	l.mu.Lock()

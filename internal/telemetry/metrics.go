@@ -3,7 +3,6 @@ package telemetry
 import (
 	"runtime"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -92,9 +91,6 @@ func NewMetrics(version string) *Metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
-
-// Reason returns the word for a kind of fault in metrics and access lines.
-func Reason(kind fault.Kind) string { return strings.ReplaceAll(kind.String(), " ", "_") }
 
 // Registry returns what a scrape reads.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }

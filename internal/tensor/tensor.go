@@ -269,6 +269,8 @@ type Spec struct {
 	Key DType
 	// Elem describes what a sequence or an optional holds, without a name.
 	Elem *Spec
+	// Items is how many elements a sequence has, 0 where that is not known.
+	Items int
 	// Dims are the declared extents; nil with Ranked false means any rank.
 	Dims   []Dim
 	Ranked bool
@@ -280,6 +282,9 @@ type Spec struct {
 	// Decision says that the elements are decision values, as of a linear
 	// classifier, or distances: known not to be probabilities.
 	Decision bool
+	// Constant says that the value does not depend on the inputs, and so is of no
+	// row, as the list of the class labels that some exporters add.
+	Constant bool
 }
 
 // Shape returns a shape that fits a ranked s: with so many rows where the first

@@ -4,7 +4,9 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // Number returns the whole number of an environment variable, by which long tests
@@ -28,4 +30,15 @@ func InUse() uint64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// ProcessorTime returns what this process has taken of its processors, for itself and
+// in the kernel.
+func ProcessorTime(tb testing.TB) (user, system time.Duration) {
+	tb.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano()), time.Duration(used.Stime.Nano())
 }

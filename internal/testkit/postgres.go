@@ -77,7 +77,7 @@ func findPostgres(tb testing.TB) string {
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is right
 	if len(found) == 0 {
-		missing(tb, "PostgreSQL is not installed: sudo apt-get install -y postgresql")
+		Missing(tb, "PostgreSQL is not installed: sudo apt-get install -y postgresql")
 	}
 	slices.Sort(found)
 	return filepath.Dir(found[len(found)-1])
@@ -201,4 +201,21 @@ func (p *Postgres) Shell(tb testing.TB, line string, env ...string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("%s: %v\n%s", line, err, out)
 	}
+}
+
+// Proxy starts what stands between the server and its clients.
+func (p *Postgres) Proxy(tb testing.TB) *Proxy {
+	tb.Helper()
+	return StartProxy(tb, "unix", filepath.Join(p.dir, ".s.PGSQL.5432"))
+}
+
+// Through returns the URL of a database as it is through a Proxy.
+func (p *Proxy) Through(tb testing.TB, database string) string {
+	tb.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	u.Host, u.RawQuery = p.addr, url.Values{"sslmode": {"disable"}}.Encode()
+	return u.String()
 }

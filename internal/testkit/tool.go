@@ -12,14 +12,14 @@ func Tool(tb testing.TB, name, debianPackage string) string {
 	tb.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		missing(tb, name+" is not installed: sudo apt-get install -y "+debianPackage)
+		Missing(tb, name+" is not installed: sudo apt-get install -y "+debianPackage)
 	}
 	return path
 }
 
-// missing skips the test for the reason, or fails it under CI, where everything has
+// Missing skips the test for the reason, or fails it under CI, where everything has
 // to be there.
-func missing(tb testing.TB, reason string) {
+func Missing(tb testing.TB, reason string) {
 	tb.Helper()
 	if os.Getenv("CI") == "true" { //nolint:forbidigo // as every test that needs a tool
 		tb.Fatal(reason)

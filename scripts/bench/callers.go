@@ -19,7 +19,38 @@ import (
 const (
 	floodLogins = "logins"
 	floodLivez  = "livez"
+	// Of a tenant with the load of the one that is measured, with many times that,
+	// with as much as it gets, and with large batches; with the key of the
+	// environment variable KEY.
+	floodEven    = "even"
+	floodTenant  = "tenant"
+	floodFull    = "full"
+	floodBatches = "batches"
+	// swaps is no flood: models change.
+	swaps = "swaps"
 )
+
+// plan is how a flood comes: so many callers, each at every beat, all at the same
+// moment or evenly spread. Without a beat each sends as soon as it has its answer.
+type plan struct {
+	callers int
+	beat    time.Duration
+	spread  bool
+}
+
+func planOf(kind string) plan {
+	switch kind {
+	case floodEven:
+		return plan{callers: 1, beat: modestPace, spread: true}
+	case floodTenant:
+		return plan{callers: times, beat: modestPace, spread: true}
+	case floodFull:
+		return plan{callers: times}
+	case floodBatches:
+		return plan{callers: batchCallers}
+	}
+	return plan{callers: floodCallers, beat: beat}
+}
 
 const (
 	// floodCallers is how many send at the same time.
@@ -46,6 +77,8 @@ func (t *tally) add(other *tally) {
 type caller struct {
 	conn    net.Conn
 	request []byte
+	beat    time.Duration
+	offset  time.Duration // of its beats
 	tally   tally
 }
 
@@ -82,13 +115,17 @@ func runCallers(ctx context.Context, kind, addr, cert string) error {
 }
 
 func connectCallers(ctx context.Context, s *server, kind string) ([]*caller, error) {
-	all := make([]*caller, floodCallers)
+	p := planOf(kind)
+	all := make([]*caller, p.callers)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for i := range all {
 		group.Go(func() error {
 			conn, err := s.dial(ctx)
-			all[i] = &caller{conn: conn, request: floodRequest(s, kind, i)}
+			all[i] = &caller{conn: conn, request: floodRequest(s, kind, i), beat: p.beat}
+			if p.spread {
+				all[i].offset = p.beat * time.Duration(i) / time.Duration(p.callers)
+			}
 			return err
 		})
 	}
@@ -96,7 +133,12 @@ func connectCallers(ctx context.Context, s *server, kind string) ([]*caller, err
 }
 
 func floodRequest(s *server, kind string, i int) []byte {
-	if kind == floodLivez {
+	switch kind {
+	case floodEven, floodTenant, floodFull:
+		return post(s.addr, os.Getenv("KEY"), "/models/iris/predict", "", `{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}`)
+	case floodBatches:
+		return batch(s.addr, os.Getenv("KEY"))
+	case floodLivez:
 		return fmt.Appendf(nil, "GET /livez HTTP/1.1\r\nHost: %s\r\n\r\n", s.addr)
 	}
 	form := fmt.Sprintf("username=somebody-%d&password=not-the-right-password", i)
@@ -110,7 +152,10 @@ func (c *caller) call(ctx context.Context, first time.Time) error {
 	defer context.AfterFunc(ctx, func() { _ = c.conn.SetDeadline(time.Now()) })()
 	reader := bufio.NewReader(c.conn)
 	for {
-		next := first.Add(time.Since(first).Truncate(beat) + beat)
+		next := first
+		if c.beat > 0 {
+			next = first.Add(c.offset + (time.Since(first) - c.offset).Truncate(c.beat) + c.beat)
+		}
 		select {
 		case <-ctx.Done():
 			return nil

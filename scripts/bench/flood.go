@@ -62,21 +62,21 @@ func flood(ctx context.Context, gate *server, dir string) error {
 // given kind, none when it is empty, and what became of the flood.
 func beside(ctx context.Context, gate *server, dir, kind string) (float64, *tally, error) {
 	if kind == "" {
-		took, err := latencies(ctx, gate)
+		took, err := latencies(ctx, gate, pace, sliceTime)
 		return percentile(took, 99), nil, err
 	}
 	callers, err := startCallers(ctx, gate, dir, kind)
 	if err != nil {
 		return 0, nil, err
 	}
-	took, err := latencies(ctx, gate)
+	took, err := latencies(ctx, gate, pace, sliceTime)
 	counted, stopErr := callers.stop()
 	return percentile(took, 99), counted, errors.Join(err, stopErr)
 }
 
-// latencies returns how long predictions take that are sent at an even pace, in
-// milliseconds.
-func latencies(ctx context.Context, gate *server) ([]float64, error) {
+// latencies returns how long predictions take that are sent at an even pace for so
+// long, in milliseconds.
+func latencies(ctx context.Context, gate *server, pace, length time.Duration) ([]float64, error) {
 	conn, err := gate.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func latencies(ctx context.Context, gate *server) ([]float64, error) {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
 	var all []float64
-	for end := time.Now().Add(sliceTime); time.Now().Before(end); {
+	for end := time.Now().Add(length); time.Now().Before(end); {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -112,7 +112,7 @@ type callers struct {
 }
 
 // startCallers returns when all callers are connected.
-func startCallers(ctx context.Context, gate *server, dir, kind string) (*callers, error) {
+func startCallers(ctx context.Context, gate *server, dir, kind string, env ...string) (*callers, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func startCallers(ctx context.Context, gate *server, dir, kind string) (*callers
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, "nice", "-n", "19", self, "-flood", kind, "-addr", gate.addr, "-cert", cert) //nolint:gosec // this very program
-	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	cmd.Dir, cmd.Stderr, cmd.Env = dir, os.Stderr, append(os.Environ(), env...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -41,6 +41,8 @@ func run(ctx context.Context) error {
 	flag.StringVar(&opt.addr, "addr", "", "the server that is flooded")
 	flag.StringVar(&opt.cert, "cert", "", "the file of its certificate")
 	flag.BoolVar(&opt.onlyFlood, "only-flood", false, "measure only predictions beside a flood of sign-ins")
+	flag.BoolVar(&opt.onlyRedis, "only-redis", false, "measure only what rates in Redis cost")
+	flag.BoolVar(&opt.onlyNeighbours, "only-neighbours", false, "measure only the predictions of a tenant beside another")
 	flag.Parse()
 	if opt.flood != "" {
 		return runCallers(ctx, opt.flood, opt.addr, opt.cert)
@@ -59,12 +61,20 @@ func run(ctx context.Context) error {
 type options struct {
 	binary, bare                  string
 	flood, addr, cert             string
-	onlyFlood                     bool
+	onlyFlood, onlyNeighbours     bool
+	onlyRedis                     bool
 	rounds, requests, connections int
 }
 
 func measure(ctx context.Context, opt options, dir string) error {
-	gate, err := startGate(ctx, opt.binary, filepath.Join(dir, "data"), filepath.Join(dir, "gate.log"))
+	if opt.onlyNeighbours {
+		return besideOthers(ctx, opt, dir)
+	}
+	outside, err := newIssuer(dir)
+	if err != nil {
+		return err
+	}
+	gate, err := startGate(ctx, opt.binary, filepath.Join(dir, "data"), filepath.Join(dir, "gate.log"), "ONNXGATE_ISSUERS_FILE="+outside.file)
 	if err != nil {
 		return err
 	}
@@ -76,6 +86,9 @@ func measure(ctx context.Context, opt options, dir string) error {
 	gate.requests = predictions(gate.addr, token)
 	if opt.onlyFlood {
 		return flood(ctx, gate, dir)
+	}
+	if opt.onlyRedis {
+		return shared(ctx, opt, gate, dir)
 	}
 	sample, err := exchange(ctx, gate)
 	if err != nil {
@@ -103,7 +116,18 @@ func measure(ctx context.Context, opt options, dir string) error {
 	if err := compare(ctx, opt, pair{"server CPU per HTTPS POST /predict, by credential", "API key", "access token", &byKey, gate}); err != nil {
 		return err
 	}
+	byIssuer := *gate
+	byIssuer.requests = predictions(gate.addr, outside.token)
+	if err := compare(ctx, opt, pair{"server CPU per HTTPS POST /predict, by credential", "outside issuer's token", "access token", &byIssuer, gate}); err != nil {
+		return err
+	}
+	if err := shared(ctx, opt, gate, dir); err != nil {
+		return err
+	}
 	if err := protocols(ctx, opt, dir); err != nil {
+		return err
+	}
+	if err := besideOthers(ctx, opt, dir); err != nil {
 		return err
 	}
 	return gateOnly(ctx, opt, gate, dir)
@@ -140,20 +164,10 @@ func compare(ctx context.Context, opt options, p pair) error {
 // gateOnly prints what has no counterpart: memory, size, a flood of sign-ins and
 // start.
 func gateOnly(ctx context.Context, opt options, gate *server, dir string) error {
-	for sent := 0; sent < 100_000; sent += opt.requests {
-		if _, err := cost(ctx, opt, gate); err != nil {
-			return err
-		}
-	}
-	resident, err := gate.resident()
-	if err != nil {
-		return err
-	}
 	info, err := os.Stat(opt.binary)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("resident after more than 100,000 predictions       %.1f MiB\n", float64(resident)/(1<<20))
 	fmt.Printf("binary                                             %.1f MB\n", float64(info.Size())/1e6)
 	if err := flood(ctx, gate, dir); err != nil {
 		return err
@@ -169,6 +183,28 @@ func gateOnly(ctx context.Context, opt options, gate *server, dir string) error 
 		starts = append(starts, float64(elapsed)/float64(time.Millisecond))
 	}
 	fmt.Printf("start to first prediction, prepared data folder    %.0f ms\n", median(starts))
+	return resident(ctx, opt, dir, token)
+}
+
+// resident prints the memory of a server that has answered 100,000 predictions
+// since it started, on the data that an earlier one left.
+func resident(ctx context.Context, opt options, dir, token string) error {
+	gate, err := startGate(ctx, opt.binary, filepath.Join(dir, "data"), filepath.Join(dir, "gate.log"))
+	if err != nil {
+		return err
+	}
+	defer gate.stop()
+	gate.requests = predictions(gate.addr, token)
+	for sent := 0; sent < 100_000; sent += opt.requests {
+		if err := load(ctx, gate, opt.connections, opt.requests); err != nil {
+			return err
+		}
+	}
+	bytes, err := gate.resident()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("resident after 100,000 predictions                 %.1f MiB\n", float64(bytes)/(1<<20))
 	return nil
 }
 

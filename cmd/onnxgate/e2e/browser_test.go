@@ -16,19 +16,21 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"onnxgate/internal/testkit"
 )
 
 // browse runs one scenario of scripts/browser/drive.cjs and decodes what it saw.
 func browse(t *testing.T, s *server, scenario string, options map[string]any, seen any) {
 	t.Helper()
-	node := need(t, "node", "on Debian: apt-get install nodejs")
+	node := testkit.Tool(t, "node", "nodejs")
 	if out, err := exec.CommandContext(t.Context(), node, "--eval",
 		"process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)").CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("node is older than version 20 (%v) %s", err, out))
+		testkit.Missing(t, fmt.Sprintf("node is older than version 20 (%v) %s", err, out))
 	}
 	modules := filepath.Join(repository, ".cache", "browser", "node_modules")
 	if _, err := os.Stat(filepath.Join(modules, "playwright-core")); err != nil {
-		missing(t, "playwright-core is not installed; make test installs it")
+		testkit.Missing(t, "playwright-core is not installed; make test installs it")
 	}
 	options["chromium"] = chromium(t)
 	options["profile"] = t.TempDir()
@@ -60,7 +62,7 @@ func chromium(t *testing.T) string {
 			return path
 		}
 	}
-	missing(t, "chromium is not installed; on Debian: apt-get install --no-install-recommends chromium")
+	testkit.Missing(t, "chromium is not installed; on Debian: apt-get install --no-install-recommends chromium")
 	return ""
 }
 

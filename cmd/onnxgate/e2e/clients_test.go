@@ -19,6 +19,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+
+	"onnxgate/internal/testkit"
 )
 
 // serviceClient is what `client create` prints.
@@ -60,10 +62,10 @@ func (s *server) issuer() string {
 }
 
 func TestOfficialClientsInJavaScriptWork(t *testing.T) {
-	node := need(t, "node", "on Debian: apt-get install nodejs")
+	node := testkit.Tool(t, "node", "nodejs")
 	modules := filepath.Join(repository, ".cache", "clients")
 	if _, err := os.Stat(filepath.Join(modules, "node_modules", "openid-client")); err != nil {
-		missing(t, "openid-client is not installed; make test installs it")
+		testkit.Missing(t, "openid-client is not installed; make test installs it")
 	}
 	s := begin(t)
 	s.run(t, userPassword, "user", "add", "ada", "--role", "user", "--password-stdin")
@@ -137,10 +139,7 @@ func TestOfficialClientsInJavaScriptWork(t *testing.T) {
 // trusting returns a context in which Go's clients trust the server.
 func (s *server) trusting(t *testing.T) context.Context {
 	t.Helper()
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.clientFor(t)
 	t.Cleanup(client.CloseIdleConnections)
 	return context.WithValue(t.Context(), oauth2.HTTPClient, client)
 }
@@ -227,7 +226,7 @@ func getJSON(ctx context.Context, t *testing.T, url string, into any) http.Heade
 func TestAServiceInPythonVerifiesTokens(t *testing.T) {
 	const python = "/usr/bin/python3" // Debian's, which has Debian's packages
 	if out, err := exec.CommandContext(t.Context(), python, "-c", "import jwt, cryptography").CombinedOutput(); err != nil {
-		missing(t, "PyJWT is not installed; on Debian: apt-get install python3-jwt python3-cryptography: "+string(out))
+		testkit.Missing(t, "PyJWT is not installed; on Debian: apt-get install python3-jwt python3-cryptography: "+string(out))
 	}
 	for _, alg := range []string{"EdDSA", "ES256", "RS256"} {
 		s := begin(t, "ONNXGATE_JWT_ALG="+alg)

@@ -27,7 +27,7 @@ const (
 
 // TestScriptsOnPostgreSQL runs the scripts about accounts on the other database.
 func TestScriptsOnPostgreSQL(t *testing.T) {
-	need(t, "curl", "on Debian: apt-get install curl")
+	testkit.Tool(t, "curl", "curl")
 	database := testkit.StartPostgres(t)
 	var files []string
 	for _, name := range []string{"users", "token", "restart", "secrecy"} {
@@ -44,10 +44,7 @@ func TestScriptsOnPostgreSQL(t *testing.T) {
 // ask returns the status, and how long to wait, of one request.
 func ask(t *testing.T, s *server, path, token, contentType, body string) (status int, wait string) {
 	t.Helper()
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.clientFor(t)
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url()+path, strings.NewReader(body))
 	if err != nil {
@@ -135,10 +132,7 @@ func TestAnOutageOfTheDatabaseIsBorneForAWhile(t *testing.T) {
 // protocols that they are ready, as they do all the time.
 func awaitReadiness(t *testing.T, s *server, state string) {
 	t.Helper()
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.clientFor(t)
 	defer client.CloseIdleConnections()
 	ask := func(at string) string {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at, nil)
@@ -156,7 +150,7 @@ func awaitReadiness(t *testing.T, s *server, state string) {
 		return string(body)
 	}
 	want := `{"status":"` + state + `"}` + "\n"
-	eventually(t, "the server is not "+state, func() bool {
+	testkit.Eventually(t, "the server is "+state, func() bool {
 		return ask(s.url()+"/readyz") == want && ask(s.scheme+"://"+s.admin+"/readyz") == want
 	})
 	if body := ask(s.url() + "/livez"); body != `{"status":"ok"}`+"\n" {
@@ -166,13 +160,13 @@ func awaitReadiness(t *testing.T, s *server, state string) {
 }
 
 // runWith runs a command of the binary on the data of a server.
-func runWith(t *testing.T, s *server, env []string, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, args...)
+func runWith(tb testing.TB, s *server, env []string, args ...string) string {
+	tb.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), binary, args...)
 	cmd.Dir, cmd.Env = s.dir, s.environ(env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("onnxgate %s: %v\n%s", strings.Join(args, " "), err, out)
+		tb.Fatalf("onnxgate %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return string(out)
 }

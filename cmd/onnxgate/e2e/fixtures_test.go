@@ -54,10 +54,7 @@ func TestExportedModelsAreServedAsTheyCome(t *testing.T) {
 		installModel(t, fixture, filepath.Join(models, fixtureName(fixture), "1"))
 	}
 	s := begin(t, "ONNXGATE_MODELS_DIR="+models)
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.clientFor(t)
 	t.Cleanup(client.CloseIdleConnections)
 	token := adminToken(t, s)
 	for _, fixture := range fixtures {

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"onnxgate/internal/testkit"
 )
 
 // imageUser is the uid and gid that the image runs as.
@@ -44,9 +46,9 @@ type imageConfig struct {
 // TestImage builds the image with buildah, which needs no daemon and pulls
 // nothing, looks into it, and runs it.
 func TestImage(t *testing.T) {
-	buildah := need(t, "buildah", "on Debian: apt-get install --no-install-recommends buildah")
+	buildah := testkit.Tool(t, "buildah", "--no-install-recommends buildah")
 	if os.Geteuid() != 0 {
-		missing(t, "building and running the image as another user needs root")
+		testkit.Missing(t, "building and running the image as another user needs root")
 	}
 	t.Parallel()
 	source(t, "deploy", "Dockerfile")
@@ -270,7 +272,7 @@ exec setpriv --no-new-privs --bounding-set=-all,+sys_chroot,+setuid,+setgid \
 
 func runImage(t *testing.T, img *image) {
 	t.Helper()
-	unshare := need(t, "unshare", "on Debian: apt-get install util-linux")
+	unshare := testkit.Tool(t, "unshare", "util-linux")
 	root := filepath.Join(t.TempDir(), "root")
 	if err := os.Mkdir(root, 0o755); err != nil {
 		t.Fatal(err)

@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"onnxgate/internal/testkit"
 )
 
 const apiAudience = "https://ml.example/api"
@@ -86,10 +88,10 @@ func newProvider(t *testing.T) *provider {
 // of the time before.
 func (p *provider) start(t *testing.T, keys ...map[string]any) {
 	t.Helper()
-	node := need(t, "node", "on Debian: apt-get install nodejs")
+	node := testkit.Tool(t, "node", "nodejs")
 	modules := filepath.Join(repository, ".cache", "oidc-provider", "node_modules")
 	if _, err := os.Stat(filepath.Join(modules, "oidc-provider")); err != nil {
-		missing(t, "oidc-provider is not installed; make test installs it")
+		testkit.Missing(t, "oidc-provider is not installed; make test installs it")
 	}
 	p.options["keys"] = keys
 	arg, err := json.Marshal(p.options)
@@ -162,10 +164,7 @@ func (p *provider) token(t *testing.T, client, scope string) string {
 func predicts(t *testing.T, s *server, what, token string, want int) {
 	t.Helper()
 	s.keep(token)
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.clientFor(t)
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url()+"/predict", strings.NewReader(iris))
 	if err != nil {

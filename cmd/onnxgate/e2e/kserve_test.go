@@ -100,10 +100,7 @@ func TestTheServingRuntimeServesWhatKServeMounts(t *testing.T) {
 // plain asks for a path: with a body by POST, with a key as a bearer token.
 func (s *server) plain(t *testing.T, path, key, body string) (int, []byte) {
 	t.Helper()
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.clientFor(t)
 	defer client.CloseIdleConnections()
 	method := http.MethodGet
 	if body != "" {

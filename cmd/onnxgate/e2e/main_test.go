@@ -12,7 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"testing"
 
 	// Not called: with it, go test knows that a result from its cache is stale
@@ -28,6 +30,10 @@ var repository string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// Most of these tests wait for processes and for time to pass.
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
 	os.Exit(run(m))
 }
 
@@ -53,10 +59,10 @@ func build(dir string) error {
 		return err
 	}
 	repository, binary = root, filepath.Join(dir, "onnxgate")
-	flags, cgo := []string{"-trimpath", "-pgo=auto"}, "CGO_ENABLED=0"
+	flags, cgo := []string{"-trimpath"}, "CGO_ENABLED=0"
 	if raceDetector {
 		// Without -trimpath: what the tests themselves were built from is used again.
-		flags, cgo = []string{"-race", "-pgo=off"}, "CGO_ENABLED=1"
+		flags, cgo = []string{"-race"}, "CGO_ENABLED=1"
 	}
 	cmd := exec.Command("go", slices.Concat([]string{"build"}, flags, []string{"-o", binary, "./cmd/onnxgate"})...)
 	cmd.Dir = repository
@@ -71,33 +77,13 @@ func build(dir string) error {
 
 // source returns the path of a file of the repository. It opens the file, so
 // that go test knows that a result from its cache is stale when it has changed.
-func source(t *testing.T, path ...string) string {
-	t.Helper()
+func source(tb testing.TB, path ...string) string {
+	tb.Helper()
 	name := filepath.Join(append([]string{repository}, path...)...)
 	f, err := os.Open(name)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	_ = f.Close()
 	return name
-}
-
-// need returns the path of a tool that a test cannot do without. Without it
-// the test is skipped, and under CI it fails: there every tool has to be there.
-func need(t *testing.T, tool, install string) string {
-	t.Helper()
-	path, err := exec.LookPath(tool)
-	if err != nil {
-		missing(t, tool+" is not installed; "+install)
-	}
-	return path
-}
-
-// missing skips the test for the reason, or fails it under CI.
-func missing(t *testing.T, reason string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(reason)
-	}
-	t.Skip(reason)
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"onnxgate/internal/testkit"
 )
 
 // pythonOf returns the interpreter of .cache/NAME, where make test has put the
@@ -17,7 +19,7 @@ func pythonOf(t *testing.T, name string) string {
 	t.Helper()
 	python := filepath.Join(repository, ".cache", name, "bin", "python")
 	if _, err := os.Stat(python); err != nil {
-		missing(t, name+" is not installed; make test installs it, or: python3 -m venv .cache/"+name+
+		testkit.Missing(t, name+" is not installed; make test installs it, or: python3 -m venv .cache/"+name+
 			" && .cache/"+name+"/bin/pip install -r scripts/oip/requirements-"+name+".txt")
 	}
 	return python

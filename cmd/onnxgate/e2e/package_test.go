@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"onnxgate/internal/testkit"
 )
 
 // shipped builds the binary as it is shipped, without the race detector, which
@@ -17,7 +19,7 @@ import (
 func shipped(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "onnxgate")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-pgo=auto", "-trimpath", "-buildvcs=false",
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags", "-s -w -X main.version=v0.0.0-test", "-o", program, "./cmd/onnxgate")
 	cmd.Dir, cmd.Env = repository, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -63,9 +65,9 @@ func packageImage(t *testing.T, program, dir, output string) map[string]any {
 // TestPackage writes an image of models, loads it as docker and podman do, looks
 // into it, and runs it.
 func TestPackage(t *testing.T) {
-	buildah := need(t, "buildah", "on Debian: apt-get install --no-install-recommends buildah")
+	buildah := testkit.Tool(t, "buildah", "--no-install-recommends buildah")
 	if os.Geteuid() != 0 {
-		missing(t, "running the image as another user needs root")
+		testkit.Missing(t, "running the image as another user needs root")
 	}
 	t.Parallel()
 	program := shipped(t)

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"onnxgate/internal/testkit"
 )
 
 var pasteable = regexp.MustCompile(`^\s*(?:\$ )?((?:curl|[A-Za-z_][A-Za-z0-9_]*=|bin/onnxgate).*)$`)
@@ -47,7 +49,7 @@ func paste(t *testing.T, dir string, lines []string) string {
 // TestPrintedLinesWork pastes what `make run` prints, from top to bottom, with
 // the rates as they are by default, and once more the next day.
 func TestPrintedLinesWork(t *testing.T) {
-	need(t, "bash", "on Debian: apt-get install bash")
+	testkit.Tool(t, "bash", "bash")
 	t.Parallel()
 	s := inRepository(t)
 	for _, day := range []string{"first", "second"} {
@@ -66,7 +68,7 @@ func TestPrintedLinesWork(t *testing.T) {
 // TestPrintedLinesWorkInOtherConfigurations pastes them where names need quotes,
 // the password is the operator's, and no model is the default one.
 func TestPrintedLinesWorkInOtherConfigurations(t *testing.T) {
-	need(t, "bash", "on Debian: apt-get install bash")
+	testkit.Tool(t, "bash", "bash")
 	t.Parallel()
 	s := inRepository(t)
 	if err := os.WriteFile(filepath.Join(s.dir, "the password"), []byte("violet-river-lantern-42\n"), 0o600); err != nil {
@@ -95,7 +97,7 @@ func TestPrintedLinesWorkInOtherConfigurations(t *testing.T) {
 // TestPrintedLinesWorkWithoutTokensForPasswords pastes them where /token takes no
 // passwords.
 func TestPrintedLinesWorkWithoutTokensForPasswords(t *testing.T) {
-	need(t, "bash", "on Debian: apt-get install bash")
+	testkit.Tool(t, "bash", "bash")
 	t.Parallel()
 	s := inRepository(t)
 	for _, day := range []string{"first", "second"} {
@@ -154,7 +156,7 @@ func shellLines(text string) []string {
 // TestReadmeLinesWork does the same with the examples of the README, and looks
 // for the answers that it shows.
 func TestReadmeLinesWork(t *testing.T) {
-	need(t, "bash", "on Debian: apt-get install bash")
+	testkit.Tool(t, "bash", "bash")
 	t.Parallel()
 	readme, err := os.ReadFile(source(t, "README.md"))
 	if err != nil {
@@ -169,21 +171,21 @@ func TestReadmeLinesWork(t *testing.T) {
 			t.Fatal(err)
 		}
 		out := paste(t, s.dir, shellLines(text))
-		shown := jsonShown.FindAllString(text, -1)
-		if len(shown) == 0 {
-			t.Error("the README shows no answer")
-		}
-		for _, want := range shown {
-			if !strings.Contains(out, want) {
-				t.Errorf("on the %s day the examples do not print %s but\n%s", day, want, out)
+		shown := 0
+		for _, block := range fence.FindAllStringSubmatch(text, -1) {
+			if block[1] != "json" {
+				continue
 			}
+			if shown++; !pattern(block[2], false).MatchString(out) {
+				t.Errorf("on the %s day the examples do not print %s but\n%s", day, block[2], out)
+			}
+		}
+		if shown == 0 {
+			t.Error("the README shows no answer")
 		}
 		s.terminate(t)
 	}
 }
-
-// jsonShown finds the answers of predictions that the README shows.
-var jsonShown = regexp.MustCompile(`(?m)^\{"prediction.*\}$`)
 
 // checkPasted looks for what the lines promise: a prediction, and a second user
 // who is refused.

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"onnxgate/internal/testkit"
 )
@@ -25,7 +24,7 @@ type prometheus struct{ url string }
 // where things are and how often it looks.
 func beginPrometheus(t *testing.T, target, ca, token string) *prometheus {
 	t.Helper()
-	program := need(t, "prometheus", "on Debian: apt-get install prometheus")
+	program := testkit.Tool(t, "prometheus", "prometheus")
 	addr, err := testkit.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
@@ -102,16 +101,6 @@ func (p *prometheus) value(t *testing.T, expr string) string {
 	return fmt.Sprint(data.Result[0].Value[1])
 }
 
-// eventually repeats a check until it holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(startTimeout); !holds(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(what)
-		}
-	}
-}
-
 // TestPrometheusReadsTheServerAndTheRules: over TLS and with a token that holds
 // nothing but metrics:read, on a listener that is open to the network.
 func TestPrometheusReadsTheServerAndTheRules(t *testing.T) {
@@ -121,7 +110,7 @@ func TestPrometheusReadsTheServerAndTheRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, port, _ := strings.Cut(s.admin, ":")
-	s.startFor(t, "ONNXGATE_ADMIN_ADDR=0.0.0.0:"+port)
+	s.startFor(t, "ONNXGATE_ADMIN_ADDR=0.0.0.0:"+port, "ONNXGATE_RATE_PREDICT=off")
 	token := filepath.Join(s.dir, "prometheus.key")
 	runWith(t, s, nil, "apikey", "create", "prometheus", "--role", "auditor", "--scope", "metrics:read", "--secret-file", token)
 	key, err := os.ReadFile(token)
@@ -129,11 +118,12 @@ func TestPrometheusReadsTheServerAndTheRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.keep(strings.TrimSpace(string(key)))
-	predictOnce(t, s, adminToken(t, s))
+	admin := adminToken(t, s)
+	predictOnce(t, s, admin)
 	p := beginPrometheus(t, "localhost:"+port, s.cacert(), token)
 
-	eventually(t, "the server is not read", func() bool { return p.value(t, `up{job="onnxgate"}`) == "1" })
-	eventually(t, "the prediction is not counted", func() bool {
+	testkit.Eventually(t, "the server is read", func() bool { return p.value(t, `up{job="onnxgate"}`) == "1" })
+	testkit.Eventually(t, "the prediction is counted", func() bool {
 		return p.value(t, `onnxgate_predictions_total{job="onnxgate",model="iris"}`) == "1" &&
 			p.value(t, `onnxgate_tenant_predictions_total{job="onnxgate",tenant="default"}`) == "1"
 	})
@@ -142,7 +132,7 @@ func TestPrometheusReadsTheServerAndTheRules(t *testing.T) {
 			Rules []struct{ Name, Health, LastError string }
 		}
 	}
-	eventually(t, "the rules are not evaluated", func() bool {
+	testkit.Eventually(t, "the rules are evaluated", func() bool {
 		evaluated := p.ask(t, "rules", &rules) && len(rules.Groups) > 0
 		for _, g := range rules.Groups {
 			for _, r := range g.Rules {
@@ -160,7 +150,7 @@ func TestPrometheusReadsTheServerAndTheRules(t *testing.T) {
 			Health, LastError string
 		}
 	}
-	eventually(t, "not every target is tried", func() bool {
+	testkit.Eventually(t, "every target is tried", func() bool {
 		tried := p.ask(t, "targets", &targets) && len(targets.ActiveTargets) == 3
 		for _, target := range targets.ActiveTargets {
 			tried = tried && target.Health != "unknown"
@@ -173,11 +163,39 @@ func TestPrometheusReadsTheServerAndTheRules(t *testing.T) {
 			t.Errorf("%s: %s %q, want %q", target.Labels["job"], target.Health, target.LastError, why)
 		}
 	}
-	p.takesTheBoard(t)
+	p.takesTheBoard(t, func() { mixedLoad(t, s, admin) })
 }
 
-// takesTheBoard asks for everything that the board shows.
-func (p *prometheus) takesTheBoard(t *testing.T) {
+// mixedLoad predicts over two protocols, and is refused before and behind the door.
+func mixedLoad(t *testing.T, s *server, token string) {
+	t.Helper()
+	predictOnce(t, s, token)
+	overRPC(t, s, token, "")
+	client := s.clientFor(t)
+	defer client.CloseIdleConnections()
+	for authorization, want := range map[string]int{"": http.StatusUnauthorized, "Bearer " + token: http.StatusUnprocessableEntity} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url()+"/predict", strings.NewReader(`{"sepal_length":-1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		if authorization != "" {
+			req.Header.Set("Authorization", authorization)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Fatalf("%d, want %d", resp.StatusCode, want)
+		}
+	}
+}
+
+// takesTheBoard asks for everything that the board shows, under load: a panel that
+// stays empty then asks for something that there is not.
+func (p *prometheus) takesTheBoard(t *testing.T, load func()) {
 	t.Helper()
 	text, err := os.ReadFile(source(t, "deploy", "observability", "grafana", "onnxgate.json"))
 	if err != nil {
@@ -193,16 +211,24 @@ func (p *prometheus) takesTheBoard(t *testing.T) {
 		t.Fatal(err)
 	}
 	variables := strings.NewReplacer("$job", ".*", "$instance", ".*", "$__rate_interval", "1m")
-	// What needs two protocols, a refusal or an outside issuer shows nothing here.
-	eventually(t, "the board shows nothing", func() bool {
+	var empty []string
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("empty panels: %q", empty)
+		}
+	})
+	testkit.Eventually(t, "every panel shows something", func() bool {
+		load()
 		shown := 0
+		empty = nil
 		for _, panel := range board.Panels {
 			for _, target := range panel.Targets {
-				if p.value(t, variables.Replace(target.Expr)) != "" {
-					shown++
+				shown++
+				if p.value(t, variables.Replace(target.Expr)) == "" {
+					empty = append(empty, panel.Title+": "+target.Expr)
 				}
 			}
 		}
-		return shown >= 15
+		return len(empty) == 0 && shown >= 20
 	})
 }

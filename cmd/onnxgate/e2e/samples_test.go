@@ -13,6 +13,7 @@ import (
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/onnxtest"
 	"onnxgate/internal/tensor"
+	"onnxgate/internal/testkit"
 )
 
 // shopManifest is of a model with text features, whose names and values would break
@@ -72,14 +73,14 @@ func TestCodeToPasteRuns(t *testing.T) {
 	} {
 		code := codeOf(t, s, token, model)
 		for language, run := range map[string]func(file string) []string{
-			"curl": func(file string) []string { return []string{need(t, "bash", "on Debian: apt-get install bash"), file} },
+			"curl": func(file string) []string { return []string{testkit.Tool(t, "bash", "bash"), file} },
 			"python": func(file string) []string {
-				return []string{need(t, "python3", "on Debian: apt-get install python3"), file}
+				return []string{testkit.Tool(t, "python3", "python3"), file}
 			},
 			"javascript": func(file string) []string {
-				return []string{need(t, "node", "on Debian: apt-get install nodejs"), file}
+				return []string{testkit.Tool(t, "node", "nodejs"), file}
 			},
-			"go": func(file string) []string { return []string{need(t, "go", "see go.dev"), "run", file} },
+			"go": func(file string) []string { return []string{testkit.Tool(t, "go", "golang-go"), "run", file} },
 		} {
 			t.Run(model+" "+language, func(t *testing.T) {
 				t.Parallel()
@@ -113,10 +114,7 @@ func TestCodeToPasteRuns(t *testing.T) {
 // codeOf asks for the code that a model comes with.
 func codeOf(t *testing.T, s *server, token, model string) map[string]string {
 	t.Helper()
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.clientFor(t)
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url()+"/models/"+model, http.NoBody)
 	if err != nil {

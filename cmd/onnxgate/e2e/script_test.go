@@ -23,6 +23,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"onnxgate/internal/testkit"
 )
 
 // TestScripts runs testdata/script. Beside the commands of testscript they
@@ -49,7 +51,7 @@ import (
 //	[!] log REGEXP          the server's log, eventually
 //	repeat FILE PATTERN N   writes PATTERN N times to FILE
 func TestScripts(t *testing.T) {
-	need(t, "curl", "on Debian: apt-get install curl")
+	testkit.Tool(t, "curl", "curl")
 	testscript.Run(t, scripts(testscript.Params{Dir: filepath.Join("testdata", "script"), Setup: setup}))
 }
 

@@ -35,18 +35,19 @@ var canaries = []string{"7.6543219", "canary"}
 
 // server is one running process of the binary.
 type server struct {
-	dir     string // working directory; the data directory is dir/data
-	addr    string // public listener, "127.0.0.1:port"
-	admin   string // administration listener
-	grpc    string // gRPC listener
-	scheme  string
-	cors    bool     // started with ONNXGATE_CORS_ORIGINS
-	ca      string   // instead of the certificate that the server makes
-	command []string // what to run instead of the binary's serve
-	cmd     *exec.Cmd
-	log     *testkit.Buffer
-	done    chan struct{} // closed when the process has ended
-	err     error         // of Wait, valid after done
+	dir      string // working directory; the data directory is dir/data
+	addr     string // public listener, "127.0.0.1:port"
+	admin    string // administration listener
+	grpc     string // gRPC listener
+	scheme   string
+	cors     bool     // started with ONNXGATE_CORS_ORIGINS
+	ca       string   // instead of the certificate that the server makes
+	command  []string // what to run instead of the binary's serve
+	settings []string // that it was started with
+	cmd      *exec.Cmd
+	log      *testkit.Buffer
+	done     chan struct{} // closed when the process has ended
+	err      error         // of Wait, valid after done
 
 	mu      sync.Mutex
 	secrets []string
@@ -81,7 +82,7 @@ func (s *server) environ(extra ...string) []string {
 // start runs the server with the settings NAME=VALUE on top of its own
 // addresses, and returns when it is ready.
 func (s *server) start(ctx context.Context, settings ...string) error {
-	s.log, s.done = &testkit.Buffer{}, make(chan struct{})
+	s.log, s.done, s.settings = &testkit.Buffer{}, make(chan struct{}), settings
 	command := s.command
 	if command == nil {
 		command = []string{binary, "serve"}
@@ -170,6 +171,16 @@ func (s *server) client() (*http.Client, error) {
 		transport.TLSClientConfig = config
 	}
 	return &http.Client{Transport: transport, Timeout: startTimeout}, nil
+}
+
+// clientFor is client for a test. The caller closes its idle connections.
+func (s *server) clientFor(tb testing.TB) *http.Client {
+	tb.Helper()
+	client, err := s.client()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return client
 }
 
 // stop ends the server and checks that its log says nothing it must not say.
@@ -312,41 +323,38 @@ func (s *server) startFor(t *testing.T, settings ...string) {
 }
 
 // initialPassword is what the first start made for the administrator.
-func initialPassword(t *testing.T, s *server) string {
-	t.Helper()
+func initialPassword(tb testing.TB, s *server) string {
+	tb.Helper()
 	password, err := os.ReadFile(filepath.Join(s.dir, "data", "initial-admin-password"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return strings.TrimSpace(string(password))
 }
 
 // adminToken asks the token endpoint for a token of the administrator.
-func adminToken(t *testing.T, s *server) string {
-	t.Helper()
-	return passwordToken(t, s, "admin", initialPassword(t, s))
+func adminToken(tb testing.TB, s *server) string {
+	tb.Helper()
+	return passwordToken(tb, s, "admin", initialPassword(tb, s))
 }
 
 // passwordToken asks the token endpoint for a token of a user.
-func passwordToken(t *testing.T, s *server, user, password string) string {
-	t.Helper()
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
+func passwordToken(tb testing.TB, s *server, user, password string) string {
+	tb.Helper()
+	client := s.clientFor(tb)
 	defer client.CloseIdleConnections()
 	resp, err := client.PostForm(s.url()+"/token", map[string][]string{
 		"grant_type": {"password"}, "username": {user}, "password": {password},
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var answer struct {
 		AccessToken string `json:"access_token"`
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.AccessToken == "" {
-		t.Fatalf("POST /token answered %s (%v)", resp.Status, err)
+		tb.Fatalf("POST /token answered %s (%v)", resp.Status, err)
 	}
 	s.keep(answer.AccessToken)
 	return answer.AccessToken
@@ -358,10 +366,7 @@ const iris = `{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_wi
 // predictOnce asks for a prediction and checks it.
 func predictOnce(t *testing.T, s *server, token string) {
 	t.Helper()
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.clientFor(t)
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url()+"/predict", strings.NewReader(iris))
 	if err != nil {

@@ -89,13 +89,13 @@ func TestAModelIsSwappedUnderLoadAndNoRequestFails(t *testing.T) {
 	t.Logf("in all: %d swaps, %d predictions", swaps(t), asked.Load())
 }
 
-func put(t *testing.T, path, data string) {
-	t.Helper()
+func put(tb testing.TB, path, data string) {
+	tb.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -118,10 +118,7 @@ func swapTo(t *testing.T, models, state string) {
 // answer that is not whole is an error.
 func asking(t *testing.T, s *server, token string) func() (state string, err error) {
 	t.Helper()
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.clientFor(t)
 	t.Cleanup(client.CloseIdleConnections)
 	const row = `{"X_0":5.1,"X_1":3.5,"X_2":1.4,"X_3":0.2}`
 	return func() (string, error) {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"onnxgate/internal/testkit"
 )
 
 func handshake(t *testing.T, s *server, change func(*tls.Config)) (tls.ConnectionState, error) {
@@ -149,11 +151,7 @@ func TestChangedCertificateIsServed(t *testing.T) {
 	}
 
 	second := writePair(t, dir)
-	for deadline := time.Now().Add(rawTimeout); servedSerial(t, s).Cmp(second) != 0; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the changed certificate is not served")
-		}
-	}
+	testkit.Eventually(t, "the changed certificate is served", func() bool { return servedSerial(t, s).Cmp(second) == 0 })
 
 	// A key that does not fit, and a file cut short. The reload is asked for, so
 	// that its failure is known to have happened when the log tells of it.

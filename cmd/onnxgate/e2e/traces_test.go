@@ -37,7 +37,7 @@ func (c *otelcol) start(t *testing.T) {
 	t.Helper()
 	program := filepath.Join(repository, ".cache", "otelcol", "otelcol")
 	if _, err := os.Stat(program); err != nil {
-		missing(t, "the OpenTelemetry Collector is not built; make test builds it")
+		testkit.Missing(t, "the OpenTelemetry Collector is not built; make test builds it")
 	}
 	dir := t.TempDir()
 	c.out = filepath.Join(dir, "out.json")
@@ -67,12 +67,7 @@ service:
 			t.Logf("the Collector said:\n%s", log)
 		}
 	})
-	for !strings.Contains(log.String(), "Everything is ready") {
-		if t.Context().Err() != nil {
-			t.Fatal("the Collector did not become ready")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	testkit.Eventually(t, "the Collector is ready", func() bool { return strings.Contains(log.String(), "Everything is ready") })
 }
 
 func freeAddr(t *testing.T) string {
@@ -180,10 +175,7 @@ func overHTTP(path, body string) func(*testing.T, *server, string, string) strin
 		req.Header = http.Header{
 			"Content-Type": {"application/json"}, "Authorization": {"Bearer " + token}, "Traceparent": {traceparent}, "Tracestate": {"vendor=1"},
 		}
-		client, err := s.client()
-		if err != nil {
-			t.Fatal(err)
-		}
+		client := s.clientFor(t)
 		defer client.CloseIdleConnections()
 		resp, err := client.Do(req)
 		if err != nil {
@@ -295,19 +287,13 @@ func TestACollectorThatIsAwayHoldsNothingUp(t *testing.T) {
 			t.Fatalf("a prediction is %d", status)
 		}
 	}
-	client, err := s.client()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.clientFor(t)
 	defer client.CloseIdleConnections()
-	var metrics string
-	for !strings.Contains(metrics, `onnxgate_trace_spans_total{result="dropped"} 1`) {
-		if t.Context().Err() != nil {
-			t.Fatalf("nothing was counted as dropped:\n%s", metrics)
-		}
+	testkit.Eventually(t, "a span is counted as dropped", func() bool {
+		var metrics string
 		_ = getText(t, client, "https://"+s.admin+"/metrics", &metrics)
-		time.Sleep(10 * time.Millisecond)
-	}
+		return strings.Contains(metrics, `onnxgate_trace_spans_total{result="dropped"} 1`)
+	})
 }
 
 // indexes returns the places in the log of the records that the Collector has got,

@@ -1,9 +1,12 @@
 package ledger
 
 import (
+	"encoding/binary"
 	"errors"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"onnxgate/internal/regular"
 )
 
 // Append appends n lines, and returns how many of them are on the disk and under
@@ -48,13 +51,26 @@ func (g *Ledger) appendSome(src Source, from, n int) error {
 // the next failure.
 func (g *Ledger) undo() error {
 	g.dirty = true
-	if g.open.lines == nil {
-		return nil
+	if g.open.lines == nil || g.open.hashes == nil {
+		return g.closeFiles()
 	}
-	if err := g.open.lines.Truncate(g.offset); err == nil {
+	if g.cutTo(g.open.lines, g.open.hashes, g.first()) == nil {
 		g.dirty = false
 	}
 	return g.closeFiles()
+}
+
+// cutTo takes away what is behind the last line of a segment, hashes first: wherever it
+// is stopped, there are none of lines that are not there.
+func (g *Ledger) cutTo(lines, hashes File, first int64) error {
+	count, err := countHashes(g.cfg.Dir, first)
+	if err == nil && first+count > g.tree.size {
+		err = hashes.Truncate((g.tree.size - first) * tlog.HashSize)
+	}
+	if err != nil {
+		return err
+	}
+	return lines.Truncate(g.offset)
 }
 
 // openSegment opens the files of the segment, and makes them if need be.
@@ -68,15 +84,18 @@ func (g *Ledger) openSegment(first int64) (err error) {
 	if g.open.hashes, err = g.cfg.OpenFile(hashesPath(g.cfg.Dir, first)); err != nil {
 		return err
 	}
+	if g.open.tags, err = g.cfg.OpenFile(tagsPath(g.cfg.Dir, first)); err != nil {
+		return err
+	}
 	if g.open.checkpoint, err = g.cfg.OpenFile(checkpointPath(g.cfg.Dir, first)); err != nil || g.offset > 0 {
 		return err
 	}
-	return syncDir(g.cfg.Dir)
+	return regular.Sync(g.cfg.Dir)
 }
 
 // writeLines makes the lines and writes them, and waits for the disk.
 func (g *Ledger) writeLines(src Source, from, n int) error {
-	g.leaves = g.leaves[:0]
+	g.leaves, g.tags = g.leaves[:0], g.tags[:0]
 	for i := 0; i < n; {
 		g.buf = append(g.buf[:0], 0)
 		for ; i < n && len(g.buf) < chunk; i++ {
@@ -107,32 +126,46 @@ func (g *Ledger) makeLine(src Source, i int) (err error) {
 		return errLong
 	}
 	g.buf[start-1] = 0
-	g.leaves = append(g.leaves, g.take(g.buf[start-1:]))
+	g.leaves = append(g.leaves, g.take(g.buf[start-1:], g.cfg.Bits))
+	g.tags = binary.LittleEndian.AppendUint64(g.tags, src.Tag(i))
 	g.buf[start-1] = '\n'
 	g.buf = append(g.buf, '\n')
 	return nil
 }
 
 // take adds a line, with its prefix, to the tree.
-func (s *state) take(prefixed []byte) tlog.Hash {
-	s.prev = leafHash(prefixed)
-	s.tree.push(0, s.prev)
+func (s *state) take(prefixed []byte, bits int) tlog.Hash {
+	s.add(leafHash(prefixed), bits)
 	return s.prev
+}
+
+// add adds the hash of a line.
+func (s *state) add(leaf tlog.Hash, bits int) {
+	s.prev = leaf
+	if (s.tree.size+1)&(1<<bits-1) == 0 {
+		s.ended = s.tree.ending(bits, leaf)
+	}
+	s.tree.push(0, leaf)
 }
 
 // seal stores the hashes of new lines and signs a checkpoint over them. The lines
 // are on the disk: so a checkpoint never says more than is there, wherever the
 // power fails.
 func (g *Ledger) seal(first, from int64) error {
-	if _, err := g.open.hashes.WriteAt(hashBytes(g.leaves), (from-first)*tlog.HashSize); err != nil {
+	g.hashes = appendHashes(g.hashes[:0], g.leaves)
+	if _, err := g.open.hashes.WriteAt(g.hashes, (from-first)*tlog.HashSize); err != nil {
 		return err
 	}
+	// What does not find a record makes its search longer, and nothing else.
+	_, _ = g.open.tags.WriteAt(g.tags, (from-first)*tagSize)
 	signed, err := g.signature()
 	if err != nil {
 		return err
 	}
-	if _, err := g.open.checkpoint.WriteAt(signed, 0); err != nil {
+	if n, err := g.open.checkpoint.WriteAt(signed, 0); n > 0 && err != nil {
 		return errors.Join(err, g.open.checkpoint.Truncate(0)) // half a checkpoint says less than none
+	} else if err != nil {
+		return err // the one from before holds
 	}
 	if g.first() > first {
 		g.roll(first)
@@ -147,9 +180,7 @@ func (g *Ledger) roll(first int64) {
 		_ = errors.Join(g.open.hashes.Sync(), g.open.checkpoint.Sync(), g.closeFiles())
 	}
 	g.offset = 0
-	if leaves, err := readHashes(hashesPath(g.cfg.Dir, first)); err == nil {
-		_ = g.storeRoots(first>>g.cfg.Bits, []tlog.Hash{full(leaves)})
-	}
+	_ = g.storeRoots(first>>g.cfg.Bits, []tlog.Hash{g.ended})
 }
 
 // storeRoots writes the roots of full segments, from the one of a number on.
@@ -158,6 +189,6 @@ func (g *Ledger) storeRoots(number int64, roots []tlog.Hash) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(hashBytes(roots), number*tlog.HashSize)
+	_, err = f.WriteAt(appendHashes(nil, roots), number*tlog.HashSize)
 	return errors.Join(err, f.Sync(), f.Close())
 }

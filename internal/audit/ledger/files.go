@@ -18,7 +18,10 @@ import (
 const (
 	linesExt      = ".jsonl"
 	hashesExt     = ".hashes"
+	tagsExt       = ".tags"
 	checkpointExt = ".checkpoint"
+	// tagSize is how many bytes a tag has.
+	tagSize = 8
 )
 
 // A segment is named after its first record, so that names sort as records do.
@@ -28,6 +31,7 @@ func segmentPath(dir string, first int64, ext string) string {
 
 func linesPath(dir string, first int64) string      { return segmentPath(dir, first, linesExt) }
 func hashesPath(dir string, first int64) string     { return segmentPath(dir, first, hashesExt) }
+func tagsPath(dir string, first int64) string       { return segmentPath(dir, first, tagsExt) }
 func checkpointPath(dir string, first int64) string { return segmentPath(dir, first, checkpointExt) }
 
 func rootsPath(dir string) string { return filepath.Join(dir, rootsName) }
@@ -108,6 +112,23 @@ func (l *lineReader) next() ([]byte, error) {
 	return l.line, nil
 }
 
+// countHashes returns how many hashes of records a segment has.
+func countHashes(dir string, first int64) (int64, error) {
+	info, err := os.Stat(hashesPath(dir, first))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size() / tlog.HashSize, nil
+}
+
+// lostLines is the reason for lines up to an index of which there are only hashes.
+func lostLines(end int64) string {
+	return fmt.Sprintf("it and the records up to %d, whose hashes are there, are missing", end-1)
+}
+
 // readHashes returns the hashes of a file; nil when there is none.
 func readHashes(path string) ([]tlog.Hash, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // G304: in the log's own directory
@@ -121,21 +142,11 @@ func readHashes(path string) ([]tlog.Hash, error) {
 	return hashes, err
 }
 
-func hashBytes(hashes []tlog.Hash) []byte {
-	data := make([]byte, 0, len(hashes)*tlog.HashSize)
+func appendHashes(dst []byte, hashes []tlog.Hash) []byte {
 	for i := range hashes {
-		data = append(data, hashes[i][:]...)
+		dst = append(dst, hashes[i][:]...)
 	}
-	return data
-}
-
-// syncDir makes a new name in the directory durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir) //nolint:gosec // G304: the log's own directory
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return dst
 }
 
 // keyName is the file of the key that checks checkpoints, for whoever has no other

@@ -44,6 +44,9 @@ type File interface {
 // place, and has no line end in it. Its methods are called while no other process
 // writes.
 type Source interface {
+	// Tag returns what finds line i again, beside which others may have it, too; 0 for
+	// nothing.
+	Tag(i int) uint64
 	// Begin is called first: another process may have changed what lines depend on.
 	Begin() error
 	// Append appends line i, which will stand behind the line of the hash prev.
@@ -52,7 +55,8 @@ type Source interface {
 	Ready() error
 }
 
-// Config is what a Ledger needs. Dir, Signer, Verifier and Authentic are required.
+// Config is what a Ledger needs. Dir, Signer, Verifier, Authentic and Pruned are
+// required.
 type Config struct {
 	Dir string
 	// Bits is the number of records in a segment, as a power of two; 0 stands for
@@ -63,6 +67,8 @@ type Config struct {
 	// Authentic returns an error unless the line was made for its place by whoever
 	// has the keys of the log; ErrUnknown when the key of this line was destroyed.
 	Authentic func(index int64, prev tlog.Hash, line []byte) error
+	// Pruned says which lines are statements of lines that are not kept.
+	Pruned Statement
 	// Repaired is told what was cut off the end of the log. Nil: nobody.
 	Repaired func(Repair)
 	// OpenFile opens a file for writing and makes it if need be; nil stands for the
@@ -99,6 +105,8 @@ func (e *DamagedError) Error() string {
 type state struct {
 	tree frontier
 	prev tlog.Hash // of the last record
+	// ended is the root of the segment that ended last, when the last record ended one.
+	ended tlog.Hash
 	// offset is the size of the segment in bytes.
 	offset int64
 }
@@ -113,16 +121,18 @@ type Ledger struct {
 	dirty  bool
 	buf    []byte
 	leaves []tlog.Hash
+	// hashes and tags are those of the leaves, as they are written.
+	hashes, tags []byte
 }
 
 // segment holds the open files of the segment that is appended to.
-type segment struct{ lines, hashes, checkpoint File }
+type segment struct{ lines, hashes, tags, checkpoint File }
 
 // Open opens the log of a directory, or makes it, and cuts off what was not
 // written to its end. Its error is a *DamagedError for a log that is not what its
 // checkpoints say.
 func Open(cfg Config) (*Ledger, error) {
-	if cfg.Dir == "" || cfg.Signer == nil || cfg.Verifier == nil || cfg.Authentic == nil {
+	if cfg.Dir == "" || cfg.Signer == nil || cfg.Verifier == nil || cfg.Authentic == nil || cfg.Pruned == nil {
 		return nil, errors.New("ledger: a directory, a key and a check of lines are needed")
 	}
 	cfg.Bits = bitsOr(cfg.Bits)
@@ -204,7 +214,7 @@ func (g *Ledger) Close() error {
 
 func (g *Ledger) closeFiles() error {
 	var failed error
-	for _, f := range []File{g.open.lines, g.open.hashes, g.open.checkpoint} {
+	for _, f := range []File{g.open.lines, g.open.hashes, g.open.tags, g.open.checkpoint} {
 		if f != nil {
 			failed = errors.Join(failed, f.Close())
 		}

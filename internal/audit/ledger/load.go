@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"onnxgate/internal/regular"
 )
 
 // load reads how far the log goes, from its checkpoints and its newest segment.
@@ -19,9 +21,8 @@ func (g *Ledger) load() error {
 		return err
 	}
 	for i := range firsts {
-		first := int64(i) << g.cfg.Bits
-		if _, err := os.Stat(linesPath(g.cfg.Dir, first)); errors.Is(err, fs.ErrNotExist) {
-			return &DamagedError{Index: first, Reason: missing}
+		if err := g.present(int64(i)<<g.cfg.Bits, i == len(firsts)-1); err != nil {
+			return err
 		}
 	}
 	if len(firsts) > 1 {
@@ -29,7 +30,23 @@ func (g *Ledger) load() error {
 			return err
 		}
 	}
-	return g.adopt()
+	if err := g.adopt(); err != nil {
+		return err
+	}
+	return g.checkGone()
+}
+
+// present returns an error for a segment of which something is missing that always
+// is there: its lines may be pruned, unless it is the newest.
+func (g *Ledger) present(first int64, newest bool) error {
+	_, err := os.Stat(linesPath(g.cfg.Dir, first))
+	if errors.Is(err, fs.ErrNotExist) && !newest {
+		_, err = os.Stat(hashesPath(g.cfg.Dir, first))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return &DamagedError{Index: first, Reason: missing}
+	}
+	return nil
 }
 
 // loadFull takes over the segments before the newest. Their roots are stored, and
@@ -106,7 +123,10 @@ func (g *Ledger) follow() error {
 	case errors.Is(err, fs.ErrNotExist) && g.offset == 0:
 		_, err = os.Stat(g.cfg.Dir)
 		return err
-	case errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() < g.offset:
+	case errors.Is(err, fs.ErrNotExist):
+		// Long ago, others filled it and pruned it.
+		return g.reload()
+	case err == nil && info.Size() < g.offset:
 		return &DamagedError{Index: g.first(), Reason: "the segment was cut while the server ran"}
 	case err != nil || info.Size() == g.offset:
 		return err
@@ -117,13 +137,26 @@ func (g *Ledger) follow() error {
 	return g.adopt()
 }
 
+// reload reads everything anew.
+func (g *Ledger) reload() error {
+	if err := g.closeFiles(); err != nil {
+		return err
+	}
+	g.state = state{}
+	return g.load()
+}
+
 // clean takes away what is behind the last line of a segment.
 func (g *Ledger) clean(first int64) error {
 	f, err := g.cfg.OpenFile(linesPath(g.cfg.Dir, first))
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.Truncate(g.offset), f.Close()); err != nil {
+	hashes, err := g.cfg.OpenFile(hashesPath(g.cfg.Dir, first))
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(g.cutTo(f, hashes, first), f.Close(), hashes.Close()); err != nil {
 		return err
 	}
 	g.dirty = false
@@ -171,6 +204,11 @@ func (g *Ledger) adoptSegment(first int64) error {
 	if g.tree.size < signed {
 		return &DamagedError{Index: g.tree.size, Reason: fmt.Sprintf("it and the records up to %d are missing", signed-1)}
 	}
+	if signed == 0 && errors.Is(wrong, io.EOF) {
+		if err := g.uncut(first); err != nil {
+			return err
+		}
+	}
 	if !errors.Is(wrong, io.EOF) || lines.partial > 0 {
 		if err := g.cut(f, first, errors.Is(wrong, io.EOF)); err != nil {
 			return err
@@ -178,6 +216,17 @@ func (g *Ledger) adoptSegment(first int64) error {
 	}
 	err = g.adopted(first, from, signed)
 	g.leaves = nil // as many as a segment has; what is appended at once is fewer
+	return err
+}
+
+// uncut returns an error for a segment without a checkpoint that has more hashes than
+// lines: the lines are on the disk before their hashes are written, so that somebody took
+// them away.
+func (g *Ledger) uncut(first int64) error {
+	count, err := countHashes(g.cfg.Dir, first)
+	if err == nil && first+count > g.tree.size {
+		return &DamagedError{Index: g.tree.size, Reason: lostLines(first + count)}
+	}
 	return err
 }
 
@@ -199,7 +248,7 @@ func (g *Ledger) adoptLines(lines *lineReader, signed tlog.Tree, first int64) er
 		if err != nil {
 			return err
 		}
-		g.leaves = append(g.leaves, g.take(line))
+		g.leaves = append(g.leaves, g.take(line, g.cfg.Bits))
 		g.offset += int64(len(line))
 		if g.tree.size == signed.N && g.tree.root() != signed.Hash {
 			return &DamagedError{Index: first, Reason: "the checkpoint of its segment signs other records; `onnxgate audit verify` says which"}
@@ -226,7 +275,7 @@ func (g *Ledger) adopted(first, from, signed int64) error {
 		if err != nil {
 			return err
 		}
-		_, err = f.WriteAt(hashBytes(g.leaves), int64(at)*tlog.HashSize)
+		_, err = f.WriteAt(appendHashes(nil, g.leaves), int64(at)*tlog.HashSize)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}
@@ -278,5 +327,5 @@ func (g *Ledger) putAside(lines *os.File, first int64) (count int, err error) {
 	for r := newLineReader(rest); err == nil; count++ {
 		_, err = r.next()
 	}
-	return count, syncDir(filepath.Dir(linesPath(g.cfg.Dir, first)))
+	return count, regular.Sync(filepath.Dir(linesPath(g.cfg.Dir, first)))
 }

@@ -29,6 +29,15 @@ func (f *frontier) push(level int, root tlog.Hash) {
 	f.size += 1 << level
 }
 
+// ending returns the root of the full subtree of 1<<level leaves that the next leaf
+// ends.
+func (f *frontier) ending(level int, leaf tlog.Hash) tlog.Hash {
+	for at := range level {
+		leaf = tlog.NodeHash(f.roots[at], leaf)
+	}
+	return leaf
+}
+
 // root returns the hash of the whole tree.
 func (f *frontier) root() tlog.Hash {
 	if f.size == 0 {

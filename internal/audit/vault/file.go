@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"onnxgate/internal/regular"
 )
 
 // stored is a key as a file has it, one a line.
@@ -111,7 +113,7 @@ func (f *file) append(all []stored) (err error) {
 	}
 	f.size += int64(len(data))
 	if made {
-		err = syncDir(filepath.Dir(f.path))
+		err = regular.Sync(filepath.Dir(f.path))
 	}
 	return err
 }
@@ -135,7 +137,7 @@ func replaceFile(path string, data []byte) error {
 	if err := os.Rename(temp, path); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
-	return syncDir(filepath.Dir(path))
+	return regular.Sync(filepath.Dir(path))
 }
 
 const tempPrefix = ".new-"
@@ -162,13 +164,4 @@ func writeTemp(dir string, data []byte) (path string, err error) {
 		return "", errors.Join(err, os.Remove(temp.Name()))
 	}
 	return temp.Name(), nil
-}
-
-// syncDir makes a new name in the directory durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir) //nolint:gosec // G304: the log's own directory
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

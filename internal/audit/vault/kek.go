@@ -114,6 +114,47 @@ func (v *Vault) makeLogKey(fresh func() (string, error)) (err error) {
 	return replaceFile(v.logKeyPath(), v.kek.Wrap(useLog, "", "", []byte(key)))
 }
 
+// CountWrapped returns how many keys the key-encryption key, as it is at present, has wrapped,
+// and how many a former one. It fails for a key that neither opens.
+func (v *Vault) CountWrapped() (present, former int, err error) {
+	count := func(use, tenant string, wrapped []byte) error {
+		if v.kek.Wrapped(use, tenant, "", wrapped) {
+			present++
+			return nil
+		}
+		former++
+		_, err := v.kek.Unwrap(use, tenant, "", wrapped)
+		return err
+	}
+	err = retried(func() (err error) {
+		present, former = 0, 0
+		if v.kek, err = v.kek.Again(); err != nil {
+			return err
+		}
+		all, err := v.tenants.read()
+		if err != nil {
+			return err
+		}
+		for _, s := range all {
+			if err := count(useTenant, s.Tenant, s.Key); err != nil {
+				return fmt.Errorf("%s: the key of the tenant %s: %w", v.tenants.path, s.Tenant, err)
+			}
+		}
+		wrapped, err := os.ReadFile(v.logKeyPath())
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil {
+			err = count(useLog, "", wrapped)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: the key that signs the log: %w", v.logKeyPath(), err)
+		}
+		return nil
+	})
+	return present, former, err
+}
+
 // Rewrap wraps under the key-encryption key what a former one wrapped, and returns
 // how many keys that were. Both keys must open until it returns nil; where it is
 // killed, the next one goes on.

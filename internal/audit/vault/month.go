@@ -1,33 +1,50 @@
 package vault
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"onnxgate/internal/identity"
 )
 
 // owner is whose a key is.
 type owner struct{ tenant, subject string }
 
+// isOf reports whether it is of a tenant, of every one for "". What is of no tenant is
+// the installation's, and that is of the default one.
+func (o owner) isOf(tenant string) bool {
+	return tenant == "" || o.tenant == tenant || o.tenant == "" && tenant == identity.DefaultTenant
+}
+
 type entry struct {
-	id  string
-	key [keySize]byte
+	id    string
+	key   [keySize]byte
+	ready *Key // nil until it is used
+}
+
+// appendName appends what tells an owner from all others.
+func appendName[T string | []byte](dst []byte, tenant, subject T) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(tenant)))
+	return append(append(dst, tenant...), subject...)
 }
 
 // month is the keys of one month.
 type month struct {
 	file   file
-	owners map[owner]entry
-	ids    map[string]entry
+	owners map[string]*entry // by appendName
+	ids    map[string]*entry
 	gone   map[string]bool // ids of destroyed keys
 	fresh  []stored        // that are not in the file
 }
 
-func (m *month) add(who owner, e entry) {
-	m.owners[who] = e
+func (m *month) add(who owner, e *entry) {
+	m.owners[string(appendName(nil, who.tenant, who.subject))] = e
 	m.ids[e.id] = e
 }
 
@@ -36,7 +53,7 @@ func (v *Vault) month(name string) (*month, error) {
 	if m := v.months[name]; m != nil {
 		return m, nil
 	}
-	m := &month{file: file{path: filepath.Join(v.dir, name+monthExt)}, owners: map[owner]entry{}, ids: map[string]entry{}, gone: map[string]bool{}}
+	m := &month{file: file{path: filepath.Join(v.dir, name+monthExt)}, owners: map[string]*entry{}, ids: map[string]*entry{}, gone: map[string]bool{}}
 	all, err := m.file.read()
 	if err != nil {
 		return nil, err
@@ -65,7 +82,7 @@ const (
 func bound(name, tenant, id string) []byte { return []byte(name + "\x00" + tenant + "\x00" + id) }
 
 // seal seals a key together with the name of its subject, by the tenant's key.
-func (v *Vault) seal(name string, who owner, e entry) ([]byte, error) {
+func (v *Vault) seal(name string, who owner, e *entry) ([]byte, error) {
 	aead, err := v.tenantKey(who.tenant, true)
 	if err != nil {
 		return nil, err
@@ -73,43 +90,49 @@ func (v *Vault) seal(name string, who owner, e entry) ([]byte, error) {
 	return aead.Seal(nil, nil, append(e.key[:], who.subject...), bound(name, who.tenant, e.id)), nil //nolint:gosec // G407: the AEAD makes a random nonce by itself
 }
 
-func (v *Vault) open(name string, s stored) (owner, entry, error) {
+func (v *Vault) open(name string, s stored) (owner, *entry, error) {
 	aead, err := v.tenantKey(s.Tenant, false)
 	if err != nil {
-		return owner{}, entry{}, err
+		return owner{}, nil, err
 	}
 	data, err := aead.Open(nil, nil, s.Key, bound(name, s.Tenant, s.ID))
 	if err != nil || len(data) < keySize {
-		return owner{}, entry{}, errors.New("the key of its tenant does not open it")
+		return owner{}, nil, errors.New("the key of its tenant does not open it")
 	}
-	return owner{s.Tenant, string(data[keySize:])}, entry{s.ID, [keySize]byte(data)}, nil
+	return owner{s.Tenant, string(data[keySize:])}, &entry{id: s.ID, key: [keySize]byte(data)}, nil
 }
 
 // ending says which keys end.
 type ending func(name string, who owner) bool
 
-func ofSubject(tenant, subject string) ending {
+func ofSubjects(tenant string, subjects []string) ending {
 	return func(_ string, who owner) bool {
-		return who.subject == subject && (tenant == "" || who.tenant == tenant)
+		return slices.Contains(subjects, who.subject) && who.isOf(tenant)
 	}
 }
 
 func endedBefore(tenant string, before time.Time) ending {
 	return func(name string, who owner) bool {
-		start, err := time.Parse(monthLayout, name)
-		return err == nil && !start.AddDate(0, 1, 0).After(before) && (tenant == "" || who.tenant == tenant)
+		end, err := EndOf(name)
+		return err == nil && !end.After(before) && who.isOf(tenant)
 	}
 }
 
-// Erase destroys the keys of a subject of a tenant, or of every tenant for "", and
+// EndOf returns when a month ends.
+func EndOf(name string) (time.Time, error) {
+	start, err := time.Parse(monthLayout, name)
+	return start.AddDate(0, 1, 0), err
+}
+
+// Erase destroys the keys of subjects of a tenant, or of every tenant for "", and
 // returns how many there were.
-func (v *Vault) Erase(tenant, subject string) (int, error) {
-	return v.destroy(ofSubject(tenant, subject), true)
+func (v *Vault) Erase(tenant string, subjects ...string) (int, error) {
+	return v.destroy(ofSubjects(tenant, subjects), true)
 }
 
 // Count returns how many keys Erase would destroy.
-func (v *Vault) Count(tenant, subject string) (int, error) {
-	return v.destroy(ofSubject(tenant, subject), false)
+func (v *Vault) Count(tenant string, subjects ...string) (int, error) {
+	return v.destroy(ofSubjects(tenant, subjects), false)
 }
 
 // Expire destroys the keys of the months of a tenant, or of every tenant for "",
@@ -164,6 +187,5 @@ func (v *Vault) destroyIn(name string, ends ending, really bool) (count int, err
 		return count, nil
 	}
 	delete(v.months, name)
-	clear(v.ready)
 	return count, f.replace(all)
 }

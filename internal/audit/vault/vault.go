@@ -10,9 +10,12 @@ package vault
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -23,6 +26,8 @@ const (
 	fileMode = 0o600
 	keySize  = 32
 	idSize   = 9
+	// nonceSize is that of GCM (NIST SP 800-38D section 5.2.1.1).
+	nonceSize = 12
 	// maxReady bounds the keys that are kept ready for use, some 1 KiB each.
 	maxReady = 4096
 )
@@ -36,9 +41,20 @@ var (
 // Key seals what one subject did in one month.
 type Key struct {
 	// ID names the key, and says nothing of whose it is.
-	ID string
-	cipher.AEAD
+	ID   string
+	aead cipher.AEAD
 }
+
+// Open opens what Seal sealed.
+func (k *Key) Open(dst, sealed, bound []byte) ([]byte, error) {
+	n := k.aead.NonceSize()
+	if len(sealed) < n {
+		return nil, errShort
+	}
+	return k.aead.Open(dst, sealed[:n], sealed[n:], bound)
+}
+
+var errShort = errors.New("it is shorter than anything that was sealed")
 
 // Vault is the keys in a directory.
 type Vault struct {
@@ -47,7 +63,11 @@ type Vault struct {
 	tenants file
 	keys    map[string][]byte // of tenants
 	months  map[string]*month
-	ready   map[string]*Key // by their id
+	ready   []*entry // whose keys are ready for use
+	name    []byte   // of the owner that is looked for
+	// random is read for many nonces at once, and spent is how much of it was used.
+	random [256 * nonceSize]byte
+	spent  int
 }
 
 // New returns the keys in a directory, which it makes.
@@ -62,7 +82,7 @@ func New(dir string, kek Wrapper) (*Vault, error) {
 func View(dir string, kek Wrapper) *Vault {
 	return &Vault{
 		dir: dir, kek: kek, tenants: file{path: filepath.Join(dir, "tenants.jsonl")},
-		keys: map[string][]byte{}, months: map[string]*month{}, ready: map[string]*Key{},
+		keys: map[string][]byte{}, months: map[string]*month{}, spent: len(Vault{}.random),
 	}
 }
 
@@ -86,7 +106,6 @@ func (v *Vault) Refresh() error {
 		}
 		if changed {
 			delete(v.months, name)
-			clear(v.ready)
 		}
 	}
 	return nil
@@ -102,27 +121,31 @@ func (v *Vault) Discard() {
 }
 
 // For returns the key of a subject, and makes it if need be: Store keeps it.
-func (v *Vault) For(name, tenant, subject string) (*Key, error) {
+func (v *Vault) For(name string, tenant, subject []byte) (*Key, error) {
 	m, err := v.month(name)
 	if err != nil {
 		return nil, err
 	}
-	who := owner{tenant, subject}
-	if e, ok := m.owners[who]; ok {
+	v.name = appendName(v.name[:0], tenant, subject)
+	if e := m.owners[string(v.name)]; e != nil {
 		return v.use(e)
 	}
-	id := make([]byte, idSize)
-	key := make([]byte, keySize)
-	_, _ = rand.Read(id) // never fails
-	_, _ = rand.Read(key)
-	e := entry{id: base64.RawURLEncoding.EncodeToString(id), key: [keySize]byte(key)}
+	who := owner{string(tenant), string(subject)}
+	e := &entry{id: newID()}
+	_, _ = rand.Read(e.key[:]) // never fails
 	sealed, err := v.seal(name, who, e)
 	if err != nil {
 		return nil, err
 	}
 	m.add(who, e)
-	m.fresh = append(m.fresh, stored{ID: e.id, Tenant: tenant, Key: sealed})
+	m.fresh = append(m.fresh, stored{ID: e.id, Tenant: who.tenant, Key: sealed})
 	return v.use(e)
+}
+
+func newID() string {
+	id := make([]byte, idSize)
+	_, _ = rand.Read(id) // never fails
+	return base64.RawURLEncoding.EncodeToString(id)
 }
 
 // Find returns the key of an id. Its error is ErrDestroyed or ErrUnknown when there
@@ -135,32 +158,63 @@ func (v *Vault) Find(name, id string) (*Key, error) {
 	if m.gone[id] {
 		return nil, ErrDestroyed
 	}
-	e, ok := m.ids[id]
-	if !ok {
-		return nil, ErrUnknown
+	if e := m.ids[id]; e != nil {
+		return v.use(e)
 	}
-	return v.use(e)
+	return nil, ErrUnknown
 }
 
 // use makes a key ready.
-func (v *Vault) use(e entry) (*Key, error) {
-	if k := v.ready[e.id]; k != nil {
-		return k, nil
+func (v *Vault) use(e *entry) (*Key, error) {
+	if e.ready != nil {
+		return e.ready, nil
 	}
-	aead, err := newAEAD(e.key[:])
+	block, err := aes.NewCipher(e.key[:])
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCM(block)
 	if err != nil {
 		return nil, err
 	}
 	if len(v.ready) >= maxReady {
-		clear(v.ready)
+		for _, other := range v.ready {
+			other.ready = nil
+		}
+		v.ready = v.ready[:0]
 	}
-	k := &Key{e.id, aead}
-	v.ready[e.id] = k
-	return k, nil
+	e.ready = &Key{e.id, aead}
+	v.ready = append(v.ready, e)
+	return e.ready, nil
 }
 
-// newAEAD returns AES-256-GCM under nonces of 96 random bits (NIST SP 800-38D
-// section 8.2.2), which bounds a key to 2³² records of its month.
+// Seal appends a nonce, what it sealed and the tag: AES-256-GCM under nonces of 96
+// random bits (NIST SP 800-38D section 8.2.2), which bounds a key to 2³² records of
+// its month.
+func (v *Vault) Seal(dst []byte, k *Key, text, bound []byte) []byte {
+	if v.spent == len(v.random) {
+		_, _ = rand.Read(v.random[:]) // never fails
+		v.spent = 0
+	}
+	nonce := v.random[v.spent : v.spent+nonceSize]
+	v.spent += nonceSize
+	return k.aead.Seal(append(dst, nonce...), nonce, text, bound)
+}
+
+// Derive returns a key of a tenant for another use (HMAC-SHA-256 as a pseudorandom
+// function, NIST SP 800-108r1 section 4.1): it is the same for as long as there is the
+// tenant's own, which is made if need be. No other process may write.
+func (v *Vault) Derive(tenant, use string) ([]byte, error) {
+	if _, err := v.tenantKey(tenant, true); err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, v.keys[tenant])
+	_, _ = io.WriteString(mac, use) // never fails
+	return mac.Sum(nil), nil
+}
+
+// newAEAD returns AES-256-GCM that makes its nonces itself, for the few keys that are
+// sealed.
 func newAEAD(key []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {

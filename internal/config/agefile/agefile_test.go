@@ -13,6 +13,7 @@ import (
 	"filippo.io/age/armor"
 
 	"onnxgate/internal/config/agefile"
+	"onnxgate/internal/testkit"
 )
 
 const settings = "ONNXGATE_JWT_SECRET='q7Jm0Y2cVv6mS1cW3r8u0e5bTz4hXk9L'\n"
@@ -162,21 +163,8 @@ func TestWhatCannotBeOpenedIsRefusedWithoutShowingIt(t *testing.T) {
 	}
 }
 
-// need finds a program, or skips; where everything should be installed it fails.
-func need(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not installed", name)
-		}
-		t.Skipf("%s is not installed: apt-get install age", name)
-	}
-	return path
-}
-
 func TestTheAgeCommandReadsAndWritesTheSameFiles(t *testing.T) {
-	command, keygen := need(t, "age"), need(t, "age-keygen")
+	command, keygen := testkit.Tool(t, "age", "age"), testkit.Tool(t, "age-keygen", "age")
 	dir := t.TempDir()
 	key := filepath.Join(dir, "key.txt")
 	if out, err := exec.CommandContext(t.Context(), keygen, "-o", key).CombinedOutput(); err != nil {
@@ -213,7 +201,7 @@ func TestTheAgeCommandReadsAndWritesTheSameFiles(t *testing.T) {
 }
 
 func TestTheAgeCommandTakesTheSamePassphrases(t *testing.T) {
-	command, python := need(t, "age"), need(t, "python3")
+	command, python := testkit.Tool(t, "age", "age"), testkit.Tool(t, "python3", "python3")
 	dir := t.TempDir()
 	plain, ours, theirs, opened := filepath.Join(dir, "plain"), filepath.Join(dir, "ours"), filepath.Join(dir, "theirs"), filepath.Join(dir, "opened")
 	to, err := agefile.Passphrase("correct horse")

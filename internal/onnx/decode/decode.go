@@ -63,13 +63,21 @@ const (
 	growth = 4
 )
 
-// What one decoded message takes in memory, in bytes, rounded up.
+// What one decoded message takes in memory, in bytes, rounded up: a node, a graph
+// inside another, an initializer and an operator set with what is made of them
+// when the model is compiled, and a name with the room that a growing list of them
+// leaves.
 const (
-	nodeSize      = 160
-	attributeSize = 264
-	valueSize     = 128
-	tensorSize    = 160
-	stringSize    = 16
+	nodeSize        = 1 << 10
+	subgraphSize    = 4 << 10
+	functionSize    = 320
+	initializerSize = 400
+	opsetSize       = 256
+	attributeSize   = 264
+	valueSize       = 128
+	tensorSize      = 160
+	stringSize      = 16
+	nameSize        = 5 * stringSize
 )
 
 type decoder struct {
@@ -104,6 +112,9 @@ func (d *decoder) text(f field, dst *string) error {
 // texts appends an entry of a repeated string.
 func (d *decoder) texts(f field, dst *[]string) error {
 	var s string
+	if err := d.take(nameSize - stringSize); err != nil {
+		return err
+	}
 	if err := d.text(f, &s); err != nil {
 		return err
 	}
@@ -191,7 +202,7 @@ func (d *decoder) model(b []byte) (*onnx.Model, error) {
 }
 
 func (d *decoder) opset(b []byte, dst *[]onnx.Opset) error {
-	if err := d.take(valueSize); err != nil {
+	if err := d.take(opsetSize); err != nil {
 		return err
 	}
 	var o onnx.Opset
@@ -236,7 +247,7 @@ func (d *decoder) property(b []byte, dst *[]onnx.Property) error {
 }
 
 func (d *decoder) function(b []byte, dst *[]*onnx.Function) error {
-	if err := d.take(2 * nodeSize); err != nil {
+	if err := d.take(functionSize); err != nil {
 		return err
 	}
 	fn := &onnx.Function{}

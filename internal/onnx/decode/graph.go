@@ -19,6 +19,11 @@ func (d *decoder) graph(b []byte, depth int) (*onnx.Graph, error) {
 	if err := d.deeper(depth); err != nil {
 		return nil, err
 	}
+	if depth > 1 {
+		if err := d.take(subgraphSize); err != nil {
+			return nil, err
+		}
+	}
 	g := &onnx.Graph{}
 	err := message(b, fields(2, 10), func(f field) error {
 		switch f.num {
@@ -49,6 +54,9 @@ func (d *decoder) graph(b []byte, depth int) (*onnx.Graph, error) {
 func (d *decoder) initializer(b []byte, dst *[]onnx.Initializer) error {
 	if d.initializers++; d.initializers > d.limits.Initializers {
 		return fmt.Errorf("the model has more than %d initializers", d.limits.Initializers)
+	}
+	if err := d.take(initializerSize); err != nil {
+		return err
 	}
 	name, t, err := d.tensor(b)
 	*dst = append(*dst, onnx.Initializer{Name: name, Tensor: t})

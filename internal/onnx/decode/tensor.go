@@ -47,7 +47,7 @@ type tensorHead struct {
 	dtype   tensor.DType
 	shape   tensor.Shape
 	raw     []byte
-	entries map[number]int
+	entries [uint64Data + 1]int // of each field
 }
 
 // Tensor decodes a TensorProto that stands alone, as the files of ONNX's test
@@ -87,7 +87,7 @@ func nameError(name string, err error) error {
 }
 
 func (d *decoder) tensorHead(b []byte) (tensorHead, error) {
-	h := tensorHead{entries: map[number]int{}}
+	var h tensorHead
 	if err := d.take(tensorSize); err != nil {
 		return h, err
 	}
@@ -186,8 +186,8 @@ func (d *decoder) tensorSize(h *tensorHead) (int, number, error) {
 		}
 		from, have = rawData, len(h.raw)/size
 	}
-	for num, entries := range h.entries {
-		if num != 1 && num != from && entries > 0 {
+	for i, entries := range h.entries {
+		if num := number(i); num != 1 && num != from && entries > 0 {
 			return 0, 0, fmt.Errorf("it keeps elements in field %d, which is not for %v", num, h.dtype)
 		}
 	}

@@ -129,3 +129,17 @@ func TestOnlyDecisionValuesOfExportsAreCalledThat(t *testing.T) {
 		}
 	}
 }
+
+// The list of the class labels that an exporter adds is the same for all rows.
+func TestAnOutputThatNoInputReachesIsConstant(t *testing.T) {
+	m := Model(
+		Node("Identity", Names("list"), Names("y")),
+		Node("Neg", Names("x"), Names("z")),
+	)
+	m.Graph.Initializers = append(m.Graph.Initializers, Tensor64("list", tensor.Shape{2}, 3, 4))
+	m.Graph.Outputs = []*onnx.ValueInfo{{Name: "y"}, {Name: "z"}}
+	p := loadModel(t, m, onnx.Limits{})
+	if out := p.Outputs(); !out[0].Constant || out[1].Constant {
+		t.Errorf("constant: %t, %t; want true, false", out[0].Constant, out[1].Constant)
+	}
+}

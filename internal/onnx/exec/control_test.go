@@ -308,3 +308,43 @@ func TestALoopWhoseBodyFailsTellsWhy(t *testing.T) {
 		t.Errorf("canceled: %v", err)
 	}
 }
+
+// However deep the loop is that a deadline stops, the message says so once.
+func TestADeadlineIsSaidOnce(t *testing.T) {
+	inner := subgraph(Names("j", "d", "u"), Names("d", "t"), anonymous("Add", Names("u", "x"), Names("t")))
+	outer := subgraph(Names("i", "c", "v"), Names("c", "w"), anonymous("Loop", Names("m", "", "v"), Names("w"), Graph("body", inner)))
+	p, err := exec.Load(Encode(trips(1<<62, outer)), onnx.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	err = p.Run(ctx, inputsOf(t, p, 1, 1), results(1))
+	if fault.KindOf(err) != fault.Timeout || strings.Count(err.Error(), "did not finish") != 1 {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Slices of nothing are not copied one by one, however many there would be.
+func TestAScanOfNothingEndsSoon(t *testing.T) {
+	nothing, err := tensor.New(tensor.Shape{1 << 30, 2, 0}, []float32{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := subgraph(Names("r"), Names("q"), anonymous("Neg", Names("r"), Names("q")))
+	m := Model(Node("Scan", Names("e"), Names("y"), Int("num_scan_inputs", 1), Ints("scan_input_axes", 1), Ints("scan_output_axes", 1), Graph("body", body)))
+	m.Graph.Initializers = []onnx.Initializer{{Name: "e", Tensor: nothing}}
+	p, err := exec.Load(Encode(m), onnx.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	out := results(1)
+	if err := p.Run(ctx, inputsOf(t, p, 1, 1), out); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(nothing.Shape(), out[0].Shape()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -16,6 +16,7 @@ import (
 
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/exec"
+	"onnxgate/internal/onnx/onnxtest"
 	"onnxgate/internal/tensor"
 )
 
@@ -136,28 +137,11 @@ func integer(t *testing.T, v any) int64 {
 func half(x float64) tensor.Float16 {
 	for bits := range 1 << 16 {
 		h := tensor.Float16(bits)
-		if v := halfValue(h); v == x && math.Signbit(v) == math.Signbit(x) || math.IsNaN(v) && math.IsNaN(x) {
+		if v := onnxtest.HalfValue(h); v == x && math.Signbit(v) == math.Signbit(x) || math.IsNaN(v) && math.IsNaN(x) {
 			return h
 		}
 	}
 	panic(fmt.Sprintf("%v is no binary16", x))
-}
-
-func halfValue(h tensor.Float16) float64 {
-	sign, exp, frac := 1.0, int(h>>10&31), float64(h&1023)
-	if h>>15 == 1 {
-		sign = -1
-	}
-	switch exp {
-	case 0:
-		return sign * math.Ldexp(frac, -24)
-	case 31:
-		if frac > 0 {
-			return math.NaN()
-		}
-		return sign * math.Inf(1)
-	}
-	return sign * math.Ldexp(1+frac/1024, exp-15)
 }
 
 func readJSON(tb testing.TB, path string, v any) {
@@ -300,7 +284,7 @@ func differences(want, got *tensor.Tensor) string {
 	case tensor.Float64:
 		return farthest(tensor.Of[float64](want), tensor.Of[float64](got), 1e-12, func(v float64) float64 { return v })
 	case tensor.Half:
-		return farthest(tensor.Of[tensor.Float16](want), tensor.Of[tensor.Float16](got), 0, halfValue)
+		return farthest(tensor.Of[tensor.Float16](want), tensor.Of[tensor.Float16](got), 0, onnxtest.HalfValue)
 	default:
 		return cmp.Diff(elements(want), elements(got))
 	}

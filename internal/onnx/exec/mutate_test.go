@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/metrics"
-	"strconv"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/exec"
 	"onnxgate/internal/tensor"
+	"onnxgate/internal/testkit"
 )
 
 // What a mutated model may do: load within mutantTime, stop mutantGrace after the
@@ -45,7 +45,7 @@ func TestMutatedModelsDoNoHarm(t *testing.T) {
 		t.Skip("it takes seconds")
 	}
 	seeds := mutationSeeds(t)
-	first, count := countOf(t, "SEED", 1), countOf(t, "MUTANTS", fewMutants)
+	first, count := uint64(testkit.Number(t, "SEED", 1)), uint64(testkit.Number(t, "MUTANTS", fewMutants))
 	sum := tallyOfMutants{patience: everyDay}
 	if os.Getenv("MUTANTS") != "" {
 		sum.patience = 1
@@ -69,19 +69,6 @@ func TestMutatedModelsDoNoHarm(t *testing.T) {
 	if sum.ran < count/20 {
 		t.Errorf("only %d of %d mutants ran: they are broken too much to say anything", sum.ran, count)
 	}
-}
-
-func countOf(t *testing.T, name string, fallback uint64) uint64 {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return fallback
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // mutationSeeds are the models that are mutated.

@@ -66,7 +66,7 @@ type arg struct {
 // again for the next value of its element type when no later step reads the
 // value in it.
 func (c *compiler) code() *code {
-	p := &code{ports: c.ports}
+	p := &code{ports: c.ports, steps: make([]instruction, 0, len(c.steps)), args: make([]arg, 0, c.arguments())}
 	places := c.places(p)
 	add := func(values []int) {
 		for _, v := range values {
@@ -96,6 +96,19 @@ func (c *compiler) code() *code {
 		}
 	}
 	return p
+}
+
+// arguments counts what the steps read and make.
+func (c *compiler) arguments() int {
+	n := 0
+	for i := range c.steps {
+		s := &c.steps[i]
+		n += len(s.in) + len(s.out)
+		for _, b := range s.bodies {
+			n += len(b.captured)
+		}
+	}
+	return n
 }
 
 func (c *compiler) arg(v int, places []where) arg {

@@ -30,6 +30,7 @@ func (c *compiler) main(p *Program) error {
 			return fmt.Errorf("output %s %w", onnx.Quote(c.graph.Outputs[i].Name), err)
 		}
 		spec.Name = c.graph.Outputs[i].Name
+		spec.Constant = c.values[c.root(v)].Const != nil
 		p.outputs = append(p.outputs, spec)
 	}
 	return nil
@@ -87,6 +88,7 @@ func outputSpec(v *value, declared *onnx.Type) (tensor.Spec, error) {
 		return s, fmt.Errorf("is a %v, which cannot be returned", &t)
 	}
 	if t.Of != onnx.TensorType {
+		s.Items = v.Items
 		return s, nil
 	}
 	s.Keys, s.Decision = v.Keys, v.Decision

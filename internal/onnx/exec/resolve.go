@@ -87,7 +87,7 @@ func resolve(m *onnx.Model, functions map[onnx.FunctionID]*onnx.Function, index 
 const CodeUnsupported = "unsupported_operator"
 
 // maxNamed is how many missing operators one message names.
-const maxNamed = 50
+const maxNamed = 20
 
 func unsupported(missing map[string]bool) error {
 	names := make([]string, 0, len(missing))

@@ -97,6 +97,9 @@ func (s *state) steps(ctx context.Context) error {
 
 // failed classifies the error of a step.
 func (i *instruction) failed(err error) error {
+	if f, ok := errors.AsType[*fault.Error](err); ok && (f.Kind == fault.Timeout || f.Kind == fault.Canceled) {
+		return err // a graph inside this one has said so
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault.Wrap(fault.Timeout, "the prediction did not finish in time", err)
@@ -107,5 +110,5 @@ func (i *instruction) failed(err error) error {
 	if f.Kind != fault.Content {
 		return fault.Wrap(f.Kind, "the prediction failed", fmt.Errorf("%s: %w", i.label, err))
 	}
-	return fault.Newf(fault.Content, "%s: %s", i.label, f.Msg)
+	return fault.Newf(fault.Content, "the model's %s: %s", i.label, f.Msg) // the label is no word to begin a sentence with
 }

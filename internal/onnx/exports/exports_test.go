@@ -3,6 +3,7 @@ package exports_test
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/exec"
 	"onnxgate/internal/onnx/exports"
+	"onnxgate/internal/tensor"
 )
 
 // doubtful are the models of the zoo (scripts/zoo) with a sign of what their
@@ -187,6 +189,35 @@ func TestTheLossOfCatBoostIsTheParameters(t *testing.T) {
 				t.Errorf("%q", all)
 			}
 		})
+	}
+}
+
+func TestCategoriesAreThoseOfEncodersThatRefuseOthers(t *testing.T) {
+	column := func(name string) *onnx.ValueInfo {
+		return &onnx.ValueInfo{Name: name, Type: &onnx.Type{Of: onnx.TensorType, Elem: tensor.String, Ranked: true, Dims: []tensor.Dim{{Size: -1}, {Size: 1}}}}
+	}
+	encoder := func(input string, zeros int64, words ...string) *onnx.Node {
+		return &onnx.Node{Op: "OneHotEncoder", Inputs: []string{input}, Outputs: []string{input + "_coded"}, Attributes: []onnx.Attribute{
+			{Name: "cats_strings", Strings: words}, {Name: "zeros", Int: zeros},
+		}}
+	}
+	at, err := tensor.New(tensor.Shape{1}, []int64{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &onnx.Model{Graph: &onnx.Graph{
+		Inputs:       []*onnx.ValueInfo{column("town"), column("kind"), column("colour"), column("any"), column("cut")},
+		Initializers: []onnx.Initializer{{Name: "one", Tensor: at}},
+		Nodes: []*onnx.Node{
+			encoder("town", 0, "Bern", "Ulm"), encoder("any", 1, "x"), encoder("short", 0, "y"), encoder("picked", 0, "red", "blue"),
+			{Op: "Concat", Inputs: []string{"kind", "colour"}, Outputs: []string{"both"}},
+			{Op: "ArrayFeatureExtractor", Inputs: []string{"both", "one"}, Outputs: []string{"picked"}},
+			{Op: "StringNormalizer", Inputs: []string{"cut"}, Outputs: []string{"short"}},
+		},
+	}}
+	want := map[string][]string{"town": {"Bern", "Ulm"}, "colour": {"red", "blue"}}
+	if got := exports.Categories(m); !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

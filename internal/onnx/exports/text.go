@@ -6,6 +6,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"onnxgate/internal/expression"
 	"onnxgate/internal/onnx"
 )
 
@@ -54,9 +55,9 @@ func sublinearCounts(g *graph) []string {
 	}, "Log")
 }
 
-// expression returns that by which the export finds the words of a vectoriser;
+// wordExpression returns that by which the export finds the words of a vectoriser;
 // empty when it is none of words.
-func (g *graph) expression(n *onnx.Node) string {
+func (g *graph) wordExpression(n *onnx.Node) string {
 	from := g.maker(n)
 	for range 3 { // Flatten, Reshape and the like
 		if from.Op == "Tokenizer" || from.Op == "" {
@@ -71,13 +72,14 @@ func (g *graph) expression(n *onnx.Node) string {
 // finds in a text, as those with marks: another expression found them.
 func unfoundWords(g *graph) []string {
 	return g.each(func(n *onnx.Node) string {
-		expression := g.expression(n)
-		whole, err := regexp.Compile("^(?:" + expression + ")$")
-		if expression == "" || err != nil {
+		expr := g.wordExpression(n)
+		pool := attribute(n, "pool_strings").Strings
+		whole := wholeWord(expr, pool)
+		if whole == nil {
 			return ""
 		}
 		words, example := 0, ""
-		for _, word := range attribute(n, "pool_strings").Strings {
+		for _, word := range pool {
 			if !whole.MatchString(word) {
 				words, example = words+1, word
 			}
@@ -86,8 +88,31 @@ func unfoundWords(g *graph) []string {
 			return ""
 		}
 		return fmt.Sprintf("%s knows %d words that the expression %s of the export never finds, such as %s: Python found them by another, or with letters that only Unicode has; "+
-			"set token_pattern=%s before training", where(n), words, expression, onnx.Quote(example), onnx.Quote(exported))
+			"set token_pattern=%s before training", where(n), words, expr, onnx.Quote(example), onnx.Quote(exported))
 	}, "TfIdfVectorizer")
+}
+
+// maxLookup bounds the work of holding a vocabulary against an expression:
+// characters times instructions.
+const maxLookup = 1 << 28
+
+// wholeWord returns what matches the words that an expression finds; nil without
+// one, and for one that would take long.
+func wholeWord(expr string, words []string) *regexp.Regexp {
+	budget := expression.Budget{Each: maxLookup, Total: 1 << 16}
+	_, instructions, err := budget.Parse(expr)
+	if expr == "" || err != nil {
+		return nil
+	}
+	left := maxLookup / instructions
+	for _, word := range words {
+		left -= len(word)
+	}
+	whole, err := regexp.Compile("^(?:" + expr + ")$")
+	if left < 0 || err != nil {
+		return nil
+	}
+	return whole
 }
 
 // exported is what the exporter writes in place of scikit-learn's default
@@ -101,7 +126,7 @@ func lostLetters(g *graph) []string {
 	return g.each(func(n *onnx.Node) string {
 		single := func(word string) bool { return utf8.RuneCountInString(word) == 1 }
 		words := attribute(n, "pool_strings").Strings
-		if g.expression(n) != exported || attribute(n, "max_gram_length").Int < 2 || len(words) == 0 || slices.ContainsFunc(words, single) {
+		if g.wordExpression(n) != exported || attribute(n, "max_gram_length").Int < 2 || len(words) == 0 || slices.ContainsFunc(words, single) {
 			return ""
 		}
 		return fmt.Sprintf("%s counts words that stand together and knows none of one letter, which the expression %s of the export finds, and scikit-learn's default does not: "+

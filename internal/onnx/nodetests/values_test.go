@@ -10,6 +10,7 @@ import (
 
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/decode"
+	"onnxgate/internal/onnx/onnxtest"
 	"onnxgate/internal/tensor"
 )
 
@@ -111,7 +112,7 @@ func compareTensors(got, want *tensor.Tensor, near func(got, want float64) bool)
 	case tensor.Float64:
 		return compareElements(got, want, near)
 	case tensor.Half:
-		return compareElements(got, want, func(g, w tensor.Float16) bool { return near(halfValue(g), halfValue(w)) })
+		return compareElements(got, want, func(g, w tensor.Float16) bool { return near(onnxtest.HalfValue(g), onnxtest.HalfValue(w)) })
 	case tensor.Int8:
 		return compareElements(got, want, same[int8])
 	case tensor.Int16:
@@ -148,18 +149,3 @@ func compareElements[T tensor.Element](got, want *tensor.Tensor, equal func(got,
 }
 
 func same[T comparable](got, want T) bool { return got == want }
-
-// halfValue is a binary16's value by the definition of the format, not by the
-// engine's own conversion.
-func halfValue(h tensor.Float16) float64 {
-	sign, exp, frac := 1-2*float64(h>>15), int(h>>10&31), float64(h&1023)
-	switch {
-	case exp == 0:
-		return sign * math.Ldexp(frac, -24)
-	case exp < 31:
-		return sign * math.Ldexp(1+frac/1024, exp-15)
-	case frac > 0:
-		return math.NaN()
-	}
-	return math.Inf(int(sign))
-}

@@ -2,11 +2,11 @@ package ops
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 
 	"onnxgate/internal/fault"
-	"onnxgate/internal/onnx"
 	"onnxgate/internal/tensor"
 )
 
@@ -310,11 +310,27 @@ func oneHot(ctx context.Context, f *Frame, at []int32, width int, strict bool) e
 		case p >= 0:
 			row[p] = 1
 		case strict:
-			return fault.Newf(fault.Content, "element %d of the input %s is in none of the %d categories of the model",
-				i, onnx.FormatShape(f.In(0).Shape()), width)
+			return fault.Newf(fault.Content, "%s is in none of the %d categories of the model", placed(i, f.In(0).Shape()), width)
 		}
 	}
 	return nil
+}
+
+// placed names an element of an input whose first axis are the rows of a request,
+// which count from 0.
+func placed(i int, shape tensor.Shape) string {
+	if len(shape) == 0 {
+		return "its input"
+	}
+	width := 1
+	for _, n := range shape[1:] {
+		width *= n
+	}
+	text := fmt.Sprintf("row %d of its input", i/width)
+	if width > 1 {
+		text = fmt.Sprintf("column %d of %s", i%width, text)
+	}
+	return text
 }
 
 // positionsOf returns where each category stands, the last of equal ones.

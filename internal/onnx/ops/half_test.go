@@ -4,32 +4,15 @@ import (
 	"math"
 	"testing"
 
+	"onnxgate/internal/onnx/onnxtest"
 	"onnxgate/internal/tensor"
 )
-
-// value is a binary16 by the definition of the format.
-func value(h tensor.Float16) float64 {
-	sign, exp, frac := 1.0, int(h>>10&31), float64(h&1023)
-	if h>>15 == 1 {
-		sign = -1
-	}
-	switch exp {
-	case 0:
-		return sign * math.Ldexp(frac, -24)
-	case 31:
-		if frac > 0 {
-			return math.NaN()
-		}
-		return sign * math.Inf(1)
-	}
-	return sign * math.Ldexp(1+frac/1024, exp-15)
-}
 
 func TestEveryHalfSurvivesFloat32(t *testing.T) {
 	for bits := range 1 << 16 {
 		h := tensor.Float16(bits)
 		x := fromHalf(h)
-		if want := value(h); float64(x) != want && !math.IsNaN(want) || math.IsNaN(want) != math.IsNaN(float64(x)) {
+		if want := onnxtest.HalfValue(h); float64(x) != want && !math.IsNaN(want) || math.IsNaN(want) != math.IsNaN(float64(x)) {
 			t.Fatalf("%#04x is %v, want %v", bits, x, want)
 		}
 		if math.IsNaN(float64(x)) {
@@ -48,7 +31,7 @@ func TestEveryHalfSurvivesFloat32(t *testing.T) {
 // one.
 func TestHalvesAreRoundedToTheNearestEven(t *testing.T) {
 	for bits := range 0x7c00 {
-		low, high := value(tensor.Float16(bits)), value(tensor.Float16(bits+1))
+		low, high := onnxtest.HalfValue(tensor.Float16(bits)), onnxtest.HalfValue(tensor.Float16(bits+1))
 		if math.IsInf(high, 1) {
 			high = 65536 // where the next would be
 		}
@@ -73,7 +56,7 @@ func TestHalvesAreRoundedToTheNearestEven(t *testing.T) {
 // goes to its own side, although float32 cannot tell it from the middle.
 func TestDoublesAreRoundedToHalvesOnce(t *testing.T) {
 	for bits := range 0x7bff {
-		low, high := value(tensor.Float16(bits)), value(tensor.Float16(bits+1))
+		low, high := onnxtest.HalfValue(tensor.Float16(bits)), onnxtest.HalfValue(tensor.Float16(bits+1))
 		middle := (low + high) / 2
 		for x, want := range map[float64]tensor.Float16{
 			middle:                              tensor.Float16(bits + bits&1),
@@ -96,7 +79,7 @@ func TestDoublesAreRoundedToHalvesOnce(t *testing.T) {
 			t.Errorf("%v became %#04x, want %#04x", x, got, want)
 		}
 	}
-	if got := halfFromReal(math.NaN()); value(got) == value(got) {
+	if got := halfFromReal(math.NaN()); onnxtest.HalfValue(got) == onnxtest.HalfValue(got) {
 		t.Errorf("NaN became %#04x", got)
 	}
 }

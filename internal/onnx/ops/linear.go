@@ -38,6 +38,8 @@ func parseLinear(n *Node, outputs int) *linear {
 	case outputs < 1 || len(coefficients) == 0 || len(coefficients)%outputs != 0:
 		n.Failf("its %d coefficients do not make %d rows", len(coefficients), outputs)
 		return l
+	case len(l.intercepts) == 1 && l.intercepts[0] == 0:
+		l.intercepts = nil // skl2onnx writes one zero for all targets of a model without intercepts
 	case len(l.intercepts) != 0 && len(l.intercepts) != outputs:
 		n.Failf("it has %d intercepts for %d outputs", len(l.intercepts), outputs)
 	}

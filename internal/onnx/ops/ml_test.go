@@ -148,7 +148,7 @@ func TestWhatDoesNotFitIsRefused(t *testing.T) {
 		"categories of two lengths":        {"CategoryMapper", 1, a(onnxtest.Strings("cats_strings", "a"), onnxtest.Ints("cats_int64s", 1, 2)), row, "allowed are"},
 		"no categories":                    {"OneHotEncoder", 1, nil, row, "cats_int64s"},
 		"categories that are strings":      {"OneHotEncoder", 1, a(onnxtest.Strings("cats_strings", "a")), row, "float32"},
-		"an unknown category":              {"OneHotEncoder", 1, a(onnxtest.Ints("cats_int64s", 1), onnxtest.Int("zeros", 0)), row, "element 1"},
+		"an unknown category":              {"OneHotEncoder", 1, a(onnxtest.Ints("cats_int64s", 1), onnxtest.Int("zeros", 0)), row, "column 1 of row 0 of its input"},
 		"integers imputed in floats":       {"Imputer", 1, a(onnxtest.Ints("imputed_value_int64s", 1)), row, "imputed_value_floats"},
 		"imputed values for three columns": {"Imputer", 1, a(onnxtest.Floats("imputed_value_floats", 1, 2, 3)), row, "[1 2]"},
 		"an imputed value that is too big": {"Imputer", 1, a(onnxtest.Ints("imputed_value_int64s", 1<<40)), tensorOf[int32](t, tensor.Shape{1}, 1), "does not fit"},

@@ -20,6 +20,8 @@ type Value struct {
 	Keys *tensor.Tensor
 	// Decision says that this is known to be no probability; see tensor.Spec.
 	Decision bool
+	// Items is how many elements a sequence has, 0 where that is not known.
+	Items int
 	// Extents are the elements of a scalar or vector of int64 that is not Const
 	// but made of extents, some of which are known; else nil.
 	Extents []Extent

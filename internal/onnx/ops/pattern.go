@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"onnxgate/internal/expression"
 	"onnxgate/internal/onnx"
 )
 
@@ -18,9 +20,7 @@ import (
 // to the expression's instructions; both are bounded.
 const (
 	maxPattern      = 1 << 16 // bytes of one expression
-	maxInstructions = 1 << 18 // of all expressions of a model
-	patternCost     = 64      // of any expression, in instructions
-	classCost       = 700     // of a Unicode class such as \pL
+	maxInstructions = 1 << 16 // of all expressions of a model, with what reading them costs
 	// directCost is up to which product of text and instructions a search is
 	// not worth interrupting.
 	directCost = 1 << 20
@@ -28,46 +28,31 @@ const (
 
 // Patterns is what the regular expressions of one model share: how large they
 // are together. The zero value is ready to use, by one goroutine at a time.
-type Patterns struct{ instructions int }
+type Patterns struct{ budget expression.Budget }
 
 // take parses an expression, unless it would compile to too much.
 func (p *Patterns) take(expr string) (*syntax.Regexp, int, error) {
 	if len(expr) > maxPattern {
 		return nil, 0, fmt.Errorf("the regular expression has %d bytes; at most %d are allowed", len(expr), maxPattern)
 	}
-	classes := strings.Count(expr, `\p`) + strings.Count(expr, `\P`)
-	cost := patternCost + classes*classCost
-	if p.instructions+cost > maxInstructions {
-		return nil, 0, errPatterns
+	p.budget.Each, p.budget.Total = maxInstructions, maxInstructions
+	re, instructions, err := p.budget.Parse(expr)
+	switch {
+	case errors.Is(err, expression.ErrEach), errors.Is(err, expression.ErrTotal):
+		return nil, 0, errors.New("its regular expressions are too large; use shorter ones and smaller counts")
+	case err != nil:
+		return nil, 0, fmt.Errorf("%s is no regular expression of RE2's syntax: %s", onnx.Quote(expr), unparsed(err))
 	}
-	re, err := syntax.Parse(expr, syntax.Perl)
-	if err != nil {
-		return nil, 0, fmt.Errorf("%s is no regular expression of RE2's syntax: %w", onnx.Quote(expr), err)
-	}
-	instructions := instructionsOf(re)
-	if cost += instructions; p.instructions+cost > maxInstructions {
-		return nil, 0, errPatterns
-	}
-	p.instructions += cost
 	return re, instructions, nil
 }
 
-var errPatterns = fmt.Errorf("its regular expressions are too large; use shorter ones and smaller counts")
-
-// instructionsOf bounds the instructions that an expression compiles to. The
-// parser has bounded its depth.
-func instructionsOf(re *syntax.Regexp) int {
-	n := 2 + len(re.Rune)
-	for _, sub := range re.Sub {
-		n += instructionsOf(sub)
-		if n > maxInstructions {
-			return n
-		}
+// unparsed says what is wrong with an expression, with the beginning of the part
+// that is: the whole of it can be as long as the expression.
+func unparsed(err error) string {
+	if e, ok := errors.AsType[*syntax.Error](err); ok {
+		return fmt.Sprintf("%s: %s", e.Code, onnx.Quote(e.Expr))
 	}
-	if re.Op == syntax.OpRepeat {
-		n *= max(re.Min, re.Max, 1) + 1
-	}
-	return n
+	return err.Error()
 }
 
 // extent is how much of a text an expression has to match.

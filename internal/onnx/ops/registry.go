@@ -46,7 +46,7 @@ var table = slices.Concat(
 	queryOps, transposeOps, sliceOps, repeatOps, padOps, centerOps, gatherOps, scatterOps, fillOps, searchOps, sortOps, cumulativeOps,
 	featureOps, linearOps, treeOps, encodeOps, imputeOps, svmOps, mapOps,
 	textOps, microsoftOps, controlOps, sequenceOps,
-	reductionOps, matrixOps, einsumOps, normalizationOps, windowOps,
+	reductionOps, matrixOps, einsumOps, normalizationOps, windowOps, recurrentOps,
 )
 
 // Operators returns every operator, by domain, name and version.

@@ -73,7 +73,7 @@ func (w *sweep) pass(ctx context.Context, i, n int) error {
 	f, states := w.f, len(w.states)
 	for k := range w.inputs {
 		w.in[states+k] = &f.scratch[w.inputs[k].slice]
-		if err := w.cut(w.in[states+k], w.scanInput(k), w.inputs[k].axis, w.inputs[k].place(i, n)); err != nil {
+		if err := w.cut(ctx, w.in[states+k], w.scanInput(k), w.inputs[k].axis, w.inputs[k].place(i, n)); err != nil {
 			return err
 		}
 	}
@@ -90,14 +90,14 @@ func (w *sweep) pass(ctx context.Context, i, n int) error {
 		return err
 	}
 	copy(w.in[:states], w.out)
-	if err := w.paste(i, n); err != nil {
+	if err := w.paste(ctx, i, n); err != nil {
 		return err
 	}
 	return w.passes.next()
 }
 
 // cut makes dst slice t along an axis of src, in the entry of the batch.
-func (w *sweep) cut(dst, src *tensor.Tensor, axis int64, t int) error {
+func (w *sweep) cut(ctx context.Context, dst, src *tensor.Tensor, axis int64, t int) error {
 	m, shape := movers[src.DType()], src.Shape()
 	along := axisIn(axis, len(shape))
 	w.f.dims = append(append(w.f.dims[:0], shape[w.lead:along]...), shape[along+1:]...)
@@ -105,15 +105,15 @@ func (w *sweep) cut(dst, src *tensor.Tensor, axis int64, t int) error {
 		return err
 	}
 	outer, inner := product(shape[w.lead:along]), product(shape[along+1:])
-	from := (w.batch*outer*shape[along] + t) * inner
-	for o := range outer {
-		m.copy(dst, o*inner, src, from+o*shape[along]*inner, inner)
-	}
-	return nil
+	v := w.f.view()
+	v.from = (w.batch*outer*shape[along] + t) * inner
+	v.add(outer, inner, shape[along]*inner)
+	v.add(inner, 1, 1)
+	return m.walk(ctx, dst, src, v)
 }
 
 // paste brings the slices that pass i of n made to the scan outputs.
-func (w *sweep) paste(i, n int) error {
+func (w *sweep) paste(ctx context.Context, i, n int) error {
 	if !w.ready {
 		w.ready = true
 		if err := w.f.budget.holding(w.size); err != nil {
@@ -129,9 +129,12 @@ func (w *sweep) paste(i, n int) error {
 			return shapeFault("the slices of a scan output must agree", elem.Shape())
 		}
 		m, outer, inner := movers[elem.DType()], product(shape[:along]), product(shape[along+1:])
-		to := (w.batch*outer*shape[along] + w.outputs[k].place(i, n)) * inner
-		for o := range outer {
-			m.copy(out, to+o*shape[along]*inner, elem, o*inner, inner)
+		v := w.f.view()
+		v.to = (w.batch*outer*shape[along] + w.outputs[k].place(i, n)) * inner
+		v.add(outer, shape[along]*inner, inner)
+		v.add(inner, 1, 1)
+		if err := m.walk(ctx, out, elem, v); err != nil {
+			return err
 		}
 	}
 	return nil

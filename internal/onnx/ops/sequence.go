@@ -40,6 +40,7 @@ func parseSequenceConstruct(n *Node) Kernel {
 		elem = union(&elem, &n.In[i].Type)
 	}
 	n.SetOut(0, onnx.SequenceOf(elem))
+	n.Out[0].Items = len(n.In)
 	return func(ctx context.Context, f *Frame) error {
 		items, err := f.OutputList(0, tensor.KindSequence, f.Inputs())
 		for i := 0; err == nil && i < len(items); i++ {

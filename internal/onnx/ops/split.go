@@ -124,7 +124,7 @@ func (s *splitToSequence) run(ctx context.Context, f *Frame, sizes []int64, scal
 		if sizes != nil && !scalar {
 			length = int(sizes[i])
 		}
-		if items[i], err = s.part(f, x, axis, from, length); err != nil {
+		if items[i], err = s.part(ctx, f, x, axis, from, length); err != nil {
 			return err
 		}
 		from += length
@@ -148,7 +148,7 @@ func fillParts(sizes []int64, extent int) error {
 }
 
 // part returns the slices of x from from on, along an axis, as an element.
-func (s *splitToSequence) part(f *Frame, x *tensor.Tensor, axis, from, length int) (*tensor.Tensor, error) {
+func (s *splitToSequence) part(ctx context.Context, f *Frame, x *tensor.Tensor, axis, from, length int) (*tensor.Tensor, error) {
 	shape := x.Shape()
 	f.dims = append(f.dims[:0], shape...)
 	f.dims[axis] = length
@@ -163,10 +163,11 @@ func (s *splitToSequence) part(f *Frame, x *tensor.Tensor, axis, from, length in
 		return nil, err
 	}
 	outer, inner := product(shape[:axis]), product(shape[axis+1:])
-	for o := 0; o < outer && t.Len() > 0; o++ {
-		s.copy(t, o*length*inner, x, (o*shape[axis]+from)*inner, length*inner)
-	}
-	return t, nil
+	v := f.view()
+	v.from = from * inner
+	v.add(outer, length*inner, shape[axis]*inner)
+	v.add(length*inner, 1, 1)
+	return t, s.walk(ctx, t, x, v)
 }
 
 // parseConcatFromSequence reads ConcatFromSequence (ai.onnx 11).

@@ -21,6 +21,7 @@ import (
 	"onnxgate/internal/onnx/onnxtest/drawn"
 	"onnxgate/internal/onnx/ort"
 	"onnxgate/internal/tensor"
+	"onnxgate/internal/testkit"
 )
 
 // fewModels is how many models are drawn where MODELS does not say.
@@ -38,7 +39,7 @@ const fewModels = 400
 // ONNX Runtime ends the process.
 func TestDrawnModelsAnswerAsONNXRuntime(t *testing.T) {
 	e := engine(t)
-	first, count := numberOf(t, "SEED", 1), numberOf(t, "MODELS", fewModels)
+	first, count := uint64(testkit.Number(t, "SEED", 1)), uint64(testkit.Number(t, "MODELS", fewModels))
 	sum := tally{families: map[string]int{}, refused: map[string]int{}}
 	if count > 1 {
 		for _, seed := range foundBefore(t) {
@@ -58,19 +59,6 @@ func TestDrawnModelsAnswerAsONNXRuntime(t *testing.T) {
 	if refused := uint64(sum.compared + sum.failed); count > 100 && refused < count*98/100 {
 		t.Errorf("only %d of %d models were compared: ONNX Runtime has no kernels for the others", sum.compared, count)
 	}
-}
-
-func numberOf(t *testing.T, name string, fallback uint64) uint64 {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return fallback
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // foundBefore reads testdata/seeds.txt: a number and what it found in each line.

@@ -26,7 +26,7 @@ func build(a *Attributes) (*forest, error) {
 	if err := checkLengths(a); err != nil {
 		return nil, err
 	}
-	b := &builder{a: a, f: &forest{nodes: make([]node, len(a.Modes))}, runs: map[int64]span{}}
+	b := &builder{a: a, f: &forest{nodes: make([]node, len(a.Modes))}}
 	for _, step := range []func() error{b.findTrees, b.fillNodes, b.linkVotes} {
 		if err := step(); err != nil {
 			return nil, err
@@ -78,6 +78,13 @@ func checkLengths(a *Attributes) error {
 // ONNX Runtime.
 func (b *builder) findTrees() error {
 	a := b.a
+	trees := 0
+	for i, id := range a.TreeIDs {
+		if i == 0 || id != a.TreeIDs[i-1] {
+			trees++
+		}
+	}
+	b.runs, b.f.roots = make(map[int64]span, trees), make([]int32, 0, trees)
 	for first := 0; first < len(a.TreeIDs); {
 		id, last, counts := a.TreeIDs[first], first+1, true
 		for ; last < len(a.TreeIDs) && a.TreeIDs[last] == id; last++ {

@@ -62,7 +62,7 @@ func newScans[T float](s *steps[T]) *scans[T] {
 		}
 		columns = append(columns, all)
 	}
-	w := scanWriter[T]{s: s, scans: &scans[T]{columns: columns}}
+	w := scanWriter[T]{s: s, scans: &scans[T]{columns: columns, trees: make([]scannedTree, 0, len(s.trees))}}
 	walked := 0 // steps of a row
 	for i := range s.trees {
 		if !w.tree(s.trees[i].root) {

@@ -86,7 +86,7 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	}
 	leaves, number := f.leafNumbers()
 	w := newStepWriter(f, p, number)
-	s := &steps[T]{find: newFinder[T](p.slots), tally: newTally[T](f, o, leaves), final: finish}
+	s := &steps[T]{find: newFinder[T](p.slots), tally: newTally[T](f, o, leaves), final: finish, trees: make([]stepTree, 0, len(f.roots))}
 	for i, root := range f.roots {
 		from := len(w.nodes)
 		tree := stepTree{root: w.tree(root), depth: f.height[i] * w.most}

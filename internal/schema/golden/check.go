@@ -20,7 +20,7 @@ func Check(ctx context.Context, file string, data []byte, contract *schema.Schem
 	if strings.HasSuffix(file, ".json") {
 		read = ReadJSON
 	}
-	rows, err := read(data, contract, nil)
+	rows, err := read(ctx, data, contract, nil)
 	if err != nil {
 		return fault.Newf(fault.Content, "%s: %v", file, schema.InOneLine(err))
 	}

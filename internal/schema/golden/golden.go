@@ -54,15 +54,15 @@ func (g *Rows) Said() string { return g.said }
 // targets are lists in "prediction", or "prediction_0", "prediction_1" and so on.
 // target are columns besides: without "prediction" they are what is compared.
 // Errors of kind fault.Content have the places that are wrong.
-func ReadCSV(data []byte, contract *schema.Schema, target []string) (*Rows, error) {
+func ReadCSV(ctx context.Context, data []byte, contract *schema.Schema, target []string) (*Rows, error) {
 	g := newRows(contract)
-	return g, g.readTable(data, contract, target)
+	return g, g.readTable(ctx, data, contract, target)
 }
 
 // ReadJSON is ReadCSV for a JSON array of objects with these members.
-func ReadJSON(data []byte, contract *schema.Schema, target []string) (*Rows, error) {
+func ReadJSON(ctx context.Context, data []byte, contract *schema.Schema, target []string) (*Rows, error) {
 	g := newRows(contract)
-	return g, g.readJSON(data, contract, target)
+	return g, g.readJSON(ctx, data, contract, target)
 }
 
 func newRows(contract *schema.Schema) *Rows {
@@ -74,7 +74,7 @@ func newRows(contract *schema.Schema) *Rows {
 // errNoAnswers is of a table without the training library's answers.
 var errNoAnswers = fmt.Errorf("there is no column %q, which is what the training library said", answerColumn)
 
-func (g *Rows) readTable(data []byte, contract *schema.Schema, target []string) (err error) {
+func (g *Rows) readTable(ctx context.Context, data []byte, contract *schema.Schema, target []string) (err error) {
 	if err := schema.CheckTable(data); err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (g *Rows) readTable(data []byte, contract *schema.Schema, target []string) 
 			aside = append(aside, name)
 		}
 	}
-	if g.answers, err = contract.DecodeTable(g.batch, bytes.NewReader(data), math.MaxInt, aside); err != nil {
+	if g.answers, err = contract.DecodeTable(ctx, g.batch, bytes.NewReader(data), math.MaxInt, aside); err != nil {
 		return err
 	}
 	for i, cells := range g.answers {
@@ -123,7 +123,7 @@ func (g *Rows) answerColumns(target []string, there func(string) bool) []string 
 }
 
 // readJSON takes the answers out of the rows.
-func (g *Rows) readJSON(data []byte, contract *schema.Schema, target []string) error {
+func (g *Rows) readJSON(ctx context.Context, data []byte, contract *schema.Schema, target []string) error {
 	var rows []map[string]json.RawMessage
 	err := json.Unmarshal(data, &rows)
 	switch {
@@ -152,7 +152,7 @@ func (g *Rows) readJSON(data []byte, contract *schema.Schema, target []string) e
 	if err != nil {
 		return err
 	}
-	return contract.Decode(g.batch, body, math.MaxInt)
+	return contract.Decode(ctx, g.batch, body, math.MaxInt)
 }
 
 // listed returns the elements of a cell: those of a list as JSON, Python or

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,6 +87,13 @@ func (r *reader) bad(name, want string) {
 	r.errs = append(r.errs, fmt.Errorf("%s: write %s", name, want))
 }
 
+// err returns what is wrong; a variable that all signals have is told once.
+func (r *reader) err() error {
+	same := func(a, b error) bool { return a.Error() == b.Error() }
+	slices.SortStableFunc(r.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(slices.CompactFunc(r.errs, same)...)
+}
+
 // ReadSettings reads the standard variables. Base is ONNXGATE_OTLP_ENDPOINT, which
 // goes before OTEL_EXPORTER_OTLP_ENDPOINT; with neither, and no endpoint of one kind
 // of data, nothing is sent. Version is that of the server. An error names every
@@ -103,11 +111,11 @@ func ReadSettings(base, version string, lookup func(name string) string) (*Setti
 		s.Batch.Size = s.Batch.Queue
 	}
 	if strings.EqualFold(lookup("OTEL_SDK_DISABLED"), "true") {
-		return s, errors.Join(r.errs...)
+		return s, r.err()
 	}
 	s.Traces = r.target(base, "TRACES", "/v1/traces")
 	s.Logs = r.target(base, "LOGS", "/v1/logs")
-	return s, errors.Join(r.errs...)
+	return s, r.err()
 }
 
 // propagates reports whether W3C Trace Context is among the propagators.

@@ -6,12 +6,10 @@ package syslog
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -19,6 +17,7 @@ import (
 	"time"
 
 	"onnxgate/internal/telemetry/ship"
+	"onnxgate/internal/tlsurl"
 )
 
 // Target is a syslog server.
@@ -43,58 +42,13 @@ func Parse(text string) (*Target, error) {
 	if u.Port() == "" {
 		t.address = net.JoinHostPort(u.Hostname(), ports[u.Scheme])
 	}
-	files := u.Query()
-	for name := range files {
-		if u.Scheme != "tls" || name != "ca_file" && name != "cert_file" && name != "key_file" || len(files[name]) != 1 {
-			return nil, fmt.Errorf("it may have ca_file, cert_file and key_file behind its question mark, once each and with tls:// alone; " + want)
-		}
+	if t.tls, err = tlsurl.Config(u, "tls"); err != nil {
+		return nil, fmt.Errorf("%w; %s", err, want)
 	}
-	if u.Scheme != "tls" {
-		if !isLoopback(u.Hostname()) {
-			return nil, errors.New("audit records leave this machine encrypted only; " + want)
-		}
-		return t, nil
+	if t.tls == nil && !tlsurl.IsLoopback(u.Hostname()) {
+		return nil, errors.New("audit records leave this machine encrypted only; " + want)
 	}
-	t.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: u.Hostname()}
-	if err := readAuthorities(t.tls, files.Get("ca_file")); err != nil {
-		return nil, err
-	}
-	return t, readPair(t.tls, files.Get("cert_file"), files.Get("key_file"))
-}
-
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
-}
-
-func readAuthorities(c *tls.Config, file string) error {
-	if file == "" {
-		return nil
-	}
-	pem, err := os.ReadFile(file) //nolint:gosec // G304: the operator names it
-	if err != nil {
-		return fmt.Errorf("ca_file: %w", err)
-	}
-	c.RootCAs = x509.NewCertPool()
-	if !c.RootCAs.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("ca_file: %s holds no certificate in PEM", file)
-	}
-	return nil
-}
-
-func readPair(c *tls.Config, cert, key string) error {
-	if cert == "" && key == "" {
-		return nil
-	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		return fmt.Errorf("cert_file, key_file: %w", err)
-	}
-	c.Certificates = []tls.Certificate{pair}
-	return nil
+	return t, nil
 }
 
 // Config is what a Sink needs. All of it is required.

@@ -1,0 +1,21 @@
+package app
+
+import (
+	"context"
+
+	"onnxgate/internal/admission"
+	"onnxgate/internal/identity"
+)
+
+// Hold takes a place among the predictions in flight, until the function is called
+// that it returns.
+func (a *App) Hold(ctx context.Context) (leave func(), err error) {
+	passage, err := a.admission.Model("held", admission.Limits{}).Enter(ctx, &identity.Principal{Subject: "held", Tenant: "default"}, 0)
+	if err != nil {
+		return nil, err
+	}
+	return func() { passage.Leave(false, 0) }, nil
+}
+
+// OneTenant reports whether the server knows of one tenant alone.
+func (a *App) OneTenant() bool { return a.oneTenant.Load() }

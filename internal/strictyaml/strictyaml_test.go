@@ -1,0 +1,66 @@
+package strictyaml_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"onnxgate/internal/strictyaml"
+)
+
+// read returns what a document is, and what is reported.
+func read(text string) (root *yaml.Node, ok bool, problems []string) {
+	root, ok = strictyaml.Document([]byte(text), func(line int, format string, args ...any) {
+		problems = append(problems, strconv.Itoa(line)+": "+fmt.Sprintf(format, args...))
+	})
+	return root, ok, problems
+}
+
+func TestWhatStandsForSomethingElseIsReportedByItsLine(t *testing.T) {
+	for name, tc := range map[string]struct {
+		text string
+		want []string
+	}{
+		"a mapping":          {"a: [b]\n", nil},
+		"nothing":            {"# none\n", nil},
+		"no YAML":            {"a: [\n", []string{"1: not YAML: did not find expected node content; a bracket, a brace or a quotation mark is not closed, or a value is missing"}},
+		"a tab":              {"a:\n\tb: c\n", []string{"2: not YAML: found character that cannot start any token; a tab, @, ` or % cannot begin a value: indent with spaces, and quote such a text"}},
+		"two documents":      {"a: b\n---\nc: d\n", []string{"2: a second document begins here; a file holds one"}},
+		"no YAML behind one": {"a: b\n---\nc: [\n", []string{"3: not YAML: did not find expected node content; a bracket, a brace or a quotation mark is not closed, or a value is missing"}},
+		"anchor and alias":   {"a: &x b\nc: *x\n", []string{"1: anchors and aliases are not allowed", "2: anchors and aliases are not allowed"}},
+		"a tag":              {"a: !!str b\n", []string{"1: tags such as !!str are not allowed"}},
+		"a merge key":        {"<<: {a: b}\n", []string{"1: merge keys are not allowed"}},
+		"deep":               {strings.Repeat("[", 33) + strings.Repeat("]", 33), []string{"1: nested more than 32 deep"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, ok, got := read(tc.text)
+			if diff := cmp.Diff(tc.want, got); diff != "" || ok != (len(tc.want) == 0) {
+				t.Errorf("ok %t (-want +got):\n%s", ok, diff)
+			}
+		})
+	}
+}
+
+// A file of aliases of aliases is refused before anything is expanded.
+func TestABombOfAliasesIsNotExpanded(t *testing.T) {
+	bomb := "a0: &a0 [x]\n"
+	for i := range 40 {
+		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i), 10), ","))
+	}
+	if _, ok, problems := read(bomb); ok || len(problems) == 0 {
+		t.Errorf("ok %t, %q", ok, problems)
+	}
+}
+
+func TestNodesAreDescribed(t *testing.T) {
+	for text, want := range map[string]string{"{}": "a mapping", "[]": "a list", "": "nothing", "12": `"12"`, "null": `"null"`} {
+		root, _, _ := read("a: " + text + "\n")
+		if got := strictyaml.Show(root.Content[1], strconv.Quote); got != want || strictyaml.IsText(root.Content[1]) {
+			t.Errorf("%q is %q, want %q and no text", text, got, want)
+		}
+	}
+}

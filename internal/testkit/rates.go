@@ -1,0 +1,13 @@
+package testkit
+
+import "onnxgate/internal/identity"
+
+// Rates returns the rates that a text stands for, for tables of tests. It panics for
+// a text that stands for none.
+func Rates(text string) identity.Rates {
+	rates, err := identity.ParseRates(text)
+	if err != nil {
+		panic(err)
+	}
+	return rates
+}
