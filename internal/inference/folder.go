@@ -183,7 +183,7 @@ type manifest struct {
 
 // besideAll returns the manifest beside all versions.
 func (l *loader) besideAll(p place) (*manifest, error) {
-	f, err := l.optional(path.Join(p.folder, modelstore.ManifestFile), modelstore.MaxManifest)
+	f, err := optional(l.cfg.FS, path.Join(p.folder, modelstore.ManifestFile), modelstore.MaxManifest)
 	if err != nil || f.path == "" {
 		return nil, err
 	}

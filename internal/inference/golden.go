@@ -24,7 +24,7 @@ const (
 func (l *loader) golden(p place, id string) (file, error) {
 	for _, folder := range []string{p.version(id), p.folder} {
 		for _, name := range []string{goldenCSV, goldenJSON} {
-			f, err := l.optional(path.Join(folder, name), MaxGolden)
+			f, err := optional(l.cfg.FS, path.Join(folder, name), MaxGolden)
 			if err != nil || f.path != "" {
 				return f, err
 			}

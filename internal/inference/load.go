@@ -57,7 +57,7 @@ func newLoader(cfg *Config, before *snapshot) *loader {
 	return &loader{cfg: cfg, before: before, memory: newMemory(cfg, before), entries: map[string]*entry{}, warmth: warmth{byTenant: map[string]time.Duration{}}}
 }
 
-// newLoader returns a loader that knows what was rolled back.
+// newLoader returns a loader that knows what was rolled back. c.reload is held.
 func (c *Catalog) newLoader(before *snapshot) *loader {
 	l := newLoader(&c.cfg, before)
 	l.pins = c.pins

@@ -99,12 +99,11 @@ func (c *Catalog) Manifest(_ context.Context, p *identity.Principal, name string
 	if err != nil {
 		return nil, err
 	}
-	s := c.current.Load()
-	e := s.entry(label)
+	e := c.current.Load().entry(label)
 	if e == nil {
 		return nil, unknownModel()
 	}
-	f, err := c.newLoader(s).optional(path.Join(e.place.folder, modelstore.ManifestFile), modelstore.MaxManifest)
+	f, err := optional(c.cfg.FS, path.Join(e.place.folder, modelstore.ManifestFile), modelstore.MaxManifest)
 	if err == nil && f.path == "" {
 		err = fault.New(fault.NotFound, "The model has no model.yaml beside its versions")
 	}

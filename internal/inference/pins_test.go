@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -130,6 +131,25 @@ func TestARollbackThatCannotBeChangesNothing(t *testing.T) {
 	if got := serving(t, c, of("acme", "user")); got != "4" {
 		t.Errorf("a tenant that it is shared with gets %s", got)
 	}
+}
+
+func TestWhatIsReadDuringAReloadIsNotItsOwn(t *testing.T) {
+	const manifest = "access: {roles: [user]}\n"
+	c := newCatalog(t, inference.Config{Pins: &kept{pins: map[string]inference.Pin{}}, FS: files("m/1/model.onnx", "m", "m/model.yaml", manifest)})
+	var reloads sync.WaitGroup
+	reloads.Go(func() {
+		for range 20 {
+			if err := c.Reload(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 20 {
+		if got, err := c.Manifest(t.Context(), user, "m"); err != nil || string(got) != manifest {
+			t.Fatalf("Manifest = %q, %v", got, err)
+		}
+	}
+	reloads.Wait()
 }
 
 func TestTryingTellsWhatWouldBeWrong(t *testing.T) {

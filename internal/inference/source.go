@@ -70,16 +70,16 @@ func (s *source) contract(beside *manifest) (*schema.Manifest, error) {
 // beside returns a file that stands beside the version's model, else one beside
 // all versions, else none.
 func (l *loader) beside(p place, id, name string) (file, error) {
-	f, err := l.optional(path.Join(p.version(id), name), modelstore.MaxManifest)
+	f, err := optional(l.cfg.FS, path.Join(p.version(id), name), modelstore.MaxManifest)
 	if err != nil || f.path != "" || p.flat() {
 		return f, err
 	}
-	return l.optional(path.Join(p.folder, name), modelstore.MaxManifest)
+	return optional(l.cfg.FS, path.Join(p.folder, name), modelstore.MaxManifest)
 }
 
 // optional returns a file that may be there, of at most limit bytes.
-func (l *loader) optional(name string, limit int64) (file, error) {
-	data, err := readFile(l.cfg.FS, name, limit)
+func optional(fsys fs.FS, name string, limit int64) (file, error) {
+	data, err := readFile(fsys, name, limit)
 	switch {
 	case err == nil:
 		return file{name, data}, nil
@@ -95,7 +95,7 @@ type digest [sha256.Size]byte
 // contents is the digest of all that a model is made of, whichever of its
 // versions are served; the zero digest when it cannot be read.
 func (l *loader) contents(p place, listing *listing) digest {
-	beside, err := l.optional(path.Join(p.folder, modelstore.ManifestFile), modelstore.MaxManifest)
+	beside, err := optional(l.cfg.FS, path.Join(p.folder, modelstore.ManifestFile), modelstore.MaxManifest)
 	if err != nil {
 		return digest{}
 	}
