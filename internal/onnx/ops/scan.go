@@ -28,6 +28,9 @@ type scanned struct {
 	slice   int // scratch tensor
 }
 
+// plain reports whether the slices are along axis 0, from the first to the last.
+func (s *scanned) plain() bool { return s.axis == 0 && !s.reverse }
+
 // place returns which slice of n pass i has.
 func (s *scanned) place(i, n int) int {
 	if s.reverse {
@@ -71,7 +74,21 @@ func parseScan(n *Node) Kernel {
 		}
 		n.SetOut(states+k, stacked(elem, axis, extent))
 	}
+	if k := s.whole(n); k != nil {
+		return k
+	}
 	return s.run
+}
+
+// whole returns the kernel of a Scan that is computed at once, or nil.
+func (s *scan) whole(n *Node) Kernel {
+	if n.err != nil || len(s.states) != 1 || len(s.inputs) != 1 || len(s.outputs) != 1 || !s.inputs[0].plain() || !s.outputs[0].plain() {
+		return nil
+	}
+	if d := differencesOf(n.Graph("body")); d != nil {
+		return d.kernel(n, s)
+	}
+	return nil
 }
 
 // count returns how many states the node has.
