@@ -133,11 +133,33 @@ func (d *decoder) attributeValue(b []byte, a *onnx.Attribute, present set, depth
 	if present == 0 && !scalar.has(want) {
 		return fmt.Errorf("it has no value")
 	}
+	if len(b) >= longList && !d.inPlace && (a.Type == onnx.FloatsAttribute || a.Type == onnx.IntsAttribute) {
+		d.postpone(b, a)
+		return nil
+	}
 	return messageRuns(b, 0, lists, func(f field) error {
 		if f.num != want {
 			return nil
 		}
 		return d.attributeField(f, a, depth)
+	})
+}
+
+// longList is of how many bytes an attribute is whose numbers are read later.
+const longList = 1 << 16
+
+// postpone leaves the numbers of a list, whose length is known, for later.
+func (d *decoder) postpone(b []byte, a *onnx.Attribute) {
+	read := onnx.Attribute{Type: a.Type, Floats: a.Floats, Ints: a.Ints}
+	a.Floats, a.Ints = a.Floats[:cap(a.Floats)], a.Ints[:cap(a.Ints)]
+	values := valueFields[a.Type]
+	d.later = append(d.later, func() error {
+		return messageRuns(b, 0, lists, func(f field) error {
+			if f.num != values {
+				return nil
+			}
+			return d.attributeField(f, &read, 0)
+		})
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/filekind"
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/crew"
 )
 
 // Model decodes a ModelProto. Its errors are fault.Content and say which part
@@ -37,6 +38,9 @@ func Model(data []byte, limits onnx.Limits) (*onnx.Model, error) {
 	}
 	d := newDecoder(data, limits)
 	m, err := d.model(data)
+	if err == nil {
+		err = d.fill(data)
+	}
 	if err != nil && isText(data) {
 		return nil, fault.New(fault.Content, "this is not an ONNX file but text; give the binary .onnx file")
 	}
@@ -86,6 +90,25 @@ type decoder struct {
 	nodes        int
 	initializers int
 	words        map[string]string // short strings seen before
+	recent       [2]string         // the last of them
+
+	inPlace bool           // long lists are read where they are met
+	later   []func() error // what reads the others
+}
+
+// fill reads the long lists that were left for later, on two threads. When one is
+// damaged, what data has is read once more in the memory that is left, so that the
+// error says where that is.
+func (d *decoder) fill(data []byte) error {
+	damaged := crew.New(2).Share(len(d.later), func(i int) error { return d.later[i]() })
+	if damaged == nil {
+		return nil
+	}
+	d.inPlace, d.nodes, d.initializers = true, 0, 0
+	if _, err := d.model(data); err != nil {
+		return err
+	}
+	return damaged
 }
 
 func newDecoder(data []byte, limits onnx.Limits) *decoder {
@@ -129,13 +152,19 @@ func (d *decoder) word(b []byte) string {
 	if len(b) > short {
 		return string(b)
 	}
-	if s, ok := d.words[string(b)]; ok {
-		return s
+	for _, s := range d.recent {
+		if s == string(b) {
+			return s
+		}
 	}
-	s := string(b)
-	if len(d.words) < most {
-		d.words[s] = s
+	s, ok := d.words[string(b)]
+	if !ok {
+		s = string(b)
+		if len(d.words) < most {
+			d.words[s] = s
+		}
 	}
+	d.recent = [2]string{s, d.recent[0]}
 	return s
 }
 

@@ -2,6 +2,8 @@ package decode_test
 
 import (
 	"math"
+	"slices"
+	words "strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -141,6 +143,47 @@ func TestDamagedListsAreRefused(t *testing.T) {
 	} {
 		if _, err := decode.Model(model, onnx.Limits{AttributeLength: 99}); fault.KindOf(err) != fault.Content {
 			t.Errorf("a list that is too long: %v", err)
+		}
+	}
+}
+
+// Lists of many numbers are read last, and as well as short ones.
+func TestLongListsAreRead(t *testing.T) {
+	numbers, reals := make([]int64, 40_000), make([]float32, 20_000)
+	for i := range numbers {
+		numbers[i] = int64(i) << (i % 48)
+	}
+	for i := range reals {
+		reals[i] = float32(i) / 3
+	}
+	for name, values := range map[string][]byte{
+		"one by one": ints(numbers...), "packed": packedInts(numbers...), "both": join(ints(numbers[:100]...), packedInts(numbers[100:]...)),
+	} {
+		m, err := decode.Model(attributeModel(onnx.IntsAttribute, values), onnx.Limits{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !slices.Equal(numbers, m.Graph.Nodes[0].Attributes[0].Ints) {
+			t.Errorf("%s: other numbers were read", name)
+		}
+	}
+	m, err := decode.Model(attributeModel(onnx.FloatsAttribute, floats(reals...)), onnx.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(reals, m.Graph.Nodes[0].Attributes[0].Floats) {
+		t.Error("other floats were read")
+	}
+	endless := packedInts(numbers...)
+	for i := range 11 {
+		endless[len(endless)-20+i] = 0xff
+	}
+	for name, model := range map[string][]byte{
+		"a number without end": attributeModel(onnx.IntsAttribute, endless),
+		"numbers as floats":    attributeModel(onnx.FloatsAttribute, protowire.AppendVarint(protowire.AppendTag(floats(reals...), 7, protowire.VarintType), 1)),
+	} {
+		if _, err := decode.Model(model, onnx.Limits{}); fault.KindOf(err) != fault.Content || !words.Contains(err.Error(), `node 0: attribute 0: "list"`) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

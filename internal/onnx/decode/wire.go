@@ -132,6 +132,10 @@ func sameFields(b []byte, tag byte, typ protowire.Type) (run []byte, n int) {
 				end += 2
 				continue
 			}
+			if len(b)-end >= 3 && b[end+2] < 0x80 {
+				end += 3
+				continue
+			}
 			length := varintLength(b[end+1:])
 			if length == 0 {
 				break

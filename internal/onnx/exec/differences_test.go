@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/onnx"
-	. "onnxgate/internal/onnx/onnxtest"
+	. "onnxgate/internal/onnx/onnxtest" //nolint:revive // the models below read as what they are
 	"onnxgate/internal/tensor"
 )
 
@@ -51,6 +51,7 @@ func TestRowsAreComparedAsByTheirBody(t *testing.T) {
 }
 
 func testComparisons[T float32 | float64](t *testing.T) {
+	t.Helper()
 	sum := func(op, of string) *onnx.Node {
 		return anonymous(op, Names(of, "axis"), Names("sums"), Int("keepdims", 0))
 	}

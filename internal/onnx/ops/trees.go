@@ -264,7 +264,9 @@ func treeAttributes(n *Node, votes string) tree.Attributes {
 	names := n.Strings("nodes_modes")
 	a.Modes = make([]tree.Mode, len(names))
 	for i, name := range names {
-		if a.Modes[i], err = tree.ParseMode(name); err != nil {
+		if i > 0 && name == names[i-1] {
+			a.Modes[i] = a.Modes[i-1]
+		} else if a.Modes[i], err = tree.ParseMode(name); err != nil {
 			n.Failf("%v", err)
 		}
 	}

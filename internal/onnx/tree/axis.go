@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"onnxgate/internal/onnx/crew"
 )
 
 // order maps float64 to uint64 so that the order of numbers is kept. Negative
@@ -67,14 +69,27 @@ func (f *forest) axes() []axis {
 			a.nan = 1
 		}
 	}
-	var all []axis
-	for _, a := range byFeature {
-		if a != nil {
-			a.build()
-			all = append(all, *a)
-		}
-	}
+	byFeature = slices.DeleteFunc(byFeature, func(a *axis) bool { return a == nil })
+	all := make([]axis, len(byFeature))
+	f.share(len(all), func(i int) {
+		byFeature[i].build()
+		all[i] = *byFeature[i]
+	})
 	return all
+}
+
+// share calls do once for each number below parts, on two threads where the forest
+// is large.
+func (f *forest) share(parts int, do func(part int)) {
+	const large = 1 << 14 // nodes
+	var c *crew.Crew
+	if len(f.nodes) >= large {
+		c = crew.New(2)
+	}
+	_ = c.Share(parts, func(i int) error {
+		do(i)
+		return nil
+	})
 }
 
 // appendBounds appends the orders after which the answer of n changes.

@@ -120,15 +120,7 @@ func (b *builder) indexOdd(first, last int) error {
 	return nil
 }
 
-// find returns the position of a node, or -1.
-func (b *builder) find(tree, id int64) int32 {
-	r, ok := b.runs[tree]
-	if !ok {
-		return -1
-	}
-	return b.findIn(r, tree, id)
-}
-
+// findIn returns the position of a node of a tree, whose nodes are r, or -1.
 func (b *builder) findIn(r span, tree, id int64) int32 {
 	if !r.counts {
 		if i, ok := b.odd[nodeKey{tree, id}]; ok {
@@ -223,9 +215,17 @@ func (b *builder) checkRoots() error {
 func (b *builder) linkVotes() error {
 	a, f := b.a, b.f
 	leaf := make([]int32, len(a.VoteTargets))
+	var r span
+	there := false
 	for i, target := range a.VoteTargets {
 		tree, id := a.VoteTreeIDs[i], a.VoteNodeIDs[i]
-		n := b.find(tree, id)
+		if i == 0 || tree != a.VoteTreeIDs[i-1] {
+			r, there = b.runs[tree]
+		}
+		n := int32(-1)
+		if there {
+			n = b.findIn(r, tree, id)
+		}
 		if n < 0 {
 			return refuse("weight %d is of node %d in tree %d, which does not exist", i, id, tree)
 		}

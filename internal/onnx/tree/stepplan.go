@@ -66,12 +66,15 @@ func (p *stepPlan) findPlaces(f *forest, axisOf []*axis) {
 		}
 	}
 	p.places = make([]uint32, len(f.nodes))
-	from := 0
-	for feature, to := range next[:f.features] { // which is behind the last of each by now
+	f.share(f.features, func(feature int) {
+		from, to := 0, next[feature] // which is behind the last of each by now
+		if feature > 0 {
+			from = next[feature-1]
+		}
 		for ; from < to; from++ {
 			p.places[branches[from]] = place(axisOf[feature].position(orders[from]))
 		}
-	}
+	})
 }
 
 // bounded reports whether a branch has one bound, and its axis has it.
