@@ -102,9 +102,7 @@ type Policies interface {
 type Issuers interface {
 	// All returns them by their names.
 	All() []IssuerInfo
-	// Answers returns nil when the issuer of that name can be reached. The fault is
-	// Unavailable.
-	Answers(ctx context.Context, name string) error
+	authn.Reach
 }
 
 // Library describes the loaded models.
