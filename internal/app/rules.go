@@ -223,12 +223,8 @@ func findHolder(ctx context.Context, service *accounts.Service, subject string) 
 	if err != nil {
 		return nil, err
 	}
-	state := accounts.StateEnabled
-	if u.Disabled {
-		state = accounts.StateDisabled
-	}
 	p := identity.Principal{Subject: u.Name, Tenant: u.Tenant, Roles: u.Roles, Method: identity.Bearer}
-	return &holder{Principal: p, label: "user " + u.Name, state: state}, nil
+	return &holder{Principal: p, label: "user " + u.Name, state: u.State()}, nil
 }
 
 // permissions are what the routes for an action ask for. Read only.
