@@ -12,7 +12,6 @@ import (
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
-	"onnxgate/internal/clock"
 	"onnxgate/internal/config"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -177,15 +176,11 @@ func (q *AccessQuestion) proven(ctx context.Context, cfg *config.Config, service
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	a := &App{cfg: cfg, accounts: service, roles: roles, keys: set, clock: clock.New(clock.Config{})} // a server, as far as it judges tokens
-	if a.issuers, err = newIssuers(cfg, nil, time.Now); err != nil {
-		return nil, err
-	}
-	bearer, err := a.newBearer()
+	issuers, err := newIssuers(cfg, nil, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	authenticator, err := a.newAuthenticator(bearer)
+	_, authenticator, err := (&provers{cfg: cfg, accounts: service, roles: roles, keys: set, issuers: issuers, now: time.Now}).open()
 	if err != nil {
 		return nil, err
 	}
