@@ -44,12 +44,6 @@ import (
 	"onnxgate/internal/telemetry/tracing"
 )
 
-// Authenticator proves who presents a credential. Faults: Unauthenticated,
-// Unavailable.
-type Authenticator interface {
-	Authenticate(ctx context.Context, c authn.Credentials) (*identity.Principal, error)
-}
-
 // TokenServer is the token endpoint. Faults have a Code of RFC 6749 section
 // 5.2, or are Unavailable, Timeout or Canceled.
 type TokenServer interface {
@@ -130,7 +124,7 @@ type Layers interface {
 // Config is what the API is made of. What has no default is required.
 type Config struct {
 	Catalog       Catalog
-	Authenticator Authenticator
+	Authenticator authn.Authenticator
 	// Trust is nil where no client certificates are asked for.
 	Trust     authn.CertificateTrust
 	Tokens    TokenServer
