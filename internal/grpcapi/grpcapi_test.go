@@ -373,12 +373,20 @@ func TestOpenMethodsTakeNoMemoryOfPredictions(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	for range 8 { // of which none ever sends its message
-		if _, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/inference.GRPCInferenceService/ServerLive"); err != nil {
+	const strangers, placed = 8, 2 // half of what is there for such messages is one address's
+	ended := make(chan error, strangers)
+	for range strangers { // of which none ever sends its message
+		s, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/inference.GRPCInferenceService/ServerLive")
+		if err != nil {
 			t.Fatal(err)
 		}
+		go func() { ended <- s.RecvMsg(&pb.ServerLiveResponse{}) }()
 	}
-	time.Sleep(200 * time.Millisecond) // in which they would have claimed it
+	for range strangers - placed {
+		if err := <-ended; status.Code(err) != codes.Unavailable {
+			t.Errorf("%v, want it ended for want of memory", err)
+		}
+	}
 	if free := f.memory.Free(); free != memorySize {
 		t.Errorf("strangers took %d bytes", memorySize-free)
 	}
