@@ -43,8 +43,10 @@ func TestNothingOverrunsAQuota(t *testing.T) {
 		}
 		done, thousands := 0, 0
 		for ; done < want; thousands++ {
-			testThousand(t, b.fresh(t))
-			done += testKills(t, b.fresh(t))
+			t.Run("round", func(t *testing.T) { // whose connections end with it
+				testThousand(t, b.fresh(t))
+				done += testKills(t, b.fresh(t))
+			})
 		}
 		t.Logf("in all: %d kills, and %d times a thousand callers at once", done, thousands)
 	})
