@@ -12,8 +12,8 @@ import (
 	"onnxgate/internal/oidc"
 )
 
-// provers are what proves who calls: a server, and a command that asks what a server
-// would say.
+// provers are the parts that prove who calls: those of a server, or of a command that
+// asks what one would say.
 type provers struct {
 	cfg      *config.Config
 	accounts *accounts.Service
