@@ -95,12 +95,8 @@ func undescribed(s *schema.Schema) []string {
 	}
 	if n := len(unbounded); n > 0 {
 		const shown = 3
-		names := strings.Join(unbounded[:min(n, shown)], ", ")
-		if n > shown {
-			names += ", …"
-		}
 		all = append(all, fmt.Sprintf("%d of %s can have any value (%s): min and max, enum or max_length in model.yaml refuse what the model was not trained on",
-			n, counted(len(features), "feature"), names))
+			n, counted(len(features), "feature"), firstOf(unbounded, shown)))
 	}
 	if names := unnamed(s); names != "" {
 		all = append(all, "the classes have no names but "+names+": labels in model.yaml gives them names")
@@ -120,11 +116,16 @@ func unnamed(s *schema.Schema) string {
 		return "their numbers"
 	}
 	const shown = 5
-	names := strings.Join(labels[:min(len(labels), shown)], ", ")
-	if len(labels) > shown {
-		names += ", …"
+	return firstOf(labels, shown)
+}
+
+// firstOf joins the first names, with a mark where there are more.
+func firstOf(names []string, shown int) string {
+	text := strings.Join(names[:min(len(names), shown)], ", ")
+	if len(names) > shown {
+		text += ", …"
 	}
-	return names
+	return text
 }
 
 // doubts says where the export has probably lost something, and how to find out.
