@@ -75,7 +75,7 @@ func (p *Process) printCheck(m *app.Model, info *exec.Info) error {
 		row("feature", f.Name, kindOf(f.Kind, f.Type), bounds(bounded(f)))
 	}
 	for _, o := range m.Schema.Outputs() {
-		row("output", o.Name, o.Type, string(o.Role))
+		row("output", o.Name, o.Type, strings.Join(append([]string{string(o.Role)}, o.Targets...), " "))
 	}
 	if labels := m.Schema.Labels(); len(labels) > 0 {
 		row("labels", strings.Join(labels, ", "))
