@@ -62,8 +62,13 @@ func (p *Process) printCheck(m *app.Model, info *exec.Info) error {
 	row := func(cells ...string) { _, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) }
 	row("engine", string(app.EngineOf(m.Program)))
 	if info != nil {
+		named := map[string]bool{} // some exporters name ai.onnx twice
 		for _, o := range info.Opsets {
-			row("opset", cmp.Or(o.Domain, "ai.onnx"), fmt.Sprint(o.Version))
+			domain := cmp.Or(o.Domain, "ai.onnx")
+			if at := domain + fmt.Sprint(" ", o.Version); !named[at] {
+				named[at] = true
+				row("opset", domain, fmt.Sprint(o.Version))
+			}
 		}
 		for _, o := range info.Operators {
 			row("operator", o.Domain+"."+o.Name, fmt.Sprint(o.Version), counted(o.Nodes, "node"))
