@@ -62,7 +62,8 @@ func usageOfTenantsIsForTheirAdministrators(t *testing.T, a *administration) {
 			}
 		}
 	}
-	for path, want := range map[string]int{"/usage?at=today": 400, "/usage?limit=0": 400, "/usage?key=x": 400, "/usage?by=": 400, "/usage?by=person": 400,
+	for path, want := range map[string]int{
+		"/usage?at=today": 400, "/usage?limit=0": 400, "/usage?key=x": 400, "/usage?by=": 400, "/usage?by=person": 400,
 		"/usage?from=2026-10-31&at=2026-10-31": 400, "/usage?to=2026-10-31": 400, "/usage?from=2026-10-31&limit=101": 400,
 	} {
 		if got := a.ask("admin", "GET", path, ""); got.StatusCode != want {
