@@ -70,11 +70,14 @@ func (c *Catalog) Open(ctx context.Context, p *identity.Principal, modelName, ve
 // told which there are.
 func (seen *view) find(ctx context.Context, p *identity.Principal, modelName, versionID string) (*version, error) {
 	v, err := seen.resolve(modelName, versionID)
-	if m := seen.model(modelName); err != nil && m != nil && m.newest().lets(ctx, p, authz.Read) {
+	if err == nil {
+		return v, nil
+	}
+	if m := seen.model(modelName); m != nil && m.newest().lets(ctx, p, authz.Read) {
 		info := seen.info(m, m.newest())
 		return nil, whichVersions(&info)
 	}
-	return v, err
+	return nil, err
 }
 
 // model returns the model with the name, the default one for none; nil where there
