@@ -422,6 +422,32 @@ func TestTheDoctorNamesRolesThatNobodyHasDefined(t *testing.T) {
 	}
 }
 
+func TestDoctorNamesKeysThatCannotDoWhatTheyAreFor(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	cfg := load(t, dir, map[string]string{"RATE_PREDICT": "10/minute"})
+	service, done, err := app.OpenAccounts(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := accounts.Actor{Name: "root", Tenant: accounts.AnyTenant}
+	_, _, err = service.CreateKey(t.Context(), root, accounts.NewKey{Name: "good", Roles: []string{"user"}, Models: []string{"iris"}, Rate: "10/minute"})
+	_, _, other := service.CreateKey(t.Context(), root, accounts.NewKey{Name: "bad", Roles: []string{"user"}, Models: []string{"iirs"}, Rate: "11/minute"})
+	if err = errors.Join(err, other, done()); err != nil {
+		t.Fatal(err)
+	}
+	doctor := app.Doctor{Now: time.Now, Free: plenty}
+	got, _ := doctor.Diagnose(t.Context(), cfg)
+	seen := map[string]string{}
+	for _, f := range got {
+		if strings.HasPrefix(f.ID, "key-") {
+			seen[f.ID] += f.Detail
+		}
+	}
+	if len(seen) != 2 || strings.Count(seen["key-model"], "the model") != 1 || !strings.Contains(seen["key-model"], `the model "iirs"`) || !strings.HasSuffix(seen["key-rate"], "never reach: ONNXGATE_RATE_PREDICT is 10/minute") {
+		t.Errorf("%v", seen)
+	}
+}
+
 // A database that is away is one line of the log, and another when it is back; no other
 // tells of it as of keys that somebody has to mend.
 func TestADatabaseThatIsAwayIsLoggedOnce(t *testing.T) {

@@ -182,7 +182,8 @@ func undefinedIn(known authz.Roles, roles []string) []string {
 	return slices.Compact(undefined)
 }
 
-// roleFindings name the roles of users, keys and clients that nobody has defined.
+// roleFindings name the roles of users, keys and clients that nobody has defined, and
+// what else of a key is probably not meant.
 func roleFindings(ctx context.Context, cfg *config.Config, store *sqlstore.Store) []Finding {
 	known, err := readRoles(cfg)
 	if err != nil {
@@ -209,6 +210,7 @@ func roleFindings(ctx context.Context, cfg *config.Config, store *sqlstore.Store
 		keys, err := tx.Keys.List(accounts.AnyTenant, accounts.Page{})
 		for i := range keys {
 			judge("the API key "+keys[i].ID, keys[i].Roles)
+			all = append(all, keyFindings(cfg, &keys[i])...)
 		}
 		if err != nil {
 			return err

@@ -73,6 +73,8 @@ const (
 	modelNotServed      = "model-not-served"
 	modelRules          = "model-rules"
 	roleUndefined       = "role-undefined"
+	keyModel            = "key-model"
+	keyRate             = "key-rate"
 	serverUnreachable   = "server-unreachable"
 	serverNotReady      = "server-not-ready"
 	serverDegraded      = "server-degraded"
@@ -116,6 +118,8 @@ func Diagnoses() []Diagnosis {
 		{modelNotServed, "A model or a version is not served as it is, or none is at all (an error)."},
 		{modelRules, "A model's rules name a role or a tenant that there is not."},
 		{roleUndefined, "A user, an API key or a client has a role that nobody has defined: it permits nothing."},
+		{keyModel, "An API key is for a model that there is not."},
+		{keyRate, "An API key has a rate that `ONNXGATE_RATE_PREDICT` never lets it reach."},
 		{serverUnreachable, "Something answers at the server's address, and not as this configuration's server does."},
 		{serverNotReady, "The running server refuses requests."},
 		{serverDegraded, "The running server is without its database."},

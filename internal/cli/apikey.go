@@ -12,6 +12,7 @@ import (
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/apikey"
+	"onnxgate/internal/app"
 	"onnxgate/internal/config"
 	"onnxgate/internal/identity"
 )
@@ -19,7 +20,7 @@ import (
 func apiKeys(p *Process) *managed[accounts.APIKey] {
 	return &managed[accounts.APIKey]{
 		process: p, noun: "apikey", argument: "ID", gone: "revoked",
-		id: keyID, ended: "revoke",
+		id: keyID, ended: "revoke", doubts: app.KeyDoubts,
 		idOf: func(k *accounts.APIKey) string { return k.ID },
 		find: func(ctx context.Context, s *accounts.Service, id string) (*accounts.APIKey, error) {
 			return s.Key(ctx, accounts.AnyTenant, id)

@@ -62,8 +62,13 @@ func (p *Process) printCheck(m *app.Model, info *exec.Info) error {
 	row := func(cells ...string) { _, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) }
 	row("engine", string(app.EngineOf(m.Program)))
 	if info != nil {
+		named := map[string]bool{} // some exporters name ai.onnx twice
 		for _, o := range info.Opsets {
-			row("opset", cmp.Or(o.Domain, "ai.onnx"), fmt.Sprint(o.Version))
+			domain := cmp.Or(o.Domain, "ai.onnx")
+			if at := domain + fmt.Sprint(" ", o.Version); !named[at] {
+				named[at] = true
+				row("opset", domain, fmt.Sprint(o.Version))
+			}
 		}
 		for _, o := range info.Operators {
 			row("operator", o.Domain+"."+o.Name, fmt.Sprint(o.Version), counted(o.Nodes, "node"))
@@ -75,7 +80,7 @@ func (p *Process) printCheck(m *app.Model, info *exec.Info) error {
 		row("feature", f.Name, kindOf(f.Kind, f.Type), bounds(bounded(f)))
 	}
 	for _, o := range m.Schema.Outputs() {
-		row("output", o.Name, o.Type, string(o.Role))
+		row("output", o.Name, o.Type, strings.Join(append([]string{string(o.Role)}, o.Targets...), " "))
 	}
 	if labels := m.Schema.Labels(); len(labels) > 0 {
 		row("labels", strings.Join(labels, ", "))
@@ -95,12 +100,8 @@ func undescribed(s *schema.Schema) []string {
 	}
 	if n := len(unbounded); n > 0 {
 		const shown = 3
-		names := strings.Join(unbounded[:min(n, shown)], ", ")
-		if n > shown {
-			names += ", …"
-		}
 		all = append(all, fmt.Sprintf("%d of %s can have any value (%s): min and max, enum or max_length in model.yaml refuse what the model was not trained on",
-			n, counted(len(features), "feature"), names))
+			n, counted(len(features), "feature"), firstOf(unbounded, shown)))
 	}
 	if names := unnamed(s); names != "" {
 		all = append(all, "the classes have no names but "+names+": labels in model.yaml gives them names")
@@ -120,11 +121,16 @@ func unnamed(s *schema.Schema) string {
 		return "their numbers"
 	}
 	const shown = 5
-	names := strings.Join(labels[:min(len(labels), shown)], ", ")
-	if len(labels) > shown {
-		names += ", …"
+	return firstOf(labels, shown)
+}
+
+// firstOf joins the first names, with a mark where there are more.
+func firstOf(names []string, shown int) string {
+	text := strings.Join(names[:min(len(names), shown)], ", ")
+	if len(names) > shown {
+		text += ", …"
 	}
-	return names
+	return text
 }
 
 // doubts says where the export has probably lost something, and how to find out.

@@ -177,6 +177,7 @@ type settings struct {
 	values       map[string]*string // by the name of the setting
 	envFile      string
 	insecureHTTP bool
+	loaded       *config.Config // by loadForUsers
 }
 
 // addSettings gives a command the flags of the named settings, or all that have

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/config"
 	"onnxgate/internal/fault"
 )
 
@@ -39,6 +40,8 @@ type managed[T any] struct {
 	gone string
 	// secret is how a new secret is shown with its record.
 	secret func(record *T, secret string) string
+	// doubts says what of a record is probably not meant. Nil: nothing is looked at.
+	doubts func(cfg *config.Config, record *T) []string
 	// ended is the verb of the command that ends one with its secrets, and idOf
 	// what that command takes.
 	ended string
@@ -149,6 +152,7 @@ func (m *managed[T]) changeCommand(cmd *cobra.Command, change func(ctx context.C
 			if err != nil {
 				return err
 			}
+			m.doubt(s, after)
 			return m.print(*asJSON, "", after)
 		})
 	}
@@ -186,10 +190,23 @@ func (m *managed[T]) issueCommand(cmd *cobra.Command, issue func(ctx context.Con
 				return fmt.Errorf("%[1]w; the %[2]s %[3]s has a secret now that was not shown; end it with `onnxgate %[2]s %[4]s %[3]s`",
 					err, m.noun, m.idOf(record), m.ended)
 			}
+			if err == nil {
+				m.doubt(s, record)
+			}
 			return err
 		})
 	}
 	return cmd
+}
+
+// doubt complains of what is probably not meant.
+func (m *managed[T]) doubt(s *settings, record *T) {
+	if m.doubts == nil {
+		return
+	}
+	for _, text := range m.doubts(s.loaded, record) {
+		m.process.complain("warning: " + text)
+	}
 }
 
 // printSecret prints a record with the secret that was just made, unless a file

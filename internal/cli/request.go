@@ -300,7 +300,7 @@ func (r *request) table(ctx context.Context, body []byte) error {
 	}
 	r.decode(contract)
 	_, err = contract.DecodeTable(ctx, r.batch, bytes.NewReader(body), math.MaxInt, r.target)
-	return asideHint(err)
+	return asideHint(err, contract)
 }
 
 // decode notes that rows come by the names of a contract's features.
@@ -326,7 +326,7 @@ func (r *request) json(ctx context.Context, body []byte) error {
 		if body, err = without(body, r.target); err != nil {
 			return err
 		}
-		return asideHint(contract.Decode(ctx, r.batch, body, math.MaxInt))
+		return asideHint(contract.Decode(ctx, r.batch, body, math.MaxInt), contract)
 	}
 	if r.oip, err = oip.Parse(body, r.program.Inputs(), r.program.Outputs()); err != nil {
 		return err
@@ -359,18 +359,42 @@ func without(body []byte, names []string) ([]byte, error) {
 	return json.Marshal(rows)
 }
 
-// asideHint says how a column that is no feature can stay where it is.
-func asideHint(err error) error {
+// shownNames is how many features a message names.
+const shownNames = 10
+
+// asideHint says how a column that is no feature can stay where it is; where none of
+// the features is there, what they are.
+func asideHint(err error, contract *schema.Schema) error {
 	if err == nil {
 		return nil
 	}
 	e := fault.As(err)
+	if names, absent := absentFeatures(e, contract); absent {
+		return fault.Newf(e.Kind, "none of the model's features is there; they are %s, as model.yaml or else the graph names them (onnxgate model init writes a model.yaml)",
+			firstOf(names, shownNames))
+	}
 	for i := range e.Fields {
 		if f := &e.Fields[i]; strings.HasSuffix(f.Detail, schema.NotAFeature) {
 			f.Detail += " (--target names a column to leave out)"
 		}
 	}
 	return err
+}
+
+// absentFeatures returns the names of the features, and whether there are several
+// and none is there.
+func absentFeatures(e *fault.Error, contract *schema.Schema) (names []string, absent bool) {
+	missing := 0
+	for i := range e.Fields {
+		if e.Fields[i].Detail == schema.IsRequired {
+			missing++
+		}
+	}
+	features := contract.Features()
+	for i := range features {
+		names = append(names, features[i].Name)
+	}
+	return names, len(names) > 1 && missing == len(names) && len(e.Fields) > missing
 }
 
 // isProtocol reports whether a body is meant as a request of the protocol: an

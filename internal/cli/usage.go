@@ -177,25 +177,18 @@ func periodsOf(ctx context.Context, used *quota.Service, u consumer, at time.Tim
 	return used.Tenant(ctx, u.tenant, at)
 }
 
-// daysView is what somebody used on each of some days.
-type daysView struct {
-	Tenant string         `json:"tenant"`
-	Key    string         `json:"key,omitempty"`
-	Name   string         `json:"name,omitempty"`
-	Days   []quota.Period `json:"days"`
-}
-
 // showDays prints what each used on each day.
 func (p *Process) showDays(ctx context.Context, used *quota.Service, users []consumer, from, to time.Time, f *usageFlags, one bool) error {
-	views, lines := []daysView{}, []usageLine{}
+	views, lines := []*quota.DayByDay{}, []usageLine{}
 	for _, u := range users {
 		days, err := used.Days(ctx, u.tenant, u.key, from, to)
 		if err != nil {
 			return err
 		}
-		views = append(views, daysView{u.tenant, u.key, u.name, days})
-		for i := range days {
-			lines = append(lines, usageLine{u, "day", &days[i], ""})
+		days.Name = u.name
+		views = append(views, days)
+		for i := range days.Days {
+			lines = append(lines, usageLine{u, "day", &days.Days[i], ""})
 		}
 	}
 	return p.showUsage(f, one, lines, elements(views))

@@ -88,7 +88,9 @@ func (s *settings) openAccounts(cmd *cobra.Command, cfg *config.Config, run func
 // loadForUsers does not ask whether the server's bind is allowed.
 func (s *settings) loadForUsers(cmd *cobra.Command) (*config.Config, error) {
 	s.insecureHTTP = true
-	return s.load(cmd)
+	cfg, err := s.load(cmd)
+	s.loaded = cfg
+	return cfg, err
 }
 
 func openAccounts(ctx context.Context, cfg *config.Config, run func(context.Context, *accounts.Service) error) error {

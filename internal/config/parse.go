@@ -169,6 +169,9 @@ func formatInFlight(n int) string {
 
 func parseRates(s string) (identity.Rates, error) {
 	rates, err := identity.ParseRates(s)
+	if errors.Is(err, identity.ErrNoRate) {
+		return nil, fmt.Errorf("%s is no rate", shown(s)) // what to write follows
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", shown(s), err)
 	}

@@ -153,6 +153,21 @@ func (usage) Key(ctx context.Context, tenant, id string, at time.Time) (*quota.R
 	return r, err
 }
 
+func (usage) DaysOf(ctx context.Context, p *identity.Principal, from, to time.Time) (*quota.DayByDay, error) {
+	return usage{}.Days(ctx, p.Tenant, "", from, to)
+}
+
+func (usage) Days(_ context.Context, tenant, key string, from, to time.Time) (*quota.DayByDay, error) {
+	if to.IsZero() {
+		to = from
+	}
+	days := &quota.DayByDay{Tenant: tenant, Key: key}
+	for ; !from.After(to); from = from.AddDate(0, 0, 1) {
+		days.Days = append(days.Days, quota.Period{Start: from, Calls: 1, Rows: 2, Bytes: 300, ComputeMS: 4})
+	}
+	return days, nil
+}
+
 func (usage) Tenant(_ context.Context, name string, at time.Time) (*quota.Report, error) {
 	used := quota.Period{Start: at, Calls: 1, Rows: 2, Bytes: 300, ComputeMS: 4}
 	return &quota.Report{Tenant: name, Day: used, Month: used, Quotas: []quota.Line{{Unit: "calls", Per: "day", Limit: 5, Used: 1, Hard: true}}}, nil

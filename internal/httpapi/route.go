@@ -145,7 +145,7 @@ func PublicRoutes(o RouteOptions) []Route {
 		read.at("/models").with((*API).listModels),
 		read.at("/models/{model}").with((*API).describeModel).ofModel(),
 		read.at("/models/{model}/versions/{version}").with((*API).describeModel).ofModel(),
-		{Method: http.MethodGet, Pattern: "/usage", Timeout: quick, Limit: admission.Read, Auth: Bearer, Handler: withoutQuery((*API).ownUsage)},
+		{Method: http.MethodGet, Pattern: "/usage", Timeout: quick, Limit: admission.Read, Auth: Bearer, Handler: (*API).ownUsage},
 		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).livez},
 		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).readyz},
 	}

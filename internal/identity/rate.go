@@ -39,7 +39,8 @@ var units = []struct {
 	{"day", 24 * time.Hour},
 }
 
-var errRate = errors.New(`must be a number from 1, a slash, and "second", "minute", "hour" or "day", such as 10/minute; ` +
+// ErrNoRate is of a text that is no rate; it says how one is written.
+var ErrNoRate = errors.New(`must be a number from 1, a slash, and "second", "minute", "hour" or "day", such as 10/minute; ` +
 	`several with commas between, such as "10/second, 200/minute"; or "off"`)
 
 // ParseRates reads "N/second", "N/minute", "N/hour" and "N/day", with commas
@@ -63,18 +64,18 @@ func ParseRates(s string) (Rates, error) {
 func parseRate(s string) (Rate, error) {
 	number, unit, ok := strings.Cut(s, "/")
 	if !ok || number == "" || number[0] < '1' || number[0] > '9' {
-		return Rate{}, errRate
+		return Rate{}, ErrNoRate
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n > MaxRequests {
-		return Rate{}, fmt.Errorf("must be at most %d in a window: %w", MaxRequests, errRate)
+		return Rate{}, fmt.Errorf("must be at most %d in a window", MaxRequests)
 	}
 	for _, u := range units {
 		if u.name == unit {
 			return Rate{Requests: n, Window: u.window}, nil
 		}
 	}
-	return Rate{}, errRate
+	return Rate{}, ErrNoRate
 }
 
 // check refuses windows of one length, and a window that a shorter one makes

@@ -40,7 +40,7 @@ type Call struct {
 // its rules do not let the principal predict, RateLimited when too many have
 // called it.
 func (c *Catalog) Open(ctx context.Context, p *identity.Principal, modelName, versionID string) (*Call, error) {
-	v, err := c.current.Load().of(p).resolve(modelName, versionID)
+	v, err := c.current.Load().of(p).find(ctx, p, modelName, versionID)
 	if err != nil {
 		return nil, err
 	}
@@ -66,12 +66,32 @@ func (c *Catalog) Open(ctx context.Context, p *identity.Principal, modelName, ve
 	return call, nil
 }
 
+// find is resolve for a principal: an unknown version of a model that it may read is
+// told which there are.
+func (seen *view) find(ctx context.Context, p *identity.Principal, modelName, versionID string) (*version, error) {
+	v, err := seen.resolve(modelName, versionID)
+	if err == nil {
+		return v, nil
+	}
+	if m := seen.model(modelName); m != nil && m.newest().lets(ctx, p, authz.Read) {
+		info := seen.info(m, m.newest())
+		return nil, whichVersions(&info)
+	}
+	return nil, err
+}
+
+// model returns the model with the name, the default one for none; nil where there
+// is none.
+func (seen *view) model(name string) *model {
+	if name == "" {
+		return seen.fallback
+	}
+	return seen.models[name]
+}
+
 // resolve finds the version that the names stand for.
 func (seen *view) resolve(modelName, versionID string) (*version, error) {
-	m := seen.fallback
-	if modelName != "" {
-		m = seen.models[modelName]
-	}
+	m := seen.model(modelName)
 	switch {
 	case m == nil && modelName == "":
 		return nil, fault.New(fault.NotFound, "No model is the default here; choose one of GET /models and call POST /models/{model}/predict")

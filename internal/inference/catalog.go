@@ -357,9 +357,7 @@ func (m *model) contracts(may func(*version) bool) []Contract {
 // that asks for a further credential is not among them.
 func (c *Catalog) List(ctx context.Context, p *identity.Principal) []ModelInfo {
 	seen := c.current.Load().of(p)
-	may := func(v *version) bool {
-		return carries(p, v.access.require) && authz.Decide(v.access.policy, v.request(ctx, p, authz.Predict)).Allow
-	}
+	may := func(v *version) bool { return v.lets(ctx, p, authz.Predict) }
 	list := []ModelInfo{}
 	for _, m := range seen.sorted {
 		v := m.newest()
@@ -395,7 +393,7 @@ func (c *Catalog) Ready(ctx context.Context, p *identity.Principal, name, versio
 // readable finds the version that the names stand for, and that the principal
 // may read.
 func (seen *view) readable(ctx context.Context, p *identity.Principal, name, versionID string) (*version, error) {
-	v, err := seen.resolve(name, versionID)
+	v, err := seen.find(ctx, p, name, versionID)
 	if err == nil {
 		_, err = v.permit(v.request(ctx, p, authz.Read))
 	}
@@ -425,10 +423,40 @@ func (v *version) request(ctx context.Context, p *identity.Principal, action aut
 	return req
 }
 
+// lets reports whether the principal may do action to the version with what it carries.
+func (v *version) lets(ctx context.Context, p *identity.Principal, action authz.Action) bool {
+	return carries(p, v.access.require) && authz.Decide(v.access.policy, v.request(ctx, p, action)).Allow
+}
+
 func unknownModel() error {
 	return fault.New(fault.NotFound, "There is no such model; GET /models lists those you may call")
 }
 
 func unknownVersion() error {
 	return fault.New(fault.NotFound, "The model has no such version; GET /models lists the versions")
+}
+
+// versionsShown is how many versions, and how many labels, an error names.
+const versionsShown = 20
+
+// whichVersions is unknownVersion for who may read what versions there are.
+func whichVersions(info *ModelInfo) error {
+	text := "; it has " + firstOf(info.Versions)
+	var labels []string
+	for _, l := range slices.Sorted(maps.Keys(info.Labels)) {
+		labels = append(labels, l+" ("+info.Labels[l]+")")
+	}
+	if len(labels) > 0 {
+		text += " and the labels " + firstOf(labels)
+	}
+	return fault.New(fault.NotFound, "The model has no such version"+text)
+}
+
+// firstOf joins the names that an error shows.
+func firstOf(names []string) string {
+	text := strings.Join(names[:min(len(names), versionsShown)], ", ")
+	if len(names) > versionsShown {
+		text += ", …"
+	}
+	return text
 }

@@ -155,7 +155,7 @@ func TestStartNamesEveryModelThatCannotBeServed(t *testing.T) {
 		"empty/model.yaml", forUsers,
 		"zero/01/model.onnx", "m",
 		"a b/1/model.onnx", "m",
-		"none/1/notes.txt", "",
+		"none/1/notes.txt", "", "7/model.onnx", "m",
 	)
 	_, err := inference.New(t.Context(), inference.Config{FS: fsys, Compile: new(compiled).compile, Now: time.Now})
 	if err == nil {
@@ -166,6 +166,7 @@ func TestStartNamesEveryModelThatCannotBeServed(t *testing.T) {
 		"model yaml: yaml/model.yaml:1: ",
 		"model empty: there is no version",
 		`model zero: rename the folder "01"`,
+		"model 7: 7/model.onnx is a version, and this is the folder of one model: name the folder above it as that of the models",
 		"model a b: rename the folder",
 		"model none, version 1: read the file",
 	} {
@@ -173,16 +174,16 @@ func TestStartNamesEveryModelThatCannotBeServed(t *testing.T) {
 			t.Errorf("the error does not say %q:\n%v", want, err)
 		}
 	}
-	if n := strings.Count(err.Error(), "\n") + 1; n != 6 {
-		t.Errorf("%d lines, want 6:\n%v", n, err)
+	if n := strings.Count(err.Error(), "\n") + 1; n != 7 {
+		t.Errorf("%d lines, want 7:\n%v", n, err)
 	}
 
 	c := newCatalog(t, inference.Config{FS: fsys, SkipBad: true})
 	if all := c.All(); len(all) != 1 || all[0].Name != "good" || !all[0].Default {
 		t.Errorf("All = %+v, want good alone", all)
 	}
-	if got := len(c.Problems()); got != 6 {
-		t.Errorf("%d problems, want 6", got)
+	if got := len(c.Problems()); got != 7 {
+		t.Errorf("%d problems, want 7", got)
 	}
 	want := []inference.Warning{{Model: "good", Version: "1", Text: "odd"}}
 	if diff := cmp.Diff(want, c.Warnings()); diff != "" {

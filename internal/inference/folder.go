@@ -75,6 +75,17 @@ func (l *loader) entry(p place) *entry {
 	return e
 }
 
+// noVersion says what to do about a folder without a version: one that is itself a
+// version stands in the folder of its model, which was named in place of the one above.
+func (l *loader) noVersion(p place) error {
+	if _, number := modelstore.ParseVersion(p.name); number {
+		if _, err := fs.Stat(l.cfg.FS, path.Join(p.folder, modelstore.ModelFile)); err == nil {
+			return fmt.Errorf("%s/%s is a version, and this is the folder of one model: name the folder above it as that of the models", p.folder, modelstore.ModelFile)
+		}
+	}
+	return fmt.Errorf("there is no version: put the model at %s/1/%s", p.folder, modelstore.ModelFile)
+}
+
 // fill loads the versions that are to be served. One that has gone bad since it
 // was loaded goes on as it was.
 func (l *loader) fill(e, old *entry, listing *listing) {
@@ -82,7 +93,7 @@ func (l *loader) fill(e, old *entry, listing *listing) {
 		e.bad("", fmt.Errorf("rename the folder %q: a version is a whole number from 1, without leading zeros", stray))
 	}
 	if len(listing.versions) == 0 && len(listing.strays) == 0 {
-		e.bad("", fmt.Errorf("there is no version: put the model at %s/1/%s", e.place.folder, modelstore.ModelFile))
+		e.bad("", l.noVersion(e.place))
 	}
 	if len(listing.versions) == 0 {
 		e.keep(old)

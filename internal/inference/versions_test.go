@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 )
 
@@ -154,5 +155,35 @@ func TestKServesFlatLayoutIsOneModel(t *testing.T) {
 	delete(fsys, "saved/notes.txt")
 	if err := c.Reload(t.Context(), "other"); err != nil || opened(t, c, "other", "") != "1" || opened(t, c, "model", "") != "not found" {
 		t.Errorf("the layout of folders, later: %v", err)
+	}
+}
+
+func TestAnUnknownVersionIsToldWhichThereAreToWhoMayReadTheModel(t *testing.T) {
+	versions := "versions: {labels: {stable: 1, canary: 2}}\n"
+	c := newCatalog(t, inference.Config{TenantExists: tenants("acme"), FS: files(
+		"m/1/model.onnx", "one", "m/2/model.onnx", "two", "m/model.yaml", forUsers+versions,
+		"plain/1/model.onnx", "one", "plain/model.yaml", forUsers,
+		"parts/1/model.onnx", "one", "parts/2/model.onnx", "two", "parts/model.yaml", forUsers+versions, "parts/1/model.yaml", forAcme,
+	)})
+	const hidden = "The model has no such version; GET /models lists the versions"
+	for name, tc := range map[string]struct {
+		p           *identity.Principal
+		model, want string
+	}{
+		"with labels":                     {of("default", "user"), "m", "The model has no such version; it has 1, 2 and the labels canary (2), stable (1)"},
+		"without":                         {of("default", "user"), "plain", "The model has no such version; it has 1"},
+		"what is shared with the tenant":  {of("acme", "user"), "parts", "The model has no such version; it has 1 and the labels stable (1)"},
+		"nothing to who may not read it":  {of("default", "guest"), "m", hidden},
+		"nothing of what another one has": {of("acme", "user"), "m", "There is no such model; GET /models lists those you may call"},
+	} {
+		for _, id := range []string{"7", "latest"} {
+			_, opened := c.Open(t.Context(), tc.p, tc.model, id)
+			_, described := c.Describe(t.Context(), tc.p, tc.model, id)
+			for _, err := range []error{opened, described, c.Ready(t.Context(), tc.p, tc.model, id)} {
+				if fault.KindOf(err) != fault.NotFound || fault.As(err).Msg != tc.want {
+					t.Errorf("%s, version %s: %v, want %q", name, id, err, tc.want)
+				}
+			}
+		}
 	}
 }

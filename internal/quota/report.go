@@ -33,6 +33,14 @@ type Period struct {
 	ComputeMS int64     `json:"compute_ms"`
 }
 
+// DayByDay is what a tenant, or one of its API keys, used on each of some days.
+type DayByDay struct {
+	Tenant string   `json:"tenant"`
+	Key    string   `json:"key,omitempty"`
+	Name   string   `json:"name,omitempty"` // of the key, as in Report
+	Days   []Period `json:"days"`
+}
+
 // Line is one quota, and what of it is used.
 type Line struct {
 	Unit  string `json:"unit"`
@@ -81,11 +89,23 @@ func (s *Service) Key(ctx context.Context, tenant, id string, at time.Time) (*Re
 	return r, err
 }
 
+// DaysOf is Days for the caller's own use; see Of.
+func (s *Service) DaysOf(ctx context.Context, p *identity.Principal, from, to time.Time) (*DayByDay, error) {
+	used, err := s.Days(ctx, p.Tenant, keyOf(p), from, to)
+	if err == nil {
+		used.Key = ""
+	}
+	return used, err
+}
+
 // Days returns what a tenant used, or one of its API keys where one is named, on each
 // day of UTC from that of one moment to that of another, both included: nothing on
-// days that are forgotten. Faults: BadRequest for more days than are kept, or for none;
+// days that are forgotten. The zero time is now, for to. Faults: BadRequest for more days than are kept, or for none;
 // those of Of.
-func (s *Service) Days(ctx context.Context, tenant, key string, from, to time.Time) ([]Period, error) {
+func (s *Service) Days(ctx context.Context, tenant, key string, from, to time.Time) (*DayByDay, error) {
+	if to.IsZero() {
+		to = s.now(ctx)
+	}
 	start, end := limit.PerDay.Around(from)
 	switch last, _ := limit.PerDay.Around(to); {
 	case last.Before(start):
@@ -105,7 +125,7 @@ func (s *Service) Days(ctx context.Context, tenant, key string, from, to time.Ti
 	for i := range places {
 		days[i] = toldOf(places[i].Start, &used[i])
 	}
-	return days, nil
+	return &DayByDay{Tenant: tenant, Key: key, Days: days}, nil
 }
 
 func (s *Service) report(ctx context.Context, of subject, at time.Time) (*Report, error) {

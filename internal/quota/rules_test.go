@@ -271,15 +271,19 @@ func TestUseIsToldDayByDay(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := map[string]int64{}
-	for _, d := range days {
+	for _, d := range days.Days {
 		got[d.Start.Format(time.DateOnly)] = d.Calls
 	}
 	if diff := cmp.Diff(map[string]int64{"2026-03-13": 0, "2026-03-14": 5, "2026-03-15": 2}, got); diff != "" {
 		t.Errorf("calls by day (-want +got):\n%s", diff)
 	}
+	own, err := s.DaysOf(t.Context(), acme, time.Date(2026, 3, 15, 0, 0, 0, 0, time.UTC), time.Time{})
+	if err != nil || len(own.Days) != 2 || own.Days[0].Calls != 2 {
+		t.Errorf("up to now, the 16th: %+v, %v", own, err)
+	}
 	for _, last := range []time.Time{c.at.Add(-48 * time.Hour), c.at.Add(400 * 24 * time.Hour)} {
 		if days, err := s.Days(t.Context(), "acme", "", c.at, last); fault.KindOf(err) != fault.BadRequest || days != nil {
-			t.Errorf("to %v: %d days, %v", last, len(days), err)
+			t.Errorf("to %v: %v, %v", last, days, err)
 		}
 	}
 }

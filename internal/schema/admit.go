@@ -29,7 +29,7 @@ func (s *Schema) Admit(ctx context.Context, b *Batch, maxRows int) error {
 	if len(b.Inputs) != len(s.inputs) {
 		return fault.Newf(fault.Content, "the model takes %s; %d were given", count(len(s.inputs), "input"), len(b.Inputs))
 	}
-	b.Rows, b.Single, b.Beyond = 0, false, 0
+	b.Rows, b.Single, b.Beyond = 0, false, b.Beyond[:0]
 	for i, t := range b.Inputs {
 		if err := conforms(s.specs[i].Name, &s.specs[i], t); err != nil {
 			return err

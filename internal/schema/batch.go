@@ -22,10 +22,10 @@ type Batch struct {
 	// Single says that the body was one object, not an array.
 	Single bool
 	// Lenient takes rows of an array or a table that break the contract's rules,
-	// as far as the tensors can hold them, and counts them in Beyond. Tools set
-	// it; a server never does.
+	// as far as the tensors can hold them, and says of each in Beyond which rule
+	// that is, of several the first. Tools and golden rows set it; requests never do.
 	Lenient bool
-	Beyond  int
+	Beyond  []fault.Field
 
 	values bool // rows may be arrays of values
 	schema *Schema
@@ -50,7 +50,8 @@ type Batch struct {
 	seen    []uint32 // serial of the row that last had the feature
 	faulty  []uint32 // serial of the row in which the feature was last refused
 	serial  uint32
-	beyond  uint32 // serial of the last row that was counted in Beyond
+	number  int    // of the row that is read, counted from 0
+	beyond  uint32 // serial of the last row that is in Beyond
 	next    int    // the feature expected after the last one
 	unknown map[string]struct{}
 

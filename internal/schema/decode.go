@@ -63,7 +63,7 @@ func (b *Batch) fields() []field { return b.schema.fields }
 func (b *Batch) begin(ctx context.Context, body []byte) {
 	b.Release()
 	b.meter = newMeter(ctx)
-	b.body, b.Rows, b.Single, b.Beyond, b.texted = body, 0, false, 0, 0
+	b.body, b.Rows, b.Single, b.Beyond, b.texted = body, 0, false, b.Beyond[:0], 0
 	b.rowFaults, b.faults, b.truncated, b.work = b.rowFaults[:0], b.faults[:0], false, suggestWork
 	b.reader = *bytes.NewBuffer(body)
 	b.decoder.Reset(&b.reader, repeatedNames...)
@@ -172,7 +172,7 @@ func (b *Batch) object(row int) error {
 	if _, err := b.decoder.ReadToken(); err != nil {
 		return b.syntax(err)
 	}
-	b.nextSerial()
+	b.beginRow(row)
 	b.next = 0
 	present := 0
 	for !b.at(jsontext.KindEndObject) {
@@ -211,8 +211,9 @@ func (b *Batch) object(row int) error {
 	return nil
 }
 
-// nextSerial makes every feature of the next row unseen.
-func (b *Batch) nextSerial() {
+// beginRow makes every feature of the row unseen.
+func (b *Batch) beginRow(row int) {
+	b.number = row
 	if b.serial++; b.serial == 0 {
 		clear(b.seen)
 		clear(b.faulty)
@@ -275,7 +276,7 @@ func (b *Batch) missing() {
 				b.truncated = true
 				return
 			}
-			b.refuse(i, "", "is required")
+			b.refuse(i, "", IsRequired)
 		}
 	}
 }

@@ -315,9 +315,22 @@ func (d *drafter) outputs() {
 	if at := slices.IndexFunc(d.schema.response.specs, func(s tensor.Spec) bool { return !s.Constant && CanBeLabel(&s) }); len(n.Content) == 0 && at >= 0 {
 		put(n, string(RoleLabel), text(d.schema.response.specs[at].Name), "guess: this output is the prediction; without the line each output is answered by its name")
 	}
+	if names := d.targetNames(); len(names) > 1 && len(n.Content) == 0 && d.schema.response.form == formNumber {
+		if width, _ := widthOf(&d.schema.response.specs[0]); width == len(names) {
+			put(n, "targets", flow(names), "the numbers of an answer, in the order in which the model was trained to say them")
+		}
+	}
 	if len(n.Content) > 0 {
 		put(d.root, "outputs", n, "")
 	}
+}
+
+// targetNames returns the names of the targets' columns.
+func (d *drafter) targetNames() (names []string) {
+	for _, at := range d.target {
+		names = append(names, d.sample.Columns[at].Name)
+	}
+	return names
 }
 
 func (d *drafter) access() {

@@ -48,7 +48,7 @@ func (b *Batch) unfit(f *field) string {
 	if !b.Lenient {
 		return f.broken(&b.value)
 	}
-	b.countBeyond()
+	b.goBeyond(f, f.broken(&b.value))
 	return ""
 }
 
@@ -57,14 +57,15 @@ func (b *Batch) mayLack(f *field) bool {
 	if f.Nullable || !b.Lenient || f.info.class != classFloat {
 		return f.Nullable
 	}
-	b.countBeyond()
+	b.goBeyond(f, "must be "+f.info.words+", and is missing")
 	return true
 }
 
-func (b *Batch) countBeyond() {
+// goBeyond notes the first rule that a row breaks which is taken all the same.
+func (b *Batch) goBeyond(f *field, detail string) {
 	if b.beyond != b.serial {
 		b.beyond = b.serial
-		b.Beyond++
+		b.Beyond = append(b.Beyond, fault.Field{Pointer: rowPointer(b.number, false) + f.pointer, Detail: detail})
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // of it.
 const NotAFeature = "is not a feature of this model"
 
+// IsRequired is the detail of a feature, or a column, that is not there.
+const IsRequired = "is required"
+
 // rowFault is a fault of the row being decoded, kept small until the row ends.
 type rowFault struct {
 	// order is the feature's index, or beyond all of them for a name that no

@@ -241,7 +241,7 @@ func (r *response) rowSchema() members {
 			m.add("probabilities", r.scoresSchema())
 		}
 	case formNumber:
-		m.add("prediction", valueSchema(r.specs[0]))
+		m.add("prediction", r.numberSchema())
 	case formOutputs:
 		var outputs members
 		for _, i := range r.answered {
@@ -250,6 +250,19 @@ func (r *response) rowSchema() members {
 		m.add("outputs", outputs.object())
 	}
 	return m
+}
+
+func (r *response) numberSchema() object {
+	if len(r.targets) == 0 {
+		return valueSchema(r.specs[0])
+	}
+	one := r.specs[0]
+	one.Ranked, one.Dims = true, nil
+	var m members
+	for _, name := range r.targets {
+		m.add(name, valueSchema(one))
+	}
+	return m.object()
 }
 
 func (r *response) scoresSchema() object {

@@ -72,6 +72,9 @@ type Label struct {
 type OutputNames struct {
 	Label  string `validate:"max=1024"`
 	Scores string `validate:"max=1024"`
+	// Targets are what people call the numbers that a regressor answers for each row,
+	// in their order.
+	Targets []string `validate:"max=8192,dive,required,max=256"`
 }
 
 // Parse reads a manifest. The error is a fault.Content whose message lists
@@ -108,6 +111,7 @@ func (p *parser) manifest(root *yaml.Node, m *Manifest) {
 			p.mapping("Outputs", n, "outputs", []key{
 				{"label", p.text("Outputs.Label", &m.Outputs.Label)},
 				{"scores", p.text("Outputs.Scores", &m.Outputs.Scores)},
+				{"targets", func(n *yaml.Node) { p.targets(n, m) }},
 			})
 		}},
 		{"engine", p.text("Engine", (*string)(&m.Engine))},
@@ -166,6 +170,21 @@ func (p *parser) feature(n *yaml.Node, path string, f *Feature) {
 	if example != nil && example.ShortTag() == "!!null" && !f.Nullable {
 		p.misread(path+".Example", example, "example must be a value of the feature, not null, as the feature is not nullable")
 	}
+}
+
+// targets reads the names of what a regressor answers.
+func (p *parser) targets(n *yaml.Node, m *Manifest) {
+	const path = "Outputs.Targets"
+	seen := map[string]bool{}
+	p.sequence(path, n, func(i int, item *yaml.Node) {
+		var name string
+		p.text(fmt.Sprintf("%s[%d]", path, i), &name)(item)
+		if name != "" && seen[name] {
+			p.report(item.Line, "target %q appears twice", name)
+		}
+		seen[name] = true
+		m.Outputs.Targets = append(m.Outputs.Targets, name)
+	})
 }
 
 // labels reads the names of the classes: a list in class order, or a map from

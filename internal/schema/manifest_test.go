@@ -130,6 +130,8 @@ func TestManifestThatDoesNotFitTheGraphIsRefused(t *testing.T) {
 		{"labels that the classifier does not have", xyz + "labels: {rott: red, weiß: white}\n", matrix, named},
 		{"labels in another order than the graph's", xyz + "labels: [weiß, rot]\n", matrix, named},
 		{"labels of a regressor", xyz + "labels: [a]\n", matrix, number},
+		{"targets of a classifier", xyz + "outputs: {targets: [a, b, c]}\n", matrix, class},
+		{"more targets than numbers", xyz + "outputs:\n  targets: [a, b]\n", matrix, number},
 		{"outputs that are not there", xyz + "outputs:\n  label: y\n  scores: z\n", matrix, class},
 		{"outputs the wrong way round", xyz + "outputs:\n  label: scores\n  scores: label\n", matrix, class},
 		{"example of an array", "features:\n  - name: x\n    max: 9\n    example:\n      - [1, 2, 30]\n      - [1, two]\n", []tensor.Spec{spec("x", tensor.Float32, -1, 2, 3)}, number},

@@ -32,6 +32,9 @@ func (m *Manifest) Memory(in []tensor.Spec) int64 {
 	for _, l := range m.Labels {
 		n += labelMemory + textFactor*int64(len(l.Name))
 	}
+	for _, name := range m.Outputs.Targets {
+		n += labelMemory + textFactor*int64(len(name))
+	}
 	if len(m.Features) == 0 {
 		n += columnsMemory(in)
 	}

@@ -39,6 +39,8 @@ type response struct {
 	byNumber map[int64]int
 	byText   map[string]int
 
+	targets    []string   // the names of the numbers of the one output, none where it is an array
+	targetKeys [][]byte   // `"name":` of each target
 	outputKeys [][]byte   // `"name":` of each output
 	columnKeys [][][]byte // `"key":` of each column of a sequence of maps
 	tail       []byte     // `,"model":"iris","version":`
@@ -91,10 +93,45 @@ func (c *compiler) compileOutputs(out []tensor.Spec) {
 	default:
 		r.form = formOutputs
 	}
+	c.compileTargets()
 	if r.form != formClass && c.manifest != nil && len(c.manifest.Labels) > 0 {
 		c.report(c.manifest.line("Labels"), "labels are given, but the graph's outputs are not those of a classifier; outputs says which is the label or the scores")
 	}
 	c.fragments()
+}
+
+// compileTargets takes over the names of the numbers of a regressor.
+func (c *compiler) compileTargets() {
+	r := &c.response
+	if c.manifest == nil || len(c.manifest.Outputs.Targets) == 0 {
+		return
+	}
+	names, line := c.manifest.Outputs.Targets, c.manifest.line("Outputs.Targets")
+	if r.form != formNumber {
+		c.report(line, "outputs.targets names the numbers of a regressor, and the graph has no output of numbers alone")
+		return
+	}
+	s := &r.specs[0]
+	if width, known := widthOf(s); known && width != len(names) {
+		c.report(line, "outputs.targets has %s, but output %q has %s a row", count(len(names), "name"), s.Name, count(width, "number"))
+		return
+	}
+	r.targets, r.outputs[0].Targets = names, names
+}
+
+// widthOf returns how many elements an output is declared to have for each row.
+func widthOf(s *tensor.Spec) (width int, known bool) {
+	if !s.Ranked || len(s.Dims) == 0 {
+		return 0, false
+	}
+	width = 1
+	for _, d := range s.Dims[1:] {
+		if d.Size < 0 {
+			return 0, false
+		}
+		width *= d.Size
+	}
+	return width, true
 }
 
 // answeredOf returns the indexes of the outputs that are no constants, or all
@@ -414,6 +451,9 @@ func (c *compiler) fragments() {
 			k.head = strconv.AppendInt(k.head, k.number, 10)
 		}
 		k.head = appendString(append(k.head, `,"label":`...), k.name)
+	}
+	for _, name := range r.targets {
+		r.targetKeys = append(r.targetKeys, append(appendString(nil, name), ':'))
 	}
 	r.columnKeys = make([][][]byte, len(r.specs))
 	for i, s := range r.specs {

@@ -69,6 +69,9 @@ func (e *encoder) check() error {
 	if e.label >= 0 && e.outputs[e.label].Len() != e.rows {
 		return e.mismatch("output %q has shape %v, not one label for each of %d rows", e.specs[e.label].Name, e.outputs[e.label].Shape(), e.rows)
 	}
+	if len(e.targets) > 0 && e.width(0) != len(e.targets) {
+		return e.mismatch("output %q has shape %v for %d targets", e.specs[0].Name, e.outputs[0].Shape(), len(e.targets))
+	}
 	if e.scores >= 0 {
 		width := e.width(e.scores)
 		if width == 0 || len(e.classes) > 0 && !e.dynamic && width != len(e.classes) {
@@ -131,7 +134,11 @@ func (e *encoder) row(dst []byte, row int) []byte {
 			dst = e.probabilities(append(dst, `,"probabilities":{`...), row)
 		}
 	case formNumber:
-		dst = e.value(append(dst, `"prediction":`...), 0, row)
+		dst = append(dst, `"prediction":`...)
+		if len(e.targets) > 0 {
+			return e.byTarget(dst, row)
+		}
+		dst = e.value(dst, 0, row)
 	case formOutputs:
 		dst = append(dst, `"outputs":{`...)
 		for k, i := range e.answered {
@@ -233,6 +240,18 @@ func (e *encoder) probabilities(dst []byte, row int) []byte {
 			dst = append(dst, `":`...)
 		}
 		dst = e.element(dst, t, row*width+k)
+	}
+	return append(dst, '}')
+}
+
+// byTarget appends the numbers of one row by the names of the targets.
+func (e *encoder) byTarget(dst []byte, row int) []byte {
+	dst = append(dst, '{')
+	for k, key := range e.targetKeys {
+		if k > 0 {
+			dst = append(dst, ',')
+		}
+		dst = e.element(append(dst, key...), e.outputs[0], row*len(e.targetKeys)+k)
 	}
 	return append(dst, '}')
 }

@@ -139,6 +139,14 @@ func TestAnswers(t *testing.T) {
 			values: []*tensor.Tensor{newTensor(t, []float64{1, 2.5}, 1, 2)},
 			want:   `{"predictions":[{"prediction":[1,2.5]}],"model":"pond","version":"1"}`,
 		},
+		"regressor of named targets": {
+			manifest: "outputs: {targets: [\"the \\\"price\\\"\", rent]}\n",
+			rows:     2,
+			out:      []tensor.Spec{spec("y", tensor.Float64, -1, 2)},
+			values:   []*tensor.Tensor{newTensor(t, []float64{1, 2.5, math.NaN(), 3}, 2, 2)},
+			want: `{"predictions":[{"prediction":{"the \"price\"":1,"rent":2.5}},{"prediction":{"the \"price\"":null,"rent":3}}],"model":"pond","version":"1",` +
+				`"warnings":["a result is NaN or infinite and is shown as null"]}`,
+		},
 		"several outputs": {
 			rows: 2,
 			out: []tensor.Spec{
@@ -249,6 +257,20 @@ func TestOutputsThatContradictTheGraphAreInternal(t *testing.T) {
 				t.Errorf("dst = %q", got)
 			}
 		})
+	}
+}
+
+// A graph may leave the width open, and the targets be others than it turns out to be.
+func TestTargetsThatTheGraphDoesNotAnswerAreInternal(t *testing.T) {
+	s := compile(t, "outputs: {targets: [a, b]}\n", oneNumber, []tensor.Spec{spec("y", tensor.Float32, -1, -1)})
+	three := newTensor(t, make([]float32, 3), 1, 3)
+	if _, err := s.AppendResponse(nil, decoded(t, s, 1), []*tensor.Tensor{three}, "1"); fault.KindOf(err) != fault.Internal {
+		t.Errorf("three numbers for two targets: %v", err)
+	}
+	two := newTensor(t, []float32{1, 2}, 1, 2)
+	table, err := s.AppendTable(nil, decoded(t, s, 1), []*tensor.Tensor{two})
+	if err != nil || string(table) != "a,b\n1,2\n" {
+		t.Errorf("%s, %v", table, err)
 	}
 }
 

@@ -85,6 +85,8 @@ type Output struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
 	Role Role   `json:"role"`
+	// Targets are the names of its numbers for each row, where the manifest has them.
+	Targets []string `json:"targets,omitempty"`
 }
 
 // Schema is a compiled request and response type. It is immutable and safe for

@@ -141,7 +141,7 @@ func (t *tableReader) header(aside []string) error {
 	if err != nil {
 		return err
 	}
-	t.nextSerial()
+	t.beginRow(0)
 	t.ends(record)
 	if t.schema.Columns(record) == 0 && holdsValues(record) {
 		return fault.Newf(fault.Content, "line 1 holds values such as %q; it must name the columns: add a line with their names", record[0])
@@ -165,12 +165,12 @@ func (t *tableReader) header(aside []string) error {
 	}
 	for i := range t.seen {
 		if t.seen[i] != t.serial {
-			t.report(1, -1, t.fields()[i].Name, "is required")
+			t.report(1, -1, t.fields()[i].Name, IsRequired)
 		}
 	}
 	for _, name := range aside {
 		if !there[name] {
-			t.report(1, -1, name, "is required")
+			t.report(1, -1, name, IsRequired)
 		}
 	}
 	return nil
@@ -264,7 +264,7 @@ func (t *tableReader) row(record []string, n int) error {
 		t.uneven(line, len(record))
 		return nil
 	}
-	t.nextSerial()
+	t.beginRow(n)
 	aside := make([]string, t.aside)
 	for column, text := range record {
 		if k := -1 - t.columns[column]; k >= 0 {

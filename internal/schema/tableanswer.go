@@ -10,7 +10,7 @@ import (
 )
 
 // AppendTable appends the answer to the rows of b as a CSV table with a header:
-// "prediction", and of a classifier "label" and a column for each class that
+// "prediction", or the names of the targets, and of a classifier "label" and a column for each class that
 // has a probability; of several outputs their names, NAME_0, NAME_1, … where a
 // row has several elements, NAME_KEY where they have names. What is no tensor
 // stands in one cell, as JSON. NaN and infinities are NaN, Infinity and
@@ -82,6 +82,9 @@ func (e *encoder) tableHeader() []string {
 			}
 		}
 	case formNumber:
+		if len(e.targets) > 0 {
+			return e.targets
+		}
 		names = e.columnNames(names, "prediction", 0)
 	case formOutputs:
 		for _, i := range e.answered {

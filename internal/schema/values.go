@@ -24,7 +24,7 @@ func (b *Batch) valuesRow(kind jsontext.Kind, n int) (taken bool, err error) {
 	if !b.values {
 		return false, nil
 	}
-	b.nextSerial()
+	b.beginRow(n)
 	if kind == jsontext.KindBeginArray && !b.oneArray() {
 		err = b.listed(n)
 	} else if len(b.fields()) == 1 {
@@ -93,7 +93,7 @@ func (b *Batch) columns(maxRows int) error {
 	if _, err := b.decoder.ReadToken(); err != nil {
 		return b.syntax(err)
 	}
-	b.nextSerial()
+	b.beginRow(0)
 	b.next, b.Rows = 0, -1
 	for !b.at(jsontext.KindEndObject) {
 		raw, err := b.decoder.ReadValue()

@@ -51,7 +51,7 @@ func testPlans(t *testing.T, cfg Config) {
 	for _, statement := range []string{
 		s.dialect.countAdmins(), pruneFamilies, pruneRevocations, clients.sql.selected + "certificate = ?",
 		apiKeys.sql.selected + keyOrAnother, keyUsed, bootstrapKeys,
-		readUsage, pruneUsage, listKEKs,
+		readUsage, readRange, pruneUsage, listKEKs,
 	} {
 		checked++
 		if plan := planOf(t, s, statement); unindexed.MatchString(plan) {

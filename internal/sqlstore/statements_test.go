@@ -69,7 +69,7 @@ func TestEveryStatementIsBoundToATenant(t *testing.T) {
 			}
 		}
 	}
-	for statement, bound := range map[string]string{readUsage: "WHERE tenant = ? AND ", addUsage: "FROM tenants WHERE name = ?"} {
+	for statement, bound := range map[string]string{readUsage: "WHERE tenant = ? AND ", readRange: "WHERE tenant = ? AND ", addUsage: "FROM tenants WHERE name = ?"} {
 		if !strings.Contains(statement, bound) {
 			t.Errorf("it is bound to no tenant: %s", statement)
 		}

@@ -15,6 +15,9 @@ import (
 const (
 	readUsage = `SELECT calls, input_rows, bytes, compute_ns FROM usage
 		WHERE tenant = ? AND api_key = ? AND per = ? AND start = ?`
+	// readRange is readUsage for all periods of a kind that begin in a time.
+	readRange = `SELECT start, calls, input_rows, bytes, compute_ns FROM usage
+		WHERE tenant = ? AND api_key = ? AND per = ? AND start >= ? AND start <= ?`
 	// addUsage adds nothing for a tenant that there is not.
 	addUsage = `INSERT INTO usage (tenant, api_key, per, start, calls, input_rows, bytes, compute_ns)
 		SELECT name, ?, ?, ?, ?, ?, ?, ? FROM tenants WHERE name = ?
@@ -40,19 +43,29 @@ func (u Usage) Charge(ctx context.Context, charge func(quota.Ledger) error) erro
 	})
 }
 
-// Usage returns what was used at each place.
-func (u Usage) Usage(ctx context.Context, places []quota.Place) (all []quota.Use, err error) {
-	err = u.store.viewing(ctx, func(t *transaction) error {
-		for _, at := range places {
-			used, err := ledger{t}.Used(at)
-			if err != nil {
+// Usage returns what was used at each place. Places that follow each other and are
+// of one kind, as days are, are read together.
+func (u Usage) Usage(ctx context.Context, places []quota.Place) ([]quota.Use, error) {
+	all := make([]quota.Use, len(places))
+	err := u.store.viewing(ctx, func(t *transaction) error {
+		for first := 0; first < len(places); {
+			end := first + 1
+			for end < len(places) && follows(places[end-1], places[end]) {
+				end++
+			}
+			if err := (ledger{t}).usedIn(places[first:end], all[first:end]); err != nil {
 				return err
 			}
-			all = append(all, used)
+			first = end
 		}
 		return nil
 	})
 	return all, err
+}
+
+// follows reports whether b is a later period of the same kind.
+func follows(a, b quota.Place) bool {
+	return a.Tenant == b.Tenant && a.Key == b.Key && a.Per == b.Per && a.Start.Before(b.Start)
 }
 
 // Prune forgets the days that began before the time.
@@ -67,6 +80,28 @@ func (u Usage) Prune(ctx context.Context, before time.Time) error {
 
 // ledger is what was used, inside a transaction.
 type ledger struct{ *transaction }
+
+// usedIn fills in what was used at places that follow each other.
+func (l ledger) usedIn(places []quota.Place, all []quota.Use) error {
+	first, last := places[0], places[len(places)-1]
+	if !storable(first.Tenant, first.Key) {
+		return nil
+	}
+	at := make(map[int64]int, len(places))
+	for i := range places {
+		at[places[i].Start.Unix()] = i
+	}
+	args := []any{first.Tenant, first.Key, first.Per.String(), first.Start.Unix(), last.Start.Unix()}
+	return l.each(first.Tenant, readRange, args, func(scan func(...any) error) error {
+		var start int64
+		var used quota.Use
+		err := scan(&start, &used[limit.UnitCalls], &used[limit.UnitRows], &used[limit.UnitBytes], &used[limit.UnitCompute])
+		if i, asked := at[start]; asked {
+			all[i] = used
+		}
+		return err
+	})
+}
 
 // Used returns what was used at a place.
 func (l ledger) Used(at quota.Place) (used quota.Use, err error) {

@@ -90,6 +90,9 @@ func testUsage(t *testing.T, s, other *sqlstore.Store) {
 	}
 	want := []quota.Use{{1, 2, 3, 1 << 50}, {12, 0, 3, 1 << 51}, {3, 2, 3, 1 << 50}, {4, 2, 3, 1 << 50}, {5, 2, 3, 1 << 50}}
 	wantUsage(t, other, all, want)
+	gap := next
+	gap.Start = start.AddDate(0, 0, 2)
+	wantUsage(t, other, []quota.Place{whole, next, gap, key}, []quota.Use{want[0], want[3], {}, want[1]})
 	if now := revision(t, other); now != seen {
 		t.Errorf("the revision moved from %d to %d", seen, now)
 	}

@@ -28,6 +28,7 @@ var notPasted = map[string]string{
 	"onnx-runtime.md":      "needs the second build",
 	"replicas.md":          "TestWhatReplicasReadIsMadeAsTheirPageSays; the rest is for three machines",
 	"sizing.md":            "is a benchmark of minutes",
+	"systemd.md":           "needs root and systemd, as replicas.md does",
 }
 
 // visits are the servers, and their pages in the order in which they are pasted.

@@ -3,6 +3,7 @@ package decode
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"unicode/utf8"
 
@@ -98,7 +99,11 @@ func next(b []byte) (field, int, error) {
 		return field{}, 0, fmt.Errorf("field %d has unknown wire type %d", num, typ)
 	}
 	if n < 0 {
-		return field{}, 0, fmt.Errorf("damaged field %d: %w", num, protowire.ParseError(n))
+		err := protowire.ParseError(n)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return field{}, 0, fmt.Errorf("damaged field %d: it ends too early; copy the file again", num)
+		}
+		return field{}, 0, fmt.Errorf("damaged field %d: %w", num, err)
 	}
 	return f, head + n, nil
 }

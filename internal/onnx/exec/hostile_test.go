@@ -105,7 +105,7 @@ func hostile() []hostileCase {
 		{"an HTML page", []byte("\n<!DOCTYPE html>"), "HTML"},
 		{"a truncated varint", []byte{8, 0x80}, "damaged field 1"},
 		{"a varint of eleven bytes", append([]byte{8}, bytes.Repeat([]byte{0xff}, 11)...), "damaged field 1"},
-		{"a length beyond the file", []byte{0x3a, 0x7f, 1}, "damaged field 7"},
+		{"a length beyond the file", []byte{0x3a, 0x7f, 1}, "damaged field 7: it ends too early; copy the file again"},
 		{"a text", []byte("# onnxgate\n\nServes models."), "not an ONNX file but text"},
 		{"a long text, cut within a character", []byte("#" + strings.Repeat("é", 500)), "not an ONNX file but text"},
 		{"a group", []byte{8, 4, 0x3b, 0x3c}, "group"},

@@ -155,7 +155,7 @@ func (c *compiler) reconcile(v *value) error {
 			return fmt.Errorf("it makes %s a %v, but the model declares %v", onnx.Quote(v.name), &v.Type, d)
 		}
 		if d.Of == onnx.TensorType {
-			c.warn("output %s is declared %v, but is %v", onnx.Quote(v.name), d, &v.Type)
+			c.warn("output %s is declared %v, but is %v: callers are told the latter", onnx.Quote(v.name), d, &v.Type)
 		}
 		return nil
 	}

@@ -244,7 +244,7 @@ func TestDeclaredShapesOfOutputsAreHints(t *testing.T) {
 	wrong := onnx.TensorOf(tensor.Float32, tensor.Dim{Size: 1})
 	m.Graph.Outputs[0].Type = &wrong
 	p := loadModel(t, m, onnx.Limits{})
-	want := []string{`output "y" is declared tensor(float32)[1], but is tensor(float32)[N,2]`}
+	want := []string{`output "y" is declared tensor(float32)[1], but is tensor(float32)[N,2]: callers are told the latter`}
 	if diff := cmp.Diff(want, p.Warnings()); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}

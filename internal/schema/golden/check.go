@@ -37,5 +37,5 @@ func Check(ctx context.Context, file string, data []byte, contract *schema.Schem
 	for i := range told {
 		told[i] = file + ": " + told[i]
 	}
-	return fault.Newf(fault.Content, "%s\n%s: %d of %d rows differ", strings.Join(told, "\n"), file, len(differences), rows.Len())
+	return fault.Newf(fault.Content, "%s\n%s: %d of %d rows differ; they are counted from 0", strings.Join(told, "\n"), file, len(differences), rows.Len())
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"unicode"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/tensor"
 )
@@ -38,17 +39,27 @@ type Rows struct {
 	contract *schema.Schema
 	batch    *schema.Batch
 	answers  [][]string // of each row one text, or one for each of several targets
-	said     string
+	targets  []string   // the columns of the training data that the answers are from
 }
 
 // Len is how many rows there are.
 func (g *Rows) Len() int { return len(g.answers) }
 
-// Beyond is how many of them the rules of the contract refuse.
-func (g *Rows) Beyond() int { return g.batch.Beyond }
+// Beyond names each of them that the rules of the contract refuse, and the first
+// rule that it breaks.
+func (g *Rows) Beyond() []fault.Field { return g.batch.Beyond }
+
+// Targets are the columns of the training data that stand for the answers; none
+// where the training library's own are there.
+func (g *Rows) Targets() []string { return g.targets }
 
 // Said is where the answers are from, for messages.
-func (g *Rows) Said() string { return g.said }
+func (g *Rows) Said() string {
+	if len(g.targets) > 0 {
+		return strings.Join(g.targets, ", ")
+	}
+	return "the training library"
+}
 
 // ReadCSV reads a table whose columns are the features and "prediction". Several
 // targets are lists in "prediction", or "prediction_0", "prediction_1" and so on.
@@ -66,7 +77,7 @@ func ReadJSON(ctx context.Context, data []byte, contract *schema.Schema, target 
 }
 
 func newRows(contract *schema.Schema) *Rows {
-	g := &Rows{contract: contract, batch: contract.NewBatch(), said: "the training library"}
+	g := &Rows{contract: contract, batch: contract.NewBatch()}
 	g.batch.Lenient = true // what the rules refuse, the model answers all the same
 	return g
 }
@@ -116,8 +127,8 @@ func (g *Rows) answerColumns(target []string, there func(string) bool) []string 
 		names = append(names, name)
 	}
 	if len(names) == 0 && len(target) > 0 {
-		g.said = strings.Join(target, ", ")
-		return slices.Clone(target)
+		g.targets = slices.Clone(target)
+		return g.targets
 	}
 	return names
 }
@@ -137,7 +148,7 @@ func (g *Rows) readJSON(ctx context.Context, data []byte, contract *schema.Schem
 	for i, row := range rows {
 		columns := g.answerColumns(target, func(name string) bool { return row[name] != nil })
 		if len(columns) == 0 {
-			return fmt.Errorf("row %d has no %q, which is what the training library said", i+1, answerColumn)
+			return fmt.Errorf("#/%d has no %q, which is what the training library said", i, answerColumn)
 		}
 		var answer []string
 		for _, name := range columns {
@@ -235,7 +246,8 @@ func predicting(contract *schema.Schema, specs []tensor.Spec) (*schema.Schema, [
 	return contract.Only([]int{chosen}), []int{chosen}, nil
 }
 
-// Compare runs the rows and returns what differs, a line each.
+// Compare runs the rows and returns what differs, a line each. Rows are counted
+// from 0, as pointers and pandas count them.
 func (g *Rows) Compare(ctx context.Context, program Program) ([]string, error) {
 	contract, compared, err := predicting(g.contract, program.Outputs())
 	if err != nil {
@@ -262,7 +274,7 @@ func (g *Rows) Compare(ctx context.Context, program Program) ([]string, error) {
 	for i, p := range response.Predictions {
 		got := p.elements()
 		if !same(g.answers[i], got) && (p.Label == nil || !same(g.answers[i], []string{*p.Label})) {
-			differences = append(differences, fmt.Sprintf("row %d: %s, and %s said %s", i+1, shown(got), g.said, shown(g.answers[i])))
+			differences = append(differences, fmt.Sprintf("row %d: %s, and %s said %s", i, shown(got), g.Said(), shown(g.answers[i])))
 		}
 	}
 	return differences, nil
