@@ -37,28 +37,40 @@ func hasMemory() int64 {
 	return int64(least)
 }
 
-// adminPart is the part of all connections that the administration listener may have
-// besides: the inverse.
-const adminPart = 8
+// room is what connections may take together.
+type room struct{ memory, files int64 }
 
-// mostConnections returns how many connections the public listeners may have here.
-func mostConnections() int {
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		files.Cur = math.MaxInt32
+// connectionsRoom is a quarter of the memory, where that is known, and half of the files
+// that the process may open, of which the database, the log and the models need theirs.
+func connectionsRoom() room {
+	r := room{memory: math.MaxInt64, files: math.MaxInt32}
+	if memory := hasMemory(); memory != 0 {
+		r.memory = memory / 4
 	}
-	return connectionsWithin(hasMemory(), int64(min(files.Cur, math.MaxInt32)))
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
+		r.files = int64(min(files.Cur, math.MaxInt32)) / 2
+	}
+	return r
 }
 
-// connectionsWithin returns how many connections fit into a quarter of the memory, in
-// bytes, 0 being any, and half of the files that the process may open, of which the
-// database, the log and the models need theirs.
-func connectionsWithin(memory, files int64) int {
-	most := min(limit.MaxAllConnections, files/2)
-	if memory != 0 {
-		most = min(most, memory/4/limit.ConnectionSize)
-	}
-	return int(max(most, 1))
+// otherFiles is the part of the files that a listener may have beside the public one:
+// the inverse.
+const otherFiles = 8
+
+// public, grpc and admin return how many connections these listeners may have.
+func (r room) public() int { return r.places(limit.MaxAllConnections, limit.ConnectionSize, r.files) }
+
+func (r room) grpc() int {
+	return r.places(limit.MaxAllGRPCConnections, limit.GRPCConnectionSize, r.files/otherFiles)
+}
+
+func (r room) admin() int {
+	return r.places(limit.MaxConnections, limit.ConnectionSize, r.files/otherFiles)
+}
+
+func (r room) places(most, size, files int64) int {
+	return int(max(min(most, r.memory/size, files), 1))
 }
 
 // diskFactor is how many times what its loaded models may take in memory the files

@@ -20,15 +20,14 @@ import (
 // bind takes the addresses. Its error names every one that cannot be had.
 func (a *App) bind(ctx context.Context) error {
 	var err, adminErr, grpcErr error
-	most := mostConnections()
-	places := limit.NewPlaces(limit.MaxConnections, most, a.cfg.TrustedProxies)
-	a.public, err = listen(ctx, places, a.cfg.Addr, "ONNXGATE_ADDR")
+	room, proxies := connectionsRoom(), a.cfg.TrustedProxies
+	a.public, err = listen(ctx, limit.NewPlaces(limit.MaxConnections, room.public(), proxies), a.cfg.Addr, "ONNXGATE_ADDR")
 	if a.cfg.AdminAddr != "" {
-		a.admin, adminErr = listen(ctx, limit.NewPlaces(limit.MaxConnections, max(most/adminPart, 1), a.cfg.TrustedProxies), a.cfg.AdminAddr, "ONNXGATE_ADMIN_ADDR")
+		a.admin, adminErr = listen(ctx, limit.NewPlaces(limit.MaxConnections, room.admin(), proxies), a.cfg.AdminAddr, "ONNXGATE_ADMIN_ADDR")
 	}
 	if a.cfg.GRPCAddr != "" {
 		var l *listener
-		if l, grpcErr = listen(ctx, places, a.cfg.GRPCAddr, "ONNXGATE_GRPC_ADDR"); l != nil {
+		if l, grpcErr = listen(ctx, limit.NewPlaces(limit.MaxGRPCConnections, room.grpc(), proxies), a.cfg.GRPCAddr, "ONNXGATE_GRPC_ADDR"); l != nil {
 			a.grpc = &grpcListener{net: l.net}
 		}
 	}

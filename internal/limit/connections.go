@@ -12,6 +12,15 @@ const (
 	ConnectionSize    = 40 << 10
 )
 
+// The same for gRPC, whose clients share a connection among their calls. Its server
+// holds what a client does not take of an answer as long as the connection lasts, and
+// tells nobody: GRPCConnectionSize is what one takes with 128 such calls.
+const (
+	MaxGRPCConnections    = 512
+	MaxAllGRPCConnections = 8 * MaxGRPCConnections
+	GRPCConnectionSize    = 640 << 10
+)
+
 // Guard returns the listener without the connections that have no place, which are
 // closed at once. Listeners may share places.
 func (p *Places) Guard(l net.Listener) net.Listener {
