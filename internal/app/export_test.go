@@ -19,3 +19,6 @@ func (a *App) Hold(ctx context.Context) (leave func(), err error) {
 
 // OneTenant reports whether the server knows of one tenant alone.
 func (a *App) OneTenant() bool { return a.oneTenant.Load() }
+
+// GRPCPlaces returns how many connections of gRPC there may be here.
+func GRPCPlaces() int { return connectionsRoom().grpc() }

@@ -20,27 +20,27 @@ import (
 // bind takes the addresses. Its error names every one that cannot be had.
 func (a *App) bind(ctx context.Context) error {
 	var err, adminErr, grpcErr error
-	bound := limit.NewConnections(limit.MaxConnections, a.cfg.TrustedProxies)
-	a.public, err = listen(ctx, bound, a.cfg.Addr, "ONNXGATE_ADDR")
+	room, proxies := connectionsRoom(), a.cfg.TrustedProxies
+	a.public, err = listen(ctx, limit.NewPlaces(limit.MaxConnections, room.public(), proxies), a.cfg.Addr, "ONNXGATE_ADDR")
 	if a.cfg.AdminAddr != "" {
-		a.admin, adminErr = listen(ctx, limit.NewConnections(limit.MaxConnections, a.cfg.TrustedProxies), a.cfg.AdminAddr, "ONNXGATE_ADMIN_ADDR")
+		a.admin, adminErr = listen(ctx, limit.NewPlaces(limit.MaxConnections, room.admin(), proxies), a.cfg.AdminAddr, "ONNXGATE_ADMIN_ADDR")
 	}
 	if a.cfg.GRPCAddr != "" {
 		var l *listener
-		if l, grpcErr = listen(ctx, bound, a.cfg.GRPCAddr, "ONNXGATE_GRPC_ADDR"); l != nil {
+		if l, grpcErr = listen(ctx, limit.NewPlaces(limit.MaxGRPCConnections, room.grpc(), proxies), a.cfg.GRPCAddr, "ONNXGATE_GRPC_ADDR"); l != nil {
 			a.grpc = &grpcListener{net: l.net}
 		}
 	}
 	return errors.Join(err, adminErr, grpcErr)
 }
 
-func listen(ctx context.Context, bound *limit.Connections, addr, setting string) (*listener, error) {
+func listen(ctx context.Context, places *limit.Places, addr, setting string) (*listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, network(addr), addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, errors.Unwrap(err), setting)
 	}
-	return &listener{net: newDrainable(bound.Guard(l))}, nil
+	return &listener{net: newDrainable(places.Guard(l))}, nil
 }
 
 // network keeps 0.0.0.0 to IPv4, as it is written: Go's "tcp" would listen on

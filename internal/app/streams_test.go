@@ -178,3 +178,17 @@ func TestTenantsAreCountedWhileTheServerRuns(t *testing.T) {
 	}
 	alone(true)
 }
+
+// A connection of gRPC holds what nobody takes of 128 answers, as long as it lasts.
+func TestAClientHasABoundOfConnectionsOfGRPC(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	for range min(limit.MaxGRPCConnections, app.GRPCPlaces()) {
+		if err := s.speak(t, s.GRPCAddr()).WriteSettings(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", s.GRPCAddr())
+	if err == nil {
+		t.Error("one more is served")
+	}
+}

@@ -61,14 +61,16 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.serve(w, r)
 		return
 	}
-	streams := l.api.cfg.Streams
-	key, ok := streams.Enter(r.RemoteAddr)
+	out := http.NewResponseController(w)
+	place, ok := l.api.cfg.Streams.Enter(r.RemoteAddr, func() {
+		_ = out.SetWriteDeadline(time.Unix(0, 0)) // resets the stream
+	})
 	if !ok {
 		panic(http.ErrAbortHandler) // an answer would be one more that nobody takes
 	}
-	defer streams.Leave(key)
+	defer place.Leave()
 	l.serve(w, r)
-	_ = http.NewResponseController(w).Flush() // until the client has taken it, or the time to write is over
+	_ = out.Flush() // until the client has taken it, or the time to write is over
 }
 
 // serve sets what every answer has, refuses what no route should see, and leaves the

@@ -187,9 +187,9 @@ type Config struct {
 	// Bodies is what all bodies in flight may take beyond the first 64 KiB of each,
 	// shared with the other protocols; nil is 64 MiB, or two of the longest.
 	Bodies *limit.Bytes
-	// Streams bounds the requests over HTTP/2 that are open; nil is a bound without
-	// exemptions.
-	Streams *limit.Streams
+	// Streams are the places of the requests over HTTP/2 that are open; nil are
+	// as many without exemptions.
+	Streams *limit.Places
 	// MaxRows is how many rows one prediction may have; 0 is 10,000.
 	MaxRows int
 	// Endpoint is what code to paste calls.
@@ -270,7 +270,7 @@ func New(cfg Config) (*API, error) {
 		cfg.Bodies = limit.NewBytes(max(DefaultBodyMemory, 2*cfg.MaxBody), nil)
 	}
 	if cfg.Streams == nil {
-		cfg.Streams = limit.NewStreams(nil)
+		cfg.Streams = limit.NewPlaces(limit.MaxStreams, limit.MaxAllStreams, nil)
 	}
 	if cfg.MaxRows == 0 {
 		cfg.MaxRows = DefaultMaxRows

@@ -15,7 +15,9 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
 	"onnxgate/internal/reqctx"
+	"onnxgate/internal/testkit"
 )
 
 // office knows everybody as the one principal it has now, or refuses everybody.
@@ -183,5 +185,50 @@ func TestAnOutsideSubjectIsLoggedWithItsIssuer(t *testing.T) {
 	}
 	if diff := cmp.Diff([]any{"https://idp.example", nil}, issuers); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Who holds the most requests over HTTP/2 loses one to a newcomer when all places are
+// taken, however slowly its body comes.
+func TestARequestIsResetForWhoHasNone(t *testing.T) {
+	t.Parallel()
+	places := limit.NewPlaces(2, 2, nil)
+	o := &office{}
+	o.now.Store(employed())
+	f := newAPI(t, func(c *httpapi.Config) { c.Streams, c.Authenticator = places, o }).serve()
+	ended := make(chan error, 2)
+	var bodies []*io.PipeWriter
+	for range 2 {
+		body, w := io.Pipe()
+		bodies = append(bodies, w)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.public.URL+"/predict", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer admin")
+		req.Header.Set("Content-Type", "application/json")
+		go func() {
+			resp, err := f.public.Client().Do(req)
+			if err == nil {
+				err = resp.Body.Close()
+			}
+			ended <- err
+		}()
+		if _, err := io.WriteString(w, row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testkit.Eventually(t, "both requests are open", func() bool { return o.proofs.Load() == 2 })
+	if _, ok := places.Enter("192.0.2.1:1", func() {}); !ok {
+		t.Fatal("there is no place for a newcomer")
+	}
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "INTERNAL_ERROR") {
+		t.Errorf("the first of the two that ended: %v", err)
+	}
+	for _, w := range bodies {
+		_ = w.Close()
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the other one: %v", err)
 	}
 }

@@ -50,9 +50,9 @@ func clients(addrs ...string) *arrivals {
 }
 
 // accepted returns the connections that the bound lets through.
-func accepted(t *testing.T, c *limit.Connections, l *arrivals) (addrs []string, open []io.Closer) {
+func accepted(t *testing.T, p *limit.Places, l *arrivals) (addrs []string, open []io.Closer) {
 	t.Helper()
-	guarded := c.Guard(l)
+	guarded := p.Guard(l)
 	for {
 		conn, err := guarded.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -67,7 +67,7 @@ func accepted(t *testing.T, c *limit.Connections, l *arrivals) (addrs []string, 
 }
 
 func TestAClientHasAShareOfTheConnectionsOverAllListeners(t *testing.T) {
-	bound := limit.NewConnections(2, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
+	bound := limit.NewPlaces(2, 100, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
 	first, second := clients("192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2", "::ffff:192.0.2.1"), clients(
 		"192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1", "10.1.1.1", "10.1.1.1", "::ffff:10.1.1.1")
 	got, open := accepted(t, bound, first)
@@ -90,7 +90,7 @@ func TestAClientHasAShareOfTheConnectionsOverAllListeners(t *testing.T) {
 }
 
 func TestConnectionsAreCountedExactlyWhenManyComeAndGo(t *testing.T) {
-	bound := limit.NewConnections(100, nil)
+	bound := limit.NewPlaces(100, 1000, nil)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {

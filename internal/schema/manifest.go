@@ -85,7 +85,9 @@ func Parse(file string, data []byte) (*Manifest, error) {
 	m := &Manifest{file: file, lines: p.lines}
 	if root := p.document(data); root != nil {
 		p.manifest(root, m)
-		p.constraints(m)
+		if !p.more { // what comes on top is not told
+			p.constraints(m)
+		}
 		p.rules(m)
 	}
 	if err := p.err(); err != nil {
@@ -221,9 +223,15 @@ func (p *parser) labels(n *yaml.Node, m *Manifest) {
 // rules checks what the manifest alone can tell: names that repeat, and the
 // rules of features whose type is given. Compile checks the others.
 func (p *parser) rules(m *Manifest) {
+	if p.more {
+		return
+	}
 	p.patterns(m)
 	features := map[string]bool{}
 	for i := range m.Features {
+		if p.more {
+			return
+		}
 		f := &m.Features[i]
 		path := fmt.Sprintf("Features[%d]", i)
 		if f.Name != "" && features[f.Name] {
@@ -287,6 +295,9 @@ func (p *parser) constraints(m *Manifest) {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	invalid, _ := errors.AsType[validator.ValidationErrors](v.Struct(m))
 	for _, e := range invalid {
+		if p.more {
+			return
+		}
 		if path := strings.TrimPrefix(e.StructNamespace(), "Manifest."); !p.unread(path) {
 			p.report(p.lineOf(path), "%s", constraint(e))
 		}

@@ -5,11 +5,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.yaml.in/yaml/v3"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/schema"
@@ -335,5 +337,33 @@ func TestCompiledFeaturesSayWhatTheManifestSays(t *testing.T) {
 	}
 	if diff := cmp.Diff([]schema.Output{{Name: "kind", Type: "int64", Role: "label"}, {Name: "likelihood", Type: "float32", Role: "scores"}}, s.Outputs()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A manifest that is wrong everywhere costs no more than one that is wrong in some
+// places: what is not told is not looked at.
+func TestWhatIsNotToldOfAManifestIsNotLookedAt(t *testing.T) {
+	for name, text := range map[string]string{
+		"keys at the top":  strings.Repeat("x: 1\n", 100_000),
+		"keys of features": "features:\n" + strings.Repeat("  - {a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7, h: 8}\n", 18_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, read, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			var doc yaml.Node
+			if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+				t.Fatal(err)
+			}
+			runtime.ReadMemStats(&read)
+			_, err := schema.Parse("model.yaml", []byte(text))
+			runtime.ReadMemStats(&after)
+			if err == nil || !strings.HasSuffix(err.Error(), "and more") {
+				t.Errorf("got %.300v", err)
+			}
+			alone, whole := read.TotalAlloc-before.TotalAlloc, after.TotalAlloc-read.TotalAlloc
+			if whole > 2*alone {
+				t.Errorf("%d bytes are allocated, and %d to read it alone", whole, alone)
+			}
+		})
 	}
 }

@@ -111,7 +111,7 @@ func (p *parser) mapping(path string, n *yaml.Node, what string, keys []key) {
 		return
 	}
 	seen := map[string]bool{}
-	for i := 0; i < len(n.Content); i += 2 {
+	for i := 0; i < len(n.Content) && !p.more; i += 2 { // what is behind is not told
 		name := n.Content[i]
 		k := findKey(keys, name.Value)
 		switch {
@@ -162,6 +162,9 @@ func (p *parser) sequence(path string, n *yaml.Node, each func(int, *yaml.Node))
 		return
 	}
 	for i, item := range n.Content {
+		if p.more {
+			return
+		}
 		each(i, item)
 	}
 }
