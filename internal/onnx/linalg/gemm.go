@@ -1,6 +1,9 @@
 package linalg
 
-import "context"
+import (
+	"context"
+	"math"
+)
 
 // fewRows is up to how many rows of A it does not pay to pack B.
 const fewRows = 4
@@ -10,22 +13,45 @@ type way uint8
 
 const (
 	byPanels way = iota
-	byDots
+	byLanes
+	inOrder
 	byRows
 )
 
-// wayOf returns the way that suits the extents and strides.
+// wayOf returns the way that suits the extents and strides. One column of float32
+// is added in lanes, as ONNX Runtime does; see columnInLanes.
 func wayOf[T Number](a, b Matrix[T]) way {
 	few := a.Rows <= fewRows
-	switch {
-	case a.ColStride == 1 && b.vector():
-		return byDots
-	case few && b.ColStride == 1:
+	if a.ColStride == 1 && b.vector() {
+		switch any(a.Data).(type) {
+		case []float32:
+			return byLanes
+		case []float64:
+			return inOrder
+		}
+	}
+	if few && b.ColStride == 1 {
 		return byRows
-	case few && a.ColStride == 1 && b.RowStride == 1:
-		return byDots
 	}
 	return byPanels
+}
+
+// depthAtOnce returns of how many products a sum is made before it is added to the
+// sum of those before. It is how ONNX Runtime divides the rows of a B that it has
+// not packed.
+func depthAtOnce[T Number](a Matrix[T], depth, cols int) int {
+	const most, least = 128, 16
+	wide, at := most, blockDepth/2
+	if _, double := any(a.Data).([]float64); double {
+		wide /= 2
+	}
+	if cols >= depth {
+		return max(at, depth)
+	}
+	for a.ColStride == 1 && wide > least && wide/2 >= cols {
+		wide, at = wide/2, 2*at
+	}
+	return at
 }
 
 // PackLen returns the length of the scratch slice that Gemm needs for a and b.
@@ -46,64 +72,74 @@ func Gemm[T Number](ctx context.Context, dst []T, a, b Matrix[T], pack []T) erro
 		clear(dst)
 		return nil
 	}
+	depth := depthAtOnce(a, b.Rows, b.Cols)
 	switch wayOf(a, b) {
-	case byDots:
-		return dots(ctx, dst, a, b)
+	case byLanes:
+		x, _ := any(a.Data).([]float32)
+		y, _ := any(b.Data[:b.Rows]).([]float32)
+		to, _ := any(dst).([]float32)
+		return columnInLanes(ctx, to, Matrix[float32]{x, a.Rows, a.Cols, a.RowStride, 1}, y)
+	case inOrder:
+		x, _ := any(a.Data).([]float64)
+		y, _ := any(b.Data[:b.Rows]).([]float64)
+		to, _ := any(dst).([]float64)
+		return columnInOrder(ctx, to, Matrix[float64]{x, a.Rows, a.Cols, a.RowStride, 1}, y, depth)
 	case byRows:
-		return direct(ctx, dst, a, b)
+		return direct(ctx, dst, a, b, depth)
 	case byPanels:
 	}
-	return GemmPacked(ctx, dst, a, Pack(pack, b))
-}
-
-// dots computes row by column, both of adjacent elements.
-func dots[T Number](ctx context.Context, dst []T, a, b Matrix[T]) error {
-	var w Work
-	for i := range a.Rows {
-		row := a.Data[i*a.RowStride:][:a.Cols]
-		for j := range b.Cols {
-			x, y, sum := row, b.Data[j*b.ColStride:][:b.Rows], T(0)
-			for len(x) > workAtOnce { // a dot product does not look at ctx
-				if err := w.add(ctx, workAtOnce); err != nil {
-					return err
-				}
-				sum += dot(x[:workAtOnce], y[:workAtOnce])
-				x, y = x[workAtOnce:], y[workAtOnce:]
-			}
-			if err := w.add(ctx, len(x)); err != nil {
-				return err
-			}
-			dst[i*b.Cols+j] = sum + dot(x, y)
-		}
-	}
-	return nil
+	return multiplyPanels(ctx, dst, a, Pack(pack, b), depth)
 }
 
 // direct reads b, whose rows are of adjacent elements, as it is.
-func direct[T Number](ctx context.Context, dst []T, a, b Matrix[T]) error {
+func direct[T Number](ctx context.Context, dst []T, a, b Matrix[T], atOnce int) error {
 	var w Work
 	whole := b.Cols &^ (panelWidth - 1)
-	for j := 0; j < whole; j += panelWidth {
-		for k := 0; k < b.Rows; k += blockDepth {
-			depth := min(blockDepth, b.Rows-k)
+	for k := 0; k < b.Rows; k += atOnce {
+		depth := min(atOnce, b.Rows-k)
+		for j := 0; j < whole; j += panelWidth {
 			if err := w.add(ctx, depth*a.Rows*panelWidth); err != nil {
 				return err
 			}
 			tile(target[T]{dst[j:], b.Cols, a.Rows, panelWidth, k > 0},
 				a.from(0, k), b.Data[k*b.RowStride+j:], b.RowStride, depth)
 		}
-	}
-	for i := range a.Rows {
-		for j := whole; j < b.Cols; j++ {
-			if err := w.add(ctx, b.Rows); err != nil {
+		if whole == b.Cols {
+			continue
+		}
+		var edge [tileRows * panelWidth]T // the columns that are left, in rows of 16
+		for i := range a.Rows {
+			if err := w.add(ctx, depth*panelWidth); err != nil {
 				return err
 			}
-			var sum T
-			for k := range b.Rows {
-				sum += a.Data[i*a.RowStride+k*a.ColStride] * b.Data[k*b.RowStride+j]
+			sums := edge[i*panelWidth:][:b.Cols-whole]
+			for d := range depth {
+				addProducts(sums, a.Data[i*a.RowStride+(k+d)*a.ColStride], b.Data[(k+d)*b.RowStride+whole:])
 			}
-			dst[i*b.Cols+j] = sum
+			put(dst[i*b.Cols+whole:], sums, k > 0)
 		}
 	}
 	return nil
+}
+
+// addProducts adds to each of sums the product of x and its own of y; of floats
+// both are rounded once.
+func addProducts[T Number](sums []T, x T, y []T) {
+	y = y[:len(sums)]
+	switch s := any(sums).(type) {
+	case []float32:
+		z, _ := any(y).([]float32)
+		for i, v := range z {
+			s[i] = float32(float64(x)*float64(v) + float64(s[i]))
+		}
+	case []float64:
+		z, _ := any(y).([]float64)
+		for i, v := range z {
+			s[i] = math.FMA(float64(x), v, s[i])
+		}
+	default:
+		for i, v := range y {
+			sums[i] += x * v
+		}
+	}
 }

@@ -60,22 +60,14 @@ func touch[T Float](c target[T], a Matrix[T], b []T, stride, depth int) {
 	_ = b[(depth-1)*stride+panelWidth-1]
 }
 
-func dotFloat32(a, b []float32) float32 {
-	n := len(a) &^ 7
-	if !vectorUnit || n == 0 {
-		return dotGo(a, b)
+// addInLanes adds to each of sums every eighth product of x and y.
+func addInLanes(sums *block, x, y []float32) {
+	if n := len(x) / lanes; vectorUnit && n > 0 {
+		_ = y[len(x)-1]
+		lanesOfProducts(&sums[0], &x[0], &y[0], n)
+		x, y = x[n*lanes:], y[n*lanes:]
 	}
-	_ = b[n-1]
-	return dotSingle(&a[0], &b[0], n) + dotGo(a[n:], b[n:])
-}
-
-func dotFloat64(a, b []float64) float64 {
-	n := len(a) &^ 3
-	if !vectorUnit || n == 0 {
-		return dotGo(a, b)
-	}
-	_ = b[n-1]
-	return dotDouble(&a[0], &b[0], n) + dotGo(a[n:], b[n:])
+	addInLanesGo(sums, x, y)
 }
 
 func distanceFloat32(a, b []float32) float32 {

@@ -25,67 +25,21 @@ tile:
 	MOVQ   depth+56(FP), R11
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-
-unrolled:
-	CMPQ         R11, $0x04
-	JL           rest
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VBROADCASTSS (R9), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	ADDQ         SI, R9
-	ADDQ         DI, R10
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VBROADCASTSS (R9), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	ADDQ         SI, R9
-	ADDQ         DI, R10
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VBROADCASTSS (R9), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	ADDQ         SI, R9
-	ADDQ         DI, R10
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VBROADCASTSS (R9), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, R9
-	ADDQ         DI, R10
-	SUBQ         $0x04, R11
-	JMP          unrolled
 
 rest:
 	TESTQ        R11, R11
 	JE           done
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VBROADCASTSS (R9), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
+	VMOVUPS      (R10), Y2
+	VMOVUPS      32(R10), Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         SI, R9
 	ADDQ         DI, R10
 	DECQ         R11
 	JMP          rest
 
 done:
-	VADDPS  Y2, Y0, Y0
-	VADDPS  Y3, Y1, Y1
-	VADDPS  Y4, Y0, Y0
-	VADDPS  Y5, Y1, Y1
-	VADDPS  Y6, Y0, Y0
-	VADDPS  Y7, Y1, Y1
 	MOVB    add+72(FP), R9
 	TESTB   R9, R9
 	JE      set
@@ -131,58 +85,24 @@ tile:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-
-unrolled:
-	CMPQ         R11, $0x02
-	JL           rest
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VBROADCASTSS (R9), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R9)(BX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	ADDQ         SI, R9
-	ADDQ         DI, R10
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VBROADCASTSS (R9), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R9)(BX*1), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, R9
-	ADDQ         DI, R10
-	SUBQ         $0x02, R11
-	JMP          unrolled
 
 rest:
 	TESTQ        R11, R11
 	JE           done
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VBROADCASTSS (R9), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R9)(BX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
+	VMOVUPS      (R10), Y4
+	VMOVUPS      32(R10), Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (R9)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         SI, R9
 	ADDQ         DI, R10
 	DECQ         R11
 	JMP          rest
 
 done:
-	VADDPS  Y4, Y0, Y0
-	VADDPS  Y5, Y1, Y1
-	VADDPS  Y6, Y2, Y2
-	VADDPS  Y7, Y3, Y3
 	MOVB    add+72(FP), R9
 	TESTB   R9, R9
 	JE      set
@@ -427,61 +347,25 @@ tile:
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
-
-unrolled:
-	CMPQ         R11, $0x02
-	JL           rest
-	VMOVUPD      (R10), Y8
-	VMOVUPD      32(R10), Y9
-	VMOVUPD      64(R10), Y10
-	VMOVUPD      96(R10), Y11
-	VBROADCASTSD (R9), Y12
-	VFMADD231PD  Y8, Y12, Y0
-	VFMADD231PD  Y9, Y12, Y1
-	VFMADD231PD  Y10, Y12, Y2
-	VFMADD231PD  Y11, Y12, Y3
-	ADDQ         SI, R9
-	ADDQ         DI, R10
-	VMOVUPD      (R10), Y8
-	VMOVUPD      32(R10), Y9
-	VMOVUPD      64(R10), Y10
-	VMOVUPD      96(R10), Y11
-	VBROADCASTSD (R9), Y12
-	VFMADD231PD  Y8, Y12, Y4
-	VFMADD231PD  Y9, Y12, Y5
-	VFMADD231PD  Y10, Y12, Y6
-	VFMADD231PD  Y11, Y12, Y7
-	ADDQ         SI, R9
-	ADDQ         DI, R10
-	SUBQ         $0x02, R11
-	JMP          unrolled
 
 rest:
 	TESTQ        R11, R11
 	JE           done
-	VMOVUPD      (R10), Y8
-	VMOVUPD      32(R10), Y9
-	VMOVUPD      64(R10), Y10
-	VMOVUPD      96(R10), Y11
-	VBROADCASTSD (R9), Y12
-	VFMADD231PD  Y8, Y12, Y0
-	VFMADD231PD  Y9, Y12, Y1
-	VFMADD231PD  Y10, Y12, Y2
-	VFMADD231PD  Y11, Y12, Y3
+	VMOVUPD      (R10), Y4
+	VMOVUPD      32(R10), Y5
+	VMOVUPD      64(R10), Y6
+	VMOVUPD      96(R10), Y7
+	VBROADCASTSD (R9), Y8
+	VFMADD231PD  Y4, Y8, Y0
+	VFMADD231PD  Y5, Y8, Y1
+	VFMADD231PD  Y6, Y8, Y2
+	VFMADD231PD  Y7, Y8, Y3
 	ADDQ         SI, R9
 	ADDQ         DI, R10
 	DECQ         R11
 	JMP          rest
 
 done:
-	VADDPD  Y4, Y0, Y0
-	VADDPD  Y5, Y1, Y1
-	VADDPD  Y6, Y2, Y2
-	VADDPD  Y7, Y3, Y3
 	MOVB    add+72(FP), R9
 	TESTB   R9, R9
 	JE      set
@@ -604,55 +488,6 @@ next:
 	VZEROUPPER
 	RET
 
-// func dotSingle(a *float32, b *float32, n int) float32
-// Requires: AVX, FMA3, SSE
-TEXT ·dotSingle(SB), NOSPLIT, $0-28
-	MOVQ   a+0(FP), AX
-	MOVQ   b+8(FP), CX
-	MOVQ   n+16(FP), DX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-
-unrolled:
-	CMPQ        DX, $0x00000020
-	JL          rest
-	VMOVUPS     (AX), Y4
-	VFMADD231PS (CX), Y4, Y0
-	VMOVUPS     32(AX), Y4
-	VFMADD231PS 32(CX), Y4, Y1
-	VMOVUPS     64(AX), Y4
-	VFMADD231PS 64(CX), Y4, Y2
-	VMOVUPS     96(AX), Y4
-	VFMADD231PS 96(CX), Y4, Y3
-	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, CX
-	SUBQ        $0x00000020, DX
-	JMP         unrolled
-
-rest:
-	TESTQ       DX, DX
-	JE          done
-	VMOVUPS     (AX), Y4
-	VFMADD231PS (CX), Y4, Y0
-	ADDQ        $0x00000020, AX
-	ADDQ        $0x00000020, CX
-	SUBQ        $0x00000008, DX
-	JMP         rest
-
-done:
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y3, Y2, Y2
-	VADDPS       Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VHADDPS      X0, X0, X0
-	VHADDPS      X0, X0, X0
-	VZEROUPPER
-	MOVSS        X0, ret+24(FP)
-	RET
-
 // func distanceSingle(a *float32, b *float32, n int) float32
 // Requires: AVX, FMA3, SSE
 TEXT ·distanceSingle(SB), NOSPLIT, $0-28
@@ -705,54 +540,6 @@ done:
 	VHADDPS      X0, X0, X0
 	VZEROUPPER
 	MOVSS        X0, ret+24(FP)
-	RET
-
-// func dotDouble(a *float64, b *float64, n int) float64
-// Requires: AVX, FMA3, SSE2
-TEXT ·dotDouble(SB), NOSPLIT, $0-32
-	MOVQ   a+0(FP), AX
-	MOVQ   b+8(FP), CX
-	MOVQ   n+16(FP), DX
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-
-unrolled:
-	CMPQ        DX, $0x00000010
-	JL          rest
-	VMOVUPD     (AX), Y4
-	VFMADD231PD (CX), Y4, Y0
-	VMOVUPD     32(AX), Y4
-	VFMADD231PD 32(CX), Y4, Y1
-	VMOVUPD     64(AX), Y4
-	VFMADD231PD 64(CX), Y4, Y2
-	VMOVUPD     96(AX), Y4
-	VFMADD231PD 96(CX), Y4, Y3
-	ADDQ        $0x00000080, AX
-	ADDQ        $0x00000080, CX
-	SUBQ        $0x00000010, DX
-	JMP         unrolled
-
-rest:
-	TESTQ       DX, DX
-	JE          done
-	VMOVUPD     (AX), Y4
-	VFMADD231PD (CX), Y4, Y0
-	ADDQ        $0x00000020, AX
-	ADDQ        $0x00000020, CX
-	SUBQ        $0x00000004, DX
-	JMP         rest
-
-done:
-	VADDPD       Y1, Y0, Y0
-	VADDPD       Y3, Y2, Y2
-	VADDPD       Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPD       X1, X0, X0
-	VHADDPD      X0, X0, X0
-	VZEROUPPER
-	MOVSD        X0, ret+24(FP)
 	RET
 
 // func distanceDouble(a *float64, b *float64, n int) float64
@@ -1088,6 +875,27 @@ features:
 	VZEROUPPER
 	RET
 
+// func lanesOfProducts(sums *float32, x *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·lanesOfProducts(SB), NOSPLIT, $0-32
+	MOVQ    sums+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    y+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS (AX), Y0
+
+next:
+	VMOVUPS (CX), Y1
+	VMULPS  (DX), Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	DECQ    BX
+	JNE     next
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
 // func productInOrder(sum float32, x *float32, vector *float32, n int) float32
 // Requires: AVX, FMA3, SSE
 TEXT ·productInOrder(SB), NOSPLIT, $0-36
@@ -1297,6 +1105,12 @@ DATA factor8<>+16(SB)/8, $0x3efa01a01a01a01a
 DATA factor8<>+24(SB)/8, $0x3efa01a01a01a01a
 GLOBL factor8<>(SB), RODATA|NOPTR, $32
 
+DATA factor9<>+0(SB)/8, $0x3ec71de3a556c734
+DATA factor9<>+8(SB)/8, $0x3ec71de3a556c734
+DATA factor9<>+16(SB)/8, $0x3ec71de3a556c734
+DATA factor9<>+24(SB)/8, $0x3ec71de3a556c734
+GLOBL factor9<>(SB), RODATA|NOPTR, $32
+
 // func exponentialLanes(values *float32, by float32, n int)
 // Requires: AVX, AVX2, FMA3, SSE
 TEXT ·exponentialLanes(SB), NOSPLIT, $0-24
@@ -1320,7 +1134,8 @@ exponentialLanes_next:
 	VFMADD231PD  log2e<>+0(SB), Y1, Y3
 	VSUBPD       rounder<>+0(SB), Y3, Y4
 	VFNMADD132PD ln2<>+0(SB), Y1, Y4
-	VMOVUPD      factor8<>+0(SB), Y1
+	VMOVUPD      factor9<>+0(SB), Y1
+	VFMADD213PD  factor8<>+0(SB), Y4, Y1
 	VFMADD213PD  factor7<>+0(SB), Y4, Y1
 	VFMADD213PD  factor6<>+0(SB), Y4, Y1
 	VFMADD213PD  factor5<>+0(SB), Y4, Y1
@@ -1342,7 +1157,8 @@ exponentialLanes_next:
 	VFMADD231PD  log2e<>+0(SB), Y2, Y1
 	VSUBPD       rounder<>+0(SB), Y1, Y3
 	VFNMADD132PD ln2<>+0(SB), Y2, Y3
-	VMOVUPD      factor8<>+0(SB), Y2
+	VMOVUPD      factor9<>+0(SB), Y2
+	VFMADD213PD  factor8<>+0(SB), Y3, Y2
 	VFMADD213PD  factor7<>+0(SB), Y3, Y2
 	VFMADD213PD  factor6<>+0(SB), Y3, Y2
 	VFMADD213PD  factor5<>+0(SB), Y3, Y2
@@ -1387,7 +1203,8 @@ sigmoidLanes_next:
 	VFMADD231PD  log2e<>+0(SB), Y1, Y3
 	VSUBPD       rounder<>+0(SB), Y3, Y4
 	VFNMADD132PD ln2<>+0(SB), Y1, Y4
-	VMOVUPD      factor8<>+0(SB), Y1
+	VMOVUPD      factor9<>+0(SB), Y1
+	VFMADD213PD  factor8<>+0(SB), Y4, Y1
 	VFMADD213PD  factor7<>+0(SB), Y4, Y1
 	VFMADD213PD  factor6<>+0(SB), Y4, Y1
 	VFMADD213PD  factor5<>+0(SB), Y4, Y1
@@ -1412,7 +1229,8 @@ sigmoidLanes_next:
 	VFMADD231PD  log2e<>+0(SB), Y2, Y1
 	VSUBPD       rounder<>+0(SB), Y1, Y3
 	VFNMADD132PD ln2<>+0(SB), Y2, Y3
-	VMOVUPD      factor8<>+0(SB), Y2
+	VMOVUPD      factor9<>+0(SB), Y2
+	VFMADD213PD  factor8<>+0(SB), Y3, Y2
 	VFMADD213PD  factor7<>+0(SB), Y3, Y2
 	VFMADD213PD  factor6<>+0(SB), Y3, Y2
 	VFMADD213PD  factor5<>+0(SB), Y3, Y2
@@ -1478,7 +1296,8 @@ tangentLanes_next:
 	VFMADD231PD  log2e<>+0(SB), Y1, Y3
 	VSUBPD       rounder<>+0(SB), Y3, Y4
 	VFNMADD132PD ln2<>+0(SB), Y1, Y4
-	VMOVUPD      factor8<>+0(SB), Y5
+	VMOVUPD      factor9<>+0(SB), Y5
+	VFMADD213PD  factor8<>+0(SB), Y4, Y5
 	VFMADD213PD  factor7<>+0(SB), Y4, Y5
 	VFMADD213PD  factor6<>+0(SB), Y4, Y5
 	VFMADD213PD  factor5<>+0(SB), Y4, Y5
@@ -1508,7 +1327,8 @@ tangentLanes_next:
 	VFMADD231PD  log2e<>+0(SB), Y2, Y1
 	VSUBPD       rounder<>+0(SB), Y1, Y3
 	VFNMADD132PD ln2<>+0(SB), Y2, Y3
-	VMOVUPD      factor8<>+0(SB), Y4
+	VMOVUPD      factor9<>+0(SB), Y4
+	VFMADD213PD  factor8<>+0(SB), Y3, Y4
 	VFMADD213PD  factor7<>+0(SB), Y3, Y4
 	VFMADD213PD  factor6<>+0(SB), Y3, Y4
 	VFMADD213PD  factor5<>+0(SB), Y3, Y4
@@ -1708,7 +1528,8 @@ next:
 	VFMADD231PD  log2e<>+0(SB), Y3, Y0
 	VSUBPD       rounder<>+0(SB), Y0, Y1
 	VFNMADD132PD ln2<>+0(SB), Y3, Y1
-	VMOVUPD      factor8<>+0(SB), Y2
+	VMOVUPD      factor9<>+0(SB), Y2
+	VFMADD213PD  factor8<>+0(SB), Y1, Y2
 	VFMADD213PD  factor7<>+0(SB), Y1, Y2
 	VFMADD213PD  factor6<>+0(SB), Y1, Y2
 	VFMADD213PD  factor5<>+0(SB), Y1, Y2
@@ -1752,7 +1573,8 @@ next:
 	VFMADD231PD  log2e<>+0(SB), Y3, Y0
 	VSUBPD       rounder<>+0(SB), Y0, Y1
 	VFNMADD132PD ln2<>+0(SB), Y3, Y1
-	VMOVUPD      factor8<>+0(SB), Y2
+	VMOVUPD      factor9<>+0(SB), Y2
+	VFMADD213PD  factor8<>+0(SB), Y1, Y2
 	VFMADD213PD  factor7<>+0(SB), Y1, Y2
 	VFMADD213PD  factor6<>+0(SB), Y1, Y2
 	VFMADD213PD  factor5<>+0(SB), Y1, Y2

@@ -2,13 +2,14 @@
 
 package linalg
 
+// vectorUnit says that there are kernels of vector instructions.
+const vectorUnit = false
+
 func tileFloat32(target[float32], Matrix[float32], []float32, int, int) bool { return false }
 
 func tileFloat64(target[float64], Matrix[float64], []float64, int, int) bool { return false }
 
-func dotFloat32(a, b []float32) float32 { return dotGo(a, b) }
-
-func dotFloat64(a, b []float64) float64 { return dotGo(a, b) }
+func addInLanes(sums *block, x, y []float32) { addInLanesGo(sums, x, y) }
 
 func distanceFloat32(a, b []float32) float32 { return distanceGo(a, b) }
 

@@ -5,17 +5,20 @@
 //
 // Which operator uses what, and how it adds up:
 //
-//	Gemm, MatMul, Einsum   Gemm, GemmPacked   in any order, products fused with sums
-//	CDist                  SquaredDistance    likewise; of vectors that a model holds, Vectors
+//	Gemm, MatMul, Einsum   Gemm, GemmPacked,  in order, products fused with sums, so many
+//	                       GemmColumn         at a time; float32 by Vector or a column that
+//	                       Vector             varies: in lanes or by fours, rounded first
+//	CDist                  SquaredDistance    in any order; of vectors that a model holds, Vectors
 //	LinearRegressor        Vectors (Linear)   feature by feature, products fused with sums
 //	LinearClassifier       Vectors (Linear)   likewise
 //	SVMRegressor           Vectors, WeighRows likewise; squared differences are rounded first
 //	SVMClassifier          Vectors            likewise
 //	                       WeighParts         products rounded to float32, added in float64
-//	ReduceSum, ReduceMean,
-//	ReduceLogSum           Sum, AddTo         in any order, float32 in float64
-//	ReduceL1, ReduceL2,
-//	ReduceSumSquare        SumMagnitudes, SumSquares, and as above
+//	ReduceSum, ReduceMean  SumAligned, AddTo  by vectors of 16 bytes; of columns in order
+//	ReduceSumSquare,
+//	ReduceL2               AddSquaresInOrder, AddSquaresTo
+//	ReduceLogSum, ReduceL1 Sum, SumMagnitudes, AddTo, AddMagnitudesTo
+//	                                          in any order, float32 in float64
 //	ReduceMax, ReduceMin   Max, MaxTo, Min, MinTo
 //
 // The orders and roundings of the models are ONNX Runtime's on x86: where large

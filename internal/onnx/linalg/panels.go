@@ -54,15 +54,28 @@ func Pack[T Number](dst []T, b Matrix[T]) Panels[T] {
 	return Panels[T]{dst[:at], b.Rows, b.Cols}
 }
 
-// GemmPacked is Gemm for a matrix that was packed before, such as one that does
-// not change.
+// GemmPacked is Gemm for a constant matrix that was packed before. Of float32 a
+// sum is made of 256 products at a time, as ONNX Runtime makes it then.
 func GemmPacked[T Number](ctx context.Context, dst []T, a Matrix[T], b Panels[T]) error {
+	return multiplyPanels(ctx, dst, a, b, constantDepth(a, b.rows, b.cols))
+}
+
+// constantDepth is depthAtOnce for a B that ONNX Runtime packs as well.
+func constantDepth[T Number](a Matrix[T], rows, cols int) int {
+	if _, double := any(a.Data).([]float64); double {
+		return depthAtOnce(a, rows, cols)
+	}
+	return blockDepth
+}
+
+// multiplyPanels makes sums of depth products at a time, each in their order.
+func multiplyPanels[T Number](ctx context.Context, dst []T, a Matrix[T], b Panels[T], atOnce int) error {
 	if b.rows == 0 {
 		clear(dst)
 	}
 	var w Work
-	for k := 0; k < b.rows; k += blockDepth {
-		depth := min(blockDepth, b.rows-k)
+	for k := 0; k < b.rows; k += atOnce {
+		depth := min(atOnce, b.rows-k)
 		for i := 0; i < a.Rows; i += blockRows {
 			rows := min(blockRows, a.Rows-i)
 			for j := 0; j < b.cols; j += panelWidth {

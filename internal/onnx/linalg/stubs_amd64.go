@@ -40,20 +40,10 @@ func tile1Double(c *float64, cStride int, a *float64, rowStride int, colStride i
 //go:noescape
 func tile2Double(c *float64, cStride int, a *float64, rowStride int, colStride int, b *float64, bStride int, depth int, n int, add bool)
 
-// dotSingle takes n elements, a multiple of 8.
-//
-//go:noescape
-func dotSingle(a *float32, b *float32, n int) float32
-
 // distanceSingle takes n elements, a multiple of 8.
 //
 //go:noescape
 func distanceSingle(a *float32, b *float32, n int) float32
-
-// dotDouble takes n elements, a multiple of 4.
-//
-//go:noescape
-func dotDouble(a *float64, b *float64, n int) float64
 
 // distanceDouble takes n elements, a multiple of 4.
 //
@@ -79,6 +69,11 @@ func distancesOfRows(dst *float32, x *float32, block *float32, features int)
 //
 //go:noescape
 func productsOfRows(dst *float32, x *float32, block *float32, features int)
+
+// lanesOfProducts adds to eight sums the products of n times eight elements of x and y.
+//
+//go:noescape
+func lanesOfProducts(sums *float32, x *float32, y *float32, n int)
 
 // productInOrder adds to sum the products of the n elements of x and vector.
 //

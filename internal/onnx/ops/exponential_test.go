@@ -3,6 +3,8 @@ package ops
 import (
 	"math"
 	"testing"
+
+	"onnxgate/internal/onnx/tree"
 )
 
 // ulps is how many float32 lie between got and the exact value.
@@ -45,6 +47,19 @@ func TestFastFunctionsOfFloat32AreWithinTwoUnits(t *testing.T) {
 		}
 		if worst > 2 {
 			t.Errorf("%s(%v) is %v units off", name, at, worst)
+		}
+	}
+}
+
+// The tails of LOGISTIC keep their digits.
+func TestTheLogisticOfLinearModelsIsRoundedOnce(t *testing.T) {
+	for _, x := range []float32{-80, -40, -20, -17, -15, -8, -3, 0, 2, 16, 90} {
+		scores := []float32{x, -x}
+		finish(tree.TransformLogistic, scores, 2)
+		for i, v := range []float64{float64(x), -float64(x)} {
+			if off := ulps(scores[i], 1/(1+math.Exp(-v))); off > 1 {
+				t.Errorf("of %v: %v, which is off by %v", v, scores[i], off)
+			}
 		}
 	}
 }

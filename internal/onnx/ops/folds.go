@@ -34,24 +34,25 @@ func (kind reduction) kernel(r *reducer, d tensor.DType) Kernel {
 	return nil
 }
 
-// reduceFloats adds up in float64, whatever the type: ONNX Runtime's float32
-// sums are no more precise.
+// reduceFloats makes plain sums, means and sums of squares in T and in ONNX
+// Runtime's order, since what models subtract from them may be as large. The rest
+// is added up in float64.
 func reduceFloats[T floating](r *reducer, kind reduction) Kernel {
-	sum := fold[T, float64]{1, startAt(0.0), sumLanes[T, float64], sumRow[T, float64], stored[T]}
-	squares := fold[T, float64]{1, startAt(0.0), squareLanes[T, float64], squareRow[T, float64], stored[T]}
+	sum := fold[T, T]{1, startAt[T](0), alignedLanes[T], sumRow[T, T], copied[T]}
+	wide := fold[T, float64]{1, startAt(0.0), sumLanes[T, float64], sumRow[T, float64], rounded[T](math.Log)}
 	switch kind {
 	case reduceSum:
 	case reduceMean:
-		sum.done = meanOf[T]
+		sum.done = meanOf[T, T]
 	case reduceLogSum:
-		sum.done = rounded[T](math.Log)
+		return reduceAs(r, wide)
 	case reduceL1:
-		sum.lanes, sum.row = magnitudeLanes[T, float64], magnitudeRow[T, float64]
+		wide.lanes, wide.row, wide.done = magnitudeLanes[T, float64], magnitudeRow[T, float64], stored[T]
+		return reduceAs(r, wide)
 	case reduceSumSquare:
-		return reduceAs(r, squares)
+		sum.lanes, sum.row = squaresInOrder[T], squareRow[T, T]
 	case reduceL2:
-		squares.done = rounded[T](math.Sqrt)
-		return reduceAs(r, squares)
+		sum.lanes, sum.row, sum.done = squaresInOrder[T], squareRow[T, T], rootOf[T]
 	case reduceMax:
 		return reduceAs(r, maxFold(T(math.Inf(-1))))
 	case reduceMin:
@@ -140,9 +141,15 @@ func cut[T integer](fn func(float64) float64) func([]T, []float64, int) {
 	}
 }
 
-func meanOf[T floating](dst []T, acc []float64, count int) {
+func meanOf[T, A floating](dst []T, acc []A, count int) {
 	for i, v := range acc {
-		dst[i] = T(v / float64(count))
+		dst[i] = T(v / A(count))
+	}
+}
+
+func rootOf[T floating](dst, acc []T, _ int) {
+	for i, v := range acc {
+		dst[i] = T(math.Sqrt(float64(v)))
 	}
 }
 
@@ -152,15 +159,23 @@ func integerMean[T, W integer](dst []T, acc []W, count int) {
 	}
 }
 
-func sumLanes[T, A number](acc []A, x []T, lane int) {
+func sumLanes[T, A number](acc []A, x []T, lane, _ int) {
 	for i := range acc {
 		acc[i] += linalg.Sum[A](x[i*lane : (i+1)*lane])
 	}
 }
 
+func alignedLanes[T floating](acc, x []T, lane, at int) {
+	for i := range acc {
+		acc[i] += linalg.SumAligned(x[i*lane:(i+1)*lane], at+i*lane)
+	}
+}
+
+func squaresInOrder[T floating](acc, x []T, lane, _ int) { linalg.AddSquaresInOrder(acc, x, lane) }
+
 func sumRow[T, A number](acc []A, x []T) { linalg.AddTo(acc[:len(x)], x) }
 
-func squareLanes[T, A number](acc []A, x []T, lane int) {
+func squareLanes[T, A number](acc []A, x []T, lane, _ int) {
 	for i := range acc {
 		acc[i] += linalg.SumSquares[A](x[i*lane : (i+1)*lane])
 	}
@@ -168,7 +183,7 @@ func squareLanes[T, A number](acc []A, x []T, lane int) {
 
 func squareRow[T, A number](acc []A, x []T) { linalg.AddSquaresTo(acc[:len(x)], x) }
 
-func magnitudeLanes[T, A number](acc []A, x []T, lane int) {
+func magnitudeLanes[T, A number](acc []A, x []T, lane, _ int) {
 	for i := range acc {
 		acc[i] += linalg.SumMagnitudes[A](x[i*lane : (i+1)*lane])
 	}
@@ -177,8 +192,8 @@ func magnitudeLanes[T, A number](acc []A, x []T, lane int) {
 func magnitudeRow[T, A number](acc []A, x []T) { linalg.AddMagnitudesTo(acc[:len(x)], x) }
 
 // laneByLane returns the lanes of a fold with one accumulator for each element.
-func laneByLane[T any](take func(acc T, x []T) T) func(acc, x []T, lane int) {
-	return func(acc, x []T, lane int) {
+func laneByLane[T any](take func(acc T, x []T) T) func(acc, x []T, lane, _ int) {
+	return func(acc, x []T, lane, _ int) {
 		for i := range acc {
 			acc[i] = take(acc[i], x[i*lane:(i+1)*lane])
 		}
@@ -190,7 +205,7 @@ func laneByLane[T any](take func(acc T, x []T) T) func(acc, x []T, lane int) {
 func prodFold[T number]() fold[T, T] {
 	return fold[T, T]{
 		width: 1, start: startAt[T](1), done: copied[T],
-		lanes: func(acc, x []T, lane int) {
+		lanes: func(acc, x []T, lane, _ int) {
 			for i, p := range acc {
 				for _, v := range x[i*lane : (i+1)*lane] {
 					p *= v
@@ -255,7 +270,7 @@ func logSumExpFold[T number](round func(float64) T) fold[T, float64] {
 			fillWith(acc[:n], math.Inf(-1))
 			clear(acc[n:])
 		},
-		lanes: func(acc []float64, x []T, lane int) {
+		lanes: func(acc []float64, x []T, lane, _ int) {
 			n := len(acc) / 2
 			for i := range n {
 				addExps(&acc[i], &acc[n+i], x[i*lane:(i+1)*lane])

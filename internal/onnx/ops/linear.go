@@ -57,6 +57,16 @@ func (l *linear) add(dst, products []float32) {
 	}
 }
 
+// finish transforms rows of scores. LOGISTIC is rounded once, so that the small
+// probabilities of OneVsRest, which are divided by their sum, keep their digits.
+func finish(t tree.Transform, scores []float32, width int) {
+	if t == tree.TransformLogistic {
+		linalg.Sigmoids(scores)
+		return
+	}
+	t.Apply(scores, width)
+}
+
 // parseLinearRegressor reads LinearRegressor (ai.onnx.ml 1).
 func parseLinearRegressor(n *Node) Kernel {
 	targets := n.Int("targets", 1)
@@ -87,7 +97,7 @@ func parseLinearRegressor(n *Node) Kernel {
 			}
 			// ONNX Runtime transforms a single target by PROBIT alone.
 			if l.outputs > 1 || l.transform == tree.TransformProbit {
-				l.transform.Apply(y, l.outputs)
+				finish(l.transform, y, l.outputs)
 			}
 			return nil
 		})
@@ -151,7 +161,7 @@ func (c *linearClassifier) run(ctx context.Context, f *Frame) error {
 		for r := range n {
 			winners[from+r] = c.scores(some[r*c.classes:(r+1)*c.classes], products[r*width:])
 		}
-		transform.Apply(some, c.classes)
+		finish(transform, some, c.classes)
 		return nil
 	})
 	if err != nil {

@@ -77,7 +77,7 @@ func parseMeanVarianceNormalization(n *Node) Kernel {
 }
 
 func meanVarianceKernel[C floating](n *Node, axes []int64) Kernel {
-	mean := fold[C, float64]{1, startAt(0.0), sumLanes[C, float64], sumRow[C, float64], meanOf[C]}
+	mean := fold[C, float64]{1, startAt(0.0), sumLanes[C, float64], sumRow[C, float64], meanOf[C, float64]}
 	deviation := fold[C, float64]{
 		1, startAt(0.0), squareLanes[C, float64], squareRow[C, float64],
 		func(dst []C, acc []float64, count int) {

@@ -85,53 +85,39 @@ func matMulType(n *Node, d tensor.DType) onnx.Type {
 }
 
 // packed is a constant right operand in the order in which it is read: by
-// panels, and where it is narrow by columns for a few rows.
+// panels, or a single column as it is.
 type packed[T number] struct {
-	panels  linalg.Panels[T]
-	columns linalg.Matrix[T]
+	panels linalg.Panels[T]
+	column bool
 }
 
-// narrow is below how many columns a matrix is packed as columns too.
-const narrow = 8
-
 // packConstant packs the constant matrix b, as long as the model's budget for
-// that lasts: many nodes may share one constant. A single column is read as it
-// is.
+// that lasts: many nodes may share one constant.
 func packConstant[T number](n *Node, b linalg.Matrix[T]) packed[T] {
-	size, whole := linalg.PanelLen(b.Rows, b.Cols), 0
-	if b.Cols < narrow {
-		whole = b.Rows * b.Cols
+	if b.Cols == 1 {
+		return packed[T]{column: true}
 	}
-	bytes := (size + whole) * elementBytes[tensor.DTypeOf[T]()]
-	if n.Packing == nil || n.Packing.Left < bytes || size == 0 || b.Cols == 1 {
+	size := linalg.PanelLen(b.Rows, b.Cols)
+	bytes := size * elementBytes[tensor.DTypeOf[T]()]
+	if n.Packing == nil || n.Packing.Left < bytes || size == 0 {
 		return packed[T]{}
 	}
 	n.Packing.Left -= bytes
-	p := packed[T]{panels: linalg.Pack(make([]T, size), b)}
-	if b.Cols < narrow {
-		columns := make([]T, 0, whole)
-		for j := range b.Cols {
-			for k := range b.Rows {
-				columns = append(columns, b.Data[k*b.RowStride+j*b.ColStride])
-			}
-		}
-		p.columns = linalg.RowMajor(columns, b.Cols, b.Rows).T()
-	}
-	return p
+	return packed[T]{panels: linalg.Pack(make([]T, size), b)}
 }
 
 // multiply sets dst to the product of a and b, which is the packed matrix when
 // there is one.
 func (p *packed[T]) multiply(ctx context.Context, f *Frame, scratch int, dst []T, a, b linalg.Matrix[T]) error {
-	switch {
-	case p.columns.Data != nil && linalg.PackLen(a, p.columns) == 0:
-		return linalg.Gemm(ctx, dst, a, p.columns, nil)
-	case p.panels.Len() > 0:
+	if p.panels.Len() > 0 {
 		return linalg.GemmPacked(ctx, dst, a, p.panels)
 	}
 	pack, err := Scratch[T](f, scratch, linalg.PackLen(a, b))
 	if err != nil {
 		return err
+	}
+	if p.column {
+		return linalg.GemmColumn(ctx, dst, a, b, pack)
 	}
 	return linalg.Gemm(ctx, dst, a, b, pack)
 }
@@ -200,16 +186,28 @@ func (m *matMul[T]) run(ctx context.Context, f *Frame) error {
 	if err != nil {
 		return err
 	}
-	if len(b) == e.depth*e.cols { // one matrix for all
+	switch {
+	case len(f.In(1).Shape()) == 1:
+		err = m.vector(ctx, f, dst, linalg.RowMajor(a, len(dst), e.depth), b)
+	case len(b) == e.depth*e.cols: // one matrix for all
 		rows := len(dst) / e.cols
 		err = m.right.multiply(ctx, f, m.pack, dst, linalg.RowMajor(a, rows, e.depth), linalg.RowMajor(b, e.depth, e.cols))
-	} else {
+	default:
 		err = m.batches(ctx, f, e, f.dims[:batch], dst, a, b)
 	}
 	if err != nil {
 		return err
 	}
 	return m.out.close(ctx, f, dst)
+}
+
+// vector multiplies by a tensor of one axis.
+func (m *matMul[T]) vector(ctx context.Context, f *Frame, dst []T, a linalg.Matrix[T], b []T) error {
+	pack, err := Scratch[T](f, m.pack, linalg.PackLen(a, linalg.RowMajor(b, len(b), 1)))
+	if err != nil {
+		return err
+	}
+	return linalg.Vector(ctx, dst, a, b, pack)
 }
 
 // batches multiplies matrix by matrix.

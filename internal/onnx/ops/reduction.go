@@ -244,8 +244,9 @@ func (w *walk) offset(i int, reduced bool) int {
 type fold[T, A number | bool] struct {
 	width int
 	start func(acc []A)
-	// lanes takes as many of x as lane says into the accumulators of each element.
-	lanes func(acc []A, x []T, lane int)
+	// lanes takes as many of x as lane says into the accumulators of each element. x
+	// begins at place at of the tensor.
+	lanes func(acc []A, x []T, lane, at int)
 	// row takes each of x into its own element's accumulators.
 	row func(acc []A, x []T)
 	// done gives the results of elements that took count each.
@@ -329,7 +330,7 @@ func reduceInto[T, A interface {
 			for i := range count / lane {
 				from := base + at + w.offset(i, true)
 				if lane > 1 {
-					err = longLane(ctx, &work, fd, a, x[from:from+lane])
+					err = longLane(ctx, &work, fd, a, x[from:from+lane], from)
 				} else {
 					err = watch(ctx, &work, n)
 					fd.row(a, x[from:from+n])
@@ -358,22 +359,22 @@ func reduceLanes[T, A interface {
 	if err != nil {
 		return err
 	}
-	work := 0
+	work, from := 0, 0
 	for len(dst) > 0 {
 		n := min(atOnce, len(dst))
 		a := acc[:fd.width*n]
 		fd.start(a)
 		if n > 1 {
-			fd.lanes(a, x[:n*lane], lane)
+			fd.lanes(a, x[:n*lane], lane, from)
 			err = watch(ctx, &work, n*lane)
 		} else {
-			err = longLane(ctx, &work, fd, a, x[:lane])
+			err = longLane(ctx, &work, fd, a, x[:lane], from)
 		}
 		if err != nil {
 			return err
 		}
 		fd.done(dst[:n], a, lane)
-		dst, x = dst[n:], x[n*lane:]
+		dst, x, from = dst[n:], x[n*lane:], from+n*lane
 	}
 	return nil
 }
@@ -382,15 +383,15 @@ func reduceLanes[T, A interface {
 func longLane[T, A interface {
 	tensor.Element
 	number | bool
-}](ctx context.Context, work *int, fd fold[T, A], acc []A, x []T) error {
+}](ctx context.Context, work *int, fd fold[T, A], acc []A, x []T, at int) error {
 	for len(x) > chunk {
-		fd.lanes(acc, x[:chunk], chunk)
-		x = x[chunk:]
+		fd.lanes(acc, x[:chunk], chunk, at)
+		x, at = x[chunk:], at+chunk
 		if err := watch(ctx, work, chunk); err != nil {
 			return err
 		}
 	}
-	fd.lanes(acc, x, len(x))
+	fd.lanes(acc, x, len(x), at)
 	return watch(ctx, work, len(x))
 }
 

@@ -92,7 +92,7 @@ func newConstants() constants {
 		log2e: spread("log2e", math.Log2E), ln2: spread("ln2", math.Ln2), rounder: spread("rounder", 3<<51),
 		bias: spreadBits("bias", 1023),
 	}
-	for power, factorial := 0, 1.0; power <= 8; power++ {
+	for power, factorial := 0, 1.0; power <= 9; power++ {
 		c.factors = slices.Insert(c.factors, 0, spread(fmt.Sprintf("factor%d", power), 1/factorial))
 		factorial *= float64(power + 1)
 	}

@@ -49,15 +49,14 @@ func main() {
 		sub:          func(o ...Op) { VSUBPD(o[0], o[1], o[2]) },
 		horizontally: func(o ...Op) { VHADDPD(o[0], o[0], o[0]) },
 	}
-	single.tile(1, 4)
-	single.tile(2, 2)
-	single.tile(3, 1)
-	single.tile(4, 1)
-	double.tile(1, 2)
-	double.tile(2, 1)
+	single.tile(1)
+	single.tile(2)
+	single.tile(3)
+	single.tile(4)
+	double.tile(1)
+	double.tile(2)
 	for _, e := range []*element{single, double} {
-		e.reduce("dot", false)
-		e.reduce("distance", true)
+		e.reduce()
 	}
 	distance := func(x, sum reg.VecVirtual, vectors Op) {
 		d := YMM()
@@ -70,6 +69,7 @@ func main() {
 	compareBlocks("productsOfBlocks", "writes the products of x, of the given number of features, with the vectors of n blocks.", product)
 	compareRows("distancesOfRows", "writes the squared distances of eight rows of x to the vectors of one block.", distance)
 	compareRows("productsOfRows", "writes the products of eight rows of x with the vectors of one block.", product)
+	lanesOfProducts()
 	productInOrder()
 	productsInOrder()
 	weighWide()

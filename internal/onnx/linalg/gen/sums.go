@@ -8,9 +8,10 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// reduce writes the sum of products, or of squared differences, of two vectors
-// whose length is a multiple of 32 bytes.
-func (e *element) reduce(name string, distance bool) {
+// reduce writes the sum of the squared differences of two vectors whose length is a
+// multiple of 32 bytes.
+func (e *element) reduce() {
+	const name = "distance"
 	TEXT(name+e.suffix, NOSPLIT, fmt.Sprintf("func(a, b *%[1]s, n int) %[1]s", e.name))
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s%s takes n elements, a multiple of %d.", name, e.suffix, e.lanes()))
@@ -24,12 +25,8 @@ func (e *element) reduce(name string, distance bool) {
 	step := func(i int) {
 		x := YMM()
 		e.load(Mem{Base: a, Disp: 32 * i}, x)
-		if distance {
-			e.sub(Mem{Base: b, Disp: 32 * i}, x, x)
-			e.fma(x, x, sums[i])
-		} else {
-			e.fma(Mem{Base: b, Disp: 32 * i}, x, sums[i])
-		}
+		e.sub(Mem{Base: b, Disp: 32 * i}, x, x)
+		e.fma(x, x, sums[i])
 	}
 	advance := func(vectors int) {
 		ADDQ(U32(uint32(32*vectors)), a)

@@ -9,9 +9,8 @@ import (
 )
 
 // tile writes the product of some rows with 16 columns, and of the rows behind them
-// n times in all. The accumulators are unrolled in depth until there are eight,
-// which is as many as the latency of the multiplication asks for.
-func (e *element) tile(rows, unroll int) {
+// n times in all. Each sum is made in the order of the depth.
+func (e *element) tile(rows int) {
 	TEXT(fmt.Sprintf("tile%d%s", rows, e.suffix), NOSPLIT, fmt.Sprintf(
 		"func(c *%[1]s, cStride int, a *%[1]s, rowStride, colStride int, b *%[1]s, bStride int, depth, n int, add bool)", e.name))
 	Pragma("noescape")
@@ -35,15 +34,12 @@ func (e *element) tile(rows, unroll int) {
 		LEAQ(Mem{Base: a, Index: rowStride, Scale: 2}, upper)
 	}
 	width := panelWidth / e.lanes()
-	sums := make([][]reg.VecVirtual, unroll)
-	for u := range sums {
-		sums[u] = make([]reg.VecVirtual, rows*width)
-		for i := range sums[u] {
-			sums[u][i] = YMM()
-			e.zero(sums[u][i])
-		}
+	sums := make([]reg.VecVirtual, rows*width)
+	for i := range sums {
+		sums[i] = YMM()
+		e.zero(sums[i])
 	}
-	step := func(u int) {
+	step := func() {
 		columns := make([]reg.VecVirtual, width)
 		for j := range columns {
 			columns[j] = YMM()
@@ -60,7 +56,7 @@ func (e *element) tile(rows, unroll int) {
 			factor := YMM()
 			e.broadcast(from, factor)
 			for j := range columns {
-				e.fma(columns[j], factor, sums[u][i*width+j])
+				e.fma(columns[j], factor, sums[i*width+j])
 			}
 		}
 		ADDQ(colStride, a)
@@ -69,35 +65,20 @@ func (e *element) tile(rows, unroll int) {
 		}
 		ADDQ(bStride, b)
 	}
-	if unroll > 1 {
-		Label("unrolled")
-		CMPQ(depth, U8(uint8(unroll)))
-		JL(LabelRef("rest"))
-		for u := range unroll {
-			step(u)
-		}
-		SUBQ(U8(uint8(unroll)), depth)
-		JMP(LabelRef("unrolled"))
-	}
 	Label("rest")
 	TESTQ(depth, depth)
 	JE(LabelRef("done"))
-	step(0)
+	step()
 	DECQ(depth)
 	JMP(LabelRef("rest"))
 	Label("done")
-	for u := 1; u < unroll; u++ {
-		for i := range sums[0] {
-			e.add(sums[u][i], sums[0][i], sums[0][i])
-		}
-	}
 	add := Load(Param("add"), GP8())
 	TESTB(add, add)
 	JE(LabelRef("set"))
-	e.store(c, cStride, sums[0], rows, true)
+	e.store(c, cStride, sums, rows, true)
 	JMP(LabelRef("next"))
 	Label("set")
-	e.store(c, cStride, sums[0], rows, false)
+	e.store(c, cStride, sums, rows, false)
 	Label("next")
 	for range rows {
 		ADDQ(rowStride, first)

@@ -102,6 +102,29 @@ func compareRows(name, does string, step func(x, sum reg.VecVirtual, vectors Op)
 	RET()
 }
 
+// lanesOfProducts writes a function that adds products in eight lanes, each product
+// rounded before.
+func lanesOfProducts() {
+	TEXT("lanesOfProducts", NOSPLIT, "func(sums, x, y *float32, n int)")
+	Doc("lanesOfProducts adds to eight sums the products of n times eight elements of x and y.")
+	Pragma("noescape")
+	to, x, y, n := Load(Param("sums"), GP64()), Load(Param("x"), GP64()), Load(Param("y"), GP64()), Load(Param("n"), GP64())
+	sums := YMM()
+	VMOVUPS(Mem{Base: to}, sums)
+	Label("next")
+	v := YMM()
+	VMOVUPS(Mem{Base: x}, v)
+	VMULPS(Mem{Base: y}, v, v)
+	VADDPS(v, sums, sums)
+	ADDQ(U8(laneBytes), x)
+	ADDQ(U8(laneBytes), y)
+	DECQ(n)
+	JNE(LabelRef("next"))
+	VMOVUPS(sums, Mem{Base: to})
+	VZEROUPPER()
+	RET()
+}
+
 // productInOrder writes a function that adds one product after the other.
 func productInOrder() {
 	TEXT("productInOrder", NOSPLIT, "func(sum float32, x, vector *float32, n int) float32")
