@@ -102,7 +102,7 @@ func packConstant[T number](n *Node, b linalg.Matrix[T]) packed[T] {
 	if b.Cols < narrow {
 		whole = b.Rows * b.Cols
 	}
-	bytes := (size + whole) * elementBytes[tensor.DTypeOf[T]()]
+	bytes := (size + whole) * tensor.DTypeOf[T]().Size()
 	if n.Packing == nil || n.Packing.Left < bytes || size == 0 || b.Cols == 1 {
 		return packed[T]{}
 	}
