@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
@@ -139,18 +138,5 @@ func writePrivate(path, content string) error {
 	if path == "" {
 		return errors.New("no path for the file of the initial password")
 	}
-	dir := filepath.Dir(path)
-	temp, err := os.CreateTemp(dir, ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temp.Name()) }() // gone once it was renamed
-	_, err = temp.WriteString(content)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp.Name(), path); err != nil {
-		return err
-	}
-	return regular.Sync(dir)
+	return regular.Replace(path, []byte(content))
 }

@@ -13,6 +13,52 @@ const (
 	StateExpired  = "expired"
 )
 
+// TenantView is what is told of a tenant, by every command and answer. A limit that
+// there is not is null.
+type TenantView struct {
+	Name      string    `json:"name"`
+	Addresses []string  `json:"addresses"`
+	Rate      *string   `json:"rate"`
+	Quota     *string   `json:"quota"`
+	Disabled  bool      `json:"disabled"`
+	State     string    `json:"state"`
+	Created   time.Time `json:"created"`
+	Updated   time.Time `json:"updated"`
+}
+
+// View returns what is told of the tenant.
+func (t *Tenant) View() TenantView {
+	return TenantView{
+		Name: t.Name, Addresses: texts(t.Addresses), Rate: orNull(t.Rate), Quota: orNull(t.Quota), Disabled: t.Disabled, State: t.State(),
+		Created: seconds(t.CreatedAt), Updated: seconds(t.UpdatedAt),
+	}
+}
+
+// State is StateEnabled or StateDisabled.
+func (t *Tenant) State() string { return stateOf(t.Disabled) }
+
+// UserView is what is told of a user, by every command and answer.
+type UserView struct {
+	Name     string    `json:"name"`
+	Tenant   string    `json:"tenant"`
+	Roles    []string  `json:"roles"`
+	Disabled bool      `json:"disabled"`
+	State    string    `json:"state"`
+	Created  time.Time `json:"created"`
+	Updated  time.Time `json:"updated"`
+}
+
+// View returns what is told of the user.
+func (u *User) View() UserView {
+	return UserView{
+		Name: u.Name, Tenant: u.Tenant, Roles: u.Roles, Disabled: u.Disabled, State: u.State(),
+		Created: seconds(u.CreatedAt), Updated: seconds(u.UpdatedAt),
+	}
+}
+
+// State is StateEnabled or StateDisabled.
+func (u *User) State() string { return stateOf(u.Disabled) }
+
 // ClientView is what is told of a service client, by every command and answer.
 // What is not narrowed, and what there is not, is null.
 type ClientView struct {
@@ -50,8 +96,11 @@ func (c *Client) ViewWith(secret string) ClientView {
 }
 
 // State is StateEnabled or StateDisabled.
-func (c *Client) State() string {
-	if c.Disabled {
+func (c *Client) State() string { return stateOf(c.Disabled) }
+
+// stateOf is the state of what can be disabled, and nothing else.
+func stateOf(disabled bool) string {
+	if disabled {
 		return StateDisabled
 	}
 	return StateEnabled

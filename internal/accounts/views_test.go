@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/identity"
 )
 
 func TestViewsTellWholeSecondsAndNullForWhatThereIsNot(t *testing.T) {
@@ -23,6 +24,12 @@ func TestViewsTellWholeSecondsAndNullForWhatThereIsNot(t *testing.T) {
 			ID: "a", Name: "n", Tenant: "default", Roles: []string{"user"}, Scopes: []string{"models:read"}, ExpiresAt: at, CreatedAt: at, CreatedBy: "me",
 			Hash: "h", FormerHash: "h",
 		}).View(at),
+		`{"name":"acme","addresses":[],"rate":"5/minute","quota":null,"disabled":true,"state":"disabled","created":"2030-01-31T12:00:00Z","updated":"2030-01-31T12:00:00Z"}`: (&accounts.Tenant{
+			Tenant: identity.Tenant{Name: "acme", Disabled: true}, Rate: "5/minute", CreatedAt: at, UpdatedAt: at,
+		}).View(),
+		`{"name":"ada","tenant":"acme","roles":["user"],"disabled":false,"state":"enabled","created":"2030-01-31T12:00:00Z","updated":"2030-01-31T12:00:00Z"}`: (&accounts.User{
+			Name: "ada", Tenant: "acme", Roles: []string{"user"}, CreatedAt: at, UpdatedAt: at,
+		}).View(),
 	} {
 		got, err := json.Marshal(view)
 		if diff := cmp.Diff(want, string(got)); err != nil || diff != "" {

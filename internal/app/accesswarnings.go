@@ -34,7 +34,10 @@ func accessWarnings(catalog *inference.Catalog, roles authz.Roles, exists func(t
 			}
 		}
 		for _, tenant := range policy.Share {
-			if known, err := exists(tenant); tenant != schema.ShareAll && err == nil && !known {
+			if tenant == schema.ShareAll {
+				continue
+			}
+			if known, err := exists(tenant); err == nil && !known {
 				warn("it is shared with the tenant %q, which does not exist", tenant)
 			}
 		}

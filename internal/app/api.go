@@ -13,11 +13,7 @@ import (
 
 // openAPI makes the API of every listener out of the parts, which are open.
 func (a *App) openAPI() error {
-	bearer, err := a.newBearer()
-	if err != nil {
-		return err
-	}
-	authenticator, err := a.newAuthenticator(bearer)
+	bearer, authenticator, err := a.provers().open()
 	if err != nil {
 		return err
 	}
@@ -76,33 +72,6 @@ func (a *App) trust() authn.CertificateTrust { //nolint:ireturn // see above
 		return nil
 	}
 	return a.clients
-}
-
-func (a *App) newBearer() (*authn.Bearer, error) {
-	cfg := authn.BearerConfig{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Keys: a.keys, Issued: a.accounts, Roles: a.roles, Now: a.clock.Now,
-	}
-	if a.issuers != nil {
-		cfg.Issuers = a.issuers
-	}
-	return authn.NewBearer(cfg)
-}
-
-// newAuthenticator returns the chain of everything that proves who calls.
-func (a *App) newAuthenticator(bearer *authn.Bearer) (authn.Authenticator, error) { //nolint:ireturn // a chain is an authenticator and nothing else
-	apiKeys, err := authn.NewAPIKey(authn.APIKeyConfig{Keys: a.accounts, Roles: a.roles, Now: a.clock.Now})
-	if err != nil {
-		return nil, err
-	}
-	chain := []authn.Authenticator{bearer, apiKeys}
-	if a.clients != nil {
-		certificate, err := authn.NewCertificate(authn.CertificateConfig{Trust: a.clients, Clients: a.accounts, Roles: a.roles, Now: a.clock.Now})
-		if err != nil {
-			return nil, err
-		}
-		chain = append(chain, certificate)
-	}
-	return authn.Chain(a.accounts, chain...), nil
 }
 
 func (a *App) newTokenServer(bearer *authn.Bearer) (*oauth.Server, error) {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -45,17 +46,13 @@ func (s *server) show(t *testing.T, cert tls.Certificate) {
 	transport.TLSClientConfig.Certificates = []tls.Certificate{cert}
 }
 
-// eventually waits for a status at most a second, which is the longest that a
-// change may take to be in force.
+// eventually waits for a status.
 func (s *server) eventually(t *testing.T, what string, want int) {
 	t.Helper()
-	status := 0
-	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if status, _ = s.call(t, http.MethodPost, "https://"+s.Addr()+"/predict", "", "application/json", row); status == want {
-			return
-		}
-	}
-	t.Errorf("%s: %d, want %d", what, status, want)
+	testkit.Eventually(t, fmt.Sprintf("%s: %d", what, want), func() bool {
+		status, _ := s.call(t, http.MethodPost, "https://"+s.Addr()+"/predict", "", "application/json", row)
+		return status == want
+	})
 }
 
 // clientAuthority returns an authority of client certificates, the settings of a

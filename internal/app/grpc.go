@@ -24,12 +24,16 @@ func (a *App) openGRPC(authenticator authn.Authenticator, memory *limit.Bytes) (
 	if a.grpc == nil {
 		return nil
 	}
-	a.grpcAPI, err = grpcapi.New(grpcapi.Config{
+	cfg := grpcapi.Config{
 		Models: a.catalog, Repository: a.catalog, Delivery: a.delivery, Authenticator: authenticator, Trust: a.trust(), Roles: a.roles,
 		Admission: a.admission, Memory: memory, Audit: a.trail, Ready: a.ready, Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: a.clock.Now,
 		TrustedProxies: a.cfg.TrustedProxies, Reflection: a.cfg.Docs,
 		MaxMessage: a.cfg.MaxBody, MaxRows: a.cfg.MaxRows, Version: a.opts.Version,
-	})
+	}
+	if a.issuers != nil {
+		cfg.Issuers = a.issuers
+	}
+	a.grpcAPI, err = grpcapi.New(cfg)
 	return err
 }
 

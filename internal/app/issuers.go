@@ -91,18 +91,13 @@ func (a *App) reloadIssuers(ctx context.Context) {
 }
 
 // issuerList tells the administrators of the outside issuers.
-type issuerList struct{ issuers *oidc.Issuers }
-
-// Answers returns nil when an issuer can be reached.
-func (l issuerList) Answers(ctx context.Context, name string) error {
-	return l.issuers.Answers(ctx, name)
-}
+type issuerList struct{ *oidc.Issuers }
 
 // All returns them by their names.
 func (l issuerList) All() []httpapi.IssuerInfo {
 	var all []httpapi.IssuerInfo
-	for _, status := range l.issuers.Status() {
-		if issuer, ok := l.issuers.Issuer(status.Issuer); ok { // else a reload took it away
+	for _, status := range l.Status() {
+		if issuer, ok := l.Issuer(status.Issuer); ok { // else a reload took it away
 			all = append(all, httpapi.IssuerInfo{Issuer: issuer, Live: status.Keys, Fetched: status.Fetched, Failing: status.Err != nil})
 		}
 	}

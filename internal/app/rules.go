@@ -12,7 +12,6 @@ import (
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/authz"
-	"onnxgate/internal/clock"
 	"onnxgate/internal/config"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -177,15 +176,11 @@ func (q *AccessQuestion) proven(ctx context.Context, cfg *config.Config, service
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	a := &App{cfg: cfg, accounts: service, roles: roles, keys: set, clock: clock.New(clock.Config{})} // a server, as far as it judges tokens
-	if a.issuers, err = newIssuers(cfg, nil, time.Now); err != nil {
-		return nil, err
-	}
-	bearer, err := a.newBearer()
+	issuers, err := newIssuers(cfg, nil, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	authenticator, err := a.newAuthenticator(bearer)
+	_, authenticator, err := (&provers{cfg: cfg, accounts: service, roles: roles, keys: set, issuers: issuers, now: time.Now}).open()
 	if err != nil {
 		return nil, err
 	}
@@ -223,12 +218,8 @@ func findHolder(ctx context.Context, service *accounts.Service, subject string) 
 	if err != nil {
 		return nil, err
 	}
-	state := accounts.StateEnabled
-	if u.Disabled {
-		state = accounts.StateDisabled
-	}
 	p := identity.Principal{Subject: u.Name, Tenant: u.Tenant, Roles: u.Roles, Method: identity.Bearer}
-	return &holder{Principal: p, label: "user " + u.Name, state: state}, nil
+	return &holder{Principal: p, label: "user " + u.Name, state: u.State()}, nil
 }
 
 // permissions are what the routes for an action ask for. Read only.

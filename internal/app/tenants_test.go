@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"onnxgate/internal/testkit"
 )
 
 // Statistics of a model that is shared are of the tenant that asks, and not of one that
@@ -59,11 +61,5 @@ func TestATenantMadeAgainReadsNoStatisticsOfTheFormer(t *testing.T) {
 	time.Sleep(time.Second) // tenants are made in whole seconds
 	call(http.MethodDelete, admin+"tenants/beta", root, "")
 	present := signIn("present")
-	for range 200 {
-		if idle(present) {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Error("a tenant made again is told of the former's prediction")
+	testkit.Eventually(t, "a tenant made again is not told of the former's prediction", func() bool { return idle(present) })
 }

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -32,9 +31,6 @@ var properties = []Property{
 	PropertyName, PropertyRoles, PropertyScopes, PropertyGrants, PropertyModels, PropertyNetworks, PropertyCertificate,
 	PropertyRate, PropertyQuota, PropertyExpiry, PropertyState, PropertyPassword, PropertySecret, PropertyManifest, PropertyServing,
 }
-
-// Properties returns the closed list of properties.
-func Properties() []Property { return slices.Clone(properties) }
 
 // Change says what became of one property of an object. An empty value is none; of
 // a secret there never is one.

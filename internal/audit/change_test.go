@@ -38,7 +38,7 @@ func TestTheListOfPropertiesHasEveryOneOnce(t *testing.T) {
 		}
 		return true
 	})
-	if diff := cmp.Diff(declared, audit.Properties()); diff != "" || len(declared) < 10 {
+	if diff := cmp.Diff(declared, audit.Properties); diff != "" || len(declared) < 10 {
 		t.Errorf("(-declared +listed):\n%s", diff)
 	}
 }
@@ -125,7 +125,7 @@ func TestChangesAreBounded(t *testing.T) {
 	rec.Changes = audit.Changes{{What: audit.PropertyModels, Old: models, New: models + " z"}, {What: audit.PropertyRoles, New: "admin"}}
 	hostile := promotion()
 	hostile.Changes = nil
-	for _, what := range slices.Concat(audit.Properties(), audit.Properties()) {
+	for _, what := range slices.Concat(audit.Properties, audit.Properties) {
 		hostile.Changes = append(hostile.Changes, audit.Change{What: what, Old: strings.Repeat("\x1b", 1<<20), New: strings.Repeat("a", 1<<20)})
 	}
 	for _, rec := range []*audit.Record{rec, hostile} {
@@ -141,7 +141,7 @@ func TestChangesAreBounded(t *testing.T) {
 		t.Error("a long list is not there as it was")
 	}
 	line := string(all[1].AppendJSON(nil))
-	if len(all[1].Changes) != len(audit.Properties()) || len(line) > 96<<10 || strings.Contains(line, "\x1b") || !strings.Contains(line, "bytes more]") {
+	if len(all[1].Changes) != len(audit.Properties) || len(line) > 96<<10 || strings.Contains(line, "\x1b") || !strings.Contains(line, "bytes more]") {
 		t.Errorf("%d changes in %d bytes", len(all[1].Changes), len(line))
 	}
 }

@@ -105,9 +105,6 @@ var events = []Event{
 	ServerStart, ServerStop, ServerReload, ServerCertificate, ServerDatabase, ServerClock, ServerRead,
 }
 
-// Events returns the closed list of events.
-func Events() []Event { return slices.Clone(events) }
-
 // uses are events of what is used and not changed. Read only.
 var uses = []Event{Login, Refused, RefusedSum, Predict, KeyEncrypt, KeyDecrypt, ClientIntrospect, AuditExport}
 

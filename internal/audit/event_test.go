@@ -34,7 +34,7 @@ func TestTheListOfEventsHasEveryOneOnce(t *testing.T) {
 		}
 		return true
 	})
-	if got := audit.Events(); !slices.Equal(got, declared) || len(got) < 50 {
+	if got := audit.Events; !slices.Equal(got, declared) || len(got) < 50 {
 		t.Errorf("the list has %v; declared are %v", got, declared)
 	}
 	seen := slices.Clone(declared)

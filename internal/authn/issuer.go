@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"onnxgate/internal/identity"
 	"onnxgate/internal/keys"
 )
 
@@ -65,6 +66,23 @@ type IssuerKeys interface {
 	// Holds reports whether a key that Verifier returned is the issuer's still. It
 	// is called for every request.
 	Holds(key *keys.Verifier, now time.Time) bool
+}
+
+// Reach knows whether outside issuers can be reached.
+type Reach interface {
+	// Answers returns nil when the issuer of that name can be reached. The fault is
+	// Unavailable.
+	Answers(ctx context.Context, name string) error
+}
+
+// Vouched refuses a change on the word of an outside issuer that cannot be reached
+// at present: what it has withdrawn meanwhile is not known. A nil Reach is of a server
+// that trusts none. The fault is Unavailable.
+func Vouched(ctx context.Context, issuers Reach, caller *identity.Principal) error {
+	if issuers == nil || caller.Method != identity.Outside {
+		return nil
+	}
+	return issuers.Answers(ctx, caller.Issuer)
 }
 
 // accepts reports whether a header's typ is one of the issuer's. The prefix

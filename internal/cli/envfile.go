@@ -1,11 +1,8 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
@@ -117,16 +114,7 @@ func (p *Process) writeSealed(output, name string, sealed []byte) error {
 		_, err := p.Stdout.Write(sealed)
 		return err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(output), ".sealed-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temp.Name()) }() // gone once it was renamed
-	_, err = temp.Write(sealed)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp.Name(), output); err != nil {
+	if err := regular.Replace(output, sealed); err != nil {
 		return err
 	}
 	return p.printf("%s is sealed in %s; remove %[1]s where only the sealed one should be\n", name, output)

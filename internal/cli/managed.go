@@ -256,14 +256,6 @@ func withAccountsOrNew(cmd *cobra.Command, s *settings, run func(context.Context
 	return s.openAccounts(cmd, cfg, run)
 }
 
-// enabledOr is the state of what can be disabled.
-func enabledOr(disabled bool) string {
-	if disabled {
-		return "disabled"
-	}
-	return "enabled"
-}
-
 // listOr joins words; nil narrows nothing.
 func listOr(words []string, none string) string {
 	if words == nil {

@@ -4,21 +4,12 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"onnxgate/internal/accounts"
 )
-
-// tenantView is how a tenant is printed.
-type tenantView struct {
-	Name      string   `json:"name"`
-	Addresses []string `json:"addresses"`
-	Rate      *string  `json:"rate"`
-	Quota     *string  `json:"quota"`
-	Disabled  bool     `json:"disabled"`
-	State     string   `json:"state"`
-}
 
 func tenants(p *Process) *managed[accounts.Tenant] {
 	return &managed[accounts.Tenant]{
@@ -30,14 +21,13 @@ func tenants(p *Process) *managed[accounts.Tenant] {
 			return s.Tenants(ctx, accounts.Page{})
 		},
 		object: func(t *accounts.Tenant, _, state string) any {
-			return tenantView{
-				Name: t.Name, Addresses: append([]string{}, texts(t.Addresses)...), Rate: orNull(t.Rate), Quota: orNull(t.Quota),
-				Disabled: t.Disabled, State: cmp.Or(state, enabledOr(t.Disabled)),
-			}
+			v := t.View()
+			v.State = cmp.Or(state, v.State)
+			return v
 		},
 		header: []string{"NAME", "ADDRESSES", "RATE", "QUOTA", "STATE"},
 		cells: func(t *accounts.Tenant) []string {
-			return []string{t.Name, listOr(texts(t.Addresses), "any"), cmp.Or(t.Rate, "none"), cmp.Or(t.Quota, "none"), enabledOr(t.Disabled)}
+			return []string{t.Name, cmp.Or(strings.Join(t.View().Addresses, ","), "any"), cmp.Or(t.Rate, "none"), cmp.Or(t.Quota, "none"), t.State()}
 		},
 	}
 }
@@ -58,14 +48,6 @@ func tenantCommand(p *Process) *cobra.Command {
 	)
 }
 
-// orNull tells an empty text as null.
-func orNull(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
-}
-
 // addAddresses adds the flag for networks.
 func addAddresses(cmd *cobra.Command, use string) *[]string {
 	return cmd.Flags().StringSlice("address", nil, use+", as an address or a network such as 10.0.0.0/8; repeat it, or separate several by commas")
@@ -82,15 +64,6 @@ func networks(texts []string) ([]netip.Prefix, error) {
 		all = append(all, n)
 	}
 	return all, nil
-}
-
-// texts writes networks; none is nil.
-func texts(networks []netip.Prefix) []string {
-	var all []string
-	for _, n := range networks {
-		all = append(all, n.String())
-	}
-	return all
 }
 
 func tenantCreate(m *managed[accounts.Tenant]) *cobra.Command {

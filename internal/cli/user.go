@@ -22,15 +22,6 @@ import (
 	"onnxgate/internal/identity"
 )
 
-// userView is how a user is printed.
-type userView struct {
-	Name     string   `json:"name"`
-	Roles    []string `json:"roles"`
-	Tenant   string   `json:"tenant"`
-	Disabled bool     `json:"disabled"`
-	State    string   `json:"state"`
-}
-
 func users(p *Process) *managed[accounts.User] {
 	return &managed[accounts.User]{
 		process: p, noun: "user", argument: "NAME", gone: "deleted",
@@ -41,13 +32,13 @@ func users(p *Process) *managed[accounts.User] {
 			return s.Users(ctx, tenant, accounts.Page{})
 		},
 		object: func(u *accounts.User, _, state string) any {
-			return userView{
-				Name: u.Name, Roles: u.Roles, Tenant: u.Tenant, Disabled: u.Disabled, State: cmp.Or(state, enabledOr(u.Disabled)),
-			}
+			v := u.View()
+			v.State = cmp.Or(state, v.State)
+			return v
 		},
 		header: []string{"NAME", "ROLES", "TENANT", "STATE"},
 		cells: func(u *accounts.User) []string {
-			return []string{u.Name, strings.Join(u.Roles, ","), u.Tenant, enabledOr(u.Disabled)}
+			return []string{u.Name, strings.Join(u.Roles, ","), u.Tenant, u.State()}
 		},
 	}
 }

@@ -203,12 +203,14 @@ func (c *call) prove() error {
 	return nil
 }
 
-// permit refuses a caller who may not use the method.
+// permit refuses a caller who may not use the method, or not now.
 func (c *call) permit() error {
 	began := c.info.Trace.Begin()
 	var err error
 	if !c.api.cfg.Roles.Permits(c.principal, c.method.permission) {
 		err = fault.New(fault.Forbidden, "Operation not permitted")
+	} else if c.method.changes {
+		err = authn.Vouched(c.ctx, c.api.cfg.Issuers, c.principal)
 	}
 	if err != nil || !c.method.predicts {
 		c.info.Trace.End(reqctx.Authorize, began, err) // else the rules of the model are that part

@@ -71,6 +71,9 @@ type Config struct {
 	Authenticator authn.Authenticator
 	// Trust is nil where no client certificates are asked for.
 	Trust authn.CertificateTrust
+	// Issuers are the outside issuers, without whom nothing is changed on their word;
+	// nil where none are trusted.
+	Issuers authn.Reach
 	// Roles says what each role permits.
 	Roles authz.Roles
 	// Admission is shared with the other protocols.

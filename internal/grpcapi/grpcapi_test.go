@@ -25,6 +25,7 @@ import (
 
 	pb "onnxgate/api/inferencepb"
 	"onnxgate/internal/admission"
+	"onnxgate/internal/fault"
 	"onnxgate/internal/grpcapi"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/testkit"
@@ -372,12 +373,20 @@ func TestOpenMethodsTakeNoMemoryOfPredictions(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	for range 8 { // of which none ever sends its message
-		if _, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/inference.GRPCInferenceService/ServerLive"); err != nil {
+	const strangers, placed = 8, 2 // half of what is there for such messages is one address's
+	ended := make(chan error, strangers)
+	for range strangers { // of which none ever sends its message
+		s, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/inference.GRPCInferenceService/ServerLive")
+		if err != nil {
 			t.Fatal(err)
 		}
+		go func() { ended <- s.RecvMsg(&pb.ServerLiveResponse{}) }()
 	}
-	time.Sleep(200 * time.Millisecond) // in which they would have claimed it
+	for range strangers - placed {
+		if err := <-ended; status.Code(err) != codes.Unavailable {
+			t.Errorf("%v, want it ended for want of memory", err)
+		}
+	}
 	if free := f.memory.Free(); free != memorySize {
 		t.Errorf("strangers took %d bytes", memorySize-free)
 	}
@@ -574,6 +583,36 @@ func TestRepositoryIsForWhoMayManageModels(t *testing.T) {
 	}
 	if _, err := f.client.ModelInfer(ctx, about("iris")); err != nil {
 		t.Error(err)
+	}
+}
+
+// away are issuers of whom none can be reached.
+type away struct{}
+
+func (away) Answers(context.Context, string) error {
+	return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "The issuer cannot be reached"}
+}
+
+func TestNothingIsChangedOnTheWordOfAnIssuerThatIsAway(t *testing.T) {
+	f := serve(t, testkit.Flower{}, func(c *grpcapi.Config) { c.Issuers = away{} })
+	load, unload := &pb.RepositoryModelLoadRequest{ModelName: "iris"}, &pb.RepositoryModelUnloadRequest{ModelName: "iris"}
+	for token, want := range map[string]codes.Code{"outsider": codes.Unavailable, "admin": codes.OK} {
+		ctx := as(t.Context(), token)
+		if _, err := f.client.RepositoryModelUnload(ctx, unload); status.Code(err) != want {
+			t.Errorf("%s unloads: %v, want %v", token, err, want)
+		}
+		if _, err := f.client.RepositoryModelLoad(ctx, load); status.Code(err) != want {
+			t.Errorf("%s loads: %v, want %v", token, err, want)
+		}
+		if err := f.conn.Invoke(ctx, "/inference.model_repository.ModelRepositoryService/RepositoryModelLoad", load, &pb.RepositoryModelLoadResponse{}); status.Code(err) != want {
+			t.Errorf("%s loads by MLServer's service: %v, want %v", token, err, want)
+		}
+		if _, err := f.client.RepositoryIndex(ctx, &pb.RepositoryIndexRequest{}); err != nil {
+			t.Errorf("%s looks: %v", token, err)
+		}
+		if _, err := f.client.ModelInfer(ctx, about("iris")); err != nil {
+			t.Errorf("%s predicts: %v", token, err)
+		}
 	}
 }
 

@@ -67,6 +67,8 @@ func (c *callers) Authenticate(_ context.Context, presented authn.Credentials) (
 		p.Roles = []string{"user"}
 	case strings.HasPrefix(token, "acme-"):
 		p.Roles, p.Tenant = []string{"admin"}, "acme"
+	case token == "outsider":
+		p.Roles, p.Method, p.Issuer = []string{"admin"}, identity.Outside, "https://idp.example"
 	case token == "noscope":
 		p.Roles, p.Scopes = []string{"admin"}, nil
 	case token == "guest":

@@ -35,6 +35,8 @@ type method struct {
 	// permission is what a caller must hold, by role and by scope, whatever the
 	// model says. It is required unless the method is open.
 	permission string
+	// changes says that the method changes which models are served.
+	changes bool
 	// ofModel says that the message names a model, which may ask for a further
 	// credential.
 	ofModel bool
@@ -64,8 +66,8 @@ func methods(reflection bool) []method {
 	read := func(name string, serve func(*call) error) method {
 		return method{name: inferenceService + "/" + name, permission: identity.ModelsRead, ofModel: true, serve: serve}
 	}
-	manage := func(name string, serve func(*call) error) method {
-		return method{name: inferenceService + "/" + name, permission: identity.ModelsWrite, serve: serve}
+	manage := func(name string, changes bool, serve func(*call) error) method {
+		return method{name: inferenceService + "/" + name, permission: identity.ModelsWrite, changes: changes, serve: serve}
 	}
 	predict := method{predicts: true, permission: identity.ModelsPredict, ofModel: true}
 	infer, stream := predict, predict
@@ -84,9 +86,9 @@ func methods(reflection bool) []method {
 		read("ModelMetadata", (*call).modelMetadata),
 		read("ModelConfig", (*call).modelConfig),
 		read("ModelStatistics", (*call).modelStatistics),
-		manage("RepositoryIndex", (*call).repositoryIndex),
-		manage("RepositoryModelLoad", (*call).repositoryModelLoad),
-		manage("RepositoryModelUnload", (*call).repositoryModelUnload),
+		manage("RepositoryIndex", false, (*call).repositoryIndex),
+		manage("RepositoryModelLoad", true, (*call).repositoryModelLoad),
+		manage("RepositoryModelUnload", true, (*call).repositoryModelUnload),
 		health("Check", (*call).healthCheck),
 	}
 	for _, m := range table {

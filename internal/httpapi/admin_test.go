@@ -162,7 +162,7 @@ func usersAreManaged(t *testing.T, a *administration) {
 	if got.StatusCode != http.StatusCreated || got.Header.Get("Location") != "/admin/v1/users/bob" || strings.Contains(got.body, goodPassword) {
 		t.Fatalf("%d %v %s", got.StatusCode, got.Header, got.body)
 	}
-	want := map[string]any{"name": "bob", "tenant": "default", "roles": []any{"user", "analyst"}, "disabled": false}
+	want := map[string]any{"name": "bob", "tenant": "default", "roles": []any{"user", "analyst"}, "disabled": false, "state": "enabled"}
 	see := func(got *reply) {
 		t.Helper()
 		o := got.json(t)
@@ -174,9 +174,9 @@ func usersAreManaged(t *testing.T, a *administration) {
 	}
 	see(got)
 	see(a.ask("admin", "GET", "/users/bob", ""))
-	want["roles"], want["disabled"] = []any{"owner"}, true
+	want["roles"], want["disabled"], want["state"] = []any{"owner"}, true, "disabled"
 	see(a.ask("admin", "PATCH", "/users/bob", `{"roles":["owner"],"disabled":true,"password":"`+nextPassword+`"}`))
-	want["disabled"] = false
+	want["disabled"], want["state"] = false, "enabled"
 	see(a.ask("admin", "PATCH", "/users/bob", `{"disabled":false}`))
 	if _, _, err := a.accounts.VerifyPassword(t.Context(), "bob", nextPassword); err != nil {
 		t.Errorf("the new password: %v", err)

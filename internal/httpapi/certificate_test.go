@@ -163,12 +163,10 @@ func (g *guarded) ended(t *testing.T, res *reply) {
 		t.Error("the answer does not close the connection")
 	}
 	g.set(func() { g.err = nil })
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if _, reused := g.send(t, http.MethodGet, "/models", ""); !reused {
-			return
-		}
-	}
-	t.Error("the connection is still in use")
+	testkit.Eventually(t, "another connection is in use", func() bool {
+		_, reused := g.send(t, http.MethodGet, "/models", "")
+		return !reused
+	})
 }
 
 func TestACertificateIsJudgedAgainAndStaysGood(t *testing.T) {

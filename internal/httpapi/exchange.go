@@ -11,6 +11,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"onnxgate/internal/audit"
+	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
@@ -191,8 +192,8 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 			return err
 		}
 		began = x.info.Trace.Begin()
-		if err = e.permit(x.principal); err == nil {
-			err = e.vouched(ctx, x.principal)
+		if err = e.permit(x.principal); err == nil && e.changes {
+			err = authn.Vouched(ctx, e.api.cfg.Issuers, x.principal)
 		}
 		if err != nil || !e.opensModel() {
 			x.info.Trace.End(reqctx.Authorize, began, err) // else the rules of the model are that part
@@ -277,15 +278,6 @@ func (e *endpoint) permit(caller *identity.Principal) error {
 		return &fault.Error{Kind: fault.Forbidden, Code: codeInsufficientScope, Msg: "Operation not permitted"}
 	}
 	return fault.New(fault.Forbidden, "Operation not permitted")
-}
-
-// vouched refuses a change on the word of an outside issuer that cannot be reached
-// at present: what it has withdrawn meanwhile is not known.
-func (e *endpoint) vouched(ctx context.Context, caller *identity.Principal) error {
-	if !e.changes || caller.Method != identity.Outside || e.api.cfg.Issuers == nil {
-		return nil
-	}
-	return e.api.cfg.Issuers.Answers(ctx, caller.Issuer)
 }
 
 // allowOrigin adds the CORS headers, if the request is from an allowed origin.

@@ -44,12 +44,6 @@ import (
 	"onnxgate/internal/telemetry/tracing"
 )
 
-// Authenticator proves who presents a credential. Faults: Unauthenticated,
-// Unavailable.
-type Authenticator interface {
-	Authenticate(ctx context.Context, c authn.Credentials) (*identity.Principal, error)
-}
-
 // TokenServer is the token endpoint. Faults have a Code of RFC 6749 section
 // 5.2, or are Unavailable, Timeout or Canceled.
 type TokenServer interface {
@@ -102,9 +96,7 @@ type Policies interface {
 type Issuers interface {
 	// All returns them by their names.
 	All() []IssuerInfo
-	// Answers returns nil when the issuer of that name can be reached. The fault is
-	// Unavailable.
-	Answers(ctx context.Context, name string) error
+	authn.Reach
 }
 
 // Library describes the loaded models.
@@ -132,7 +124,7 @@ type Layers interface {
 // Config is what the API is made of. What has no default is required.
 type Config struct {
 	Catalog       Catalog
-	Authenticator Authenticator
+	Authenticator authn.Authenticator
 	// Trust is nil where no client certificates are asked for.
 	Trust     authn.CertificateTrust
 	Tokens    TokenServer

@@ -41,6 +41,8 @@ func protocolRoutes(o RouteOptions) []Route {
 		Method: http.MethodPost, MaxBody: maxRepositoryBody, Timeout: slow,
 		Auth: Bearer, Permission: identity.ModelsWrite, Errors: Inference, Look: audit.ModelRead,
 	}
+	index := manage.at("/v2/repository/index").with((*API).repositoryIndex)
+	index.ReadOnly = true
 	routes := []Route{
 		read.at("/v2").with((*API).serverInfo),
 		read.at("/v2/").with((*API).serverInfo),
@@ -48,7 +50,7 @@ func protocolRoutes(o RouteOptions) []Route {
 		health.at("/v2/health/ready").with((*API).ready),
 		read.at("/v2/models").with((*API).modelNames),
 		read.at("/v2/models/stats").with((*API).statistics),
-		manage.at("/v2/repository/index").with((*API).repositoryIndex),
+		index,
 		manage.at("/v2/repository/models/{model}/load").with((*API).loadModel),
 		manage.at("/v2/repository/models/{model}/unload").with((*API).unloadModel),
 	}

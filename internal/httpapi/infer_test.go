@@ -9,11 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/testkit"
 )
 
@@ -308,5 +311,36 @@ func TestMetadataAndHealthOfTheProtocol(t *testing.T) {
 	away := newAPI(t, func(c *httpapi.Config) { c.Ready = func() error { return errors.New("the database is away") } }).serve()
 	if got := away.do(request{method: "GET", path: "/v2/health/ready"}); got.StatusCode != http.StatusServiceUnavailable || got.body != `{"error":"Not ready"}`+"\n" {
 		t.Errorf("not ready: %d %s", got.StatusCode, got.body)
+	}
+}
+
+// outsider is proven by an outside issuer, and away are issuers of whom none can be
+// reached.
+type (
+	outsider struct{}
+	away     struct{}
+)
+
+func (outsider) Authenticate(context.Context, authn.Credentials) (*identity.Principal, error) {
+	return employed(), nil
+}
+
+func (away) All() []httpapi.IssuerInfo { return nil }
+
+func (away) Answers(context.Context, string) error {
+	return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Second, Msg: "The issuer cannot be reached"}
+}
+
+func TestNothingIsChangedOnTheWordOfAnIssuerThatIsAway(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) { c.Authenticator, c.Issuers = outsider{}, away{} }).serve()
+	for path, want := range map[string]int{
+		"/v2/repository/models/iris/unload": http.StatusServiceUnavailable,
+		"/v2/repository/models/iris/load":   http.StatusServiceUnavailable,
+		"/v2/repository/index":              http.StatusOK,
+		"/v2/models/iris/infer":             http.StatusBadRequest, // for want of inputs
+	} {
+		if got := f.do(request{method: "POST", path: path, token: "outsider", body: "{}"}); got.StatusCode != want {
+			t.Errorf("%s: %d %s, want %d", path, got.StatusCode, got.body, want)
+		}
 	}
 }

@@ -48,6 +48,15 @@ func viewPolicy(p *inference.PolicyInfo) policyView {
 	return v
 }
 
+// texts returns the networks in CIDR notation.
+func texts(networks []netip.Prefix) []string {
+	all := make([]string, len(networks))
+	for i, n := range networks {
+		all[i] = n.String()
+	}
+	return all
+}
+
 func viewRule(number int, r *authz.Rule) ruleView {
 	v := ruleView{
 		Rule: number, Allow: r.Actions, Tenants: r.Tenants, Roles: r.Roles, Scopes: r.Scopes,

@@ -69,6 +69,9 @@ type Route struct {
 	// Look is what a request with a credential is on record as that was served and
 	// left no other record; empty means audit.ServerRead.
 	Look audit.Event
+	// ReadOnly says that the route changes nothing, for one whose method and permission
+	// are those of changes.
+	ReadOnly bool
 	// Operation says that the route is for whoever looks after the process, and
 	// leaves no record: it is served also while none can be kept. What is answered
 	// 200 is in the access log at the level debug alone.
@@ -234,7 +237,7 @@ func newRouter(a *API, routes []Route) (*router, error) {
 		}
 		for _, method := range methods {
 			e := &endpoint{Route: *route, api: a, name: method + " " + route.Pattern, metrics: a.cfg.Metrics.Route(method, route.Pattern)}
-			e.changes = method != http.MethodGet && method != http.MethodHead && strings.HasSuffix(route.Permission, ":write")
+			e.changes = method != http.MethodGet && method != http.MethodHead && strings.HasSuffix(route.Permission, ":write") && !route.ReadOnly
 			if e.Look == "" {
 				e.Look = audit.ServerRead
 			}

@@ -7,41 +7,6 @@ import (
 	"onnxgate/internal/accounts"
 )
 
-// tenantView is what is told of a tenant.
-type tenantView struct {
-	Name      string   `json:"name"`
-	Addresses []string `json:"addresses"`
-	Rate      *string  `json:"rate"`
-	Quota     *string  `json:"quota"`
-	Disabled  bool     `json:"disabled"`
-	Created   string   `json:"created"`
-	Updated   string   `json:"updated"`
-}
-
-func viewTenant(t *accounts.Tenant) tenantView {
-	return tenantView{
-		Name: t.Name, Addresses: texts(t.Addresses), Rate: orNull(t.Rate), Quota: orNull(t.Quota), Disabled: t.Disabled,
-		Created: timestamp(t.CreatedAt), Updated: timestamp(t.UpdatedAt),
-	}
-}
-
-// orNull tells an empty text as null.
-func orNull(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
-}
-
-// texts returns the networks in CIDR notation.
-func texts(networks []netip.Prefix) []string {
-	all := make([]string, len(networks))
-	for i, n := range networks {
-		all[i] = n.String()
-	}
-	return all
-}
-
 // networks reads what the tag network has let through; nil stays nil.
 func networks(texts []string) ([]netip.Prefix, error) {
 	if texts == nil {
@@ -82,7 +47,7 @@ func (a *API) listTenants(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(listing("tenants", found, viewTenant))
+	return x.encode(listing("tenants", found, (*accounts.Tenant).View))
 }
 
 func (a *API) createTenant(ctx context.Context, x *exchange) error {
@@ -100,7 +65,7 @@ func (a *API) createTenant(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.created(viewTenant(tenant), "tenants", tenant.Name)
+	return x.created(tenant.View(), "tenants", tenant.Name)
 }
 
 func (a *API) showTenant(ctx context.Context, x *exchange) error {
@@ -108,7 +73,7 @@ func (a *API) showTenant(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(viewTenant(tenant))
+	return x.encode(tenant.View())
 }
 
 func (a *API) changeTenant(ctx context.Context, x *exchange) error {
@@ -130,7 +95,7 @@ func (a *API) changeTenant(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.encode(viewTenant(tenant))
+	return x.encode(tenant.View())
 }
 
 func (a *API) deleteTenant(ctx context.Context, x *exchange) error {

@@ -6,23 +6,6 @@ import (
 	"onnxgate/internal/accounts"
 )
 
-// userView is what is told of a user.
-type userView struct {
-	Name     string   `json:"name"`
-	Tenant   string   `json:"tenant"`
-	Roles    []string `json:"roles"`
-	Disabled bool     `json:"disabled"`
-	Created  string   `json:"created"`
-	Updated  string   `json:"updated"`
-}
-
-func viewUser(u *accounts.User) userView {
-	return userView{
-		Name: u.Name, Tenant: u.Tenant, Roles: u.Roles, Disabled: u.Disabled,
-		Created: timestamp(u.CreatedAt), Updated: timestamp(u.UpdatedAt),
-	}
-}
-
 // newUser is a user to be added.
 type newUser struct {
 	Name     string   `json:"name"     validate:"required,username"               want:"a string"`
@@ -48,7 +31,7 @@ func (a *API) listUsers(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(listing("users", found, viewUser))
+	return x.encode(listing("users", found, (*accounts.User).View))
 }
 
 func (a *API) createUser(ctx context.Context, x *exchange) error {
@@ -65,7 +48,7 @@ func (a *API) createUser(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.created(viewUser(user), "users", user.Name)
+	return x.created(user.View(), "users", user.Name)
 }
 
 func (a *API) showUser(ctx context.Context, x *exchange) error {
@@ -77,7 +60,7 @@ func (a *API) showUser(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.encode(viewUser(user))
+	return x.encode(user.View())
 }
 
 func (a *API) changeUser(ctx context.Context, x *exchange) error {
@@ -99,7 +82,7 @@ func (a *API) changeUser(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return pointed(err)
 	}
-	return x.encode(viewUser(user))
+	return x.encode(user.View())
 }
 
 func (a *API) deleteUser(ctx context.Context, x *exchange) error {

@@ -200,10 +200,10 @@ func missingCredential(required []identity.Method) *fault.Error {
 // forbidden says what is missing to those who may see the model, and nothing to
 // others.
 func (v *version) forbidden(req authz.Request) *fault.Error {
-	const msg = "Operation not permitted"
-	if !req.InReach() {
-		return fault.New(fault.Forbidden, msg+": the credential is for other models")
+	if err := req.CheckReach(); err != nil {
+		return fault.As(err)
 	}
+	const msg = "Operation not permitted"
 	remedy := authz.Remedy(v.access.policy, req)
 	req.Action = authz.Read
 	if remedy == "" || !authz.Decide(v.access.policy, req).Allow {

@@ -48,14 +48,31 @@ func AppendResponse(b []byte, r *Response) (answer []byte, header int) {
 		return b, 0
 	}
 	header = len(b) - start
-	for i := range r.Wanted {
-		if r.Binary[i] {
+	behind := 0
+	for t := range r.binary() {
+		behind += bytesOf(t)
+	}
+	b = slices.Grow(b, behind)
+	for t := range r.binary() {
+		b = AppendBytes(b, t)
+	}
+	return b, header
+}
+
+// binary yields the tensors that go as bytes.
+func (r *Response) binary() iter.Seq[*tensor.Tensor] {
+	return func(yield func(*tensor.Tensor) bool) {
+		for i := range r.Wanted {
+			if !r.Binary[i] {
+				continue
+			}
 			for _, t := range r.tensors(i) {
-				b = AppendBytes(slices.Grow(b, bytesOf(t)), t)
+				if !yield(t) {
+					return
+				}
 			}
 		}
 	}
-	return b, header
 }
 
 // tensors yields the tensors to write of the output of the number among Wanted,

@@ -146,7 +146,7 @@ func (a *account) begin(at time.Time, last bool) (st statement, first bool) {
 	}
 	a.queued, a.hurried, a.hungry = false, false, false
 	a.asked++
-	if a.active {
+	if a.active || a.wants() {
 		a.active, a.activeAt = false, at
 	}
 	st = statement{account: a, ticket: a.asked}
@@ -169,6 +169,17 @@ func (a *account) begin(at time.Time, last bool) (st statement, first bool) {
 		st.add(a.entry(p, &Use{}))
 	}
 	return st, true
+}
+
+// wants reports whether callers wait for anything: then nothing of the account goes
+// back, as what they need of another period may be there.
+func (a *account) wants() bool {
+	for _, p := range a.current {
+		if p != nil && p.wanted != (Use{}) {
+			return true
+		}
+	}
+	return false
 }
 
 func (st *statement) add(e entry) {

@@ -283,3 +283,23 @@ func TestUseIsToldDayByDay(t *testing.T) {
 		}
 	}
 }
+
+// What nobody has used yet of one period must not go back while somebody waits for
+// another: it would be missing for the very call.
+func TestNothingGoesBackWhileSomebodyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory("acme")
+		s := newService(t, m, quotas(map[string]string{"acme": "calls=300/day,rows=900/month"}), nil)
+		month, _ := limit.PerMonth.Around(time.Now())
+		m.set(func(m *memory) {
+			m.used[quota.Place{Tenant: "acme", Per: limit.PerMonth, Start: month}] = quota.Use{0, 800}
+		})
+		if err := call(t.Context(), s, acme, quota.Use{1, 890}); fault.KindOf(err) != fault.QuotaExceeded {
+			t.Fatalf("890 rows of 100: %v", err)
+		}
+		// More calls than are set aside, and fewer rows.
+		if err := call(t.Context(), s, acme, quota.Use{40, 2}); err != nil {
+			t.Errorf("2 rows of 100: %v", err)
+		}
+	})
+}

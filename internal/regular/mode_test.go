@@ -31,6 +31,31 @@ func TestAModeIsHeldToWhatOthersMayNotDo(t *testing.T) {
 	}
 }
 
+func TestAFileIsReplacedAsAWhole(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for _, content := range []string{"a first text", "another"} {
+		if err := regular.Replace(path, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		data, info, err := regular.ReadFile(path, 1<<10)
+		if err != nil || string(data) != content || info.Mode().Perm() != 0o600 {
+			t.Errorf("%q of mode %v, %v; want %q", data, info.Mode(), err, content)
+		}
+	}
+	if err := regular.Replace(dir, nil); err == nil {
+		t.Error("a folder was replaced")
+	}
+	if err := regular.Replace(filepath.Join(dir, "missing", "file"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v, want that the folder is not there", err)
+	}
+	for _, where := range []string{dir, filepath.Dir(dir)} {
+		if left, err := filepath.Glob(filepath.Join(where, ".new-*")); err != nil || left != nil {
+			t.Errorf("%v is left behind, %v", left, err)
+		}
+	}
+}
+
 func TestFilesAndFoldersAreSynchronised(t *testing.T) {
 	dir := place(t)
 	if err := errors.Join(regular.Sync(dir), regular.Sync(filepath.Join(dir, "five"))); err != nil {

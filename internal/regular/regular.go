@@ -1,8 +1,8 @@
 // Package regular reads files whose names come from outside: regular ones
 // alone, up to a bound, and without waiting. A named pipe, a device or a folder
 // in the place of a file is an error and never a reader that hangs, or that does
-// not end. It also says what other users may do to files that hold secrets, and has
-// what was written on the disk.
+// not end. It also says what other users may do to files that hold secrets, and
+// writes small files that are whole or not there, on the disk.
 //
 // It must not know what the files hold.
 package regular

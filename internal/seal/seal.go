@@ -63,11 +63,6 @@ func NewFernetKey(secret []byte) (*FernetKey, error) {
 // Format writes that there is a key, whatever the verb.
 func (k *FernetKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[fernet key]") }
 
-// TokenLen returns the length of the token of a text of n bytes.
-func TokenLen(n int) int {
-	return base64.URLEncoding.EncodedLen(textAt + padded(n) + sha256.Size)
-}
-
 // padded returns the length of n bytes with their padding, which is never empty
 // (RFC 5652 section 6.3).
 func padded(n int) int { return n/aes.BlockSize*aes.BlockSize + aes.BlockSize }

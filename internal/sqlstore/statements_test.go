@@ -17,9 +17,9 @@ var acrossTenants = map[string]string{
 
 // every returns the statements of every table by the table's name, and the
 // column that holds the tenant; empty for what belongs to no tenant.
-func every() (statements map[string]map[string]string, tenantOf map[string]string) {
-	statements, tenantOf = map[string]map[string]string{}, map[string]string{}
-	add := func(name, tenant string, s statementsOf) { statements[name], tenantOf[name] = s.all(), tenant }
+func every() (all map[string]map[string]string, tenantOf map[string]string) {
+	all, tenantOf = map[string]map[string]string{}, map[string]string{}
+	add := func(name, tenant string, s *statements) { all[name], tenantOf[name] = s.all(), tenant }
 	add(tenants.name, tenants.tenant, &tenants.sql)
 	add(users.name, users.tenant, &users.sql)
 	add(clients.name, clients.tenant, &clients.sql)
@@ -30,10 +30,22 @@ func every() (statements map[string]map[string]string, tenantOf map[string]strin
 	add(modelPins.name, modelPins.tenant, &modelPins.sql)
 	add(servers.name, servers.tenant, &servers.sql)
 	add(signingKeys.name, signingKeys.tenant, &signingKeys.sql)
-	return statements, tenantOf
+	return all, tenantOf
 }
 
-type statementsOf interface{ all() map[string]string }
+// all returns the statements that there are, by what they do.
+func (s *statements) all() map[string]string {
+	m := map[string]string{
+		"get": s.get, "get any": s.getAny, "list": s.list, "list any": s.listAny,
+		"insert": s.insert, "replace": s.replace, "remove": s.remove, "remove any": s.drop,
+	}
+	for k, v := range m {
+		if v == "" {
+			delete(m, k)
+		}
+	}
+	return m
+}
 
 func TestEveryStatementIsBoundToATenant(t *testing.T) {
 	all, tenantOf := every()

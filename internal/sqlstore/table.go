@@ -38,20 +38,6 @@ type statements struct {
 	insert, replace, remove, drop string
 }
 
-// all returns the statements that there are, by what they do.
-func (s *statements) all() map[string]string {
-	m := map[string]string{
-		"get": s.get, "get any": s.getAny, "list": s.list, "list any": s.listAny,
-		"insert": s.insert, "replace": s.replace, "remove": s.remove, "remove any": s.drop,
-	}
-	for k, v := range m {
-		if v == "" {
-			delete(m, k)
-		}
-	}
-	return m
-}
-
 func newTable[R any](t table[R]) *table[R] {
 	var names []string
 	for _, c := range t.columns {

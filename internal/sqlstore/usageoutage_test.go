@@ -61,7 +61,7 @@ func TestQuotasHoldWhileTheDatabaseIsAway(t *testing.T) {
 		must(t, call("other"))
 	}
 	server.Start(t)
-	waitUntil(t, func() bool { return call("acme") == nil })
+	testkit.Eventually(t, "calls are answered again", func() bool { return call("acme") == nil })
 	stop()
 	running.Wait()
 	start, _ := limit.PerMonth.Around(time.Now())
@@ -85,16 +85,4 @@ func callUntilRefused(call func(tenant string) error) (err error) {
 		}
 	}
 	return nil
-}
-
-// waitUntil waits for what comes by itself.
-func waitUntil(t *testing.T, done func() bool) {
-	t.Helper()
-	for range 300 {
-		if done() {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatal("it does not come back")
 }

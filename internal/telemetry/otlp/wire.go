@@ -18,7 +18,7 @@ import (
 // SchemaURL names the semantic conventions that names of attributes follow.
 const SchemaURL = "https://opentelemetry.io/schemas/1.43.0"
 
-// Attribute is one name and its value: a string, an int64 or a bool.
+// Attribute is one name and its value: a string or an int64.
 type Attribute struct {
 	Key    string
 	Text   string
@@ -31,7 +31,6 @@ type kind uint8
 const (
 	text kind = iota
 	number
-	truth
 )
 
 // String returns an attribute that is text.
@@ -39,15 +38,6 @@ func String(key, value string) Attribute { return Attribute{Key: key, Text: valu
 
 // Int returns an attribute that is a number.
 func Int(key string, value int64) Attribute { return Attribute{Key: key, Number: value, kind: number} }
-
-// Bool returns an attribute that is true or false.
-func Bool(key string, value bool) Attribute {
-	a := Attribute{Key: key, kind: truth}
-	if value {
-		a.Number = 1
-	}
-	return a
-}
 
 // Span is a span to be sent (opentelemetry/proto/trace/v1/trace.proto, Span).
 type Span struct {
@@ -108,7 +98,6 @@ const (
 	pairKey     protowire.Number = 1
 	pairValue   protowire.Number = 2
 	valueString protowire.Number = 1
-	valueBool   protowire.Number = 2
 	valueInt    protowire.Number = 3
 
 	// item is the field of ScopeSpans that holds spans, and of ScopeLogs that holds
@@ -286,12 +275,8 @@ func appendAttribute(b []byte, num protowire.Number, a *Attribute) []byte {
 	return appendMessage(b, num, func(b []byte) []byte {
 		b = appendText(b, pairKey, a.Key)
 		return appendMessage(b, pairValue, func(b []byte) []byte {
-			switch a.kind {
-			case number:
+			if a.kind == number {
 				return protowire.AppendVarint(protowire.AppendTag(b, valueInt, protowire.VarintType), uint64(a.Number)) //nolint:gosec // G115: two's complement, as the format has it
-			case truth:
-				return protowire.AppendVarint(protowire.AppendTag(b, valueBool, protowire.VarintType), uint64(a.Number)) //nolint:gosec // G115: 0 or 1
-			case text:
 			}
 			return protowire.AppendString(protowire.AppendTag(b, valueString, protowire.BytesType), a.Text)
 		})

@@ -10,11 +10,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"onnxgate/internal/regular"
 )
 
 // Record is one record of the log. It belongs to the one who got it until the call
@@ -204,7 +205,7 @@ func (b *batch) send(ctx context.Context) error {
 		return err
 	}
 	next := b.records[len(b.records)-1].Index + 1
-	if err := writePosition(s.cfg.Path, next); err != nil {
+	if err := regular.Replace(s.cfg.Path, fmt.Appendln(nil, next)); err != nil {
 		return fmt.Errorf("cannot note what was shipped: %w", err)
 	}
 	s.next.Store(next)
@@ -212,7 +213,7 @@ func (b *batch) send(ctx context.Context) error {
 	return nil
 }
 
-// readPosition returns what writePosition wrote, 0 where it never did.
+// readPosition returns the position that was noted, 0 where none ever was.
 func readPosition(path string) (int64, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // G304: a file of the data directory
 	if errors.Is(err, os.ErrNotExist) {
@@ -226,22 +227,4 @@ func readPosition(path string) (int64, error) {
 		return 0, fmt.Errorf("%s does not hold a position in the audit log; remove it to ship the whole log again", path)
 	}
 	return next, nil
-}
-
-// writePosition replaces the file: it holds the old position or the new one, whatever
-// happens. It need not be on the disk at once: an older position ships records again,
-// and loses none.
-func writePosition(path string, next int64) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".position-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(strconv.FormatInt(next, 10) + "\n")
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }
