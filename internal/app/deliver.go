@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
 	"onnxgate/internal/delivery"
 	"onnxgate/internal/fault"
@@ -42,15 +43,47 @@ func PushModel(ctx context.Context, cfg *config.Config, actor string, change *de
 // none is named, for a command that works beside the server. It returns the
 // version.
 func RollbackModel(ctx context.Context, cfg *config.Config, actor, model, to string) (serving string, err error) {
+	err = withCatalog(ctx, cfg, model, func(catalog *inference.Catalog, _ audit.Recorder) (err error) {
+		serving, err = catalog.Rollback(ctx, localPrincipal(actor), model, to)
+		if err != nil && fault.KindOf(err) == fault.NotFound {
+			return fault.Newf(fault.NotFound, "there is no model %s in %s", model, cfg.ModelsDir)
+		}
+		return err
+	})
+	return serving, err
+}
+
+// RemoveModel removes a version of a model of the default tenant that is not in use,
+// for a command that works beside the server.
+func RemoveModel(ctx context.Context, cfg *config.Config, actor, model, version string) error {
+	return withCatalog(ctx, cfg, model, func(catalog *inference.Catalog, kept audit.Recorder) error {
+		folder, err := modelstore.Open(modelstore.Config{Dir: cfg.ModelsDir})
+		if err != nil {
+			return err
+		}
+		service, err := delivery.New(delivery.Config{Store: folder, Catalog: catalog, Audit: kept})
+		if err == nil {
+			err = service.Remove(ctx, localPrincipal(actor), model, version)
+		}
+		if err != nil && fault.KindOf(err) == fault.NotFound {
+			err = fault.Newf(fault.NotFound, "there is no version %s of a model %s in %s", version, model, cfg.ModelsDir)
+		}
+		return errors.Join(err, folder.Close())
+	})
+}
+
+// withCatalog calls do with a catalog of one model of the default tenant, which knows
+// what was rolled back and keeps records.
+func withCatalog(ctx context.Context, cfg *config.Config, model string, do func(*inference.Catalog, audit.Recorder) error) (err error) {
 	if cfg.ModelsDir == "" {
-		return "", fault.New(fault.Conflict, "there is no folder to find the model in: name the server's with --models or ONNXGATE_MODELS_DIR, or a server with --server")
+		return fault.New(fault.Conflict, "there is no folder to find the model in: name the server's with --models or ONNXGATE_MODELS_DIR, or a server with --server")
 	}
 	if err := HasAccounts(cfg); err != nil {
-		return "", err
+		return err
 	}
 	store, done, err := openForCommand(ctx, cfg)
 	if err != nil {
-		return "", err
+		return err
 	}
 	kept := &commandRecords{cfg: cfg, ready: makeKEK(ctx, cfg, store)}
 	tenants := &laterAccounts{cfg: cfg}
@@ -59,13 +92,9 @@ func RollbackModel(ctx context.Context, cfg *config.Config, actor, model, to str
 	settings.Audit = kept
 	catalog, err := inference.NewOf(ctx, settings, identity.DefaultTenant, model)
 	if err != nil {
-		return "", err
+		return err
 	}
-	serving, err = catalog.Rollback(ctx, localPrincipal(actor), model, to)
-	if err != nil && fault.KindOf(err) == fault.NotFound {
-		return "", fault.Newf(fault.NotFound, "there is no model %s in %s", model, cfg.ModelsDir)
-	}
-	return serving, err
+	return do(catalog, kept)
 }
 
 func localPrincipal(actor string) *identity.Principal {

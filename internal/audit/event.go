@@ -59,6 +59,7 @@ const (
 	ModelLoad     Event = "model.load"
 	ModelUnload   Event = "model.unload"
 	ModelRollback Event = "model.rollback"
+	ModelRemove   Event = "model.remove"
 	ModelRead     Event = "model.read"
 
 	KeyCreate  Event = "key.create"
@@ -98,7 +99,7 @@ var events = []Event{
 	APIKeyCreate, APIKeyUpdate, APIKeyRotate, APIKeyRevoke, APIKeyRead,
 	ClientCreate, ClientUpdate, ClientRotate, ClientDisable, ClientEnable, ClientDelete, ClientRevoke, ClientIntrospect, ClientRead,
 	TenantCreate, TenantUpdate, TenantAddresses, TenantDisable, TenantEnable, TenantDelete, TenantRead,
-	ModelPush, ModelManifest, ModelLoad, ModelUnload, ModelRollback, ModelRead,
+	ModelPush, ModelManifest, ModelLoad, ModelUnload, ModelRollback, ModelRemove, ModelRead,
 	KeyCreate, KeyMove, KeyRotate, KeyRetire, KeyEncrypt, KeyDecrypt, KeyRead,
 	AuditGap, AuditCut, AuditErase, AuditExpire, AuditPrune, AuditCheckpoint, AuditExport, AuditRead,
 	ServerStart, ServerStop, ServerReload, ServerCertificate, ServerDatabase, ServerClock, ServerRead,

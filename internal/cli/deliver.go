@@ -131,6 +131,39 @@ func rollbackHere(cmd *cobra.Command, s *settings, model, to string) (string, er
 	return app.RollbackModel(cmd.Context(), cfg, localActor().Name, model, to)
 }
 
+func modelRemove(p *Process) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "remove NAME VERSION", Short: "Remove a version of a model that is not in use, from the models folder or a server",
+		Args: exactly("NAME", "VERSION"),
+	}
+	s := addSettings(cmd, p, "ONNXGATE_MODELS_DIR", "ONNXGATE_DATA_DIR")
+	to := addRemote(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		server, err := to.open()
+		if err != nil {
+			return err
+		}
+		if server != nil {
+			err = server.remove(cmd.Context(), args[0], args[1])
+		} else {
+			err = removeHere(cmd, s, args[0], args[1])
+		}
+		if err != nil {
+			return err
+		}
+		return p.printf("removed %s, version %s\n", args[0], args[1])
+	}
+	return cmd
+}
+
+func removeHere(cmd *cobra.Command, s *settings, model, version string) error {
+	cfg, err := s.loadForUsers(cmd)
+	if err != nil {
+		return err
+	}
+	return app.RemoveModel(cmd.Context(), cfg, localActor().Name, model, version)
+}
+
 // push sends a version, and a manifest if there is one. The manifest goes first
 // where it fits what is there, so that the version is never served by the rules of
 // another; else, for a new model or for a manifest that speaks of the version, it
@@ -205,6 +238,11 @@ func (r *remote) putVersion(ctx context.Context, change *delivery.Change, file i
 func (r *remote) putManifest(ctx context.Context, change *delivery.Change) error {
 	header := http.Header{"Content-Type": {"application/yaml"}}
 	_, err := r.do(ctx, http.MethodPut, []string{"models", change.Model, "manifest"}, header, bytes.NewReader(change.Manifest), int64(len(change.Manifest)))
+	return err
+}
+
+func (r *remote) remove(ctx context.Context, model, version string) error {
+	_, err := r.do(ctx, http.MethodDelete, []string{"models", model, "versions", version}, nil, http.NoBody, 0)
 	return err
 }
 

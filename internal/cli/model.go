@@ -18,7 +18,7 @@ import (
 
 func modelCommand(p *Process) *cobra.Command {
 	return group("model", "Look at a model file, run it and measure it, and deliver it to a server",
-		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p), modelInit(p), modelOps(p), modelPush(p), modelRollback(p))
+		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p), modelInit(p), modelOps(p), modelPush(p), modelRollback(p), modelRemove(p))
 }
 
 // report is what `model inspect` prints.

@@ -48,6 +48,10 @@ type Catalog interface {
 	// before the present one where to is empty, and returns its number. Faults:
 	// Content, Conflict, Unavailable.
 	Rollback(ctx context.Context, p *identity.Principal, model, to string) (serving string, err error)
+	// Remove has a version taken out of the folder by remove, which is told whether it
+	// is the last one of the model, after that is on record. Faults: NotFound, Conflict,
+	// Unavailable.
+	Remove(ctx context.Context, p *identity.Principal, model, version string, remove func(last bool) error) error
 	// Load and Unload take a model into service and out of it. Faults: Content.
 	Load(ctx context.Context, p *identity.Principal, model string) error
 	Unload(ctx context.Context, p *identity.Principal, model string) error
@@ -163,7 +167,7 @@ func (s *Service) begin(p *identity.Principal, c *Change) (*modelstore.Change, m
 		return nil, model, err
 	}
 	if s.cfg.Store == nil {
-		return nil, model, fault.New(fault.Conflict, "the models of this server are in its binary: name a folder for models with ONNXGATE_MODELS_DIR")
+		return nil, model, errNoFolder()
 	}
 	staged, err := s.cfg.Store.Begin(model)
 	if err != nil {

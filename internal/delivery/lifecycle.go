@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"onnxgate/internal/audit"
+	"onnxgate/internal/authz"
+	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/modelstore"
@@ -17,6 +19,41 @@ import (
 // of the catalog, which puts it on record.
 func (s *Service) Rollback(ctx context.Context, p *identity.Principal, model, to string) (serving string, err error) {
 	return s.cfg.Catalog.Rollback(ctx, p, model, to)
+}
+
+// Remove removes a version of a model that is not in use; with the last one the
+// model goes. Its number is free again, as after a removal by hand. Faults: NotFound
+// when there is no such model or version; Conflict where it is in use, which says what
+// to do first, or where models cannot be written; Unavailable.
+func (s *Service) Remove(ctx context.Context, p *identity.Principal, model, version string) error {
+	if err := (&authz.Request{Principal: p, Model: model}).CheckReach(); err != nil {
+		return err
+	}
+	if s.cfg.Store == nil {
+		return errNoFolder()
+	}
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return fault.OfContext(ctx.Err())
+	}
+	m := modelstore.Model{Tenant: p.Tenant, Name: model}
+	err := s.cfg.Catalog.Remove(ctx, p, model, version, func(last bool) error {
+		if last {
+			return s.cfg.Store.Remove(m, "")
+		}
+		return s.cfg.Store.Remove(m, version)
+	})
+	if err == nil && s.cfg.Changed != nil {
+		s.cfg.Changed(ctx, m.Folder())
+	}
+	return err
+}
+
+// errNoFolder is for a server whose models are in its binary.
+func errNoFolder() error {
+	return fault.New(fault.Conflict, "the models of this server are in its binary: name a folder for models with ONNXGATE_MODELS_DIR")
 }
 
 // loadRates bound how often a tenant has models loaded and unloaded: a load

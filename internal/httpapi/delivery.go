@@ -26,6 +26,8 @@ type Delivery interface {
 	// present one where to is empty, and returns its number. Faults: Content,
 	// Conflict, Unavailable.
 	Rollback(ctx context.Context, p *identity.Principal, model, to string) (serving string, err error)
+	// Remove removes a version that is not in use. Faults: Conflict, Unavailable.
+	Remove(ctx context.Context, p *identity.Principal, model, version string) error
 	// Load serves what the folder of a model holds, also after an Unload. Faults:
 	// Content.
 	Load(ctx context.Context, p *identity.Principal, model string) error
@@ -43,11 +45,14 @@ func repositoryRoutes(maxModel int64) []Route {
 	put := Route{Method: http.MethodPut, Timeout: uploadTime, Auth: Bearer, Permission: identity.ModelsWrite, Look: audit.ModelRead}
 	bodiless := write
 	bodiless.MaxBody = 0
+	remove := bodiless.at(one + "/versions/{version}")
+	remove.Method = http.MethodDelete
 	push, manifest := put.at(one+"/versions/{version}"), put.at(one+"/manifest")
 	push.MaxBody, manifest.MaxBody = maxModel, delivery.MaxManifest
 	return []Route{
 		{Method: http.MethodGet, Pattern: adminPath + "models", Timeout: quick, Auth: Bearer, Permission: identity.ModelsWrite, Look: audit.ModelRead, Handler: withoutQuery((*API).listOwnModels)},
 		push.with(withoutQuery((*API).pushVersion)),
+		remove.with(withoutQuery((*API).removeVersion)),
 		manifest.with(withoutQuery((*API).putManifest)),
 		{Method: http.MethodGet, Pattern: one + "/manifest", Timeout: quick, Auth: Bearer, Permission: identity.ModelsWrite, Look: audit.ModelRead, Handler: withoutQuery((*API).getManifest)},
 		write.at(one + "/rollback").with(withoutQuery((*API).rollback)),
@@ -126,6 +131,15 @@ func (a *API) pushVersion(ctx context.Context, x *exchange) error {
 		return noModel(err)
 	}
 	return x.created(map[string]any{"name": model, "version": version, "served": served}, "models", model, "versions", version)
+}
+
+// removeVersion removes a version that is not in use.
+func (a *API) removeVersion(ctx context.Context, x *exchange) error {
+	if err := a.owns(ctx, x); err != nil {
+		return err
+	}
+	x.about.Version = x.param("version")
+	return x.deleted(noModel(a.cfg.Delivery.Remove(ctx, x.principal, x.about.Model, x.about.Version)))
 }
 
 // owns returns a fault of kind NotFound when the caller's tenant has no folder of

@@ -213,7 +213,26 @@ func (c *Call) Close() {
 	if c.answered {
 		c.countAnswer()
 	}
-	c.batch.Release()
 	c.catalog, c.principal, c.record = nil, nil, audit.Record{}
-	c.version.calls.Put(c)
+	c.keep()
+}
+
+// keep gives the call's memory back to its version, if it is worth keeping.
+func (c *Call) keep() {
+	used := 0
+	for _, list := range [...][]*tensor.Tensor{c.batch.Inputs, c.outputs} {
+		for _, t := range list {
+			used += t.Len() * t.DType().Size()
+		}
+	}
+	c.batch.Release()
+	size := 0
+	for _, list := range [...][]*tensor.Tensor{c.batch.Inputs, c.outputs} {
+		for _, t := range list {
+			size += t.Memory()
+		}
+	}
+	if c.version.kept.Keep(used, size) {
+		c.version.calls.Put(c)
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -85,6 +84,7 @@ func New(ctx context.Context, cfg Config) (*Catalog, error) {
 		return nil, joined(bad)
 	}
 	c.current.Store(next)
+	l.heap.end(false)
 	return c, nil
 }
 
@@ -110,11 +110,9 @@ func (c *Catalog) Reload(ctx context.Context, folders ...string) error {
 
 // adopt puts what was loaded in force.
 func (c *Catalog) adopt(l *loader) *snapshot {
-	next := l.snapshot()
+	next, h := l.snapshot(), l.heap
 	c.current.Store(next)
-	if l.compiled > largeFiles {
-		debug.FreeOSMemory()
-	}
+	h.end(len(next.changes.Removed)+len(next.changes.Replaced) > 0)
 	return next
 }
 

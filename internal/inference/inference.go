@@ -27,6 +27,15 @@ type Program interface {
 	Run(ctx context.Context, inputs, outputs []*tensor.Tensor) error
 }
 
+// Sized is a program that knows what it takes in memory beside its file: in bytes.
+type Sized interface{ Memory() int }
+
+// Warmer is a program whose first run can be one of bounded memory. It reports false
+// where the model needs more than that.
+type Warmer interface {
+	Warm(ctx context.Context, inputs, outputs []*tensor.Tensor) (enough bool, err error)
+}
+
 // Compile makes a program of the bytes of an ONNX file by the engine that its
 // owner chose, with warnings about what it found odd and could accept. Faults:
 // Content, which says why the model cannot be served.

@@ -41,20 +41,20 @@ type Warning struct {
 // loader reads a catalog's folders, taking over from the snapshot before what
 // has not changed.
 type loader struct {
-	cfg      *Config
-	before   *snapshot
-	rules    bool // read the rules alone
-	anew     bool // also what was unloaded, or looks as it did
-	memory   *memory
-	pins     map[string]Pin    // by label
-	entries  map[string]*entry // by label
-	outside  []LoadError       // of folders that are no model's
-	compiled int               // bytes of the files that were
-	warmth   warmth
+	cfg     *Config
+	before  *snapshot
+	rules   bool // read the rules alone
+	anew    bool // also what was unloaded, or looks as it did
+	memory  *memory
+	pins    map[string]Pin    // by label
+	entries map[string]*entry // by label
+	outside []LoadError       // of folders that are no model's
+	heap    heap
+	warmth  warmth
 }
 
 func newLoader(cfg *Config, before *snapshot) *loader {
-	return &loader{cfg: cfg, before: before, memory: newMemory(cfg, before), entries: map[string]*entry{}, warmth: warmth{byTenant: map[string]time.Duration{}}}
+	return &loader{cfg: cfg, before: before, memory: newMemory(cfg, before), entries: map[string]*entry{}, heap: newHeap(), warmth: warmth{byTenant: map[string]time.Duration{}}}
 }
 
 // newLoader returns a loader that knows what was rolled back. c.reload is held.
@@ -72,10 +72,6 @@ func (l *loader) now() time.Time {
 	}
 	return l.cfg.Now()
 }
-
-// largeFiles leave memory behind that is worth giving back at once: several
-// times their size.
-const largeFiles = 32 << 20
 
 // load looks at everything that the file system holds now. Its error says only
 // that the top folder cannot be read; a model that cannot be served is a

@@ -67,6 +67,7 @@ func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version strin
 	before := c.current.Load()
 	l := c.newLoader(before)
 	c.reload.Unlock()
+	defer func(h *heap) { h.end(false) }(&l.heap)
 	cfg := c.cfg
 	cfg.FS, cfg.Observer, cfg.Admit = fsys, nil, nil
 	l.cfg = &cfg

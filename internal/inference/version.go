@@ -75,8 +75,9 @@ type version struct {
 	admission Admission
 	memory    int64     // an estimate, in bytes
 	calls     sync.Pool // of *Call
-	counters  counters  // of all tenants
-	shares    shares    // of each but the owner
+	kept      tensor.Retention
+	counters  counters // of all tenants
+	shares    shares   // of each but the owner
 }
 
 // version compiles one version, or takes it over when none of its files has
@@ -100,11 +101,11 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 	if v.access, err = newAccess(v, contract, src.tests); err != nil {
 		return nil, err
 	}
-	room := func(inputs []tensor.Spec) error {
-		v.memory = estimate(src.size, contract.Memory(inputs))
+	room := func(inputs []tensor.Spec, made int64) error {
+		v.memory = estimate(src.size, contract.Memory(inputs)) + made
 		return l.memory.room(v.tenant, v.memory, old)
 	}
-	noRoom := room(nil)
+	noRoom := room(nil, 0)
 	if l.rules {
 		return v, nil
 	}
@@ -114,7 +115,7 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 	if noRoom != nil {
 		return nil, noRoom
 	}
-	l.compiled += len(src.data)
+	defer l.heap.tidy()
 	if err := v.compile(l.cfg, src.data, contract, room, &l.warmth); err != nil {
 		return nil, err
 	}
@@ -127,7 +128,7 @@ func (l *loader) version(e *entry, id string, beside *manifest) (*version, error
 // compile fills in the version from its file and its manifest, if it has one, asks
 // whether there is room for the contract before it makes that, and warms the version
 // up. A panic of the engine costs this version alone, and not the server that reloads.
-func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest, room func([]tensor.Spec) error, w *warmth) (err error) {
+func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest, room func(inputs []tensor.Spec, made int64) error, w *warmth) (err error) {
 	defer func() {
 		if defect := recover(); defect != nil {
 			err = fault.Wrap(fault.Internal, "the engine failed by a defect of its own", fmt.Errorf("panic: %v", defect))
@@ -142,7 +143,11 @@ func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest, r
 		return err
 	}
 	inputs, outputs := program.Inputs(), program.Outputs()
-	if err := room(inputs); err != nil {
+	var made int64
+	if p, ok := program.(Sized); ok {
+		made = int64(p.Memory())
+	}
+	if err := room(inputs, made); err != nil {
 		return err
 	}
 	contract, err := schema.Compile(manifest, v.model, inputs, outputs)

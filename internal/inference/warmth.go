@@ -2,6 +2,8 @@ package inference
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"onnxgate/internal/identity"
@@ -48,7 +50,7 @@ func (w *warmth) warm(v *version, cfg *Config) {
 	}
 	began := cfg.Now()
 	if err := v.warm(left); err != nil {
-		v.warnings = append(v.warnings, "the example row of its contract does not predict: "+err.Error())
+		v.warnings = append(v.warnings, err.Error())
 	}
 	w.spend(v.tenant, cfg.Now().Sub(began))
 }
@@ -65,14 +67,33 @@ func (v *version) warm(most time.Duration) error {
 	}
 	call := v.newCall()
 	if err := v.schema.Decode(context.Background(), call.batch, example, 1); err != nil {
-		return err
+		return notWarm(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), most)
 	defer cancel()
-	if err := v.program.Run(ctx, call.batch.Inputs, call.outputs); err != nil {
+	if err := v.runCold(ctx, call); err != nil {
 		return err
 	}
-	call.batch.Release()
-	v.calls.Put(call)
+	call.keep()
 	return nil
+}
+
+func (v *version) runCold(ctx context.Context, call *Call) error {
+	p, bounded := v.program.(Warmer)
+	if !bounded {
+		return notWarm(v.program.Run(ctx, call.batch.Inputs, call.outputs))
+	}
+	enough, err := p.Warm(ctx, call.batch.Inputs, call.outputs)
+	if !enough {
+		return errors.New("its first prediction may take longer: the example row of its contract takes more memory than a prediction before the first request may")
+	}
+	return notWarm(err)
+}
+
+// notWarm says of an error of the engine or the contract whose row it is of.
+func notWarm(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("the example row of its contract does not predict: %w", err)
 }

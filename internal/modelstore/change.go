@@ -60,8 +60,11 @@ func (c *Change) New() bool { return c.fresh }
 // Free returns a fault of kind Conflict when the version exists, Content when no
 // version can be called that.
 func (c *Change) Free(version string) error {
-	if _, ok := ParseVersion(version); !ok {
+	switch n, ok := ParseVersion(version); {
+	case !ok:
 		return fault.Newf(fault.Content, "a version is a whole number from 1, without leading zeros")
+	case n > MaxVersion:
+		return fault.Newf(fault.Content, "a version that is pushed is %d at most: there must be room for newer ones", MaxVersion)
 	}
 	_, err := c.store.root.Lstat(path.Join(c.folder, version))
 	switch {

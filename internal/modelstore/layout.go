@@ -31,6 +31,10 @@ const (
 	MaxManifest = 1 << 20
 )
 
+// MaxVersion is the largest number of a version that is added: 2^53-1, which every
+// reader of JSON has exactly. Folders may have larger ones.
+const MaxVersion = 1<<53 - 1
+
 // ParseVersion reads the number of a version: a whole number from 1, in the one
 // form without leading zeros.
 func ParseVersion(s string) (n uint64, ok bool) {

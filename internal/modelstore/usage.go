@@ -90,5 +90,5 @@ func (s *Store) errNoBytes() error {
 }
 
 func errFull(most string) error {
-	return fault.Newf(fault.Conflict, "a tenant may have %s here, and this would be more: ask who runs the server to remove versions that are no longer served, or to allow more", most)
+	return fault.Newf(fault.Conflict, "a tenant may have %s here, and this would be more: remove versions that are no longer needed, or ask who runs the server to allow more", most)
 }

@@ -62,10 +62,11 @@ func ResetList(t *Tensor, kind Kind, n int) []*Tensor {
 	p, ok := t.data.(*[]*Tensor)
 	if !ok {
 		p = new([]*Tensor)
-		t.dtype, t.data = Undefined, p
+		t.dtype, t.data, t.room = Undefined, p, 0
 	}
 	if cap(*p) < n {
 		*p = append((*p)[:cap(*p)], make([]*Tensor, n-cap(*p))...)
+		t.room = cap(*p)
 	}
 	t.kind, t.shape, *p = kind, append(t.shape[:0], n), (*p)[:n]
 	return *p

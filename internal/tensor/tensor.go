@@ -47,6 +47,17 @@ func (d DType) String() string {
 	return fmt.Sprintf("DType(%d)", uint8(d))
 }
 
+// sizes is the memory that one element takes in bytes, by type; of Undefined that
+// of an entry of a list.
+var sizes = [...]int{
+	Undefined: 8, Float32: 4, Uint8: 1, Int8: 1, Uint16: 2, Int16: 2, Int32: 4, Int64: 8,
+	String: 16, Bool: 1, Half: 2, Float64: 8, Uint32: 4, Uint64: 8,
+}
+
+// Size returns the bytes of memory that one element takes, of a text without its
+// characters.
+func (d DType) Size() int { return sizes[d] }
+
 // Float16 is an IEEE 754 binary16 value, by its bits.
 type Float16 uint16
 
@@ -129,6 +140,7 @@ type Tensor struct {
 	kind  Kind
 	shape Shape
 	data  any // a *[]T with T matching dtype, or a *[]*Tensor for a list
+	room  int // elements that the memory of data has
 }
 
 // New returns a tensor over data, which it keeps. The length of data must be
@@ -141,7 +153,7 @@ func New[T Element](shape Shape, data []T) (*Tensor, error) {
 	if n != len(data) {
 		return nil, fmt.Errorf("tensor: shape %v holds %d elements, not %d", shape, n, len(data))
 	}
-	return &Tensor{dtype: DTypeOf[T](), shape: slices.Clone(shape), data: &data}, nil
+	return &Tensor{dtype: DTypeOf[T](), shape: slices.Clone(shape), data: &data, room: cap(data)}, nil
 }
 
 // Reset makes t a tensor of T with the given shape and returns its elements,
@@ -158,12 +170,13 @@ func Reset[T Element](t *Tensor, shape ...int) []T {
 	p, ok := t.data.(*[]T)
 	if !ok {
 		p = new([]T)
-		t.dtype, t.kind, t.data = DTypeOf[T](), KindTensor, p
+		t.dtype, t.kind, t.data, t.room = DTypeOf[T](), KindTensor, p, 0
 	}
 	if c := cap(*p); c < n {
 		// A loop whose state grows by a little in each pass would leave as much
 		// behind in each.
 		*p = make([]T, max(n, c+c/4))
+		t.room = cap(*p)
 	}
 	*p = (*p)[:n]
 	return *p
@@ -183,6 +196,7 @@ func Extend[T Element](t *Tensor, element []T) error {
 	}
 	if cap(*p) < len(*p)+n {
 		*p = append(make([]T, 0, Room(t.shape[0]+1)*n), *p...)
+		t.room = cap(*p)
 	}
 	*p = append(*p, element...)
 	t.shape[0]++
@@ -221,6 +235,10 @@ func (t *Tensor) Len() int {
 	}
 	return n
 }
+
+// Memory returns the bytes of the memory that t keeps, used or not: for a list
+// without that of its elements, and without the characters of texts.
+func (t *Tensor) Memory() int { return t.room * t.dtype.Size() }
 
 // Kind is the ONNX type constructor of a model's input or output.
 type Kind uint8

@@ -39,8 +39,9 @@ func Compile(m *onnx.Model, limits onnx.Limits) (p *Program, err error) {
 	}
 	s := &shared{
 		limits: limits.WithDefaults(), index: ops.NewIndex(), functions: functionsOf(m), warnings: warnings,
-		constants: ops.Budget{Left: min(constantMemory, limits.WithDefaults().RunMemory)},
 	}
+	constants := min(constantMemory, s.limits.RunMemory)
+	s.constants.Left = constants
 	if err := resolve(m, s.functions, s.index); err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func Compile(m *onnx.Model, limits onnx.Limits) (p *Program, err error) {
 	if err := c.main(p); err != nil {
 		return nil, fault.Newf(fault.Content, "the ONNX model cannot be served: %v", err)
 	}
-	p.code, p.warnings = c.code(), s.warnings
+	p.code, p.warnings, p.constants = c.code(), s.warnings, constants-s.constants.Left
 	p.pool.New = func() any { return newState(p.code, &ops.Budget{}) }
 	p.decide(s.folding)
 	return p, nil

@@ -74,10 +74,8 @@ func (p *Program) runRandom(ctx context.Context) ([]*tensor.Tensor, bool) {
 	for i := range out {
 		out[i] = new(tensor.Tensor)
 	}
-	memory := p.memory
-	defer func() { p.memory = memory }()
-	p.memory = min(memory, decideMemory)
-	return out, p.Run(ctx, in, out) == nil
+	_, err := p.run(ctx, in, out, min(p.memory, decideMemory))
+	return out, err == nil
 }
 
 // randomRows returns rows of the type and the shape of an input, or nil.

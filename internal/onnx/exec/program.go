@@ -18,8 +18,10 @@ type Program struct {
 	inputs, outputs []tensor.Spec
 	warnings        []string
 	memory          int
+	constants       int // bytes of what Compile made of the file and keeps
 	maxRank         int
 	pool            sync.Pool // of *state
+	kept            tensor.Retention
 }
 
 // Inputs describes what a run needs, in order. Initializers that double as
@@ -33,6 +35,22 @@ func (p *Program) Outputs() []tensor.Spec { return p.outputs }
 // Warnings says what is odd about the model without being wrong.
 func (p *Program) Warnings() []string { return p.warnings }
 
+// Memory returns how many bytes the program keeps beside what the file holds: results
+// of nodes that are the same for every run, and matrices in another order.
+func (p *Program) Memory() int { return p.constants }
+
+// warmMemory is how much of its memory a run may take that is nobody's request.
+const warmMemory = 64 << 20
+
+// Warm is a first Run for a program that is not in use yet, with at most 64 MiB of
+// memory. It reports false where the model needs more than that, which is no error.
+func (p *Program) Warm(ctx context.Context, in, out []*tensor.Tensor) (enough bool, err error) {
+	if enough, err = p.run(ctx, in, out, min(p.memory, warmMemory)); !enough {
+		err = nil
+	}
+	return enough, err
+}
+
 // Run computes the outputs of one call. in holds a tensor for each of Inputs,
 // and out one for each of Outputs, which it resets and fills; their memory is
 // used again when it is large enough. No tensor may be in both or twice in
@@ -43,24 +61,38 @@ func (p *Program) Warnings() []string { return p.warnings }
 // it; so is one whose extents do not fit the model or whose results are larger
 // than the model's limit. When ctx ends the error is fault.Timeout or
 // fault.Canceled. After an error the outputs are unspecified.
-func (p *Program) Run(ctx context.Context, in, out []*tensor.Tensor) (err error) {
+func (p *Program) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+	_, err := p.run(ctx, in, out, p.memory)
+	return err
+}
+
+// run is Run with at most so many bytes of memory, and reports whether they were
+// enough.
+func (p *Program) run(ctx context.Context, in, out []*tensor.Tensor, memory int) (enough bool, err error) {
 	if err := p.check(in, out); err != nil {
-		return err
+		return true, err
 	}
 	s, ok := p.pool.Get().(*state)
 	if !ok {
-		return fault.New(fault.Internal, "the pool of run states holds something else")
+		return true, fault.New(fault.Internal, "the pool of run states holds something else")
 	}
 	// A state that a kernel left by panic is not used again.
 	defer func() {
 		if r := recover(); r != nil {
-			err = fault.Wrap(fault.Internal, "the prediction failed", recovered(r))
+			enough, err = true, fault.Wrap(fault.Internal, "the prediction failed", recovered(r))
 		}
 	}()
-	s.budget.Start(p.memory)
+	s.budget.Start(memory)
 	err = s.Run(ctx, in, out)
-	p.pool.Put(s)
-	return err
+	enough = err == nil || s.budget.Refused == 0
+	used := s.budget.Took(memory)
+	if memory < p.memory {
+		used = 0 // nobody's request: no sign of others like it
+	}
+	if p.kept.Keep(used, s.budget.Size) {
+		p.pool.Put(s)
+	}
+	return enough, err
 }
 
 // check compares the tensors of a call with the specifications.

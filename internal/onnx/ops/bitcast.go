@@ -23,7 +23,7 @@ func parseBitCast(n *Node) Kernel {
 	if n.err != nil {
 		return nil
 	}
-	if elementBytes[from] != elementBytes[to] {
+	if from.Size() != to.Size() {
 		n.Failf("the bits of a %v are not as many as those of a %v", from, to)
 		return nil
 	}

@@ -53,33 +53,36 @@ func Output[T tensor.Element](f *Frame, i int, shape ...int) ([]T, error) {
 	if err := f.charge(tensor.DTypeOf[T](), shape); err != nil {
 		return nil, err
 	}
-	return tensor.Reset[T](f.out[i], shape...), nil
+	return reset[T](f, f.out[i], shape...), nil
+}
+
+// reset is tensor.Reset for a tensor that the run keeps, and counts what its memory
+// grows by.
+func reset[T tensor.Element](f *Frame, t *tensor.Tensor, shape ...int) []T {
+	before := t.Memory()
+	data := tensor.Reset[T](t, shape...)
+	f.budget.Size += t.Memory() - before
+	return data
 }
 
 // Scratch returns n elements of scratch tensor i, with unspecified values.
 func Scratch[T tensor.Element](f *Frame, i, n int) ([]T, error) {
 	if s := tensor.Of[T](&f.scratch[i]); n <= len(s) {
+		f.budget.again += n * tensor.DTypeOf[T]().Size()
 		return s[:n], nil // what is there already is not counted again
 	}
 	f.length[0] = n // not in dims, which a kernel may still need
 	if err := f.charge(tensor.DTypeOf[T](), f.length[:]); err != nil {
 		return nil, err
 	}
-	return tensor.Reset[T](&f.scratch[i], n), nil
-}
-
-// elementBytes is the memory that one element takes, by type.
-var elementBytes = [...]int{
-	tensor.Float32: 4, tensor.Uint8: 1, tensor.Int8: 1, tensor.Uint16: 2, tensor.Int16: 2,
-	tensor.Int32: 4, tensor.Int64: 8, tensor.String: 16, tensor.Bool: 1, tensor.Half: 2,
-	tensor.Float64: 8, tensor.Uint32: 4, tensor.Uint64: 8,
+	return reset[T](f, &f.scratch[i], n), nil
 }
 
 // charge takes the memory of a tensor from the run's budget, before it is
 // allocated.
 func (f *Frame) charge(d tensor.DType, shape tensor.Shape) error {
 	if len(shape) == 2 && uint(shape[0]) < 1<<16 && uint(shape[1]) < 1<<16 { // the usual case, and a fast one
-		if bytes := shape[0] * shape[1] * elementBytes[d]; bytes <= f.budget.Left {
+		if bytes := shape[0] * shape[1] * d.Size(); bytes <= f.budget.Left {
 			f.budget.Left -= bytes
 			return nil
 		}
@@ -88,7 +91,7 @@ func (f *Frame) charge(d tensor.DType, shape tensor.Shape) error {
 	if err != nil {
 		n = tensor.MaxElements
 	}
-	if !f.budget.take(n*elementBytes[d]) || err != nil {
+	if !f.budget.take(n*d.Size()) || err != nil {
 		return tooLarge(shape)
 	}
 	return nil
@@ -100,7 +103,7 @@ func (f *Frame) charge(d tensor.DType, shape tensor.Shape) error {
 func (f *Frame) chargeGrowth(t *tensor.Tensor, n int) error {
 	have := t.Shape()[0]
 	more := tensor.Room(have+1) - tensor.Room(have)
-	if n > 0 && (more > tensor.MaxElements/n || !f.budget.take(more*n*elementBytes[t.DType()])) {
+	if n > 0 && (more > tensor.MaxElements/n || !f.budget.take(more*n*t.DType().Size())) {
 		return tooLarge(t.Shape())
 	}
 	return nil

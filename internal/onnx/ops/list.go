@@ -12,17 +12,32 @@ import (
 type Budget struct {
 	// Left is how many bytes the results may still take.
 	Left int
-	// Refused is the most that was asked for at once and not there, in bytes.
+	// Refused is the most that was asked for and not there, in bytes.
 	Refused int
+	// Size is how many bytes the tensors have grown by that runs with this budget
+	// have written: the most that their memory takes now.
+	Size int
 
+	most  int // how large Size may become
+	again int // of scratch tensors, what was taken that was there
 	held  int // of what is taken, that which outlives the pass of a loop
 	items []*tensor.Tensor
 	used  int // how many of items this run has taken
 }
 
+// maxGrowth is how many times what a run may take its tensors may grow by: the passes
+// of a loop take the same memory in turns, and each may need it in another tensor.
+const maxGrowth = 2
+
 // Start readies the budget for a run, which may take the tensors of the one
 // before.
-func (b *Budget) Start(bytes int) { b.Left, b.Refused, b.held, b.used = bytes, 0, 0, 0 }
+func (b *Budget) Start(bytes int) {
+	b.Left, b.Refused, b.again, b.held, b.used = bytes, 0, 0, 0, 0
+	b.most = b.Size + maxGrowth*bytes
+}
+
+// Took returns about how many bytes a run has used that was given so many.
+func (b *Budget) Took(bytes int) int { return bytes - b.Left + b.again }
 
 // take takes bytes, and reports whether they are there.
 func (b *Budget) take(bytes int) bool {
@@ -39,6 +54,7 @@ func (b *Budget) take(bytes int) bool {
 func (b *Budget) item() *tensor.Tensor {
 	if b.used == len(b.items) {
 		b.items = append(b.items, &tensor.Tensor{})
+		b.Size += itemBytes
 	}
 	b.used++
 	return b.items[b.used-1]
@@ -69,7 +85,8 @@ func (p *passes) next() error {
 	p.left -= held
 	p.held = p.budget.held
 	p.budget.Left = p.left
-	if p.left < p.most {
+	if p.left < p.most || p.budget.Size > p.budget.most {
+		p.budget.Refused = max(p.budget.Refused, p.most)
 		return tooLarge(nil)
 	}
 	return nil
@@ -105,7 +122,10 @@ func (f *Frame) resetList(t *tensor.Tensor, kind tensor.Kind, n int) ([]*tensor.
 	if n < 0 || n > tensor.MaxElements || !f.budget.take(n*listBytes) {
 		return nil, fault.Newf(fault.Content, "a list of %d elements needs more memory than one prediction may take; send fewer rows", n)
 	}
-	return tensor.ResetList(t, kind, n), nil
+	before := t.Memory()
+	items := tensor.ResetList(t, kind, n)
+	f.budget.Size += t.Memory() - before
+	return items, nil
 }
 
 // Item returns a new tensor for a list, and its elements, all of which the
@@ -119,7 +139,7 @@ func Item[T tensor.Element](f *Frame, shape ...int) (*tensor.Tensor, []T, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	return t, tensor.Reset[T](t, shape...), nil
+	return t, reset[T](f, t, shape...), nil
 }
 
 // blank returns a new tensor for a list.
@@ -135,7 +155,7 @@ func (f *Frame) blank() (*tensor.Tensor, error) {
 // run.
 func (f *Frame) hold(t *tensor.Tensor) {
 	if t.Kind() == tensor.KindTensor {
-		f.budget.held += t.Len() * elementBytes[t.DType()]
+		f.budget.held += t.Len() * t.DType().Size()
 	} else {
 		f.budget.held += len(t.Items()) * listBytes
 	}

@@ -98,7 +98,7 @@ func packConstant[T number](n *Node, b linalg.Matrix[T]) packed[T] {
 		return packed[T]{column: true}
 	}
 	size := linalg.PanelLen(b.Rows, b.Cols)
-	bytes := size * elementBytes[tensor.DTypeOf[T]()]
+	bytes := size * tensor.DTypeOf[T]().Size()
 	if n.Packing == nil || n.Packing.Left < bytes || size == 0 {
 		return packed[T]{}
 	}

@@ -186,7 +186,7 @@ func distancesToConstant(n *Node, root bool) Kernel {
 		return nil
 	}
 	const side = 8 // vectors are compared that many side by side
-	bytes := (b.Len() + side*b.Shape()[1]) * elementBytes[tensor.Float32]
+	bytes := (b.Len() + side*b.Shape()[1]) * tensor.Float32.Size()
 	if n.Packing == nil || n.Packing.Left < bytes {
 		return nil
 	}

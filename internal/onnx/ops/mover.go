@@ -110,7 +110,7 @@ func moverOf[T tensor.Element](compare func(a, b T) int) mover {
 		reset: func(f *Frame, t *tensor.Tensor, shape []int) error {
 			err := f.charge(tensor.DTypeOf[T](), shape)
 			if err == nil {
-				tensor.Reset[T](t, shape...)
+				reset[T](f, t, shape...)
 			}
 			return err
 		},
@@ -118,7 +118,10 @@ func moverOf[T tensor.Element](compare func(a, b T) int) mover {
 			if err := f.chargeGrowth(dst, src.Len()); err != nil {
 				return err
 			}
-			return tensor.Extend(dst, tensor.Of[T](src))
+			before := dst.Memory()
+			err := tensor.Extend(dst, tensor.Of[T](src))
+			f.budget.Size += dst.Memory() - before
+			return err
 		},
 		walk: func(ctx context.Context, dst, src *tensor.Tensor, v *view) error {
 			return walkView(ctx, tensor.Of[T](dst), tensor.Of[T](src), v)
