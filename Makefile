@@ -10,7 +10,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # How long `make fuzz` runs each target.
 FUZZTIME ?= 30s
 # What runs seldom is compiled for size, without inlining.
-SMALL := github.com/google/go-containerregistry github.com/jackc github.com/spf13 filippo.io
+SMALL := github.com/google/go-containerregistry github.com/jackc github.com/spf13 filippo.io google.golang.org/protobuf/internal \
+	github.com/prometheus/common github.com/prometheus/procfs onnxgate/internal/cli
 OUT ?= bin/onnxgate
 # Where development tools are kept.
 export TOOLS := $(CURDIR)/.cache/bin
