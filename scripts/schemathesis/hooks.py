@@ -4,11 +4,13 @@ TOKEN is sent to every operation but the token endpoint, where it would be the
 credential of a client. There, requests that are to succeed get ADMIN_PASSWORD,
 and those to open a text CIPHERTEXT, which no generator would find. Nor would it find
 tables: what is written in CSV is beyond a JSON Schema; nor tensors, which have to agree
-with each other and with the model's: they are the iris model's. No client is so short of
-patience that 503 would be the right answer.
+with each other and with the model's: they are the iris model's; nor days, of which the last
+is not before the first, nor both long ago. No client is so short of patience that 503
+would be the right answer.
 """
 
 import copy
+import datetime
 import os
 
 import schemathesis
@@ -50,5 +52,8 @@ def before_call(context, case, kwargs):
     if case.path.endswith("/infer") and positive:
         case.media_type = "application/json"
         case.body = copy.deepcopy(TENSORS)
+    if case.path == "/usage" and positive and case.query:
+        today = datetime.datetime.now(datetime.UTC).date()
+        case.query = {"from": str(today - datetime.timedelta(days=2)), "to": str(today)}
     if case.path.endswith(":predict") and positive:
         case.body = copy.deepcopy(ROWS)
