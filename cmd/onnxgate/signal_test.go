@@ -174,7 +174,7 @@ func TestHangupReadsEverythingAgain(t *testing.T) {
 	p.waitFor(t, `"msg":"setting needs a restart","setting":"ONNXGATE_MAX_ROWS"`, 1)
 	write("ONNXGATE_RATE_TOKEN=fast\n")
 	p.signal(t, syscall.SIGHUP)
-	p.waitFor(t, `ONNXGATE_RATE_TOKEN: \"fast\" must be a number from 1`, 1)
+	p.waitFor(t, `ONNXGATE_RATE_TOKEN: \"fast\" is no rate`, 1)
 	p.signal(t, syscall.SIGTERM)
 	if err := p.cmd.Wait(); err != nil {
 		t.Errorf("exit: %v", err)
