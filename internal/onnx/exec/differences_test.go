@@ -44,8 +44,9 @@ func comparing[T float32 | float64](t *testing.T, vectors, features int, reduce 
 	return m
 }
 
-// A Scan that compares rows gives what its body gives pass by pass, to the bit.
-func TestRowsAreComparedAsByTheirBody(t *testing.T) {
+// A Scan that compares rows gives what its body gives pass by pass, to the bit, and takes
+// no memory for it.
+func TestRowsAreComparedAsByTheirBodyAndAllocateNothing(t *testing.T) {
 	t.Run("float32", testComparisons[float32])
 	t.Run("float64", testComparisons[float64])
 }
