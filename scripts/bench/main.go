@@ -211,7 +211,6 @@ func resident(ctx context.Context, opt options, dir, token string) error {
 // startToPrediction starts the server on the data that an earlier one left and
 // returns the time until the first prediction is answered.
 func startToPrediction(ctx context.Context, binary, dir, token string) (time.Duration, error) {
-	start := time.Now()
 	gate, err := startGate(ctx, binary, filepath.Join(dir, "data"), filepath.Join(dir, "gate.log"))
 	if err != nil {
 		return 0, err
@@ -221,7 +220,7 @@ func startToPrediction(ctx context.Context, binary, dir, token string) (time.Dur
 	if _, err := exchange(ctx, gate); err != nil {
 		return 0, err
 	}
-	return time.Since(start), nil
+	return time.Since(gate.started), nil
 }
 
 // cost returns the server's CPU time per request over one slice, in µs.

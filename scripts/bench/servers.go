@@ -25,6 +25,7 @@ import (
 // server is one process that answers predictions.
 type server struct {
 	cmd      *exec.Cmd
+	started  time.Time
 	addr     string
 	grpc     string // address of the gRPC listener
 	roots    *x509.CertPool
@@ -71,10 +72,11 @@ func startGate(ctx context.Context, binary, data, logFile string, settings ...st
 	if cmd.Path, err = filepath.Abs(binary); err != nil {
 		return nil, err
 	}
+	started := time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{cmd: cmd, addr: addr, grpc: grpc, data: data, key: strings.TrimSpace(string(key))}
+	s := &server{cmd: cmd, started: started, addr: addr, grpc: grpc, data: data, key: strings.TrimSpace(string(key))}
 	if err := s.ready(ctx, filepath.Join(data, "tls", "cert.pem")); err != nil {
 		s.stop()
 		text, _ := os.ReadFile(logFile) //nolint:gosec // a path of our own
