@@ -37,24 +37,6 @@ func SumSquares[A, T Number](x []T) A {
 	return squaresGo[A](x)
 }
 
-// SumSquaredDifferences returns SumSquares of a-b, for which there is room. All are
-// as long.
-func SumSquaredDifferences[T Float](room, a, b []T) float64 {
-	a, b = a[:len(room)], b[:len(room)]
-	if len(room) >= wide {
-		if to, ok := any(room).([]float32); ok {
-			x, _ := any(a).([]float32)
-			y, _ := any(b).([]float32)
-			Apply(Subtract, to, x, y)
-			return SumSquares[float64](to)
-		}
-	}
-	for i := range room {
-		room[i] = a[i] - b[i]
-	}
-	return squaresGo[float64](room)
-}
-
 // AddSquaresTo is AddTo for the squares of x.
 func AddSquaresTo[A, T Number](acc []A, x []T) {
 	if v, ok := any(x).([]float32); ok {

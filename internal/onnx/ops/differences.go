@@ -146,31 +146,35 @@ func (d *differences) kernel(n *Node, s *scan) Kernel {
 	return nil
 }
 
-// differenceSums returns what makes the sum for two rows, in room for a third. It has
-// the bits of the body's operators, one after the other.
-func differenceSums[T floating](d *differences, raise func([]T)) func(room, x, v []T) T {
-	switch {
-	case d.squared:
-		return func(room, x, v []T) T { return T(linalg.SumSquaredDifferences(room, x, v)) }
-	case d.power == 1:
-		return func(room, x, v []T) T {
+// differenceSums returns what makes the sum for two rows, in room for a third, which
+// would stand at place at of the differences. It has the bits of the body's operators,
+// one after the other.
+func differenceSums[T floating](d *differences, raise func([]T)) func(room, x, v []T, at int) T {
+	if d.squared {
+		return func(room, x, v []T, at int) T {
 			subRow(room, x, v)
-			return T(linalg.SumMagnitudes[float64](room))
+			var sum [1]T
+			squaresInOrder(sum[:], room, len(room), at)
+			return sum[0]
 		}
 	}
-	return func(room, x, v []T) T {
+	return func(room, x, v []T, at int) T {
 		subRow(room, x, v)
 		for i, v := range room {
 			room[i] = T(math.Abs(float64(v)))
 		}
-		raise(room)
-		return T(linalg.Sum[float64](room))
+		if d.power != 1 {
+			raise(room)
+		}
+		var sum [1]T
+		alignedLanes(sum[:], room, len(room), at)
+		return sum[0]
 	}
 }
 
 // compareRows returns the kernel that compares rows by sum. Where rows have not the
 // features of the slices, as broadcasting allows, or there are none, the body runs.
-func compareRows[T floating](n *Node, s *scan, sum func(room, x, v []T) T) Kernel {
+func compareRows[T floating](n *Node, s *scan, sum func(room, x, v []T, at int) T) Kernel {
 	scratch := n.NeedScratch()
 	return func(ctx context.Context, f *Frame) error {
 		from, to := f.In(0).Shape(), f.In(1).Shape()
@@ -191,11 +195,12 @@ func compareRows[T floating](n *Node, s *scan, sum func(room, x, v []T) T) Kerne
 		}
 		work := 0
 		for v := Input[T](f, 1); len(v) > 0; v = v[features:] {
-			for x := Input[T](f, 0); len(x) > 0; x = x[features:] {
+			rows := Input[T](f, 0)
+			for at := 0; at < len(rows); at += features {
 				if err := watch(ctx, &work, features); err != nil {
 					return err
 				}
-				dst[0] = sum(room, x[:features], v[:features])
+				dst[0] = sum(room, rows[at:at+features], v[:features], at)
 				dst = dst[1:]
 			}
 		}
