@@ -13,8 +13,12 @@ import (
 	"onnxgate/internal/reqctx"
 )
 
-// hintSlots is how many requests hints remember, a power of two.
-const hintSlots = 4096
+// hintSlots is how many requests hints remember, a power of two, and hintWays in how
+// many slots each of them may be: the keys of one request must not push out each other.
+const (
+	hintSlots = 4096
+	hintWays  = 8
+)
 
 // Asked is what a request asks for, and with which credential, before anything of
 // it is proven.
@@ -36,7 +40,7 @@ type Asked struct {
 type hints struct {
 	seed  maphash.Seed
 	now   func() time.Time
-	slots [hintSlots]atomic.Pointer[hint]
+	slots [hintSlots / hintWays][hintWays]atomic.Pointer[hint]
 }
 
 // hint is never changed.
@@ -67,17 +71,45 @@ func (h *hints) keys(asked *Asked, model string) hintKeys {
 
 // find returns what is known under a key, never nil.
 func (h *hints) find(of uint64) *hint {
-	if known := h.slots[of%hintSlots].Load(); known != nil && known.of == of {
-		return known
+	ways := &h.slots[of%uint64(len(h.slots))]
+	for i := range ways {
+		if known := ways[i].Load(); known != nil && known.of == of {
+			return known
+		}
 	}
 	return &hint{of: of}
+}
+
+// store remembers a hint in place of the one that is known under its key, and where
+// there is none and no slot is free, of the one that says least: whose request was
+// refused for the shortest.
+func (h *hints) store(next *hint) {
+	ways := &h.slots[next.of%uint64(len(h.slots))]
+	var least *atomic.Pointer[hint]
+	var until time.Time
+	for i := range ways {
+		slot := &ways[(i+int(next.of>>61))%hintWays]
+		known := slot.Load()
+		if known != nil && known.of == next.of {
+			least = slot
+			break
+		}
+		ends := time.Time{}.Add(-1) // before any hint
+		if known != nil {
+			ends = known.until
+		}
+		if least == nil || ends.Before(until) {
+			least, until = slot, ends
+		}
+	}
+	least.Store(next)
 }
 
 // note remembers that a request has to wait; it does not forget a longer time.
 func (h *hints) note(of uint64, wait time.Duration) {
 	known, until := h.find(of), h.now().Add(wait)
 	if known.until.Before(until) {
-		h.slots[of%hintSlots].Store(&hint{of: of, limits: known.limits, until: until})
+		h.store(&hint{of: of, limits: known.limits, until: until})
 	}
 }
 
@@ -89,7 +121,7 @@ func (h *hints) counted(keys hintKeys, limits []reqctx.Limit) {
 	limits = slices.DeleteFunc(slices.Clone(limits), func(l reqctx.Limit) bool { return !remembered(&l) })
 	for _, of := range []uint64{keys.credential, keys.target, keys.model} {
 		if of != none {
-			h.slots[of%hintSlots].Store(&hint{of: of, limits: limits, until: h.find(of).until})
+			h.store(&hint{of: of, limits: limits, until: h.find(of).until})
 		}
 	}
 }
