@@ -108,6 +108,18 @@ func managed(p *identity.Principal, name string) (string, error) {
 	return "", unknownModel()
 }
 
+// managed returns what is known of a model that the principal may change.
+func (s *snapshot) managed(p *identity.Principal, name string) (*entry, error) {
+	label, err := managed(p, name)
+	if err != nil {
+		return nil, err
+	}
+	if e := s.entry(label); e != nil {
+		return e, nil
+	}
+	return nil, unknownModel()
+}
+
 // Load looks at the folder of a model that the principal's tenant owns, and
 // serves what it holds, also after an Unload. Faults: NotFound when there is no
 // such model, Content when a version of it cannot be served, which says why,
@@ -158,16 +170,12 @@ func (c *Catalog) onRecord(ctx context.Context, p *identity.Principal, event aud
 func (c *Catalog) Unload(ctx context.Context, p *identity.Principal, name string) error {
 	c.reload.Lock()
 	defer c.reload.Unlock()
-	label, err := managed(p, name)
+	before := c.current.Load()
+	e, err := before.managed(p, name)
 	if err != nil {
 		return err
 	}
-	before := c.current.Load()
-	e := before.entry(label)
-	if e == nil {
-		return unknownModel()
-	}
-	l := c.newLoader(before)
+	label, l := e.place.label, c.newLoader(before)
 	unloaded := &entry{place: e.place, unloaded: true, reserved: e.reserved}
 	for _, v := range e.model.served() {
 		unloaded.reserved += v.memory

@@ -95,13 +95,9 @@ func (s *snapshot) own(name string, e *entry) OwnModel {
 // principal's tenant owns, byte for byte as it is now. Faults: NotFound when there
 // is no such model, or it has none.
 func (c *Catalog) Manifest(_ context.Context, p *identity.Principal, name string) ([]byte, error) {
-	label, err := managed(p, name)
+	e, err := c.current.Load().managed(p, name)
 	if err != nil {
 		return nil, err
-	}
-	e := c.current.Load().entry(label)
-	if e == nil {
-		return nil, unknownModel()
 	}
 	f, err := optional(c.cfg.FS, path.Join(e.place.folder, modelstore.ManifestFile), modelstore.MaxManifest)
 	if err == nil && f.path == "" {

@@ -87,22 +87,18 @@ func (m *model) pin(p Pin) {
 func (c *Catalog) Rollback(ctx context.Context, p *identity.Principal, name, to string) (serving string, err error) {
 	c.reload.Lock()
 	defer c.reload.Unlock()
-	label, err := managed(p, name)
+	before := c.current.Load()
+	e, err := before.managed(p, name)
 	if err != nil {
 		return "", err
 	}
-	before := c.current.Load()
-	e := before.entry(label)
-	switch {
-	case e == nil:
-		return "", unknownModel()
-	case e.unloaded || e.model == nil:
+	if e.unloaded || e.model == nil {
 		return "", fault.New(fault.Conflict, "nothing of the model is served; load it first")
 	}
 	if err := c.readPins(ctx); err != nil {
 		return "", err
 	}
-	l := c.newLoader(before)
+	label, l := e.place.label, c.newLoader(before)
 	ids, chosen, err := l.versionsOf(e.place)
 	if err != nil {
 		return "", err

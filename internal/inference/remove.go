@@ -20,19 +20,15 @@ import (
 func (c *Catalog) Remove(ctx context.Context, p *identity.Principal, name, id string, remove func(last bool) error) error {
 	c.reload.Lock()
 	defer c.reload.Unlock()
-	label, err := managed(p, name)
+	before := c.current.Load()
+	e, err := before.managed(p, name)
 	if err != nil {
 		return err
-	}
-	before := c.current.Load()
-	e := before.entry(label)
-	if e == nil {
-		return unknownModel()
 	}
 	if err := c.readPins(ctx); err != nil {
 		return err
 	}
-	l := c.newLoader(before)
+	label, l := e.place.label, c.newLoader(before)
 	listing, err := l.list(e.place)
 	if err != nil || !slices.Contains(listing.versions, id) {
 		return unknownVersion()
