@@ -22,11 +22,15 @@ func (s *Service) openKEK(ctx context.Context, cfg *Config) error {
 		}
 	}
 	err = s.Reload(ctx)
-	if errors.Is(err, fs.ErrNotExist) && !empty {
-		err = fmt.Errorf("%w; keys in the database are wrapped by the one of the server that made them: "+
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	case empty:
+		return fmt.Errorf("%w; make one, since the database needs none yet: (umask 077; openssl rand -base64 32 > %s)", err, cfg.KEKFile)
+	default:
+		return fmt.Errorf("%w; keys in the database are wrapped by the one of the server that made them: "+
 			"copy its file, or name it with ONNXGATE_KEK_FILE", err)
 	}
-	return err
 }
 
 // CheckKEK returns the error that New would have for the key-encryption key, but that

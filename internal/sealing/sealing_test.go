@@ -429,7 +429,10 @@ func TestAKeyEncryptionKeyThatDoesNotOpenWhatIsStoredStopsTheStart(t *testing.T)
 	if _, err := os.Stat(lost); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a key was made in the place of the lost one: %v", err)
 	}
-	refused("one that is not made", sealing.Config{KEKFile: kekFile(t)}, "no such file")
+	refused("one that is not made", sealing.Config{KEKFile: kekFile(t)}, "no such file or directory; keys in the database")
+	if _, err := sealing.New(t.Context(), sealing.Config{Store: &memory{}, KEKFile: lost}); err == nil || !strings.Contains(err.Error(), "rand -base64 32 > "+lost) {
+		t.Errorf("where nothing is wrapped yet: %v, want how to make one", err)
+	}
 
 	if err := os.Rename(other, kek); err != nil { // the file of the running server
 		t.Fatal(err)
