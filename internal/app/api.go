@@ -32,9 +32,10 @@ func (a *App) openAPI() error {
 	if a.issuers != nil {
 		issuers = issuerList{a.issuers}
 	}
+	a.streams = limit.NewPlaces(limit.MaxStreams, limit.MaxAllStreams, a.cfg.TrustedProxies)
 	memory := limit.NewBytes(max(httpapi.DefaultBodyMemory, 2*a.cfg.MaxBody), a.oneTenant.Load)
 	a.api, err = httpapi.New(httpapi.Config{
-		Admission: a.admission, Bodies: memory, Streams: limit.NewPlaces(limit.MaxStreams, limit.MaxAllStreams, a.cfg.TrustedProxies),
+		Admission: a.admission, Bodies: memory, Streams: a.streams,
 		Catalog: a.catalog, Layers: a.catalog, Authenticator: authenticator, Trust: a.trust(), Tokens: tokens, Keys: a.keys, Passwords: a.accounts,
 		Accounts: a.accounts, Delivery: a.delivery, Access: bearer, Usage: a.quotas, Sealer: a.sealing, Issuers: issuers, Roles: a.roles, Audit: a.trail, Records: kept, Ready: a.ready, Degraded: a.degraded,
 		Metrics: a.metrics, AccessLog: a.access, Traces: a.traces, Log: a.log, Now: a.clock.Now,

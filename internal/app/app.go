@@ -32,6 +32,7 @@ import (
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/keys"
+	"onnxgate/internal/limit"
 	"onnxgate/internal/modelstore"
 	"onnxgate/internal/oidc"
 	"onnxgate/internal/quota"
@@ -102,6 +103,7 @@ type App struct {
 
 	public, admin *listener     // admin is nil when it is closed; both before New binds them
 	grpc          *grpcListener // nil when it is closed
+	streams       *limit.Places // of requests over HTTP/2
 	background    sync.WaitGroup
 	stopWatching  context.CancelFunc
 	failed        chan error
@@ -116,6 +118,7 @@ type App struct {
 type listener struct {
 	server *http.Server
 	net    *drainable
+	places *limit.Places
 }
 
 // New takes the server's addresses, makes its parts and opens its files, without

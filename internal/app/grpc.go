@@ -16,6 +16,7 @@ import (
 // grpcListener is an address and the gRPC server on it, which is nil until Start.
 type grpcListener struct {
 	net    net.Listener
+	places *limit.Places
 	server *grpc.Server
 }
 

@@ -3,6 +3,8 @@ package app
 import (
 	"sync"
 	"time"
+
+	"onnxgate/internal/limit"
 )
 
 // The parts that are read again while the server runs, as the metrics name them.
@@ -55,6 +57,7 @@ func (a *App) showGauges() {
 	a.metrics.Gauge("onnxgate_clock_offset_seconds", "How far the clock of the machine was set ahead of the time that the server goes by; 0 while it goes by that clock.",
 		func() float64 { return a.clock.Offset().Seconds() })
 	a.showAdmission()
+	a.showConnections()
 	a.showDatabase()
 	a.showRedis()
 	a.showSigningKeys()
@@ -69,6 +72,26 @@ func (a *App) showAdmission() {
 	a.metrics.Gauge("onnxgate_queue_depth", "Predictions that wait for a place among those in flight.", of(a.admission.Queued))
 	a.metrics.Gauge("onnxgate_throttled_requests", "Requests over a rate that wait for its next window.", of(a.admission.Throttled))
 	a.metrics.Gauge("onnxgate_limit_entries", "Clients that are remembered, each once for every window of a rate.", of(a.admission.Entries))
+}
+
+func (a *App) showConnections() {
+	each := func(number func(*limit.Places) float64) func(show func(string, float64)) {
+		return func(show func(string, float64)) {
+			show("public", number(a.public.places))
+			if a.admin != nil {
+				show("admin", number(a.admin.places))
+			}
+			if a.grpc != nil {
+				show("grpc", number(a.grpc.places))
+			}
+		}
+	}
+	a.metrics.Gauges("onnxgate_connections", "Open connections, by listener: public, admin or grpc.", "listener",
+		each(func(p *limit.Places) float64 { return float64(p.Held()) }))
+	a.metrics.Counters("onnxgate_connections_refused_total", "Connections closed because their client, or all clients, had as many as there may be, by listener.", "listener",
+		each(func(p *limit.Places) float64 { return float64(p.Refused()) }))
+	a.metrics.Counter("onnxgate_http2_requests_refused_total", "Requests over HTTP/2 that were reset because their client, or all clients, had as many open as there may be.",
+		func() float64 { return float64(a.streams.Refused()) })
 }
 
 func (a *App) showDatabase() {

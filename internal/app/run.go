@@ -28,7 +28,7 @@ func (a *App) bind(ctx context.Context) error {
 	if a.cfg.GRPCAddr != "" {
 		var l *listener
 		if l, grpcErr = listen(ctx, limit.NewPlaces(limit.MaxGRPCConnections, room.grpc(), proxies), a.cfg.GRPCAddr, "ONNXGATE_GRPC_ADDR"); l != nil {
-			a.grpc = &grpcListener{net: l.net}
+			a.grpc = &grpcListener{net: l.net, places: l.places}
 		}
 	}
 	return errors.Join(err, adminErr, grpcErr)
@@ -40,7 +40,7 @@ func listen(ctx context.Context, places *limit.Places, addr, setting string) (*l
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s", addr, errors.Unwrap(err), setting)
 	}
-	return &listener{net: newDrainable(places.Guard(l))}, nil
+	return &listener{net: newDrainable(places.Guard(l)), places: places}, nil
 }
 
 // network keeps 0.0.0.0 to IPv4, as it is written: Go's "tcp" would listen on

@@ -25,6 +25,7 @@ type Places struct {
 
 	mu      sync.Mutex
 	held    int
+	refused uint64
 	clients map[string]int      // by Key
 	sites   map[string][]*Place // what each holds, but for the exempt
 }
@@ -60,11 +61,28 @@ func (p *Places) Enter(remote string, end func()) (*Place, bool) {
 	if ok {
 		p.add(comes)
 	}
+	if goes != nil || !ok {
+		p.refused++
+	}
 	p.mu.Unlock()
 	if goes != nil {
 		goes.pushOut()
 	}
 	return comes, ok
+}
+
+// Held returns how many places are taken.
+func (p *Places) Held() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
+}
+
+// Refused returns how many came or had a place for whom there was none, so far.
+func (p *Places) Refused() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refused
 }
 
 // Leave gives the place back.

@@ -47,6 +47,9 @@ func TestAFewThatTakeAllPlacesKeepNobodyOut(t *testing.T) {
 	if got := kept(next); got != len(next) || got < 87 || got > 89 {
 		t.Errorf("who comes ninth gets %d places and keeps %d, want a ninth of 800", len(next), got)
 	}
+	if held, refused, want := p.Held(), p.Refused(), uint64(len(next)+1); held != 800 || refused != want {
+		t.Errorf("%d are held, and %d refused, want 800 and %d: those pushed out, and the last of who came", held, refused, want)
+	}
 	for i, all := range first {
 		if got := kept(all); got < 87 || got > 90 {
 			t.Errorf("client %d keeps %d places, want a ninth of 800", i, got)
