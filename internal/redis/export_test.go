@@ -10,8 +10,12 @@ import (
 )
 
 // NewLimitsAt returns limits whose clock is the number of milliseconds under a key of
-// Redis, and which keep everything.
-func NewLimitsAt(c *Client, key string) *Limits { return newLimits(c, clockAt(key)) }
+// Redis, and which keep everything there; now is that of this server.
+func NewLimitsAt(c *Client, key string, now func() time.Time) *Limits {
+	l := newLimits(c, clockAt(key))
+	l.leases.now = now
+	return l
+}
 
 // NewBackoffAt is NewLimitsAt of failures in a row.
 func NewBackoffAt(c *Client, key string) *Backoff { return newBackoff(c, clockAt(key)) }

@@ -23,10 +23,12 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 var counting string
 
 // Limits counts windows for all servers that ask the same database. It is a
-// limit.Shared.
+// limit.Shared. Of a large limit it counts a small part ahead, so that few requests
+// have to ask.
 type Limits struct {
 	client *Client
 	script *Script
+	leases leases
 }
 
 var _ limit.Shared = (*Limits)(nil)
@@ -35,7 +37,7 @@ var _ limit.Shared = (*Limits)(nil)
 func NewLimits(c *Client) *Limits { return newLimits(c, clock) }
 
 func newLimits(c *Client, clock string) *Limits {
-	return &Limits{client: c, script: NewScript(clock + counting)}
+	return &Limits{client: c, script: NewScript(clock + counting), leases: leases{now: c.now, windows: map[string]*lease{}}}
 }
 
 // Up is described at limit.Shared.
@@ -43,6 +45,28 @@ func (l *Limits) Up() bool { return l.client.Up() }
 
 // Take is described at limit.Shared.
 func (l *Limits) Take(within time.Duration, windows []limit.Window) (wait time.Duration, granted bool, err error) {
+	if l.leases.spend(windows) {
+		return 0, true, nil
+	}
+	if l.leases.extend(windows) {
+		sent := l.leases.now()
+		_, granted, err = l.take(0, windows)
+		l.leases.restore(windows)
+		if err != nil {
+			return 0, false, err
+		}
+		if l.leases.learn(windows, sent, granted); granted {
+			return 0, true, nil
+		}
+	}
+	sent := l.leases.now()
+	if wait, granted, err = l.take(within, windows); err == nil {
+		l.leases.learn(windows, sent, false)
+	}
+	return wait, granted, err
+}
+
+func (l *Limits) take(within time.Duration, windows []limit.Window) (wait time.Duration, granted bool, err error) {
 	wait, granted, err = l.ask("take", within, windows)
 	if err == nil && (granted && wait > within || !granted && !lacking(windows)) {
 		return 0, false, errAnswer

@@ -378,7 +378,7 @@ func TestRedisAndMemoryDecideAlike(t *testing.T) {
 		clock := &sameClock{store: store, now: time.UnixMilli(1_700_000_000_000)}
 		clock.pass(t, 0)
 		now := func() time.Time { return clock.now }
-		memory, shared := &player{server: newServer(nil, now)}, &player{server: newServer(redis.NewLimitsAt(c, clockKey), now)}
+		memory, shared := &player{server: newServer(nil, now)}, &player{server: newServer(redis.NewLimitsAt(c, clockKey, now), now)}
 		for i := range 150 {
 			s := randomStep(random)
 			want, got := memory.play(t.Context(), s), shared.play(t.Context(), s)
@@ -413,7 +413,7 @@ func TestAClockOfRedisThatIsSetBackGrantsNothingAndHoldsNobodyForLong(t *testing
 	store := testkit.StartRedis(t, testkit.RedisConfig{})
 	clock := &sameClock{store: store, now: time.UnixMilli(1_700_000_000_000)}
 	clock.pass(t, 0)
-	s := newServer(redis.NewLimitsAt(newClient(t, store.URL(0)), clockKey), time.Now)
+	s := newServer(redis.NewLimitsAt(newClient(t, store.URL(0)), clockKey, time.Now), time.Now)
 	take := func() error {
 		ctx, _ := request(t.Context())
 		return limit.Take(ctx, limit.Demand{Table: s.keys, Key: "a", Rates: testkit.Rates("2/minute"), N: 1})

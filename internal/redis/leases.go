@@ -1,0 +1,170 @@
+package redis
+
+import (
+	"maps"
+	"sync"
+	"time"
+
+	"onnxgate/internal/limit"
+)
+
+const (
+	// leaseParts is how many leases a limit has: of one of 2,000 or more, a server
+	// counts so small a part ahead, and asks Redis again once that is spent.
+	leaseParts = 1000
+	// leaseRoom is how many leases there must be left of a window for one to be taken:
+	// near its end each request is counted by itself.
+	leaseRoom = 16
+	// maxLeases bounds how many windows are known.
+	maxLeases = 4096
+	// sweepEvery is the least time between two looks for windows that have ended.
+	sweepEvery = time.Second
+)
+
+// leases are what this server has counted in Redis ahead of the requests that it is
+// for. What is left of one when its window ends is lost.
+type leases struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	windows map[string]*lease // by the key of the window
+	swept   time.Time
+}
+
+// lease is what is known of one window, and held of it.
+type lease struct {
+	limit     int64
+	period    time.Duration
+	remaining int64     // in Redis, when it last answered
+	until     time.Time // when the window ends, or before
+	asking    bool      // one request asks for more
+
+	held      int64
+	at, began time.Duration // of what is held; see limit.Window
+}
+
+// ahead is how much of a window one lease is; 0 where there is none.
+func ahead(w *limit.Window) int64 {
+	if n := w.Limit / leaseParts; n > 1 && w.Carried == 0 {
+		return n
+	}
+	return 0
+}
+
+// known returns what is known of a window that has not ended, or nil.
+func (l *leases) known(w *limit.Window, now time.Time) *lease {
+	k := l.windows[w.Key]
+	if k == nil || ahead(w) == 0 || k.limit != w.Limit || k.period != w.Period || !now.Before(k.until) {
+		return nil
+	}
+	return k
+}
+
+// spend takes what the windows need out of what is held, or nothing where one of them
+// lacks it.
+func (l *leases) spend(windows []limit.Window) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	for i := range windows {
+		w := &windows[i]
+		k := l.known(w, now)
+		if k == nil || k.held < w.N {
+			for _, taken := range windows[:i] {
+				l.windows[taken.Key].held += taken.N
+			}
+			return false
+		}
+		k.held -= w.N
+	}
+	for i := range windows {
+		w := &windows[i]
+		k := l.windows[w.Key]
+		w.Remaining, w.At, w.Began = k.remaining+k.held, k.at, k.began
+		w.Left = max(k.until.Sub(now).Truncate(time.Millisecond), time.Millisecond)
+	}
+	return true
+}
+
+// extend adds a lease to what each of the windows asks for, where all have plenty left
+// and no other request does so, and reports whether it has.
+func (l *leases) extend(windows []limit.Window) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	for i := range windows {
+		w := &windows[i]
+		k := l.known(w, now)
+		if k == nil || k.asking || k.remaining < w.N+leaseRoom*ahead(w) {
+			return false
+		}
+	}
+	for i := range windows {
+		w := &windows[i]
+		l.windows[w.Key].asking = true
+		w.N += ahead(w)
+	}
+	return true
+}
+
+// restore undoes extend once its question is over.
+func (l *leases) restore(windows []limit.Window) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range windows {
+		w := &windows[i]
+		w.N -= ahead(w)
+		if k := l.windows[w.Key]; k != nil {
+			k.asking = false
+		}
+	}
+}
+
+// learn notes what Redis answered to a question that was sent at a time, and with
+// leased that it counted a lease for each of the windows.
+func (l *leases) learn(windows []limit.Window, sent time.Time, leased bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	for i := range windows {
+		w := &windows[i]
+		n, until, k := ahead(w), sent.Add(w.Left), l.known(w, now)
+		if n == 0 || !now.Before(until) {
+			continue
+		}
+		if w.Remaining == 0 { // then Left may be longer than the window
+			if k != nil {
+				k.remaining = 0
+			}
+			continue
+		}
+		if k == nil {
+			if k = l.add(w, now); k == nil {
+				continue
+			}
+		}
+		k.remaining, k.until = w.Remaining, until
+		if leased {
+			k.held += n
+			k.at, k.began = w.At, w.Began
+		}
+	}
+}
+
+// add remembers a window in place of the one before it, or returns nil when there are
+// too many.
+func (l *leases) add(w *limit.Window, now time.Time) *lease {
+	if _, there := l.windows[w.Key]; !there && len(l.windows) >= maxLeases {
+		if now.Sub(l.swept) < sweepEvery {
+			return nil
+		}
+		l.swept = now
+		maps.DeleteFunc(l.windows, func(_ string, k *lease) bool { return !now.Before(k.until) })
+		if len(l.windows) >= maxLeases {
+			return nil
+		}
+	}
+	k := &lease{limit: w.Limit, period: w.Period}
+	l.windows[w.Key] = k
+	return k
+}
