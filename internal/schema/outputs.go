@@ -229,7 +229,7 @@ func derivedRoles(out []tensor.Spec, named bool) (label, scores int) {
 		case s.Constant:
 		case isLabelType(s) && label < 0 && (isColumn(s) || isAcross(&s)):
 			label = i
-		case isScoreType(s) && scores < 0 && (s.Kind == tensor.KindMapSequence || s.Decision || !isFlat(s)):
+		case isScoreType(s) && scores < 0 && rowAxis(&s) == 0 && (s.Kind == tensor.KindMapSequence || s.Decision || !isFlat(s)):
 			scores = i
 		default:
 			return -1, -1
@@ -270,12 +270,6 @@ func isNumber(d tensor.DType) bool {
 // isColumn reports whether an output may hold one element a row.
 func isColumn(s tensor.Spec) bool {
 	return !s.Ranked || len(s.Dims) < 2 || len(s.Dims) == 2 && s.Dims[1].Size == 1
-}
-
-// isAcross reports whether an output may hold one element a row side by side, in
-// [1, N]: so skl2onnx exports the labels of quadratic discriminant analysis.
-func isAcross(s *tensor.Spec) bool {
-	return s.Kind == tensor.KindTensor && s.Ranked && len(s.Dims) == 2 && s.Dims[0].Size == 1 && s.Dims[1].Size < 0
 }
 
 // isFlat reports whether an output is declared to hold one element a row.

@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -57,6 +58,7 @@ func (e *encoder) check() error {
 	if len(e.outputs) != len(e.specs) {
 		return e.mismatch("the graph gave %d outputs, not %d", len(e.outputs), len(e.specs))
 	}
+	e.turn()
 	for _, i := range e.answered {
 		t, check := e.outputs[i], e.checkTensor
 		if isList(&e.specs[i]) {
@@ -93,20 +95,25 @@ func (e *encoder) checkTensor(s *tensor.Spec, t *tensor.Tensor) error {
 	if e.rows == 1 && e.form == formOutputs {
 		return nil // whatever its shape, it belongs to the one row
 	}
-	if e.across(s, t) {
-		return nil
-	}
 	if shape := t.Shape(); e.rows != 1 && (len(shape) == 0 || shape[0] != e.rows) || t.Len()%max(e.rows, 1) != 0 {
 		return e.mismatch("output %q has shape %v, not one result for each of %d rows", s.Name, shape, e.rows)
 	}
 	return nil
 }
 
-// across reports whether the elements of an output belong to one row each; see
-// isAcross.
-func (e *encoder) across(s *tensor.Spec, t *tensor.Tensor) bool {
-	shape := t.Shape()
-	return isAcross(s) && len(shape) == 2 && shape[0] == 1 && shape[1] == e.rows
+// turn puts the rows of all outputs first.
+func (e *encoder) turn() {
+	given := e.outputs
+	for _, i := range e.answered {
+		axis, t := rowAxis(&e.specs[i]), given[i]
+		if axis == 0 || t == nil || len(t.Shape()) <= axis || t.Shape()[axis] != e.rows {
+			continue
+		}
+		if &e.outputs[0] == &given[0] {
+			e.outputs = slices.Clone(given)
+		}
+		e.outputs[i] = rowsFirst(t, axis)
+	}
 }
 
 func (e *encoder) mismatch(format string, args ...any) error {
@@ -273,9 +280,6 @@ func (e *encoder) value(dst []byte, output, row int) []byte {
 			dst = e.element(append(dst, key...), t, row*len(keys)+k)
 		}
 		return append(dst, '}')
-	}
-	if e.across(&e.specs[output], t) {
-		return e.element(dst, t, row)
 	}
 	return e.array(dst, t, row)
 }
