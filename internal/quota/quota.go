@@ -161,8 +161,7 @@ func (s *Service) reserve(ctx context.Context, now time.Time, claim *share, of s
 		if err := s.refresh(ctx, a); err != nil {
 			return err
 		}
-		var want demand
-		ticket, result, urge := a.take(now, claim, use, &want)
+		ticket, result, urge := a.take(now, claim, use)
 		s.urge(a, urge)
 		switch result {
 		case taken:
@@ -176,7 +175,7 @@ func (s *Service) reserve(ctx context.Context, now time.Time, claim *share, of s
 		case short:
 		}
 		if err := s.refill(ctx, a, ticket); err != nil {
-			a.withdraw(ticket, &want)
+			a.withdraw(ticket, use)
 			return err
 		}
 	}
