@@ -267,7 +267,7 @@ func (a *account) settle(claim *share, reserved, used *Use) (urgency, []Warning)
 	}
 	if used[limit.UnitCalls] > 0 {
 		for unit := range a.typical {
-			a.typical[unit] += (used[unit] - a.typical[unit]) / typicalWeight
+			a.typical[unit] = follow(a.typical[unit], used[unit])
 		}
 	}
 	l := a.limits.Load()
@@ -276,6 +276,15 @@ func (a *account) settle(claim *share, reserved, used *Use) (urgency, []Warning)
 		reached = a.reached(l)
 	}
 	return a.urgency(l), reached
+}
+
+// follow moves what calls use towards what the last one used, by one at least.
+func follow(typical, used int64) int64 {
+	by := used - typical
+	if by > 0 {
+		return typical + (by+typicalWeight-1)/typicalWeight
+	}
+	return typical + (by-typicalWeight+1)/typicalWeight
 }
 
 // used is how much the period has used as far as is known here.

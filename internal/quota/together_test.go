@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/limit"
 	"onnxgate/internal/quota"
 )
 
@@ -120,5 +121,27 @@ func TestWhoIsRefusedLeavesWhatThereIs(t *testing.T) {
 				t.Errorf("of the 40 that were left %d were answered, and %d where the large one was refused", got, rest)
 			}
 		})
+	}
+}
+
+// What is set aside is in each unit for as many calls as in the others, and what they
+// use: a process asks no more often for small numbers of rows, and keeps no calls that
+// there are no rows for.
+func TestALeaseIsForAsManyCallsInEachUnit(t *testing.T) {
+	m := newMemory("acme")
+	s := newService(t, m, quotas(map[string]string{"acme": "calls=1e6/day,rows=5000/month"}), nil)
+	use := quota.Use{1, 5}
+	for range 900 {
+		if err := call(t.Context(), s, acme, use); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := m.askings(); n > 900/20 {
+		t.Errorf("the store was asked %d times for 900 calls", n)
+	}
+	month, _ := limit.PerMonth.Around(time.Now())
+	calls, rows := m.today("acme", "")[limit.UnitCalls]-900, m.at("acme", "", limit.PerMonth, month)[limit.UnitRows]-4500
+	if calls > 10 || rows > 50 {
+		t.Errorf("%d calls and %d rows are set aside, of 100 calls that there are rows for", calls, rows)
 	}
 }
