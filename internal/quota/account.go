@@ -324,7 +324,7 @@ func (a *account) tooLarge(use *Use) error {
 }
 
 // exceeded is the fault of a quota that is used up: of the one that lasts longest,
-// where there are several.
+// where there are several; nil where none is any more.
 func (a *account) exceeded(at time.Time, use *Use) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -337,7 +337,7 @@ func (a *account) exceeded(at time.Time, use *Use) error {
 		}
 	}
 	if end.IsZero() { // it changed in this moment
-		return unavailable(nil)
+		return nil
 	}
 	f := fault.Newf(fault.QuotaExceeded, "The quota of %s, %d %s in a %s, is used up until %s",
 		a.whose(), most.Limit, most.Unit, most.Per, end.Format(time.RFC3339))

@@ -171,7 +171,10 @@ func (s *Service) reserve(ctx context.Context, now time.Time, claim *share, of s
 		case tooMuch:
 			return a.tooLarge(use)
 		case usedUp:
-			return a.exceeded(now, use)
+			if err := a.exceeded(now, use); err != nil {
+				return err
+			}
+			continue
 		case short:
 		}
 		if err := s.refill(ctx, a, ticket); err != nil {

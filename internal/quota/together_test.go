@@ -124,6 +124,26 @@ func TestWhoIsRefusedLeavesWhatThereIs(t *testing.T) {
 	}
 }
 
+// While something goes back, nobody takes of it: another process may have it already.
+func TestNobodyTakesWhatGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var answered atomic.Int64
+		s := newServer(t, newMemory("acme"), quotas(map[string]string{"acme": "calls=100/day"}), &answered)
+		running(t, s.Service)
+		s.open(2) // for the call, and to tell of its rows
+		s.come(1, one)
+		time.Sleep(3500 * time.Millisecond) // now what it did not use goes back
+		s.come(1, one)
+		if n := answered.Load(); n != 1 {
+			t.Errorf("%d were answered, the second of what goes back", n)
+		}
+		s.open(100)
+		if n := answered.Load(); n != 2 {
+			t.Errorf("%d were answered of 2", n)
+		}
+	})
+}
+
 // What is set aside is in each unit for as many calls as in the others, and what they
 // use: a process asks no more often for small numbers of rows, and keeps no calls that
 // there are no rows for.
