@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,10 +15,10 @@ const (
 	// are lost when it is killed; of the other units it sets aside as much as so
 	// many calls use.
 	leaseCalls = 100
-	// leaseShare is which part of what is left a process sets aside at most, so
-	// that the last of it goes round among several.
+	// leaseShare is which part of what is left of each unit a process sets aside at
+	// most, so that the last of it goes round among several.
 	leaseShare = 20
-	// askAgain is how long the store is not asked again that had nothing left, or
+	// askAgain is how long the store is not asked again that had not enough left, or
 	// did not answer.
 	askAgain = time.Second
 	// idleAfter is when what was set aside and is not used goes back.
@@ -63,6 +64,12 @@ type account struct {
 	closed  []*period
 	// typical is what a call uses.
 	typical Use
+	// waiting is what callers wait for, in their order.
+	waiting []Use
+	// starved says that one of them needs more than there is, as far as is known: the
+	// store is then offered all that is set aside. While it is held, because it may go
+	// back just now, nobody takes of it.
+	starved, held bool
 	// active says that something was used since the store was told, at activeAt.
 	active   bool
 	activeAt time.Time
@@ -85,12 +92,11 @@ type period struct {
 	// stored is what the store counted when it was asked last, if it was.
 	stored Use
 	loaded bool
-	// lease is what was left of the balance when the store was asked last.
+	// lease is what was set aside for calls to come when the store was asked last.
 	lease Use
-	// wanted is what callers wait for.
-	wanted Use
-	// refused is when the store had less than was wanted.
-	refused [limit.Units]time.Time
+	// offered is when all that was set aside was last offered to the store, because
+	// somebody needed more than there was.
+	offered time.Time
 	// warned are the soft quotas that were warned of.
 	warned [limit.Units]bool
 	// flying is how many reservations are not settled.
@@ -132,13 +138,10 @@ const (
 	now
 )
 
-// demand is what a claim waits for.
-type demand [limit.Periods]Use
-
 // take claims what a call uses, in all periods or in none. Where it is short, the
-// claim is among what is wanted, and the ticket is the number of the asking that
+// claim is among those that wait, and the ticket is the number of the asking that
 // will be for it.
-func (a *account) take(at time.Time, claim *share, use *Use, want *demand) (ticket uint64, v verdict, u urgency) {
+func (a *account) take(at time.Time, claim *share, use *Use) (ticket uint64, v verdict, u urgency) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.putAway {
@@ -147,7 +150,7 @@ func (a *account) take(at time.Time, claim *share, use *Use, want *demand) (tick
 	a.roll(at)
 	l := a.limits.Load()
 	if l.limited {
-		if v := a.room(at, l, use, want); v != taken {
+		if v := a.room(at, l, use); v != taken {
 			return a.asked + 1, v, nothing
 		}
 	}
@@ -177,50 +180,50 @@ func (a *account) roll(at time.Time) {
 	}
 }
 
-// room says whether all hard quotas have room, and adds to what is wanted of those
-// that have none as far as is known here.
-func (a *account) room(at time.Time, l *limits, use *Use, want *demand) verdict {
-	v := taken
+// room says whether all hard quotas have room. A claim that is short waits with all that
+// it needs, also of the units that there is enough of.
+func (a *account) room(at time.Time, l *limits, use *Use) verdict {
+	v, starved := taken, false
 	for i, p := range a.current {
 		for unit, most := range l.hard[i] {
 			need := needed(use, unit)
 			switch {
-			case most == 0 || p.balance[unit] >= need && use[unit] <= most:
+			case most == 0 || !a.held && p.balance[unit] >= need && use[unit] <= most:
 			case use[unit] > most:
 				return tooMuch
-			case at.Sub(p.refused[unit]) < askAgain:
-				v = max(v, usedUp)
+			case p.lacks(at, unit, need, most):
+				v = usedUp
 			default:
-				want[i][unit] = need
-				v = max(v, short)
+				v, starved = max(v, short), starved || p.beyond(unit, need, most)
 			}
 		}
 	}
 	if v == short {
-		a.ask(want, 1)
+		a.waiting, a.starved = append(a.waiting, *use), a.starved || starved
 	}
 	return v
+}
+
+// beyond reports whether more is needed than the quota leaves, as far as is known.
+func (p *period) beyond(unit int, need, most int64) bool {
+	return p.balance[unit] < need && p.stored[unit]-p.balance[unit] > most-need
+}
+
+// lacks reports whether that is so although all was offered to the store just now.
+func (p *period) lacks(at time.Time, unit int, need, most int64) bool {
+	return at.Sub(p.offered) < askAgain && p.beyond(unit, need, most)
 }
 
 // needed is what must be left for a call: something also of what is known only
 // afterwards.
 func needed(use *Use, unit int) int64 { return max(use[unit], 1) }
 
-// ask adds to what is wanted, or takes from it.
-func (a *account) ask(want *demand, sign int64) {
-	for i, p := range a.current {
-		for unit := range p.wanted {
-			p.wanted[unit] = max(0, p.wanted[unit]+sign*want[i][unit])
-		}
-	}
-}
-
-// withdraw takes back what was wanted, unless the store was asked for it.
-func (a *account) withdraw(ticket uint64, want *demand) {
+// withdraw takes back what was waited for, unless the store was asked for it.
+func (a *account) withdraw(ticket uint64, use *Use) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.asked < ticket {
-		a.ask(want, -1)
+	if i := slices.Index(a.waiting, *use); i >= 0 && a.asked < ticket {
+		a.waiting = slices.Delete(a.waiting, i, i+1)
 	}
 }
 
@@ -264,7 +267,7 @@ func (a *account) settle(claim *share, reserved, used *Use) (urgency, []Warning)
 	}
 	if used[limit.UnitCalls] > 0 {
 		for unit := range a.typical {
-			a.typical[unit] += (used[unit] - a.typical[unit]) / typicalWeight
+			a.typical[unit] = follow(a.typical[unit], used[unit])
 		}
 	}
 	l := a.limits.Load()
@@ -273,6 +276,15 @@ func (a *account) settle(claim *share, reserved, used *Use) (urgency, []Warning)
 		reached = a.reached(l)
 	}
 	return a.urgency(l), reached
+}
+
+// follow moves what calls use towards what the last one used, by one at least.
+func follow(typical, used int64) int64 {
+	by := used - typical
+	if by > 0 {
+		return typical + (by+typicalWeight-1)/typicalWeight
+	}
+	return typical + (by-typicalWeight+1)/typicalWeight
 }
 
 // used is how much the period has used as far as is known here.
@@ -312,20 +324,20 @@ func (a *account) tooLarge(use *Use) error {
 }
 
 // exceeded is the fault of a quota that is used up: of the one that lasts longest,
-// where there are several.
+// where there are several; nil where none is any more.
 func (a *account) exceeded(at time.Time, use *Use) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var end time.Time
 	var most limit.Quota
 	for _, q := range a.limits.Load().quotas {
-		p := a.current[q.Per]
-		if !q.Soft && p.balance[q.Unit] < needed(use, int(q.Unit)) && at.Sub(p.refused[q.Unit]) < askAgain && p.end.After(end) {
+		p, unit := a.current[q.Per], int(q.Unit)
+		if !q.Soft && p.lacks(at, unit, needed(use, unit), q.Limit*q.Unit.Scale()) && p.end.After(end) {
 			end, most = p.end, q
 		}
 	}
 	if end.IsZero() { // it changed in this moment
-		return unavailable(nil)
+		return nil
 	}
 	f := fault.Newf(fault.QuotaExceeded, "The quota of %s, %d %s in a %s, is used up until %s",
 		a.whose(), most.Limit, most.Unit, most.Per, end.Format(time.RFC3339))

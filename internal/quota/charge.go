@@ -13,6 +13,14 @@ type statement struct {
 	account *account
 	ticket  uint64
 	entries []entry
+	// waiting is what callers wait for, in their order.
+	waiting []Use
+	// more says that something is to be set aside, and typical what a call uses that
+	// a lease is for.
+	more    bool
+	typical Use
+	// offered says that what was set aside goes back unless it is granted again.
+	offered bool
 	missing bool // there is no such tenant any more
 }
 
@@ -20,14 +28,17 @@ type statement struct {
 type entry struct {
 	period *period
 	at     Place
-	hard   Use
-	// owed was used and is told; back was set aside and goes back.
-	owed, back Use
-	// wanted is for callers who wait, and lease what is set aside beside it.
-	wanted, lease Use
-	// had is the balance that there is, granted what came of it, and stored what
-	// the store counts then.
-	had, granted, stored Use
+	// hard are the quotas; where there is none, all that was set aside goes back.
+	hard Use
+	// calls is for how many calls a lease is set aside at most.
+	calls int64
+	// owed was used and is told, and had was set aside and not used.
+	owed, had Use
+	// needed is for callers who wait, and lease for calls to come.
+	needed, lease Use
+	// granted is set aside beside what there was, or goes back where it is below
+	// zero, and stored is what the store counts then.
+	granted, stored Use
 }
 
 // sync asks the store about accounts, in one transaction. The caller has the turn.
@@ -97,9 +108,17 @@ func (s *Service) charge(ctx context.Context, asked []statement) (judged bool, e
 	return judged, err
 }
 
-func (st *statement) charge(l Ledger) error {
+// charge tells what was used, and grants what the quotas leave.
+func (st *statement) charge(l Ledger) (err error) {
 	for i := range st.entries {
-		if err := st.entries[i].charge(l); fault.KindOf(err) == fault.NotFound {
+		e := &st.entries[i]
+		if e.stored, err = l.Used(e.at); err != nil {
+			return err
+		}
+	}
+	st.grant()
+	for i := range st.entries {
+		if err := st.entries[i].add(l); fault.KindOf(err) == fault.NotFound {
 			st.missing = true
 			break
 		} else if err != nil {
@@ -109,25 +128,102 @@ func (st *statement) charge(l Ledger) error {
 	return nil
 }
 
-// charge tells what was used, and grants what the quotas leave: to those who wait
-// all of it, and beside that a share.
-func (e *entry) charge(l Ledger) error {
-	stored, err := l.Used(e.at)
-	if err != nil {
-		return err
+// grant sets aside what those who wait need, of each of them all or nothing, and a
+// lease of as many calls in each unit: nobody sets aside of one unit what others need
+// beside what they have of another.
+func (st *statement) grant() {
+	for i := range st.entries {
+		st.entries[i].needed = Use{}
 	}
+	for i := range st.waiting {
+		st.reserve(&st.waiting[i])
+	}
+	calls := int64(leaseCalls)
+	for i := range st.entries {
+		calls = min(calls, st.entries[i].leasable(st))
+	}
+	for i := range st.entries {
+		st.entries[i].grant(st, calls)
+	}
+}
+
+// reserve adds to what is needed what one who waits does, if all of it is left.
+func (st *statement) reserve(use *Use) {
+	for i := range st.entries {
+		if !st.entries[i].fits(use) {
+			return
+		}
+	}
+	for i := range st.entries {
+		st.entries[i].reserve(use)
+	}
+}
+
+// left is what there is beside what is needed: what the quota leaves, and what was set
+// aside, also where the quota was lowered since.
+func (e *entry) left(unit int) int64 {
+	return max(e.hard[unit]-e.stored[unit]-e.owed[unit], 0) + e.had[unit] - e.needed[unit]
+}
+
+// fits reports whether there is what one who waits needs.
+func (e *entry) fits(use *Use) bool {
+	for unit, most := range e.hard {
+		if most > 0 && e.left(unit) < needed(use, unit) {
+			return false
+		}
+	}
+	return true
+}
+
+// reserve adds to what is needed.
+func (e *entry) reserve(use *Use) {
+	for unit, most := range e.hard {
+		if most > 0 {
+			e.needed[unit] += needed(use, unit)
+		}
+	}
+}
+
+// leasable is how many calls a lease may be for: a share of what is left, beside what is
+// set aside already and not offered.
+func (e *entry) leasable(st *statement) int64 {
+	calls := int64(leaseCalls)
+	for unit, most := range e.hard {
+		if most == 0 {
+			continue
+		}
+		each, left, kept := st.typical[unit], e.left(unit), int64(0)
+		if !st.offered {
+			kept = max(e.had[unit]-e.needed[unit], 0) / each
+		}
+		share := (left/each - kept + leaseShare - 1) / leaseShare
+		calls = min(calls, e.calls, kept+share)
+	}
+	return calls
+}
+
+// grant says what is set aside, and what goes back.
+func (e *entry) grant(st *statement, calls int64) {
+	for unit, most := range e.hard {
+		switch {
+		case most == 0:
+			e.granted[unit], e.lease[unit] = -e.had[unit], 0
+		case st.more:
+			e.lease[unit] = calls * st.typical[unit]
+			e.granted[unit] = e.needed[unit] + e.lease[unit] - e.had[unit]
+			if !st.offered {
+				e.granted[unit] = max(e.granted[unit], 0)
+			}
+		}
+	}
+}
+
+// add tells what was used, and what is set aside beside it.
+func (e *entry) add(l Ledger) error {
 	var more Use
 	for unit := range more {
-		more[unit] = e.owed[unit] - e.back[unit]
-		ask := e.wanted[unit] + e.lease[unit]
-		left := e.hard[unit] - stored[unit] - more[unit]
-		e.granted[unit] = 0
-		if ask > 0 && left > 0 {
-			spare := max(left-e.wanted[unit], 0)
-			e.granted[unit] = min(ask, left, e.wanted[unit]+(spare+leaseShare-1)/leaseShare)
-		}
-		more[unit] += e.granted[unit]
-		e.stored[unit] = stored[unit] + more[unit]
+		more[unit] = e.owed[unit] + e.granted[unit]
+		e.stored[unit] += more[unit]
 	}
 	if more == (Use{}) {
 		return nil
@@ -135,8 +231,7 @@ func (e *entry) charge(l Ledger) error {
 	return l.Add(e.at, more)
 }
 
-// begin returns what the store is to be asked, and takes what goes back out of the
-// balance, so that nobody uses it meanwhile. It reports false for an account that is
+// begin returns what the store is to be asked. It reports false for an account that is
 // in the transaction already: it may have been queued several times.
 func (a *account) begin(at time.Time, last bool) (st statement, first bool) {
 	a.mu.Lock()
@@ -146,72 +241,51 @@ func (a *account) begin(at time.Time, last bool) (st statement, first bool) {
 	}
 	a.queued, a.hurried, a.hungry = false, false, false
 	a.asked++
-	if a.active || a.wants() {
-		a.active, a.activeAt = false, at
-	}
-	st = statement{account: a, ticket: a.asked}
+	st = statement{account: a, ticket: a.asked, waiting: a.waiting}
 	l := a.limits.Load()
 	if l == nil {
 		return st, true
 	}
-	quiet := last || at.Sub(a.activeAt) >= idleAfter
+	waits := len(a.waiting) > 0
+	if a.active || waits {
+		a.active, a.activeAt = false, at
+	}
+	quiet := !waits && (last || at.Sub(a.activeAt) >= idleAfter)
+	st.offered = quiet || a.starved
+	a.held, a.starved, a.waiting = st.offered, false, nil
+	for unit, use := range a.typical {
+		st.typical[unit] = max(use, 1)
+	}
+	st.more = waits || !quiet && a.low(l)
 	for i, p := range a.current {
-		if p == nil {
-			continue
+		switch {
+		case p == nil:
+		case quiet:
+			st.add(p, &Use{})
+		default:
+			st.add(p, &l.hard[i])
 		}
-		hard := &l.hard[i]
-		if quiet && p.wanted == (Use{}) {
-			hard = &Use{}
-		}
-		st.add(a.entry(p, hard))
 	}
 	for _, p := range a.closed {
-		st.add(a.entry(p, &Use{}))
+		st.add(p, &Use{})
 	}
 	return st, true
 }
 
-// wants reports whether callers wait for anything: then nothing of the account goes
-// back, as what they need of another period may be there.
-func (a *account) wants() bool {
-	for _, p := range a.current {
-		if p != nil && p.wanted != (Use{}) {
-			return true
-		}
+// add asks about a period with these quotas, unless there is nothing to tell or to set
+// aside.
+func (st *statement) add(p *period, hard *Use) {
+	a := st.account
+	e := entry{period: p, at: Place{Tenant: a.tenant, Key: a.key, Per: p.per, Start: p.start}, hard: *hard, lease: p.lease}
+	e.calls = int64(max(leaseCalls-p.flying, 1))
+	ask := st.more && *hard != (Use{})
+	for unit, has := range p.balance {
+		e.owed[unit], e.had[unit] = max(-has, 0), max(has, 0)
+		ask = ask || has < 0 || has > 0 && hard[unit] == 0
 	}
-	return false
-}
-
-func (st *statement) add(e entry) {
-	if e.owed != (Use{}) || e.back != (Use{}) || e.wanted != (Use{}) || e.lease != (Use{}) {
+	if ask {
 		st.entries = append(st.entries, e)
 	}
-}
-
-// entry returns what is to be asked about a period with these quotas.
-func (a *account) entry(p *period, hard *Use) entry {
-	e := entry{period: p, at: Place{Tenant: a.tenant, Key: a.key, Per: p.per, Start: p.start}, hard: *hard}
-	for unit := range p.balance {
-		has := p.balance[unit]
-		if has < 0 {
-			e.owed[unit], has = -has, 0
-		}
-		switch {
-		case hard[unit] == 0:
-			e.back[unit] = has
-			p.balance[unit] -= has
-		case p.wanted[unit] > 0 || has*2 < p.lease[unit]:
-			e.had[unit], e.wanted[unit] = has, p.wanted[unit]
-			e.lease[unit] = max(0, a.lease(unit, p.flying)-has)
-		}
-	}
-	p.wanted = Use{}
-	return e
-}
-
-// lease is how much is set aside: what a hundred calls use, less those in flight.
-func (a *account) lease(unit, flying int) int64 {
-	return max(a.typical[unit], 1) * int64(max(leaseCalls-flying, 1))
 }
 
 // apply takes over what came of a transaction. Where nobody knows, what was to go
@@ -220,7 +294,7 @@ func (a *account) lease(unit, flying int) int64 {
 func (a *account) apply(at time.Time, st *statement, o outcome, last bool) (urgency, []Warning) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.done = st.ticket
+	a.done, a.held = st.ticket, false
 	l := a.limits.Load()
 	if st.missing {
 		a.clear()
@@ -229,10 +303,13 @@ func (a *account) apply(at time.Time, st *statement, o outcome, last bool) (urge
 	for i := range st.entries {
 		switch e := &st.entries[i]; o {
 		case done:
-			e.apply(at, l)
+			e.apply(l)
+			if st.offered && len(st.waiting) > 0 {
+				e.period.offered = at
+			}
 		case undone:
-			e.restore()
 		case unknown:
+			e.giveUp()
 		}
 	}
 	a.closed = slices.DeleteFunc(a.closed, (*period).settled)
@@ -267,19 +344,12 @@ func (a *account) unsettled() bool {
 }
 
 // apply takes over what the store said about a period.
-func (e *entry) apply(at time.Time, l *limits) {
+func (e *entry) apply(l *limits) {
 	p := e.period
 	for unit := range p.balance {
 		p.balance[unit] += e.owed[unit] + e.granted[unit]
-		if e.wanted[unit]+e.lease[unit] == 0 {
-			continue
-		}
-		p.lease[unit] = max(0, e.had[unit]+e.granted[unit]-e.wanted[unit])
-		p.refused[unit] = time.Time{}
-		if e.granted[unit] == 0 || e.had[unit]+e.granted[unit] < e.wanted[unit] {
-			p.refused[unit] = at
-		}
 	}
+	p.lease = e.lease
 	p.stored = e.stored
 	if p.loaded {
 		return
@@ -291,10 +361,10 @@ func (e *entry) apply(at time.Time, l *limits) {
 	}
 }
 
-// restore undoes what begin took out of the balance.
-func (e *entry) restore() {
-	for unit := range e.back {
-		e.period.balance[unit] += e.back[unit]
+// giveUp takes out of the balance what may have gone back.
+func (e *entry) giveUp() {
+	for unit := range e.granted {
+		e.period.balance[unit] += min(e.granted[unit], 0)
 	}
 }
 

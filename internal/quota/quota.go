@@ -161,8 +161,7 @@ func (s *Service) reserve(ctx context.Context, now time.Time, claim *share, of s
 		if err := s.refresh(ctx, a); err != nil {
 			return err
 		}
-		var want demand
-		ticket, result, urge := a.take(now, claim, use, &want)
+		ticket, result, urge := a.take(now, claim, use)
 		s.urge(a, urge)
 		switch result {
 		case taken:
@@ -172,11 +171,14 @@ func (s *Service) reserve(ctx context.Context, now time.Time, claim *share, of s
 		case tooMuch:
 			return a.tooLarge(use)
 		case usedUp:
-			return a.exceeded(now, use)
+			if err := a.exceeded(now, use); err != nil {
+				return err
+			}
+			continue
 		case short:
 		}
 		if err := s.refill(ctx, a, ticket); err != nil {
-			a.withdraw(ticket, &want)
+			a.withdraw(ticket, use)
 			return err
 		}
 	}

@@ -307,3 +307,21 @@ func TestNothingGoesBackWhileSomebodyWaits(t *testing.T) {
 		}
 	})
 }
+
+// What was set aside goes on to its end, also where other units have to be asked for.
+func TestALeaseGoesOnWhereTheQuotaIsLowered(t *testing.T) {
+	m, b := newMemory("acme"), quotas(map[string]string{"acme": "calls=2000/day,rows=2000/month"})
+	s := newService(t, m, b, nil)
+	many := quota.Use{20, 1}
+	if err := call(t.Context(), s, acme, many); err != nil {
+		t.Fatal(err)
+	}
+	b.set("acme", "calls=2000/day,rows=10/month")
+	n := 1
+	for ; n < 200 && call(t.Context(), s, acme, many) == nil; n++ {
+	}
+	month, _ := limit.PerMonth.Around(time.Now())
+	if rows := m.at("acme", "", limit.PerMonth, month)[limit.UnitRows]; n < 10 || int64(n) > rows {
+		t.Errorf("%d calls were answered, and %d rows are stored", n, rows)
+	}
+}

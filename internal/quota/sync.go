@@ -219,11 +219,11 @@ func (s *Service) prune(ctx context.Context, at, pruned time.Time) time.Time {
 func (a *account) idle(at time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.active || a.queued || len(a.closed) > 0 || a.asked != a.done || at.Sub(a.activeAt) < forgetAfter {
+	if a.active || a.queued || len(a.waiting) > 0 || len(a.closed) > 0 || a.asked != a.done || at.Sub(a.activeAt) < forgetAfter {
 		return false
 	}
 	for _, p := range a.current {
-		if p != nil && (!p.settled() || p.wanted != Use{}) {
+		if p != nil && !p.settled() {
 			return false
 		}
 	}
