@@ -199,3 +199,22 @@ func (f *fixture) throttled(want int) {
 		}
 	}
 }
+
+func TestWhatACallerMayLookAtHasOneRate(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) { c.Admission = predictions(perMinute(1)) }).serve()
+	user := &identity.Principal{Subject: "user", Tenant: "default", Method: identity.Bearer}
+	for range admission.ReadFactor {
+		if err := f.admission.Principal(t.Context(), admission.Read, user); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, route := range httpapi.PublicRoutes(httpapi.RouteOptions{}) {
+		if route.Method != http.MethodGet || route.Auth != httpapi.Bearer {
+			continue
+		}
+		path := strings.NewReplacer("{model}", "iris", "{version}", "1").Replace(route.Pattern)
+		if got := f.do(request{method: "GET", path: path, token: "user"}); got.StatusCode != http.StatusTooManyRequests {
+			t.Errorf("%s: %d, want 429", path, got.StatusCode)
+		}
+	}
+}
