@@ -183,7 +183,7 @@ func (c *call) streamed(first bool) (answer, error) {
 		}
 	}
 	if err := c.authenticate(); err != nil {
-		gate.Failed(c.ctx, kind, c.info.ClientAddr)
+		gate.Failed(c.ctx, kind, c.info.ClientAddr, err)
 		return answer{}, err
 	}
 	if !first {

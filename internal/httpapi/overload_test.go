@@ -218,3 +218,22 @@ func TestWhatACallerMayLookAtHasOneRate(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAddressDoesNotAnswerForCredentialsThatCannotBeJudged(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) {
+		c.Admission = admit(admission.Rates{Predict: identity.Rates{perMinute(1)}, PerPrincipal: true})
+	}).serve()
+	ask := func(token string, want int) {
+		t.Helper()
+		if got := f.do(request{method: "POST", path: "/predict", token: token, body: row}); got.StatusCode != want {
+			t.Errorf("%s: %d, want %d", token, got.StatusCode, want)
+		}
+	}
+	for range admission.FailureFactor {
+		ask("away", http.StatusServiceUnavailable)
+	}
+	for range admission.FailureFactor {
+		ask("nobody", http.StatusUnauthorized)
+	}
+	ask("nobody", http.StatusTooManyRequests)
+}
