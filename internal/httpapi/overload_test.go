@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/tensor"
 	"onnxgate/internal/testkit"
 )
 
@@ -236,4 +239,45 @@ func TestAnAddressDoesNotAnswerForCredentialsThatCannotBeJudged(t *testing.T) {
 		ask("nobody", http.StatusUnauthorized)
 	}
 	ask("nobody", http.StatusTooManyRequests)
+}
+
+// short is a model that forgets the last row.
+type short struct{ testkit.Flower }
+
+func (s short) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+	err := s.Flower.Run(ctx, in, out)
+	tensor.Reset[int64](out[0], out[0].Len()-1)
+	return err
+}
+
+// settled are what quotas are settled with.
+type settled []admission.Use
+
+func (s *settled) Reserve(context.Context, *identity.Principal, admission.Use) (admission.Reservation, error) {
+	return s, nil
+}
+
+func (s *settled) Settle(used admission.Use) { *s = append(*s, used) }
+
+func TestWhatIsNotAnsweredUsesNoQuota(t *testing.T) {
+	for _, name := range []string{"/predict", "/v1", "/predict with a table"} {
+		var used settled
+		f := newAPIWith(t, short{}, func(c *httpapi.Config) {
+			var err error
+			if c.Admission, err = admission.New(admission.Config{Quotas: &used, Now: time.Now}); err != nil {
+				t.Fatal(err)
+			}
+		}).serve()
+		for _, accept := range []string{"application/json", "text/csv"} {
+			q := everyForm[name]
+			q.header = http.Header{"Accept": {accept}}
+			maps.Copy(q.header, everyForm[name].header)
+			if got := f.do(q); got.StatusCode != http.StatusInternalServerError {
+				t.Fatalf("%s: %d", name, got.StatusCode)
+			}
+		}
+		if none := (admission.Use{}); !slices.Equal(used, settled{none, none}) {
+			t.Errorf("%s: %+v", name, used)
+		}
+	}
 }
