@@ -79,14 +79,14 @@ func (a *App) showConnections() {
 		return func(show func(string, float64)) {
 			show("public", number(a.public.places))
 			if a.admin != nil {
-				show("admin", number(a.admin.places))
+				show("administration", number(a.admin.places))
 			}
 			if a.grpc != nil {
 				show("grpc", number(a.grpc.places))
 			}
 		}
 	}
-	a.metrics.Gauges("onnxgate_connections", "Open connections, by listener: public, admin or grpc.", "listener",
+	a.metrics.Gauges("onnxgate_connections", "Open connections, by listener: public, administration or grpc.", "listener",
 		each(func(p *limit.Places) float64 { return float64(p.Held()) }))
 	a.metrics.Counters("onnxgate_connections_refused_total", "Connections closed because their client, or all clients, had as many as there may be, by listener.", "listener",
 		each(func(p *limit.Places) float64 { return float64(p.Refused()) }))
