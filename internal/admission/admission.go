@@ -211,9 +211,14 @@ func (c *Control) Address(ctx context.Context, kind Kind, client netip.Addr) err
 	})
 }
 
-// Failed counts a request of a client that proved nobody, where those that do are
-// counted per principal.
-func (c *Control) Failed(ctx context.Context, kind Kind, client netip.Addr) {
+// Failed counts a request of a client whose credential was refused with err, where those
+// that prove somebody are counted per principal. What could not be judged is no refusal.
+func (c *Control) Failed(ctx context.Context, kind Kind, client netip.Addr, err error) {
+	switch fault.KindOf(err) { //nolint:exhaustive // the others say nothing about the client
+	case fault.Unauthenticated, fault.Forbidden, fault.BadRequest:
+	default:
+		return
+	}
 	if d := c.dynamic.Load(); kind == Predict && d.rates.PerPrincipal {
 		_ = d.predict.Take(ctx, client) // it was within the rate when it came
 	}

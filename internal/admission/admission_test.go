@@ -210,7 +210,7 @@ func TestFailuresOfAnAddressAreBoundedWherePrincipalsAreCounted(t *testing.T) {
 		ctx, _ := request(t.Context())
 		if c.Address(ctx, admission.Predict, client) == nil {
 			looked++
-			c.Failed(ctx, admission.Predict, client)
+			c.Failed(ctx, admission.Predict, client, fault.New(fault.Unauthenticated, ""))
 		}
 	}
 	if want := 2 * admission.FailureFactor; looked != want {

@@ -100,7 +100,7 @@ func (c *call) admit() error {
 		return err
 	}
 	if err := c.authenticate(); err != nil {
-		gate.Failed(c.ctx, kind, c.info.ClientAddr)
+		gate.Failed(c.ctx, kind, c.info.ClientAddr, err)
 		return err
 	}
 	if err := gate.Principal(c.ctx, kind, c.principal); err != nil {

@@ -151,7 +151,7 @@ func (c *call) serveMessage(first bool) (err error) {
 	if failure != nil {
 		f := c.settle(failure)
 		s := statusOf(f)
-		a = streamFault(s.Message())
+		a = streamFault(s.Message() + comeBack(f))
 		c.release()
 		c.observe(s.Code(), f)
 	} else {
@@ -160,6 +160,15 @@ func (c *call) serveMessage(first bool) (err error) {
 	unread := c.arrival.endLater(workTime, "The answer was not read in 30 seconds")
 	defer unread.Stop()
 	return c.send(a)
+}
+
+// comeBack says when to try again, where that is known: an answer of a stream has no
+// metadata of its own.
+func comeBack(f *fault.Error) string {
+	if f.RetryAfter <= 0 {
+		return ""
+	}
+	return " (retry-after: " + f.RetrySeconds() + ")"
 }
 
 // streamed is what serves a message: it passes what a call passes.
@@ -174,7 +183,7 @@ func (c *call) streamed(first bool) (answer, error) {
 		}
 	}
 	if err := c.authenticate(); err != nil {
-		gate.Failed(c.ctx, kind, c.info.ClientAddr)
+		gate.Failed(c.ctx, kind, c.info.ClientAddr, err)
 		return answer{}, err
 	}
 	if !first {

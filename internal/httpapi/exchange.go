@@ -187,7 +187,7 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 		x.principal, err = e.api.authenticate(ctx, x)
 		x.info.Trace.End(reqctx.Authenticate, began, err)
 		if err != nil {
-			gate.Failed(ctx, e.Limit, x.info.ClientAddr)
+			gate.Failed(ctx, e.Limit, x.info.ClientAddr, err)
 			return err
 		}
 		if err := gate.Principal(ctx, e.Limit, x.principal); err != nil {

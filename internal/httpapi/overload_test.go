@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/tensor"
 	"onnxgate/internal/testkit"
 )
 
@@ -196,6 +199,85 @@ func (f *fixture) throttled(want int) {
 	for end := time.Now().Add(6 * time.Second); f.admission.Throttled() != want; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			f.t.Fatalf("%d wait, want %d", f.admission.Throttled(), want)
+		}
+	}
+}
+
+func TestWhatACallerMayLookAtHasOneRate(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) { c.Admission = predictions(perMinute(1)) }).serve()
+	user := &identity.Principal{Subject: "user", Tenant: "default", Method: identity.Bearer}
+	for range admission.ReadFactor {
+		if err := f.admission.Principal(t.Context(), admission.Read, user); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, route := range httpapi.PublicRoutes(httpapi.RouteOptions{}) {
+		if route.Method != http.MethodGet || route.Auth != httpapi.Bearer {
+			continue
+		}
+		path := strings.NewReplacer("{model}", "iris", "{version}", "1").Replace(route.Pattern)
+		if got := f.do(request{method: "GET", path: path, token: "user"}); got.StatusCode != http.StatusTooManyRequests {
+			t.Errorf("%s: %d, want 429", path, got.StatusCode)
+		}
+	}
+}
+
+func TestAnAddressDoesNotAnswerForCredentialsThatCannotBeJudged(t *testing.T) {
+	f := newAPI(t, func(c *httpapi.Config) {
+		c.Admission = admit(admission.Rates{Predict: identity.Rates{perMinute(1)}, PerPrincipal: true})
+	}).serve()
+	ask := func(token string, want int) {
+		t.Helper()
+		if got := f.do(request{method: "POST", path: "/predict", token: token, body: row}); got.StatusCode != want {
+			t.Errorf("%s: %d, want %d", token, got.StatusCode, want)
+		}
+	}
+	for range admission.FailureFactor {
+		ask("away", http.StatusServiceUnavailable)
+	}
+	for range admission.FailureFactor {
+		ask("nobody", http.StatusUnauthorized)
+	}
+	ask("nobody", http.StatusTooManyRequests)
+}
+
+// short is a model that forgets the last row.
+type short struct{ testkit.Flower }
+
+func (s short) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+	err := s.Flower.Run(ctx, in, out)
+	tensor.Reset[int64](out[0], out[0].Len()-1)
+	return err
+}
+
+// settled are what quotas are settled with.
+type settled []admission.Use
+
+func (s *settled) Reserve(context.Context, *identity.Principal, admission.Use) (admission.Reservation, error) {
+	return s, nil
+}
+
+func (s *settled) Settle(used admission.Use) { *s = append(*s, used) }
+
+func TestWhatIsNotAnsweredUsesNoQuota(t *testing.T) {
+	for _, name := range []string{"/predict", "/v1", "/predict with a table"} {
+		var used settled
+		f := newAPIWith(t, short{}, func(c *httpapi.Config) {
+			var err error
+			if c.Admission, err = admission.New(admission.Config{Quotas: &used, Now: time.Now}); err != nil {
+				t.Fatal(err)
+			}
+		}).serve()
+		for _, accept := range []string{"application/json", "text/csv"} {
+			q := everyForm[name]
+			q.header = http.Header{"Accept": {accept}}
+			maps.Copy(q.header, everyForm[name].header)
+			if got := f.do(q); got.StatusCode != http.StatusInternalServerError {
+				t.Fatalf("%s: %d", name, got.StatusCode)
+			}
+		}
+		if none := (admission.Use{}); !slices.Equal(used, settled{none, none}) {
+			t.Errorf("%s: %+v", name, used)
 		}
 	}
 }

@@ -45,6 +45,7 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 	defer buffers.Put(answer)
 	if wantsTable(x.request.Header["Accept"]) {
 		if answer.B, err = call.Schema().AppendTable(answer.B, call.Batch(), outputs); err != nil {
+			call.Unanswered()
 			return err
 		}
 		call.Leave()
@@ -53,6 +54,7 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 	}
 	answer.B, err = call.Schema().AppendResponse(answer.B, call.Batch(), outputs, call.Version())
 	if err != nil {
+		call.Unanswered()
 		return err
 	}
 	call.Leave()

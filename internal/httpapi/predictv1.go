@@ -38,6 +38,7 @@ func (a *API) predictV1(ctx context.Context, x *exchange) error {
 	defer buffers.Put(answer)
 	answer.B, err = call.Schema().AppendPredictions(append(answer.B, `{"predictions":`...), call.Batch(), outputs)
 	if err != nil {
+		call.Unanswered()
 		return err
 	}
 	call.Leave()

@@ -153,7 +153,7 @@ func PublicRoutes(o RouteOptions) []Route {
 	contract := Route{Method: http.MethodGet, Timeout: quick, Auth: Public}
 	if !o.Docs {
 		return append(routes, Route{
-			Method: http.MethodGet, Pattern: "/openapi.json", Timeout: quick, Auth: Bearer, Handler: (*API).contractForCaller,
+			Method: http.MethodGet, Pattern: "/openapi.json", Timeout: quick, Limit: admission.Read, Auth: Bearer, Handler: (*API).contractForCaller,
 		})
 	}
 	return append(routes,

@@ -186,6 +186,10 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 	return c.outputs, nil
 }
 
+// Unanswered says that nobody can be told what the last prediction gave: it uses no
+// quota, and is no success.
+func (c *Call) Unanswered() { c.answered = false }
+
 // audit keeps a record of the prediction, in memory of the call.
 func (c *Call) audit(ctx context.Context, at time.Time, latency time.Duration, err error) error {
 	recorder := c.catalog.cfg.Audit

@@ -1,6 +1,7 @@
 package oip_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -149,5 +150,27 @@ func TestPartsOfListsThatDoNotFitAreRefused(t *testing.T) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestPartsThatAreAskedForAreBounded(t *testing.T) {
+	number := tensor.Spec{DType: tensor.Float32}
+	specs := []tensor.Spec{{Name: "a", DType: tensor.Float32}}
+	outputs := []tensor.Spec{{Name: "s", Kind: tensor.KindSequence, Elem: &number}}
+	ask := func(parts int) error {
+		asked := make([]string, parts)
+		for i := range asked {
+			asked[i] = `{"name":"s.` + strconv.Itoa(i) + `"}`
+		}
+		message := `{"inputs":[` + input("a", "[1]", "FP32", "[9]") + `],"outputs":[` + strings.Join(asked, ",") + "]}"
+		_, err := oip.Parse([]byte(message), specs, outputs)
+		return err
+	}
+	const most = 1024
+	if err := ask(most); err != nil {
+		t.Error(err)
+	}
+	if err := ask(most + 1); fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), "at most 1024") {
+		t.Errorf("one more: %v", err)
 	}
 }

@@ -13,8 +13,13 @@ import (
 	"onnxgate/internal/fault"
 )
 
-// maxRank bounds the extents of a shape: more than any model's.
-const maxRank = 64
+const (
+	// maxRank bounds the extents of a shape: more than any model's.
+	maxRank = 64
+	// maxParts bounds the outputs that a request names where it names a part of one: a
+	// sequence may have any number, and each name is held against those before it.
+	maxParts = 1 << 10
+)
 
 // document reads the one object that the JSON is.
 func (r *Reader) document() error {
@@ -133,6 +138,9 @@ func (r *Reader) want(name []byte, form choice) error {
 	}
 	if i < 0 {
 		return fault.Newf(fault.Content, "there is no output %q; there is %s", cut(name), list(r.contract.Outputs))
+	}
+	if part != "" && len(r.request.Outputs) >= maxParts {
+		return fault.Newf(fault.Content, "a request that names parts of an output names at most %d; name the output, and all of it comes", maxParts)
 	}
 	for k, asked := range r.request.Outputs {
 		if before := r.request.part(k); asked == i && (part == "" || before == "" || part == before) {

@@ -86,50 +86,57 @@ func (l *leases) spend(windows []limit.Window) bool {
 	return true
 }
 
-// extend adds a lease to what each of the windows asks for, where all have plenty left
-// and no other request does so, and reports whether it has.
-func (l *leases) extend(windows []limit.Window) bool {
+// extend adds to what the windows ask for as much as each lacks of a lease, where all
+// have plenty left and no other request does so. It returns what it has added to each;
+// nil for nothing.
+func (l *leases) extend(windows []limit.Window) []int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
+	more, short := make([]int64, len(windows)), false
 	for i := range windows {
 		w := &windows[i]
 		k := l.known(w, now)
 		if k == nil || k.asking || k.remaining < w.N+leaseRoom*ahead(w) {
-			return false
+			return nil
 		}
+		more[i] = max(0, ahead(w)-k.held)
+		short = short || more[i] > 0
+	}
+	if !short {
+		return nil
 	}
 	for i := range windows {
 		w := &windows[i]
 		l.windows[w.Key].asking = true
-		w.N += ahead(w)
+		w.N += more[i]
 	}
-	return true
+	return more
 }
 
 // restore undoes extend once its question is over.
-func (l *leases) restore(windows []limit.Window) {
+func (l *leases) restore(windows []limit.Window, more []int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range windows {
 		w := &windows[i]
-		w.N -= ahead(w)
+		w.N -= more[i]
 		if k := l.windows[w.Key]; k != nil {
 			k.asking = false
 		}
 	}
 }
 
-// learn notes what Redis answered to a question that was sent at a time, and with
-// leased that it counted a lease for each of the windows.
-func (l *leases) learn(windows []limit.Window, sent time.Time, leased bool) {
+// learn notes what Redis answered to a question that was sent at a time, and what it
+// counted ahead for each of the windows; nil for nothing.
+func (l *leases) learn(windows []limit.Window, sent time.Time, more []int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
 	for i := range windows {
 		w := &windows[i]
-		n, until, k := ahead(w), sent.Add(w.Left), l.known(w, now)
-		if n == 0 || !now.Before(until) {
+		until, k := sent.Add(w.Left), l.known(w, now)
+		if ahead(w) == 0 || !now.Before(until) {
 			continue
 		}
 		if w.Remaining == 0 { // then Left may be longer than the window
@@ -144,8 +151,8 @@ func (l *leases) learn(windows []limit.Window, sent time.Time, leased bool) {
 			}
 		}
 		k.remaining, k.until = w.Remaining, until
-		if leased {
-			k.held += n
+		if more != nil {
+			k.held += more[i]
 			k.at, k.began = w.At, w.Began
 		}
 	}

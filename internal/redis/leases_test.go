@@ -142,3 +142,26 @@ func TestARequestOfASmallLimitCountsNothingAhead(t *testing.T) {
 		t.Errorf("Redis has counted %v, want 50 of each", got)
 	}
 }
+
+func TestOfTheLargerOfTwoLimitsNoMoreIsCountedAheadThanIsAskedFor(t *testing.T) {
+	t.Parallel()
+	store := testkit.StartRedis(t, testkit.RedisConfig{})
+	s := newServer(redis.NewLimits(newClient(t, store.URL(0))), time.Now)
+	const requests, part = 500, 1000
+	for i := range requests {
+		ctx, info := request(t.Context())
+		err := limit.Take(ctx,
+			limit.Demand{Table: s.keys, Key: "a", Rates: testkit.Rates("3000/hour"), N: 1},
+			limit.Demand{Table: s.tenants, Key: "t", Rates: testkit.Rates("1000000/hour"), N: 1})
+		if err != nil {
+			t.Fatalf("request %d: %v, %+v", i, err, info.Limits)
+		}
+	}
+	got := counts(t, store, "tenant")
+	if n, err := strconv.Atoi(strings.Join(got, "")); err != nil || n > requests+part {
+		t.Errorf("Redis has counted %v for %d requests, of which a part of %d may be ahead", got, requests, part)
+	}
+	if n := asked(t, store); n > requests/3 {
+		t.Errorf("Redis was asked %d times for %d requests", n, requests)
+	}
+}

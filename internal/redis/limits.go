@@ -48,20 +48,22 @@ func (l *Limits) Take(within time.Duration, windows []limit.Window) (wait time.D
 	if l.leases.spend(windows) {
 		return 0, true, nil
 	}
-	if l.leases.extend(windows) {
+	if more := l.leases.extend(windows); more != nil {
 		sent := l.leases.now()
 		_, granted, err = l.take(0, windows)
-		l.leases.restore(windows)
+		l.leases.restore(windows, more)
 		if err != nil {
 			return 0, false, err
 		}
-		if l.leases.learn(windows, sent, granted); granted {
+		if granted {
+			l.leases.learn(windows, sent, more)
 			return 0, true, nil
 		}
+		l.leases.learn(windows, sent, nil)
 	}
 	sent := l.leases.now()
 	if wait, granted, err = l.take(within, windows); err == nil {
-		l.leases.learn(windows, sent, false)
+		l.leases.learn(windows, sent, nil)
 	}
 	return wait, granted, err
 }

@@ -128,8 +128,14 @@ func (b *Batch) columns(maxRows int) error {
 	return nil
 }
 
-// column reads the values of one feature. Rows beyond the most are counted alone.
+// valueBytes is how many bytes of a body a value takes at least, with what ends it.
+const valueBytes = 2
+
+// column reads the values of one feature. Rows beyond the most, and beyond those that
+// the body has room for in all columns, are counted alone: something is missing then,
+// and one column must not take the memory of all.
 func (b *Batch) column(i, maxRows int) error {
+	kept := min(maxRows, len(b.body)/(valueBytes*len(b.fields())))
 	pointer := "#" + b.fields()[i].pointer
 	if kind := b.decoder.PeekKind(); kind != jsontext.KindBeginArray {
 		b.faults = append(b.faults, fault.Field{Pointer: pointer, Detail: "must be an array, not " + kindNames[kind]})
@@ -141,7 +147,7 @@ func (b *Batch) column(i, maxRows int) error {
 	rows := 0
 	for ; !b.at(jsontext.KindEndArray); rows++ {
 		var err error
-		if rows < maxRows {
+		if rows < kept {
 			err = b.feature(i, rows)
 		} else {
 			err = b.skip()
