@@ -26,6 +26,45 @@ var attributeValues = fields(2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 22, 23)
 // strings.
 var lists = fields(7, 8, stringList)
 
+// longList is of how many bytes an attribute is whose list is read later.
+const longList = 1 << 16
+
+// nodeAttribute adds an attribute to a node that stands depth graphs deep.
+func (d *decoder) nodeAttribute(b []byte, depth int, n *onnx.Node) error {
+	if len(n.Attributes) == maxAttributes {
+		return fmt.Errorf("a node has more than %d attributes", maxAttributes)
+	}
+	if d.inPlace || len(b) < longList || !isList(b) {
+		a, err := d.attribute(b, depth)
+		n.Attributes = append(n.Attributes, a)
+		return err
+	}
+	at := len(n.Attributes)
+	n.Attributes = append(n.Attributes, onnx.Attribute{})
+	d.later = append(d.later, func() (err error) {
+		own := &decoder{limits: d.limits, memory: d.memory, words: map[string]string{}}
+		n.Attributes[at], err = own.attribute(b, depth)
+		return err
+	})
+	return nil
+}
+
+// isList reports whether the first value of an attribute is an entry of a list. It
+// is wrong of damaged ones alone: a value of another type beside it is refused.
+func isList(b []byte) bool {
+	for len(b) > 0 {
+		f, n, err := next(b)
+		if err != nil {
+			return false
+		}
+		if attributeValues.has(f.num) {
+			return lists.has(f.num)
+		}
+		b = b[n:]
+	}
+	return false
+}
+
 // attribute decodes an AttributeProto of a node that stands depth graphs deep.
 func (d *decoder) attribute(b []byte, depth int) (onnx.Attribute, error) {
 	a := onnx.Attribute{}
@@ -133,33 +172,11 @@ func (d *decoder) attributeValue(b []byte, a *onnx.Attribute, present set, depth
 	if present == 0 && !scalar.has(want) {
 		return fmt.Errorf("it has no value")
 	}
-	if len(b) >= longList && !d.inPlace && (a.Type == onnx.FloatsAttribute || a.Type == onnx.IntsAttribute) {
-		d.postpone(b, a)
-		return nil
-	}
 	return messageRuns(b, 0, lists, func(f field) error {
 		if f.num != want {
 			return nil
 		}
 		return d.attributeField(f, a, depth)
-	})
-}
-
-// longList is of how many bytes an attribute is whose numbers are read later.
-const longList = 1 << 16
-
-// postpone leaves the numbers of a list, whose length is known, for later.
-func (d *decoder) postpone(b []byte, a *onnx.Attribute) {
-	read := onnx.Attribute{Type: a.Type, Floats: a.Floats, Ints: a.Ints}
-	a.Floats, a.Ints = a.Floats[:cap(a.Floats)], a.Ints[:cap(a.Ints)]
-	values := valueFields[a.Type]
-	d.later = append(d.later, func() error {
-		return messageRuns(b, 0, lists, func(f field) error {
-			if f.num != values {
-				return nil
-			}
-			return d.attributeField(f, &read, 0)
-		})
 	})
 }
 
