@@ -86,14 +86,11 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	}
 	leaves, number := f.leafNumbers()
 	w := newStepWriter(f, p, number)
-	s := &steps[T]{find: newFinder[T](p.slots), tally: newTally[T](f, o, leaves), final: finish, trees: make([]stepTree, 0, len(f.roots))}
-	for i, root := range f.roots {
-		from := len(w.nodes)
-		tree := stepTree{root: w.tree(root), depth: f.height[i] * w.most}
-		tree.usual = min(tree.depth, index(bits.Len(uint(len(w.nodes)-from)))+moreSteps)
-		tree.mean = w.mean(from)
-		s.trees = append(s.trees, tree)
-	}
+	s := &steps[T]{final: finish}
+	f.both(
+		func() { s.trees = w.trees() },
+		func() { s.find, s.tally = newFinder[T](p.slots), newTally[T](f, o, leaves) },
+	)
 	s.places, s.leaf = len(w.nodes), slices.Clip(w.leaf)
 	if small, fits := newSmallNodes(w.nodes, s.trees, len(p.slots), p.bits, w.shift); fits {
 		s.nodes = small
