@@ -71,9 +71,9 @@ func (d *decoder) attribute(b []byte, depth int) (onnx.Attribute, error) {
 	if err := d.take(attributeSize); err != nil {
 		return a, err
 	}
-	present, err := d.attributeHead(b, &a)
+	head, err := d.attributeHead(b, &a)
 	if err == nil {
-		err = d.attributeValue(b, &a, present, depth)
+		err = d.attributeValue(b, &a, head, depth)
 	}
 	if err != nil && a.Name != "" {
 		err = fmt.Errorf("%s: %w", onnx.Quote(a.Name), err)
@@ -81,15 +81,24 @@ func (d *decoder) attribute(b []byte, depth int) (onnx.Attribute, error) {
 	return a, err
 }
 
-// attributeHead reads name and type, sizes the list, and returns which value
-// fields there are.
-func (d *decoder) attributeHead(b []byte, a *onnx.Attribute) (set, error) {
-	var present set
+// attributeHead is what is known of an attribute before its value is read.
+type attributeHead struct {
+	present set   // of the value fields
+	list    field // the last with entries of a list
+	lists   int   // how many of them there are, runs counted as one
+}
+
+// attributeHead reads name and type, and sizes the list.
+func (d *decoder) attributeHead(b []byte, a *onnx.Attribute) (attributeHead, error) {
+	var head attributeHead
 	var typ int64
 	entries := 0
 	err := messageRuns(b, fields(1, 2, 3, 4, 5, 6, 13, 14, 20, 21, 22), lists, func(f field) error {
 		if attributeValues.has(f.num) {
-			present |= 1 << f.num
+			head.present |= 1 << f.num
+		}
+		if lists.has(f.num) {
+			head.list, head.lists = f, head.lists+1
 		}
 		switch f.num {
 		case 1:
@@ -110,16 +119,16 @@ func (d *decoder) attributeHead(b []byte, a *onnx.Attribute) (set, error) {
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return head, err
 	}
 	if entries > d.limits.AttributeLength {
-		return 0, fmt.Errorf("the list has %d entries; at most %d are allowed", entries, d.limits.AttributeLength)
+		return head, fmt.Errorf("the list has %d entries; at most %d are allowed", entries, d.limits.AttributeLength)
 	}
 	if typ < 0 || typ > 255 {
-		return 0, fmt.Errorf("attribute type %d is unknown", typ)
+		return head, fmt.Errorf("attribute type %d is unknown", typ)
 	}
 	a.Type = onnx.AttributeType(typ)
-	return present, d.makeList(a, entries)
+	return head, d.makeList(a, entries)
 }
 
 func count(f field, width int, entries *int) error {
@@ -151,7 +160,8 @@ func (d *decoder) makeList(a *onnx.Attribute, n int) error {
 }
 
 // attributeValue reads the value of the declared type.
-func (d *decoder) attributeValue(b []byte, a *onnx.Attribute, present set, depth int) error {
+func (d *decoder) attributeValue(b []byte, a *onnx.Attribute, head attributeHead, depth int) error {
+	present := head.present
 	if a.Ref != "" {
 		if present != 0 {
 			return fmt.Errorf("it has a value and also refers to %s", onnx.Quote(a.Ref))
@@ -171,6 +181,9 @@ func (d *decoder) attributeValue(b []byte, a *onnx.Attribute, present set, depth
 	scalar := fields(2, 3, 4, 7, 8, 9, 10, 11, 15) // proto3 writers leave out zeros and empty lists
 	if present == 0 && !scalar.has(want) {
 		return fmt.Errorf("it has no value")
+	}
+	if lists.has(want) && head.lists == 1 {
+		return d.attributeField(head.list, a, depth)
 	}
 	return messageRuns(b, 0, lists, func(f field) error {
 		if f.num != want {
