@@ -99,10 +99,15 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 		s.nodes = &wideNodes{slices.Clip(w.nodes), w.shift}
 		s.divide(8)
 	}
-	if !sound(s.nodes, s.trees, s.places, len(p.slots)) {
+	var whole bool
+	f.both(
+		func() { whole = sound(s.nodes, s.trees, s.places, len(p.slots)) },
+		func() { s.placeVotes(f, leaves) },
+	)
+	if !whole {
 		return nil
 	}
-	if s.placeVotes(f, leaves); s.votes != nil {
+	if s.votes != nil {
 		s.leaf, s.tally = nil, &tally[T]{targets: o.targets}
 	}
 	if c := newScans(s); c != nil && c.least <= scanRows {
