@@ -97,8 +97,8 @@ func read(f fs.File, name string, limit int64) (data []byte, info fs.FileInfo, e
 	case info.Size() > limit:
 		return fail(TooLargeError(limit))
 	}
-	var buf bytes.Buffer
-	buf.Grow(int(info.Size()) + bytes.MinRead)
+	// A buffer that grows itself clears all of it, where this one is new memory.
+	buf := bytes.NewBuffer(make([]byte, 0, int(info.Size())+bytes.MinRead))
 	n, err := buf.ReadFrom(io.LimitReader(f, limit+1))
 	switch {
 	case err != nil:

@@ -26,15 +26,54 @@ var attributeValues = fields(2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 22, 23)
 // strings.
 var lists = fields(7, 8, stringList)
 
+// longList is of how many bytes an attribute is whose list is read later.
+const longList = 1 << 16
+
+// nodeAttribute adds an attribute to a node that stands depth graphs deep.
+func (d *decoder) nodeAttribute(b []byte, depth int, n *onnx.Node) error {
+	if len(n.Attributes) == maxAttributes {
+		return fmt.Errorf("a node has more than %d attributes", maxAttributes)
+	}
+	if d.inPlace || len(b) < longList || !isList(b) {
+		a, err := d.attribute(b, depth)
+		n.Attributes = append(n.Attributes, a)
+		return err
+	}
+	at := len(n.Attributes)
+	n.Attributes = append(n.Attributes, onnx.Attribute{})
+	d.later = append(d.later, func() (err error) {
+		own := &decoder{limits: d.limits, memory: d.memory, words: map[string]string{}}
+		n.Attributes[at], err = own.attribute(b, depth)
+		return err
+	})
+	return nil
+}
+
+// isList reports whether the first value of an attribute is an entry of a list. It
+// is wrong of damaged ones alone: a value of another type beside it is refused.
+func isList(b []byte) bool {
+	for len(b) > 0 {
+		f, n, err := next(b)
+		if err != nil {
+			return false
+		}
+		if attributeValues.has(f.num) {
+			return lists.has(f.num)
+		}
+		b = b[n:]
+	}
+	return false
+}
+
 // attribute decodes an AttributeProto of a node that stands depth graphs deep.
 func (d *decoder) attribute(b []byte, depth int) (onnx.Attribute, error) {
 	a := onnx.Attribute{}
 	if err := d.take(attributeSize); err != nil {
 		return a, err
 	}
-	present, err := d.attributeHead(b, &a)
+	head, err := d.attributeHead(b, &a)
 	if err == nil {
-		err = d.attributeValue(b, &a, present, depth)
+		err = d.attributeValue(b, &a, head, depth)
 	}
 	if err != nil && a.Name != "" {
 		err = fmt.Errorf("%s: %w", onnx.Quote(a.Name), err)
@@ -42,15 +81,24 @@ func (d *decoder) attribute(b []byte, depth int) (onnx.Attribute, error) {
 	return a, err
 }
 
-// attributeHead reads name and type, sizes the list, and returns which value
-// fields there are.
-func (d *decoder) attributeHead(b []byte, a *onnx.Attribute) (set, error) {
-	var present set
+// attributeHead is what is known of an attribute before its value is read.
+type attributeHead struct {
+	present set   // of the value fields
+	list    field // the last with entries of a list
+	lists   int   // how many of them there are, runs counted as one
+}
+
+// attributeHead reads name and type, and sizes the list.
+func (d *decoder) attributeHead(b []byte, a *onnx.Attribute) (attributeHead, error) {
+	var head attributeHead
 	var typ int64
 	entries := 0
 	err := messageRuns(b, fields(1, 2, 3, 4, 5, 6, 13, 14, 20, 21, 22), lists, func(f field) error {
 		if attributeValues.has(f.num) {
-			present |= 1 << f.num
+			head.present |= 1 << f.num
+		}
+		if lists.has(f.num) {
+			head.list, head.lists = f, head.lists+1
 		}
 		switch f.num {
 		case 1:
@@ -71,16 +119,16 @@ func (d *decoder) attributeHead(b []byte, a *onnx.Attribute) (set, error) {
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return head, err
 	}
 	if entries > d.limits.AttributeLength {
-		return 0, fmt.Errorf("the list has %d entries; at most %d are allowed", entries, d.limits.AttributeLength)
+		return head, fmt.Errorf("the list has %d entries; at most %d are allowed", entries, d.limits.AttributeLength)
 	}
 	if typ < 0 || typ > 255 {
-		return 0, fmt.Errorf("attribute type %d is unknown", typ)
+		return head, fmt.Errorf("attribute type %d is unknown", typ)
 	}
 	a.Type = onnx.AttributeType(typ)
-	return present, d.makeList(a, entries)
+	return head, d.makeList(a, entries)
 }
 
 func count(f field, width int, entries *int) error {
@@ -112,7 +160,8 @@ func (d *decoder) makeList(a *onnx.Attribute, n int) error {
 }
 
 // attributeValue reads the value of the declared type.
-func (d *decoder) attributeValue(b []byte, a *onnx.Attribute, present set, depth int) error {
+func (d *decoder) attributeValue(b []byte, a *onnx.Attribute, head attributeHead, depth int) error {
+	present := head.present
 	if a.Ref != "" {
 		if present != 0 {
 			return fmt.Errorf("it has a value and also refers to %s", onnx.Quote(a.Ref))
@@ -133,33 +182,14 @@ func (d *decoder) attributeValue(b []byte, a *onnx.Attribute, present set, depth
 	if present == 0 && !scalar.has(want) {
 		return fmt.Errorf("it has no value")
 	}
-	if len(b) >= longList && !d.inPlace && (a.Type == onnx.FloatsAttribute || a.Type == onnx.IntsAttribute) {
-		d.postpone(b, a)
-		return nil
+	if lists.has(want) && head.lists == 1 {
+		return d.attributeField(head.list, a, depth)
 	}
 	return messageRuns(b, 0, lists, func(f field) error {
 		if f.num != want {
 			return nil
 		}
 		return d.attributeField(f, a, depth)
-	})
-}
-
-// longList is of how many bytes an attribute is whose numbers are read later.
-const longList = 1 << 16
-
-// postpone leaves the numbers of a list, whose length is known, for later.
-func (d *decoder) postpone(b []byte, a *onnx.Attribute) {
-	read := onnx.Attribute{Type: a.Type, Floats: a.Floats, Ints: a.Ints}
-	a.Floats, a.Ints = a.Floats[:cap(a.Floats)], a.Ints[:cap(a.Ints)]
-	values := valueFields[a.Type]
-	d.later = append(d.later, func() error {
-		return messageRuns(b, 0, lists, func(f field) error {
-			if f.num != values {
-				return nil
-			}
-			return d.attributeField(f, &read, 0)
-		})
 	})
 }
 

@@ -17,6 +17,7 @@ package decode
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -86,7 +87,7 @@ const (
 
 type decoder struct {
 	limits       onnx.Limits
-	memory       int // bytes that may still be taken
+	memory       *atomic.Int64 // bytes that may still be taken
 	nodes        int
 	initializers int
 	words        map[string]string // short strings seen before
@@ -112,15 +113,17 @@ func (d *decoder) fill(data []byte) error {
 }
 
 func newDecoder(data []byte, limits onnx.Limits) *decoder {
-	return &decoder{limits: limits, memory: slack + growth*len(data), words: map[string]string{}}
+	d := &decoder{limits: limits, memory: new(atomic.Int64), words: map[string]string{}}
+	d.memory.Store(int64(slack) + growth*int64(len(data)))
+	return d
 }
 
 // take accounts for n bytes that are about to be allocated.
 func (d *decoder) take(n int) error {
-	if n < 0 || n > d.memory {
+	if n < 0 || d.memory.Add(-int64(n)) < 0 {
+		d.memory.Add(max(int64(n), 0))
 		return fmt.Errorf("it needs more memory than a file of its size may (%d times its bytes and %d MiB)", growth, slack>>20)
 	}
-	d.memory -= n
 	return nil
 }
 

@@ -86,14 +86,7 @@ func (d *decoder) node(b []byte, depth int, dst *[]*onnx.Node) error {
 		case 4:
 			return d.text(f, &n.Op)
 		case 5:
-			if len(n.Attributes) == maxAttributes {
-				return fmt.Errorf("a node has more than %d attributes", maxAttributes)
-			}
-			return element(f, "attribute", len(n.Attributes), func(b []byte) error {
-				a, err := d.attribute(b, depth)
-				n.Attributes = append(n.Attributes, a)
-				return err
-			})
+			return element(f, "attribute", len(n.Attributes), func(b []byte) error { return d.nodeAttribute(b, depth, n) })
 		case 7:
 			return d.domain(f, &n.Domain)
 		case 8:

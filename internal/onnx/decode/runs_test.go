@@ -167,8 +167,18 @@ func TestLongListsAreRead(t *testing.T) {
 			t.Errorf("%s: other numbers were read", name)
 		}
 	}
-	m, err := decode.Model(attributeModel(onnx.FloatsAttribute, floats(reals...)), onnx.Limits{})
+	texts := make([]string, 20_000)
+	for i := range texts {
+		texts[i] = [...]string{"LEAF", "BRANCH_LEQ", "", "é"}[i%4]
+	}
+	m, err := decode.Model(attributeModel(onnx.StringsAttribute, strings(texts...)), onnx.Limits{})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(texts, m.Graph.Nodes[0].Attributes[0].Strings) {
+		t.Error("other texts were read")
+	}
+	if m, err = decode.Model(attributeModel(onnx.FloatsAttribute, floats(reals...)), onnx.Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(reals, m.Graph.Nodes[0].Attributes[0].Floats) {
@@ -181,6 +191,9 @@ func TestLongListsAreRead(t *testing.T) {
 	for name, model := range map[string][]byte{
 		"a number without end": attributeModel(onnx.IntsAttribute, endless),
 		"numbers as floats":    attributeModel(onnx.FloatsAttribute, protowire.AppendVarint(protowire.AppendTag(floats(reals...), 7, protowire.VarintType), 1)),
+		"no text":              attributeModel(onnx.StringsAttribute, strings(slices.Concat(texts, []string{"\xff"})...)),
+		"of another type":      attributeModel(onnx.GraphAttribute, ints(numbers...)),
+		"of two types":         attributeModel(onnx.IntsAttribute, join(ints(numbers...), floats(1))),
 	} {
 		if _, err := decode.Model(model, onnx.Limits{}); fault.KindOf(err) != fault.Content || !words.Contains(err.Error(), `node 0: attribute 0: "list"`) {
 			t.Errorf("%s: %v", name, err)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sort"
 
 	"onnxgate/internal/onnx/crew"
 )
@@ -52,6 +53,7 @@ func (a *axis) cells() int { return a.nan + 1 }
 
 // axes returns the axis of every feature that a branch asks for, by feature.
 func (f *forest) axes() []axis {
+	f.ordered = newOrderedBranches(f)
 	byFeature := make([]*axis, f.features)
 	top, nan := math.Inf(1), math.NaN()
 	for i := range f.nodes {
@@ -64,18 +66,63 @@ func (f *forest) axes() []axis {
 			a = &axis{feature: int(n.feature)}
 			byFeature[n.feature] = a
 		}
-		a.bounds = f.appendBounds(a.bounds, n)
-		if f.test(n, top) != f.test(n, nan) {
+		if n.mode.ordered() {
+			f.ordered.add(index(i), n)
+		} else {
+			a.bounds = f.appendBounds(a.bounds, n)
+		}
+		if a.nan == 0 && f.test(n, top) != f.test(n, nan) {
 			a.nan = 1
 		}
 	}
 	byFeature = slices.DeleteFunc(byFeature, func(a *axis) bool { return a == nil })
 	all := make([]axis, len(byFeature))
 	f.share(len(all), func(i int) {
-		byFeature[i].build()
-		all[i] = *byFeature[i]
+		a := byFeature[i]
+		_, bounds := f.ordered.of(a.feature)
+		a.bounds = append(slices.Grow(a.bounds, len(bounds)+maxSteps), bounds...)
+		a.build()
+		all[i] = *a
 	})
 	return all
+}
+
+// orderedBranches are those branches of a forest that have one bound, by feature:
+// what is done for one axis at a time looks at no other nodes.
+type orderedBranches struct {
+	nodes  []int32
+	bounds []uint64
+	ends   []int // of each feature's, which begin where those of the feature before end
+}
+
+// newOrderedBranches makes room for the branches that add adds.
+func newOrderedBranches(f *forest) orderedBranches {
+	next := make([]int, f.features+1)
+	for i := range f.nodes {
+		if n := &f.nodes[i]; n.mode.ordered() {
+			next[n.feature+1]++
+		}
+	}
+	for i := 1; i < len(next); i++ {
+		next[i] += next[i-1]
+	}
+	count := next[f.features]
+	return orderedBranches{nodes: make([]int32, count), bounds: make([]uint64, count), ends: next[:f.features]}
+}
+
+func (o *orderedBranches) add(i int32, n *node) {
+	at := &o.ends[n.feature]
+	o.nodes[*at], o.bounds[*at] = i, n.bound()
+	*at++
+}
+
+// of returns the branches that ask for a feature and their bounds.
+func (o *orderedBranches) of(feature int) (nodes []int32, bounds []uint64) {
+	from, to := 0, o.ends[feature]
+	if feature > 0 {
+		from = o.ends[feature-1]
+	}
+	return o.nodes[from:to], o.bounds[from:to]
 }
 
 // share calls do once for each number below parts, on two threads where the forest
@@ -92,13 +139,16 @@ func (f *forest) share(parts int, do func(part int)) {
 	})
 }
 
+// both calls both, on two threads where the forest is large.
+func (f *forest) both(first, second func()) {
+	f.share(2, func(i int) { [...]func(){first, second}[i]() })
+}
+
 // appendBounds appends the orders after which the answer of n changes.
 func (f *forest) appendBounds(dst []uint64, n *node) []uint64 {
 	switch n.mode {
-	case BranchLEQ, BranchGT:
-		return append(dst, above(n.value))
-	case BranchLT, BranchGTE:
-		return append(dst, below(n.value))
+	case BranchLEQ, BranchGT, BranchLT, BranchGTE:
+		return append(dst, n.bound())
 	case BranchEQ, BranchNEQ:
 		return append(dst, below(n.value), above(n.value))
 	case BranchMember:
@@ -160,18 +210,14 @@ func (a *axis) build() {
 // chooseBuckets takes the widest buckets of one bound each, or, where that
 // needs too many of them, up to four for each bound.
 func (a *axis) chooseBuckets() {
-	for a.shift = 63; ; a.shift-- {
-		if a.steps = a.occupancy(a.shift); a.steps <= 1 {
-			break
-		}
-		if a.shift == 0 || a.width>>(a.shift-1) > uint64(max(1024, 8*a.n)) {
-			break
-		}
-	}
-	if a.steps <= 1 {
-		a.steps = 1
+	narrowest := uint(bits.Len64(a.width / uint64(max(1024, 8*a.n)+1))) // of which there are not too many
+	// The wider buckets are, the more bounds one holds.
+	crowded := sort.Search(int(64-narrowest), func(wider int) bool { return a.occupancy(narrowest+uint(wider)) > 1 })
+	if crowded > 0 {
+		a.shift, a.steps = narrowest+uint(crowded)-1, 1
 		return
 	}
+	a.shift = narrowest
 	for a.width>>a.shift > uint64(max(256, 4*a.n)) {
 		a.shift++
 	}

@@ -1,6 +1,9 @@
 package tree
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // builder turns the attributes of opsets 1 to 3 into a forest, checking them
 // on the way. Time and memory are linear in the arrays.
@@ -27,12 +30,19 @@ func build(a *Attributes) (*forest, error) {
 		return nil, err
 	}
 	b := &builder{a: a, f: &forest{nodes: make([]node, len(a.Modes))}}
-	for _, step := range []func() error{b.findTrees, b.fillNodes, b.linkVotes} {
-		if err := step(); err != nil {
-			return nil, err
-		}
+	if err := b.findTrees(); err != nil {
+		return nil, err
 	}
-	return b.f, b.f.check(func(n int32) (int64, int64) { return a.TreeIDs[n], a.NodeIDs[n] })
+	if err := b.fillTrees(); err != nil {
+		return nil, err
+	}
+	c := newChecker(b.f, func(n int32) (int64, int64) { return a.TreeIDs[n], a.NodeIDs[n] })
+	var votes, walks error
+	b.f.both(func() { votes = b.linkVotes() }, func() { walks = c.check() })
+	if err := cmp.Or(votes, walks); err != nil {
+		return nil, err
+	}
+	return b.f, c.dropUnmet()
 }
 
 // checkLengths refuses arrays that do not belong together.
@@ -135,12 +145,31 @@ func (b *builder) findIn(r span, tree, id int64) int32 {
 	return -1
 }
 
-// fillNodes copies the nodes and finds their children.
-func (b *builder) fillNodes() error {
+// fillTrees fills the nodes, on two threads where they are many.
+func (b *builder) fillTrees() error {
+	const parts = 8
+	var errs [parts]error
+	roots := b.f.roots
+	b.f.share(parts, func(i int) {
+		errs[i] = b.fillNodes(i*len(roots)/parts, (i+1)*len(roots)/parts)
+	})
+	return cmp.Or(errs[:]...)
+}
+
+// nodesBefore returns how many nodes the trees before one have.
+func (b *builder) nodesBefore(tree int) int {
+	if tree == len(b.f.roots) {
+		return len(b.f.nodes)
+	}
+	return int(b.f.roots[tree])
+}
+
+// fillNodes copies the nodes of some trees and finds their children.
+func (b *builder) fillNodes(first, last int) error {
 	a := b.a
 	var r span
-	for i, mode := range a.Modes {
-		tree := a.TreeIDs[i]
+	for i := b.nodesBefore(first); i < b.nodesBefore(last); i++ {
+		tree, mode := a.TreeIDs[i], a.Modes[i]
 		if i >= int(r.last) {
 			r = b.runs[tree]
 		}
@@ -169,7 +198,7 @@ func (b *builder) fillNodes() error {
 			return refuse("tree %d, node %d: its false branch is node %d, which is not in that tree", tree, a.NodeIDs[i], a.FalseIDs[i])
 		}
 	}
-	return b.checkRoots()
+	return b.checkRoots(first, last)
 }
 
 // setFeature checks what a branch compares.
@@ -184,21 +213,21 @@ func setFeature(n *node, feature int64) error {
 	return nil
 }
 
-// checkRoots refuses a tree whose first node is not its only root.
-func (b *builder) checkRoots() error {
-	child := make([]bool, len(b.f.nodes))
-	for i := range b.f.nodes {
-		if n := &b.f.nodes[i]; n.mode != Leaf {
-			child[n.yes], child[n.no] = true, true
+// checkRoots refuses a tree among some whose first node is not its only root.
+func (b *builder) checkRoots(first, last int) error {
+	from := b.nodesBefore(first)
+	child := make([]bool, b.nodesBefore(last)-from)
+	for i := range child {
+		if n := &b.f.nodes[from+i]; n.mode != Leaf {
+			child[int(n.yes)-from], child[int(n.no)-from] = true, true
 		}
 	}
-	root := 0
 	for i, c := range child {
-		isRoot := root < len(b.f.roots) && int(b.f.roots[root]) == i
+		isRoot := first < last && b.nodesBefore(first) == from+i
 		if isRoot {
-			root++
+			first++
 		}
-		tree, id := b.a.TreeIDs[i], b.a.NodeIDs[i]
+		tree, id := b.a.TreeIDs[from+i], b.a.NodeIDs[from+i]
 		if isRoot && c {
 			return refuse("tree %d: its first node %d is also the child of a node, so the tree has no root", tree, id)
 		}

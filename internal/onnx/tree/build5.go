@@ -38,7 +38,11 @@ func build5(a *AttributesV5) (*forest, error) {
 		}
 		f.roots = append(f.roots, index(root))
 	}
-	return f, f.check(func(n int32) (int64, int64) { return a.treeOf(n), int64(n) })
+	c := newChecker(f, func(n int32) (int64, int64) { return a.treeOf(n), int64(n) })
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return f, c.dropUnmet()
 }
 
 // treeOf returns the tree whose root is n, or -1.

@@ -66,6 +66,7 @@ func (d *diagram[T]) result(row []T) uint32 {
 // the number of each node.
 func (f *forest) leafNumbers() (leaves []int32, number []uint32) {
 	number = make([]uint32, len(f.nodes))
+	leaves = make([]int32, 0, len(f.nodes)/2+len(f.roots)) // all, where no branch is below two
 	for i := range f.nodes {
 		if f.nodes[i].mode == Leaf {
 			number[i] = place(len(leaves))

@@ -1,5 +1,7 @@
 package tree
 
+import "slices"
+
 // treeGroup is trees that one row walks side by side.
 type treeGroup struct {
 	steps int32 // that its walks take together
@@ -51,7 +53,9 @@ func (s *steps[T]) group(trees []stepTree) {
 // mean returns how many steps the average leaf of the tree that begins at a place
 // is away.
 func (w *stepWriter) mean(from int) int32 {
-	depths := make([]int32, len(w.nodes)-from)
+	w.depths = slices.Grow(w.depths[:0], len(w.nodes)-from)[:len(w.nodes)-from]
+	depths := w.depths
+	clear(depths)
 	leaves, total := 1, 0
 	for i, depth := range depths {
 		leads := int(w.nodes[from+i]>>32) - from

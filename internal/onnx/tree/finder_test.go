@@ -49,6 +49,38 @@ func TestFindersFindTheCellsOfTheirAxes(t *testing.T) {
 	checkFinder[float64](t, slots, values)
 }
 
+// Of the buckets that are not too many, those are taken that are the widest with
+// one bound each.
+func TestBucketsAreAsWideAsTheyMayBe(t *testing.T) {
+	alone := 0
+	for name, thresholds := range boundsOf() {
+		f := &forest{features: 1}
+		for _, v := range thresholds {
+			f.nodes = append(f.nodes, node{mode: BranchLEQ, value: v})
+		}
+		a := f.axes()[0]
+		a.bounds = a.bounds[:a.n]
+		widest := -1
+		for shift := uint(63); widest < 0; shift-- {
+			if a.occupancy(shift) <= 1 {
+				widest = int(shift)
+			}
+			if shift == 0 || a.width>>(shift-1) > uint64(max(1024, 8*a.n)) {
+				break
+			}
+		}
+		if widest >= 0 {
+			alone++
+		}
+		if one := a.steps == 1 && a.occupancy(a.shift) <= 1; one != (widest >= 0) || one && int(a.shift) != widest {
+			t.Errorf("%s: a shift of %d with %d bounds in a bucket, and the widest with one is %d", name, a.shift, a.steps, widest)
+		}
+	}
+	if alone == 0 || alone == len(boundsOf()) {
+		t.Errorf("%d of %d axes have buckets of one bound", alone, len(boundsOf()))
+	}
+}
+
 func checkFinder[T float](t *testing.T, slots []slot, values []float64) {
 	t.Helper()
 	f := newFinder[T](slots)

@@ -40,10 +40,11 @@ type forest struct {
 	nodes    []node
 	roots    []int32
 	votes    []vote
-	members  []float64 // sorted within each set
-	features int       // highest feature id of a branch, plus 1
-	height   []int32   // branches on the longest path of each tree
-	shared   bool      // some node has two parents
+	members  []float64       // sorted within each set
+	features int             // highest feature id of a branch, plus 1
+	height   []int32         // branches on the longest path of each tree
+	shared   bool            // some node has two parents
+	ordered  orderedBranches // set by axes
 }
 
 // walk returns the leaf that a row reaches. It is the definition of what the

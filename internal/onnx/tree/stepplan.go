@@ -13,72 +13,70 @@ type stepPlan struct {
 	// slotOf has, by feature, the slot with NaN last and the one with NaN
 	// first; the latter is made when a branch asks for it.
 	slotOf [][2]int
-	places []uint32 // of each bounded branch: the bound's place on the axis
+	places []uint32 // of each ordered branch: the bound's place on the axis
 	orders []uint64 // scratch
 	at     []int
 	found  []int
 }
 
 func newStepPlan(f *forest, all []axis) *stepPlan {
-	p := &stepPlan{slotOf: make([][2]int, f.features)}
+	p := &stepPlan{slotOf: make([][2]int, f.features), places: make([]uint32, len(f.nodes))}
+	cells, missing := 0, false
+	for i := range all {
+		a := &all[i]
+		cells, missing = max(cells, a.cells()+1), missing || a.nan > a.n
+		p.slotOf[a.feature] = [2]int{-1, -1}
+		if a.nan == a.n {
+			p.addSlot(a, 0)
+		}
+	}
+	if missing {
+		p.findSlots(f, all)
+	}
+	p.bits = bits.Len(uint(cells))
+	f.share(len(all), func(i int) {
+		nodes, bounds := f.ordered.of(all[i].feature)
+		for k, bound := range bounds {
+			p.places[nodes[k]] = place(all[i].position(bound))
+		}
+	})
+	return p
+}
+
+// findSlots adds the slots of the features on whose axes NaN has a cell.
+func (p *stepPlan) findSlots(f *forest, all []axis) {
 	axisOf := make([]*axis, f.features)
 	for i := range all {
 		axisOf[all[i].feature] = &all[i]
-		p.slotOf[all[i].feature] = [2]int{-1, -1}
 	}
-	cells := 0
 	for i := range f.nodes {
 		n := &f.nodes[i]
 		if n.mode == Leaf {
 			continue
 		}
 		a := axisOf[n.feature]
-		both := &p.slotOf[n.feature]
-		cells = max(cells, a.cells()+1)
-		if which := nanFirst(f, n, a); both[which] < 0 {
-			both[which] = len(p.slots)
-			p.slots = append(p.slots, slot{axis: *a, nanFirst: which == 1})
+		if which := nanFirst(f, n, a); p.slotOf[n.feature][which] < 0 {
+			p.addSlot(a, which)
 		}
 	}
-	p.bits = bits.Len(uint(cells))
-	p.findPlaces(f, axisOf)
-	return p
 }
 
-// findPlaces takes the branches by feature, so that the bounds of one axis at a
-// time are in the cache.
-func (p *stepPlan) findPlaces(f *forest, axisOf []*axis) {
-	next := make([]int, f.features+1) // of each feature: its next place in the lists
-	for i := range f.nodes {
-		if n := &f.nodes[i]; n.bounded() {
-			next[n.feature+1]++
-		}
-	}
-	for i := 1; i < len(next); i++ {
-		next[i] += next[i-1]
-	}
-	branches, orders := make([]int32, next[f.features]), make([]uint64, next[f.features])
-	for i := range f.nodes {
-		if n := &f.nodes[i]; n.bounded() {
-			p.orders = f.appendBounds(p.orders[:0], n)
-			branches[next[n.feature]], orders[next[n.feature]] = index(i), p.orders[0]
-			next[n.feature]++
-		}
-	}
-	p.places = make([]uint32, len(f.nodes))
-	f.share(f.features, func(feature int) {
-		from, to := 0, next[feature] // which is behind the last of each by now
-		if feature > 0 {
-			from = next[feature-1]
-		}
-		for ; from < to; from++ {
-			p.places[branches[from]] = place(axisOf[feature].position(orders[from]))
-		}
-	})
+// addSlot adds a slot with NaN last, which is 0, or first.
+func (p *stepPlan) addSlot(a *axis, which int) {
+	p.slotOf[a.feature][which] = len(p.slots)
+	p.slots = append(p.slots, slot{axis: *a, nanFirst: which == 1})
 }
 
 // bounded reports whether a branch has one bound, and its axis has it.
 func (n *node) bounded() bool { return n.mode.ordered() && !math.IsInf(n.value, 0) }
+
+// bound returns the last order before the answer of an ordered branch changes.
+func (n *node) bound() uint64 {
+	if n.mode == BranchLEQ || n.mode == BranchGT {
+		return above(n.value)
+	}
+	return below(n.value)
+}
 
 // nanFirst returns 1 when a branch needs fewer steps with NaN below all
 // numbers than above them, and 0 otherwise.
@@ -176,19 +174,33 @@ type stepWriter struct {
 	nodes  []step
 	leaf   []uint32 // of each place: the number of its leaf, else noLeaf
 	number []uint32 // of each leaf
-	first  []step   // the first step of each branch, once it is written
-	known  []bool
-	most   int32 // steps that one branch takes
+	most   int32    // steps that one branch takes
+	// first has the first step of each branch once it is written, else 0. It is nil
+	// as long as no place leads to what another leads to.
+	first  []step
 	stack  []stepJob
 	next   []stepJob
+	depths []int32 // scratch of mean
 }
 
 func newStepWriter(f *forest, p *stepPlan, number []uint32) *stepWriter {
 	places := len(f.nodes) // when every branch is one step
-	return &stepWriter{
+	w := &stepWriter{
 		f: f, plan: p, number: number, shift: uint(p.bits) + gap,
 		nodes: make([]step, 0, places), leaf: make([]uint32, 0, places),
-		first: make([]step, len(f.nodes)), known: make([]bool, len(f.nodes)),
+	}
+	if f.shared {
+		w.share()
+	}
+	return w
+}
+
+// share makes room for what several places lead to: in a forest that shares nodes,
+// and below a branch of several steps. A step leads beyond the first root, so it is
+// not 0.
+func (w *stepWriter) share() {
+	if w.first == nil {
+		w.first = make([]step, len(w.f.nodes))
 	}
 }
 
@@ -206,6 +218,19 @@ func (w *stepWriter) grow(n int) uint32 {
 		w.leaf = append(w.leaf, noLeaf)
 	}
 	return at
+}
+
+// trees writes all trees.
+func (w *stepWriter) trees() []stepTree {
+	all := make([]stepTree, len(w.f.roots))
+	for i, root := range w.f.roots {
+		from, t := len(w.nodes), &all[i]
+		t.root = w.tree(root)
+		t.depth = w.f.height[i] * w.most
+		t.usual = min(t.depth, index(bits.Len(uint(len(w.nodes)-from)))+moreSteps)
+		t.mean = w.mean(from)
+	}
+	return all
 }
 
 // tree writes the tree of a root and returns its place.
@@ -242,15 +267,20 @@ func (w *stepWriter) put(at uint32, to int32) {
 			w.leaf[at] = w.number[to]
 			return
 		}
-		if w.known[to] {
+		if w.first != nil && w.first[to] != 0 {
 			w.nodes[at] = w.first[to]
 			return
 		}
 		slot, answer, turns := w.plan.turns(w.f, to)
 		if len(turns) > 0 {
+			if len(turns) > 1 {
+				w.share()
+			}
 			w.most = max(w.most, index(bits.Len(uint(len(turns)))))
 			w.nodes[at] = w.search(n, step(place(slot)<<(w.shift&31)), answer, turns)
-			w.first[to], w.known[to] = w.nodes[at], true
+			if w.first != nil {
+				w.first[to] = w.nodes[at]
+			}
 			return
 		}
 		if to = n.no; answer { // the answer is always the same

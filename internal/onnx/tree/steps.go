@@ -86,14 +86,11 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 	}
 	leaves, number := f.leafNumbers()
 	w := newStepWriter(f, p, number)
-	s := &steps[T]{find: newFinder[T](p.slots), tally: newTally[T](f, o, leaves), final: finish, trees: make([]stepTree, 0, len(f.roots))}
-	for i, root := range f.roots {
-		from := len(w.nodes)
-		tree := stepTree{root: w.tree(root), depth: f.height[i] * w.most}
-		tree.usual = min(tree.depth, index(bits.Len(uint(len(w.nodes)-from)))+moreSteps)
-		tree.mean = w.mean(from)
-		s.trees = append(s.trees, tree)
-	}
+	s := &steps[T]{final: finish}
+	f.both(
+		func() { s.trees = w.trees() },
+		func() { s.find, s.tally = newFinder[T](p.slots), newTally[T](f, o, leaves) },
+	)
 	s.places, s.leaf = len(w.nodes), slices.Clip(w.leaf)
 	if small, fits := newSmallNodes(w.nodes, s.trees, len(p.slots), p.bits, w.shift); fits {
 		s.nodes = small
@@ -102,10 +99,15 @@ func newSteps[T float](f *forest, o *options, finish *finisher[T], all []axis) *
 		s.nodes = &wideNodes{slices.Clip(w.nodes), w.shift}
 		s.divide(8)
 	}
-	if !sound(s.nodes, s.trees, s.places, len(p.slots)) {
+	var whole bool
+	f.both(
+		func() { whole = sound(s.nodes, s.trees, s.places, len(p.slots)) },
+		func() { s.placeVotes(f, leaves) },
+	)
+	if !whole {
 		return nil
 	}
-	if s.placeVotes(f, leaves); s.votes != nil {
+	if s.votes != nil {
 		s.leaf, s.tally = nil, &tally[T]{targets: o.targets}
 	}
 	if c := newScans(s); c != nil && c.least <= scanRows {

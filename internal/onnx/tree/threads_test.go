@@ -6,10 +6,12 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/onnx/crew"
 )
 
@@ -103,6 +105,26 @@ func TestOnlyManyRowsAreShared(t *testing.T) {
 		}
 		if part := e.single.part(c.many); part > c.many/4+lanes || part%lanes != 0 {
 			t.Errorf("%s: of %d rows a thread takes %d", name, c.many, part)
+		}
+	}
+}
+
+func TestDamageInALargeForestIsNamed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		damage func(a *Attributes, root, last int) // of a tree, and the last node of all
+		want   string
+	}{
+		"a missing child": {func(a *Attributes, root, _ int) { a.TrueIDs[root] = 1 << 40 }, "tree 100, node 0: its true branch"},
+		"two of them": {func(a *Attributes, root, _ int) {
+			a.TrueIDs[0], a.TrueIDs[root] = 1<<40, 1<<40
+		}, "tree 0, node 0: its true branch"},
+		"a child of none":  {func(a *Attributes, root, _ int) { a.TrueIDs[root] = a.FalseIDs[root] }, "tree 100: node 1 is the child of no node"},
+		"a vote elsewhere": {func(a *Attributes, _, last int) { a.VoteNodeIDs[0] = int64(last) }, "weight 0 is of node"},
+	} {
+		a := forestOf(120, 8, 9, 0.8)
+		tc.damage(&a, slices.Index(a.TreeIDs, 100), len(a.Modes))
+		if _, err := Compile(a); fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %s", name, err, tc.want)
 		}
 	}
 }
