@@ -18,11 +18,12 @@ const notFinite = "a result is NaN or infinite and is shown as null"
 
 // AppendResponse appends the whole JSON answer to the rows of b: outputs are
 // the graph's, in its order, and version is that of the model. It allocates
-// nothing but what dst needs. An error is a fault.Internal: the graph gave
-// something else than it declares, or not one result for each row.
+// nothing but what dst needs. Where the graph gave something else than it declares, or
+// not one result for each row, the fault is Content for several rows, as one at a time
+// may be answered, and else Internal.
 func (s *Schema) AppendResponse(dst []byte, b *Batch, outputs []*tensor.Tensor, version string) ([]byte, error) {
 	e := encoder{response: &s.response, outputs: outputs, rows: b.Rows}
-	if err := e.check(); err != nil {
+	if err := e.begin(); err != nil {
 		return dst, err
 	}
 	if b.Single {
@@ -51,6 +52,19 @@ type encoder struct {
 	outputs []*tensor.Tensor
 	rows    int
 	warned  bool
+}
+
+// begin is check, for who asked for the answer.
+func (e *encoder) begin() error {
+	err := e.check()
+	switch {
+	case err == nil:
+		return nil
+	case e.rows > 1:
+		return fault.Newf(fault.Content, "the model cannot answer %d rows at once; send one at a time: %v", e.rows, err)
+	default:
+		return fault.Wrap(fault.Internal, "", fmt.Errorf("schema: %w", err))
+	}
 }
 
 // check refuses outputs that the encoding below could not index.
@@ -117,7 +131,7 @@ func (e *encoder) turn() {
 }
 
 func (e *encoder) mismatch(format string, args ...any) error {
-	return fault.Wrap(fault.Internal, "", fmt.Errorf("schema: "+format, args...))
+	return fmt.Errorf(format, args...)
 }
 
 // width returns the number of elements of one row.

@@ -1,6 +1,14 @@
 package schema
 
-import "onnxgate/internal/tensor"
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"onnxgate/internal/fault"
+	"onnxgate/internal/tensor"
+)
 
 // rowAxis returns which axis of a tensor is declared to be that of the rows: the only
 // free one, where the first is not; else the first, 0. So scikit-learn's forests give the
@@ -85,4 +93,42 @@ func move[T tensor.Element](t *tensor.Tensor, axis int) *tensor.Tensor {
 		}
 	}
 	return result
+}
+
+// probes are how many rows at once show whether results follow the rows: no output of
+// one size has both.
+var probes = [...]int{3, 5}
+
+// Probe tries whether what the model gives can be told apart by rows: first of one
+// example row, whose error says why no request could be answered; then of several, of
+// which doubt says that they cannot be asked for at once. run predicts, and keeps nothing
+// of its inputs. What it cannot run, and a model without an example, is left to requests.
+func (s *Schema) Probe(run func(inputs []*tensor.Tensor) ([]*tensor.Tensor, error)) (doubt string, err error) {
+	if s.example == nil {
+		return "", nil
+	}
+	if err := s.probe(run, 1); err != nil {
+		return "", fault.Newf(fault.Content, "what it gives for one row is no answer: %v; export it again, or leave outputs out of model.yaml (docs/exporting.md)", err)
+	}
+	for _, rows := range probes {
+		if err := s.probe(run, rows); err != nil {
+			return fmt.Sprintf("it answers one row at a time: %v", err), nil
+		}
+	}
+	return "", nil
+}
+
+func (s *Schema) probe(run func(inputs []*tensor.Tensor) ([]*tensor.Tensor, error), rows int) error {
+	b := s.NewBatch()
+	body := append([]byte{'['}, bytes.Repeat(append(slices.Clone(s.example), ','), rows)...)
+	body[len(body)-1] = ']'
+	if s.Decode(context.Background(), b, body, rows) != nil {
+		return nil
+	}
+	outputs, err := run(b.Inputs)
+	if err != nil {
+		return nil //nolint:nilerr // a request will be told
+	}
+	e := encoder{response: &s.response, outputs: outputs, rows: rows}
+	return e.check()
 }

@@ -18,7 +18,7 @@ import (
 // before it (see plainCell). Errors are those of AppendResponse.
 func (s *Schema) AppendTable(dst []byte, b *Batch, outputs []*tensor.Tensor) ([]byte, error) {
 	e := encoder{response: &s.response, outputs: outputs, rows: b.Rows}
-	if err := e.check(); err != nil {
+	if err := e.begin(); err != nil {
 		return dst, err
 	}
 	names := e.tableHeader()

@@ -184,7 +184,7 @@ func (b *Batch) flushColumns() {
 // of its outputs. Otherwise it is as AppendResponse.
 func (s *Schema) AppendPredictions(dst []byte, b *Batch, outputs []*tensor.Tensor) ([]byte, error) {
 	e := encoder{response: &s.response, outputs: outputs, rows: b.Rows}
-	if err := e.check(); err != nil {
+	if err := e.begin(); err != nil {
 		return dst, err
 	}
 	dst = append(dst, '[')
