@@ -178,13 +178,31 @@ func sigmoids(values []float32) {
 	sigmoidsGo(values)
 }
 
-// tangents is tangentsGo.
-func tangents(values []float32) {
+// wholePowers is wholePowersGo.
+func wholePowers(values []float32, degree int) {
 	if n := len(values) / lanes; vectorUnit && n > 0 {
-		tangentLanes(&values[0], 2, n)
+		wholePowerLanes(&values[0], degree, n)
 		values = values[n*lanes:]
 	}
-	tangentsGo(values)
+	wholePowersGo(values, degree)
+}
+
+// tangents is tangentsGo, of which the values that lanes does not divide are filled up.
+func tangents(values []float32) {
+	if !vectorUnit {
+		tangentsGo(values)
+		return
+	}
+	n := len(values) / lanes
+	if n > 0 {
+		tangentLanes(&values[0], n)
+	}
+	if last := values[n*lanes:]; len(last) > 0 {
+		var filled block
+		copy(filled[:], last)
+		tangentLanes(&filled[0], 1)
+		copy(last, filled[:])
+	}
 }
 
 // logarithms replaces the values that lanes divides, and returns their number. Those

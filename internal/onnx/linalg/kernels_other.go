@@ -39,6 +39,8 @@ func exponentials(values []float32, by float32) { exponentialsGo(values, by) }
 
 func sigmoids(values []float32) { sigmoidsGo(values) }
 
+func wholePowers(values []float32, degree int) { wholePowersGo(values, degree) }
+
 func tangents(values []float32) { tangentsGo(values) }
 
 func logarithms([]float32) int { return 0 }

@@ -105,11 +105,6 @@ func exponentialLanes(values *float32, by float32, n int)
 //go:noescape
 func sigmoidLanes(values *float32, by float32, n int)
 
-// tangentLanes replaces each v of n times eight values by (e-1)/(e+1) of the exponential e of v times by, or half of that product where it is tiny.
-//
-//go:noescape
-func tangentLanes(values *float32, by float32, n int)
-
 // logarithmLanes replaces each of n times eight positive finite values by its logarithm.
 //
 //go:noescape
@@ -120,6 +115,16 @@ func logarithmLanes(values *float32, n int)
 //
 //go:noescape
 func powerLanes(values *float32, exponents *float64, step int, n int)
+
+// tangentLanes replaces n times eight values by their hyperbolic tangents.
+//
+//go:noescape
+func tangentLanes(values *float32, n int)
+
+// wholePowerLanes raises n times eight values to a degree from 1 on, by squares, rounding each time.
+//
+//go:noescape
+func wholePowerLanes(values *float32, degree int, n int)
 
 // addSingle adds n times eight elements.
 //

@@ -63,26 +63,17 @@ func TestVectorsAreLeftWhenTheRequestEnds(t *testing.T) {
 	}
 }
 
-func TestExponentialsAndTangentsAreThoseOfMath(t *testing.T) {
+func TestExponentialsAreThoseOfMath(t *testing.T) {
 	for x := -105.0; x < 91; x += 0.00037 {
-		v, w := []float32{float32(x)}, []float32{float32(x / 8)}
+		v := []float32{float32(x)}
 		exponentialsGo(v, 1)
-		tangentsGo(w)
 		nearest(t, "exp", x, v[0], math.Exp(float64(float32(x))))
-		nearest(t, "tanh", x/8, w[0], math.Tanh(float64(float32(x/8))))
-	}
-	for e := -149; e < 0; e++ {
-		x := math.Ldexp(1.3, e)
-		w := []float32{float32(-x)}
-		tangentsGo(w)
-		nearest(t, "tanh", -x, w[0], math.Tanh(float64(float32(-x))))
 	}
 	inf := float32(math.Inf(1))
-	v, w := []float32{float32(math.NaN()), inf, -inf}, []float32{float32(math.NaN()), inf, -inf}
+	v := []float32{float32(math.NaN()), inf, -inf}
 	exponentialsGo(v, 1)
-	tangentsGo(w)
-	if v[0] == v[0] || v[1] != inf || v[2] != 0 || w[0] == w[0] || w[1] != 1 || w[2] != -1 {
-		t.Errorf("%v, %v", v, w)
+	if v[0] == v[0] || v[1] != inf || v[2] != 0 {
+		t.Errorf("%v", v)
 	}
 }
 

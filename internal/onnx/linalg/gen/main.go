@@ -75,6 +75,8 @@ func main() {
 	weighWide()
 	scaleLanes()
 	byExponentials()
+	tangentLanes()
+	wholePowerLanes()
 	elementwise("addSingle", "adds", func(o ...Op) { VADDPS(o[0], o[1], o[2]) })
 	elementwise("subtractSingle", "subtracts", func(o ...Op) { VSUBPS(o[0], o[1], o[2]) })
 	elementwise("multiplySingle", "multiplies", func(o ...Op) { VMULPS(o[0], o[1], o[2]) })
