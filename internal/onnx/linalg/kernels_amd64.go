@@ -108,6 +108,28 @@ func products(dst, x []float32, blocks []block) {
 	productsGo(dst, x, blocks)
 }
 
+// distancesAndProduct is distances, and returns what product does.
+func distancesAndProduct(dst, x []float32, blocks []block, sum float32, weights, values []float32) float32 {
+	n, count := len(dst)/lanes, len(weights)
+	if !vectorUnit || n == 0 || len(x) == 0 || count == 0 {
+		distances(dst, x, blocks)
+		return product(sum, weights, values)
+	}
+	_, _ = blocks[:n*len(x)], values[:count]
+	return distancesWeighing(&dst[0], &x[0], &blocks[0][0], len(x), n, sum, &weights[0], &values[0], count)
+}
+
+// productsAndProduct is products, and returns what product does.
+func productsAndProduct(dst, x []float32, blocks []block, sum float32, weights, values []float32) float32 {
+	n, count := len(dst)/lanes, len(weights)
+	if !vectorUnit || n == 0 || len(x) == 0 || count == 0 {
+		products(dst, x, blocks)
+		return product(sum, weights, values)
+	}
+	_, _ = blocks[:n*len(x)], values[:count]
+	return productsWeighing(&dst[0], &x[0], &blocks[0][0], len(x), n, sum, &weights[0], &values[0], count)
+}
+
 // eightDistances is eightGo of distancesGo.
 func eightDistances(dst, x []float32, vectors []block) {
 	if !vectorUnit || len(vectors) == 0 {

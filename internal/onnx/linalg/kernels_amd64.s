@@ -605,76 +605,66 @@ TEXT ·distancesOfBlocks(SB), NOSPLIT, $0-40
 	MOVQ n+32(FP), SI
 	MOVQ BX, DI
 	SHLQ $0x05, DI
+	LEAQ (DI)(DI*2), R8
 
-distancesOfBlocks_4:
+blocks_4:
 	CMPQ   SI, $0x04
-	JLT    distancesOfBlocks_done_4
+	JLT    done_4
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, R8
-	ADDQ   DI, DX
 	VXORPS Y1, Y1, Y1
-	MOVQ   DX, R9
-	ADDQ   DI, DX
 	VXORPS Y2, Y2, Y2
-	MOVQ   DX, R10
-	ADDQ   DI, DX
 	VXORPS Y3, Y3, Y3
-	MOVQ   DX, R11
-	ADDQ   DI, DX
-	XORQ   R12, R12
-	XORQ   R13, R13
+	XORQ   R9, R9
 
-distancesOfBlocks_4_features:
-	VBROADCASTSS (CX)(R12*4), Y4
-	VSUBPS       (R8)(R13*1), Y4, Y5
+blocks_4_features:
+	VBROADCASTSS (CX)(R9*4), Y4
+	VSUBPS       (DX), Y4, Y5
 	VMULPS       Y5, Y5, Y5
 	VADDPS       Y5, Y0, Y0
-	VSUBPS       (R9)(R13*1), Y4, Y5
+	VSUBPS       (DX)(DI*1), Y4, Y5
 	VMULPS       Y5, Y5, Y5
 	VADDPS       Y5, Y1, Y1
-	VSUBPS       (R10)(R13*1), Y4, Y5
+	VSUBPS       (DX)(DI*2), Y4, Y5
 	VMULPS       Y5, Y5, Y5
 	VADDPS       Y5, Y2, Y2
-	VSUBPS       (R11)(R13*1), Y4, Y4
+	VSUBPS       (DX)(R8*1), Y4, Y4
 	VMULPS       Y4, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-	ADDQ         $0x20, R13
-	INCQ         R12
-	CMPQ         R12, BX
-	JLT          distancesOfBlocks_4_features
+	ADDQ         $0x20, DX
+	INCQ         R9
+	CMPQ         R9, BX
+	JLT          blocks_4_features
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
 	VMOVUPS      Y2, 64(AX)
 	VMOVUPS      Y3, 96(AX)
+	ADDQ         R8, DX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x04, SI
-	JMP          distancesOfBlocks_4
+	JMP          blocks_4
 
-distancesOfBlocks_done_4:
-distancesOfBlocks_1:
+done_4:
+blocks_1:
 	CMPQ   SI, $0x01
-	JLT    distancesOfBlocks_done_1
+	JLT    done_1
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, R8
-	ADDQ   DI, DX
-	XORQ   R9, R9
-	XORQ   R10, R10
+	XORQ   DI, DI
 
-distancesOfBlocks_1_features:
-	VBROADCASTSS (CX)(R9*4), Y1
-	VSUBPS       (R8)(R10*1), Y1, Y1
+blocks_1_features:
+	VBROADCASTSS (CX)(DI*4), Y1
+	VSUBPS       (DX), Y1, Y1
 	VMULPS       Y1, Y1, Y1
 	VADDPS       Y1, Y0, Y0
-	ADDQ         $0x20, R10
-	INCQ         R9
-	CMPQ         R9, BX
-	JLT          distancesOfBlocks_1_features
+	ADDQ         $0x20, DX
+	INCQ         DI
+	CMPQ         DI, BX
+	JLT          blocks_1_features
 	VMOVUPS      Y0, (AX)
 	ADDQ         $0x00000020, AX
 	SUBQ         $0x01, SI
-	JMP          distancesOfBlocks_1
+	JMP          blocks_1
 
-distancesOfBlocks_done_1:
+done_1:
 	VZEROUPPER
 	RET
 
@@ -688,67 +678,241 @@ TEXT ·productsOfBlocks(SB), NOSPLIT, $0-40
 	MOVQ n+32(FP), SI
 	MOVQ BX, DI
 	SHLQ $0x05, DI
+	LEAQ (DI)(DI*2), R8
 
-productsOfBlocks_4:
+blocks_4:
 	CMPQ   SI, $0x04
-	JLT    productsOfBlocks_done_4
+	JLT    done_4
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, R8
-	ADDQ   DI, DX
 	VXORPS Y1, Y1, Y1
-	MOVQ   DX, R9
-	ADDQ   DI, DX
 	VXORPS Y2, Y2, Y2
-	MOVQ   DX, R10
-	ADDQ   DI, DX
 	VXORPS Y3, Y3, Y3
-	MOVQ   DX, R11
-	ADDQ   DI, DX
-	XORQ   R12, R12
-	XORQ   R13, R13
+	XORQ   R9, R9
 
-productsOfBlocks_4_features:
-	VBROADCASTSS (CX)(R12*4), Y4
-	VFMADD231PS  (R8)(R13*1), Y4, Y0
-	VFMADD231PS  (R9)(R13*1), Y4, Y1
-	VFMADD231PS  (R10)(R13*1), Y4, Y2
-	VFMADD231PS  (R11)(R13*1), Y4, Y3
-	ADDQ         $0x20, R13
-	INCQ         R12
-	CMPQ         R12, BX
-	JLT          productsOfBlocks_4_features
+blocks_4_features:
+	VBROADCASTSS (CX)(R9*4), Y4
+	VFMADD231PS  (DX), Y4, Y0
+	VFMADD231PS  (DX)(DI*1), Y4, Y1
+	VFMADD231PS  (DX)(DI*2), Y4, Y2
+	VFMADD231PS  (DX)(R8*1), Y4, Y3
+	ADDQ         $0x20, DX
+	INCQ         R9
+	CMPQ         R9, BX
+	JLT          blocks_4_features
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
 	VMOVUPS      Y2, 64(AX)
 	VMOVUPS      Y3, 96(AX)
+	ADDQ         R8, DX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x04, SI
-	JMP          productsOfBlocks_4
+	JMP          blocks_4
 
-productsOfBlocks_done_4:
-productsOfBlocks_1:
+done_4:
+blocks_1:
 	CMPQ   SI, $0x01
-	JLT    productsOfBlocks_done_1
+	JLT    done_1
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, R8
-	ADDQ   DI, DX
-	XORQ   R9, R9
-	XORQ   R10, R10
+	XORQ   DI, DI
 
-productsOfBlocks_1_features:
-	VBROADCASTSS (CX)(R9*4), Y1
-	VFMADD231PS  (R8)(R10*1), Y1, Y0
-	ADDQ         $0x20, R10
-	INCQ         R9
-	CMPQ         R9, BX
-	JLT          productsOfBlocks_1_features
+blocks_1_features:
+	VBROADCASTSS (CX)(DI*4), Y1
+	VFMADD231PS  (DX), Y1, Y0
+	ADDQ         $0x20, DX
+	INCQ         DI
+	CMPQ         DI, BX
+	JLT          blocks_1_features
 	VMOVUPS      Y0, (AX)
 	ADDQ         $0x00000020, AX
 	SUBQ         $0x01, SI
-	JMP          productsOfBlocks_1
+	JMP          blocks_1
 
-productsOfBlocks_done_1:
+done_1:
 	VZEROUPPER
+	RET
+
+// func distancesWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·distancesWeighing(SB), NOSPLIT, $0-76
+	MOVQ  weights+48(FP), AX
+	MOVQ  values+56(FP), CX
+	MOVQ  count+64(FP), DX
+	MOVSS sum+40(FP), X0
+	LEAQ  (AX)(DX*4), AX
+	LEAQ  (CX)(DX*4), CX
+	NEGQ  DX
+	MOVQ  dst+0(FP), BX
+	MOVQ  x+8(FP), SI
+	MOVQ  blocks+16(FP), DI
+	MOVQ  features+24(FP), R8
+	MOVQ  n+32(FP), R9
+	MOVQ  R8, R10
+	SHLQ  $0x05, R10
+	LEAQ  (R10)(R10*2), R11
+
+blocks_4:
+	CMPQ   R9, $0x04
+	JLT    done_4
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	XORQ   R12, R12
+
+blocks_4_features:
+	VBROADCASTSS (SI)(R12*4), Y5
+	VSUBPS       (DI), Y5, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VSUBPS       (DI)(R10*1), Y5, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y2, Y2
+	VSUBPS       (DI)(R10*2), Y5, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y3, Y3
+	VSUBPS       (DI)(R11*1), Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	TESTQ        DX, DX
+	JE           weighed
+	VMOVSS       (AX)(DX*4), X5
+	VFMADD231SS  (CX)(DX*4), X5, X0
+	INCQ         DX
+
+weighed:
+	ADDQ    $0x20, DI
+	INCQ    R12
+	CMPQ    R12, R8
+	JLT     blocks_4_features
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y2, 32(BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y4, 96(BX)
+	ADDQ    R11, DI
+	ADDQ    $0x00000080, BX
+	SUBQ    $0x04, R9
+	JMP     blocks_4
+
+done_4:
+blocks_1:
+	CMPQ   R9, $0x01
+	JLT    done_1
+	VXORPS Y1, Y1, Y1
+	XORQ   R10, R10
+
+blocks_1_features:
+	VBROADCASTSS (SI)(R10*4), Y2
+	VSUBPS       (DI), Y2, Y2
+	VMULPS       Y2, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         $0x20, DI
+	INCQ         R10
+	CMPQ         R10, R8
+	JLT          blocks_1_features
+	VMOVUPS      Y1, (BX)
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x01, R9
+	JMP          blocks_1
+
+done_1:
+rest:
+	TESTQ       DX, DX
+	JE          done
+	VMOVSS      (AX)(DX*4), X1
+	VFMADD231SS (CX)(DX*4), X1, X0
+	INCQ        DX
+	JMP         rest
+
+done:
+	VZEROUPPER
+	MOVSS X0, ret+72(FP)
+	RET
+
+// func productsWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·productsWeighing(SB), NOSPLIT, $0-76
+	MOVQ  weights+48(FP), AX
+	MOVQ  values+56(FP), CX
+	MOVQ  count+64(FP), DX
+	MOVSS sum+40(FP), X0
+	LEAQ  (AX)(DX*4), AX
+	LEAQ  (CX)(DX*4), CX
+	NEGQ  DX
+	MOVQ  dst+0(FP), BX
+	MOVQ  x+8(FP), SI
+	MOVQ  blocks+16(FP), DI
+	MOVQ  features+24(FP), R8
+	MOVQ  n+32(FP), R9
+	MOVQ  R8, R10
+	SHLQ  $0x05, R10
+	LEAQ  (R10)(R10*2), R11
+
+blocks_4:
+	CMPQ   R9, $0x04
+	JLT    done_4
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	XORQ   R12, R12
+
+blocks_4_features:
+	VBROADCASTSS (SI)(R12*4), Y5
+	VFMADD231PS  (DI), Y5, Y1
+	VFMADD231PS  (DI)(R10*1), Y5, Y2
+	VFMADD231PS  (DI)(R10*2), Y5, Y3
+	VFMADD231PS  (DI)(R11*1), Y5, Y4
+	TESTQ        DX, DX
+	JE           weighed
+	VMOVSS       (AX)(DX*4), X5
+	VFMADD231SS  (CX)(DX*4), X5, X0
+	INCQ         DX
+
+weighed:
+	ADDQ    $0x20, DI
+	INCQ    R12
+	CMPQ    R12, R8
+	JLT     blocks_4_features
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y2, 32(BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y4, 96(BX)
+	ADDQ    R11, DI
+	ADDQ    $0x00000080, BX
+	SUBQ    $0x04, R9
+	JMP     blocks_4
+
+done_4:
+blocks_1:
+	CMPQ   R9, $0x01
+	JLT    done_1
+	VXORPS Y1, Y1, Y1
+	XORQ   R10, R10
+
+blocks_1_features:
+	VBROADCASTSS (SI)(R10*4), Y2
+	VFMADD231PS  (DI), Y2, Y1
+	ADDQ         $0x20, DI
+	INCQ         R10
+	CMPQ         R10, R8
+	JLT          blocks_1_features
+	VMOVUPS      Y1, (BX)
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x01, R9
+	JMP          blocks_1
+
+done_1:
+rest:
+	TESTQ       DX, DX
+	JE          done
+	VMOVSS      (AX)(DX*4), X1
+	VFMADD231SS (CX)(DX*4), X1, X0
+	INCQ        DX
+	JMP         rest
+
+done:
+	VZEROUPPER
+	MOVSS X0, ret+72(FP)
 	RET
 
 // func distancesOfRows(dst *float32, x *float32, block *float32, features int)

@@ -19,6 +19,16 @@ func distances(dst, x []float32, blocks []block) { distancesGo(dst, x, blocks) }
 
 func products(dst, x []float32, blocks []block) { productsGo(dst, x, blocks) }
 
+func distancesAndProduct(dst, x []float32, blocks []block, sum float32, weights, values []float32) float32 {
+	distancesGo(dst, x, blocks)
+	return productGo(sum, weights, values)
+}
+
+func productsAndProduct(dst, x []float32, blocks []block, sum float32, weights, values []float32) float32 {
+	productsGo(dst, x, blocks)
+	return productGo(sum, weights, values)
+}
+
 func eightDistances(dst, x []float32, vectors []block) {
 	eightGo(distancesGo, dst, x, vectors)
 }

@@ -60,6 +60,18 @@ func distancesOfBlocks(dst *float32, x *float32, blocks *float32, features int, 
 //go:noescape
 func productsOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
 
+// distancesWeighing is distancesOfBlocks.
+// Meanwhile it adds to sum the products of count weights and values.
+//
+//go:noescape
+func distancesWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
+
+// productsWeighing is productsOfBlocks.
+// Meanwhile it adds to sum the products of count weights and values.
+//
+//go:noescape
+func productsWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
+
 // distancesOfRows writes the squared distances of eight rows of x to the vectors of one block.
 //
 //go:noescape

@@ -85,6 +85,8 @@ const (
 	blockBytes = 1 << 16
 	// finishing is what a value costs besides its features.
 	finishing = 16
+	// weighedAtOnce is how many vectors Weighed compares a row with at a time.
+	weighedAtOnce = 16 * lanes
 )
 
 // Group returns how many rows it is best to run at once.
@@ -119,6 +121,36 @@ func (s *Vectors) Run(ctx context.Context, dst, x []float32, rows int) error {
 		}
 	}
 	return nil
+}
+
+// Weighed returns Weigh of how one row x compares with the vectors, for which values
+// has room for Width() values. It takes some vectors at a time, and adds up the
+// products of those before meanwhile: a sum in order waits for each of its products,
+// and leaves the processor idle otherwise.
+func (s *Vectors) Weighed(ctx context.Context, weights, values, x []float32) (float32, error) {
+	if s.plain != nil {
+		if err := s.Run(ctx, values, x, 1); err != nil {
+			return 0, err
+		}
+		return Weigh(ctx, weights, values)
+	}
+	var w Work
+	sum, before, width := float32(0), 0, s.Width()
+	for v := 0; v < width; v += weighedAtOnce {
+		n := min(weighedAtOnce, width-v)
+		if err := w.add(ctx, n*(s.features+finishing)); err != nil {
+			return 0, err
+		}
+		some, blocks := values[v:v+n], s.blocks[v/lanes*s.features:][:n/lanes*s.features]
+		if s.kernel.Kind.apart() {
+			sum = distancesAndProduct(some, x, blocks, sum, weights[before:v], values[before:v])
+		} else {
+			sum = productsAndProduct(some, x, blocks, sum, weights[before:v], values[before:v])
+		}
+		s.kernel.finish(some)
+		before = v
+	}
+	return product(sum, weights[before:], values[before:]), nil
 }
 
 // runRows is Run for the vectors of a single block and a number of rows that
