@@ -68,18 +68,17 @@ func TestFunctionsOfFloat32AreThoseOfMath(t *testing.T) {
 // Wherever a tangent stands, and on whatever processor, it has the bits that ONNX
 // Runtime gives it.
 func TestTangentsAreThoseOfONNXRuntime(t *testing.T) {
-	for _, c := range [][2]float32{
-		{1e-45, 0}, {-1e-40, -9.9939e-41}, {1.3e-38, 1.3000066e-38}, {-1e-30, -9.999999e-31}, {1e-8, 9.999999e-9},
-		{-0.001, -9.999996e-4}, {0.1, 0.09966799}, {-0.5, -0.46211717}, {1, 0.7615942}, {-2.5, -0.98661435},
-		{4, 0.9993292}, {-7.9, -0.99999976}, {8.999, 1.0000001}, {9, 1}, {-20, -1},
-	} {
-		for n := 1; n < 2*lanes; n++ {
-			x := slices.Repeat([]float32{c[0]}, n)
-			tangentsGo(x[:n/2])
-			Tangents(x[n/2:])
-			if !slices.Equal(x, slices.Repeat([]float32{c[1]}, n)) {
-				t.Errorf("%d times tanh(%v) is %v, want %v", n, c[0], x, c[1])
-			}
+	of := []float32{1e-45, -1e-40, 1.3e-38, -1e-30, 1e-8, -0.001, 0.1, -0.5, 1, -2.5, 4, -7.9, 8.999, 9, -20}
+	want := []float32{
+		0, -9.9939e-41, 1.3000066e-38, -9.999999e-31, 9.999999e-9, -9.999996e-4, 0.09966799, -0.46211717,
+		0.7615942, -0.98661435, 0.9993292, -0.99999976, 1.0000001, 1, -1,
+	}
+	for n := range len(of) + 1 {
+		got := slices.Clone(of)
+		tangentsGo(got[:n])
+		Tangents(got[n:])
+		if !slices.Equal(got, want) {
+			t.Errorf("%d in Go: %v, want %v", n, got, want)
 		}
 	}
 }

@@ -85,7 +85,8 @@ const (
 	blockBytes = 1 << 16
 	// finishing is what a value costs besides its features.
 	finishing = 16
-	// weighedAtOnce is how many vectors Weighed compares a row with at a time.
+	// weighedAtOnce is how many vectors Weighed compares a row with at a time. It
+	// divides weighDepth.
 	weighedAtOnce = 16 * lanes
 )
 
@@ -123,19 +124,19 @@ func (s *Vectors) Run(ctx context.Context, dst, x []float32, rows int) error {
 	return nil
 }
 
-// Weighed returns Weigh of how one row x compares with the vectors, for which values
-// has room for Width() values. It takes some vectors at a time, and adds up the
+// Weighed returns Weigh of sum and how one row x compares with the vectors, for which
+// values has room for Width() values. It takes some vectors at a time, and adds up the
 // products of those before meanwhile: a sum in order waits for each of its products,
 // and leaves the processor idle otherwise.
-func (s *Vectors) Weighed(ctx context.Context, weights, values, x []float32) (float32, error) {
+func (s *Vectors) Weighed(ctx context.Context, sum float32, weights, values, x []float32) (float32, error) {
 	if s.plain != nil {
 		if err := s.Run(ctx, values, x, 1); err != nil {
 			return 0, err
 		}
-		return Weigh(ctx, weights, values)
+		return Weigh(ctx, sum, weights, values)
 	}
 	var w Work
-	sum, before, width := float32(0), 0, s.Width()
+	part, before, width := float32(0), 0, s.Width() // part is of those that Weigh takes at a time
 	for v := 0; v < width; v += weighedAtOnce {
 		n := min(weighedAtOnce, width-v)
 		if err := w.add(ctx, n*(s.features+finishing)); err != nil {
@@ -143,14 +144,16 @@ func (s *Vectors) Weighed(ctx context.Context, weights, values, x []float32) (fl
 		}
 		some, blocks := values[v:v+n], s.blocks[v/lanes*s.features:][:n/lanes*s.features]
 		if s.kernel.Kind.apart() {
-			sum = distancesAndProduct(some, x, blocks, sum, weights[before:v], values[before:v])
+			part = distancesAndProduct(some, x, blocks, part, weights[before:v], values[before:v])
 		} else {
-			sum = productsAndProduct(some, x, blocks, sum, weights[before:v], values[before:v])
+			part = productsAndProduct(some, x, blocks, part, weights[before:v], values[before:v])
 		}
 		s.kernel.finish(some)
-		before = v
+		if before = v; v%weighDepth == 0 {
+			sum, part = sum+part, 0
+		}
 	}
-	return product(sum, weights[before:], values[before:]), nil
+	return sum + product(part, weights[before:], values[before:]), nil
 }
 
 // runRows is Run for the vectors of a single block and a number of rows that

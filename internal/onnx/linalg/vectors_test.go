@@ -60,7 +60,7 @@ func TestVectorsAreLeftWhenTheRequestEnds(t *testing.T) {
 		if err := s.Run(ctx, make([]float32, s.Width()), make([]float32, s.Features()), 1); !errors.Is(err, context.Canceled) {
 			t.Errorf("%d vectors: %v", n, err)
 		}
-		if _, err := s.Weighed(ctx, make([]float32, n), make([]float32, s.Width()), make([]float32, s.Features())); !errors.Is(err, context.Canceled) {
+		if _, err := s.Weighed(ctx, 0, make([]float32, n), make([]float32, s.Width()), make([]float32, s.Features())); !errors.Is(err, context.Canceled) {
 			t.Errorf("%d vectors, weighed: %v", n, err)
 		}
 	}
@@ -90,18 +90,18 @@ func nearest(t *testing.T, what string, x float64, got float32, want float64) {
 
 // What is weighed while it is computed has the bits of what is weighed afterwards.
 func TestVectorsAreWeighedInOrder(t *testing.T) {
-	const features, most = 5, 2*weighedAtOnce + 5*lanes + 3
+	const features, most = 5, weighDepth + weighedAtOnce + 5*lanes + 3
 	data, weights, x := numbers(most*features), numbers(most), numbers(features)
 	for _, kind := range []Kind{Linear, Poly, RBF, Sigmoid} {
-		for _, count := range []int{1, lanes, 37, weighedAtOnce, weighedAtOnce + 1, 2 * weighedAtOnce, most} {
+		for _, count := range []int{1, lanes, 37, weighedAtOnce, weighedAtOnce + 1, 2 * weighedAtOnce, weighDepth, most} {
 			s := NewVectors(Kernel{Kind: kind, Gamma: 0.1, Coef0: 0.3, Degree: 3}, data[:count*features], count)
 			values := make([]float32, s.Width())
 			if err := s.Run(t.Context(), values, x, 1); err != nil {
 				t.Fatal(err)
 			}
-			want := productGo(0, weights[:count], values)
+			want := weigh(0.7, weights[:count], values)
 			clear(values)
-			if got, err := s.Weighed(t.Context(), weights[:count], values, x); err != nil || got != want {
+			if got, err := s.Weighed(t.Context(), 0.7, weights[:count], values, x); err != nil || got != want {
 				t.Errorf("kernel %d, %d vectors: %v, %v, want %v", kind, count, got, err, want)
 			}
 		}
@@ -129,7 +129,7 @@ func TestFewLongVectorsAreNotPadded(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	sum := productGo(0, []float32{3, -2}, got)
-	if weighed, err := linear.Weighed(t.Context(), []float32{3, -2}, make([]float32, 2), data[:features]); err != nil || weighed != sum {
+	if weighed, err := linear.Weighed(t.Context(), 0, []float32{3, -2}, make([]float32, 2), data[:features]); err != nil || weighed != sum {
 		t.Errorf("%v, %v, want %v", weighed, err, sum)
 	}
 }

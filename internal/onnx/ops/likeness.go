@@ -85,9 +85,9 @@ func (c *likeness) groups(ctx context.Context, f *Frame, rows int, group func(fr
 	return nil
 }
 
-// weighed returns the sum of the weights' products with how the one row of input 0
+// weighed returns sum and the weights' products with how the one row of input 0
 // compares.
-func (c *likeness) weighed(ctx context.Context, f *Frame, weights []float32) (float32, error) {
+func (c *likeness) weighed(ctx context.Context, f *Frame, sum float32, weights []float32) (float32, error) {
 	x, err := c.read(f)
 	if err != nil {
 		return 0, err
@@ -96,5 +96,5 @@ func (c *likeness) weighed(ctx context.Context, f *Frame, weights []float32) (fl
 	if err != nil {
 		return 0, err
 	}
-	return c.vectors.Weighed(ctx, weights, values, x)
+	return c.vectors.Weighed(ctx, sum, weights, values, x)
 }

@@ -82,32 +82,31 @@ func parseSVMRegressor(n *Node) Kernel {
 		if err := s.targets(ctx, f, dst); err != nil {
 			return err
 		}
-		for i := range dst {
-			if dst[i] += s.rho[0]; oneClass {
-				dst[i] = sign(dst[i])
+		if oneClass {
+			for i, v := range dst {
+				dst[i] = sign(v)
 			}
 		}
 		return nil
 	}
 }
 
-// targets sets dst to the values of a regressor without rho, one for each row.
+// targets sets dst to the values of a regressor, one for each row.
 func (s *svm) targets(ctx context.Context, f *Frame, dst []float32) error {
 	weights, width := s.coefficients[:s.supports], s.vectors.Width()
 	if len(dst) == 1 && !s.linear {
 		var err error
-		dst[0], err = s.weighed(ctx, f, weights)
+		dst[0], err = s.weighed(ctx, f, s.rho[0], weights)
 		return err
 	}
 	return s.groups(ctx, f, len(dst), func(from, n int, kernels []float32) error {
 		some := dst[from : from+n]
-		if !s.linear {
-			return linalg.WeighRows(ctx, some, weights, kernels, width)
-		}
 		for i := range some {
-			some[i] = kernels[i*width]
+			if some[i] = s.rho[0]; s.linear {
+				some[i] += kernels[i*width]
+			}
 		}
-		return nil
+		return linalg.WeighRows(ctx, some, weights, kernels, width)
 	})
 }
 
