@@ -54,7 +54,8 @@ func Exponential(x float32) float32 {
 // Sigmoids replaces each x by 1/(1+e^-x), rounded likewise.
 func Sigmoids(x []float32) { sigmoids(x) }
 
-// Tangents replaces each element of x by its hyperbolic tangent, rounded likewise.
+// Tangents replaces each element of x by its hyperbolic tangent, to the bits of ONNX
+// Runtime.
 func Tangents(x []float32) { tangents(x) }
 
 // Logarithms sets each element of dst to the natural logarithm of that of x,

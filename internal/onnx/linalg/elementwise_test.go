@@ -54,7 +54,6 @@ func TestFunctionsOfFloat32AreThoseOfMath(t *testing.T) {
 		"exp":           {Exponentials, math.Exp},
 		"sigmoid":       {Sigmoids, sigmoid},
 		"sigmoid in Go": {sigmoidsGo, sigmoid},
-		"tanh":          {Tangents, math.Tanh},
 		"log":           {func(x []float32) { Logarithms(x, x) }, math.Log},
 	} {
 		x := some()
@@ -62,6 +61,39 @@ func TestFunctionsOfFloat32AreThoseOfMath(t *testing.T) {
 		c.of(got)
 		for i, v := range x {
 			within(t, name, float64(v), got[i], c.exact(float64(v)))
+		}
+	}
+}
+
+// Wherever a tangent stands, and on whatever processor, it has the bits that ONNX
+// Runtime gives it.
+func TestTangentsAreThoseOfONNXRuntime(t *testing.T) {
+	of := []float32{1e-45, -1e-40, 1.3e-38, -1e-30, 1e-8, -0.001, 0.1, -0.5, 1, -2.5, 4, -7.9, 8.999, 9, -20}
+	want := []float32{
+		0, -9.9939e-41, 1.3000066e-38, -9.999999e-31, 9.999999e-9, -9.999996e-4, 0.09966799, -0.46211717,
+		0.7615942, -0.98661435, 0.9993292, -0.99999976, 1.0000001, 1, -1,
+	}
+	for n := range len(of) + 1 {
+		got := slices.Clone(of)
+		tangentsGo(got[:n])
+		Tangents(got[n:])
+		if !slices.Equal(got, want) {
+			t.Errorf("%d in Go: %v, want %v", n, got, want)
+		}
+	}
+}
+
+func TestTangentsHaveTheBitsOfGoAndAreNearThoseOfMath(t *testing.T) {
+	x := some()
+	got, plain := slices.Clone(x), slices.Clone(x)
+	Tangents(got)
+	tangentsGo(plain)
+	for i, v := range x {
+		if !same(got[i], plain[i]) || math.Signbit(float64(got[i])) != math.Signbit(float64(plain[i])) {
+			t.Fatalf("tanh(%v) is %v, in Go %v", v, got[i], plain[i])
+		}
+		if want := math.Tanh(float64(v)); v != v && got[i] == got[i] || math.Abs(float64(got[i])-want) > 4e-7*math.Abs(want)+0x1p-141 {
+			t.Fatalf("tanh(%v) is %v, want %v", v, got[i], want)
 		}
 	}
 }

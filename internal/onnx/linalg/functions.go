@@ -23,26 +23,20 @@ func (k Kernel) finish(values []float32) {
 }
 
 // raise raises the values to a degree. Those to a whole degree are multiplied as
-// ONNX Runtime multiplies them, rounding each time: cubes from left to right, higher
-// powers of squares.
+// ONNX Runtime multiplies them, rounding each time: as powers of squares.
 func raise(values []float32, degree float32) {
 	const highest = 64
-	switch whole := int(degree); {
-	case degree == 1:
-	case degree == 2:
-		for i, v := range values {
-			values[i] = v * v
-		}
-	case degree == 3:
-		for i, v := range values {
-			values[i] = v * v * v
-		}
-	case degree > 3 && degree <= highest && degree == float32(whole):
-		for i, v := range values {
-			values[i] = powerOfSquares(v, whole)
-		}
-	default:
+	if whole := int(degree); degree > 0 && degree <= highest && degree == float32(whole) {
+		wholePowers(values, whole)
+	} else {
 		Powers(values, values, float64(degree))
+	}
+}
+
+// wholePowersGo raises the values to a degree from 1 on.
+func wholePowersGo(values []float32, degree int) {
+	for i, v := range values {
+		values[i] = powerOfSquares(v, degree)
 	}
 }
 
@@ -78,7 +72,7 @@ func series(r float64) float64 {
 // scaleGo multiplies the values and adds to them, rounding once.
 func scaleGo(values []float32, by, plus float32) {
 	for i, v := range values {
-		values[i] = float32(float64(by)*float64(v) + float64(plus))
+		values[i] = fused(by, v, plus)
 	}
 }
 
@@ -105,16 +99,26 @@ func sigmoidsGo(values []float32) {
 	}
 }
 
-// tangentsGo replaces each value by its hyperbolic tangent, rounded likewise.
+// tangentsGo replaces each value by its hyperbolic tangent, by the quotient of
+// polynomials that Eigen and ONNX Runtime take for it, rounded as often.
 func tangentsGo(values []float32) {
+	const limit = 9 // from here on it is 1
 	for i, v := range values {
-		x := float64(v)
-		switch size := math.Abs(x); {
-		case size >= 10:
-			values[i] = float32(math.Copysign(1, x))
-		case size >= 0x1p-12: // below, no float32 is nearer than x itself
-			e := exponential(2 * x)
-			values[i] = float32((e - 1) / (e + 1))
-		}
+		v = min(max(v, -limit), limit)
+		x := v * v
+		p := fused(-2.76076847742355e-16, x, 2.00018790482477e-13)
+		p = fused(p, x, -8.60467152213735e-11)
+		p = fused(p, x, 5.12229709037114e-08)
+		p = fused(p, x, 1.48572235717979e-05)
+		p = fused(p, x, 6.37261928875436e-04)
+		p = fused(p, x, 4.89352455891786e-03)
+		q := fused(1.19825839466702e-06, x, 1.18534705686654e-04)
+		q = fused(q, x, 2.26843463243900e-03)
+		q = fused(q, x, 4.89352518554385e-03)
+		values[i] = float32(p*v) / q
 	}
 }
+
+// fused returns a b + c, rounded once but for sums that float64 rounds to halfway
+// between two float32. Of tangents there is none that this changes.
+func fused(a, b, c float32) float32 { return float32(float64(a)*float64(b) + float64(c)) }

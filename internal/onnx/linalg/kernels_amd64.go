@@ -108,6 +108,28 @@ func products(dst, x []float32, blocks []block) {
 	productsGo(dst, x, blocks)
 }
 
+// distancesAndProduct is distances, and returns what product does.
+func distancesAndProduct(dst, x []float32, blocks []block, sum float32, weights, values []float32) float32 {
+	n, count := len(dst)/lanes, len(weights)
+	if !vectorUnit || n == 0 || len(x) == 0 || count == 0 {
+		distances(dst, x, blocks)
+		return product(sum, weights, values)
+	}
+	_, _ = blocks[:n*len(x)], values[:count]
+	return distancesWeighing(&dst[0], &x[0], &blocks[0][0], len(x), n, sum, &weights[0], &values[0], count)
+}
+
+// productsAndProduct is products, and returns what product does.
+func productsAndProduct(dst, x []float32, blocks []block, sum float32, weights, values []float32) float32 {
+	n, count := len(dst)/lanes, len(weights)
+	if !vectorUnit || n == 0 || len(x) == 0 || count == 0 {
+		products(dst, x, blocks)
+		return product(sum, weights, values)
+	}
+	_, _ = blocks[:n*len(x)], values[:count]
+	return productsWeighing(&dst[0], &x[0], &blocks[0][0], len(x), n, sum, &weights[0], &values[0], count)
+}
+
 // eightDistances is eightGo of distancesGo.
 func eightDistances(dst, x []float32, vectors []block) {
 	if !vectorUnit || len(vectors) == 0 {
@@ -178,13 +200,31 @@ func sigmoids(values []float32) {
 	sigmoidsGo(values)
 }
 
-// tangents is tangentsGo.
-func tangents(values []float32) {
+// wholePowers is wholePowersGo.
+func wholePowers(values []float32, degree int) {
 	if n := len(values) / lanes; vectorUnit && n > 0 {
-		tangentLanes(&values[0], 2, n)
+		wholePowerLanes(&values[0], degree, n)
 		values = values[n*lanes:]
 	}
-	tangentsGo(values)
+	wholePowersGo(values, degree)
+}
+
+// tangents is tangentsGo, of which the values that lanes does not divide are filled up.
+func tangents(values []float32) {
+	if !vectorUnit {
+		tangentsGo(values)
+		return
+	}
+	n := len(values) / lanes
+	if n > 0 {
+		tangentLanes(&values[0], n)
+	}
+	if last := values[n*lanes:]; len(last) > 0 {
+		var filled block
+		copy(filled[:], last)
+		tangentLanes(&filled[0], 1)
+		copy(last, filled[:])
+	}
 }
 
 // logarithms replaces the values that lanes divides, and returns their number. Those

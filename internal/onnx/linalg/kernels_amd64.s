@@ -605,76 +605,66 @@ TEXT ·distancesOfBlocks(SB), NOSPLIT, $0-40
 	MOVQ n+32(FP), SI
 	MOVQ BX, DI
 	SHLQ $0x05, DI
+	LEAQ (DI)(DI*2), R8
 
-distancesOfBlocks_4:
+blocks_4:
 	CMPQ   SI, $0x04
-	JLT    distancesOfBlocks_done_4
+	JLT    done_4
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, R8
-	ADDQ   DI, DX
 	VXORPS Y1, Y1, Y1
-	MOVQ   DX, R9
-	ADDQ   DI, DX
 	VXORPS Y2, Y2, Y2
-	MOVQ   DX, R10
-	ADDQ   DI, DX
 	VXORPS Y3, Y3, Y3
-	MOVQ   DX, R11
-	ADDQ   DI, DX
-	XORQ   R12, R12
-	XORQ   R13, R13
+	XORQ   R9, R9
 
-distancesOfBlocks_4_features:
-	VBROADCASTSS (CX)(R12*4), Y4
-	VSUBPS       (R8)(R13*1), Y4, Y5
+blocks_4_features:
+	VBROADCASTSS (CX)(R9*4), Y4
+	VSUBPS       (DX), Y4, Y5
 	VMULPS       Y5, Y5, Y5
 	VADDPS       Y5, Y0, Y0
-	VSUBPS       (R9)(R13*1), Y4, Y5
+	VSUBPS       (DX)(DI*1), Y4, Y5
 	VMULPS       Y5, Y5, Y5
 	VADDPS       Y5, Y1, Y1
-	VSUBPS       (R10)(R13*1), Y4, Y5
+	VSUBPS       (DX)(DI*2), Y4, Y5
 	VMULPS       Y5, Y5, Y5
 	VADDPS       Y5, Y2, Y2
-	VSUBPS       (R11)(R13*1), Y4, Y4
+	VSUBPS       (DX)(R8*1), Y4, Y4
 	VMULPS       Y4, Y4, Y4
 	VADDPS       Y4, Y3, Y3
-	ADDQ         $0x20, R13
-	INCQ         R12
-	CMPQ         R12, BX
-	JLT          distancesOfBlocks_4_features
+	ADDQ         $0x20, DX
+	INCQ         R9
+	CMPQ         R9, BX
+	JLT          blocks_4_features
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
 	VMOVUPS      Y2, 64(AX)
 	VMOVUPS      Y3, 96(AX)
+	ADDQ         R8, DX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x04, SI
-	JMP          distancesOfBlocks_4
+	JMP          blocks_4
 
-distancesOfBlocks_done_4:
-distancesOfBlocks_1:
+done_4:
+blocks_1:
 	CMPQ   SI, $0x01
-	JLT    distancesOfBlocks_done_1
+	JLT    done_1
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, R8
-	ADDQ   DI, DX
-	XORQ   R9, R9
-	XORQ   R10, R10
+	XORQ   DI, DI
 
-distancesOfBlocks_1_features:
-	VBROADCASTSS (CX)(R9*4), Y1
-	VSUBPS       (R8)(R10*1), Y1, Y1
+blocks_1_features:
+	VBROADCASTSS (CX)(DI*4), Y1
+	VSUBPS       (DX), Y1, Y1
 	VMULPS       Y1, Y1, Y1
 	VADDPS       Y1, Y0, Y0
-	ADDQ         $0x20, R10
-	INCQ         R9
-	CMPQ         R9, BX
-	JLT          distancesOfBlocks_1_features
+	ADDQ         $0x20, DX
+	INCQ         DI
+	CMPQ         DI, BX
+	JLT          blocks_1_features
 	VMOVUPS      Y0, (AX)
 	ADDQ         $0x00000020, AX
 	SUBQ         $0x01, SI
-	JMP          distancesOfBlocks_1
+	JMP          blocks_1
 
-distancesOfBlocks_done_1:
+done_1:
 	VZEROUPPER
 	RET
 
@@ -688,67 +678,241 @@ TEXT ·productsOfBlocks(SB), NOSPLIT, $0-40
 	MOVQ n+32(FP), SI
 	MOVQ BX, DI
 	SHLQ $0x05, DI
+	LEAQ (DI)(DI*2), R8
 
-productsOfBlocks_4:
+blocks_4:
 	CMPQ   SI, $0x04
-	JLT    productsOfBlocks_done_4
+	JLT    done_4
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, R8
-	ADDQ   DI, DX
 	VXORPS Y1, Y1, Y1
-	MOVQ   DX, R9
-	ADDQ   DI, DX
 	VXORPS Y2, Y2, Y2
-	MOVQ   DX, R10
-	ADDQ   DI, DX
 	VXORPS Y3, Y3, Y3
-	MOVQ   DX, R11
-	ADDQ   DI, DX
-	XORQ   R12, R12
-	XORQ   R13, R13
+	XORQ   R9, R9
 
-productsOfBlocks_4_features:
-	VBROADCASTSS (CX)(R12*4), Y4
-	VFMADD231PS  (R8)(R13*1), Y4, Y0
-	VFMADD231PS  (R9)(R13*1), Y4, Y1
-	VFMADD231PS  (R10)(R13*1), Y4, Y2
-	VFMADD231PS  (R11)(R13*1), Y4, Y3
-	ADDQ         $0x20, R13
-	INCQ         R12
-	CMPQ         R12, BX
-	JLT          productsOfBlocks_4_features
+blocks_4_features:
+	VBROADCASTSS (CX)(R9*4), Y4
+	VFMADD231PS  (DX), Y4, Y0
+	VFMADD231PS  (DX)(DI*1), Y4, Y1
+	VFMADD231PS  (DX)(DI*2), Y4, Y2
+	VFMADD231PS  (DX)(R8*1), Y4, Y3
+	ADDQ         $0x20, DX
+	INCQ         R9
+	CMPQ         R9, BX
+	JLT          blocks_4_features
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
 	VMOVUPS      Y2, 64(AX)
 	VMOVUPS      Y3, 96(AX)
+	ADDQ         R8, DX
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x04, SI
-	JMP          productsOfBlocks_4
+	JMP          blocks_4
 
-productsOfBlocks_done_4:
-productsOfBlocks_1:
+done_4:
+blocks_1:
 	CMPQ   SI, $0x01
-	JLT    productsOfBlocks_done_1
+	JLT    done_1
 	VXORPS Y0, Y0, Y0
-	MOVQ   DX, R8
-	ADDQ   DI, DX
-	XORQ   R9, R9
-	XORQ   R10, R10
+	XORQ   DI, DI
 
-productsOfBlocks_1_features:
-	VBROADCASTSS (CX)(R9*4), Y1
-	VFMADD231PS  (R8)(R10*1), Y1, Y0
-	ADDQ         $0x20, R10
-	INCQ         R9
-	CMPQ         R9, BX
-	JLT          productsOfBlocks_1_features
+blocks_1_features:
+	VBROADCASTSS (CX)(DI*4), Y1
+	VFMADD231PS  (DX), Y1, Y0
+	ADDQ         $0x20, DX
+	INCQ         DI
+	CMPQ         DI, BX
+	JLT          blocks_1_features
 	VMOVUPS      Y0, (AX)
 	ADDQ         $0x00000020, AX
 	SUBQ         $0x01, SI
-	JMP          productsOfBlocks_1
+	JMP          blocks_1
 
-productsOfBlocks_done_1:
+done_1:
 	VZEROUPPER
+	RET
+
+// func distancesWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·distancesWeighing(SB), NOSPLIT, $0-76
+	MOVQ  weights+48(FP), AX
+	MOVQ  values+56(FP), CX
+	MOVQ  count+64(FP), DX
+	MOVSS sum+40(FP), X0
+	LEAQ  (AX)(DX*4), AX
+	LEAQ  (CX)(DX*4), CX
+	NEGQ  DX
+	MOVQ  dst+0(FP), BX
+	MOVQ  x+8(FP), SI
+	MOVQ  blocks+16(FP), DI
+	MOVQ  features+24(FP), R8
+	MOVQ  n+32(FP), R9
+	MOVQ  R8, R10
+	SHLQ  $0x05, R10
+	LEAQ  (R10)(R10*2), R11
+
+blocks_4:
+	CMPQ   R9, $0x04
+	JLT    done_4
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	XORQ   R12, R12
+
+blocks_4_features:
+	VBROADCASTSS (SI)(R12*4), Y5
+	VSUBPS       (DI), Y5, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VSUBPS       (DI)(R10*1), Y5, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y2, Y2
+	VSUBPS       (DI)(R10*2), Y5, Y6
+	VMULPS       Y6, Y6, Y6
+	VADDPS       Y6, Y3, Y3
+	VSUBPS       (DI)(R11*1), Y5, Y5
+	VMULPS       Y5, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	TESTQ        DX, DX
+	JE           weighed
+	VMOVSS       (AX)(DX*4), X5
+	VFMADD231SS  (CX)(DX*4), X5, X0
+	INCQ         DX
+
+weighed:
+	ADDQ    $0x20, DI
+	INCQ    R12
+	CMPQ    R12, R8
+	JLT     blocks_4_features
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y2, 32(BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y4, 96(BX)
+	ADDQ    R11, DI
+	ADDQ    $0x00000080, BX
+	SUBQ    $0x04, R9
+	JMP     blocks_4
+
+done_4:
+blocks_1:
+	CMPQ   R9, $0x01
+	JLT    done_1
+	VXORPS Y1, Y1, Y1
+	XORQ   R10, R10
+
+blocks_1_features:
+	VBROADCASTSS (SI)(R10*4), Y2
+	VSUBPS       (DI), Y2, Y2
+	VMULPS       Y2, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         $0x20, DI
+	INCQ         R10
+	CMPQ         R10, R8
+	JLT          blocks_1_features
+	VMOVUPS      Y1, (BX)
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x01, R9
+	JMP          blocks_1
+
+done_1:
+rest:
+	TESTQ       DX, DX
+	JE          done
+	VMOVSS      (AX)(DX*4), X1
+	VFMADD231SS (CX)(DX*4), X1, X0
+	INCQ        DX
+	JMP         rest
+
+done:
+	VZEROUPPER
+	MOVSS X0, ret+72(FP)
+	RET
+
+// func productsWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·productsWeighing(SB), NOSPLIT, $0-76
+	MOVQ  weights+48(FP), AX
+	MOVQ  values+56(FP), CX
+	MOVQ  count+64(FP), DX
+	MOVSS sum+40(FP), X0
+	LEAQ  (AX)(DX*4), AX
+	LEAQ  (CX)(DX*4), CX
+	NEGQ  DX
+	MOVQ  dst+0(FP), BX
+	MOVQ  x+8(FP), SI
+	MOVQ  blocks+16(FP), DI
+	MOVQ  features+24(FP), R8
+	MOVQ  n+32(FP), R9
+	MOVQ  R8, R10
+	SHLQ  $0x05, R10
+	LEAQ  (R10)(R10*2), R11
+
+blocks_4:
+	CMPQ   R9, $0x04
+	JLT    done_4
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	XORQ   R12, R12
+
+blocks_4_features:
+	VBROADCASTSS (SI)(R12*4), Y5
+	VFMADD231PS  (DI), Y5, Y1
+	VFMADD231PS  (DI)(R10*1), Y5, Y2
+	VFMADD231PS  (DI)(R10*2), Y5, Y3
+	VFMADD231PS  (DI)(R11*1), Y5, Y4
+	TESTQ        DX, DX
+	JE           weighed
+	VMOVSS       (AX)(DX*4), X5
+	VFMADD231SS  (CX)(DX*4), X5, X0
+	INCQ         DX
+
+weighed:
+	ADDQ    $0x20, DI
+	INCQ    R12
+	CMPQ    R12, R8
+	JLT     blocks_4_features
+	VMOVUPS Y1, (BX)
+	VMOVUPS Y2, 32(BX)
+	VMOVUPS Y3, 64(BX)
+	VMOVUPS Y4, 96(BX)
+	ADDQ    R11, DI
+	ADDQ    $0x00000080, BX
+	SUBQ    $0x04, R9
+	JMP     blocks_4
+
+done_4:
+blocks_1:
+	CMPQ   R9, $0x01
+	JLT    done_1
+	VXORPS Y1, Y1, Y1
+	XORQ   R10, R10
+
+blocks_1_features:
+	VBROADCASTSS (SI)(R10*4), Y2
+	VFMADD231PS  (DI), Y2, Y1
+	ADDQ         $0x20, DI
+	INCQ         R10
+	CMPQ         R10, R8
+	JLT          blocks_1_features
+	VMOVUPS      Y1, (BX)
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x01, R9
+	JMP          blocks_1
+
+done_1:
+rest:
+	TESTQ       DX, DX
+	JE          done
+	VMOVSS      (AX)(DX*4), X1
+	VFMADD231SS (CX)(DX*4), X1, X0
+	INCQ        DX
+	JMP         rest
+
+done:
+	VZEROUPPER
+	MOVSS X0, ret+72(FP)
 	RET
 
 // func distancesOfRows(dst *float32, x *float32, block *float32, features int)
@@ -1255,109 +1419,6 @@ sigmoidLanes_done:
 	VZEROUPPER
 	RET
 
-DATA half<>+0(SB)/8, $0x3fe0000000000000
-DATA half<>+8(SB)/8, $0x3fe0000000000000
-DATA half<>+16(SB)/8, $0x3fe0000000000000
-DATA half<>+24(SB)/8, $0x3fe0000000000000
-GLOBL half<>(SB), RODATA|NOPTR, $32
-
-DATA tiny<>+0(SB)/8, $0x3f40000000000000
-DATA tiny<>+8(SB)/8, $0x3f40000000000000
-DATA tiny<>+16(SB)/8, $0x3f40000000000000
-DATA tiny<>+24(SB)/8, $0x3f40000000000000
-GLOBL tiny<>(SB), RODATA|NOPTR, $32
-
-DATA magnitude<>+0(SB)/8, $0x7fffffffffffffff
-DATA magnitude<>+8(SB)/8, $0x7fffffffffffffff
-DATA magnitude<>+16(SB)/8, $0x7fffffffffffffff
-DATA magnitude<>+24(SB)/8, $0x7fffffffffffffff
-GLOBL magnitude<>(SB), RODATA|NOPTR, $32
-
-// func tangentLanes(values *float32, by float32, n int)
-// Requires: AVX, AVX2, FMA3, SSE
-TEXT ·tangentLanes(SB), NOSPLIT, $0-24
-	MOVQ         values+0(FP), AX
-	MOVQ         n+16(FP), CX
-	MOVSS        by+8(FP), X0
-	VBROADCASTSS X0, Y0
-
-tangentLanes_next:
-	CMPQ         CX, $0x00
-	JE           tangentLanes_done
-	VMULPS       (AX), Y0, Y1
-	VEXTRACTF128 $0x01, Y1, X2
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X2, Y2
-	VMOVUPD      greatest<>+0(SB), Y3
-	VMINPD       Y1, Y3, Y1
-	VMOVUPD      least<>+0(SB), Y3
-	VMAXPD       Y1, Y3, Y1
-	VMOVUPD      rounder<>+0(SB), Y3
-	VFMADD231PD  log2e<>+0(SB), Y1, Y3
-	VSUBPD       rounder<>+0(SB), Y3, Y4
-	VFNMADD132PD ln2<>+0(SB), Y1, Y4
-	VMOVUPD      factor9<>+0(SB), Y5
-	VFMADD213PD  factor8<>+0(SB), Y4, Y5
-	VFMADD213PD  factor7<>+0(SB), Y4, Y5
-	VFMADD213PD  factor6<>+0(SB), Y4, Y5
-	VFMADD213PD  factor5<>+0(SB), Y4, Y5
-	VFMADD213PD  factor4<>+0(SB), Y4, Y5
-	VFMADD213PD  factor3<>+0(SB), Y4, Y5
-	VFMADD213PD  factor2<>+0(SB), Y4, Y5
-	VFMADD213PD  factor1<>+0(SB), Y4, Y5
-	VFMADD213PD  factor0<>+0(SB), Y4, Y5
-	VPADDQ       bias<>+0(SB), Y3, Y3
-	VPSLLQ       $0x34, Y3, Y3
-	VMULPD       Y3, Y5, Y5
-	VMOVUPD      factor0<>+0(SB), Y3
-	VADDPD       Y3, Y5, Y4
-	VSUBPD       Y3, Y5, Y5
-	VDIVPD       Y4, Y5, Y5
-	VANDPD       magnitude<>+0(SB), Y1, Y3
-	VCMPPD       $0x11, tiny<>+0(SB), Y3, Y3
-	VMULPD       half<>+0(SB), Y1, Y1
-	VBLENDVPD    Y3, Y1, Y5, Y5
-	VCVTPD2PSY   Y5, X1
-	VMOVUPS      X1, (AX)
-	VMOVUPD      greatest<>+0(SB), Y1
-	VMINPD       Y2, Y1, Y2
-	VMOVUPD      least<>+0(SB), Y1
-	VMAXPD       Y2, Y1, Y2
-	VMOVUPD      rounder<>+0(SB), Y1
-	VFMADD231PD  log2e<>+0(SB), Y2, Y1
-	VSUBPD       rounder<>+0(SB), Y1, Y3
-	VFNMADD132PD ln2<>+0(SB), Y2, Y3
-	VMOVUPD      factor9<>+0(SB), Y4
-	VFMADD213PD  factor8<>+0(SB), Y3, Y4
-	VFMADD213PD  factor7<>+0(SB), Y3, Y4
-	VFMADD213PD  factor6<>+0(SB), Y3, Y4
-	VFMADD213PD  factor5<>+0(SB), Y3, Y4
-	VFMADD213PD  factor4<>+0(SB), Y3, Y4
-	VFMADD213PD  factor3<>+0(SB), Y3, Y4
-	VFMADD213PD  factor2<>+0(SB), Y3, Y4
-	VFMADD213PD  factor1<>+0(SB), Y3, Y4
-	VFMADD213PD  factor0<>+0(SB), Y3, Y4
-	VPADDQ       bias<>+0(SB), Y1, Y1
-	VPSLLQ       $0x34, Y1, Y1
-	VMULPD       Y1, Y4, Y4
-	VMOVUPD      factor0<>+0(SB), Y1
-	VADDPD       Y1, Y4, Y3
-	VSUBPD       Y1, Y4, Y4
-	VDIVPD       Y3, Y4, Y4
-	VANDPD       magnitude<>+0(SB), Y2, Y1
-	VCMPPD       $0x11, tiny<>+0(SB), Y1, Y1
-	VMULPD       half<>+0(SB), Y2, Y2
-	VBLENDVPD    Y1, Y2, Y4, Y4
-	VCVTPD2PSY   Y4, X1
-	VMOVUPS      X1, 16(AX)
-	ADDQ         $0x20, AX
-	DECQ         CX
-	JMP          tangentLanes_next
-
-tangentLanes_done:
-	VZEROUPPER
-	RET
-
 DATA logLeast<>+0(SB)/8, $0xfff6800000000000
 DATA logLeast<>+8(SB)/8, $0xfff6800000000000
 DATA logLeast<>+16(SB)/8, $0xfff6800000000000
@@ -1594,6 +1655,216 @@ next:
 	JNE          next
 	VZEROUPPER
 	RET
+
+// func tangentLanes(values *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·tangentLanes(SB), NOSPLIT, $0-16
+	MOVQ    values+0(FP), AX
+	MOVQ    n+8(FP), CX
+	VMOVUPS tangentLeast<>+0(SB), Y0
+	VMOVUPS tangentGreatest<>+0(SB), Y1
+	VMOVUPS tangentOver0<>+0(SB), Y2
+	VMOVUPS tangentOver1<>+0(SB), Y3
+	VMOVUPS tangentOver2<>+0(SB), Y4
+	VMOVUPS tangentOver3<>+0(SB), Y5
+	VMOVUPS tangentOver4<>+0(SB), Y6
+	VMOVUPS tangentOver5<>+0(SB), Y7
+	VMOVUPS tangentUnder0<>+0(SB), Y8
+	VMOVUPS tangentUnder1<>+0(SB), Y9
+	VMOVUPS tangentUnder2<>+0(SB), Y10
+
+next:
+	VMAXPS      (AX), Y0, Y11
+	VMINPS      Y11, Y1, Y11
+	VMULPS      Y11, Y11, Y12
+	VMOVUPS     tangentOver<>+0(SB), Y13
+	VFMADD213PS Y2, Y12, Y13
+	VFMADD213PS Y3, Y12, Y13
+	VFMADD213PS Y4, Y12, Y13
+	VFMADD213PS Y5, Y12, Y13
+	VFMADD213PS Y6, Y12, Y13
+	VFMADD213PS Y7, Y12, Y13
+	VMOVUPS     tangentUnder<>+0(SB), Y14
+	VFMADD213PS Y8, Y12, Y14
+	VFMADD213PS Y9, Y12, Y14
+	VFMADD213PS Y10, Y12, Y14
+	VMULPS      Y11, Y13, Y13
+	VDIVPS      Y14, Y13, Y13
+	VMOVUPS     Y13, (AX)
+	ADDQ        $0x20, AX
+	DECQ        CX
+	JNE         next
+	VZEROUPPER
+	RET
+
+DATA tangentLeast<>+0(SB)/4, $0xc1100000
+DATA tangentLeast<>+4(SB)/4, $0xc1100000
+DATA tangentLeast<>+8(SB)/4, $0xc1100000
+DATA tangentLeast<>+12(SB)/4, $0xc1100000
+DATA tangentLeast<>+16(SB)/4, $0xc1100000
+DATA tangentLeast<>+20(SB)/4, $0xc1100000
+DATA tangentLeast<>+24(SB)/4, $0xc1100000
+DATA tangentLeast<>+28(SB)/4, $0xc1100000
+GLOBL tangentLeast<>(SB), RODATA|NOPTR, $32
+
+DATA tangentGreatest<>+0(SB)/4, $0x41100000
+DATA tangentGreatest<>+4(SB)/4, $0x41100000
+DATA tangentGreatest<>+8(SB)/4, $0x41100000
+DATA tangentGreatest<>+12(SB)/4, $0x41100000
+DATA tangentGreatest<>+16(SB)/4, $0x41100000
+DATA tangentGreatest<>+20(SB)/4, $0x41100000
+DATA tangentGreatest<>+24(SB)/4, $0x41100000
+DATA tangentGreatest<>+28(SB)/4, $0x41100000
+GLOBL tangentGreatest<>(SB), RODATA|NOPTR, $32
+
+DATA tangentOver<>+0(SB)/4, $0xa59f25c0
+DATA tangentOver<>+4(SB)/4, $0xa59f25c0
+DATA tangentOver<>+8(SB)/4, $0xa59f25c0
+DATA tangentOver<>+12(SB)/4, $0xa59f25c0
+DATA tangentOver<>+16(SB)/4, $0xa59f25c0
+DATA tangentOver<>+20(SB)/4, $0xa59f25c0
+DATA tangentOver<>+24(SB)/4, $0xa59f25c0
+DATA tangentOver<>+28(SB)/4, $0xa59f25c0
+GLOBL tangentOver<>(SB), RODATA|NOPTR, $32
+
+DATA tangentOver0<>+0(SB)/4, $0x2a61337e
+DATA tangentOver0<>+4(SB)/4, $0x2a61337e
+DATA tangentOver0<>+8(SB)/4, $0x2a61337e
+DATA tangentOver0<>+12(SB)/4, $0x2a61337e
+DATA tangentOver0<>+16(SB)/4, $0x2a61337e
+DATA tangentOver0<>+20(SB)/4, $0x2a61337e
+DATA tangentOver0<>+24(SB)/4, $0x2a61337e
+DATA tangentOver0<>+28(SB)/4, $0x2a61337e
+GLOBL tangentOver0<>(SB), RODATA|NOPTR, $32
+
+DATA tangentOver1<>+0(SB)/4, $0xaebd37ff
+DATA tangentOver1<>+4(SB)/4, $0xaebd37ff
+DATA tangentOver1<>+8(SB)/4, $0xaebd37ff
+DATA tangentOver1<>+12(SB)/4, $0xaebd37ff
+DATA tangentOver1<>+16(SB)/4, $0xaebd37ff
+DATA tangentOver1<>+20(SB)/4, $0xaebd37ff
+DATA tangentOver1<>+24(SB)/4, $0xaebd37ff
+DATA tangentOver1<>+28(SB)/4, $0xaebd37ff
+GLOBL tangentOver1<>(SB), RODATA|NOPTR, $32
+
+DATA tangentOver2<>+0(SB)/4, $0x335c0041
+DATA tangentOver2<>+4(SB)/4, $0x335c0041
+DATA tangentOver2<>+8(SB)/4, $0x335c0041
+DATA tangentOver2<>+12(SB)/4, $0x335c0041
+DATA tangentOver2<>+16(SB)/4, $0x335c0041
+DATA tangentOver2<>+20(SB)/4, $0x335c0041
+DATA tangentOver2<>+24(SB)/4, $0x335c0041
+DATA tangentOver2<>+28(SB)/4, $0x335c0041
+GLOBL tangentOver2<>(SB), RODATA|NOPTR, $32
+
+DATA tangentOver3<>+0(SB)/4, $0x3779434a
+DATA tangentOver3<>+4(SB)/4, $0x3779434a
+DATA tangentOver3<>+8(SB)/4, $0x3779434a
+DATA tangentOver3<>+12(SB)/4, $0x3779434a
+DATA tangentOver3<>+16(SB)/4, $0x3779434a
+DATA tangentOver3<>+20(SB)/4, $0x3779434a
+DATA tangentOver3<>+24(SB)/4, $0x3779434a
+DATA tangentOver3<>+28(SB)/4, $0x3779434a
+GLOBL tangentOver3<>(SB), RODATA|NOPTR, $32
+
+DATA tangentOver4<>+0(SB)/4, $0x3a270ded
+DATA tangentOver4<>+4(SB)/4, $0x3a270ded
+DATA tangentOver4<>+8(SB)/4, $0x3a270ded
+DATA tangentOver4<>+12(SB)/4, $0x3a270ded
+DATA tangentOver4<>+16(SB)/4, $0x3a270ded
+DATA tangentOver4<>+20(SB)/4, $0x3a270ded
+DATA tangentOver4<>+24(SB)/4, $0x3a270ded
+DATA tangentOver4<>+28(SB)/4, $0x3a270ded
+GLOBL tangentOver4<>(SB), RODATA|NOPTR, $32
+
+DATA tangentOver5<>+0(SB)/4, $0x3ba059dc
+DATA tangentOver5<>+4(SB)/4, $0x3ba059dc
+DATA tangentOver5<>+8(SB)/4, $0x3ba059dc
+DATA tangentOver5<>+12(SB)/4, $0x3ba059dc
+DATA tangentOver5<>+16(SB)/4, $0x3ba059dc
+DATA tangentOver5<>+20(SB)/4, $0x3ba059dc
+DATA tangentOver5<>+24(SB)/4, $0x3ba059dc
+DATA tangentOver5<>+28(SB)/4, $0x3ba059dc
+GLOBL tangentOver5<>(SB), RODATA|NOPTR, $32
+
+DATA tangentUnder<>+0(SB)/4, $0x35a0d3d8
+DATA tangentUnder<>+4(SB)/4, $0x35a0d3d8
+DATA tangentUnder<>+8(SB)/4, $0x35a0d3d8
+DATA tangentUnder<>+12(SB)/4, $0x35a0d3d8
+DATA tangentUnder<>+16(SB)/4, $0x35a0d3d8
+DATA tangentUnder<>+20(SB)/4, $0x35a0d3d8
+DATA tangentUnder<>+24(SB)/4, $0x35a0d3d8
+DATA tangentUnder<>+28(SB)/4, $0x35a0d3d8
+GLOBL tangentUnder<>(SB), RODATA|NOPTR, $32
+
+DATA tangentUnder0<>+0(SB)/4, $0x38f895d6
+DATA tangentUnder0<>+4(SB)/4, $0x38f895d6
+DATA tangentUnder0<>+8(SB)/4, $0x38f895d6
+DATA tangentUnder0<>+12(SB)/4, $0x38f895d6
+DATA tangentUnder0<>+16(SB)/4, $0x38f895d6
+DATA tangentUnder0<>+20(SB)/4, $0x38f895d6
+DATA tangentUnder0<>+24(SB)/4, $0x38f895d6
+DATA tangentUnder0<>+28(SB)/4, $0x38f895d6
+GLOBL tangentUnder0<>(SB), RODATA|NOPTR, $32
+
+DATA tangentUnder1<>+0(SB)/4, $0x3b14aa05
+DATA tangentUnder1<>+4(SB)/4, $0x3b14aa05
+DATA tangentUnder1<>+8(SB)/4, $0x3b14aa05
+DATA tangentUnder1<>+12(SB)/4, $0x3b14aa05
+DATA tangentUnder1<>+16(SB)/4, $0x3b14aa05
+DATA tangentUnder1<>+20(SB)/4, $0x3b14aa05
+DATA tangentUnder1<>+24(SB)/4, $0x3b14aa05
+DATA tangentUnder1<>+28(SB)/4, $0x3b14aa05
+GLOBL tangentUnder1<>(SB), RODATA|NOPTR, $32
+
+DATA tangentUnder2<>+0(SB)/4, $0x3ba059dd
+DATA tangentUnder2<>+4(SB)/4, $0x3ba059dd
+DATA tangentUnder2<>+8(SB)/4, $0x3ba059dd
+DATA tangentUnder2<>+12(SB)/4, $0x3ba059dd
+DATA tangentUnder2<>+16(SB)/4, $0x3ba059dd
+DATA tangentUnder2<>+20(SB)/4, $0x3ba059dd
+DATA tangentUnder2<>+24(SB)/4, $0x3ba059dd
+DATA tangentUnder2<>+28(SB)/4, $0x3ba059dd
+GLOBL tangentUnder2<>(SB), RODATA|NOPTR, $32
+
+// func wholePowerLanes(values *float32, degree int, n int)
+// Requires: AVX
+TEXT ·wholePowerLanes(SB), NOSPLIT, $0-24
+	MOVQ    values+0(FP), AX
+	MOVQ    degree+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS single<>+0(SB), Y0
+
+next:
+	VMOVUPS (AX), Y1
+	VMOVAPS Y0, Y2
+	MOVQ    CX, BX
+
+bit:
+	SHRQ   $0x01, BX
+	JCC    square
+	VMULPS Y1, Y2, Y2
+
+square:
+	VMULPS  Y1, Y1, Y1
+	TESTQ   BX, BX
+	JNE     bit
+	VMOVUPS Y2, (AX)
+	ADDQ    $0x20, AX
+	DECQ    DX
+	JNE     next
+	VZEROUPPER
+	RET
+
+DATA single<>+0(SB)/4, $0x3f800000
+DATA single<>+4(SB)/4, $0x3f800000
+DATA single<>+8(SB)/4, $0x3f800000
+DATA single<>+12(SB)/4, $0x3f800000
+DATA single<>+16(SB)/4, $0x3f800000
+DATA single<>+20(SB)/4, $0x3f800000
+DATA single<>+24(SB)/4, $0x3f800000
+DATA single<>+28(SB)/4, $0x3f800000
+GLOBL single<>(SB), RODATA|NOPTR, $32
 
 // func addSingle(dst *float32, a *float32, b *float32, n int)
 // Requires: AVX

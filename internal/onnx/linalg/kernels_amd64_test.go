@@ -174,3 +174,15 @@ func TestVectorExponentialsAreThoseOfMath(t *testing.T) {
 		t.Errorf("%v", v)
 	}
 }
+
+func TestVectorPowersGiveTheBitsOfGo(t *testing.T) {
+	for degree := 1; degree <= 64; degree++ {
+		got := append([]float32{float32(math.NaN()), float32(math.Inf(-1)), 1e30, 0}, numbers(2*lanes)...)
+		want := slices.Clone(got)
+		wholePowers(got, degree)
+		wholePowersGo(want, degree)
+		if !slices.Equal(bits(got), bits(want)) {
+			t.Errorf("to the %d: %v, want %v", degree, got, want)
+		}
+	}
+}

@@ -19,6 +19,16 @@ func distances(dst, x []float32, blocks []block) { distancesGo(dst, x, blocks) }
 
 func products(dst, x []float32, blocks []block) { productsGo(dst, x, blocks) }
 
+func distancesAndProduct(dst, x []float32, blocks []block, sum float32, weights, values []float32) float32 {
+	distancesGo(dst, x, blocks)
+	return productGo(sum, weights, values)
+}
+
+func productsAndProduct(dst, x []float32, blocks []block, sum float32, weights, values []float32) float32 {
+	productsGo(dst, x, blocks)
+	return productGo(sum, weights, values)
+}
+
 func eightDistances(dst, x []float32, vectors []block) {
 	eightGo(distancesGo, dst, x, vectors)
 }
@@ -38,6 +48,8 @@ func weighSome(weights, values []float32) float64 { return weighSomeGo(weights, 
 func exponentials(values []float32, by float32) { exponentialsGo(values, by) }
 
 func sigmoids(values []float32) { sigmoidsGo(values) }
+
+func wholePowers(values []float32, degree int) { wholePowersGo(values, degree) }
 
 func tangents(values []float32) { tangentsGo(values) }
 

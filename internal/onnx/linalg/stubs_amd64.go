@@ -60,6 +60,18 @@ func distancesOfBlocks(dst *float32, x *float32, blocks *float32, features int, 
 //go:noescape
 func productsOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
 
+// distancesWeighing is distancesOfBlocks.
+// Meanwhile it adds to sum the products of count weights and values.
+//
+//go:noescape
+func distancesWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
+
+// productsWeighing is productsOfBlocks.
+// Meanwhile it adds to sum the products of count weights and values.
+//
+//go:noescape
+func productsWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
+
 // distancesOfRows writes the squared distances of eight rows of x to the vectors of one block.
 //
 //go:noescape
@@ -105,11 +117,6 @@ func exponentialLanes(values *float32, by float32, n int)
 //go:noescape
 func sigmoidLanes(values *float32, by float32, n int)
 
-// tangentLanes replaces each v of n times eight values by (e-1)/(e+1) of the exponential e of v times by, or half of that product where it is tiny.
-//
-//go:noescape
-func tangentLanes(values *float32, by float32, n int)
-
 // logarithmLanes replaces each of n times eight positive finite values by its logarithm.
 //
 //go:noescape
@@ -120,6 +127,16 @@ func logarithmLanes(values *float32, n int)
 //
 //go:noescape
 func powerLanes(values *float32, exponents *float64, step int, n int)
+
+// tangentLanes replaces n times eight values by their hyperbolic tangents.
+//
+//go:noescape
+func tangentLanes(values *float32, n int)
+
+// wholePowerLanes raises n times eight values to a degree from 1 on, by squares, rounding each time.
+//
+//go:noescape
+func wholePowerLanes(values *float32, degree int, n int)
 
 // addSingle adds n times eight elements.
 //

@@ -40,41 +40,46 @@ func distanceGo[T Float](a, b []T) T {
 	return s0 + s1 + (s2 + s3)
 }
 
-// Weigh returns the sum of the weights' products with values, of which there
-// are as many or more. It is made in the order of the weights, rounded to
-// float32 after each. It fails with ctx.
-func Weigh(ctx context.Context, weights, values []float32) (float32, error) {
+// weighDepth is how many products of weights ONNX Runtime adds up before it adds their
+// sum to that of those before.
+const weighDepth = 1024
+
+// Weigh returns sum and the weights' products with values, of which there are as many
+// or more. They are added in their order, rounded to float32 after each, so many
+// at a time as ONNX Runtime does. It fails with ctx.
+func Weigh(ctx context.Context, sum float32, weights, values []float32) (float32, error) {
 	var w Work
-	sum := float32(0)
 	for len(weights) > 0 {
-		n := min(len(weights), workAtOnce)
+		n := min(len(weights), weighDepth)
 		if err := w.add(ctx, n); err != nil {
 			return 0, err
 		}
-		sum = product(sum, weights[:n], values)
+		sum += product(0, weights[:n], values)
 		weights, values = weights[n:], values[n:]
 	}
 	return sum, nil
 }
 
-// WeighRows sets each of dst to Weigh of a row of values, which begin a stride
+// WeighRows sets each of dst to Weigh of it and a row of values, which begin a stride
 // apart.
 func WeighRows(ctx context.Context, dst, weights, values []float32, stride int) error {
 	var w Work
 	for ; len(dst) >= lanes; dst, values = dst[lanes:], values[lanes*stride:] {
-		sums := (*[lanes]float32)(dst)
-		clear(dst[:lanes])
-		for at := 0; at < len(weights); at += workAtOnce / lanes {
-			some := weights[at:min(at+workAtOnce/lanes, len(weights))]
+		for at := 0; at < len(weights); at += weighDepth {
+			some := weights[at:min(at+weighDepth, len(weights))]
 			if err := w.add(ctx, lanes*len(some)); err != nil {
 				return err
 			}
-			productsEight(sums, some, values[at:], stride)
+			var sums [lanes]float32
+			productsEight(&sums, some, values[at:], stride)
+			for i, sum := range sums {
+				dst[i] += sum
+			}
 		}
 	}
 	for i := range dst {
 		var err error
-		if dst[i], err = Weigh(ctx, weights, values[i*stride:]); err != nil {
+		if dst[i], err = Weigh(ctx, dst[i], weights, values[i*stride:]); err != nil {
 			return err
 		}
 	}

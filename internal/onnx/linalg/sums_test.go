@@ -7,26 +7,35 @@ import (
 	"testing"
 )
 
+// ONNX Runtime adds up 1024 products in their order before it adds their sum.
+func weigh(sum float32, weights, values []float32) float32 {
+	for ; len(weights) > 1024; weights, values = weights[1024:], values[1024:] {
+		sum += productGo(0, weights[:1024], values)
+	}
+	return sum + productGo(0, weights, values)
+}
+
 func TestWeightsAreTakenInTheirOrder(t *testing.T) {
-	const n = 1000
-	weights, values := numbers(n), numbers(2 * n)[n:]
-	want := productGo(0, weights, values)
-	if got, err := Weigh(t.Context(), weights, values); err != nil || got != want {
-		t.Errorf("%v, %v; want %v", got, err, want)
+	for _, n := range []int{1, 1000, 1024, 1025, 2049} {
+		weights, values := numbers(n), numbers(2 * n)[n:]
+		want := weigh(0.3, weights, values)
+		if got, err := Weigh(t.Context(), 0.3, weights, values); err != nil || got != want {
+			t.Errorf("%d weights: %v, %v; want %v", n, got, err, want)
+		}
 	}
 }
 
 func TestRowsAreWeighedAsEachAlone(t *testing.T) {
-	for n := range 20 {
+	for _, n := range []int{0, 1, 2, 3, 8, 19, 1024, 1030} {
 		for rows := range 2*lanes + 2 {
 			weights, values := numbers(n), numbers((n+3)*rows)
-			got := make([]float32, rows)
+			got := numbers(rows)
 			if err := WeighRows(t.Context(), got, weights, values, n+3); err != nil {
 				t.Fatal(err)
 			}
-			for r, g := range got {
-				if want := productGo(0, weights, values[r*(n+3):]); g != want {
-					t.Fatalf("row %d of %d, %d weights: %v, want %v", r, rows, n, g, want)
+			for r, from := range numbers(rows) {
+				if want := weigh(from, weights, values[r*(n+3):]); got[r] != want {
+					t.Fatalf("row %d of %d, %d weights: %v, want %v", r, rows, n, got[r], want)
 				}
 			}
 		}
@@ -68,7 +77,7 @@ func TestWeighingEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	many := make([]float32, workAtOnce)
-	if _, err := Weigh(ctx, many, many); !errors.Is(err, context.Canceled) {
+	if _, err := Weigh(ctx, 0, many, many); !errors.Is(err, context.Canceled) {
 		t.Errorf("Weigh: %v", err)
 	}
 	if err := WeighRows(ctx, make([]float32, lanes), many, make([]float32, 2*workAtOnce), workAtOnce/lanes); !errors.Is(err, context.Canceled) {

@@ -85,6 +85,9 @@ const (
 	blockBytes = 1 << 16
 	// finishing is what a value costs besides its features.
 	finishing = 16
+	// weighedAtOnce is how many vectors Weighed compares a row with at a time. It
+	// divides weighDepth.
+	weighedAtOnce = 16 * lanes
 )
 
 // Group returns how many rows it is best to run at once.
@@ -119,6 +122,38 @@ func (s *Vectors) Run(ctx context.Context, dst, x []float32, rows int) error {
 		}
 	}
 	return nil
+}
+
+// Weighed returns Weigh of sum and how one row x compares with the vectors, for which
+// values has room for Width() values. It takes some vectors at a time, and adds up the
+// products of those before meanwhile: a sum in order waits for each of its products,
+// and leaves the processor idle otherwise.
+func (s *Vectors) Weighed(ctx context.Context, sum float32, weights, values, x []float32) (float32, error) {
+	if s.plain != nil {
+		if err := s.Run(ctx, values, x, 1); err != nil {
+			return 0, err
+		}
+		return Weigh(ctx, sum, weights, values)
+	}
+	var w Work
+	part, before, width := float32(0), 0, s.Width() // part is of those that Weigh takes at a time
+	for v := 0; v < width; v += weighedAtOnce {
+		n := min(weighedAtOnce, width-v)
+		if err := w.add(ctx, n*(s.features+finishing)); err != nil {
+			return 0, err
+		}
+		some, blocks := values[v:v+n], s.blocks[v/lanes*s.features:][:n/lanes*s.features]
+		if s.kernel.Kind.apart() {
+			part = distancesAndProduct(some, x, blocks, part, weights[before:v], values[before:v])
+		} else {
+			part = productsAndProduct(some, x, blocks, part, weights[before:v], values[before:v])
+		}
+		s.kernel.finish(some)
+		if before = v; v%weighDepth == 0 {
+			sum, part = sum+part, 0
+		}
+	}
+	return sum + product(part, weights[before:], values[before:]), nil
 }
 
 // runRows is Run for the vectors of a single block and a number of rows that

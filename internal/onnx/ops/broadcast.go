@@ -338,6 +338,12 @@ func binaryWith[A, B, D tensor.Element](n *Node, m fit, second func(context.Cont
 		if err != nil {
 			return err
 		}
+		if len(x) == len(dst) && len(y) == len(dst) && len(dst) <= blockSize { // nothing is repeated
+			if !op(dst, x, y) {
+				return errZero
+			}
+			return nil
+		}
 		shape = f.out[0].Shape()
 		var a stretch[A]
 		if err := a.open(f, sa, x, f.In(0).Shape(), shape, 0); err != nil {

@@ -84,3 +84,17 @@ func (c *likeness) groups(ctx context.Context, f *Frame, rows int, group func(fr
 	}
 	return nil
 }
+
+// weighed returns sum and the weights' products with how the one row of input 0
+// compares.
+func (c *likeness) weighed(ctx context.Context, f *Frame, sum float32, weights []float32) (float32, error) {
+	x, err := c.read(f)
+	if err != nil {
+		return 0, err
+	}
+	values, err := Scratch[float32](f, c.values, c.vectors.Width())
+	if err != nil {
+		return 0, err
+	}
+	return c.vectors.Weighed(ctx, sum, weights, values, x)
+}

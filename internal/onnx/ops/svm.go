@@ -79,28 +79,35 @@ func parseSVMRegressor(n *Node) Kernel {
 		if err != nil {
 			return err
 		}
-		return s.groups(ctx, f, rows, func(from, n int, kernels []float32) error {
-			return s.targets(ctx, dst[from:from+n], kernels, oneClass)
-		})
+		if err := s.targets(ctx, f, dst); err != nil {
+			return err
+		}
+		if oneClass {
+			for i, v := range dst {
+				dst[i] = sign(v)
+			}
+		}
+		return nil
 	}
 }
 
-// targets sets dst to the values of a regressor with these kernel values.
-func (s *svm) targets(ctx context.Context, dst, kernels []float32, oneClass bool) error {
-	width := s.vectors.Width()
-	if s.linear {
-		for i := range dst {
-			dst[i] = kernels[i*width]
-		}
-	} else if err := linalg.WeighRows(ctx, dst, s.coefficients[:s.supports], kernels, width); err != nil {
+// targets sets dst to the values of a regressor, one for each row.
+func (s *svm) targets(ctx context.Context, f *Frame, dst []float32) error {
+	weights, width := s.coefficients[:s.supports], s.vectors.Width()
+	if len(dst) == 1 && !s.linear {
+		var err error
+		dst[0], err = s.weighed(ctx, f, s.rho[0], weights)
 		return err
 	}
-	for i := range dst {
-		if dst[i] += s.rho[0]; oneClass {
-			dst[i] = sign(dst[i])
+	return s.groups(ctx, f, len(dst), func(from, n int, kernels []float32) error {
+		some := dst[from : from+n]
+		for i := range some {
+			if some[i] = s.rho[0]; s.linear {
+				some[i] += kernels[i*width]
+			}
 		}
-	}
-	return nil
+		return linalg.WeighRows(ctx, some, weights, kernels, width)
+	})
 }
 
 func sign(v float32) float32 {

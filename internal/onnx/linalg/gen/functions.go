@@ -37,6 +37,94 @@ func scaleLanes() {
 	RET()
 }
 
+// tangentLanes writes a function that takes the steps of its twin in linalg, which
+// rounds as often.
+func tangentLanes() {
+	TEXT("tangentLanes", NOSPLIT, "func(values *float32, n int)")
+	Doc("tangentLanes replaces n times eight values by their hyperbolic tangents.")
+	Pragma("noescape")
+	values, n := Load(Param("values"), GP64()), Load(Param("n"), GP64())
+	least, greatest := held(spreadSingle("tangentLeast", -9)), held(spreadSingle("tangentGreatest", 9))
+	over := series("tangentOver", -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11,
+		5.12229709037114e-08, 1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03)
+	under := series("tangentUnder", 1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
+	Label("next")
+	x, square := YMM(), YMM()
+	VMAXPS(Mem{Base: values}, least, x) // the operand written first is what comes of NaN
+	VMINPS(x, greatest, x)
+	VMULPS(x, x, square)
+	p, q := over(square), under(square)
+	VMULPS(x, p, p)
+	VDIVPS(q, p, p)
+	VMOVUPS(p, Mem{Base: values})
+	ADDQ(U8(laneBytes), values)
+	DECQ(n)
+	JNE(LabelRef("next"))
+	VZEROUPPER()
+	RET()
+}
+
+// series returns what writes a polynomial of eight float32, whose factors are given
+// from the highest power down. All but the first are kept in registers.
+func series(name string, factors ...float32) func(x reg.VecVirtual) reg.VecVirtual {
+	first, rest := spreadSingle(name, factors[0]), make([]reg.VecVirtual, len(factors)-1)
+	for i, f := range factors[1:] {
+		rest[i] = held(spreadSingle(fmt.Sprintf("%s%d", name, i), f))
+	}
+	return func(x reg.VecVirtual) reg.VecVirtual {
+		sum := YMM()
+		VMOVUPS(first, sum)
+		for _, f := range rest {
+			VFMADD213PS(f, x, sum)
+		}
+		return sum
+	}
+}
+
+func held(m Mem) reg.VecVirtual {
+	v := YMM()
+	VMOVUPS(m, v)
+	return v
+}
+
+// spreadSingle is spread for eight float32.
+func spreadSingle(name string, value float32) Mem {
+	m := GLOBL(name, RODATA|NOPTR)
+	for i := range lanes {
+		DATA(4*i, U32(math.Float32bits(value)))
+	}
+	return m
+}
+
+// wholePowerLanes writes a function that raises eight values at a time to a whole
+// degree, as its twin in linalg does.
+func wholePowerLanes() {
+	TEXT("wholePowerLanes", NOSPLIT, "func(values *float32, degree, n int)")
+	Doc("wholePowerLanes raises n times eight values to a degree from 1 on, by squares, rounding each time.")
+	Pragma("noescape")
+	values, degree, n := Load(Param("values"), GP64()), Load(Param("degree"), GP64()), Load(Param("n"), GP64())
+	one := held(spreadSingle("single", 1))
+	x, power, left := YMM(), YMM(), GP64()
+	Label("next")
+	VMOVUPS(Mem{Base: values}, x)
+	VMOVAPS(one, power)
+	MOVQ(degree, left)
+	Label("bit")
+	SHRQ(U8(1), left)
+	JCC(LabelRef("square"))
+	VMULPS(x, power, power)
+	Label("square")
+	VMULPS(x, x, x)
+	TESTQ(left, left)
+	JNE(LabelRef("bit"))
+	VMOVUPS(power, Mem{Base: values})
+	ADDQ(U8(laneBytes), values)
+	DECQ(n)
+	JNE(LabelRef("next"))
+	VZEROUPPER()
+	RET()
+}
+
 // spread returns four float64 of a value, in memory. They are given by their
 // bits, since the assembler takes a whole number for an integer.
 func spread(name string, value float64) Mem { return spreadBits(name, math.Float64bits(value)) }
@@ -54,29 +142,14 @@ func spreadBits(name string, bits uint64) Mem {
 // times by, and what finish makes of its exponential, in float64.
 func byExponentials() {
 	c := newConstants()
-	c.lanes("exponentialLanes", "the exponential of v times by", func(e, _ reg.VecVirtual) reg.VecVirtual { return e })
-	c.lanes("sigmoidLanes", "1/(1+e) of the exponential e of v times by", func(e, _ reg.VecVirtual) reg.VecVirtual {
+	c.lanes("exponentialLanes", "the exponential of v times by", func(e reg.VecVirtual) reg.VecVirtual { return e })
+	c.lanes("sigmoidLanes", "1/(1+e) of the exponential e of v times by", func(e reg.VecVirtual) reg.VecVirtual {
 		one := YMM()
 		VMOVUPD(c.factors[len(c.factors)-1], one)
 		VADDPD(one, e, e)
 		VDIVPD(e, one, e)
 		return e
 	})
-	half, tiny, magnitude := spread("half", 0.5), spread("tiny", 0x1p-11), spreadBits("magnitude", 1<<63-1)
-	c.lanes("tangentLanes", "(e-1)/(e+1) of the exponential e of v times by, or half of that product where it is tiny",
-		func(e, x reg.VecVirtual) reg.VecVirtual {
-			const less = 17 // and not NaN
-			one, above, size := YMM(), YMM(), YMM()
-			VMOVUPD(c.factors[len(c.factors)-1], one)
-			VADDPD(one, e, above)
-			VSUBPD(one, e, e)
-			VDIVPD(above, e, e)
-			VANDPD(magnitude, x, size)
-			VCMPPD(U8(less), tiny, size, size)
-			VMULPD(half, x, x)
-			VBLENDVPD(size, x, e, e)
-			return e
-		})
 	byLogarithms(&c)
 }
 
@@ -99,8 +172,8 @@ func newConstants() constants {
 	return c
 }
 
-// lanes writes a function. finish gets the exponential and what it is of.
-func (c *constants) lanes(name, gives string, finish func(e, x reg.VecVirtual) reg.VecVirtual) {
+// lanes writes a function. finish gets the exponential.
+func (c *constants) lanes(name, gives string, finish func(e reg.VecVirtual) reg.VecVirtual) {
 	TEXT(name, NOSPLIT, "func(values *float32, by float32, n int)")
 	Doc(name + " replaces each v of n times eight values by " + gives + ".")
 	Pragma("noescape")
@@ -120,7 +193,7 @@ func (c *constants) lanes(name, gives string, finish func(e, x reg.VecVirtual) r
 	VCVTPS2PD(high, halves[1])
 	for half, x := range halves {
 		result := XMM()
-		VCVTPD2PSY(finish(c.exponential(x), x), result)
+		VCVTPD2PSY(finish(c.exponential(x)), result)
 		VMOVUPS(result, Mem{Base: values, Disp: 16 * half})
 	}
 	ADDQ(U8(laneBytes), values)

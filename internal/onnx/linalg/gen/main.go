@@ -67,6 +67,8 @@ func main() {
 	product := func(x, sum reg.VecVirtual, vectors Op) { VFMADD231PS(vectors, x, sum) }
 	compareBlocks("distancesOfBlocks", "writes the squared distances of x, of the given number of features, to the vectors of n blocks.", distance)
 	compareBlocks("productsOfBlocks", "writes the products of x, of the given number of features, with the vectors of n blocks.", product)
+	compareWeighing("distancesWeighing", "is distancesOfBlocks.", distance)
+	compareWeighing("productsWeighing", "is productsOfBlocks.", product)
 	compareRows("distancesOfRows", "writes the squared distances of eight rows of x to the vectors of one block.", distance)
 	compareRows("productsOfRows", "writes the products of eight rows of x with the vectors of one block.", product)
 	lanesOfProducts()
@@ -75,6 +77,8 @@ func main() {
 	weighWide()
 	scaleLanes()
 	byExponentials()
+	tangentLanes()
+	wholePowerLanes()
 	elementwise("addSingle", "adds", func(o ...Op) { VADDPS(o[0], o[1], o[2]) })
 	elementwise("subtractSingle", "subtracts", func(o ...Op) { VSUBPS(o[0], o[1], o[2]) })
 	elementwise("multiplySingle", "multiplies", func(o ...Op) { VMULPS(o[0], o[1], o[2]) })

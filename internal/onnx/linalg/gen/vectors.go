@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -18,50 +20,92 @@ func compareBlocks(name, does string, step func(x, sum reg.VecVirtual, vectors O
 	TEXT(name, NOSPLIT, "func(dst, x, blocks *float32, features, n int)")
 	Doc(name + " " + does)
 	Pragma("noescape")
+	eachBlock(step, func() {})
+	VZEROUPPER()
+	RET()
+}
+
+// compareWeighing writes compareBlocks with a sum made meanwhile: after each feature of
+// several blocks it adds a product, so that none has to wait for that before it.
+func compareWeighing(name, does string, step func(x, sum reg.VecVirtual, vectors Op)) {
+	TEXT(name, NOSPLIT, "func(dst, x, blocks *float32, features, n int, sum float32, weights, values *float32, count int) float32")
+	Doc(name+" "+does, "Meanwhile it adds to sum the products of count weights and values.")
+	Pragma("noescape")
+	weights, values, left := Load(Param("weights"), GP64()), Load(Param("values"), GP64()), Load(Param("count"), GP64())
+	sum := XMM()
+	Load(Param("sum"), sum)
+	LEAQ(Mem{Base: weights, Index: left, Scale: 4}, weights)
+	LEAQ(Mem{Base: values, Index: left, Scale: 4}, values)
+	NEGQ(left)
+	add := func() {
+		weight := XMM()
+		VMOVSS(Mem{Base: weights, Index: left, Scale: 4}, weight)
+		VFMADD231SS(Mem{Base: values, Index: left, Scale: 4}, weight, sum)
+		INCQ(left)
+	}
+	eachBlock(step, func() {
+		TESTQ(left, left)
+		JE(LabelRef("weighed"))
+		add()
+		Label("weighed")
+	})
+	Label("rest")
+	TESTQ(left, left)
+	JE(LabelRef("done"))
+	add()
+	JMP(LabelRef("rest"))
+	Label("done")
+	VZEROUPPER()
+	Store(sum, ReturnIndex(0))
+	RET()
+}
+
+// eachBlock writes the loops of compareBlocks, which do what meanwhile says after each
+// feature of several blocks.
+func eachBlock(step func(x, sum reg.VecVirtual, vectors Op), meanwhile func()) {
 	dst, x, blocks := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("blocks"), GP64())
 	features, n := Load(Param("features"), GP64()), Load(Param("n"), GP64())
-	size := GP64() // of a block, in bytes
+	size, size3 := GP64(), GP64() // of a block and of three, in bytes
 	MOVQ(features, size)
 	SHLQ(U8(5), size)
+	LEAQ(Mem{Base: size, Index: size, Scale: 2}, size3)
 
 	for _, count := range []int{abreast, 1} {
-		next, done := name+"_"+string(rune('0'+count)), name+"_done_"+string(rune('0'+count))
+		next, done := fmt.Sprintf("blocks_%d", count), fmt.Sprintf("done_%d", count)
 		Label(next)
 		CMPQ(n, U8(count))
 		JLT(LabelRef(done))
-		at := make([]reg.Register, count)
 		sums := make([]reg.VecVirtual, count)
-		for i := range count {
+		for i := range sums {
 			sums[i] = YMM()
 			VXORPS(sums[i], sums[i], sums[i])
-			p := GP64()
-			MOVQ(blocks, p)
-			ADDQ(size, blocks)
-			at[i] = p
 		}
-		feature, offset := GP64(), GP64()
+		feature := GP64()
 		XORQ(feature, feature)
-		XORQ(offset, offset)
 		Label(next + "_features")
 		value := YMM()
 		VBROADCASTSS(Mem{Base: x, Index: feature, Scale: 4}, value)
-		for i := range count {
-			step(value, sums[i], Mem{Base: at[i], Index: offset, Scale: 1})
+		for i, sum := range sums {
+			step(value, sum, rowOf(i, blocks, nil, size, size3))
 		}
-		ADDQ(U8(laneBytes), offset)
+		if count == abreast {
+			meanwhile()
+		}
+		ADDQ(U8(laneBytes), blocks)
 		INCQ(feature)
 		CMPQ(feature, features)
 		JLT(LabelRef(next + "_features"))
-		for i := range count {
-			VMOVUPS(sums[i], Mem{Base: dst, Disp: i * laneBytes})
+		for i, sum := range sums {
+			VMOVUPS(sum, Mem{Base: dst, Disp: i * laneBytes})
+		}
+		if count == abreast {
+			ADDQ(size3, blocks)
 		}
 		ADDQ(U32(count*laneBytes), dst)
 		SUBQ(U8(count), n)
 		JMP(LabelRef(next))
 		Label(done)
 	}
-	VZEROUPPER()
-	RET()
 }
 
 // compareRows writes a function that takes eight rows of x, feature by feature,
