@@ -11,7 +11,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 FUZZTIME ?= 30s
 # What runs seldom is compiled for size, without inlining.
 SMALL := github.com/google/go-containerregistry github.com/jackc github.com/spf13 filippo.io google.golang.org/protobuf/internal \
-	github.com/prometheus/common github.com/prometheus/procfs onnxgate/internal/cli
+	github.com/prometheus/common github.com/prometheus/procfs github.com/gabriel-vasile go.yaml.in golang.org/x/text \
+	onnxgate/internal/cli onnxgate/internal/config onnxgate/internal/delivery onnxgate/internal/oauth onnxgate/internal/oidc \
+	onnxgate/internal/onnx/exports onnxgate/internal/sealing
 OUT ?= bin/onnxgate
 # Where development tools are kept.
 export TOOLS := $(CURDIR)/.cache/bin

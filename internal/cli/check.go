@@ -39,6 +39,13 @@ func modelCheck(p *Process) *cobra.Command {
 		if err := p.printCheck(m, info); err != nil {
 			return err
 		}
+		doubt, err := m.Probe(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if doubt != "" {
+			p.complain("warning: " + doubt)
+		}
 		if !served {
 			p.complain(fmt.Sprintf("warning: the versions section of %s leaves version %s out: no server serves it", m.Manifest, m.Version))
 		}

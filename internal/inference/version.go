@@ -162,8 +162,7 @@ func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest, r
 	if cfg.Observer != nil {
 		v.observe = cfg.Observer(v.label, v.id)
 	}
-	w.warm(v, cfg)
-	return nil
+	return w.warm(v, cfg)
 }
 
 func (v *version) newCall() *Call {

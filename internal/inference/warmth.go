@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"onnxgate/internal/identity"
+	"onnxgate/internal/tensor"
 )
 
 // How long the versions that one load compiles may take to warm up together: a start
@@ -39,51 +40,65 @@ func (w *warmth) spend(tenant string, took time.Duration) {
 	}
 }
 
-// warm has a version predict once while there is time for that, so that the first
+// warm has a version predict while there is time for that, so that the first
 // request finds everything built. One that does not become warm is served as it is,
-// with a warning.
-func (w *warmth) warm(v *version, cfg *Config) {
+// with a warning. The error is of one whose answers are none. Who asks for a load may go
+// away; what is half loaded would be of no use.
+//
+//nolint:contextcheck,nolintlint // see above; the first works at the callers
+func (w *warmth) warm(v *version, cfg *Config) error {
 	left := w.left(v.tenant)
 	if left <= 0 {
 		v.warnings = append(v.warnings, "its first prediction may take longer: other models took the time for predictions before the first request")
-		return
+		return nil
 	}
 	began := cfg.Now()
-	if err := v.warm(left); err != nil {
+	defer func() { w.spend(v.tenant, cfg.Now().Sub(began)) }()
+	ctx, cancel := context.WithTimeout(context.Background(), left)
+	defer cancel()
+	if err := v.warm(ctx); err != nil {
 		v.warnings = append(v.warnings, err.Error())
+		return nil
 	}
-	w.spend(v.tenant, cfg.Now().Sub(began))
+	return v.probe(ctx)
 }
 
 // warm predicts with the example of the contract. A model of which no example can be
-// made stays cold. Who asks for a load may go away; what is half loaded would be of no
-// use.
-//
-//nolint:contextcheck,nolintlint // see above; the first works at the callers
-func (v *version) warm(most time.Duration) error {
+// made stays cold.
+func (v *version) warm(ctx context.Context) error {
 	example := v.schema.Example()
 	if example == nil {
 		return nil
 	}
 	call := v.newCall()
-	if err := v.schema.Decode(context.Background(), call.batch, example, 1); err != nil {
+	if err := v.schema.Decode(ctx, call.batch, example, 1); err != nil {
 		return notWarm(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), most)
-	defer cancel()
-	if err := v.runCold(ctx, call); err != nil {
+	if err := v.runCold(ctx, call.batch.Inputs, call.outputs); err != nil {
 		return err
 	}
 	call.keep()
 	return nil
 }
 
-func (v *version) runCold(ctx context.Context, call *Call) error {
+// probe tries whether answers can be made of what the model gives: see schema.Probe.
+func (v *version) probe(ctx context.Context) error {
+	outputs := v.newCall().outputs
+	doubt, err := v.schema.Probe(ctx, func(inputs []*tensor.Tensor) ([]*tensor.Tensor, error) {
+		return outputs, v.runCold(ctx, inputs, outputs)
+	})
+	if doubt != "" {
+		v.warnings = append(v.warnings, doubt)
+	}
+	return err
+}
+
+func (v *version) runCold(ctx context.Context, inputs, outputs []*tensor.Tensor) error {
 	p, bounded := v.program.(Warmer)
 	if !bounded {
-		return notWarm(v.program.Run(ctx, call.batch.Inputs, call.outputs))
+		return notWarm(v.program.Run(ctx, inputs, outputs))
 	}
-	enough, err := p.Warm(ctx, call.batch.Inputs, call.outputs)
+	enough, err := p.Warm(ctx, inputs, outputs)
 	if !enough {
 		return errors.New("its first prediction may take longer: the example row of its contract takes more memory than a prediction before the first request may")
 	}

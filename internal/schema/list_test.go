@@ -206,7 +206,11 @@ func TestAnswersOfLists(t *testing.T) {
 			}
 			got, err := s.AppendResponse(nil, decoded(t, s, tc.rows), []*tensor.Tensor{tc.value}, "1")
 			if tc.want == "" {
-				if fault.KindOf(err) != fault.Internal || err == nil {
+				want := fault.Internal
+				if tc.rows > 1 {
+					want = fault.Content // one at a time may be answered
+				}
+				if fault.KindOf(err) != want || err == nil {
 					t.Errorf("answered %s, error %v", got, err)
 				}
 				return

@@ -19,7 +19,7 @@ func (e *encoder) checkList(s *tensor.Spec, t *tensor.Tensor) error {
 	case t == nil || t.Kind() != s.Kind:
 		return e.mismatch("output %q is not a %s", s.Name, typeName(s))
 	case e.rows != 1 && !e.byRows(s, t):
-		return e.mismatch("output %q, a %s, has not one result for each of %d rows", s.Name, typeName(s), e.rows)
+		return rowsError{e.mismatch("output %q, a %s, has not one result for each of %d rows", s.Name, typeName(s), e.rows)}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -60,12 +61,15 @@ func (e *encoder) begin() error {
 	switch {
 	case err == nil:
 		return nil
-	case e.rows > 1:
+	case e.rows > 1 && errors.As(err, new(rowsError)):
 		return fault.Newf(fault.Content, "the model cannot answer %d rows at once; send one at a time: %v", e.rows, err)
 	default:
 		return fault.Wrap(fault.Internal, "", fmt.Errorf("schema: %w", err))
 	}
 }
+
+// rowsError is that of an output that has not one result for each row.
+type rowsError struct{ error }
 
 // check refuses outputs that the encoding below could not index.
 func (e *encoder) check() error {
@@ -83,7 +87,7 @@ func (e *encoder) check() error {
 		}
 	}
 	if e.label >= 0 && e.outputs[e.label].Len() != e.rows {
-		return e.mismatch("output %q has shape %v, not one label for each of %d rows", e.specs[e.label].Name, e.outputs[e.label].Shape(), e.rows)
+		return rowsError{e.mismatch("output %q has shape %v for %s, not one label each", e.specs[e.label].Name, e.outputs[e.label].Shape(), count(e.rows, "row"))}
 	}
 	if len(e.targets) > 0 && e.width(0) != len(e.targets) {
 		return e.mismatch("output %q has shape %v for %d targets", e.specs[0].Name, e.outputs[0].Shape(), len(e.targets))
@@ -110,7 +114,7 @@ func (e *encoder) checkTensor(s *tensor.Spec, t *tensor.Tensor) error {
 		return nil // whatever its shape, it belongs to the one row
 	}
 	if shape := t.Shape(); e.rows != 1 && (len(shape) == 0 || shape[0] != e.rows) || t.Len()%max(e.rows, 1) != 0 {
-		return e.mismatch("output %q has shape %v, not one result for each of %d rows", s.Name, shape, e.rows)
+		return rowsError{e.mismatch("output %q has shape %v for %s, not one result each", s.Name, shape, count(e.rows, "row"))}
 	}
 	return nil
 }

@@ -2,7 +2,10 @@ package schema_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -228,7 +231,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestOutputsThatContradictTheGraphAreInternal(t *testing.T) {
+// Where rows cannot be told apart the caller is told; anything else is a defect.
+func TestOutputsThatContradictTheGraphAreRefused(t *testing.T) {
 	class := []tensor.Spec{spec("label", tensor.Int64, -1), maps[int64](t, "scores", 0, 1)}
 	labels, scores := newTensor(t, []int64{0, 1}, 2), newTensor(t, []float32{0, 1, 1, 0}, 2, 2)
 	for name, tc := range map[string]struct {
@@ -250,13 +254,102 @@ func TestOutputsThatContradictTheGraphAreInternal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := compile(t, "", oneNumber, tc.out)
 			got, err := s.AppendResponse([]byte("kept"), decoded(t, s, 2), tc.values, "1")
-			if err == nil || fault.KindOf(err) != fault.Internal || fault.As(err).Msg != "" {
-				t.Errorf("error = %v, want internal without a message", err)
+			want, told := fault.Internal, ""
+			if slices.Contains([]string{"too few labels", "too many labels", "too few rows", "scalar for two rows"}, name) {
+				want, told = fault.Content, "the model cannot answer 2 rows at once; send one at a time: output "
+			}
+			if err == nil || fault.KindOf(err) != want || !strings.HasPrefix(fault.As(err).Msg, told) || told == "" && fault.As(err).Msg != "" {
+				t.Errorf("error = %v, want %v %q", err, want, told)
 			}
 			if string(got) != "kept" {
 				t.Errorf("dst = %q", got)
 			}
 		})
+	}
+}
+
+// The rows of an output may be another axis than the first: the only one that is free.
+func TestRowsMayBeAnotherAxisThanTheFirst(t *testing.T) {
+	probabilities := newTensor(t, []float32{.25, .75, 1, 0, .5, .5, 0, 1, .125, .875, 1, 0}, 2, 3, 2)
+	for name, tc := range map[string]struct {
+		out   tensor.Spec
+		value *tensor.Tensor
+		rows  int
+		want  string
+	}{
+		"targets, rows, classes": {
+			spec("p", tensor.Float32, 2, -1, 2), probabilities, 3,
+			`[[[0.25,0.75],[0,1]],[[1,0],[0.125,0.875]],[[0.5,0.5],[1,0]]]`,
+		},
+		"one row":                 {spec("p", tensor.Float32, 2, -1, 2), newTensor(t, []float32{.25, .75, 0, 1}, 2, 1, 2), 1, `[[[0.25,0.75],[0,1]]]`},
+		"as many targets as rows": {spec("p", tensor.Float64, 2, -1), newTensor(t, []float64{1, 2, 3, 4}, 2, 2), 2, `[[1,3],[2,4]]`},
+		"texts side by side":      {spec("p", tensor.String, 1, -1), newTensor(t, []string{"a", "b"}, 1, 2), 2, `["a","b"]`},
+		"the first all the same":  {spec("p", tensor.Int64, -1, -1), newTensor(t, []int64{1, 2, 3, 4}, 2, 2), 2, `[[1,2],[3,4]]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			other := spec("q", tensor.Float32, -1)
+			s := compile(t, "", oneNumber, []tensor.Spec{tc.out, other})
+			outputs := []*tensor.Tensor{tc.value, newTensor(t, make([]float32, tc.rows), tc.rows)}
+			got, err := s.AppendPredictions(nil, decoded(t, s, tc.rows), outputs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var rows []struct {
+				Outputs struct {
+					P json.RawMessage `json:"p"`
+				} `json:"outputs"`
+			}
+			if err := json.Unmarshal(got, &rows); err != nil {
+				t.Fatal(err)
+			}
+			var all []string
+			for _, row := range rows {
+				all = append(all, string(row.Outputs.P))
+			}
+			if told := "[" + strings.Join(all, ",") + "]"; told != tc.want {
+				t.Errorf("%s, want %s", told, tc.want)
+			}
+			if outputs[0] != tc.value {
+				t.Error("the caller's list of outputs was changed")
+			}
+		})
+	}
+}
+
+func TestProbeFindsAnswersThatDoNotFollowTheRows(t *testing.T) {
+	fixed := func(n int) func(int) int { return func(int) int { return n } }
+	follow := func(rows int) int { return rows }
+	for name, tc := range map[string]struct {
+		out        []tensor.Spec
+		size       func(rows int) int
+		err, doubt string
+	}{
+		"rows":                   {[]tensor.Spec{spec("y", tensor.Int64, -1)}, follow, "", ""},
+		"labels of four members": {[]tensor.Spec{spec("y", tensor.Int64, -1)}, fixed(4), `shape [4] for 1 row, not one label each`, ""},
+		"one for all":            {[]tensor.Spec{spec("y", tensor.Int64, -1)}, fixed(1), "", `it answers one row at a time: output "y" has shape [1] for 3 rows`},
+		"three for all":          {[]tensor.Spec{spec("y", tensor.Float32, -1)}, func(rows int) int { return min(rows, 3) }, "", `shape [3] for 5 rows`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := compile(t, "", oneNumber, tc.out)
+			doubt, err := s.Probe(t.Context(), func(in []*tensor.Tensor) ([]*tensor.Tensor, error) {
+				n := tc.size(in[0].Shape()[0])
+				if tc.out[0].DType == tensor.Int64 {
+					return []*tensor.Tensor{newTensor(t, make([]int64, n), n)}, nil
+				}
+				return []*tensor.Tensor{newTensor(t, make([]float32, n), n)}, nil
+			})
+			if told := fmt.Sprint(err); (tc.err == "") != (err == nil) || !strings.Contains(told, tc.err) && err != nil {
+				t.Errorf("error %v, want %q", err, tc.err)
+			}
+			if (tc.doubt == "") != (doubt == "") || !strings.Contains(doubt, tc.doubt) {
+				t.Errorf("doubt %q, want %q", doubt, tc.doubt)
+			}
+		})
+	}
+	s := compile(t, "", oneNumber, []tensor.Spec{spec("y", tensor.Int64, -1)})
+	broken := func([]*tensor.Tensor) ([]*tensor.Tensor, error) { return nil, errors.New("broken") }
+	if doubt, err := s.Probe(t.Context(), broken); doubt != "" || err != nil {
+		t.Errorf("a model that does not run: %q, %v, want that requests are told", doubt, err)
 	}
 }
 

@@ -103,31 +103,31 @@ var probes = [...]int{3, 5}
 // example row, whose error says why no request could be answered; then of several, of
 // which doubt says that they cannot be asked for at once. run predicts, and keeps nothing
 // of its inputs. What it cannot run, and a model without an example, is left to requests.
-func (s *Schema) Probe(run func(inputs []*tensor.Tensor) ([]*tensor.Tensor, error)) (doubt string, err error) {
+func (s *Schema) Probe(ctx context.Context, run func(inputs []*tensor.Tensor) ([]*tensor.Tensor, error)) (doubt string, err error) {
 	if s.example == nil {
 		return "", nil
 	}
-	if err := s.probe(run, 1); err != nil {
+	if err := s.probe(ctx, run, 1); err != nil {
 		return "", fault.Newf(fault.Content, "what it gives for one row is no answer: %v; export it again, or leave outputs out of model.yaml (docs/exporting.md)", err)
 	}
 	for _, rows := range probes {
-		if err := s.probe(run, rows); err != nil {
+		if err := s.probe(ctx, run, rows); err != nil {
 			return fmt.Sprintf("it answers one row at a time: %v", err), nil
 		}
 	}
 	return "", nil
 }
 
-func (s *Schema) probe(run func(inputs []*tensor.Tensor) ([]*tensor.Tensor, error), rows int) error {
+func (s *Schema) probe(ctx context.Context, run func(inputs []*tensor.Tensor) ([]*tensor.Tensor, error), rows int) error {
 	b := s.NewBatch()
 	body := append([]byte{'['}, bytes.Repeat(append(slices.Clone(s.example), ','), rows)...)
 	body[len(body)-1] = ']'
-	if s.Decode(context.Background(), b, body, rows) != nil {
-		return nil
+	if s.Decode(ctx, b, body, rows) != nil {
+		return nil //nolint:nilerr // a request will be told
 	}
 	outputs, err := run(b.Inputs)
 	if err != nil {
-		return nil //nolint:nilerr // a request will be told
+		return nil //nolint:nilerr // as above
 	}
 	e := encoder{response: &s.response, outputs: outputs, rows: rows}
 	return e.check()
