@@ -33,9 +33,9 @@ var doubtful = []struct{ pattern, says string }{
 	{"sgd_modified_huber_classifier", "train with log_loss"},
 	{"tuned_threshold_*", "it is 0.5 again"},
 	{"recursive_elimination_*", "passes some of its columns on and predicts nothing"},
-	{"*svc_*_two", "in exchanged columns"},
-	{"svc_two_far_integers", "in exchanged columns"},
-	{"svc_booleans", "in exchanged columns"},
+	{"*svc_*_two", "in exchanged columns, as exports of SVC and NuSVC do; the labels are right"},
+	{"svc_two_far_integers", "in exchanged columns, as exports of SVC and NuSVC do; the labels are right"},
+	{"svc_booleans", "in exchanged columns, as exports of SVC and NuSVC do; the labels are right"},
 	{"tree_missing", "down the false branch everywhere"},
 	{"forest_missing", "down the false branch everywhere"},
 	{"mlp_of_three", "puts 3 targets of each row into one column"},
@@ -65,6 +65,23 @@ func doubts(t *testing.T, file string) []string {
 		t.Fatal(err)
 	}
 	return exports.Doubts(m, strings.HasSuffix(file, "_missing.onnx"))
+}
+
+// What an ensemble makes of such columns is wrong, its labels too.
+func TestExchangedColumnsInsideAnEnsembleMakeLabelsDoubtful(t *testing.T) {
+	data, err := os.ReadFile("testdata/svc_two_far_integers.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := exec.Decode(data, onnx.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Graph.Outputs = m.Graph.Outputs[1:] // without the label, as a member
+	all := exports.Doubts(m, false)
+	if len(all) != 1 || !strings.Contains(all[0], "may be wrong, labels too: train with probability=True") {
+		t.Errorf("%q, want that what is made of it may be wrong", all)
+	}
 }
 
 func named(t *testing.T, folder string) map[string]string {

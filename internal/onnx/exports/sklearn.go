@@ -104,18 +104,34 @@ func flattenedTargets(g *graph) []string {
 
 // exchangedColumns finds SVC and NuSVC of two classes without probabilities:
 // their decision values have the other sign, unless the export is asked for raw
-// scores, which turns them.
+// scores, which turns them. What else is made of them is wrong.
 func exchangedColumns(g *graph) []string {
-	return g.each(func(n *onnx.Node) string {
+	combined := false
+	found := g.each(func(n *onnx.Node) string {
 		if labels(n) != 2 || len(attribute(n, "prob_a").Floats) > 0 {
 			return ""
 		}
 		if len(n.Outputs) != 2 || g.turned(n.Outputs[1]) {
 			return ""
 		}
-		return where(n) + " of two classes gives decision values in exchanged columns, as exports of SVC and NuSVC do; the labels are right: " +
-			"go by the label, or train with probability=True"
+		combined = combined || !g.answered(n.Outputs[0])
+		return where(n)
 	}, "SVMClassifier")
+	if len(found) == 0 {
+		return nil
+	}
+	const what = " of two classes gives decision values in exchanged columns, as exports of SVC and NuSVC do; "
+	if combined || len(found) > 1 {
+		return []string{found[0] + what + "other values are made of them here, and may be wrong, labels too: train with probability=True"}
+	}
+	return []string{found[0] + what + "the labels are right: go by the label, or train with probability=True"}
+}
+
+// answered reports whether a value, or what a Cast makes of it, is an output.
+func (g *graph) answered(name string) bool {
+	return g.outputs[name] || slices.ContainsFunc(g.users[name], func(user *onnx.Node) bool {
+		return (user.Op == "Cast" || user.Op == "Identity") && len(user.Outputs) == 1 && g.outputs[user.Outputs[0]]
+	})
 }
 
 // turned reports whether a value, or what a Cast makes of it, gets another sign.
