@@ -290,6 +290,9 @@ func (m *Model) findManifest(file string) (*schema.Manifest, error) {
 		case !errors.Is(err, fs.ErrNotExist):
 			return nil, err
 		}
+		if err := modelstore.Misnamed(os.DirFS(filepath.Dir(place)), modelstore.ManifestFile); err != nil {
+			return nil, err
+		}
 	}
 	return nil, nil //nolint:nilnil // no manifest is no failure: the graph alone decides
 }

@@ -421,3 +421,24 @@ func TestAPipeInThePlaceOfAModelDoesNotStopTheOthers(t *testing.T) {
 		t.Errorf("%d models are served, want both as they were", got)
 	}
 }
+
+// What an owner has written for naught may be who is denied.
+func TestAFileWhoseNameIsAlmostRightIsRefusedNotPassedOver(t *testing.T) {
+	for name, want := range map[string]string{
+		"a/model.yml":         "a/model.yml is not read: rename it to model.yaml",
+		"a/Model.yaml":        "a/Model.yaml is not read: rename it to model.yaml",
+		"a/1/MODEL.YML":       "a/1/MODEL.YML is not read: rename it to model.yaml",
+		"a/access_test.yml":   "a/access_test.yml is not read: rename it to access_test.yaml",
+		"a/model.yaml.backup": "",
+		"a/notes.yml":         "",
+	} {
+		c := newCatalog(t, inference.Config{FS: files("a/1/model.onnx", "a1", name, forUsers, "b/1/model.onnx", "b1"), SkipBad: true})
+		var told []string
+		for _, p := range c.Problems() {
+			told = append(told, p.Error())
+		}
+		if all := strings.Join(told, "\n"); (all == "") != (want == "") || !strings.Contains(all, want) {
+			t.Errorf("%s: %q, want %q", name, all, want)
+		}
+	}
+}

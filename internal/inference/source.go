@@ -84,7 +84,7 @@ func optional(fsys fs.FS, name string, limit int64) (file, error) {
 	case err == nil:
 		return file{name, data}, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return file{}, nil
+		return file{}, modelstore.Misnamed(fsys, name)
 	}
 	return file{}, err
 }

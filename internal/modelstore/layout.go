@@ -2,6 +2,8 @@ package modelstore
 
 import (
 	"fmt"
+	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 
@@ -34,6 +36,24 @@ const (
 // MaxVersion is the largest number of a version that is added: 2^53-1, which every
 // reader of JSON has exactly. Folders may have larger ones.
 const MaxVersion = 1<<53 - 1
+
+// Misnamed returns an error where a folder holds, in place of a file that it does not
+// hold, one whose name differs from that in case alone, or ends in .yml: it would be
+// passed over without a word. What cannot be listed is no matter of names.
+func Misnamed(fsys fs.FS, file string) error {
+	entries, err := fs.ReadDir(fsys, path.Dir(file))
+	if err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	want := path.Base(file)
+	short := strings.TrimSuffix(want, ".yaml") + ".yml"
+	for _, e := range entries {
+		if name := e.Name(); name != want && (strings.EqualFold(name, want) || strings.EqualFold(name, short)) {
+			return fault.Newf(fault.Content, "%s is not read: rename it to %s", path.Join(path.Dir(file), name), want)
+		}
+	}
+	return nil
+}
 
 // ParseVersion reads the number of a version: a whole number from 1, in the one
 // form without leading zeros.
