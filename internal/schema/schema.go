@@ -143,6 +143,17 @@ func (s *Schema) Labels() []string {
 // Outputs returns the outputs of the graph, in its order.
 func (s *Schema) Outputs() []Output { return slices.Clone(s.response.outputs) }
 
+// Class returns the name of the class that a text stands for: its own name, or the
+// model's own label; the text itself where there is none.
+func (s *Schema) Class(text string) string {
+	for i := range s.response.classes {
+		if k := &s.response.classes[i]; k.name == text || k.ownText() == text {
+			return k.name
+		}
+	}
+	return text
+}
+
 // Example returns one valid row as a JSON object, or nil when the manifest
 // gives no example for a pattern that none could be derived from.
 func (s *Schema) Example() []byte { return slices.Clone(s.example) }
