@@ -339,6 +339,7 @@ func TestDraftRefusesASampleThatDoesNotFit(t *testing.T) {
 		"no header, integers": {"5,3,1,2\n", "", `holds values such as "5"`},
 		"too few columns":     {"a,b\n1,2\n", "", "4 features, the sample has 2 columns besides the target"},
 		"unknown target":      {"a,b,c,d,e\n", "f", `no column "f"; it has "a", "b"`},
+		"one of many":         {"a,b,c,d,e,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w\n", "f", `"t", "u", and 2 more`},
 		"words for numbers":   {"a,b,c,d\n1,tall,3,x\n", "", `column "b" has the value "tall"`},
 		"truth for numbers":   {"a,b,c,d\n1,True,3,x\n", "", `column "b" has the value "True", but the model takes numbers there (float32); write 1 and 0`},
 		"infinity":            {"a,b,c,d\n1,inf,3,x\n", "", `column "b" has the value "inf"`},
@@ -352,6 +353,17 @@ func TestDraftRefusesASampleThatDoesNotFit(t *testing.T) {
 				t.Errorf("%v: %v", fault.KindOf(err), err)
 			}
 		})
+	}
+	array, err := schema.Compile(nil, "wide", []tensor.Spec{spec("X", tensor.Float32, -1, 9000)}, []tensor.Spec{spec("y", tensor.Float32, -1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sample, err := schema.ReadSample(strings.NewReader("a,b\n1,2\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = schema.Draft(array, sample, nil, schema.Shown{}); err == nil || !strings.Contains(err.Error(), `takes "X", an array, and not columns`) {
+		t.Errorf("columns for an array: %v", err)
 	}
 	if _, err := schema.ReadSample(strings.NewReader("")); fault.KindOf(err) != fault.Content {
 		t.Errorf("nothing at all: %v", err)

@@ -176,6 +176,10 @@ func (s *Sample) assign(features []Feature, target []string) (columns, targets [
 			columns = append(columns, i)
 		}
 	}
+	if len(features) == 1 && features[0].Array {
+		return nil, nil, false, fault.Newf(fault.Content, "the model takes %q, an array, and not columns with names, of which a matrix has up to %d: run it without a sample",
+			features[0].Name, maxColumns)
+	}
 	if len(columns) != len(features) {
 		return nil, nil, false, fault.Newf(fault.Content, "the model takes %s, the sample has %s besides the target; "+
 			"name the target with --target, several as --target a,b, and leave out the columns that the model does not see",
@@ -207,10 +211,15 @@ func (s *Sample) likelyTarget() int {
 	return len(s.Columns) - 1
 }
 
+// names are those of the columns, at most 20 of them.
 func (s *Sample) names() string {
-	names := make([]string, len(s.Columns))
-	for i, c := range s.Columns {
-		names[i] = fmt.Sprintf("%q", c.Name)
+	const shown = 20
+	var names []string
+	for _, c := range s.Columns[:min(shown, len(s.Columns))] {
+		names = append(names, fmt.Sprintf("%q", c.Name))
+	}
+	if more := len(s.Columns) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(names, ", ")
 }
