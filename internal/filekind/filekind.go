@@ -46,6 +46,10 @@ var models = []kind{
 	{prefix: "\x80\x03", what: pickle},
 	{prefix: "\x80\x04", what: pickle},
 	{prefix: "\x80\x05", what: pickle},
+	{prefix: "ccopy_reg\n", what: pickle}, // protocol 0
+	{prefix: "ccopyreg\n", what: pickle},
+	{prefix: "{\"", at: 8, within: `"data_offsets"`, what: "the weights of a model, in safetensors, and no model; export the model with its library's ONNX exporter"},
+	{prefix: "\x5d\x00\x00", what: compressed}, // LZMA
 	{prefix: "\x78\x01", what: compressed},
 	{prefix: "\x78\x5e", what: compressed},
 	{prefix: "\x78\x9c", what: compressed},
@@ -71,6 +75,10 @@ var models = []kind{
 	{prefix: "<", within: "<PMML", what: "a PMML model; export it from the library that trained it, for scikit-learn with skl2onnx.to_onnx"},
 	{prefix: "<", what: "an HTML or XML page; was a download refused?"},
 	{prefix: "version https://git-lfs", what: "a Git LFS pointer; run git lfs pull"},
+	{prefix: "\x93NUMPY", what: "an array of numpy; give the model's .onnx file"},
+	{prefix: "PAR1", what: "a table in Parquet; give the model's .onnx file"},
+	{prefix: "%PDF", what: "a PDF document; give the model's .onnx file"},
+	{prefix: "ustar", at: 257, what: "a tar archive; unpack it and give the .onnx file in it"},
 }
 
 const (
