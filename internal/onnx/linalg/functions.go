@@ -14,11 +14,18 @@ func (k Kernel) finish(values []float32) {
 		exponentials(values, -k.Gamma)
 	case Poly, Sigmoid:
 		scale(values, k.Gamma, k.Coef0)
-		if k.Kind == Poly {
-			raise(values, k.Degree)
-		} else {
-			tangents(values)
-		}
+		k.bend(values)
+	}
+}
+
+// bend makes the values of the kernel from products that were scaled.
+func (k Kernel) bend(values []float32) {
+	switch k.Kind {
+	case Poly:
+		raise(values, k.Degree)
+	case Sigmoid:
+		tangents(values)
+	case Linear, RBF, Squared, Euclidean:
 	}
 }
 

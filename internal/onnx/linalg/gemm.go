@@ -45,10 +45,7 @@ func depthAtOnce[T Number](a Matrix[T], depth, cols int) int {
 	if _, double := any(a.Data).([]float64); double {
 		wide /= 2
 	}
-	if cols >= depth {
-		return max(at, depth)
-	}
-	for a.ColStride == 1 && wide > least && wide/2 >= cols {
+	for cols < depth && a.ColStride == 1 && wide > least && wide/2 >= cols {
 		wide, at = wide/2, 2*at
 	}
 	return at

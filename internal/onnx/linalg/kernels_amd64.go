@@ -131,23 +131,55 @@ func productsAndProduct(dst, x []float32, blocks []block, sum float32, weights, 
 }
 
 // eightDistances is eightGo of distancesGo.
-func eightDistances(dst, x []float32, vectors []block) {
+func eightDistances(dst, x []float32, stride int, vectors []block) {
 	if !vectorUnit || len(vectors) == 0 {
-		eightGo(distancesGo, dst, x, vectors)
+		eightGo(distancesGo, dst, x, stride, vectors)
 		return
 	}
-	_, _ = dst[lanes*lanes-1], x[lanes*len(vectors)-1]
-	distancesOfRows(&dst[0], &x[0], &vectors[0][0], len(vectors))
+	_, _ = dst[lanes*lanes-1], x[(lanes-1)*stride+len(vectors)-1]
+	distancesOfRows(&dst[0], &x[0], &vectors[0][0], stride, len(vectors))
 }
 
 // eightProducts is eightGo of productsGo.
-func eightProducts(dst, x []float32, vectors []block) {
+func eightProducts(dst, x []float32, stride int, vectors []block) {
 	if !vectorUnit || len(vectors) == 0 {
-		eightGo(productsGo, dst, x, vectors)
+		eightGo(productsGo, dst, x, stride, vectors)
 		return
 	}
-	_, _ = dst[lanes*lanes-1], x[lanes*len(vectors)-1]
-	productsOfRows(&dst[0], &x[0], &vectors[0][0], len(vectors))
+	_, _ = dst[lanes*lanes-1], x[(lanes-1)*stride+len(vectors)-1]
+	productsOfRows(&dst[0], &x[0], &vectors[0][0], stride, len(vectors))
+}
+
+// addBlockParts is addBlocksGo for 1 to 4 parts.
+func addBlockParts(sums, x []float32, xStride int, blocks []block, stride, depth, n int) {
+	if !vectorUnit {
+		addBlocksGo(sums, x, xStride, blocks, stride, depth, n)
+		return
+	}
+	_, _, _ = sums[n*lanes-1], x[(n-1)*xStride+depth-1], blocks[(n-1)*stride+depth-1]
+	addBlocks(&sums[0], &x[0], xStride, &blocks[0][0], stride*lanes, depth, n)
+}
+
+// addPanelParts is addPanelsGo for 1 to 4 parts.
+func addPanelParts(sums, x []float32, xStride int, panels []float32, stride, depth, n int) {
+	if !vectorUnit {
+		addPanelsGo(sums, x, xStride, panels, stride, depth, n)
+		return
+	}
+	_, _, _ = sums[n*panelWidth-1], x[(n-1)*xStride+depth-1], panels[(n-1)*stride+depth*panelWidth-1]
+	addPanels(&sums[0], &x[0], xStride, &panels[0], stride, depth, n)
+}
+
+// addChainsOf is addChainsGo.
+func addChainsOf(sums *[abreast]float32, x, y []float32, at *[abreast]int, n int) {
+	if !vectorUnit {
+		addChainsGo(sums, x, y, at, n)
+		return
+	}
+	for _, from := range at {
+		_, _ = x[from:][:n], y[from:][:n]
+	}
+	addChains(&sums[0], &x[0], &y[0], &at[0], n)
 }
 
 // product is productGo.

@@ -915,17 +915,17 @@ done:
 	MOVSS X0, ret+72(FP)
 	RET
 
-// func distancesOfRows(dst *float32, x *float32, block *float32, features int)
+// func distancesOfRows(dst *float32, x *float32, block *float32, stride int, features int)
 // Requires: AVX
-TEXT ·distancesOfRows(SB), NOSPLIT, $0-32
+TEXT ·distancesOfRows(SB), NOSPLIT, $0-40
 	MOVQ   dst+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   block+16(FP), DX
-	MOVQ   features+24(FP), BX
-	MOVQ   BX, SI
-	SHLQ   $0x02, SI
-	LEAQ   (SI)(SI*2), DI
-	LEAQ   (CX)(SI*4), R8
+	MOVQ   stride+24(FP), BX
+	MOVQ   features+32(FP), SI
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), DI
+	LEAQ   (CX)(BX*4), R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -941,11 +941,11 @@ features:
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y0, Y0
-	VBROADCASTSS (CX)(SI*1), Y9
+	VBROADCASTSS (CX)(BX*1), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y1, Y1
-	VBROADCASTSS (CX)(SI*2), Y9
+	VBROADCASTSS (CX)(BX*2), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y2, Y2
@@ -957,11 +957,11 @@ features:
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y4, Y4
-	VBROADCASTSS (R8)(SI*1), Y9
+	VBROADCASTSS (R8)(BX*1), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y5, Y5
-	VBROADCASTSS (R8)(SI*2), Y9
+	VBROADCASTSS (R8)(BX*2), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y6, Y6
@@ -972,7 +972,7 @@ features:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x20, DX
-	DECQ         BX
+	DECQ         SI
 	JNE          features
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
@@ -985,17 +985,17 @@ features:
 	VZEROUPPER
 	RET
 
-// func productsOfRows(dst *float32, x *float32, block *float32, features int)
+// func productsOfRows(dst *float32, x *float32, block *float32, stride int, features int)
 // Requires: AVX, FMA3
-TEXT ·productsOfRows(SB), NOSPLIT, $0-32
+TEXT ·productsOfRows(SB), NOSPLIT, $0-40
 	MOVQ   dst+0(FP), AX
 	MOVQ   x+8(FP), CX
 	MOVQ   block+16(FP), DX
-	MOVQ   features+24(FP), BX
-	MOVQ   BX, SI
-	SHLQ   $0x02, SI
-	LEAQ   (SI)(SI*2), DI
-	LEAQ   (CX)(SI*4), R8
+	MOVQ   stride+24(FP), BX
+	MOVQ   features+32(FP), SI
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), DI
+	LEAQ   (CX)(BX*4), R8
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1009,24 +1009,24 @@ features:
 	VMOVUPS      (DX), Y8
 	VBROADCASTSS (CX), Y9
 	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS (CX)(SI*1), Y9
+	VBROADCASTSS (CX)(BX*1), Y9
 	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (CX)(SI*2), Y9
+	VBROADCASTSS (CX)(BX*2), Y9
 	VFMADD231PS  Y8, Y9, Y2
 	VBROADCASTSS (CX)(DI*1), Y9
 	VFMADD231PS  Y8, Y9, Y3
 	VBROADCASTSS (R8), Y9
 	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (R8)(SI*1), Y9
+	VBROADCASTSS (R8)(BX*1), Y9
 	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (R8)(SI*2), Y9
+	VBROADCASTSS (R8)(BX*2), Y9
 	VFMADD231PS  Y8, Y9, Y6
 	VBROADCASTSS (R8)(DI*1), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x20, DX
-	DECQ         BX
+	DECQ         SI
 	JNE          features
 	VMOVUPS      Y0, (AX)
 	VMOVUPS      Y1, 32(AX)
@@ -1037,6 +1037,287 @@ features:
 	VMOVUPS      Y6, 192(AX)
 	VMOVUPS      Y7, 224(AX)
 	VZEROUPPER
+	RET
+
+// func addBlocks(sums *float32, x *float32, xStride int, b *float32, bStride int, depth int, n int)
+// Requires: AVX, FMA3
+TEXT ·addBlocks(SB), NOSPLIT, $0-56
+	MOVQ    sums+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    xStride+16(FP), DX
+	MOVQ    b+24(FP), BX
+	MOVQ    bStride+32(FP), SI
+	MOVQ    depth+40(FP), DI
+	MOVQ    n+48(FP), R8
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), R9
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R10
+	CMPQ    R8, $0x04
+	JNE     fewer_than_4
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+next_of_4:
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VBROADCASTSS (CX)(DX*1), Y4
+	VFMADD231PS  (BX)(SI*1), Y4, Y1
+	VBROADCASTSS (CX)(DX*2), Y4
+	VFMADD231PS  (BX)(SI*2), Y4, Y2
+	VBROADCASTSS (CX)(R9*1), Y4
+	VFMADD231PS  (BX)(R10*1), Y4, Y3
+	ADDQ         $0x04, CX
+	ADDQ         $0x20, BX
+	DECQ         DI
+	JNE          next_of_4
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+
+fewer_than_4:
+	TESTQ   DI, DI
+	JE      done
+	CMPQ    R8, $0x03
+	JNE     fewer_than_3
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+
+next_of_3:
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  (BX), Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  (BX)(SI*1), Y3, Y1
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  (BX)(SI*2), Y3, Y2
+	ADDQ         $0x04, CX
+	ADDQ         $0x20, BX
+	DECQ         DI
+	JNE          next_of_3
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+
+fewer_than_3:
+	TESTQ   DI, DI
+	JE      done
+	CMPQ    R8, $0x02
+	JNE     fewer_than_2
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+
+next_of_2:
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  (BX), Y2, Y0
+	VBROADCASTSS (CX)(DX*1), Y2
+	VFMADD231PS  (BX)(SI*1), Y2, Y1
+	ADDQ         $0x04, CX
+	ADDQ         $0x20, BX
+	DECQ         DI
+	JNE          next_of_2
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+
+fewer_than_2:
+	TESTQ   DI, DI
+	JE      done
+	CMPQ    R8, $0x01
+	JNE     fewer_than_1
+	VMOVUPS (AX), Y0
+
+next_of_1:
+	VBROADCASTSS (CX), Y1
+	VFMADD231PS  (BX), Y1, Y0
+	ADDQ         $0x04, CX
+	ADDQ         $0x20, BX
+	DECQ         DI
+	JNE          next_of_1
+	VMOVUPS      Y0, (AX)
+
+fewer_than_1:
+done:
+	VZEROUPPER
+	RET
+
+// func addPanels(sums *float32, x *float32, xStride int, b *float32, bStride int, depth int, n int)
+// Requires: AVX, FMA3
+TEXT ·addPanels(SB), NOSPLIT, $0-56
+	MOVQ    sums+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    xStride+16(FP), DX
+	MOVQ    b+24(FP), BX
+	MOVQ    bStride+32(FP), SI
+	MOVQ    depth+40(FP), DI
+	MOVQ    n+48(FP), R8
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), R9
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R10
+	CMPQ    R8, $0x04
+	JNE     fewer_than_4
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVUPS 192(AX), Y6
+	VMOVUPS 224(AX), Y7
+
+next_of_4:
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  (BX), Y8, Y0
+	VFMADD231PS  32(BX), Y8, Y1
+	VBROADCASTSS (CX)(DX*1), Y8
+	VFMADD231PS  (BX)(SI*1), Y8, Y2
+	VFMADD231PS  32(BX)(SI*1), Y8, Y3
+	VBROADCASTSS (CX)(DX*2), Y8
+	VFMADD231PS  (BX)(SI*2), Y8, Y4
+	VFMADD231PS  32(BX)(SI*2), Y8, Y5
+	VBROADCASTSS (CX)(R9*1), Y8
+	VFMADD231PS  (BX)(R10*1), Y8, Y6
+	VFMADD231PS  32(BX)(R10*1), Y8, Y7
+	ADDQ         $0x04, CX
+	ADDQ         $0x40, BX
+	DECQ         DI
+	JNE          next_of_4
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+
+fewer_than_4:
+	TESTQ   DI, DI
+	JE      done
+	CMPQ    R8, $0x03
+	JNE     fewer_than_3
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+
+next_of_3:
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  (BX), Y6, Y0
+	VFMADD231PS  32(BX), Y6, Y1
+	VBROADCASTSS (CX)(DX*1), Y6
+	VFMADD231PS  (BX)(SI*1), Y6, Y2
+	VFMADD231PS  32(BX)(SI*1), Y6, Y3
+	VBROADCASTSS (CX)(DX*2), Y6
+	VFMADD231PS  (BX)(SI*2), Y6, Y4
+	VFMADD231PS  32(BX)(SI*2), Y6, Y5
+	ADDQ         $0x04, CX
+	ADDQ         $0x40, BX
+	DECQ         DI
+	JNE          next_of_3
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+
+fewer_than_3:
+	TESTQ   DI, DI
+	JE      done
+	CMPQ    R8, $0x02
+	JNE     fewer_than_2
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+next_of_2:
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  (BX), Y4, Y0
+	VFMADD231PS  32(BX), Y4, Y1
+	VBROADCASTSS (CX)(DX*1), Y4
+	VFMADD231PS  (BX)(SI*1), Y4, Y2
+	VFMADD231PS  32(BX)(SI*1), Y4, Y3
+	ADDQ         $0x04, CX
+	ADDQ         $0x40, BX
+	DECQ         DI
+	JNE          next_of_2
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+
+fewer_than_2:
+	TESTQ   DI, DI
+	JE      done
+	CMPQ    R8, $0x01
+	JNE     fewer_than_1
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+
+next_of_1:
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  (BX), Y2, Y0
+	VFMADD231PS  32(BX), Y2, Y1
+	ADDQ         $0x04, CX
+	ADDQ         $0x40, BX
+	DECQ         DI
+	JNE          next_of_1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+
+fewer_than_1:
+done:
+	VZEROUPPER
+	RET
+
+// func addChains(sums *float32, x *float32, y *float32, at *int, n int)
+// Requires: AVX, FMA3
+TEXT ·addChains(SB), NOSPLIT, $0-40
+	MOVQ   sums+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   y+16(FP), DX
+	MOVQ   at+24(FP), BX
+	MOVQ   n+32(FP), SI
+	SUBQ   CX, DX
+	VMOVSS (AX), X0
+	MOVQ   (BX), DI
+	LEAQ   (CX)(DI*4), DI
+	VMOVSS 4(AX), X1
+	MOVQ   8(BX), R8
+	LEAQ   (CX)(R8*4), R8
+	VMOVSS 8(AX), X2
+	MOVQ   16(BX), R9
+	LEAQ   (CX)(R9*4), R9
+	VMOVSS 12(AX), X3
+	MOVQ   24(BX), BX
+	LEAQ   (CX)(BX*4), BX
+
+next:
+	VMOVSS      (DI), X4
+	VFMADD231SS (DI)(DX*1), X4, X0
+	ADDQ        $0x04, DI
+	VMOVSS      (R8), X4
+	VFMADD231SS (R8)(DX*1), X4, X1
+	ADDQ        $0x04, R8
+	VMOVSS      (R9), X4
+	VFMADD231SS (R9)(DX*1), X4, X2
+	ADDQ        $0x04, R9
+	VMOVSS      (BX), X4
+	VFMADD231SS (BX)(DX*1), X4, X3
+	ADDQ        $0x04, BX
+	DECQ        SI
+	JNE         next
+	VMOVSS      X0, (AX)
+	VMOVSS      X1, 4(AX)
+	VMOVSS      X2, 8(AX)
+	VMOVSS      X3, 12(AX)
 	RET
 
 // func lanesOfProducts(sums *float32, x *float32, y *float32, n int)

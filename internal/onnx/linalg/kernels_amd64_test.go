@@ -129,10 +129,10 @@ func TestEightRowsGiveTheBitsOfGo(t *testing.T) {
 		}
 		x[features] = float32(math.Inf(1))
 		a, b := make([]float32, 2*lanes*lanes), make([]float32, 2*lanes*lanes)
-		eightGo(distancesGo, a, x, blocks)
-		eightDistances(b, x, blocks)
-		eightGo(productsGo, a[lanes*lanes:], x, blocks)
-		eightProducts(b[lanes*lanes:], x, blocks)
+		eightGo(distancesGo, a, x, features, blocks)
+		eightDistances(b, x, features, blocks)
+		eightGo(productsGo, a[lanes*lanes:], x, features, blocks)
+		eightProducts(b[lanes*lanes:], x, features, blocks)
 		if !slices.Equal(bits(a), bits(b)) {
 			t.Errorf("%d features: %v, want %v", features, b, a)
 		}

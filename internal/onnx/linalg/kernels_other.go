@@ -29,12 +29,24 @@ func productsAndProduct(dst, x []float32, blocks []block, sum float32, weights, 
 	return productGo(sum, weights, values)
 }
 
-func eightDistances(dst, x []float32, vectors []block) {
-	eightGo(distancesGo, dst, x, vectors)
+func eightDistances(dst, x []float32, stride int, vectors []block) {
+	eightGo(distancesGo, dst, x, stride, vectors)
 }
 
-func eightProducts(dst, x []float32, vectors []block) {
-	eightGo(productsGo, dst, x, vectors)
+func eightProducts(dst, x []float32, stride int, vectors []block) {
+	eightGo(productsGo, dst, x, stride, vectors)
+}
+
+func addBlockParts(sums, x []float32, xStride int, blocks []block, stride, depth, n int) {
+	addBlocksGo(sums, x, xStride, blocks, stride, depth, n)
+}
+
+func addPanelParts(sums, x []float32, xStride int, panels []float32, stride, depth, n int) {
+	addPanelsGo(sums, x, xStride, panels, stride, depth, n)
+}
+
+func addChainsOf(sums *[abreast]float32, x, y []float32, at *[abreast]int, n int) {
+	addChainsGo(sums, x, y, at, n)
 }
 
 func product(sum float32, x, vector []float32) float32 { return productGo(sum, x, vector) }

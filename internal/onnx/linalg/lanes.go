@@ -44,11 +44,11 @@ func productsGo(dst, x []float32, blocks []block) {
 	}
 }
 
-// eightGo compares lanes rows of x, which stand one after the other, with the
-// vectors of one block.
-func eightGo(compare func(dst, x []float32, blocks []block), dst, x []float32, vectors []block) {
+// eightGo compares lanes rows of x, which stand a stride apart, with the vectors of
+// one block.
+func eightGo(compare func(dst, x []float32, blocks []block), dst, x []float32, stride int, vectors []block) {
 	for i := range lanes {
-		compare(dst[i*lanes:(i+1)*lanes], x[i*len(vectors):(i+1)*len(vectors)], vectors)
+		compare(dst[i*lanes:(i+1)*lanes], x[i*stride:][:len(vectors)], vectors)
 	}
 }
 
@@ -69,4 +69,31 @@ func productGo(sum float32, x, vector []float32) float32 {
 		sum = float32(float64(v)*float64(vector[i]) + float64(sum))
 	}
 	return sum
+}
+
+// addBlocksGo adds to n blocks of sums the products of the elements of x, xStride
+// apart, with depth blocks each, which are stride apart.
+func addBlocksGo(sums, x []float32, xStride int, blocks []block, stride, depth, n int) {
+	for i := range n {
+		for k := range depth {
+			addProducts(sums[i*lanes:][:lanes], x[i*xStride+k], blocks[i*stride+k][:])
+		}
+	}
+}
+
+// addPanelsGo is addBlocksGo for rows of panels; stride is in elements.
+func addPanelsGo(sums, x []float32, xStride int, panels []float32, stride, depth, n int) {
+	for i := range n {
+		for k := range depth {
+			addProducts(sums[i*panelWidth:][:panelWidth], x[i*xStride+k], panels[i*stride+k*panelWidth:])
+		}
+	}
+}
+
+// addChainsGo adds to each of sums the products of the n elements of x and of y from its
+// place on.
+func addChainsGo(sums *[abreast]float32, x, y []float32, at *[abreast]int, n int) {
+	for i, from := range at {
+		sums[i] = productGo(sums[i], x[from:from+n], y[from:])
+	}
 }

@@ -9,7 +9,8 @@
 //	                       GemmColumn         at a time; float32 by Vector or a column that
 //	                       Vector             varies: in lanes or by fours, rounded first
 //	CDist                  SquaredDistance    in any order; of vectors that a model holds, Vectors
-//	LinearRegressor        Vectors (Linear)   feature by feature, products fused with sums
+//	LinearRegressor        Vectors (Linear)   feature by feature, products fused with sums, so many
+//	                                          at a time, to the intercept
 //	LinearClassifier       Vectors (Linear)   likewise
 //	SVMRegressor           Vectors, WeighRows likewise; squared differences are rounded first
 //	SVMClassifier          Vectors            likewise

@@ -77,6 +77,38 @@ func TestProductsAreMadeInONNXRuntimesOrder(t *testing.T) {
 	})
 }
 
+// checkAcross compares products of a matrix with one that has more columns than rows
+// with ONNX Runtime's.
+func checkAcross[T Float](t *testing.T, want []T) {
+	t.Helper()
+	if !vectorUnit {
+		t.Skip("products are fused with sums by vector instructions")
+	}
+	const rows, depth, cols = 3, 140, 150
+	a, b := RowMajor(quotients[T](rows*depth, 1), rows, depth), RowMajor(quotients[T](depth*cols, 3), depth, cols)
+	dst, got := make([]T, rows*cols), []T{}
+	if err := Gemm(t.Context(), dst, a, b, make([]T, PackLen(a, b))); err != nil {
+		t.Fatal(err)
+	}
+	for r := range rows {
+		got = append(got, dst[r*cols], dst[r*cols+cols/2], dst[r*cols+cols-1])
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// The values are those of ONNX Runtime 1.31.
+func TestProductsOfManyColumnsAreMadeInONNXRuntimesOrder(t *testing.T) {
+	t.Run("float32", func(t *testing.T) {
+		checkAcross(t, singles(0x43537124, 0xc38814f1, 0x41cda3c8, 0x42956468, 0xc40b3199, 0x42a0fc10, 0x422a6fce, 0x40de14c0, 0x436ff04f))
+	})
+	t.Run("float64", func(t *testing.T) {
+		checkAcross(t, doubles(0x406a6e24470f2598, 0xc071029e333cc638, 0x4039b473f04acce0, 0x4052ac8d5eced1c8, 0xc08166333cc637be,
+			0x40541f8256649add, 0x40454dfa63db5920, 0x401bc2aa2b026e40, 0x406dfe0959926b4a))
+	})
+}
+
 func checkSums[T Float](t *testing.T, sums, squares []T) {
 	t.Helper()
 	const rows, lane = 5, 27

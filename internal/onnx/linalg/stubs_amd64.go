@@ -72,15 +72,32 @@ func distancesWeighing(dst *float32, x *float32, blocks *float32, features int, 
 //go:noescape
 func productsWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
 
-// distancesOfRows writes the squared distances of eight rows of x to the vectors of one block.
+// distancesOfRows writes the squared distances of eight rows of x, which are a stride apart, to the vectors of one block.
 //
 //go:noescape
-func distancesOfRows(dst *float32, x *float32, block *float32, features int)
+func distancesOfRows(dst *float32, x *float32, block *float32, stride int, features int)
 
-// productsOfRows writes the products of eight rows of x with the vectors of one block.
+// productsOfRows writes the products of eight rows of x, which are a stride apart, with the vectors of one block.
 //
 //go:noescape
-func productsOfRows(dst *float32, x *float32, block *float32, features int)
+func productsOfRows(dst *float32, x *float32, block *float32, stride int, features int)
+
+// addBlocks adds to n rows of 8 sums the products of depth elements of x, xStride apart, with depth rows
+// at b, bStride apart. n is 1 to 4. Strides are in elements.
+//
+//go:noescape
+func addBlocks(sums *float32, x *float32, xStride int, b *float32, bStride int, depth int, n int)
+
+// addPanels adds to n rows of 16 sums the products of depth elements of x, xStride apart, with depth rows
+// at b, bStride apart. n is 1 to 4. Strides are in elements.
+//
+//go:noescape
+func addPanels(sums *float32, x *float32, xStride int, b *float32, bStride int, depth int, n int)
+
+// addChains adds to each of four sums the products of the n elements of x and of y from its place on, of which at has four.
+//
+//go:noescape
+func addChains(sums *float32, x *float32, y *float32, at *int, n int)
 
 // lanesOfProducts adds to eight sums the products of n times eight elements of x and y.
 //

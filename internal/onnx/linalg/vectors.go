@@ -41,27 +41,51 @@ type Vectors struct {
 	// take much more memory than they do.
 	blocks []block
 	plain  []float32
+	plus   []float32    // is added to the products of Linear
+	wide   *wideVectors // has the vectors instead where they are wide
 }
 
 // maxFilled is up to how many features fewer than lanes vectors fill a block.
 const maxFilled = 1 << 14
 
+// NewLinear returns NewVectors for their products with rows, to each of which its own of
+// plus is added.
+func NewLinear(data, plus []float32) *Vectors {
+	s := NewVectors(Kernel{Kind: Linear}, data, len(plus))
+	if s.wide != nil {
+		copy(s.wide.start, plus)
+	} else {
+		s.plus = make([]float32, s.Width())
+		copy(s.plus, plus)
+	}
+	return s
+}
+
 // NewVectors returns the count vectors that stand one after the other in data.
 // It may keep data.
 func NewVectors(k Kernel, data []float32, count int) *Vectors {
 	s := &Vectors{kernel: k, count: count, features: len(data) / count}
-	if count < lanes && s.features > maxFilled {
+	switch {
+	case s.features >= wideFeatures && !k.Kind.apart():
+		s.wide = newWide(k, data, count)
+	case count < lanes && s.features > maxFilled:
 		s.plain = data
-		return s
+	default:
+		s.blocks = blocksOf(data, count, s.features)
 	}
-	s.blocks = make([]block, s.Width()/lanes*s.features)
+	return s
+}
+
+// blocksOf returns vectors that stand one after the other as blocks.
+func blocksOf(data []float32, count, features int) []block {
+	blocks := make([]block, (count+lanes-1)/lanes*features)
 	for v := range count {
-		column := s.blocks[v/lanes*s.features:]
-		for i, c := range data[v*s.features : (v+1)*s.features] {
+		column := blocks[v/lanes*features:]
+		for i, c := range data[v*features : (v+1)*features] {
 			column[i][v%lanes] = c
 		}
 	}
-	return s
+	return blocks
 }
 
 // Features returns how many elements a vector has.
@@ -70,7 +94,10 @@ func (s *Vectors) Features() int { return s.features }
 // Width returns how many values Run writes for a row: one for each vector, and
 // some more without a meaning.
 func (s *Vectors) Width() int {
-	if s.plain != nil {
+	switch {
+	case s.wide != nil:
+		return len(s.wide.start)
+	case s.plain != nil:
 		return s.count
 	}
 	return (s.count + lanes - 1) / lanes * lanes
@@ -97,7 +124,10 @@ func (s *Vectors) Group() int { return min(max(groupValues/s.Width(), 1), maxGro
 // with the vectors. It fails with ctx.
 func (s *Vectors) Run(ctx context.Context, dst, x []float32, rows int) error {
 	width := s.Width()
-	if s.plain != nil {
+	switch {
+	case s.wide != nil:
+		return s.wide.run(ctx, dst, x, rows)
+	case s.plain != nil:
 		return s.runPlain(ctx, dst, x, rows)
 	}
 	var w Work
@@ -119,9 +149,17 @@ func (s *Vectors) Run(ctx context.Context, dst, x []float32, rows int) error {
 			values := dst[r*width+b*lanes:][:n*lanes]
 			s.compare(values, x[r*s.features:(r+1)*s.features], s.blocks[b*s.features:(b+n)*s.features])
 			s.kernel.finish(values)
+			s.add(values, b*lanes)
 		}
 	}
 	return nil
+}
+
+// add adds plus to the values of the vectors from one on.
+func (s *Vectors) add(values []float32, from int) {
+	if s.plus != nil {
+		put(values, s.plus[from:from+len(values)], true)
+	}
 }
 
 // Weighed returns Weigh of sum and how one row x compares with the vectors, for which
@@ -129,7 +167,7 @@ func (s *Vectors) Run(ctx context.Context, dst, x []float32, rows int) error {
 // products of those before meanwhile: a sum in order waits for each of its products,
 // and leaves the processor idle otherwise.
 func (s *Vectors) Weighed(ctx context.Context, sum float32, weights, values, x []float32) (float32, error) {
-	if s.plain != nil {
+	if s.plain != nil || s.wide != nil {
 		if err := s.Run(ctx, values, x, 1); err != nil {
 			return 0, err
 		}
@@ -166,11 +204,14 @@ func (s *Vectors) runRows(ctx context.Context, dst, x []float32, rows int) error
 		}
 		values, some := dst[at*lanes:(at+lanes)*lanes], x[at*s.features:(at+lanes)*s.features]
 		if s.kernel.Kind.apart() {
-			eightDistances(values, some, s.blocks)
+			eightDistances(values, some, s.features, s.blocks)
 		} else {
-			eightProducts(values, some, s.blocks)
+			eightProducts(values, some, s.features, s.blocks)
 		}
 		s.kernel.finish(values)
+		for r := 0; s.plus != nil && r < len(values); r += lanes {
+			s.add(values[r:r+lanes], 0)
+		}
 	}
 	return nil
 }
@@ -185,7 +226,8 @@ func (s *Vectors) compare(dst, x []float32, blocks []block) {
 	}
 }
 
-// runPlain is Run for vectors without blocks, which are few and long.
+// runPlain is Run for vectors without blocks, which are few and long. It is of their
+// distance.
 func (s *Vectors) runPlain(ctx context.Context, dst, x []float32, rows int) error {
 	var w Work
 	for r := range rows {
@@ -198,11 +240,7 @@ func (s *Vectors) runPlain(ctx context.Context, dst, x []float32, rows int) erro
 				if err := w.add(ctx, n); err != nil {
 					return err
 				}
-				if s.kernel.Kind.apart() {
-					sum = distance(sum, row[:n], vector)
-				} else {
-					sum = product(sum, row[:n], vector)
-				}
+				sum = distance(sum, row[:n], vector)
 				row, vector = row[n:], vector[n:]
 			}
 			values[v] = sum

@@ -124,13 +124,8 @@ func TestFewLongVectorsAreNotPadded(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	linear := NewVectors(Kernel{}, data, 2)
-	if err := linear.Run(t.Context(), got, data[:features], 1); err != nil || got[1] != productGo(0, data[:features], data[features:]) {
-		t.Errorf("%v, %v", got, err)
-	}
-	sum := productGo(0, []float32{3, -2}, got)
-	if weighed, err := linear.Weighed(t.Context(), 0, []float32{3, -2}, make([]float32, 2), data[:features]); err != nil || weighed != sum {
-		t.Errorf("%v, %v, want %v", weighed, err, sum)
+	if w := NewVectors(Kernel{}, data, 2).Width(); w != 2 {
+		t.Errorf("products of %d values", w)
 	}
 }
 

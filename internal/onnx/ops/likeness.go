@@ -16,14 +16,12 @@ type likeness struct {
 	values  int // scratch: how some rows compare
 }
 
-// newLikeness returns the likeness to count vectors, which stand one after the
-// other in data.
-func newLikeness(n *Node, kernel linalg.Kernel, data []float32, count int) likeness {
-	c := likeness{read: floats[float32](n, 0)}
+// newLikeness returns the likeness to vectors.
+func newLikeness(n *Node, vectors *linalg.Vectors) likeness {
+	c := likeness{vectors: vectors, read: floats[float32](n, 0)}
 	if n.err != nil {
 		return c
 	}
-	c.vectors = linalg.NewVectors(kernel, data, count)
 	if _, columns := n.matrixType(); columns.Size >= 0 && columns.Size != c.vectors.Features() {
 		n.Failf("it has coefficients or vectors for %d features, but its input has %d", c.vectors.Features(), columns.Size)
 	}

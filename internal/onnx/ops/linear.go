@@ -18,16 +18,16 @@ var linearOps = []Operator{
 // linear is a row of coefficients for each output, with intercepts.
 type linear struct {
 	likeness
-	intercepts []float32
-	outputs    int
-	transform  tree.Transform
+	outputs   int
+	transform tree.Transform
 }
 
 // parseLinear reads what LinearRegressor and LinearClassifier share.
 func parseLinear(n *Node, outputs int) *linear {
 	n.Need("coefficients")
 	coefficients := n.Floats("coefficients")
-	l := &linear{intercepts: n.Floats("intercepts"), outputs: outputs}
+	intercepts := n.Floats("intercepts")
+	l := &linear{outputs: outputs}
 	var err error
 	if l.transform, err = tree.ParseTransform(n.String("post_transform", "NONE")); err != nil {
 		n.Failf("%v", err)
@@ -38,23 +38,17 @@ func parseLinear(n *Node, outputs int) *linear {
 	case outputs < 1 || len(coefficients) == 0 || len(coefficients)%outputs != 0:
 		n.Failf("its %d coefficients do not make %d rows", len(coefficients), outputs)
 		return l
-	case len(l.intercepts) == 1 && l.intercepts[0] == 0:
-		l.intercepts = nil // skl2onnx writes one zero for all targets of a model without intercepts
-	case len(l.intercepts) != 0 && len(l.intercepts) != outputs:
-		n.Failf("it has %d intercepts for %d outputs", len(l.intercepts), outputs)
+	case len(intercepts) == 1 && intercepts[0] == 0:
+		intercepts = nil // skl2onnx writes one zero for all targets of a model without intercepts
+	case len(intercepts) != 0 && len(intercepts) != outputs:
+		n.Failf("it has %d intercepts for %d outputs", len(intercepts), outputs)
+		return l
 	}
-	if len(l.intercepts) == 0 {
-		l.intercepts = make([]float32, outputs)
+	if len(intercepts) == 0 {
+		intercepts = make([]float32, outputs)
 	}
-	l.likeness = newLikeness(n, linalg.Kernel{Kind: linalg.Linear}, coefficients, outputs)
+	l.likeness = newLikeness(n, linalg.NewLinear(coefficients, intercepts))
 	return l
-}
-
-// add writes one row of outputs from the products of the coefficients.
-func (l *linear) add(dst, products []float32) {
-	for k, b := range l.intercepts {
-		dst[k] = products[k] + b
-	}
 }
 
 // finish transforms rows of scores. LOGISTIC is rounded once, so that the small
@@ -93,7 +87,7 @@ func parseLinearRegressor(n *Node) Kernel {
 		return l.groups(ctx, f, rows, func(from, n int, products []float32) error {
 			y := dst[from*l.outputs : (from+n)*l.outputs]
 			for r := range n {
-				l.add(y[r*l.outputs:(r+1)*l.outputs], products[r*width:])
+				copy(y[r*l.outputs:(r+1)*l.outputs], products[r*width:])
 			}
 			// ONNX Runtime transforms a single target by PROBIT alone.
 			if l.outputs > 1 || l.transform == tree.TransformProbit {
@@ -185,7 +179,7 @@ func (c *linearClassifier) scores(dst, products []float32) int32 {
 	if c.outputs == 1 {
 		return c.binary(dst, products)
 	}
-	c.add(dst, products)
+	copy(dst, products)
 	best := 0
 	for k, v := range dst {
 		if v > dst[best] {
@@ -197,8 +191,8 @@ func (c *linearClassifier) scores(dst, products []float32) int32 {
 
 // binary spreads the one score of a binary model over its classes.
 func (c *linearClassifier) binary(dst, products []float32) int32 {
-	c.add(dst[:1], products)
-	s := dst[0]
+	s := products[0]
+	dst[0] = s
 	switch {
 	case c.classes != 2:
 	case c.transform == tree.TransformLogistic:

@@ -195,7 +195,7 @@ func distancesToConstant(n *Node, root bool) Kernel {
 	if root {
 		kind = linalg.Euclidean
 	}
-	c := newLikeness(n, linalg.Kernel{Kind: kind}, tensor.Of[float32](b), b.Shape()[0])
+	c := newLikeness(n, linalg.NewVectors(linalg.Kernel{Kind: kind}, tensor.Of[float32](b), b.Shape()[0]))
 	return func(ctx context.Context, f *Frame) error {
 		rows, columns, err := distanceShape(f)
 		if err != nil {

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"slices"
 
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/linalg"
@@ -40,13 +41,17 @@ func parseSVM(n *Node, supports, outputs int) *svm {
 	kernel := parseVectorKernel(n)
 	data, count := n.Floats("support_vectors"), supports
 	if s.linear {
-		kernel.Kind, data, count = linalg.Linear, s.coefficients, outputs
+		data, count = s.coefficients, outputs
 	}
 	if len(s.rho) == 0 || len(data) == 0 || len(data)%count != 0 {
 		n.Failf("its %d numbers do not make %d vectors, or rho is empty", len(data), count)
 	}
-	if n.err == nil {
-		s.likeness = newLikeness(n, kernel, data, count)
+	switch {
+	case n.err != nil:
+	case s.linear:
+		s.likeness = newLikeness(n, linalg.NewLinear(data, slices.Repeat(s.rho[:1], count)))
+	default:
+		s.likeness = newLikeness(n, linalg.NewVectors(kernel, data, count))
 	}
 	return s
 }
@@ -103,7 +108,7 @@ func (s *svm) targets(ctx context.Context, f *Frame, dst []float32) error {
 		some := dst[from : from+n]
 		for i := range some {
 			if some[i] = s.rho[0]; s.linear {
-				some[i] += kernels[i*width]
+				some[i] = kernels[i*width]
 			}
 		}
 		return linalg.WeighRows(ctx, some, weights, kernels, width)

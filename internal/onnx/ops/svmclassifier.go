@@ -165,7 +165,7 @@ func (b *pairBuffers) take(c *svmClassifier, f *Frame) (err error) {
 func (c *svmClassifier) byScore(dst, scores []float32) int32 {
 	best := 0
 	for k, s := range scores[:c.classes] {
-		dst[k] = s + c.rho[0]
+		dst[k] = s
 		if dst[k] > dst[best] {
 			best = k
 		}

@@ -108,16 +108,15 @@ func eachBlock(step func(x, sum reg.VecVirtual, vectors Op), meanwhile func()) {
 	}
 }
 
-// compareRows writes a function that takes eight rows of x, feature by feature,
-// into their sums with the vectors of a block.
+// compareRows writes a function that takes eight rows of x, a stride apart, feature
+// by feature, into their sums with the vectors of a block.
 func compareRows(name, does string, step func(x, sum reg.VecVirtual, vectors Op)) {
-	TEXT(name, NOSPLIT, "func(dst, x, block *float32, features int)")
+	TEXT(name, NOSPLIT, "func(dst, x, block *float32, stride, features int)")
 	Doc(name + " " + does)
 	Pragma("noescape")
 	dst, x, block := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("block"), GP64())
-	features := Load(Param("features"), GP64())
-	stride, stride3, upper := GP64(), GP64(), GP64()
-	MOVQ(features, stride)
+	stride, features := Load(Param("stride"), GP64()), Load(Param("features"), GP64())
+	stride3, upper := GP64(), GP64()
 	SHLQ(U8(2), stride)
 	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
 	LEAQ(Mem{Base: x, Index: stride, Scale: 4}, upper)
