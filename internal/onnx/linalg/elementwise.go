@@ -88,9 +88,7 @@ func Powers(dst, x []float32, y float64) {
 	x = x[:len(dst)]
 	switch y {
 	case 2:
-		for i, v := range x {
-			dst[i] = v * v
-		}
+		Apply(Multiply, dst, x, x)
 		return
 	case 3:
 		for i, v := range x {

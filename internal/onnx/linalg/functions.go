@@ -129,3 +129,26 @@ func tangentsGo(values []float32) {
 // fused returns a b + c, rounded once but for sums that float64 rounds to halfway
 // between two float32. Of tangents there is none that this changes.
 func fused(a, b, c float32) float32 { return float32(float64(a)*float64(b) + float64(c)) }
+
+// ExponentialsBelow sets each element of dst to the exponential of that of x less top, and
+// returns their sum, in any order. dst is as long as x, whose elements are top or below.
+func ExponentialsBelow(dst []float64, x []float32, top float32) float64 {
+	n, sum := below(dst, x, float64(top))
+	dst = dst[n:len(x)]
+	for i, v := range x[n:] {
+		const least = -110 // below, a float32 is 0
+		e := exponential(max(float64(v)-float64(top), least))
+		dst[i] = e
+		sum += e
+	}
+	return sum
+}
+
+// Share sets each element of dst to that of x times by.
+func Share(dst []float32, x []float64, by float64) {
+	n := share(dst, x, by)
+	x = x[:len(dst)]
+	for i, v := range x[n:] {
+		dst[n+i] = float32(v * by)
+	}
+}

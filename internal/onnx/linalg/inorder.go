@@ -19,28 +19,32 @@ func sumFours(x []float32, at int) float32 {
 	if len(body) < 4 {
 		return sumInOrder(x)
 	}
-	var a, b [4]float32
-	copy(a[:], body)
-	n := 4
-	if len(body) >= 8 {
-		copy(b[:], body[4:])
-		for n = 8; n+8 <= len(body); n += 8 {
-			v := (*[8]float32)(body[n:])
-			a[0], a[1], a[2], a[3] = a[0]+v[0], a[1]+v[1], a[2]+v[2], a[3]+v[3]
-			b[0], b[1], b[2], b[3] = b[0]+v[4], b[1]+v[5], b[2]+v[6], b[3]+v[7]
+	a0, a1, a2, a3 := body[0], body[1], body[2], body[3]
+	rest := body[4:]
+	if len(rest) >= 4 {
+		b0, b1, b2, b3 := rest[0], rest[1], rest[2], rest[3]
+		rest = rest[4:]
+		if len(rest) >= longSum {
+			sums := block{a0, a1, a2, a3, b0, b1, b2, b3}
+			rest = rest[addStrands(&sums, rest):]
+			a0, a1, a2, a3, b0, b1, b2, b3 = sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], sums[7]
 		}
-		for i := range a {
-			a[i] += b[i]
+		for ; len(rest) >= 8; rest = rest[8:] {
+			v := (*[8]float32)(rest)
+			a0, a1, a2, a3 = a0+v[0], a1+v[1], a2+v[2], a3+v[3]
+			b0, b1, b2, b3 = b0+v[4], b1+v[5], b2+v[6], b3+v[7]
 		}
-		if n+4 <= len(body) {
-			for i := range a {
-				a[i] += body[n+i]
-			}
-			n += 4
+		a0, a1, a2, a3 = a0+b0, a1+b1, a2+b2, a3+b3
+		if len(rest) >= 4 {
+			a0, a1, a2, a3 = a0+rest[0], a1+rest[1], a2+rest[2], a3+rest[3]
+			rest = rest[4:]
 		}
 	}
-	return addInOrder(addInOrder((a[0]+a[2])+(a[1]+a[3]), x[:head]), body[n:])
+	return addInOrder(addInOrder((a0+a2)+(a1+a3), x[:head]), rest)
 }
+
+// longSum is from how many elements on vectors pay.
+const longSum = 32
 
 func sumTwos(x []float64, at int) float64 {
 	head := min(-at&1, len(x))

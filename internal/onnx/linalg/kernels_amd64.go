@@ -312,6 +312,40 @@ func apply(op Operation, dst, a, b []float32) int {
 	return n * lanes
 }
 
+// below does what belowGo does to the values that lanes divides, and returns their number
+// and the sum.
+func below(dst []float64, x []float32, top float64) (int, float64) {
+	n := len(x) / lanes
+	if !vectorUnit || n == 0 {
+		return 0, 0
+	}
+	_ = dst[n*lanes-1]
+	return n * lanes, belowLanes(&dst[0], &x[0], top, n)
+}
+
+// share does what shareGo does to the values that lanes divides, and returns their
+// number.
+func share(dst []float32, x []float64, by float64) int {
+	n := len(dst) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	_ = x[n*lanes-1]
+	shareLanes(&dst[0], &x[0], by, n)
+	return n * lanes
+}
+
+// addStrands adds to each of sums every eighth of x, but for the rest that lanes does not
+// divide, and returns how many it added.
+func addStrands(sums *block, x []float32) int {
+	n := len(x) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	sumLanes(&sums[0], &x[0], n)
+	return n * lanes
+}
+
 // scale is scaleGo.
 func scale(values []float32, by, plus float32) {
 	if n := len(values) / lanes; vectorUnit && n > 0 {

@@ -1937,6 +1937,120 @@ next:
 	VZEROUPPER
 	RET
 
+// func belowLanes(dst *float64, x *float32, top float64, n int) float64
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·belowLanes(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+24(FP), DX
+	MOVSD        top+16(FP), X0
+	VBROADCASTSD X0, Y0
+	VXORPD       Y1, Y1, Y1
+	VXORPD       Y2, Y2, Y2
+
+next:
+	VCVTPS2PD    (CX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMOVUPD      greatest<>+0(SB), Y4
+	VMINPD       Y3, Y4, Y3
+	VMOVUPD      least<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VMOVUPD      rounder<>+0(SB), Y4
+	VFMADD231PD  log2e<>+0(SB), Y3, Y4
+	VSUBPD       rounder<>+0(SB), Y4, Y5
+	VFNMADD132PD ln2<>+0(SB), Y3, Y5
+	VMOVUPD      factor9<>+0(SB), Y3
+	VFMADD213PD  factor8<>+0(SB), Y5, Y3
+	VFMADD213PD  factor7<>+0(SB), Y5, Y3
+	VFMADD213PD  factor6<>+0(SB), Y5, Y3
+	VFMADD213PD  factor5<>+0(SB), Y5, Y3
+	VFMADD213PD  factor4<>+0(SB), Y5, Y3
+	VFMADD213PD  factor3<>+0(SB), Y5, Y3
+	VFMADD213PD  factor2<>+0(SB), Y5, Y3
+	VFMADD213PD  factor1<>+0(SB), Y5, Y3
+	VFMADD213PD  factor0<>+0(SB), Y5, Y3
+	VPADDQ       bias<>+0(SB), Y4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y3, Y3
+	VADDPD       Y3, Y1, Y1
+	VMOVUPD      Y3, (AX)
+	VCVTPS2PD    16(CX), Y3
+	VSUBPD       Y0, Y3, Y3
+	VMOVUPD      greatest<>+0(SB), Y4
+	VMINPD       Y3, Y4, Y3
+	VMOVUPD      least<>+0(SB), Y4
+	VMAXPD       Y3, Y4, Y3
+	VMOVUPD      rounder<>+0(SB), Y4
+	VFMADD231PD  log2e<>+0(SB), Y3, Y4
+	VSUBPD       rounder<>+0(SB), Y4, Y5
+	VFNMADD132PD ln2<>+0(SB), Y3, Y5
+	VMOVUPD      factor9<>+0(SB), Y3
+	VFMADD213PD  factor8<>+0(SB), Y5, Y3
+	VFMADD213PD  factor7<>+0(SB), Y5, Y3
+	VFMADD213PD  factor6<>+0(SB), Y5, Y3
+	VFMADD213PD  factor5<>+0(SB), Y5, Y3
+	VFMADD213PD  factor4<>+0(SB), Y5, Y3
+	VFMADD213PD  factor3<>+0(SB), Y5, Y3
+	VFMADD213PD  factor2<>+0(SB), Y5, Y3
+	VFMADD213PD  factor1<>+0(SB), Y5, Y3
+	VFMADD213PD  factor0<>+0(SB), Y5, Y3
+	VPADDQ       bias<>+0(SB), Y4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y3, Y3
+	VADDPD       Y3, Y2, Y2
+	VMOVUPD      Y3, 32(AX)
+	ADDQ         $0x20, CX
+	ADDQ         $0x40, AX
+	DECQ         DX
+	JNE          next
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPD       X0, X1, X1
+	VHADDPD      X1, X1, X1
+	VZEROUPPER
+	MOVSD        X1, ret+32(FP)
+	RET
+
+// func shareLanes(dst *float32, x *float64, by float64, n int)
+// Requires: AVX, AVX2, SSE2
+TEXT ·shareLanes(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+24(FP), DX
+	MOVSD        by+16(FP), X0
+	VBROADCASTSD X0, Y0
+
+next:
+	VMULPD     (CX), Y0, Y1
+	VCVTPD2PSY Y1, X1
+	VMOVUPS    X1, (AX)
+	VMULPD     32(CX), Y0, Y1
+	VCVTPD2PSY Y1, X1
+	VMOVUPS    X1, 16(AX)
+	ADDQ       $0x20, AX
+	ADDQ       $0x40, CX
+	DECQ       DX
+	JNE        next
+	VZEROUPPER
+	RET
+
+// func sumLanes(sums *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·sumLanes(SB), NOSPLIT, $0-24
+	MOVQ    sums+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS (AX), Y0
+
+next:
+	VADDPS  (CX), Y0, Y0
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNE     next
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
 // func tangentLanes(values *float32, n int)
 // Requires: AVX, FMA3
 TEXT ·tangentLanes(SB), NOSPLIT, $0-16

@@ -92,3 +92,9 @@ func maxRow([]float32, []float32) int { return 0 }
 func minLane(*[wide]float32, []float32) int { return 0 }
 
 func minRow([]float32, []float32) int { return 0 }
+
+func below([]float64, []float32, float64) (int, float64) { return 0, 0 }
+
+func share([]float32, []float64, float64) int { return 0 }
+
+func addStrands(*block, []float32) int { return 0 }

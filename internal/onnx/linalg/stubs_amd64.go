@@ -145,6 +145,21 @@ func logarithmLanes(values *float32, n int)
 //go:noescape
 func powerLanes(values *float32, exponents *float64, step int, n int)
 
+// belowLanes sets n times eight of dst to the exponentials of those of x less top, and returns their sum.
+//
+//go:noescape
+func belowLanes(dst *float64, x *float32, top float64, n int) float64
+
+// shareLanes sets n times eight of dst to those of x times by.
+//
+//go:noescape
+func shareLanes(dst *float32, x *float64, by float64, n int)
+
+// sumLanes adds to eight sums n times as many of x, one after the other.
+//
+//go:noescape
+func sumLanes(sums *float32, x *float32, n int)
+
 // tangentLanes replaces n times eight values by their hyperbolic tangents.
 //
 //go:noescape

@@ -187,7 +187,7 @@ func benchmarked(tb testing.TB) map[string]func() {
 					out[fmt.Sprintf("%s %dx%d by %s", op, rows, columns, label)] = kernel
 				}
 			}
-			for op, parse := range map[string]func(*Node) Kernel{"Relu": parseRelu, "Sigmoid": function(sigmoid), "Softmax": lanewise(softmaxLane)} {
+			for op, parse := range map[string]func(*Node) Kernel{"Relu": parseRelu, "Sigmoid": function(sigmoid), "Softmax": lanewise(softmaxLane, softmaxSingle)} {
 				out[fmt.Sprintf("%s %dx%d", op, rows, columns)] = compiled(tb, parse, whole)
 			}
 		}

@@ -28,7 +28,7 @@ func parsePow(n *Node) Kernel {
 	whole := e != tensor.Float32 && e != tensor.Float64 && e != tensor.Half
 	switch d { //nolint:exhaustive // no other type is allowed above
 	case tensor.Float32:
-		return binaryWith(n, m, read, powerRow32)
+		return powers(n, m, read)
 	case tensor.Float64:
 		return binaryWith(n, m, read, rowOf(powerOf))
 	case tensor.Half:
@@ -103,6 +103,33 @@ func powerOf(x, y float64) float64 {
 		return x
 	}
 	return math.Pow(x, y)
+}
+
+// powers returns the kernel of bases of float32. A single exponent is not repeated.
+func powers(n *Node, m fit, read func(context.Context, *Frame) ([]float64, error)) Kernel {
+	each := binaryWith(n, m, read, powerRow32)
+	if n.Version < 7 {
+		return each
+	}
+	return func(ctx context.Context, f *Frame) error {
+		shape, exponent := f.In(0).Shape(), f.In(1).Shape()
+		if len(exponent) > len(shape) || product(exponent) != 1 {
+			return each(ctx, f)
+		}
+		y, err := read(ctx, f)
+		if err != nil {
+			return err
+		}
+		dst, err := Output[float32](f, 0, shape...)
+		if err != nil {
+			return err
+		}
+		x := Input[float32](f, 0)
+		return inBlocks(ctx, len(dst), func(at, end int) error {
+			linalg.Powers(dst[at:end], x[at:end], y[0])
+			return nil
+		})
+	}
 }
 
 // powerRow32 takes a row with one exponent together.

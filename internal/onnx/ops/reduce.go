@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
 )
 
@@ -143,12 +144,36 @@ func placesOf[T number](
 // the one at best, at a stride: the last of equals or the first.
 func greatestAt[T number](x []T, best, from, to, stride int, last bool) int {
 	top := x[best*stride]
+	if v, ok := any(x).([]float32); ok && stride == 1 && to-from >= fewElements {
+		// Where there is NaN, the greatest is, and which is taken depends on where it stands.
+		if greatest := linalg.Max(v[from], v[from:to]); greatest == greatest { //nolint:gocritic // no NaN
+			return placeOf(T(greatest), x, best, from, to, last)
+		}
+	}
 	for i := max(from, 1); i < to; i++ {
 		if v := x[i*stride]; v > top || last && v == top {
 			best, top = i, v
 		}
 	}
 	return best
+}
+
+// fewElements are looked at one by one.
+const fewElements = 64
+
+// placeOf is greatestAt where top is known, which is no NaN.
+func placeOf[T number](top T, x []T, best, from, to int, last bool) int {
+	if v := x[best]; from > 0 {
+		if better := top > v || last && top == v; !better {
+			return best
+		}
+	}
+	if !last {
+		return from + slices.Index(x[from:to], top)
+	}
+	for to--; x[to] != top; to-- {
+	}
+	return to
 }
 
 // leastAt is greatestAt for the least.

@@ -4,20 +4,23 @@ import (
 	"context"
 	"math"
 
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
 )
 
 // softmaxOps compares the elements of a lane with each other.
 var softmaxOps = []Operator{
-	{"", "Softmax", 1, one, one, lanewise(softmaxLane)},
-	{"", "LogSoftmax", 1, one, one, lanewise(logSoftmaxLane)},
-	{"", "Hardmax", 1, one, one, lanewise(hardmaxLane)},
+	{"", "Softmax", 1, one, one, lanewise(softmaxLane, softmaxSingle)},
+	{"", "LogSoftmax", 1, one, one, lanewise(logSoftmaxLane, nil)},
+	{"", "Hardmax", 1, one, one, lanewise(hardmaxLane, nil)},
 }
 
 // lanewise returns the parse function of Softmax, LogSoftmax and Hardmax
 // (ai.onnx 1, 11, 13). Before version 13 they treat their input as a matrix
 // whose columns begin at axis; from 13 on they work along axis alone.
-func lanewise(fn laneFunc) func(*Node) Kernel {
+//
+// single, where there is one, takes the lanes of adjacent float32.
+func lanewise(fn laneFunc, single singleFunc) func(*Node) Kernel {
 	return func(n *Node) Kernel {
 		l := laneRule{matrix: n.Version < 13, fn: fn, exp: expInPlace32}
 		if l.matrix {
@@ -35,6 +38,7 @@ func lanewise(fn laneFunc) func(*Node) Kernel {
 		n.SetOut(0, n.In[0].Type)
 		switch d { //nolint:exhaustive // no other type is allowed above
 		case tensor.Float32:
+			l.single = single
 			return eachLane(n, l, takeReals[float32], putReals[float32])
 		case tensor.Float64:
 			l.exp = expInPlace
@@ -54,7 +58,11 @@ type laneRule struct {
 	matrix bool
 	fn     laneFunc
 	exp    func([]float64)
+	single singleFunc
 }
+
+// singleFunc computes the lane dst of x, in as much memory as lane has.
+type singleFunc func(ctx context.Context, dst, x []float32, lane []float64) error
 
 func (l laneRule) has(rank int) bool {
 	return axisIn(l.axis, rank) >= 0 || l.matrix && l.axis == int64(rank)
@@ -108,6 +116,10 @@ func eachLane[T tensor.Element](n *Node, l laneRule, take func([]float64, []T, i
 // computeLane computes the lane that begins where x and dst do, in pieces, since
 // it may be all of a tensor.
 func computeLane[T tensor.Element](ctx context.Context, l laneRule, lane []float64, dst, x []T, inner int, take func([]float64, []T, int), put func([]T, []float64, int)) error {
+	if v, ok := any(x).([]float32); ok && inner == 1 && l.single != nil {
+		to, _ := any(dst).([]float32)
+		return l.single(ctx, to[:len(lane)], v[:len(lane)], lane)
+	}
 	err := pieces(ctx, len(lane), func(at, size int) { take(lane[at:at+size], x[at*inner:], inner) })
 	if err != nil {
 		return err
@@ -185,6 +197,21 @@ func softmaxLane(ctx context.Context, lane []float64, exp func([]float64)) error
 			lane[at+i] *= share
 		}
 	})
+}
+
+// softmaxSingle is softmaxLane of adjacent elements.
+func softmaxSingle(ctx context.Context, dst, x []float32, lane []float64) error {
+	top := float32(math.Inf(-1))
+	err := pieces(ctx, len(x), func(at, size int) { top = linalg.Max(top, x[at:at+size]) })
+	if err != nil {
+		return err
+	}
+	sum := 0.0
+	err = pieces(ctx, len(x), func(at, size int) { sum += linalg.ExponentialsBelow(lane[at:], x[at:at+size], top) })
+	if err != nil {
+		return err
+	}
+	return pieces(ctx, len(x), func(at, size int) { linalg.Share(dst[at:at+size], lane[at:at+size], 1/sum) })
 }
 
 func logSoftmaxLane(ctx context.Context, lane []float64, _ func([]float64)) error {

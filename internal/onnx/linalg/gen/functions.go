@@ -151,6 +151,7 @@ func byExponentials() {
 		return e
 	})
 	byLogarithms(&c)
+	c.belowLanes()
 }
 
 // constants is what the exponential needs.

@@ -80,6 +80,8 @@ func main() {
 	weighWide()
 	scaleLanes()
 	byExponentials()
+	shareLanes()
+	sumLanes()
 	tangentLanes()
 	wholePowerLanes()
 	elementwise("addSingle", "adds", func(o ...Op) { VADDPS(o[0], o[1], o[2]) })
