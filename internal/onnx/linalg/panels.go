@@ -73,6 +73,11 @@ func multiplyPanels[T Number](ctx context.Context, dst []T, a Matrix[T], b Panel
 	if b.rows == 0 {
 		clear(dst)
 	}
+	if x, ok := any(a.Data).([]float32); ok && vectorUnit && a.Rows == 1 && a.ColStride == 1 {
+		to, _ := any(dst).([]float32)
+		panels, _ := any(b.data).([]float32)
+		return multiplyRow(ctx, to, x, Panels[float32]{panels, b.rows, b.cols}, atOnce)
+	}
 	var w Work
 	for k := 0; k < b.rows; k += atOnce {
 		depth := min(atOnce, b.rows-k)
@@ -84,6 +89,24 @@ func multiplyPanels[T Number](ctx context.Context, dst []T, a Matrix[T], b Panel
 				}
 				panelBlock(dst, a, b, span{i, rows}, j, span{k, depth})
 			}
+		}
+	}
+	return nil
+}
+
+// multiplyRow is multiplyPanels of one row, for several panels side by side.
+func multiplyRow(ctx context.Context, dst, x []float32, b Panels[float32], atOnce int) error {
+	var w Work
+	for k := 0; k < b.rows; k += atOnce {
+		depth := min(atOnce, b.rows-k)
+		for j := 0; j < b.cols; j += abreast * panelWidth {
+			width := min(abreast*panelWidth, b.cols-j)
+			if err := w.add(ctx, depth*width); err != nil {
+				return err
+			}
+			var sums [abreast * panelWidth]float32
+			addPanelParts(sums[:], x[k:k+depth], 0, b.data[j*b.rows+k*panelWidth:], b.rows*panelWidth, depth, (width+panelWidth-1)/panelWidth)
+			put(dst[j:], sums[:width], k > 0)
 		}
 	}
 	return nil

@@ -119,3 +119,25 @@ func TestPartsGiveTheBitsOfGo(t *testing.T) {
 		t.Errorf("chains: %v, want %v", got, want)
 	}
 }
+
+// A row of a product with panels has the same bits alone as among others.
+func TestOneRowOfAPackedProductIsThatAmongOthers(t *testing.T) {
+	if !vectorUnit {
+		t.Skip("products are fused with sums by vector instructions")
+	}
+	const depth = 2*blockDepth + 3
+	for _, cols := range []int{2, panelWidth, 3*panelWidth + 1, 4 * panelWidth, 9*panelWidth - 1} {
+		a := RowMajor(quotients[float32](3*depth, 1), 3, depth)
+		b := Pack(make([]float32, PanelLen(depth, cols)), RowMajor(quotients[float32](depth*cols, 2), depth, cols))
+		all, one := make([]float32, 3*cols), make([]float32, cols)
+		if err := GemmPacked(t.Context(), all, a, b); err != nil {
+			t.Fatal(err)
+		}
+		if err := GemmPacked(t.Context(), one, RowMajor(a.Data[depth:2*depth], 1, depth), b); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(one, all[cols:2*cols]) {
+			t.Errorf("%d columns: %v, among others %v", cols, one, all[cols:2*cols])
+		}
+	}
+}
