@@ -41,7 +41,7 @@ type Vectors struct {
 	// take much more memory than they do.
 	blocks []block
 	plain  []float32
-	plus   []float32    // is added to the products of Linear
+	plus   []float32    // is added to the products of Linear; for several rows of one block
 	wide   *wideVectors // has the vectors instead where they are wide
 }
 
@@ -55,8 +55,10 @@ func NewLinear(data, plus []float32) *Vectors {
 	if s.wide != nil {
 		copy(s.wide.start, plus)
 	} else {
-		s.plus = make([]float32, s.Width())
-		copy(s.plus, plus)
+		s.plus = make([]float32, max(s.Width(), lanes*lanes))
+		for at := 0; at < len(s.plus); at += s.Width() {
+			copy(s.plus[at:], plus)
+		}
 	}
 	return s
 }
@@ -157,8 +159,12 @@ func (s *Vectors) Run(ctx context.Context, dst, x []float32, rows int) error {
 
 // add adds plus to the values of the vectors from one on.
 func (s *Vectors) add(values []float32, from int) {
-	if s.plus != nil {
-		put(values, s.plus[from:from+len(values)], true)
+	switch {
+	case s.plus == nil:
+	case len(values) == lanes:
+		put(values, s.plus[from:from+lanes], true)
+	default:
+		Apply(Add, values, values, s.plus[from:from+len(values)])
 	}
 }
 
@@ -209,9 +215,7 @@ func (s *Vectors) runRows(ctx context.Context, dst, x []float32, rows int) error
 			eightProducts(values, some, s.features, s.blocks)
 		}
 		s.kernel.finish(values)
-		for r := 0; s.plus != nil && r < len(values); r += lanes {
-			s.add(values[r:r+lanes], 0)
-		}
+		s.add(values, 0)
 	}
 	return nil
 }
