@@ -172,8 +172,11 @@ func (s *Service) wrapping(all Wrapped) (*seal.KEK, error) {
 		}
 	}
 	lines, err := s.linesOf(kek, all, by)
+	if err == nil && kek.Rotating() { // the second may have wrapped what is outside alone
+		lines, err = s.weigh(kek, all)
+	}
 	if err == nil {
-		err = s.note(all, lines, by[1] > 0)
+		err = s.note(all, lines, lines.by[1] > 0)
 	}
 	if err != nil {
 		return nil, err

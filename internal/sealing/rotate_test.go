@@ -434,3 +434,21 @@ func TestWhatIsLeftOfARotationIsSaid(t *testing.T) {
 		t.Errorf("without a file: %q, %v", text, err)
 	}
 }
+
+// A rotation that broke off before anything was noted, of a key that had wrapped the
+// audit log alone, goes on also where the server has wrapped something since.
+func TestARotationOfAKeyThatWrappedTheLogAloneGoesOn(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		in := install(t)
+		in.second = 2
+		in.write(keyB, keyA)
+		in.seals("acme")
+		got, err := in.rotates(own)
+		if want := (sealing.KEKRotation{Wrapped: 2, Resumed: own}); err != nil || got != want {
+			t.Errorf("own %v: %+v, %v, want %+v", own, got, err, want)
+		}
+		if in.first != 2 || in.opensUnder() != "B" {
+			t.Errorf("own %v: %d of the log and %s of the store open under the new key", own, in.first, in.opensUnder())
+		}
+	}
+}
