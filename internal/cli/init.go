@@ -9,8 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"onnxgate/internal/fault"
-	"onnxgate/internal/modelstore"
 	"onnxgate/internal/schema"
 )
 
@@ -68,10 +66,6 @@ func (p *Process) draftManifest(file, sampleFile string, target []string) (draft
 		dir = filepath.Dir(dir)
 	}
 	place = filepath.Join(dir, "model.yaml")
-	if len(draft) > modelstore.MaxManifest {
-		return nil, "", fault.Newf(fault.Content, "with %d features the draft would have %d bytes, and a model.yaml has at most %d: run it without a sample, or serve the model without one, for the role admin",
-			len(graph.Features()), len(draft), modelstore.MaxManifest)
-	}
 	// Nobody should get a draft that cannot be served.
 	manifest, err := schema.Parse(place, draft)
 	if err == nil {

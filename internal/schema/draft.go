@@ -33,7 +33,8 @@ const (
 // beginning: s is the schema of that graph. A sample, which may be nil, gives
 // names, ranges, enumerations and examples; target are the columns that the model
 // was trained to say, and shown is what else the graph shows. Whatever is guessed is
-// marked with a comment. A sample that does not fit the graph is a fault.Content.
+// marked with a comment. A sample that does not fit the graph is a fault.Content,
+// and so are more features than a model.yaml has room for.
 func Draft(s *Schema, sample *Sample, target []string, shown Shown) ([]byte, error) {
 	d := &drafter{schema: s, sample: sample, shown: shown, root: &yaml.Node{Kind: yaml.MappingNode}}
 	features := s.Features()
@@ -60,7 +61,12 @@ func Draft(s *Schema, sample *Sample, target []string, shown Shown) ([]byte, err
 	d.labels()
 	d.outputs()
 	d.access()
-	return d.bytes()
+	draft, err := d.bytes()
+	if len(draft) > maxManifest {
+		return nil, fault.Newf(fault.Content, "with %d features the draft would have %d bytes, and a model.yaml has at most %d: "+
+			"run it without a sample, or serve the model without one, for the role admin", len(features), len(draft), maxManifest)
+	}
+	return draft, err
 }
 
 // Shown is what a graph shows of its inputs, beside their types.

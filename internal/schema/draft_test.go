@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -364,6 +365,21 @@ func TestDraftRefusesASampleThatDoesNotFit(t *testing.T) {
 	}
 	if _, err = schema.Draft(array, sample, nil, schema.Shown{}); err == nil || !strings.Contains(err.Error(), `takes "X", an array, and not columns`) {
 		t.Errorf("columns for an array: %v", err)
+	}
+	wide, err := schema.Compile(nil, "wide", []tensor.Spec{spec("X", tensor.Float32, -1, 8000)}, []tensor.Spec{spec("y", tensor.Float32, -1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	for i := range 8000 {
+		fmt.Fprintf(&table, strings.Repeat("a column with a long name ", 4)+"%d;", i)
+	}
+	sample, err = schema.ReadSample(strings.NewReader(strings.ReplaceAll(strings.ReplaceAll(strings.TrimSuffix(table.String(), ";"), ",", ""), ";", ",") + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = schema.Draft(wide, sample, nil, schema.Shown{}); err == nil || !strings.Contains(err.Error(), "with 8000 features the draft would have") {
+		t.Errorf("more columns than a model.yaml has room for: %v", err)
 	}
 	if _, err := schema.ReadSample(strings.NewReader("")); fault.KindOf(err) != fault.Content {
 		t.Errorf("nothing at all: %v", err)
