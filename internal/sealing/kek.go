@@ -171,10 +171,11 @@ func (s *Service) wrapping(all Wrapped) (*seal.KEK, error) {
 			return nil, fault.Wrap(fault.Unavailable, "", wrong)
 		}
 	}
-	lines, err := s.linesOf(kek, all, by)
-	if err == nil && kek.Rotating() { // the second may have wrapped what is outside alone
-		lines, err = s.weigh(kek, all)
+	known := s.linesOf
+	if kek.Rotating() { // the second may have wrapped what is outside alone
+		known = s.withOutside
 	}
+	lines, err := known(kek, all, by)
 	if err == nil {
 		err = s.note(all, lines, lines.by[1] > 0)
 	}

@@ -44,6 +44,11 @@ func (s *Service) weigh(kek *seal.KEK, all Wrapped) (*lines, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.withOutside(kek, all, by)
+}
+
+// withOutside is linesOf with what is wrapped outside of the store, too.
+func (s *Service) withOutside(kek *seal.KEK, all Wrapped, by [2]int) (*lines, error) {
 	first, second, err := s.outside.Count()
 	if err != nil {
 		return nil, err
