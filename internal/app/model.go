@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,7 +17,6 @@ import (
 	"onnxgate/internal/onnx/exports"
 	"onnxgate/internal/regular"
 	"onnxgate/internal/schema"
-	"onnxgate/internal/tensor"
 )
 
 // Model is one model file, loaded without a server.
@@ -61,18 +59,6 @@ func (e *Engines) LoadModel(path string) (*Model, error) {
 	}
 	m.Schema, err = schema.Compile(manifest, m.Name, m.Program.Inputs(), m.Program.Outputs())
 	return m, err
-}
-
-// Probe says why no answer can be made of what the model gives, and with doubt why not
-// of several rows at once; see schema.Probe.
-func (m *Model) Probe(ctx context.Context) (doubt string, err error) {
-	outputs := make([]*tensor.Tensor, len(m.Program.Outputs()))
-	for i := range outputs {
-		outputs[i] = new(tensor.Tensor)
-	}
-	return m.Schema.Probe(ctx, func(inputs []*tensor.Tensor) ([]*tensor.Tensor, error) {
-		return outputs, m.Program.Run(ctx, inputs, outputs)
-	})
 }
 
 // Inspect says what the model's file is made of, also when it cannot be

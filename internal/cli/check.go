@@ -14,6 +14,7 @@ import (
 	"onnxgate/internal/onnx"
 	"onnxgate/internal/onnx/exec"
 	"onnxgate/internal/schema"
+	"onnxgate/internal/tensor"
 )
 
 func modelCheck(p *Process) *cobra.Command {
@@ -39,7 +40,10 @@ func modelCheck(p *Process) *cobra.Command {
 		if err := p.printCheck(m, info); err != nil {
 			return err
 		}
-		doubt, err := m.Probe(cmd.Context())
+		outputs := emptyOutputs(m.Program)
+		doubt, err := m.Schema.Probe(cmd.Context(), func(inputs []*tensor.Tensor) ([]*tensor.Tensor, error) {
+			return outputs, m.Program.Run(cmd.Context(), inputs, outputs)
+		})
 		if err != nil {
 			return err
 		}
