@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"fmt"
 	"strconv"
 
 	"onnxgate/internal/tensor"
@@ -17,9 +18,9 @@ func isList(s *tensor.Spec) bool {
 func (e *encoder) checkList(s *tensor.Spec, t *tensor.Tensor) error {
 	switch {
 	case t == nil || t.Kind() != s.Kind:
-		return e.mismatch("output %q is not a %s", s.Name, typeName(s))
+		return fmt.Errorf("output %q is not a %s", s.Name, typeName(s))
 	case e.rows != 1 && !e.byRows(s, t):
-		return rowsError{e.mismatch("output %q, a %s, has not one result for each of %d rows", s.Name, typeName(s), e.rows)}
+		return rowsError{fmt.Errorf("output %q, a %s, has not one result for each of %d rows", s.Name, typeName(s), e.rows)}
 	}
 	return nil
 }

@@ -58,10 +58,11 @@ type encoder struct {
 // begin is check, for who asked for the answer.
 func (e *encoder) begin() error {
 	err := e.check()
+	_, unlike := errors.AsType[rowsError](err)
 	switch {
 	case err == nil:
 		return nil
-	case e.rows > 1 && errors.As(err, new(rowsError)):
+	case e.rows > 1 && unlike:
 		return fault.Newf(fault.Content, "the model cannot answer %d rows at once; send one at a time: %v", e.rows, err)
 	default:
 		return fault.Wrap(fault.Internal, "", fmt.Errorf("schema: %w", err))
@@ -74,7 +75,7 @@ type rowsError struct{ error }
 // check refuses outputs that the encoding below could not index.
 func (e *encoder) check() error {
 	if len(e.outputs) != len(e.specs) {
-		return e.mismatch("the graph gave %d outputs, not %d", len(e.outputs), len(e.specs))
+		return fmt.Errorf("the graph gave %d outputs, not %d", len(e.outputs), len(e.specs))
 	}
 	e.turn()
 	for _, i := range e.answered {
@@ -87,20 +88,20 @@ func (e *encoder) check() error {
 		}
 	}
 	if e.label >= 0 && e.outputs[e.label].Len() != e.rows {
-		return rowsError{e.mismatch("output %q has shape %v for %s, not one label each", e.specs[e.label].Name, e.outputs[e.label].Shape(), count(e.rows, "row"))}
+		return rowsError{fmt.Errorf("output %q has shape %v for %s, not one label each", e.specs[e.label].Name, e.outputs[e.label].Shape(), count(e.rows, "row"))}
 	}
 	if len(e.targets) > 0 && e.width(0) != len(e.targets) {
-		return e.mismatch("output %q has shape %v for %d targets", e.specs[0].Name, e.outputs[0].Shape(), len(e.targets))
+		return fmt.Errorf("output %q has shape %v for %d targets", e.specs[0].Name, e.outputs[0].Shape(), len(e.targets))
 	}
 	if e.scores >= 0 {
 		width := e.width(e.scores)
 		if width == 0 || len(e.classes) > 0 && !e.dynamic && width != len(e.classes) {
-			return e.mismatch("output %q has %d scores a row for %d classes", e.specs[e.scores].Name, width, len(e.classes))
+			return fmt.Errorf("output %q has %d scores a row for %d classes", e.specs[e.scores].Name, width, len(e.classes))
 		}
 	}
 	for i, keys := range e.columnKeys {
 		if e.specs[i].Kind == tensor.KindMapSequence && e.outputs[i].Len() != e.rows*len(keys) {
-			return e.mismatch("output %q has shape %v for %d keys", e.specs[i].Name, e.outputs[i].Shape(), len(keys))
+			return fmt.Errorf("output %q has shape %v for %d keys", e.specs[i].Name, e.outputs[i].Shape(), len(keys))
 		}
 	}
 	return nil
@@ -108,13 +109,13 @@ func (e *encoder) check() error {
 
 func (e *encoder) checkTensor(s *tensor.Spec, t *tensor.Tensor) error {
 	if t == nil || t.DType() != s.DType {
-		return e.mismatch("output %q has another type than declared", s.Name)
+		return fmt.Errorf("output %q has another type than declared", s.Name)
 	}
 	if e.rows == 1 && e.form == formOutputs {
 		return nil // whatever its shape, it belongs to the one row
 	}
 	if shape := t.Shape(); e.rows != 1 && (len(shape) == 0 || shape[0] != e.rows) || t.Len()%max(e.rows, 1) != 0 {
-		return rowsError{e.mismatch("output %q has shape %v for %s, not one result each", s.Name, shape, count(e.rows, "row"))}
+		return rowsError{fmt.Errorf("output %q has shape %v for %s, not one result each", s.Name, shape, count(e.rows, "row"))}
 	}
 	return nil
 }
@@ -132,10 +133,6 @@ func (e *encoder) turn() {
 		}
 		e.outputs[i] = rowsFirst(t, axis)
 	}
-}
-
-func (e *encoder) mismatch(format string, args ...any) error {
-	return fmt.Errorf(format, args...)
 }
 
 // width returns the number of elements of one row.
