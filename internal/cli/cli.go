@@ -108,7 +108,8 @@ func rootCommand(p *Process) *cobra.Command {
 	return root
 }
 
-// flagError names the flag that was probably meant.
+// flagError names the flag that was probably meant, or how to give an argument that
+// looks like one.
 func flagError(cmd *cobra.Command, err error) error {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
@@ -121,6 +122,10 @@ func flagError(cmd *cobra.Command, err error) error {
 	})
 	if near := flags.SuggestionsFor(unknown.GetSpecifiedName()); len(near) > 0 {
 		return usagef("%w; did you mean --%s?", err, near[0])
+	}
+	group := unknown.GetSpecifiedShortnames()
+	if _, arguments, _ := strings.Cut(cmd.Use, " "); group != "" && arguments != "" && !strings.HasPrefix(arguments, "-") {
+		return usagef("%w; an argument that begins with - stands behind --, as in %s -- -%s", err, cmd.CommandPath(), group)
 	}
 	return &usageError{err}
 }

@@ -38,17 +38,23 @@ type key struct {
 	retired bool
 }
 
-// newKey makes a key of the algorithm that signs from the time on.
+// newKey makes a key of the algorithm that signs from the time on. Its name, which
+// follows from the key, does not begin with a hyphen as one thumbprint in 64 does:
+// a command would take that for a flag.
 func newKey(alg Algorithm, since time.Time) (*key, error) {
-	private, err := algorithms[alg].generate()
-	if err != nil {
-		return nil, err
+	for {
+		private, err := algorithms[alg].generate()
+		if err != nil {
+			return nil, err
+		}
+		verifier, err := NewVerifier(alg, private.Public())
+		if err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(verifier.KID, "-") {
+			return &key{verifier: verifier, private: private, since: since}, nil
+		}
 	}
-	verifier, err := NewVerifier(alg, private.Public())
-	if err != nil {
-		return nil, err
-	}
-	return &key{verifier: verifier, private: private, since: since}, nil
 }
 
 // newest returns the key of the algorithm whose time is the last, be it to come.
