@@ -20,38 +20,38 @@ export TOOLS := $(CURDIR)/.cache/bin
 
 .PHONY: run build build-ort test lint bench fuzz proof image model proto help
 
-run: build ## Serve on https://127.0.0.1:8443 with the documentation on, and print lines to paste
+run: build ## Serve on https://127.0.0.1:8443 with the documentation on, and print curl lines to paste
 	@ONNXGATE_DOCS=$${ONNXGATE_DOCS:-on} exec bin/onnxgate serve --print-examples
 
-build: ## Build bin/onnxgate, static and reproducible
+build: ## Build bin/onnxgate (static, reproducible)
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" \
 		$(SMALL:%=-gcflags=%/...=-l) -o $(OUT) ./cmd/onnxgate
 
-build-ort: ## Build bin/onnxgate-ort, which has ONNX Runtime as its second engine
+build-ort: ## Build bin/onnxgate-ort, with ONNX Runtime as a second engine
 	@VERSION=$(VERSION) scripts/build_ort.sh
 
-test: ## Run every test, after setting up what they need
+test: ## Set up what the tests need and run them all
 	@scripts/test.sh $(ARGS)
 
-lint: ## Check format, vet and golangci-lint
+lint: ## Check formatting and run go vet and golangci-lint
 	@scripts/lint.sh
 
-bench: build ## Measure speed, as ratios within one run
+bench: build ## Run the benchmarks; results are ratios within one run
 	@scripts/bench.sh
 
-fuzz: ## Run every fuzz target for FUZZTIME (30s)
+fuzz: ## Run every fuzz target for FUZZTIME (default 30s)
 	@scripts/fuzz.sh $(FUZZTIME)
 
-proof: build ## Run everything that is too long for each change, and write docs/proof.md
+proof: build ## Run the tests that take too long for every change, and write docs/proof.md
 	@scripts/proof.sh
 
 image: ## Build the container image onnxgate:VERSION with docker, podman or buildah
 	@VERSION=$(VERSION) scripts/image.sh
 
-model: ## Train and export the shipped model and its golden data again
+model: ## Retrain and export the shipped model and its golden data
 	@scripts/make_model.sh
 
-proto: ## Generate the Go code of api/inferencepb again
+proto: ## Regenerate the Go code in api/inferencepb
 	@scripts/proto.sh
 
 help: ## List these targets

@@ -21,9 +21,9 @@ func addAllowance(cmd *cobra.Command, whose, otherwise string) *allowance {
 	flags := cmd.Flags()
 	return &allowance{
 		cmd:  cmd,
-		rate: flags.StringSlice("rate", nil, "limit of "+whose+", such as 100/minute ("+otherwise+")"),
+		rate: flags.StringSlice("rate", nil, "rate limit of "+whose+", such as 100/minute ("+otherwise+")"),
 		quota: flags.StringSlice("quota", nil,
-			"what "+whose+" may use by day or month of UTC, in calls, rows, bytes or compute_ms, such as calls=10000/day,rows=1e6/month; "+
+			"how much "+whose+" may use per day or month (UTC), in calls, rows, bytes or compute_ms, such as calls=10000/day,rows=1e6/month; "+
 				"soft:calls=8000/day only warns ("+otherwise+")"),
 	}
 }
@@ -44,7 +44,7 @@ func (a *allowance) changed() (rate, quota *string, err error) {
 		}
 		text := joined(&list)
 		if text == "" {
-			return nil, nil, usagef("--%s names nothing; write --%s off for none", flag, flag)
+			return nil, nil, usagef("--%s is empty; write --%s off for none", flag, flag)
 		}
 		if text == "off" {
 			text = ""
@@ -52,7 +52,7 @@ func (a *allowance) changed() (rate, quota *string, err error) {
 		*to = &text
 	}
 	if rate == nil && quota == nil {
-		return nil, nil, usagef("name what to change: --rate, --quota")
+		return nil, nil, usagef("say what to change: --rate or --quota")
 	}
 	return rate, quota, nil
 }
@@ -62,7 +62,7 @@ func allowanceCommand[T any](
 	m *managed[T], whose, short string, change func(ctx context.Context, s *accounts.Service, id string, rate, quota *string) error,
 ) *cobra.Command {
 	cmd := &cobra.Command{Use: "change " + m.argument, Short: short}
-	flags := addAllowance(cmd, whose, "off: none; not named: as before")
+	flags := addAllowance(cmd, whose, "off for none; unchanged if left out")
 	var rate, quota *string
 	cmd.PreRunE = func(*cobra.Command, []string) (err error) {
 		rate, quota, err = flags.changed()

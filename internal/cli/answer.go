@@ -20,8 +20,8 @@ type answerFlags struct {
 
 func addAnswer(cmd *cobra.Command) *answerFlags {
 	f := &answerFlags{}
-	addFormat(cmd, &f.format, "format", "format of the answer (default that of the input; JSON for several outputs of a NumPy array)")
-	cmd.Flags().StringSliceVar(&f.outputs, "output", nil, "`NAME` of an output to write alone; may be repeated")
+	addFormat(cmd, &f.format, "format", "output format (default that of the input; JSON if a NumPy array has several outputs)")
+	cmd.Flags().StringSliceVar(&f.outputs, "output", nil, "write only the output `NAME`; may be repeated")
 	return f
 }
 

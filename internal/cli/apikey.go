@@ -51,7 +51,7 @@ func keyID(argument string) (string, error) {
 	}
 	presented, err := apikey.Parse(argument)
 	if err != nil {
-		return "", usagef("%w; write its id alone, the 12 characters behind %s", err, apikey.Prefix)
+		return "", usagef("%w; write only its id, the 12 characters after %s", err, apikey.Prefix)
 	}
 	return presented.ID, nil
 }
@@ -65,25 +65,25 @@ func timeOr(t time.Time, none string) string {
 
 func apikeyCommand(p *Process) *cobra.Command {
 	m := apiKeys(p)
-	return group("apikey", "Manage API keys, also while the server runs",
-		apikeyCreate(m), m.listCommand("List the API keys, without their secrets"), apikeyRotate(m), apikeyRevoke(m),
-		allowanceCommand(m, "the key itself", "Give an API key other limits", func(ctx context.Context, s *accounts.Service, id string, rate, quota *string) error {
+	return group("apikey", "Manage API keys, even while the server runs",
+		apikeyCreate(m), m.listCommand("List API keys, without their secrets"), apikeyRotate(m), apikeyRevoke(m),
+		allowanceCommand(m, "the key itself", "Change the limits of an API key", func(ctx context.Context, s *accounts.Service, id string, rate, quota *string) error {
 			_, err := s.ChangeKey(ctx, localActor(), id, accounts.KeyChange{Rate: rate, Quota: quota})
 			return err
 		}), apikeyGenerate(p))
 }
 
 func apikeyCreate(m *managed[accounts.APIKey]) *cobra.Command {
-	cmd := &cobra.Command{Use: "create NAME --role ROLE", Short: "Make an API key; it is shown once", Args: exactly("NAME")}
+	cmd := &cobra.Command{Use: "create NAME --role ROLE", Short: "Create an API key; it is shown only once", Args: exactly("NAME")}
 	add := accounts.NewKey{}
 	roles := addRoles(cmd, "key")
 	flags := cmd.Flags()
-	flags.StringVar(&add.Tenant, "tenant", identity.DefaultTenant, "the key's tenant")
-	flags.StringSliceVar(&add.Scopes, "scope", nil, "permission that the key is narrowed to; repeat it, or separate several by commas (default: all of its roles)")
-	flags.StringSliceVar(&add.Models, "model", nil, "model that the key is narrowed to (default: any)")
-	addresses := addAddresses(cmd, "where the key may be used from")
-	limits := addAllowance(cmd, "the key itself", "default: none")
-	expires := flags.String("expires", "", "how long the key is valid, such as 90d or 12h (default: without end)")
+	flags.StringVar(&add.Tenant, "tenant", identity.DefaultTenant, "`TENANT` of the key")
+	flags.StringSliceVar(&add.Scopes, "scope", nil, "`SCOPE` to limit the key to; may be repeated or comma-separated (default all its roles allow)")
+	flags.StringSliceVar(&add.Models, "model", nil, "`MODEL` to limit the key to; may be repeated or comma-separated (default any)")
+	addresses := addAddresses(cmd, "where the key may be used from:")
+	limits := addAllowance(cmd, "the key itself", "default none")
+	expires := flags.String("expires", "", "how long the key is valid, such as 90d or 12h (default forever)")
 	return m.issueCommand(cmd, func(ctx context.Context, service *accounts.Service, args []string) (*accounts.APIKey, string, error) {
 		var err error
 		add.Name, add.Roles, add.Rate, add.Quota = args[0], *roles, joined(limits.rate), joined(limits.quota)
@@ -115,7 +115,7 @@ func parsePositive(flag, text string) (time.Duration, error) {
 func apikeyRotate(m *managed[accounts.APIKey]) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rotate ID", Args: m.argumentOf,
-		Short: "Give an API key another secret, shown once; the former one counts for a while",
+		Short: "Issue a new secret for an API key, shown only once; the old one stays valid for a while",
 	}
 	overlap := addOverlap(cmd, "24h")
 	return m.issueCommand(cmd, func(ctx context.Context, service *accounts.Service, args []string) (*accounts.APIKey, string, error) {
@@ -128,7 +128,7 @@ func apikeyRotate(m *managed[accounts.APIKey]) *cobra.Command {
 }
 
 func apikeyRevoke(m *managed[accounts.APIKey]) *cobra.Command {
-	cmd := &cobra.Command{Use: "revoke ID", Short: "End an API key at once and for good"}
+	cmd := &cobra.Command{Use: "revoke ID", Short: "Revoke an API key immediately and permanently"}
 	return m.changeCommand(cmd, func(ctx context.Context, service *accounts.Service, id string) error {
 		return service.RevokeKey(ctx, localActor(), id)
 	})

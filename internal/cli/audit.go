@@ -17,7 +17,7 @@ import (
 )
 
 func auditCommand(p *Process) *cobra.Command {
-	return group("audit", "Read, prove and erase what the audit log holds, also while the server runs",
+	return group("audit", "Read, verify and erase audit records, even while the server runs",
 		auditVerify(p), auditCheckpoint(p), auditShow(p), auditExport(p), auditTail(p), auditSearch(p), auditErase(p), auditExpire(p))
 }
 
@@ -42,7 +42,7 @@ func (l looks) begin(ctx context.Context, event audit.Event, what string) (end i
 		return 0, err
 	}
 	if unkept := app.RecordLook(ctx, l.cfg, localActor().Name, event, what); unkept != nil {
-		_, err = fmt.Fprintf(l.p.Stderr, "onnxgate: this look at the records is not on record: %v\n", unkept)
+		_, err = fmt.Fprintf(l.p.Stderr, "onnxgate: this access to the records could not be recorded: %v\n", unkept)
 	}
 	return end, err
 }
@@ -71,8 +71,8 @@ var errNotGenuine = errors.New("the audit log does not verify")
 const maxCheckpointFile = 16 << 10
 
 func auditVerify(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "verify", Short: "Look at every record, and say which is the first that is not genuine", Args: exactly()}
-	file := cmd.Flags().String("checkpoint", "", "compare with the checkpoint in this `FILE`, which was kept elsewhere")
+	cmd := &cobra.Command{Use: "verify", Short: "Verify every record, and name the first that is not genuine", Args: exactly()}
+	file := cmd.Flags().String("checkpoint", "", "`FILE` with a checkpoint kept elsewhere, to compare with")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	return onAudit(p, cmd, func(ctx context.Context, r *audit.Reader, _ []string) error {
 		var checkpoint []byte
@@ -99,7 +99,7 @@ func (p *Process) printVerified(report *audit.Report, asJSON bool) error {
 	case report.OK:
 		err = nil
 	case report.FirstBad != nil:
-		err = fmt.Errorf("%w from record %d on: %s", err, *report.FirstBad, report.Reason)
+		err = fmt.Errorf("%w, starting at record %d: %s", err, *report.FirstBad, report.Reason)
 	default:
 		err = fmt.Errorf("%w: %s", err, report.Reason)
 	}
@@ -117,21 +117,21 @@ func (p *Process) printVerified(report *audit.Report, asJSON bool) error {
 
 // verified says what a log was compared with.
 func verified(r *audit.Report) string {
-	text := fmt.Sprintf("%s, all as they were written, in %s", counted(int(r.Size), "record"), r.Log)
+	text := fmt.Sprintf("%s in %s, all unaltered", counted(int(r.Size), "record"), r.Log)
 	if r.Pruned > 0 {
-		text += fmt.Sprintf(", of the first %d the hashes alone", r.Pruned)
+		text += fmt.Sprintf(", only hashes left of the first %d", r.Pruned)
 	}
 	if r.Last != nil {
-		text += ", the last of " + r.Last.UTC().Format(time.RFC3339)
+		text += ", the last from " + r.Last.UTC().Format(time.RFC3339)
 	}
 	if r.Continues != nil {
-		return text + "; it continues the checkpoint of " + counted(int(*r.Continues), "record")
+		return text + "; consistent with the checkpoint of " + counted(int(*r.Continues), "record")
 	}
-	return text + "; compared with no checkpoint from elsewhere (--checkpoint FILE)"
+	return text + "; not compared with a checkpoint kept elsewhere (--checkpoint FILE)"
 }
 
 func auditCheckpoint(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "checkpoint", Short: "Print the newest signed checkpoint, to be kept where nobody here can change it", Args: exactly()}
+	cmd := &cobra.Command{Use: "checkpoint", Short: "Print the newest signed checkpoint; keep it where nobody on this server can change it", Args: exactly()}
 	return onAudit(p, cmd, func(_ context.Context, r *audit.Reader, _ []string) error {
 		checkpoint, err := r.Checkpoint()
 		if err != nil {
@@ -142,7 +142,7 @@ func auditCheckpoint(p *Process) *cobra.Command {
 }
 
 func auditShow(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "show REQUEST_ID|INDEX", Short: "Show one record, with the proof that the log holds it", Args: exactly("REQUEST_ID|INDEX")}
+	cmd := &cobra.Command{Use: "show REQUEST_ID|INDEX", Short: "Show one record, with the proof that it is in the log", Args: exactly("REQUEST_ID|INDEX")}
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object, with the proof")
 	return onRecords(p, cmd, func(ctx context.Context, r looks, args []string) error {
 		if _, err := r.begin(ctx, audit.AuditRead, "show"); err != nil {
@@ -153,7 +153,7 @@ func auditShow(p *Process) *cobra.Command {
 			return err
 		}
 		if e == nil {
-			return fmt.Errorf("the audit log of this data directory has no record %s; each server has a log of its own: ask on the one that answered", args[0])
+			return fmt.Errorf("the audit log of this data directory has no record %s; each server has its own log: look on the one that handled the request", args[0])
 		}
 		receipt, err := r.Receipt(ctx, e)
 		if err != nil {

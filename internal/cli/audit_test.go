@@ -80,17 +80,17 @@ func TestAuditCommandsAnswer(t *testing.T) {
 		out, errors string
 		lines       int
 	}{
-		"verified":                      {args: []string{"verify"}, out: "3 records, all as they were written, in onnxgate/audit/", lines: 1},
+		"verified":                      {args: []string{"verify"}, out: "3 records in onnxgate/audit/", lines: 1},
 		"verified, as JSON":             {args: []string{"verify", "--json", "--checkpoint", kept}, out: "\"ok\": true,\n  \"size\": 3,\n  \"first_bad\": null,\n  \"reason\": \"\"", lines: 9},
-		"verified from a checkpoint on": {args: []string{"verify", "--checkpoint", kept}, out: "; it continues the checkpoint of 3 records", lines: 1},
+		"verified from a checkpoint on": {args: []string{"verify", "--checkpoint", kept}, out: "; consistent with the checkpoint of 3 records", lines: 1},
 		"no checkpoint":                 {args: []string{"verify", "--checkpoint", filepath.Join(dir, "kek")}, code: 1, errors: "none of this log"},
 		"shown by request":              {args: []string{"show", "0123456789abcdef0123456789abcdef"}, out: "onnxgate/audit/", lines: -1},
 		"shown by index":                {args: []string{"show", "1", "--json"}, out: `"object": "bob"`, lines: -1},
-		"not shown":                     {args: []string{"show", "99"}, code: 1, errors: "has no record 99; each server has a log of its own"},
+		"not shown":                     {args: []string{"show", "99"}, code: 1, errors: "has no record 99; each server has its own log"},
 		"exported":                      {args: []string{"export"}, out: `{"index":0,`, lines: 3},
 		"exported of a tenant":          {args: []string{"export", "--tenant", "globex", "--format", "csv"}, out: "index,time,event,actor,", lines: 2},
 		"exported of the past":          {args: []string{"export", "--to", "2020-01-01"}},
-		"exported of no time":           {args: []string{"export", "--from", "yesterday"}, code: 2, errors: "is no time"},
+		"exported of no time":           {args: []string{"export", "--from", "yesterday"}, code: 2, errors: "is not a time"},
 		"exported in no format":         {args: []string{"export", "--format", "xml"}, code: 2, errors: "neither json nor csv"},
 		"the newest":                    {args: []string{"tail", "-n", "1"}, out: `{"index":2,`, lines: 1},
 		"found":                         {args: []string{"search", "event=user.*", "actor=ann"}, out: `"object":"bob"`, lines: 1},
@@ -102,7 +102,7 @@ func TestAuditCommandsAnswer(t *testing.T) {
 		"the server, erased":            {args: []string{"erase", "--subject", "server"}, code: 1, errors: "nobody's person"},
 		"nobody to erase":               {args: []string{"erase", "--subject", "nobody"}, code: 1, errors: "names nobody: it is written otherwise there, or was erased before"},
 		"nobody of a tenant to erase":   {args: []string{"erase", "--subject", "nobody", "--tenant", "acme"}, code: 1, errors: "names nobody in the tenant acme"},
-		"nothing to expire":             {args: []string{"expire", "--older-than", "400d"}, out: "nothing older", lines: 1},
+		"nothing to expire":             {args: []string{"expire", "--older-than", "400d"}, out: "nothing to do", lines: 1},
 		"nothing to expire, as JSON":    {args: []string{"expire", "--older-than", "400d", "--tenant", "acme", "--json"}, out: `"keys": 0`, lines: 3},
 		"a tenant that is mistyped":     {args: []string{"expire", "--older-than", "400d", "--tenant", "acmee"}, code: 1, errors: "no record is one of a tenant acmee"},
 		"no age":                        {args: []string{"expire"}, code: 2, errors: "--older-than"},
@@ -172,7 +172,7 @@ func TestWhoeverLooksAtRecordsIsOnRecord(t *testing.T) {
 	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	if got := run(t, dir, "audit", "show", "0"); got.code != 0 || !strings.Contains(got.out, "ann") || !strings.Contains(got.errors, "this look at the records is not on record: ") {
+	if got := run(t, dir, "audit", "show", "0"); got.code != 0 || !strings.Contains(got.out, "ann") || !strings.Contains(got.errors, "this access to the records could not be recorded: ") {
 		t.Errorf("where nothing can be written: %+v", got)
 	}
 }

@@ -21,7 +21,7 @@ type destroyed struct {
 // onAuditKeys is a command that destroys keys of the audit log.
 func onAuditKeys(p *Process, cmd *cobra.Command, run func(ctx context.Context, l *audit.Log, tenant string) (destroyed, error)) *cobra.Command {
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	tenant := cmd.Flags().String("tenant", audit.AnyTenant, "in the records of this tenant alone")
+	tenant := cmd.Flags().String("tenant", audit.AnyTenant, "only in the records of this `TENANT`")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *tenant == "" {
@@ -48,23 +48,23 @@ func onAuditKeys(p *Process, cmd *cobra.Command, run func(ctx context.Context, l
 }
 
 func (p *Process) printDestroyed(d destroyed) error {
-	text := "nothing older: no month that has a key left ended that long ago\n"
+	text := "nothing to do: no month that still has a key ended that long ago\n"
 	if d.Keys > 0 {
-		text = fmt.Sprintf("destroyed %s; nobody reads any more what was sealed by them, and copies in backups are to be destroyed, too\n", counted(d.Keys, "key"))
+		text = fmt.Sprintf("destroyed %s; what they encrypted can no longer be read. Destroy copies in backups, too\n", counted(d.Keys, "key"))
 	}
 	if d.Pruned > 0 {
-		text += fmt.Sprintf("dropped the lines of %s that nobody reads any more; their hashes stay\n", counted(int(d.Pruned), "record"))
+		text += fmt.Sprintf("dropped the lines of %s that can no longer be read; their hashes stay\n", counted(int(d.Pruned), "record"))
 	}
 	return p.printf("%s", text)
 }
 
 func auditErase(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "erase --subject NAME", Short: "Make what the log says of a person unreadable for ever; the log still verifies", Args: exactly()}
-	subject := cmd.Flags().String("subject", "", "who: as the field actor of the records has it")
-	issuer := cmd.Flags().String("issuer", "", "the outside issuer of that name, as the field issuer has it; none for our own")
+	cmd := &cobra.Command{Use: "erase --subject NAME", Short: "Make what the log says about a person permanently unreadable; the log still verifies", Args: exactly()}
+	subject := cmd.Flags().String("subject", "", "`NAME` of the person, as in the records' field actor")
+	issuer := cmd.Flags().String("issuer", "", "outside issuer of that name, as in the records' field issuer (default none: our own)")
 	return onAuditKeys(p, cmd, func(ctx context.Context, l *audit.Log, tenant string) (d destroyed, err error) {
 		if *subject == "" {
-			return d, usagef("say whom: --subject NAME")
+			return d, usagef("say who: --subject NAME")
 		}
 		d.Keys, err = l.Erase(ctx, localActor().Name, tenant, *issuer, *subject)
 		return d, err
@@ -72,7 +72,7 @@ func auditErase(p *Process) *cobra.Command {
 }
 
 func auditExpire(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "expire --older-than AGE", Short: "Make records of months that ended that long ago unreadable for ever, and drop what nobody reads; the log still verifies", Args: exactly()}
+	cmd := &cobra.Command{Use: "expire --older-than AGE", Short: "Make records of months that ended that long ago permanently unreadable, and drop what can no longer be read; the log still verifies", Args: exactly()}
 	age := cmd.Flags().String("older-than", "", "how long records are kept, such as 400d")
 	return onAuditKeys(p, cmd, func(ctx context.Context, l *audit.Log, tenant string) (d destroyed, err error) {
 		kept, err := parsePositive("--older-than", *age)

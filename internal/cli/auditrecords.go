@@ -18,9 +18,9 @@ type span struct{ from, to, tenant *string }
 
 func addSpan(cmd *cobra.Command) span {
 	return span{
-		from:   cmd.Flags().String("from", "", "records from this time on: RFC 3339, or a date (UTC)"),
-		to:     cmd.Flags().String("to", "", "records before this time"),
-		tenant: cmd.Flags().String("tenant", audit.AnyTenant, "records of this tenant alone"),
+		from:   cmd.Flags().String("from", "", "only records from this time on: RFC 3339, or a date (UTC)"),
+		to:     cmd.Flags().String("to", "", "only records before this time"),
+		tenant: cmd.Flags().String("tenant", audit.AnyTenant, "only records of this `TENANT`"),
 	}
 }
 
@@ -43,12 +43,12 @@ func moment(flag, text string) (time.Time, error) {
 			return at, nil
 		}
 	}
-	return time.Time{}, usagef("--%s: %q is no time; write 2026-03-14 or 2026-03-14T12:00:00Z", flag, text)
+	return time.Time{}, usagef("--%s: %q is not a time; write 2026-03-14 or 2026-03-14T12:00:00Z", flag, text)
 }
 
 // addRecordFormat adds the flag of commands that print records.
 func addRecordFormat(cmd *cobra.Command) *string {
-	format := cmd.Flags().String("format", audit.JSON, "what to print: json, one object a line, or csv")
+	format := cmd.Flags().String("format", audit.JSON, "output format: json, one object per line, or csv")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{audit.JSON, audit.CSV}, cobra.ShellCompDirectiveNoFileComp)) // fails only without such a flag
 	return format
 }
@@ -61,7 +61,7 @@ func checkRecordFormat(format string) error {
 }
 
 func auditExport(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "export", Short: "Print records, one a line", Args: exactly()}
+	cmd := &cobra.Command{Use: "export", Short: "Print records, one per line", Args: exactly()}
 	s := addSpan(cmd)
 	format := addRecordFormat(cmd)
 	return onRecords(p, cmd, func(ctx context.Context, r looks, _ []string) error {
@@ -93,19 +93,19 @@ func (p *Process) export(ctx context.Context, r *audit.Reader, q audit.Query, fo
 
 // tellPruned says beside the records which of them are not there any more.
 func (p *Process) tellPruned(first, end int64) error {
-	_, err := fmt.Fprintf(p.Stderr, "records %d to %d were pruned: they were past their age, and `onnxgate audit search event=audit.prune` says when\n", first, end-1)
+	_, err := fmt.Fprintf(p.Stderr, "records %d to %d were pruned because of their age; `onnxgate audit search event=audit.prune` shows when\n", first, end-1)
 	return err
 }
 
 func auditTail(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "tail", Short: "Print the newest records, one a line", Args: exactly()}
-	n := cmd.Flags().Int64P("lines", "n", 10, "how many")
-	follow := cmd.Flags().BoolP("follow", "f", false, "go on with those that come, until interrupted")
-	tenant := cmd.Flags().String("tenant", audit.AnyTenant, "records of this tenant alone")
+	cmd := &cobra.Command{Use: "tail", Short: "Print the newest records, one per line", Args: exactly()}
+	n := cmd.Flags().Int64P("lines", "n", 10, "how many records")
+	follow := cmd.Flags().BoolP("follow", "f", false, "keep printing new records until interrupted")
+	tenant := cmd.Flags().String("tenant", audit.AnyTenant, "only records of this `TENANT`")
 	format := addRecordFormat(cmd)
 	return onRecords(p, cmd, func(ctx context.Context, r looks, _ []string) error {
 		if *n < 0 {
-			return usagef("--lines: %d is less than none", *n)
+			return usagef("--lines: %d is negative", *n)
 		}
 		if err := checkRecordFormat(*format); err != nil {
 			return err
@@ -128,7 +128,7 @@ func auditTail(p *Process) *cobra.Command {
 
 func auditSearch(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "search FIELD=VALUE…", Short: "Print the records with all of these values; VALUE* is a beginning",
+		Use: "search FIELD=VALUE…", Short: "Print the records that match all of these values; VALUE* matches a prefix",
 		Args: cobra.ArbitraryArgs,
 	}
 	s := addSpan(cmd)

@@ -19,7 +19,7 @@ import (
 )
 
 func authzCommand(p *Process) *cobra.Command {
-	return group("authz", "Explain and test who may do what", authzExplain(p), authzTest(p))
+	return group("authz", "Explain and test access rules", authzExplain(p), authzTest(p))
 }
 
 // errRefused is the failure of a question whose answer is no. The answer has
@@ -28,14 +28,14 @@ var errRefused = errors.New("refused")
 
 func authzExplain(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "explain --model MODEL --as SUBJECT", Short: "Say whether somebody may use a model, by which rule, or what is missing", Args: exactly(),
+		Use: "explain --model MODEL --as SUBJECT", Short: "Show whether somebody may use a model, and by which rule or what is missing", Args: exactly(),
 	}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR", "ONNXGATE_MODELS_DIR")
-	model := cmd.Flags().String("model", "", "name of the model, as the caller would say it")
-	as := cmd.Flags().String("as", "", "who asks: the name of a user, the id of a client, or apikey: and the id of an API key")
-	tokenFile := cmd.Flags().String("token-file", "", "file with the access token of whoever asks, in place of --as")
-	action := cmd.Flags().String("action", string(authz.Predict), "what is asked for: predict, read or write")
-	address := cmd.Flags().String("address", "", "address that the request comes from")
+	model := cmd.Flags().String("model", "", "`NAME` of the model, as a caller would write it")
+	as := cmd.Flags().String("as", "", "who asks: a user's name, a client's id, or apikey:ID")
+	tokenFile := cmd.Flags().String("token-file", "", "`FILE` with the access token of whoever asks, instead of --as")
+	action := cmd.Flags().String("action", string(authz.Predict), "requested action: predict, read or write")
+	address := cmd.Flags().String("address", "", "`ADDRESS` that the request comes from")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		q, err := accessQuestion(*model, *as, *tokenFile, *action, *address)
@@ -73,7 +73,7 @@ func accessQuestion(model, as, tokenFile, action, address string) (*app.AccessQu
 	case (as == "") == (tokenFile == ""):
 		return nil, usagef("say who asks: --as with a user, a client or apikey:ID, or --token-file FILE")
 	case !known:
-		return nil, usagef("there is no action %q; there is %s", action, strings.Join(words, ", "))
+		return nil, usagef("unknown action %q; choose %s", action, strings.Join(words, ", "))
 	}
 	if address != "" {
 		var err error
@@ -142,7 +142,7 @@ func authzTest(p *Process) *cobra.Command {
 		}
 		results, err := app.TestAccess(cmd.Context(), cfg, strings.Join(args, ""))
 		if fault.KindOf(err) == fault.NotFound {
-			return fmt.Errorf("there is no model %s in %s; `onnxgate authz test` tests those there are", strings.Join(args, ""), cmp.Or(cfg.ModelsDir, "the binary"))
+			return fmt.Errorf("there is no model %s in %s; `onnxgate authz test` tests all there are", strings.Join(args, ""), cmp.Or(cfg.ModelsDir, "the binary"))
 		}
 		if printed := p.printTests(*asJSON, results); printed != nil {
 			return errors.Join(err, printed)

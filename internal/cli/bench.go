@@ -32,13 +32,13 @@ type measurement struct {
 }
 
 func modelBench(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "bench FILE", Short: "Measure how fast the model runs", Args: exactly("FILE")}
+	cmd := &cobra.Command{Use: "bench FILE", Short: "Measure how fast a model runs", Args: exactly("FILE")}
 	chosen := addEngine(cmd, schema.EngineAuto, schema.EngineNative, schema.EngineORT, engineBoth)
-	rows := cmd.Flags().String("rows", "1,16,1000", "rows of a call, several separated by commas")
-	threads := cmd.Flags().Int("threads", 1, "threads that call at the same time")
-	perCall := cmd.Flags().String("call-threads", "1", "threads that one call of the native engine may use when it has many rows, several separated by commas")
-	input := addInput(cmd, "whose rows take turns (default: random input)")
-	length := cmd.Flags().Duration("time", time.Second, "how long to measure each number of rows")
+	rows := cmd.Flags().String("rows", "1,16,1000", "rows per call; comma-separated for several runs")
+	threads := cmd.Flags().Int("threads", 1, "number of threads that call at the same time")
+	perCall := cmd.Flags().String("call-threads", "1", "threads that one call of the native engine may use when it has many rows; comma-separated for several runs")
+	input := addInput(cmd, "(default random input; rows are used in turn)")
+	length := cmd.Flags().Duration("time", time.Second, "how long to measure each run")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		engine, err := chosen()

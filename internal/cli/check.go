@@ -18,12 +18,12 @@ import (
 )
 
 func modelCheck(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "check FILE", Short: "Say whether a server could serve the model, and why not", Args: exactly("FILE")}
-	goldenFile := cmd.Flags().String("golden", "", "`FILE` of rows with the training library's answers as \"prediction\" (CSV or JSON), to compare with")
-	target := cmd.Flags().StringSlice("target", nil, "`COLUMN` of the golden rows that the model does not see; compared where there is no \"prediction\"; may be repeated")
+	cmd := &cobra.Command{Use: "check FILE", Short: "Check whether a server could serve a model, and if not, why", Args: exactly("FILE")}
+	goldenFile := cmd.Flags().String("golden", "", "`FILE` of rows (CSV or JSON) with the training library's answers as \"prediction\", to compare with")
+	target := cmd.Flags().StringSlice("target", nil, "`COLUMN` of the golden rows that the model does not see; compared if there is no \"prediction\"; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(*target) > 0 && *goldenFile == "" {
-			return usagef("--target names a column of golden rows; give them with --golden")
+			return usagef("--target names a column of the golden rows, so --golden is needed too")
 		}
 		m, err := p.engines().LoadModel(args[0])
 		info := m.Inspect()
@@ -193,7 +193,7 @@ func (p *Process) explain(info *exec.Info) {
 func remedy(domain string) string {
 	switch domain {
 	case "ai.onnx", "ai.onnx.ml", "com.microsoft":
-		return "see onnxgate model ops for what is, or run the model by ONNX Runtime: make build-ort"
+		return "see onnxgate model ops for those that are, or run the model with ONNX Runtime: make build-ort"
 	}
-	return "it is no operator of ONNX's; export the model without it"
+	return "it is not an ONNX operator; export the model without it"
 }

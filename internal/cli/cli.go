@@ -126,7 +126,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	group := unknown.GetSpecifiedShortnames()
 	if _, arguments, _ := strings.Cut(cmd.Use, " "); group != "" && arguments != "" && !strings.HasPrefix(arguments, "-") {
-		return usagef("%w; an argument that begins with - stands behind --, as in %s -- -%s", err, cmd.CommandPath(), group)
+		return usagef("%w; an argument that begins with - goes after --, as in %s -- -%s", err, cmd.CommandPath(), group)
 	}
 	return &usageError{err}
 }
@@ -156,7 +156,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 				return usagef("unknown command %q for %q; did you mean %q?", args[0], cmd.CommandPath(), near[0])
 			}
-			return usagef("unknown command %q for %q; there is %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
+			return usagef("unknown command %q for %q; there are %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
 		},
 	}
 	cmd.AddCommand(commands...)
@@ -194,9 +194,11 @@ func addSettings(cmd *cobra.Command, p *Process, only ...string) *settings {
 		if setting.Flag == "" || len(only) > 0 && !slices.Contains(only, setting.Name) {
 			continue
 		}
-		s.values[setting.Name] = cmd.Flags().String(setting.Flag, "", fmt.Sprintf("%s (%s, default %q)", setting.Doc, setting.Name, setting.Default))
+		doc := strings.TrimSuffix(setting.Doc, ".")
+		s.values[setting.Name] = cmd.Flags().String(setting.Flag, "",
+			fmt.Sprintf("%s%s (%s, default %q)", strings.ToLower(doc[:1]), doc[1:], setting.Name, setting.Default))
 	}
-	cmd.Flags().StringVar(&s.envFile, "env-file", "", `file with settings (default ".env", if there is one)`)
+	cmd.Flags().StringVar(&s.envFile, "env-file", "", "`FILE` with settings (default .env, if it exists)")
 	return s
 }
 

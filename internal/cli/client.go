@@ -42,26 +42,26 @@ func clients(p *Process) *managed[accounts.Client] {
 
 func clientCommand(p *Process) *cobra.Command {
 	m := clients(p)
-	return group("client", "Manage service clients, also while the server runs",
-		clientCreate(m), m.listCommand("List the service clients"), clientRotate(m), clientCertificate(m),
-		m.switchCommand("disable", "Keep a client from getting tokens; its tokens end at once", (*accounts.Service).DisableClient),
-		m.switchCommand("enable", "Let a disabled client get tokens again", (*accounts.Service).EnableClient),
-		m.switchCommand("delete", "Remove a client; its tokens end at once", (*accounts.Service).DeleteClient),
+	return group("client", "Manage service clients, even while the server runs",
+		clientCreate(m), m.listCommand("List service clients"), clientRotate(m), clientCertificate(m),
+		m.switchCommand("disable", "Disable a client; it gets no tokens, and those it has are revoked", (*accounts.Service).DisableClient),
+		m.switchCommand("enable", "Enable a disabled client", (*accounts.Service).EnableClient),
+		m.switchCommand("delete", "Delete a client; its tokens are revoked", (*accounts.Service).DeleteClient),
 	)
 }
 
 func clientCreate(m *managed[accounts.Client]) *cobra.Command {
-	cmd := &cobra.Command{Use: "create NAME --role ROLE", Short: "Make a service client and print its secret, once", Args: exactly("NAME")}
+	cmd := &cobra.Command{Use: "create NAME --role ROLE", Short: "Create a service client; its secret is shown only once", Args: exactly("NAME")}
 	add := accounts.NewClient{}
 	roles := addRoles(cmd, m.noun)
 	flags := cmd.Flags()
-	flags.StringSliceVar(&add.Scopes, "scope", nil, "permission that its tokens are narrowed to; repeat it, or separate several by commas (default: all of its roles)")
-	flags.StringSliceVar(&add.Grants, "grant", []string{accounts.GrantClientCredentials}, "grant types that it may use: client_credentials, password, refresh_token")
-	flags.StringVar(&add.Tenant, "tenant", identity.DefaultTenant, "the client's tenant")
+	flags.StringSliceVar(&add.Scopes, "scope", nil, "`SCOPE` to limit its tokens to; may be repeated or comma-separated (default all its roles allow)")
+	flags.StringSliceVar(&add.Grants, "grant", []string{accounts.GrantClientCredentials}, "`GRANT` type it may use: client_credentials, password or refresh_token; may be repeated or comma-separated")
+	flags.StringVar(&add.Tenant, "tenant", identity.DefaultTenant, "`TENANT` of the client")
 	flags.StringVar(&add.Certificate, "certificate", "", certificateNames)
 	return m.issueCommand(cmd, func(ctx context.Context, service *accounts.Service, args []string) (*accounts.Client, string, error) {
 		if cmd.Flags().Changed("certificate") && add.Certificate == "" {
-			return nil, "", usagef("--certificate names nothing; leave it out for a client without one")
+			return nil, "", usagef("--certificate is empty; leave it out for a client without one")
 		}
 		add.Name, add.Roles = args[0], *roles
 		return service.AddClient(ctx, localActor(), add)
@@ -69,15 +69,15 @@ func clientCreate(m *managed[accounts.Client]) *cobra.Command {
 }
 
 // certificateNames says what the flag of both commands takes.
-const certificateNames = "name in a client certificate that proves the client too, such as uri:spiffe://example.org/scoring, dns:… or email:…"
+const certificateNames = "`NAME` in a client certificate that also authenticates the client, such as uri:spiffe://example.org/scoring, dns:… or email:…"
 
 func clientCertificate(m *managed[accounts.Client]) *cobra.Command {
-	cmd := &cobra.Command{Use: "certificate ID --certificate NAME", Short: "Bind a client to another certificate, or to none; its tokens end at once"}
+	cmd := &cobra.Command{Use: "certificate ID --certificate NAME", Short: "Bind a client to another certificate or to none; its tokens are revoked"}
 	name := cmd.Flags().String("certificate", "", certificateNames)
-	none := cmd.Flags().Bool("none", false, "no certificate proves the client any more")
+	none := cmd.Flags().Bool("none", false, "stop accepting a certificate for the client")
 	return m.changeCommand(cmd, func(ctx context.Context, service *accounts.Service, id string) error {
 		if (*name == "") != *none {
-			return usagef("say either which certificate, --certificate NAME, or --none")
+			return usagef("write either --certificate NAME or --none")
 		}
 		_, err := service.ChangeClient(ctx, localActor(), id, accounts.ClientChange{Certificate: name})
 		return err
@@ -85,7 +85,7 @@ func clientCertificate(m *managed[accounts.Client]) *cobra.Command {
 }
 
 func clientRotate(m *managed[accounts.Client]) *cobra.Command {
-	cmd := &cobra.Command{Use: "rotate ID", Short: "Give a client a new secret and print it, once", Args: exactly("ID")}
+	cmd := &cobra.Command{Use: "rotate ID", Short: "Issue a new secret for a client, shown only once", Args: exactly("ID")}
 	overlap := addOverlap(cmd, "0s")
 	return m.issueCommand(cmd, func(ctx context.Context, service *accounts.Service, args []string) (*accounts.Client, string, error) {
 		d, err := overlap()
@@ -98,7 +98,7 @@ func clientRotate(m *managed[accounts.Client]) *cobra.Command {
 
 // addOverlap adds the flag for how long a former secret counts.
 func addOverlap(cmd *cobra.Command, otherwise string) func() (time.Duration, error) {
-	text := cmd.Flags().String("overlap", otherwise, "how long the former secret counts beside the new one, such as 1h or 7d; 0s ends it at once")
+	text := cmd.Flags().String("overlap", otherwise, "how long the old secret stays valid, such as 1h or 7d; 0s ends it immediately")
 	return func() (time.Duration, error) {
 		d, err := config.ParseDuration(*text)
 		if err != nil {

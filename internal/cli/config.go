@@ -16,10 +16,10 @@ import (
 
 func configCommand(p *Process) *cobra.Command {
 	check := &cobra.Command{
-		Use: "check", Short: "Show the settings in force, secrets redacted, and what they expose", Args: exactly(),
+		Use: "check", Short: "Show the effective settings, with secrets redacted, and what they expose", Args: exactly(),
 	}
 	s := addSettings(check, p)
-	check.Flags().BoolVar(&s.insecureHTTP, "insecure-http", false, "check for a server that is started with this flag")
+	check.Flags().BoolVar(&s.insecureHTTP, "insecure-http", false, "check for a server started with this flag")
 	asJSON := check.Flags().Bool("json", false, "print one JSON object")
 	check.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := s.load(cmd)
@@ -34,7 +34,7 @@ func configCommand(p *Process) *cobra.Command {
 			p.complain("warning: " + w)
 		}
 		if checked.Untried != "" {
-			p.complain("the key-encryption key was not tried on what the database holds: " + checked.Untried)
+			p.complain("the key-encryption key was not tested against the database: " + checked.Untried)
 		}
 		issuers, err := app.TrustedIssuers(cfg)
 		if err != nil {
@@ -45,7 +45,7 @@ func configCommand(p *Process) *cobra.Command {
 		}
 		return p.checkTable(cfg, issuers)
 	}
-	return group("config", "Check the configuration, seal files with settings", check, configEncrypt(p), configDecrypt(p))
+	return group("config", "Check the configuration and encrypt settings files", check, configEncrypt(p), configDecrypt(p))
 }
 
 func (p *Process) checkTable(cfg *config.Config, issuers []app.TrustedIssuer) error {

@@ -12,12 +12,12 @@ import (
 )
 
 func dbCommand(p *Process) *cobra.Command {
-	return group("db", "Look after the database of users, keys and tenants",
+	return group("db", "Maintain the database of users, keys and tenants",
 		dbStatus(p), dbMigrate(p), dbBackup(p), dbRestore(p))
 }
 
 func dbStatus(p *Process) *cobra.Command {
-	return onDatabase(p, "status", "Show which database there is, and the version of its schema", func(ctx context.Context, cfg *config.Config, _ []string, asJSON bool) error {
+	return onDatabase(p, "status", "Show which database is in use and its schema version", func(ctx context.Context, cfg *config.Config, _ []string, asJSON bool) error {
 		status, err := app.DatabaseStatus(ctx, cfg)
 		if err != nil {
 			return err
@@ -51,18 +51,18 @@ func onDatabase(p *Process, use, short string, run func(ctx context.Context, cfg
 func schemaState(version, newest int) string {
 	switch {
 	case version == 0:
-		return "empty: a start or `onnxgate db migrate` fills it"
+		return "empty: starting a server or `onnxgate db migrate` fills it"
 	case version < newest:
-		return fmt.Sprintf("a start or `onnxgate db migrate` brings it to %d", newest)
+		return fmt.Sprintf("starting a server or `onnxgate db migrate` updates it to %d", newest)
 	case version > newest:
-		return fmt.Sprintf("of a newer program; this one knows versions up to %d", newest)
+		return fmt.Sprintf("from a newer program; this one knows versions up to %d", newest)
 	default:
 		return "up to date"
 	}
 }
 
 func dbMigrate(p *Process) *cobra.Command {
-	return onDatabase(p, "migrate", "Bring the schema up to date, as the start of a server does", func(ctx context.Context, cfg *config.Config, _ []string, asJSON bool) error {
+	return onDatabase(p, "migrate", "Update the schema, as a server does at startup", func(ctx context.Context, cfg *config.Config, _ []string, asJSON bool) error {
 		before, after, err := app.MigrateDatabase(ctx, cfg, localActor().Name)
 		if err != nil {
 			return err
@@ -71,9 +71,9 @@ func dbMigrate(p *Process) *cobra.Command {
 			return p.printJSON(map[string]int{"before": before, "after": after})
 		}
 		if before == after {
-			return p.printf("the schema has version %d and stays\n", after)
+			return p.printf("the schema is up to date, at version %d\n", after)
 		}
-		return p.printf("the schema went from version %d to %d\n", before, after)
+		return p.printf("the schema was updated from version %d to %d\n", before, after)
 	})
 }
 
@@ -83,14 +83,14 @@ type databaseCopy struct {
 }
 
 func dbBackup(p *Process) *cobra.Command {
-	cmd := onDatabase(p, "backup FILE", "Write the database to a file (mode 0600), also while the server runs", func(ctx context.Context, cfg *config.Config, args []string, asJSON bool) error {
+	cmd := onDatabase(p, "backup FILE", "Back up the database to a file (mode 0600), even while the server runs", func(ctx context.Context, cfg *config.Config, args []string, asJSON bool) error {
 		if err := app.BackupDatabase(ctx, cfg, localActor().Name, args[0]); err != nil {
 			return err
 		}
 		if asJSON {
 			return p.printJSON(databaseCopy{File: args[0]})
 		}
-		return p.printf("%s holds the users, keys and tenants; keep it as you keep passwords\n", args[0])
+		return p.printf("%s holds the users, keys and tenants; keep it as safe as passwords\n", args[0])
 	})
 	cmd.Args = exactly("FILE")
 	return cmd
@@ -98,16 +98,16 @@ func dbBackup(p *Process) *cobra.Command {
 
 func dbRestore(p *Process) *cobra.Command {
 	var force *bool
-	cmd := onDatabase(p, "restore FILE", "Put a backup into the place of the database, while no server runs", func(ctx context.Context, cfg *config.Config, args []string, asJSON bool) error {
+	cmd := onDatabase(p, "restore FILE", "Replace the database with a backup, while no server runs", func(ctx context.Context, cfg *config.Config, args []string, asJSON bool) error {
 		if err := app.RestoreDatabase(ctx, cfg, localActor().Name, args[0], *force); err != nil {
 			return err
 		}
 		if asJSON {
 			return p.printJSON(databaseCopy{File: args[0]})
 		}
-		return p.printf("restored; what was revoked after the backup counts again: revoke it once more\n")
+		return p.printf("restored; whatever was revoked after the backup is valid again: revoke it once more\n")
 	})
 	cmd.Args = exactly("FILE")
-	force = cmd.Flags().Bool("force", false, "overwrite the database that is there")
+	force = cmd.Flags().Bool("force", false, "overwrite an existing database")
 	return cmd
 }

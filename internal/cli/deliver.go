@@ -22,7 +22,7 @@ import (
 
 func modelPush(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "push NAME VERSION FILE", Short: "Add a version to a model, in the models folder or on a server, if it can be served",
+		Use: "push NAME VERSION FILE", Short: "Add a model version to the models folder or a server, if it can be served",
 		Args: exactly("NAME", "VERSION", "FILE"),
 	}
 	s := addSettings(cmd, p, "ONNXGATE_MODELS_DIR")
@@ -96,11 +96,11 @@ func pushHere(cmd *cobra.Command, s *settings, change *delivery.Change) (served 
 
 func modelRollback(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "rollback NAME", Short: "Serve an older version of a model where a request names none, until a newer one comes",
+		Use: "rollback NAME", Short: "Serve an older version to requests that name none, until a newer one arrives",
 		Args: exactly("NAME"),
 	}
 	s := addSettings(cmd, p, "ONNXGATE_MODELS_DIR", "ONNXGATE_DATA_DIR")
-	version := cmd.Flags().String("to", "", "the `VERSION` to serve (default: the one before the present one)")
+	version := cmd.Flags().String("to", "", "`VERSION` to serve (default the one before the current one)")
 	to := addRemote(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		server, err := to.open()
@@ -118,7 +118,7 @@ func modelRollback(p *Process) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return p.printf("%s serves version %s; a server that runs does so as soon as it has noticed\n", args[0], next)
+		return p.printf("%s serves version %s; a running server follows as soon as it notices\n", args[0], next)
 	}
 	return cmd
 }
@@ -133,7 +133,7 @@ func rollbackHere(cmd *cobra.Command, s *settings, model, to string) (string, er
 
 func modelRemove(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "remove NAME VERSION", Short: "Remove a version of a model that is not in use, from the models folder or a server",
+		Use: "remove NAME VERSION", Short: "Remove a model version that is not in use from the models folder or a server",
 		Args: exactly("NAME", "VERSION"),
 	}
 	s := addSettings(cmd, p, "ONNXGATE_MODELS_DIR", "ONNXGATE_DATA_DIR")

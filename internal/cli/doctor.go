@@ -13,12 +13,12 @@ import (
 
 func doctorCommand(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "Say what is insecure, expiring, unreachable or set wrongly, and what to change", Args: exactly(),
+		Use: "doctor", Short: "Report what is insecure, expiring, unreachable or misconfigured, and how to fix it", Args: exactly(),
 	}
 	s := addSettings(cmd, p)
-	cmd.Flags().BoolVar(&s.insecureHTTP, "insecure-http", false, "judge a server that is started with this flag")
+	cmd.Flags().BoolVar(&s.insecureHTTP, "insecure-http", false, "check for a server started with this flag")
 	tokenFile := cmd.Flags().String("token-file", "", "`FILE` with an access token or an API key that holds metrics:read, to read the metrics of the running server")
-	asJSON := cmd.Flags().Bool("json", false, "print one JSON array")
+	asJSON := cmd.Flags().Bool("json", false, "print a JSON array")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		doctor := &app.Doctor{Now: p.Now}
 		if *tokenFile != "" {
@@ -83,5 +83,5 @@ func verdict(found []app.Finding) error {
 	if bad == 0 {
 		return nil
 	}
-	return fmt.Errorf("found what is wrong: %s among %s", counted(bad, "error"), counted(len(found), "finding"))
+	return fmt.Errorf("found %s among %s", counted(bad, "error"), counted(len(found), "finding"))
 }

@@ -25,15 +25,15 @@ const identitySetting = "ONNXGATE_ENV_IDENTITY_FILE"
 
 func configEncrypt(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "encrypt [FILE]", Short: "Seal a file with settings, so that it can be committed",
-		Long: "Seal FILE (default .env) into FILE.age, in the place of one that is there. The server reads it like FILE.\n" +
-			"Without a recipient or a passphrase, for the identities in " + identitySetting + ".",
+		Use: "encrypt [FILE]", Short: "Encrypt a settings file so that it can be committed",
+		Long: "Encrypt FILE (default .env) as FILE.age, replacing an existing one. The server reads it like FILE.\n" +
+			"Without a recipient or passphrase, it is encrypted for the identities in " + identitySetting + ".",
 		Args: atMost("FILE"),
 	}
-	keys := cmd.Flags().StringSlice("recipient", nil, "public key (age1…) that may open it; repeat it, or separate several by commas")
-	stdin := cmd.Flags().Bool("passphrase-stdin", false, "seal it for a passphrase, read from standard input; one trailing newline is not part of it")
+	keys := cmd.Flags().StringSlice("recipient", nil, "public `KEY` (age1…) that can decrypt it; may be repeated or comma-separated")
+	stdin := cmd.Flags().Bool("passphrase-stdin", false, "encrypt with a passphrase from standard input; one trailing newline is ignored")
 	armored := cmd.Flags().Bool("armor", false, "write text (PEM) instead of bytes")
-	output := cmd.Flags().String("output", "", "file to write (default FILE.age); - is standard output")
+	output := cmd.Flags().String("output", "", "`FILE` to write, - for standard output (default FILE.age)")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		if *stdin && len(*keys) > 0 {
 			return usagef("write --recipient or --passphrase-stdin, not both")
@@ -66,7 +66,7 @@ func readEnvText(name string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case agefile.IsSealed(text):
-		return nil, fmt.Errorf("%s is sealed already; `onnxgate config decrypt %s` shows what it holds", name, name)
+		return nil, fmt.Errorf("%s is already encrypted; `onnxgate config decrypt %s` shows its contents", name, name)
 	}
 	return text, config.CheckEnvFile(name, text)
 }
@@ -87,7 +87,7 @@ func (p *Process) recipients(keys []string, stdin bool) ([]age.Recipient, error)
 	}
 	file, _ := p.Lookup(identitySetting)
 	if file == "" {
-		return nil, usagef("say who may open it: --recipient age1…, --passphrase-stdin, or the identities in %s", identitySetting)
+		return nil, usagef("say who can decrypt it: --recipient age1…, --passphrase-stdin, or the identities in %s", identitySetting)
 	}
 	secret, err := readIdentity(file)
 	if err != nil {
@@ -117,18 +117,18 @@ func (p *Process) writeSealed(output, name string, sealed []byte) error {
 	if err := regular.Replace(output, sealed); err != nil {
 		return err
 	}
-	return p.printf("%s is sealed in %s; remove %[1]s where only the sealed one should be\n", name, output)
+	return p.printf("%s is encrypted in %s; remove %[1]s wherever only the encrypted file should be\n", name, output)
 }
 
 func configDecrypt(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "decrypt [FILE]", Short: "Print what a sealed file with settings holds",
-		Long: "Open FILE (default .env.age) with the identities or the passphrase in " + identitySetting + ",\n" +
-			"and print it. Nothing is written to a file.",
+		Use: "decrypt [FILE]", Short: "Print the contents of an encrypted settings file",
+		Long: "Decrypt FILE (default .env.age) with the identities or the passphrase in " + identitySetting + "\n" +
+			"and print it. Nothing is written to disk.",
 		Args: atMost("FILE"),
 	}
-	identity := cmd.Flags().String("identity", "", "file with what opens it, instead of "+identitySetting)
-	stdin := cmd.Flags().Bool("passphrase-stdin", false, "open it with a passphrase, read from standard input")
+	identity := cmd.Flags().String("identity", "", "`FILE` with the identities or passphrase, instead of "+identitySetting)
+	stdin := cmd.Flags().Bool("passphrase-stdin", false, "decrypt with a passphrase from standard input")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		if *stdin && *identity != "" {
 			return usagef("write --identity or --passphrase-stdin, not both")
@@ -144,7 +144,7 @@ func configDecrypt(p *Process) *cobra.Command {
 		}
 		text, err := agefile.Open(data, secret)
 		if err != nil {
-			return fmt.Errorf("%s cannot be opened: %w", name, err)
+			return fmt.Errorf("%s cannot be decrypted: %w", name, err)
 		}
 		_, err = p.Stdout.Write(text)
 		return err
@@ -161,7 +161,7 @@ func (p *Process) opener(identity string, stdin bool) ([]byte, error) {
 		identity, _ = p.Lookup(identitySetting)
 	}
 	if identity == "" {
-		return nil, usagef("say what opens it: --identity FILE, --passphrase-stdin, or the setting %s", identitySetting)
+		return nil, usagef("say what decrypts it: --identity FILE, --passphrase-stdin, or the setting %s", identitySetting)
 	}
 	return readIdentity(identity)
 }

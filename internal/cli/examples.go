@@ -138,7 +138,7 @@ func (e *examples) write(b *strings.Builder) {
 	password := "$(cat " + quoted(e.passwordFile) + ")"
 	if e.passwordFile == "" {
 		password = "$ADMIN_PASSWORD"
-		b.WriteString("# The password of admin was changed. Paste this line first, and answer it:\n" +
+		b.WriteString("# The password of admin was changed. Paste this line first and type it in:\n" +
 			"ADMIN_PASSWORD=$(read -rsp 'Password of admin: ' p </dev/tty && printf %s \"$p\")\n\n")
 	}
 	if e.path == "" {
@@ -151,7 +151,7 @@ func (e *examples) write(b *strings.Builder) {
 	e.token(b, "TOKEN", "admin", password)
 	e.predict(b, bearer("TOKEN"))
 	if e.wait != "" {
-		fmt.Fprintf(b, "\n# The lines of a second user are left out: they would have to wait for %s.\n", e.wait)
+		fmt.Fprintf(b, "\n# The lines for a second user are left out: %s would make them wait.\n", e.wait)
 		return
 	}
 	e.secondUser(b)
@@ -172,7 +172,7 @@ func (e *examples) introduceUser(b *strings.Builder, who string) {
 		fmt.Fprintf(b, "\n# Another %s, whose role the model allows too:\n", who)
 		return
 	}
-	fmt.Fprintf(b, "\n# A %s without the role that the model asks for is refused (403):\n", who)
+	fmt.Fprintf(b, "\n# A %s without the role that the model requires is refused (403):\n", who)
 }
 
 // where is the flag for a data directory that is not the usual one.
@@ -195,7 +195,7 @@ func (e *examples) writeKeys(b *strings.Builder) {
 	e.key(b, "KEY", "admin")
 	e.predict(b, apiKey("KEY"))
 	if e.wait != "" {
-		fmt.Fprintf(b, "\n# The lines of a second key are left out: they would have to wait for %s.\n", e.wait)
+		fmt.Fprintf(b, "\n# The lines for a second key are left out: %s would make them wait.\n", e.wait)
 		return
 	}
 	e.introduceUser(b, "key")

@@ -39,7 +39,7 @@ func TestExamplesLeaveOutWhatCannotWork(t *testing.T) {
 		"no tokens and no model": {func(e *examples) { e.keys, e.path = true, "" }, []string{`/models -H "X-API-Key: $KEY"`}, []string{"predict", "USER_KEY", "/token"}},
 		"user allowed":           {func(e *examples) { e.userMay = true }, []string{"allows too", "USER_TOKEN"}, []string{"403"}},
 		"no model":               {func(e *examples) { e.path = "" }, []string{"TOKEN=", "/models -H"}, []string{"predict", "USER_TOKEN"}},
-		"one in a minute":        {func(e *examples) { e.wait = "ONNXGATE_RATE_TOKEN=1/minute" }, []string{"wait for ONNXGATE_RATE_TOKEN=1/minute"}, []string{"USER_TOKEN"}},
+		"one in a minute":        {func(e *examples) { e.wait = "ONNXGATE_RATE_TOKEN=1/minute" }, []string{"ONNXGATE_RATE_TOKEN=1/minute would make them wait"}, []string{"USER_TOKEN"}},
 		"certificate alien":      {func(e *examples) { e.addr = "" }, []string{"The certificate is for gate.example"}, []string{"curl"}},
 		"without TLS":            {func(e *examples) { e.scheme, e.cert = "http", "" }, []string{"http://127.0.0.1:8443/token"}, []string{"--cacert"}},
 	} {

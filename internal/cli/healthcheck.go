@@ -16,7 +16,7 @@ import (
 const healthTime = 3 * time.Second
 
 func healthcheckCommand(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "healthcheck", Short: "Ask the server on this machine whether it lives", Args: exactly()}
+	cmd := &cobra.Command{Use: "healthcheck", Short: "Check whether the server on this machine is alive", Args: exactly()}
 	s := addSettings(cmd, p, "ONNXGATE_ADDR", "ONNXGATE_DATA_DIR")
 	s.insecureHTTP = true // whether the bind is allowed is not the question here
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

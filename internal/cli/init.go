@@ -15,11 +15,11 @@ import (
 func modelInit(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "init FILE", Args: exactly("FILE"),
-		Short: "Write a model.yaml to begin with, from the graph and a sample of the training data",
+		Short: "Write a first model.yaml from the graph and a sample of the training data",
 	}
 	sample := cmd.Flags().String("sample", "", "CSV `FILE` of training data with a header, in the order of the model's columns")
-	target := cmd.Flags().StringSlice("target", nil, "`COLUMN` of the sample that the model was trained to say; several separated by commas")
-	output := cmd.Flags().String("output", "", "`FILE` to write, - for standard output (default model.yaml where a server looks for it)")
+	target := cmd.Flags().StringSlice("target", nil, "`COLUMN` of the sample that the model was trained to predict; may be repeated or comma-separated")
+	output := cmd.Flags().String("output", "", "`FILE` to write, - for standard output (default model.yaml, where a server looks for it)")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		draft, place, err := p.draftManifest(args[0], *sample, *target)
 		if err != nil {
@@ -94,7 +94,7 @@ func readSample(file string) (*schema.Sample, error) {
 func writeNew(place string, content []byte) error {
 	f, err := os.OpenFile(place, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // a model.yaml holds no secret
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already and is not written over; name another file with --output, or - to print", place)
+		return fmt.Errorf("%s already exists and is not overwritten; name another file with --output, or - to print", place)
 	}
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func random(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, error) {
 		return fill(shape, small[int64](r))
 	case tensor.Undefined:
 	}
-	return nil, fmt.Errorf("no input can be made of type %v", spec.DType)
+	return nil, fmt.Errorf("cannot make up input of type %v", spec.DType)
 }
 
 // randomLength is how many elements a random sequence or map has.
@@ -82,7 +82,7 @@ func randomList(spec *tensor.Spec, rows int, r *rand.Rand) (*tensor.Tensor, erro
 		return tensor.NewOptional(t), err
 	case tensor.KindTensor, tensor.KindMapSequence:
 	}
-	return nil, fmt.Errorf("no input can be made of kind %v; name a request with --input", spec.Kind)
+	return nil, fmt.Errorf("cannot make up input of kind %v; name a request with --input", spec.Kind)
 }
 
 // randomMap makes a map whose keys are the first numbers, as text if need be.
@@ -173,7 +173,7 @@ func tile(sample *tensor.Tensor, from, rows int) (*tensor.Tensor, error) {
 		return tileOf[int64](sample, from, rows)
 	case tensor.Undefined:
 	}
-	return nil, fmt.Errorf("no input can be made of type %v", sample.DType())
+	return nil, fmt.Errorf("cannot make up input of type %v", sample.DType())
 }
 
 func tileOf[T tensor.Element](sample *tensor.Tensor, from, rows int) (*tensor.Tensor, error) {

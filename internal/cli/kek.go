@@ -19,7 +19,7 @@ func openKEK(ctx context.Context, cfg *config.Config) (*keyring, error) {
 		list: func(_ context.Context, tenant string) ([]keyView, error) { return listKEK(cfg, tenant) },
 		rotate: func(ctx context.Context, tenant string) ([]keyView, error) {
 			if tenant != sealing.AnyTenant {
-				return nil, usagef("no tenant has a key-encryption key of its own; leave --tenant out")
+				return nil, usagef("tenants do not have their own key-encryption keys; leave out --tenant")
 			}
 			return rotateKEK(ctx, cfg, service)
 		},
@@ -74,16 +74,16 @@ func rotateKEK(ctx context.Context, cfg *config.Config, service *sealing.Service
 // rotatedNote says what was done, and what became of the former key, or who still
 // needs it.
 func rotatedNote(cfg *config.Config, file *app.KEKFile, done *sealing.KEKRotation, own bool) string {
-	what := fmt.Sprintf("Keys wrapped again: %d.", done.Wrapped)
+	what := fmt.Sprintf("Keys rewrapped: %d.", done.Wrapped)
 	switch {
 	case done.Nothing:
-		what = "Nothing was to be done."
+		what = "Nothing to do."
 	case done.Resumed:
-		what += " A rotation that had begun was ended, and no further key was made."
+		what += " A rotation already under way was finished; no new key was made."
 	}
-	what += fmt.Sprintf(" Nothing in the database and in the audit log of %s is wrapped under the former key any more", cfg.DataDir)
+	what += fmt.Sprintf(" Nothing in the database or in the audit log of %s is wrapped under the old key any more", cfg.DataDir)
 	if own && !done.Nothing {
 		return what + ", which is gone: back up " + file.Path + "."
 	}
-	return fmt.Sprintf("%s: once this was done for every data directory with an audit log, remove the second line of %s on every machine.", what, file.Path)
+	return fmt.Sprintf("%s: once this is done for every data directory with an audit log, remove the second line of %s on every machine.", what, file.Path)
 }

@@ -61,23 +61,23 @@ var (
 )
 
 func keysCommand(p *Process) *cobra.Command {
-	return group("keys", "Manage the keys of the server, also while it runs", keysList(p), keysRotate(p), keysRetire(p))
+	return group("keys", "Manage the server's keys, even while it runs", keysList(p), keysRotate(p), keysRetire(p))
 }
 
 func keysList(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List keys, and what each does", Args: exactly()}
-	tenant := cmd.Flags().String("tenant", sealing.AnyTenant, "list the keys of this tenant alone")
+	cmd := &cobra.Command{Use: "list", Short: "List keys and what each is used for", Args: exactly()}
+	tenant := cmd.Flags().String("tenant", sealing.AnyTenant, "list only the keys of this `TENANT`")
 	return keysDo(p, cmd, uses, uses, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.list(ctx, *tenant) })
 }
 
 func keysRotate(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "rotate", Short: "Make a new key; what the former ones made still counts", Args: exactly()}
-	tenant := cmd.Flags().String("tenant", sealing.AnyTenant, "rotate the key of this tenant alone")
+	cmd := &cobra.Command{Use: "rotate", Short: "Create a new key; what was made with the old ones stays valid", Args: exactly()}
+	tenant := cmd.Flags().String("tenant", sealing.AnyTenant, "rotate only the key of this `TENANT`")
 	return keysDo(p, cmd, uses, []string{useToken}, func(ctx context.Context, k *keyring, _ []string) ([]keyView, error) { return k.rotate(ctx, *tenant) })
 }
 
 func keysRetire(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "retire KID", Short: "End a former key; what it made counts no more", Args: exactly("KID")}
+	cmd := &cobra.Command{Use: "retire KID", Short: "Retire an old key; what was made with it is no longer valid", Args: exactly("KID")}
 	return keysDo(p, cmd, retiring, retiring, func(ctx context.Context, k *keyring, args []string) ([]keyView, error) { return k.retire(ctx, args[0]) })
 }
 
@@ -86,7 +86,7 @@ func keysRetire(p *Process) *cobra.Command {
 // for it.
 func keysDo(p *Process, cmd *cobra.Command, uses, without []string, do func(ctx context.Context, k *keyring, args []string) ([]keyView, error)) *cobra.Command {
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
-	use := cmd.Flags().String("use", "", fmt.Sprintf("what the keys are for: %s (default: %s)", orList(uses), strings.Join(without, " and ")))
+	use := cmd.Flags().String("use", "", fmt.Sprintf("`USE` of the keys: %s (default %s)", orList(uses), strings.Join(without, ", ")))
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON array")
 	_ = cmd.RegisterFlagCompletionFunc("use", cobra.FixedCompletions(uses, cobra.ShellCompDirectiveNoFileComp)) // fails only without such a flag
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -216,7 +216,7 @@ func openFernetKeys(ctx context.Context, cfg *config.Config) (*keyring, error) {
 // unknownKey adds to an error about an unknown key where to look.
 func unknownKey(err error) error {
 	if fault.KindOf(err) == fault.NotFound {
-		return fmt.Errorf("%w; `onnxgate keys list` shows those there are", err)
+		return fmt.Errorf("%w; `onnxgate keys list` shows them all", err)
 	}
 	return err
 }

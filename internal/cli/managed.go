@@ -51,7 +51,7 @@ type managed[T any] struct {
 // unknown adds to an error about an unknown record where to look.
 func (m *managed[T]) unknown(err error) error {
 	if fault.KindOf(err) == fault.NotFound {
-		return fmt.Errorf("%w; `onnxgate %s list` shows those there are", err, m.noun)
+		return fmt.Errorf("%w; `onnxgate %s list` shows them all", err, m.noun)
 	}
 	return err
 }
@@ -84,7 +84,7 @@ func (m *managed[T]) listCommand(short string) *cobra.Command {
 	s := addSettings(cmd, m.process, "ONNXGATE_DATA_DIR")
 	tenant := accounts.AnyTenant
 	if m.noun != "tenant" {
-		cmd.Flags().StringVar(&tenant, "tenant", accounts.AnyTenant, "list those of this tenant alone")
+		cmd.Flags().StringVar(&tenant, "tenant", accounts.AnyTenant, "list only those of this `TENANT`")
 	}
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON array")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -174,7 +174,7 @@ func (m *managed[T]) switchCommand(
 // --secret-file.
 func (m *managed[T]) issueCommand(cmd *cobra.Command, issue func(ctx context.Context, s *accounts.Service, args []string) (*T, string, error)) *cobra.Command {
 	s := addSettings(cmd, m.process, "ONNXGATE_DATA_DIR")
-	path := cmd.Flags().String("secret-file", "", "write the secret into this new file (mode 0600) and do not print it")
+	path := cmd.Flags().String("secret-file", "", "write the secret to this new `FILE` (mode 0600) instead of printing it")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return withAccountsOrNew(cmd, s, func(ctx context.Context, service *accounts.Service) error {
@@ -187,7 +187,7 @@ func (m *managed[T]) issueCommand(cmd *cobra.Command, issue func(ctx context.Con
 				err = m.printSecret(*asJSON, record, secret)
 			}
 			if err != nil && record != nil {
-				return fmt.Errorf("%[1]w; the %[2]s %[3]s has a secret now that was not shown; end it with `onnxgate %[2]s %[4]s %[3]s`",
+				return fmt.Errorf("%[1]w; the %[2]s %[3]s now has a secret that was not shown; end it with `onnxgate %[2]s %[4]s %[3]s`",
 					err, m.noun, m.idOf(record), m.ended)
 			}
 			if err == nil {
@@ -218,7 +218,7 @@ func (m *managed[T]) printSecret(asJSON bool, record *T, secret string) error {
 	if err := m.table("", *record); err != nil || secret == "" {
 		return err
 	}
-	return m.process.printf("\n%s\n\nKeep it now: it is shown once and stored nowhere.\n", m.secret(record, secret))
+	return m.process.printf("\n%s\n\nSave it now: it is shown only once and stored nowhere.\n", m.secret(record, secret))
 }
 
 // flagOf are the flags that say what a service calls by the name.

@@ -17,7 +17,7 @@ import (
 )
 
 func modelCommand(p *Process) *cobra.Command {
-	return group("model", "Look at a model file, run it and measure it, and deliver it to a server",
+	return group("model", "Inspect, run, benchmark and deploy models",
 		modelCheck(p), modelInspect(p), modelRun(p), modelBench(p), modelInit(p), modelOps(p), modelPush(p), modelRollback(p), modelRemove(p))
 }
 
@@ -77,9 +77,9 @@ func shapeOf(s *tensor.Spec) []int {
 }
 
 func modelInspect(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "inspect FILE", Short: "Print the inputs, outputs and contract of the model", Args: exactly("FILE")}
+	cmd := &cobra.Command{Use: "inspect FILE", Short: "Print the inputs, outputs and contract of a model", Args: exactly("FILE")}
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
-	tree := cmd.Flags().Int("tree", 0, "draw the tree of this `NUMBER`, from 0, instead")
+	tree := cmd.Flags().Int("tree", 0, "draw tree `NUMBER` (from 0) instead")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		m, err := p.engines().LoadModel(args[0])
 		if err != nil {
@@ -168,7 +168,7 @@ func addEngine(cmd *cobra.Command, choices ...schema.Engine) func() (schema.Engi
 	_ = cmd.RegisterFlagCompletionFunc("engine", complete) // fails only without such a flag
 	return func() (schema.Engine, error) {
 		if !slices.Contains(words, *engine) {
-			return "", usagef("there is no engine %q; there is %s", *engine, strings.Join(words, ", "))
+			return "", usagef("unknown engine %q; choose %s", *engine, strings.Join(words, ", "))
 		}
 		return schema.Engine(*engine), nil
 	}

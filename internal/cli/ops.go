@@ -13,8 +13,8 @@ import (
 )
 
 func modelOps(p *Process) *cobra.Command {
-	cmd := &cobra.Command{Use: "ops", Short: "Print the operators that models may use, and since which versions", Args: exactly()}
-	page := cmd.Flags().Bool("markdown", false, "print the page docs/operators.md")
+	cmd := &cobra.Command{Use: "ops", Short: "List the supported operators and their versions", Args: exactly()}
+	page := cmd.Flags().Bool("markdown", false, "print docs/operators.md")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if *page {
 			return p.printf("%s", operatorsPage())

@@ -32,25 +32,25 @@ type packagedModel struct {
 
 func packageCommand(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "package --models DIR --tag NAME -o FILE", Short: "Write a container image of this program and models",
-		Long: "Check every model in DIR as a server would, and write an image of this program and the models to FILE (- for standard\n" +
-			"output), which `docker load`, `podman load` and `buildah pull` take. Of DIR it holds the files of models alone.",
+		Use: "package --models DIR --tag NAME -o FILE", Short: "Write a container image with this program and your models",
+		Long: "Check every model in DIR as a server would, and write an image with this program and the models to FILE (- for standard\n" +
+			"output), for `docker load`, `podman load` or `buildah pull`. Only the models' own files are taken from DIR.",
 		Args: exactly(),
 	}
-	dir := cmd.Flags().String("models", "", "folder with the models: NAME/model.yaml, NAME/VERSION/model.onnx")
-	tag := cmd.Flags().String("tag", "", "name of the image, such as registry.example/team/iris:1")
-	output := cmd.Flags().StringP("output", "o", "", "`FILE` to write")
+	dir := cmd.Flags().String("models", "", "`DIR` with the models: NAME/model.yaml, NAME/VERSION/model.onnx")
+	tag := cmd.Flags().String("tag", "", "`NAME` of the image, such as registry.example/team/iris:1")
+	output := cmd.Flags().StringP("output", "o", "", "`FILE` to write, - for standard output")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		switch {
 		case *dir == "":
-			return usagef("say which models: --models DIR")
+			return usagef("say where the models are: --models DIR")
 		case *tag == "":
-			return usagef("say what the image is called: --tag NAME")
+			return usagef("name the image: --tag NAME")
 		case *output == "":
 			return usagef("say where to write the image: -o image.tar")
 		case *output == "-" && *asJSON:
-			return usagef("the image is written to standard output, where the JSON would be; write -o image.tar")
+			return usagef("--json needs standard output for itself; write the image to a file: -o image.tar")
 		}
 		named, err := oci.ParseTag(*tag)
 		if err != nil {
@@ -115,7 +115,7 @@ func (p *Process) warnOf(catalog *inference.Catalog) {
 		}
 	}
 	for _, tenant := range catalog.Tenants() {
-		p.complain(fmt.Sprintf("warning: a container starts only when there is the tenant %[1]s: make it first, in its volume, with `onnxgate tenant create %[1]s`", tenant))
+		p.complain(fmt.Sprintf("warning: a container starts only if the tenant %[1]s exists: create it first, in its volume, with `onnxgate tenant create %[1]s`", tenant))
 	}
 }
 

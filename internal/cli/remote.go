@@ -43,7 +43,7 @@ func addRemote(cmd *cobra.Command) *remoteFlags {
 	return &remoteFlags{
 		server:    cmd.Flags().String("server", "", "`URL` of a server's administration listener, such as https://localhost:8444"),
 		tokenFile: cmd.Flags().String("token-file", "", "`FILE` with an access token or an API key that holds models:write there"),
-		caCert:    cmd.Flags().String("cacert", "", "PEM `FILE` with the authority of that server's certificate (default: those of the system)"),
+		caCert:    cmd.Flags().String("cacert", "", "PEM `FILE` with the CA of that server's certificate (default the system's)"),
 	}
 }
 
@@ -62,7 +62,7 @@ func (f *remoteFlags) open() (*remote, error) {
 	case *f.server == "":
 		return nil, nil //nolint:nilnil // none is named
 	case *f.tokenFile == "":
-		return nil, usagef("a server asks for a credential: name a file with an access token or an API key with --token-file")
+		return nil, usagef("a server requires a credential: name a file with an access token or API key with --token-file")
 	}
 	base, err := url.Parse(strings.TrimSuffix(*f.server, "/"))
 	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
@@ -130,7 +130,7 @@ func (r *remote) do(ctx context.Context, method string, path []string, header ht
 	parts := append([]string{"admin", "v1"}, path...)
 	for i := range parts {
 		if parts[i] == "" || parts[i] == "." || parts[i] == ".." {
-			return nil, usagef("%q is no name", parts[i])
+			return nil, usagef("%q is not a valid name", parts[i])
 		}
 		parts[i] = url.PathEscape(parts[i])
 	}
@@ -165,13 +165,13 @@ func (r *remote) unreached(err error) error {
 	var plain tls.RecordHeaderError
 	switch {
 	case errors.As(err, &unknown):
-		return fmt.Errorf("nobody here vouches for the certificate of %s: name its authority with --cacert; a certificate that the server made is data/tls/cert.pem there (%w)", host, unknown)
+		return fmt.Errorf("the certificate of %s is not trusted here: name its CA with --cacert; a certificate made by the server is data/tls/cert.pem there (%w)", host, unknown)
 	case errors.As(err, &name):
 		return fmt.Errorf("the certificate of %s is for other names: write one of them in --server (%w)", host, name)
 	case errors.As(err, &plain), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return fmt.Errorf("%s answers without TLS: is it the port of the administration listener? Its URL begins with http:// only where ONNXGATE_TLS is off", host)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nothing listens at %s: --server names the administration listener (ONNXGATE_ADMIN_ADDR, by default port 8444 on the server's own machine alone)", host)
+		return fmt.Errorf("nothing listens at %s: --server names the administration listener (ONNXGATE_ADMIN_ADDR, by default port 8444, only on the server's own machine)", host)
 	}
 	return err
 }

@@ -48,10 +48,10 @@ type inputFlags struct {
 
 func addInput(cmd *cobra.Command, what string) *inputFlags {
 	f := &inputFlags{}
-	cmd.Flags().StringArrayVar(&f.files, "input", nil, "`FILE` of what the model is given, .json, .csv or .npy; - is standard input; "+
-		"NAME=FILE is a .npy for one of several inputs; "+what)
-	cmd.Flags().StringSliceVar(&f.target, "target", nil, "`COLUMN` of the rows that the model does not see, such as what it was trained to say; may be repeated")
-	addFormat(cmd, &f.from, "from", "format of the input (default: what the name of the file ends in, else what it looks like)")
+	cmd.Flags().StringArrayVar(&f.files, "input", nil, "input `FILE` (.json, .csv or .npy), - for standard input; "+
+		"NAME=FILE gives a .npy for one of several inputs "+what)
+	cmd.Flags().StringSliceVar(&f.target, "target", nil, "`COLUMN` of the rows that the model does not see, such as what it was trained to predict; may be repeated")
+	addFormat(cmd, &f.from, "from", "input format (default by the file's extension, else its contents)")
 	return f
 }
 
@@ -63,7 +63,7 @@ func addFormat(cmd *cobra.Command, into *string, name, usage string) {
 
 func checkFormat(flag, format string) error {
 	if format != "" && !slices.Contains(formats(), format) {
-		return usagef("--%s is one of %s, not %q", flag, strings.Join(formats(), ", "), format)
+		return usagef("--%s must be one of %s, not %q", flag, strings.Join(formats(), ", "), format)
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (p *Process) readRequest(ctx context.Context, model string, program inferen
 		return nil, r.inFile(err)
 	}
 	if r.batch == nil && len(flags.target) > 0 {
-		return nil, usagef("--target names a column of rows by features, and the input has none")
+		return nil, usagef("--target names a column of rows with named features, and the input has none")
 	}
 	return r, nil
 }
@@ -129,7 +129,7 @@ func (r *request) read(ctx context.Context, body []byte, format string) error {
 	case formatJSON:
 		return r.json(ctx, body)
 	}
-	return fault.New(fault.Content, "the input is neither JSON nor a CSV table nor a .npy file of NumPy")
+	return fault.New(fault.Content, "the input is neither JSON nor a CSV table nor a NumPy .npy file")
 }
 
 // inFile writes an error of the request in one line, with the file's name.
@@ -243,7 +243,7 @@ func (p *Process) readArrays(r *request, flags *inputFlags) error {
 func noInput(arg string, specs []tensor.Spec) string {
 	name, _, ok := strings.Cut(arg, "=")
 	if !ok {
-		return "the input that it is for is not named; the model has " + inputNames(specs)
+		return "it does not name the input it is for; the model has " + inputNames(specs)
 	}
 	return fmt.Sprintf("the model has no input %q; it has %s", name, inputNames(specs))
 }
@@ -370,7 +370,7 @@ func asideHint(err error, contract *schema.Schema) error {
 	}
 	e := fault.As(err)
 	if names, absent := absentFeatures(e, contract); absent {
-		return fault.Newf(e.Kind, "none of the model's features is there; they are %s, as model.yaml or else the graph names them (onnxgate model init writes a model.yaml)",
+		return fault.Newf(e.Kind, "none of the model's features is in the input; they are %s, named by model.yaml or else by the graph (onnxgate model init writes a model.yaml)",
 			firstOf(names, shownNames))
 	}
 	for i := range e.Fields {

@@ -83,7 +83,7 @@ func TestWhatIsNoRequestIsNamed(t *testing.T) {
 	for body, want := range map[string]string{
 		"": "the input is empty", " \n": "the input is empty",
 		"PK\x03\x04\x00[Content_Types].xml xl/workbook.xml": "the input is an Excel workbook; save it as CSV",
-		"\x00\x01": "the input is neither JSON nor a CSV table nor a .npy file of NumPy",
+		"\x00\x01": "the input is neither JSON nor a CSV table nor a NumPy .npy file",
 	} {
 		r := &request{}
 		if err := r.read(t.Context(), []byte(body), formatOf("rows.xlsx", "", []byte(body))); err == nil || err.Error() != want {

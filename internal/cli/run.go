@@ -9,10 +9,10 @@ import (
 func modelRun(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run FILE", Args: exactly("FILE"),
-		Short: "Answer one request: Open Inference Protocol or rows as JSON, a CSV table, or a NumPy array",
+		Short: "Predict once from a file: Open Inference Protocol or rows as JSON, a CSV table or a NumPy array",
 	}
 	chosen := addEngine(cmd, schema.EngineAuto, schema.EngineNative, schema.EngineORT)
-	input := addInput(cmd, "(default: standard input)")
+	input := addInput(cmd, "(default standard input)")
 	answer := addAnswer(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		engine, err := chosen()

@@ -21,8 +21,8 @@ const drainTime = 25 * time.Second
 func serveCommand(p *Process) *cobra.Command {
 	cmd := &cobra.Command{Use: "serve", Short: "Serve the models", Args: exactly()}
 	s := addSettings(cmd, p)
-	cmd.Flags().BoolVar(&s.insecureHTTP, "insecure-http", false, "allow plain HTTP beyond this machine: passwords and tokens can be read on the way")
-	examples := cmd.Flags().Bool("print-examples", false, "print curl lines to paste once the server listens")
+	cmd.Flags().BoolVar(&s.insecureHTTP, "insecure-http", false, "allow plain HTTP beyond this machine, where passwords and tokens can be read in transit")
+	examples := cmd.Flags().Bool("print-examples", false, "print curl lines to paste once the server is listening")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return p.serve(cmd, s, *examples)
 	}

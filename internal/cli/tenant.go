@@ -34,23 +34,23 @@ func tenants(p *Process) *managed[accounts.Tenant] {
 
 func tenantCommand(p *Process) *cobra.Command {
 	m := tenants(p)
-	return group("tenant", "Manage tenants, also while the server runs",
-		tenantCreate(m), m.listCommand("List the tenants"), tenantAddresses(m),
-		allowanceCommand(m, "the tenant", "Give a tenant other limits", func(ctx context.Context, s *accounts.Service, name string, rate, quota *string) error {
+	return group("tenant", "Manage tenants, even while the server runs",
+		tenantCreate(m), m.listCommand("List tenants"), tenantAddresses(m),
+		allowanceCommand(m, "the tenant", "Change the limits of a tenant", func(ctx context.Context, s *accounts.Service, name string, rate, quota *string) error {
 			_, err := s.ChangeTenant(ctx, localActor(), name, accounts.TenantChange{Rate: rate, Quota: quota})
 			return err
 		}),
 		tenantUsage(m),
-		m.switchCommand("disable", "Refuse every request of a tenant", (*accounts.Service).DisableTenant),
-		m.switchCommand("enable", "Let a disabled tenant in again", (*accounts.Service).EnableTenant),
-		m.switchCommand("delete", "Remove a tenant with its users, clients and keys; returns when no server serves it any more",
+		m.switchCommand("disable", "Disable a tenant; its requests are refused", (*accounts.Service).DisableTenant),
+		m.switchCommand("enable", "Enable a disabled tenant", (*accounts.Service).EnableTenant),
+		m.switchCommand("delete", "Delete a tenant with its users, clients and keys; waits until no server serves it any more",
 			(*accounts.Service).DeleteTenant),
 	)
 }
 
 // addAddresses adds the flag for networks.
 func addAddresses(cmd *cobra.Command, use string) *[]string {
-	return cmd.Flags().StringSlice("address", nil, use+", as an address or a network such as 10.0.0.0/8; repeat it, or separate several by commas")
+	return cmd.Flags().StringSlice("address", nil, use+" an `ADDRESS` or a network such as 10.0.0.0/8; may be repeated or comma-separated")
 }
 
 // networks reads addresses and networks.
@@ -69,8 +69,8 @@ func networks(texts []string) ([]netip.Prefix, error) {
 func tenantCreate(m *managed[accounts.Tenant]) *cobra.Command {
 	cmd := &cobra.Command{Use: "create NAME", Short: "Add a tenant", Args: exactly("NAME")}
 	s := addSettings(cmd, m.process, "ONNXGATE_DATA_DIR")
-	addresses := addAddresses(cmd, "where the tenant's credentials may be used from")
-	limits := addAllowance(cmd, "the tenant", "default: none")
+	addresses := addAddresses(cmd, "where the tenant's credentials may be used from:")
+	limits := addAllowance(cmd, "the tenant", "default none")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		allowed, err := networks(*addresses)
@@ -91,9 +91,9 @@ func tenantCreate(m *managed[accounts.Tenant]) *cobra.Command {
 }
 
 func tenantAddresses(m *managed[accounts.Tenant]) *cobra.Command {
-	cmd := &cobra.Command{Use: "addresses NAME", Short: "Say where a tenant's credentials may be used from; without a flag, print it"}
-	addresses := addAddresses(cmd, "where from, in place of what was said before")
-	anywhere := cmd.Flags().Bool("any", false, "from every address")
+	cmd := &cobra.Command{Use: "addresses NAME", Short: "Set or print where a tenant's credentials may be used from"}
+	addresses := addAddresses(cmd, "where from, replacing what was set before:")
+	anywhere := cmd.Flags().Bool("any", false, "allow any address")
 	var allowed []netip.Prefix
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
 		allowed, err = networks(*addresses)
@@ -102,7 +102,7 @@ func tenantAddresses(m *managed[accounts.Tenant]) *cobra.Command {
 		case given && *anywhere:
 			return usagef("write --address or --any, not both")
 		case given && len(*addresses) == 0:
-			return usagef("--address names nothing; --any is every address")
+			return usagef("--address is empty; write --any for any address")
 		}
 		return err
 	}

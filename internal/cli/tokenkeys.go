@@ -28,7 +28,7 @@ func openTokenKeys(ctx context.Context, cfg *config.Config) (*keyring, error) {
 		},
 		rotate: func(ctx context.Context, tenant string) ([]keyView, error) {
 			if tenant != accounts.AnyTenant {
-				return nil, usagef("no tenant has a key of its own for tokens; leave --tenant out")
+				return nil, usagef("tenants do not have their own token keys; leave out --tenant")
 			}
 			if err := app.RecordKey(ctx, cfg, localActor().Name, audit.KeyRotate, "", "", keys.Active); err != nil {
 				return nil, err

@@ -31,11 +31,11 @@ type usageFlags struct {
 
 func (f *usageFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.by, "by", byTenant, "tenant, or key for each API key of the tenants")
-	flags.StringVar(&f.at, "at", "", "the day to show, and its month, such as 2030-01-31 (default: today)")
-	flags.StringVar(&f.from, "from", "", "the first of the days to show one by one, such as 2030-01-01")
-	flags.StringVar(&f.to, "to", "", "the last of them (default: today)")
-	flags.BoolVar(&f.json, "json", false, "print a JSON array, or one object where a tenant is named and not its keys")
+	flags.StringVar(&f.by, "by", byTenant, "tenant, or key for each API key")
+	flags.StringVar(&f.at, "at", "", "`DAY` to show with its month, such as 2030-01-31 (default today)")
+	flags.StringVar(&f.from, "from", "", "first `DAY` of a range to show day by day, such as 2030-01-01")
+	flags.StringVar(&f.to, "to", "", "last `DAY` of the range (default today)")
+	flags.BoolVar(&f.json, "json", false, "print a JSON array, or one object for a single tenant without its keys")
 	flags.BoolVar(&f.csv, "csv", false, "print a CSV table")
 }
 
@@ -49,7 +49,7 @@ func (f *usageFlags) check(now time.Time) (at, from, to time.Time, err error) {
 	case f.at != "" && f.from != "":
 		return at, from, to, usagef("write --at for one day, or --from for several, not both")
 	case f.to != "" && f.from == "":
-		return at, from, to, usagef("--to: the first day is missing; write --from, too")
+		return at, from, to, usagef("--to needs --from, too")
 	}
 	for _, flag := range []struct {
 		name, text string
@@ -59,7 +59,7 @@ func (f *usageFlags) check(now time.Time) (at, from, to time.Time, err error) {
 			continue
 		}
 		if *flag.into, err = time.Parse(time.DateOnly, flag.text); err != nil {
-			return at, from, to, usagef("--%s: %q is no day such as 2030-01-31", flag.name, flag.text)
+			return at, from, to, usagef("--%s: %q is not a day such as 2030-01-31", flag.name, flag.text)
 		}
 	}
 	if f.from != "" && f.to == "" {
@@ -70,7 +70,7 @@ func (f *usageFlags) check(now time.Time) (at, from, to time.Time, err error) {
 
 // tenantUsage prints what tenants used.
 func tenantUsage(m *managed[accounts.Tenant]) *cobra.Command {
-	cmd := &cobra.Command{Use: "usage [NAME]", Short: "Show what tenants, or one, used this day and month of UTC, and their quotas"}
+	cmd := &cobra.Command{Use: "usage [NAME]", Short: "Show the usage of tenants this day and month (UTC), and their quotas"}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil

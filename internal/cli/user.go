@@ -45,11 +45,11 @@ func users(p *Process) *managed[accounts.User] {
 
 func userCommand(p *Process) *cobra.Command {
 	m := users(p)
-	return group("user", "Manage users, also while the server runs",
-		userAdd(m), m.listCommand("List the users"), userPassword(m), userRole(m),
-		m.switchCommand("disable", "Keep a user from signing in; tokens end at once", (*accounts.Service).Disable),
-		m.switchCommand("enable", "Let a disabled user sign in again", (*accounts.Service).Enable),
-		m.switchCommand("delete", "Remove a user; tokens end at once", (*accounts.Service).Delete),
+	return group("user", "Manage users, even while the server runs",
+		userAdd(m), m.listCommand("List users"), userPassword(m), userRole(m),
+		m.switchCommand("disable", "Disable a user; their tokens are revoked", (*accounts.Service).Disable),
+		m.switchCommand("enable", "Enable a disabled user", (*accounts.Service).Enable),
+		m.switchCommand("delete", "Delete a user; their tokens are revoked", (*accounts.Service).Delete),
 	)
 }
 
@@ -77,10 +77,10 @@ func (s *settings) openAccounts(cmd *cobra.Command, cfg *config.Config, run func
 	}
 	undefined, err := app.UndefinedRoles(cfg, roles)
 	if err != nil {
-		s.process.complain("the roles were not looked up: " + err.Error())
+		s.process.complain("the roles could not be looked up: " + err.Error())
 	}
 	for _, role := range undefined {
-		s.process.complain(fmt.Sprintf("nobody has defined the role %q: it is neither built in nor in ONNXGATE_ROLES_FILE, and permits nothing", role))
+		s.process.complain(fmt.Sprintf("the role %q is not defined: it is neither built in nor in ONNXGATE_ROLES_FILE, and permits nothing", role))
 	}
 	return nil
 }
@@ -116,9 +116,9 @@ func userAdd(m *managed[accounts.User]) *cobra.Command {
 	cmd := &cobra.Command{Use: "add NAME --role ROLE", Short: "Add a user", Args: exactly("NAME")}
 	s := addSettings(cmd, p, "ONNXGATE_DATA_DIR")
 	roles := addRoles(cmd, m.noun)
-	tenant := cmd.Flags().String("tenant", identity.DefaultTenant, "the user's tenant")
-	stdin := cmd.Flags().Bool("password-stdin", false, "read the password from standard input; one trailing newline is not part of it")
-	ifAbsent := cmd.Flags().Bool("if-absent", false, "succeed without a change when there is such a user")
+	tenant := cmd.Flags().String("tenant", identity.DefaultTenant, "`TENANT` of the user")
+	stdin := cmd.Flags().Bool("password-stdin", false, "read the password from standard input; one trailing newline is ignored")
+	ifAbsent := cmd.Flags().Bool("if-absent", false, "succeed without changes if the user exists")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		password, err := p.readPassword(*stdin)
@@ -128,13 +128,13 @@ func userAdd(m *managed[accounts.User]) *cobra.Command {
 		return withAccountsOrNew(cmd, s, func(ctx context.Context, service *accounts.Service) error {
 			user, added, err := service.Add(ctx, localActor(), accounts.NewUser{Name: args[0], Password: password, Roles: *roles, Tenant: *tenant, IfAbsent: *ifAbsent})
 			if fault.KindOf(err) == fault.Conflict {
-				return fmt.Errorf("%w; `onnxgate user role` and `onnxgate user passwd` change a user, and with --if-absent this is no failure", err)
+				return fmt.Errorf("%w; change it with `onnxgate user role` and `onnxgate user passwd`; with --if-absent this is not an error", err)
 			}
 			if err != nil {
 				return badFlag(cmd, err)
 			}
 			if !added && !slices.Equal(sorted(user.Roles), slices.Compact(sorted(*roles))) {
-				p.complain(fmt.Sprintf("the user %[1]s was there and keeps the roles %[2]s; `onnxgate user role %[1]s` changes them",
+				p.complain(fmt.Sprintf("the user %[1]s already exists and keeps the roles %[2]s; `onnxgate user role %[1]s` changes them",
 					user.Name, strings.Join(user.Roles, ",")))
 			}
 			return m.print(*asJSON, "", user)
@@ -148,7 +148,7 @@ func sorted(words []string) []string { return slices.Sorted(slices.Values(words)
 // addRoles adds the flag for roles, which must be given. Completion offers those
 // that are built in; others are words of the operator's own.
 func addRoles(cmd *cobra.Command, noun string) *[]string {
-	roles := cmd.Flags().StringSlice("role", nil, "role of the "+noun+"; repeat it, or separate several by commas")
+	roles := cmd.Flags().StringSlice("role", nil, "`ROLE` of the "+noun+"; may be repeated or comma-separated")
 	words := cobra.FixedCompletions([]cobra.Completion{identity.RoleAdmin, identity.RoleUser}, cobra.ShellCompDirectiveNoFileComp)
 	_ = cmd.RegisterFlagCompletionFunc("role", words) // fails only without such a flag
 	cmd.PreRunE = func(*cobra.Command, []string) error {
@@ -161,8 +161,8 @@ func addRoles(cmd *cobra.Command, noun string) *[]string {
 }
 
 func userPassword(m *managed[accounts.User]) *cobra.Command {
-	cmd := &cobra.Command{Use: "passwd NAME", Short: "Give a user another password; tokens end at once"}
-	stdin := cmd.Flags().Bool("password-stdin", false, "read the password from standard input; one trailing newline is not part of it")
+	cmd := &cobra.Command{Use: "passwd NAME", Short: "Set a user's password; their tokens are revoked"}
+	stdin := cmd.Flags().Bool("password-stdin", false, "read the password from standard input; one trailing newline is ignored")
 	return m.changeCommand(cmd, func(ctx context.Context, service *accounts.Service, name string) error {
 		password, err := m.process.readPassword(*stdin)
 		if err != nil {
@@ -173,7 +173,7 @@ func userPassword(m *managed[accounts.User]) *cobra.Command {
 }
 
 func userRole(m *managed[accounts.User]) *cobra.Command {
-	cmd := &cobra.Command{Use: "role NAME --role ROLE", Short: "Give a user other roles; tokens end at once"}
+	cmd := &cobra.Command{Use: "role NAME --role ROLE", Short: "Set a user's roles; their tokens are revoked"}
 	roles := addRoles(cmd, m.noun)
 	return m.changeCommand(cmd, func(ctx context.Context, service *accounts.Service, name string) error {
 		return service.SetRoles(ctx, localActor(), name, *roles)
@@ -199,7 +199,7 @@ func (p *Process) readPassword(stdin bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	second, err := p.ask(f, "The same again: ")
+	second, err := p.ask(f, "Repeat it: ")
 	if err == nil && first != second {
 		err = errors.New("the two passwords differ; try again")
 	}

@@ -196,7 +196,7 @@ func (d *disaster) isRestored(t *testing.T) (sealed string) {
 	d.run(t, "onnxgate user disable ann")
 	d.terminate(t)
 	d.run(t, `mkdir lost && mv "$data"/* lost/`)
-	if out := d.paste(t, "Restore"); !strings.Contains(out, "it continues the checkpoint") {
+	if out := d.paste(t, "Restore"); !strings.Contains(out, "consistent with the checkpoint") {
 		t.Errorf("the restored log: %s", out)
 	}
 	d.begin(t)
