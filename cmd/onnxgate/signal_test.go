@@ -147,7 +147,7 @@ func TestASignalDelaysTheDrain(t *testing.T) {
 		return string(answer)
 	}
 	p.signal(t, syscall.SIGTERM)
-	p.waitFor(t, `"msg":"not ready any more, and still serving","for":"5m0s"`, 1)
+	p.waitFor(t, `"msg":"no longer ready, but still serving","for":"5m0s"`, 1)
 	for path, want := range map[string]string{"/readyz": "HTTP/1.1 503 ", "/livez": "HTTP/1.1 200 "} {
 		if got := get(path); !strings.HasPrefix(got, want) || !strings.Contains(got, "\r\nConnection: close\r\n") {
 			t.Errorf("%s: %q, want %s, and the end of the connection", path, got, want)
@@ -174,7 +174,7 @@ func TestHangupReadsEverythingAgain(t *testing.T) {
 	p.waitFor(t, `"msg":"setting needs a restart","setting":"ONNXGATE_MAX_ROWS"`, 1)
 	write("ONNXGATE_RATE_TOKEN=fast\n")
 	p.signal(t, syscall.SIGHUP)
-	p.waitFor(t, `ONNXGATE_RATE_TOKEN: \"fast\" is no rate`, 1)
+	p.waitFor(t, `ONNXGATE_RATE_TOKEN: \"fast\" is not a rate`, 1)
 	p.signal(t, syscall.SIGTERM)
 	if err := p.cmd.Wait(); err != nil {
 		t.Errorf("exit: %v", err)

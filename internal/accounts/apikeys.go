@@ -106,7 +106,7 @@ func isLabel(s string) bool {
 
 func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 	if !isLabel(add.Name) {
-		return nil, wrong("name", "the name of a key has 1 to 64 letters, digits, blanks and . _ @ : / + - and begins with a letter or a digit")
+		return nil, wrong("name", "the name of a key has 1 to 64 letters, digits, spaces and . _ @ : / + - and begins with a letter or a digit")
 	}
 	roles, err := checkRoles(add.Roles)
 	if err != nil {
@@ -126,7 +126,7 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 		ExpiresAt: add.ExpiresAt.UTC().Truncate(time.Second), CreatedAt: now,
 	}
 	if !add.ExpiresAt.IsZero() && !key.ExpiresAt.After(now) {
-		return nil, wrong("expires", "the key would have ended already; let it expire in the future")
+		return nil, wrong("expires", "the key would already have expired; choose a time in the future")
 	}
 	if key.Scopes, err = checkScopes(add.Scopes); err != nil {
 		return nil, err
@@ -218,7 +218,7 @@ func (s *Service) Key(ctx context.Context, tenant, id string) (*APIKey, error) {
 // configuration.
 func (s *Service) RotateKey(ctx context.Context, by Actor, id string, overlap time.Duration) (key *APIKey, text string, err error) {
 	if overlap < 0 || overlap > maxOverlap {
-		return nil, "", wrong("overlap", "the overlap is from 0s to 90d")
+		return nil, "", wrong("overlap", "the overlap must be from 0s to 90d")
 	}
 	err = s.update(ctx, by, audit.APIKeyRotate, id, func(tx *Tx, d *deed) error {
 		if key, err = by.key(tx, id); err != nil {

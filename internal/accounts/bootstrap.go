@@ -63,7 +63,7 @@ var itself = Actor{Name: audit.Server, Tenant: identity.DefaultTenant}
 func notTaken(tx *Tx) error {
 	_, err := tx.Users.Get(AnyTenant, AdminName)
 	if err == nil {
-		return fault.Newf(fault.Conflict, "nobody is an administrator, and the user %s exists without that role; give it to a user", AdminName)
+		return fault.Newf(fault.Conflict, "no user has the role admin, and the user %s exists without it; give it to a user", AdminName)
 	}
 	return ignoreNotFound(err)
 }

@@ -90,11 +90,11 @@ func (a Actor) is(name string) bool { return a.holder != nil && a.Name == name }
 // token in a log must not be able to keep the account (OWASP ASVS 6.2.3).
 func (s *Service) checkCurrent(ctx context.Context, name string, password *string) error {
 	if password == nil {
-		return wrong("current_password", "the current password is needed to change one's own")
+		return wrong("current_password", "changing your own password needs the current one")
 	}
 	_, _, err := s.VerifyPassword(ctx, name, *password)
 	if fault.KindOf(err) == fault.Unauthenticated {
-		return wrong("current_password", "the current password is another one")
+		return wrong("current_password", "the current password is wrong")
 	}
 	return err
 }
@@ -164,7 +164,7 @@ func (a Actor) staysIn(ctx context.Context, tenant string, addresses []netip.Pre
 	if a.holder == nil || a.home() != tenant || !from.IsValid() || identity.InNetworks(from, addresses) {
 		return nil
 	}
-	return fault.Newf(fault.Conflict, "the tenant %s could not be used from your own address %s any more", tenant, from)
+	return fault.Newf(fault.Conflict, "this would lock you out: the tenant %s could no longer be used from your address %s", tenant, from)
 }
 
 // ClientChange says what becomes of a service client. What is nil stays.

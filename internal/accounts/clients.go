@@ -100,7 +100,7 @@ func (s *Service) newClient(add *NewClient) (*Client, error) {
 	}
 	for _, g := range add.Grants {
 		if g != GrantClientCredentials && g != GrantPassword && g != GrantRefreshToken {
-			return nil, wrong("grants", "%q is no grant type; there are %s, %s and %s", g, GrantClientCredentials, GrantPassword, GrantRefreshToken)
+			return nil, wrong("grants", "%q is not a grant type; choose %s, %s and %s", g, GrantClientCredentials, GrantPassword, GrantRefreshToken)
 		}
 	}
 	if err := checkCertificate(add.Certificate); err != nil {
@@ -127,7 +127,7 @@ func (s *Service) newClient(add *NewClient) (*Client, error) {
 func checkLabel(name string) error {
 	if name == "" || !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxClientName ||
 		strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return wrong("name", "a name has 1 to %d characters that can be printed, and no blank at its ends", maxClientName)
+		return wrong("name", "a name has 1 to %d printable characters, with no space at either end", maxClientName)
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func (s *Service) Client(ctx context.Context, tenant, id string) (*Client, error
 // counts for overlap longer. Tokens stay valid: it is the same client.
 func (s *Service) RotateClient(ctx context.Context, by Actor, id string, overlap time.Duration) (*Client, string, error) {
 	if overlap < 0 || overlap > maxOverlap {
-		return nil, "", wrong("overlap", "the secret before can count for 0s to 90d longer")
+		return nil, "", wrong("overlap", "the old secret can stay valid for 0s to 90d")
 	}
 	secret, err := s.randomText(secretChars)
 	if err != nil {

@@ -112,7 +112,7 @@ func (h *holder) covers(p *identity.Principal, r rights) error {
 		return nil
 	}
 	if r.models == nil {
-		return fault.New(fault.Forbidden, "Operation not permitted: your credential is for some models alone, and this would be for all")
+		return fault.New(fault.Forbidden, "Operation not permitted: your credential is limited to some models, and this would apply to all")
 	}
 	for _, model := range r.models {
 		if !slices.Contains(p.Models, model) {
@@ -128,5 +128,5 @@ func (r *rights) narrowedTo(permission string) bool {
 }
 
 func notHeld(what, name string) error {
-	return fault.Newf(fault.Forbidden, "Operation not permitted: it takes the %s %s, which you do not hold", what, name)
+	return fault.Newf(fault.Forbidden, "Operation not permitted: this needs the %s %s, which you do not hold", what, name)
 }

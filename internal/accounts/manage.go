@@ -149,7 +149,7 @@ func (s *Service) SetPassword(ctx context.Context, by Actor, name, password stri
 // one at a sign-in does; Content for a new one that breaks a rule.
 func (s *Service) ChangePassword(ctx context.Context, p *identity.Principal, current, next string) error {
 	if p.Issuer != "" || p.Method != identity.Bearer || strings.HasPrefix(p.Subject, ClientPrefix) {
-		return fault.New(fault.Forbidden, "Only users of this server have a password here; send a token that one got by password")
+		return fault.New(fault.Forbidden, "Only users of this server have a password here; send a token obtained with a password")
 	}
 	// Counted apart from sign-ins: who tries a user's password from outside must
 	// not keep the user, who has a token, from changing it.

@@ -67,7 +67,7 @@ func checkAddresses(networks []netip.Prefix) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, n := range networks {
 		if !n.IsValid() || n.Addr().Is4In6() {
-			return nil, fault.Newf(fault.Content, "%s is no network such as 10.0.0.0/8 or fd00::/8", n)
+			return nil, fault.Newf(fault.Content, "%s is not a network such as 10.0.0.0/8 or fd00::/8", n)
 		}
 		all = append(all, n.Masked())
 	}
@@ -168,7 +168,7 @@ func (s *Service) DeleteTenant(ctx context.Context, by Actor, name string) error
 
 func notDefault(name string) error {
 	if name == identity.DefaultTenant {
-		return fault.Newf(fault.Conflict, "the tenant %s is that of the installation and stays", name)
+		return fault.Newf(fault.Conflict, "the tenant %s belongs to the installation and cannot be disabled or deleted", name)
 	}
 	return nil
 }

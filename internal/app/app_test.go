@@ -349,7 +349,7 @@ func TestAStopDoesNotWaitForAReloadThatHangs(t *testing.T) {
 	}()
 	<-began
 	s.stop(t) // must return
-	if !strings.Contains(s.log.String(), "stopping without the end of a reload") {
+	if !strings.Contains(s.log.String(), "stopping before a reload") {
 		t.Errorf("the log does not say that a reload was left:\n%s", s.log)
 	}
 	close(hang)
@@ -480,7 +480,7 @@ func TestAReloadSaysWhichModelsChanged(t *testing.T) {
 	for _, want := range []string{
 		`"msg":"model not taken over","error":"model iris, version 1: `,
 		`"msg":"reloaded","changed":[],"models_added":["flowers/1"],"models_kept":["iris/1"]}`,
-		`"level":"WARN","msg":"POST /predict has no model any more; choose one with ONNXGATE_DEFAULT_MODEL`,
+		`"level":"WARN","msg":"POST /predict no longer has a model; choose one with ONNXGATE_DEFAULT_MODEL`,
 	} {
 		if !strings.Contains(s.log.String(), want) {
 			t.Errorf("the log does not show %s:\n%s", want, s.log)

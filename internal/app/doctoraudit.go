@@ -18,7 +18,7 @@ import (
 const verifyTime = 20 * time.Second
 
 // errLongLog says that a log was not looked at to its end, and no more than that.
-var errLongLog = errors.New("it is too long to be looked at here; run onnxgate audit verify")
+var errLongLog = errors.New("it is too long to check here; run onnxgate audit verify")
 
 // verifyAudit looks at every record of the audit log, beside whoever writes it, and
 // returns what was looked at, in words. Its error is of a log that no server starts

@@ -26,7 +26,7 @@ func (a *App) Withdraw(ctx context.Context) error {
 	if a.drainDelay == 0 {
 		return nil
 	}
-	a.log.InfoContext(ctx, "not ready any more, and still serving", slog.String("for", a.drainDelay.String()))
+	a.log.InfoContext(ctx, "no longer ready, but still serving", slog.String("for", a.drainDelay.String()))
 	delay := time.NewTimer(a.drainDelay)
 	defer delay.Stop()
 	select {

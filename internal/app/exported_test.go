@@ -21,7 +21,7 @@ func TestAPickleInTheModelsPlaceIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = app.NewEngines("", 1).LoadModel(file)
-	if err == nil || !strings.Contains(err.Error(), "model.pkl is there, which Python alone reads: export the model") {
+	if err == nil || !strings.Contains(err.Error(), "model.pkl is there, which only Python can read: export the model") {
 		t.Errorf("beside a pickle: %v", err)
 	}
 }

@@ -228,7 +228,7 @@ func (f *modelFile) compile(e *Engines, engine schema.Engine) (inference.Program
 func notExported(path string, err error) error {
 	for _, ending := range []string{"pkl", "pickle", "joblib"} {
 		if found, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*."+ending)); len(found) > 0 {
-			return fmt.Errorf("%w; %s is there, which Python alone reads: export the model with skl2onnx, as docs/serve-your-own-model.md has it", err, found[0])
+			return fmt.Errorf("%w; %s is there, which only Python can read: export the model with skl2onnx, as docs/serve-your-own-model.md describes", err, found[0])
 		}
 	}
 	return err

@@ -36,7 +36,7 @@ func (a *App) watchModels(ctx context.Context, dir string) {
 		Dir: dir, Depth: modelDepth,
 		Changed: func(cause treewatch.Cause) { a.lookAtModels(ctx, cause) },
 		Degraded: func(err error) {
-			a.log.WarnContext(ctx, "not every change of the models folder is notified: it is looked at once a minute",
+			a.log.WarnContext(ctx, "not every change in the models folder is notified: checking it once a minute",
 				slog.String("folder", dir), slog.Any("error", err))
 		},
 	})
@@ -124,7 +124,7 @@ func (a *App) logChanges(ctx context.Context, before string) []slog.Attr {
 		}
 	}
 	if before != "" && a.defaultModel() == "" {
-		a.log.WarnContext(ctx, "POST /predict has no model any more; choose one with ONNXGATE_DEFAULT_MODEL and start again", slog.String("before", before))
+		a.log.WarnContext(ctx, "POST /predict no longer has a model; choose one with ONNXGATE_DEFAULT_MODEL and restart", slog.String("before", before))
 	}
 	var attrs []slog.Attr
 	for _, list := range []struct {

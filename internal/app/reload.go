@@ -42,7 +42,7 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 	}
 	if a.clients != nil {
 		if err := a.reloads.note(clientAuthoritiesPart, a.clients.Reload()); err != nil {
-			a.log.ErrorContext(ctx, "kept the old authorities of client certificates", slog.Any("error", err))
+			a.log.ErrorContext(ctx, "kept the old CAs for client certificates", slog.Any("error", err))
 		}
 	}
 	if err := a.reloads.note(kekPart, a.sealing.Reload(ctx)); err != nil {

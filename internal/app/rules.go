@@ -159,9 +159,9 @@ func (q *AccessQuestion) principal(ctx context.Context, cfg *config.Config, serv
 	case tenant.Disabled:
 		return nil, fault.Newf(fault.Unauthenticated, "the tenant %s is disabled", tenant.Name)
 	case !tenant.Admits(q.Address):
-		return nil, fault.Newf(fault.Forbidden, "the tenant %s may be used from %v alone; say where with --address", tenant.Name, tenant.Addresses)
+		return nil, fault.Newf(fault.Forbidden, "the tenant %s may be used from %v only; name the address with --address", tenant.Name, tenant.Addresses)
 	case !identity.InNetworks(q.Address, h.addresses):
-		return nil, fault.Newf(fault.Forbidden, "the %s may be used from %v alone; say where with --address", h.label, h.addresses)
+		return nil, fault.Newf(fault.Forbidden, "the %s may be used from %v only; name the address with --address", h.label, h.addresses)
 	}
 	if h.Scopes == nil {
 		h.Scopes = roles.Of(h.Tenant, h.Roles)

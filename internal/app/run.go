@@ -220,7 +220,7 @@ func (a *App) settle(ctx context.Context) {
 	select {
 	case <-settled:
 	case <-limit.Done():
-		a.log.WarnContext(ctx, "stopping without the end of a reload or of a look at the certificate's files")
+		a.log.WarnContext(ctx, "stopping before a reload or a check of the certificate files has ended")
 	}
 }
 

@@ -140,5 +140,5 @@ func (a *App) keyChanged(kid string, err error) {
 		return
 	}
 	a.noted(ctx, &audit.Record{Event: audit.KeyRotate, Object: kid})
-	a.log.InfoContext(ctx, "another key signs tokens", slog.String("kid", kid))
+	a.log.InfoContext(ctx, "a new key signs tokens now", slog.String("kid", kid))
 }

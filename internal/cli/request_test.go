@@ -39,14 +39,14 @@ func TestWhatIsWrongIsOneLine(t *testing.T) {
 	field := fault.Field{Pointer: "#/1/a", Detail: "must be a number"}
 	cell := fault.Field{Line: 3, Column: 2, Name: "a", Detail: "must be a number"}
 	for want, err := range map[string]error{
-		"#/1/a must be a number":                                     content(false, field),
-		"#/1/a must be a number; and 2 others":                       content(false, field, cell, field),
-		"#/1/a must be a number; and more than 1 others":             content(true, field, cell),
-		"line 3, column 2 (a): must be a number; and 1 other":        content(false, cell, field),
-		`line 3, column 2 ("\x1b[2J"): must be a number`:             content(false, fault.Field{Line: 3, Column: 2, Name: "\x1b[2J", Detail: "must be a number"}),
-		"line 3: has 2 columns":                                      content(false, fault.Field{Line: 3, Detail: "has 2 columns"}),
-		"the request must hold at least one row":                     content(false, fault.Field{Pointer: "#", Detail: "must hold at least one row"}),
-		"the table is no CSV: line 2, byte 5: extraneous or missing": fault.New(fault.Syntax, "the table is no CSV: line 2, byte 5: extraneous or missing"),
+		"#/1/a must be a number":                                            content(false, field),
+		"#/1/a must be a number; and 2 others":                              content(false, field, cell, field),
+		"#/1/a must be a number; and more than 1 others":                    content(true, field, cell),
+		"line 3, column 2 (a): must be a number; and 1 other":               content(false, cell, field),
+		`line 3, column 2 ("\x1b[2J"): must be a number`:                    content(false, fault.Field{Line: 3, Column: 2, Name: "\x1b[2J", Detail: "must be a number"}),
+		"line 3: has 2 columns":                                             content(false, fault.Field{Line: 3, Detail: "has 2 columns"}),
+		"the request must hold at least one row":                            content(false, fault.Field{Pointer: "#", Detail: "must hold at least one row"}),
+		"the table is not valid CSV: line 2, byte 5: extraneous or missing": fault.New(fault.Syntax, "the table is not valid CSV: line 2, byte 5: extraneous or missing"),
 		"no such file": errors.New("no such file"),
 	} {
 		if got := schema.InOneLine(err).Error(); got != want || strings.Contains(got, "\n") {

@@ -110,7 +110,7 @@ func readEnvText(path string, src Source) (text []byte, sealed bool, err error) 
 		text, err = openEnvText(data, src)
 		return text, true, err
 	case strings.HasSuffix(path, filepath.Ext(defaultSealedEnvFile)):
-		return nil, false, errors.New("is not sealed, though its name says so; run: onnxgate config encrypt")
+		return nil, false, errors.New("is not encrypted, though its name says so; run: onnxgate config encrypt")
 	}
 	return data, false, nil
 }
@@ -118,7 +118,7 @@ func readEnvText(path string, src Source) (text []byte, sealed bool, err error) 
 func openEnvText(data []byte, src Source) ([]byte, error) {
 	path, _ := src.Lookup(envIdentityFile)
 	if path == "" {
-		return nil, errors.New("is sealed; set " + envIdentityFile + " in the environment to the file with the age identity, or the passphrase, that opens it")
+		return nil, errors.New("is encrypted; set " + envIdentityFile + " in the environment to the file with the age identity or the passphrase that decrypts it")
 	}
 	secret, _, err := regular.ReadFile(path, maxSecretFile)
 	if err != nil {

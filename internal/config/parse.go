@@ -80,7 +80,7 @@ func parseDurationOrOff(s string) (time.Duration, error) {
 	}
 	d, err := ParseDuration(s)
 	if err == nil && d <= 0 {
-		err = fmt.Errorf("%s is no time", shown(s))
+		err = fmt.Errorf("%s is not a time", shown(s))
 	}
 	return d, err
 }
@@ -170,7 +170,7 @@ func formatInFlight(n int) string {
 func parseRates(s string) (identity.Rates, error) {
 	rates, err := identity.ParseRates(s)
 	if errors.Is(err, identity.ErrNoRate) {
-		return nil, fmt.Errorf("%s is no rate", shown(s)) // what to write follows
+		return nil, fmt.Errorf("%s is not a rate", shown(s)) // what to write follows
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", shown(s), err)

@@ -87,7 +87,7 @@ func TestSealedSettingsThatCannotBeRightAreRefused(t *testing.T) {
 		vars          map[string]string // besides the identity
 		want          string
 	}{
-		"no identity":             {"", "", map[string]string{"ONNXGATE_ENV_IDENTITY_FILE": ""}, ".env.age: is sealed; set ONNXGATE_ENV_IDENTITY_FILE in the environment"},
+		"no identity":             {"", "", map[string]string{"ONNXGATE_ENV_IDENTITY_FILE": ""}, ".env.age: is encrypted; set ONNXGATE_ENV_IDENTITY_FILE in the environment"},
 		"an identity not there":   {"", "", map[string]string{"ONNXGATE_ENV_IDENTITY_FILE": "/no/such/file"}, `"/no/such/file", which ONNXGATE_ENV_IDENTITY_FILE names: no such file`},
 		"an identity in .env":     {"", "ONNXGATE_ENV_IDENTITY_FILE=key.txt\n", nil, ".env:1: ONNXGATE_ENV_IDENTITY_FILE is read from the real environment alone"},
 		"an identity in itself":   {"ONNXGATE_ENV_IDENTITY_FILE=key.txt\n", "", nil, ".env.age:1: ONNXGATE_ENV_IDENTITY_FILE is read from the real environment alone"},
@@ -119,8 +119,8 @@ func TestFilesThatAreNotWhatTheirNameSaysAreRefused(t *testing.T) {
 	identity := sealedDir(t, "ONNXGATE_MAX_ROWS=5\n")
 	vars := map[string]string{"ONNXGATE_ENV_IDENTITY_FILE": identity}
 	for name, tc := range map[string]struct{ text, want string }{
-		"plain":    {"ONNXGATE_MAX_ROWS=5\n", "is not sealed, though its name says so"},
-		"empty":    {"", "is not sealed"},
+		"plain":    {"ONNXGATE_MAX_ROWS=5\n", "is not encrypted, though its name says so"},
+		"empty":    {"", "is not encrypted"},
 		"cut":      {"age-encryption.org/v1\n-> X25519 x", "cannot be opened with"},
 		"too long": {"age-encryption.org/v1\n" + strings.Repeat("x", agefile.MaxFile), "larger than"},
 	} {

@@ -48,7 +48,7 @@ func TestCallsAreRefusedInOneOrder(t *testing.T) {
 		"another tenant's is as none":           {"guest", about("iris"), false, codes.NotFound, "Request for unknown model: 'iris' is not found"},
 		"a version that is not there":           {"admin", &pb.ModelInferRequest{ModelName: "iris", ModelVersion: "9"}, false, codes.NotFound, "Request for unknown model: 'iris' version 9 is not found"},
 		"then its rules, before the tensors":    {"user", &pb.ModelInferRequest{ModelName: "closed", Inputs: bad.GetInputs()}, false, codes.PermissionDenied, "Operation not permitted"},
-		"then the credentials that it asks for": {"admin", about("layered"), false, codes.Unauthenticated, "This model asks for an access token and an API key in one request"},
+		"then the credentials that it asks for": {"admin", about("layered"), false, codes.Unauthenticated, "This model requires an access token and an API key in one request"},
 		"then the tensors":                      {"user", bad, false, codes.InvalidArgument, `Input "X": fp32_contents has 3 elements, and shape [0,4] holds 0`},
 		"a defect tells nothing":                {"broken", about("iris"), false, codes.Internal, "The server failed. The request id finds the reason in its log"},
 		"a panic tells nothing":                 {"panic", about("iris"), false, codes.Internal, "The server failed. The request id finds the reason in its log"},

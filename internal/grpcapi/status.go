@@ -22,7 +22,7 @@ type outcome struct {
 // outcomes holds one entry for each fault.Kind.
 var outcomes = map[fault.Kind]outcome{
 	fault.Internal:         {codes.Internal, "The server failed. The request id finds the reason in its log"},
-	fault.Misdirected:      {codes.InvalidArgument, "This server answers on its own machine alone; call it as localhost or 127.0.0.1"},
+	fault.Misdirected:      {codes.InvalidArgument, "This server answers only on its own machine; call it as localhost or 127.0.0.1"},
 	fault.BadRequest:       {codes.InvalidArgument, "The request is malformed"},
 	fault.NotFound:         {codes.NotFound, "There is no such thing"},
 	fault.MethodNotAllowed: {codes.Unimplemented, "There is no such method"},

@@ -455,9 +455,9 @@ func listsHavePagesAndFilters(t *testing.T, a *administration) {
 		}
 	}
 	for query, detail := range map[string]string{
-		"page=2": "There is no parameter", "limit=0": "from 1 to 500", "limit=501": "from 1 to 500", "limit=x": "from 1 to 500",
+		"page=2": "Unknown parameter", "limit=0": "from 1 to 500", "limit=501": "from 1 to 500", "limit=x": "from 1 to 500",
 		"limit=1&limit=2": "twice", "disabled=yes": "true or false", "role=": "must have a value", "after=" + strings.Repeat("a", 300): "must have a value",
-		"Tenant=acme": "There is no parameter", "%zz": "NAME=VALUE", "a;b": "NAME=VALUE",
+		"Tenant=acme": "Unknown parameter", "%zz": "NAME=VALUE", "a;b": "NAME=VALUE",
 	} {
 		if got := a.ask("admin", "GET", "/users?"+query, ""); got.StatusCode != http.StatusBadRequest || !strings.Contains(got.body, detail) {
 			t.Errorf("%s: %d %s, want %q", query, got.StatusCode, got.body, detail)

@@ -89,7 +89,7 @@ func (a *API) made(ctx context.Context, tenant string) (time.Time, error) {
 // auditQuery reads which records are wanted. Faults: BadRequest.
 func auditQuery(values url.Values, by accounts.Actor) (q audit.Query, err error) {
 	if f := values.Get(exportFormat); f != "" && f != audit.JSON && f != audit.CSV {
-		return q, fault.New(fault.BadRequest, "The parameter format is json, one object a line, or csv")
+		return q, fault.New(fault.BadRequest, "The parameter format must be json (one object per line) or csv")
 	}
 	q.Tenant = by.Tenant
 	if by.Tenant == accounts.AnyTenant {
@@ -100,7 +100,7 @@ func auditQuery(values url.Values, by accounts.Actor) (q audit.Query, err error)
 			continue
 		}
 		if *at, err = moment(values.Get(name)); err != nil {
-			return q, fault.Newf(fault.BadRequest, "The parameter %s is a date (UTC) such as 2030-01-31, or a time such as 2030-01-31T12:00:00Z", name)
+			return q, fault.Newf(fault.BadRequest, "The parameter %s must be a date (UTC) such as 2030-01-31, or a time such as 2030-01-31T12:00:00Z", name)
 		}
 	}
 	return q, nil

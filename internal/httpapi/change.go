@@ -28,7 +28,7 @@ func (x *exchange) readChange(ctx context.Context, into any) error {
 }
 
 func wrongAt(pointer, detail string) error {
-	err := fault.New(fault.Content, "The body does not fit")
+	err := fault.New(fault.Content, "The body is not valid")
 	err.Fields = []fault.Field{{Pointer: fragment(pointer), Detail: detail}}
 	return err
 }

@@ -94,7 +94,7 @@ func nothingAt(path string) error {
 		return fault.New(fault.Unsupported, "Shared memory, traces and log settings are not served over this protocol")
 	}
 	if explains(path) {
-		return fault.New(fault.Unsupported, "This server explains no predictions; ask the model with :predict")
+		return fault.New(fault.Unsupported, "This server does not explain predictions; call :predict")
 	}
 	return fault.New(fault.NotFound, "")
 }

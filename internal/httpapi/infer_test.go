@@ -150,7 +150,7 @@ func TestRequestsToInferAreRefused(t *testing.T) {
 		"unknown model at V1":             {request{path: "/v1/models/nothing:predict"}, 404, "Request for unknown model: 'nothing' is not found"},
 		"wrong method":                    {request{method: "GET"}, 405, "takes POST"},
 		"a path that is none":             {request{path: "/v2/models/iris/explain"}, 404, "nothing at this path"},
-		"an explanation":                  {request{path: "/v1/models/iris:explain"}, 501, "explains no predictions; ask the model with :predict"},
+		"an explanation":                  {request{path: "/v1/models/iris:explain"}, 501, "does not explain predictions; call :predict"},
 		"a verb that is none, at V1":      {request{path: "/v1/models/iris:guess"}, 404, "nothing at this path"},
 		"no name before the verb, at V1":  {request{path: "/v1/models/:predict"}, 404, "nothing at this path"},
 		"a slash behind":                  {request{path: "/v2/models/iris/infer/"}, 400, "its one form"},

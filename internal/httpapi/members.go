@@ -58,7 +58,7 @@ func (x *exchange) parseMembers(body []byte, into any) error {
 	if len(m.faults) == 0 {
 		return nil
 	}
-	return &fault.Error{Kind: fault.Content, Msg: "The body does not fit", Fields: m.faults[:min(len(m.faults), fault.MaxFields)], Truncated: len(m.faults) > fault.MaxFields}
+	return &fault.Error{Kind: fault.Content, Msg: "The body is not valid", Fields: m.faults[:min(len(m.faults), fault.MaxFields)], Truncated: len(m.faults) > fault.MaxFields}
 }
 
 // newRules returns a validator that knows fields by the names of their members.

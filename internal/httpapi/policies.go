@@ -82,7 +82,7 @@ func viewRule(number int, r *authz.Rule) ruleView {
 // Forbidden for others.
 func (a *API) policyOwner(x *exchange) (string, error) {
 	if p := x.principal; !a.cfg.Roles.Permits(p, identity.ModelsWrite) && !a.cfg.Roles.Permits(p, identity.AuditRead) {
-		return "", fault.Newf(fault.Forbidden, "Operation not permitted: rules are for who holds %s or %s", identity.ModelsWrite, identity.AuditRead)
+		return "", fault.Newf(fault.Forbidden, "Operation not permitted: reading rules needs %s or %s", identity.ModelsWrite, identity.AuditRead)
 	}
 	tenant, err := x.tenantParameter()
 	if err == nil {

@@ -34,7 +34,7 @@ type problem struct {
 // problems holds one entry for each fault.Kind.
 var problems = map[fault.Kind]problem{
 	fault.Internal:         {http.StatusInternalServerError, "internal-error", "Internal error", "server_error", "The server failed. The request id finds the reason in its log"},
-	fault.Misdirected:      {http.StatusMisdirectedRequest, "misdirected-request", "Misdirected request", "invalid_request", "This server answers on its own machine alone; call it as localhost or 127.0.0.1"},
+	fault.Misdirected:      {http.StatusMisdirectedRequest, "misdirected-request", "Misdirected request", "invalid_request", "This server answers only on its own machine; call it as localhost or 127.0.0.1"},
 	fault.BadRequest:       {http.StatusBadRequest, "bad-request", "Bad request", "invalid_request", "The request is malformed"},
 	fault.NotFound:         {http.StatusNotFound, "not-found", "Not found", "invalid_request", "There is nothing at this path"},
 	fault.MethodNotAllowed: {http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed", "invalid_request", "The path has other methods; Allow lists them"},
@@ -45,7 +45,7 @@ var problems = map[fault.Kind]problem{
 	fault.UnsupportedMedia: {http.StatusUnsupportedMediaType, "unsupported-media-type", "Unsupported media type", "invalid_request", "The body has a type that is not read here"},
 	fault.TooLarge:         {http.StatusRequestEntityTooLarge, "too-large", "Too large", "invalid_request", "The body is too large"},
 	fault.Syntax:           {http.StatusBadRequest, "invalid-syntax", "Invalid syntax", "invalid_request", "The body cannot be parsed"},
-	fault.Content:          {http.StatusUnprocessableEntity, "invalid-content", "Invalid content", "invalid_request", "The body does not fit"},
+	fault.Content:          {http.StatusUnprocessableEntity, "invalid-content", "Invalid content", "invalid_request", "The body is not valid"},
 	fault.Undecryptable:    {http.StatusBadRequest, "decryption-failed", "Decryption failed", "invalid_request", "Decryption failed"},
 	fault.Conflict:         {http.StatusConflict, "conflict", "Conflict", "invalid_request", "The request contradicts the present state"},
 	fault.Unsupported:      {http.StatusNotImplemented, "not-implemented", "Not implemented", "invalid_request", "This server does not have this part of the protocol"},

@@ -74,7 +74,7 @@ func (x *exchange) snapshot(name string) error {
 	case "1":
 		contentType, debug = typeText, 1
 	default:
-		return fault.New(fault.BadRequest, "The parameter debug is 0, or 1 for text")
+		return fault.New(fault.BadRequest, "The parameter debug must be 0, or 1 for text")
 	}
 	var body bytes.Buffer
 	if err := pprof.Lookup(name).WriteTo(&body, debug); err != nil {
@@ -118,7 +118,7 @@ func secondsOf(values url.Values) (time.Duration, error) {
 	}
 	n, err := strconv.Atoi(values.Get("seconds"))
 	if err != nil || n < 1 || n > maxSeconds {
-		return 0, fault.Newf(fault.BadRequest, "The parameter seconds is a number from 1 to %d", maxSeconds)
+		return 0, fault.Newf(fault.BadRequest, "The parameter seconds must be a number from 1 to %d", maxSeconds)
 	}
 	return time.Duration(n) * time.Second, nil
 }

@@ -52,16 +52,16 @@ func (x *exchange) parameters(known ...string) (url.Values, error) {
 	}
 	values, err := url.ParseQuery(x.request.URL.RawQuery)
 	if err != nil {
-		return nil, fault.New(fault.BadRequest, "The query is not made of NAME=VALUE, joined by &")
+		return nil, fault.New(fault.BadRequest, "The query must be NAME=VALUE pairs joined by &")
 	}
 	for name, all := range values {
 		switch {
 		case len(known) == 0:
 			return nil, fault.New(fault.BadRequest, "This path takes no parameters")
 		case !slices.Contains(known, name):
-			return nil, fault.Newf(fault.BadRequest, "There is no parameter %q here; there are %s", cut(name), join(known))
+			return nil, fault.Newf(fault.BadRequest, "Unknown parameter %q; this path takes %s", cut(name), join(known))
 		case len(all) > 1:
-			return nil, fault.Newf(fault.BadRequest, "The parameter %s stands there twice", name)
+			return nil, fault.Newf(fault.BadRequest, "The parameter %s is given twice", name)
 		case all[0] == "" || len(all[0]) > maxParameter:
 			return nil, fault.Newf(fault.BadRequest, "The parameter %s must have a value of at most %d bytes", name, maxParameter)
 		}
@@ -75,7 +75,7 @@ func limitOf(values url.Values) (int, error) {
 	}
 	n, err := strconv.Atoi(values.Get(pageLimit))
 	if err != nil || n < 1 || n > accounts.MaxPage {
-		return 0, fault.Newf(fault.BadRequest, "The parameter %s is a number from 1 to %d", pageLimit, accounts.MaxPage)
+		return 0, fault.Newf(fault.BadRequest, "The parameter %s must be a number from 1 to %d", pageLimit, accounts.MaxPage)
 	}
 	return n, nil
 }
@@ -87,7 +87,7 @@ func truth(values url.Values, name string) (*bool, error) {
 	}
 	text := values.Get(name)
 	if text != "true" && text != "false" {
-		return nil, fault.Newf(fault.BadRequest, "The parameter %s is true or false", name)
+		return nil, fault.Newf(fault.BadRequest, "The parameter %s must be true or false", name)
 	}
 	yes := text == "true"
 	return &yes, nil

@@ -212,7 +212,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		q    request
 		want string
 	}{
-		{request{host: "evil.example", path: "/livez"}, "This server answers on its own machine alone; call it as localhost or 127.0.0.1"},
+		{request{host: "evil.example", path: "/livez"}, "This server answers only on its own machine; call it as localhost or 127.0.0.1"},
 		{request{method: "GET", path: "/models/iris/predict"}, "This path takes POST"},
 		{request{method: "PUT", path: "/livez"}, "This path takes GET, HEAD"},
 		{request{method: "GET", path: "/models", header: http.Header{"Authorization": {"Bearer "}}}, "The access token is empty: send one as Authorization: Bearer TOKEN"},
@@ -428,7 +428,7 @@ func TestHeaderWithTooManyBytesIsRefused(t *testing.T) {
 	}
 }
 
-const problemDetailMisdirected = "This server answers on its own machine alone; call it as localhost or 127.0.0.1"
+const problemDetailMisdirected = "This server answers only on its own machine; call it as localhost or 127.0.0.1"
 
 func TestNothingIsReadBehindARequestWhoseEndIsInDoubt(t *testing.T) {
 	f := newAPI(t, nil).serve()

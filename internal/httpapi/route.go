@@ -307,7 +307,7 @@ func (r *router) allowed(path string) []string {
 // nothingAt says that there is nothing at a path, and why where that can be changed.
 func (r *router) nothingAt(path string) error {
 	if r.profilesOff && strings.HasPrefix(path, profilePath) {
-		return fault.New(fault.NotFound, "This server shows no profiles; ONNXGATE_PPROF=on does")
+		return fault.New(fault.NotFound, "Profiles are off on this server; ONNXGATE_PPROF=on turns them on")
 	}
 	return nothingAt(path)
 }

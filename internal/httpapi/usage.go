@@ -86,9 +86,9 @@ func daysAsked(values url.Values) (*usageDays, error) {
 	a := new(usageDays)
 	switch {
 	case values.Has(usageAt) && values.Has(usageFrom):
-		return nil, fault.Newf(fault.BadRequest, "The parameter %s is for one day, and %s for several: send one of them", usageAt, usageFrom)
+		return nil, fault.Newf(fault.BadRequest, "The parameter %s is for one day and %s for several: send one of them", usageAt, usageFrom)
 	case values.Has(usageTo) && !values.Has(usageFrom):
-		return nil, fault.Newf(fault.BadRequest, "The parameter %s is the last of several days: send the first as %s, too", usageTo, usageFrom)
+		return nil, fault.Newf(fault.BadRequest, "The parameter %s is the last day of a range: send the first as %s, too", usageTo, usageFrom)
 	}
 	for name, into := range map[string]*time.Time{usageAt: &a.at, usageFrom: &a.from, usageTo: &a.to} {
 		if !values.Has(name) {
@@ -96,7 +96,7 @@ func daysAsked(values url.Values) (*usageDays, error) {
 		}
 		day, err := time.Parse(dayFormat, values.Get(name))
 		if err != nil {
-			return nil, fault.Newf(fault.BadRequest, "The parameter %s is a day such as 2030-01-31", name)
+			return nil, fault.Newf(fault.BadRequest, "The parameter %s must be a day such as 2030-01-31", name)
 		}
 		*into = day
 	}
@@ -121,7 +121,7 @@ func (a *API) listUsage(ctx context.Context, x *exchange) error {
 		return err
 	}
 	if days.dayByDay() && page.Limit > maxDayByDay {
-		return fault.Newf(fault.BadRequest, "The parameter %s is at most %d with %s", pageLimit, maxDayByDay, usageFrom)
+		return fault.Newf(fault.BadRequest, "The parameter %s must be at most %d with %s", pageLimit, maxDayByDay, usageFrom)
 	}
 	users, err := a.consumers(ctx, x, values, page)
 	if err != nil {
@@ -168,7 +168,7 @@ func (a *API) consumers(ctx context.Context, x *exchange, values url.Values, pag
 		users.Next = found.Next
 		return users, err
 	}
-	return users, fault.Newf(fault.BadRequest, "The parameter %s is %s or %s", usageBy, byTenant, byKey)
+	return users, fault.Newf(fault.BadRequest, "The parameter %s must be %s or %s", usageBy, byTenant, byKey)
 }
 
 // sendUsage answers with what each used, as JSON or as a table: CSV (RFC 4180) of the

@@ -194,7 +194,7 @@ func missingCredential(required []identity.Method) *fault.Error {
 	for i, method := range required {
 		words[i] = credentials[method]
 	}
-	return fault.New(fault.Unauthenticated, "This model asks for "+strings.Join(words, " and ")+" in one request")
+	return fault.New(fault.Unauthenticated, "This model requires "+strings.Join(words, " and ")+" in one request")
 }
 
 // forbidden says what is missing to those who may see the model, and nothing to

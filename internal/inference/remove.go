@@ -65,7 +65,7 @@ func (l *loader) removable(e *entry, id string, versions []string) error {
 	case pin.Version == id && !slices.ContainsFunc(versions, pin.ends):
 		return fault.Newf(fault.Conflict, "a rollback chose version %s: roll back to another one first", id)
 	case e.model != nil && e.model.newest().id == id:
-		return fault.Newf(fault.Conflict, "version %s is what requests get that name none: push a newer one, roll back to an older one, or unload the model first", id)
+		return fault.Newf(fault.Conflict, "version %s answers requests that name none: push a newer one, roll back to an older one, or unload the model first", id)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func TestWhatIsInUseIsNotRemoved(t *testing.T) {
 	for _, tc := range []struct {
 		name, manifest, rollback, id, want string
 	}{
-		{"the newest", "", "", "3", "is what requests get that name none: push a newer one"},
+		{"the newest", "", "", "3", "answers requests that name none: push a newer one"},
 		{"one of a list", "versions: {serve: [1, 3]}\n", "", "1", "model.yaml names version 1"},
 		{"one with a label", "versions: {labels: {stable: 2}}\n", "", "2", "model.yaml names version 2"},
 		{"one of a rollback", "", "2", "2", "a rollback chose version 2"},

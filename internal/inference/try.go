@@ -113,7 +113,7 @@ func mayShare(tenant string, e, old *entry) error {
 	}
 	for _, with := range e.model.shares() {
 		if !slices.Contains(present, with) {
-			return fault.Newf(fault.Forbidden, "Operation not permitted: access.share would show the model to %q; who runs the server writes that into its model.yaml", with)
+			return fault.Newf(fault.Forbidden, "Operation not permitted: access.share would share the model with %q; only the operator can write that into its model.yaml on the server", with)
 		}
 	}
 	return nil

@@ -335,7 +335,7 @@ func TestASampleIsUTF8(t *testing.T) {
 func TestDraftRefusesASampleThatDoesNotFit(t *testing.T) {
 	for name, tc := range map[string]struct{ sample, target, want string }{
 		"empty":               {" ,a\n", "", "column 1 of the sample has no name"},
-		"an index":            {"Unnamed: 0,a\n", "", `column "Unnamed: 0" of the sample is none of the training data; leave an index out`},
+		"an index":            {"Unnamed: 0,a\n", "", `column "Unnamed: 0" of the sample is not training data; leave an index out`},
 		"no header":           {"5.1,3,1.4,red\n", "", `holds values such as "5.1"; it must name the columns`},
 		"no header, integers": {"5,3,1,2\n", "", `holds values such as "5"`},
 		"too few columns":     {"a,b\n1,2\n", "", "4 features, the sample has 2 columns besides the target"},

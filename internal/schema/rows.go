@@ -108,7 +108,7 @@ func (s *Schema) Probe(ctx context.Context, run func(inputs []*tensor.Tensor) ([
 		return "", nil
 	}
 	if err := s.probe(ctx, run, 1); err != nil {
-		return "", fault.Newf(fault.Content, "what it gives for one row is no answer: %v; export it again, or leave outputs out of model.yaml (docs/exporting.md)", err)
+		return "", fault.Newf(fault.Content, "its output for one row is not a usable answer: %v; export it again, or leave outputs out of model.yaml (docs/exporting.md)", err)
 	}
 	for _, rows := range probes {
 		if err := s.probe(ctx, run, rows); err != nil {

@@ -82,7 +82,7 @@ func ReadSample(r io.Reader) (*Sample, error) {
 		case name == "":
 			return nil, fault.Newf(fault.Content, "column %d of the sample has no name%s", i+1, hint)
 		case hint != "":
-			return nil, fault.Newf(fault.Content, "column %q of the sample is none of the training data%s", name, hint)
+			return nil, fault.Newf(fault.Content, "column %q of the sample is not training data%s", name, hint)
 		}
 		if slices.ContainsFunc(s.Columns[:i], func(c SampleColumn) bool { return c.Name == name }) {
 			return nil, fault.Newf(fault.Content, "the sample has two columns named %q; its first line must name each once", name)
@@ -108,7 +108,7 @@ func noTable(err error) error {
 	if errors.Is(err, errNotText) {
 		return errNotText
 	}
-	return fault.Newf(fault.Content, "the sample is no CSV table: %v", err)
+	return fault.Newf(fault.Content, "the sample is not a valid CSV table: %v", err)
 }
 
 // errNotText ends the reading of a sample that is no UTF-8.

@@ -43,7 +43,7 @@ func Separator(table []byte) rune {
 // and what to do about it. It is a fault.Content.
 func CheckTable(head []byte) error {
 	if what := filekind.Data(head); what != "" {
-		return fault.New(fault.Content, "the table is no CSV but "+what)
+		return fault.New(fault.Content, "the table is not CSV but "+what)
 	}
 	separator := Separator(head)
 	for _, s := range separators {

@@ -126,7 +126,7 @@ func (t *tableReader) read() ([]string, error) {
 	}
 	if at, ok := errors.AsType[*csv.ParseError](err); ok {
 		detail := fmt.Sprintf("line %d, byte %d: %v", at.Line, at.Column, at.Err)
-		fail := fault.New(fault.Syntax, "the table is no CSV: "+detail)
+		fail := fault.New(fault.Syntax, "the table is not valid CSV: "+detail)
 		fail.Fields = []fault.Field{{Line: at.Line, Detail: at.Err.Error()}}
 		return nil, fail
 	}

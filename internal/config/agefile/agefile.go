@@ -45,7 +45,7 @@ func isArmored(data []byte) bool {
 func Open(data, secret []byte) ([]byte, error) {
 	header, err := age.ExtractHeader(unarmored(data))
 	if err != nil {
-		return nil, fmt.Errorf("it is no age file: %w", err)
+		return nil, fmt.Errorf("it is not an age file: %w", err)
 	}
 	identities, err := identitiesFor(header, secret)
 	if err != nil {
@@ -94,7 +94,7 @@ func parseIdentities(secret []byte) ([]age.Identity, error) {
 	return identities, nil
 }
 
-var errNoIdentity = errors.New("what should open it is no file of age identities (AGE-SECRET-KEY-1…, as age-keygen writes them)")
+var errNoIdentity = errors.New("the identity file holds no age identities (AGE-SECRET-KEY-1…, as age-keygen writes them)")
 
 // trimNewline removes one line end, which is not part of a passphrase.
 func trimNewline(s string) string {
@@ -110,7 +110,7 @@ func Recipients(keys []string) ([]age.Recipient, error) {
 	for _, key := range keys {
 		parsed, err := age.ParseRecipients(strings.NewReader(key))
 		if err != nil || len(parsed) != 1 {
-			return nil, fmt.Errorf("%.80q is no recipient; write a public key, age1…, as age-keygen prints it", key)
+			return nil, fmt.Errorf("%.80q is not a recipient; write a public key, age1…, as age-keygen prints it", key)
 		}
 		all = append(all, parsed...)
 	}

@@ -135,9 +135,9 @@ func TestWhatCannotBeOpenedIsRefusedWithoutShowingIt(t *testing.T) {
 		data, secret []byte
 		want         string
 	}{
-		"nothing":                      {nil, secret, "no age file"},
-		"plain text":                   {[]byte(settings), secret, "no age file"},
-		"cut in its header":            {good[:60], secret, "no age file"},
+		"nothing":                      {nil, secret, "not an age file"},
+		"plain text":                   {[]byte(settings), secret, "not an age file"},
+		"cut in its header":            {good[:60], secret, "not an age file"},
 		"cut in its text":              {good[:len(good)-1], secret, "decrypt"},
 		"a byte changed":               {append(bytes.Clone(good[:len(good)-1]), good[len(good)-1]^1), secret, "decrypt"},
 		"something behind":             {append(bytes.Clone(armored), "x=1\n"...), secret, "armor"},
