@@ -5,6 +5,7 @@ package golden
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -332,10 +333,10 @@ func of[T any](all []T, places []int) []T {
 	return some
 }
 
-// shown writes one answer, or those of several targets.
+// shown writes one answer, or those of several targets; an empty cell is nothing.
 func shown(answer []string) string {
 	if len(answer) == 1 {
-		return answer[0]
+		return cmp.Or(answer[0], "nothing")
 	}
 	return "[" + strings.Join(answer, ", ") + "]"
 }
@@ -349,6 +350,8 @@ func sameElement(want, got string) bool {
 	a, errA := strconv.ParseFloat(want, 64)
 	b, errB := strconv.ParseFloat(got, 64)
 	switch {
+	case want == "" && errB == nil:
+		return math.IsNaN(b) // pandas writes NaN as an empty cell
 	case errA != nil || errB != nil:
 		return want == got
 	case math.IsNaN(a) || math.IsInf(a, 0):

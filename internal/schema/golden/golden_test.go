@@ -100,3 +100,40 @@ func TestEitherOfTwoClassesThatTieIsRight(t *testing.T) {
 		}
 	}
 }
+
+// regressor answers each row with its only feature.
+type regressor struct{}
+
+func (regressor) Outputs() []tensor.Spec { return features }
+
+func (regressor) Run(_ context.Context, in, out []*tensor.Tensor) error {
+	x := tensor.Of[float32](in[0])
+	copy(tensor.Reset[float32](out[0], len(x), 1), x)
+	return nil
+}
+
+// pandas writes NaN as an empty cell in CSV, and as null in JSON.
+func TestAnEmptyCellIsNaN(t *testing.T) {
+	parsed, err := schema.Parse("model.yaml", []byte("features: [{name: x, type: float32, nullable: true}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contract, err := schema.Compile(parsed, "m", features, features)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromCSV, err := golden.ReadCSV(t.Context(), []byte("x,prediction\nNA,\nNA,NaN\n5,\nNA,5\n"), contract, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromJSON, err := golden.ReadJSON(t.Context(), []byte(`[{"x": null, "prediction": null}, {"x": 1, "prediction": 1}, {"x": 5, "prediction": ""}, {"x": null, "prediction": 5}]`), contract, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"row 2: 5, and the training library said nothing", "row 3: NaN, and the training library said 5"}
+	for _, rows := range []*golden.Rows{fromCSV, fromJSON} {
+		if got, err := rows.Compare(t.Context(), regressor{}); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q, %v, want %q", got, err, want)
+		}
+	}
+}
