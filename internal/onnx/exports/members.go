@@ -19,7 +19,7 @@ func countedRows(g *graph) []string {
 		if equal.Op != "Equal" || classes == nil || len(classes.Shape()) != 3 || axes == nil || !slices.Equal(tensor.Of[int64](axes), []int64{1}) {
 			return ""
 		}
-		return where(n) + " adds the votes of all rows, and not those of the members, as exports of BaggingClassifier do whose members have no probabilities; " +
+		return where(n) + " adds the votes of all rows instead of those of all members, as exports of BaggingClassifier do whose members have no probabilities; " +
 			"export with target_opset={\"\": 12, \"ai.onnx.ml\": 2}"
 	}, "ReduceSum")
 }
@@ -35,7 +35,7 @@ func chosenMembers(g *graph) []string {
 				"use LogisticRegression as the member"
 		}
 		if svm := g.origin(n.Inputs, "Cast"); svm.Op == "SVMClassifier" && sure(svm) {
-			return where(n) + " takes the class of the highest probability of " + where(svm) + ", which is not always SVC's label, as exports of VotingClassifier (hard) and AdaBoostClassifier do; " +
+			return where(n) + " takes the class with the highest probability of " + where(svm) + ", which is not always SVC's label, as exports of VotingClassifier (hard) and AdaBoostClassifier do; " +
 				"use voting=\"soft\", or another member"
 		}
 		return ""
@@ -57,7 +57,7 @@ func decisionsForProbabilities(g *graph) []string {
 		if !taken || slices.ContainsFunc(n.Inputs, func(input string) bool { return !decides(input) }) {
 			return ""
 		}
-		return where(n) + " takes decision values for probabilities, as exports of OneVsRestClassifier over LinearSVC do: scores are other ones, and of two classes or several labels the labels, too; " +
+		return where(n) + " takes decision values for probabilities, as exports of OneVsRestClassifier over LinearSVC do: scores differ, and with two classes or several labels the labels do, too; " +
 			"use LinearSVC by itself, or LogisticRegression in OneVsRestClassifier"
 	}, "Concat")
 }
@@ -123,7 +123,7 @@ func nearestSteps(g *graph) []string {
 		if scores.Op == "TreeEnsembleClassifier" && distinct(attribute(scores, "nodes_treeids").Ints) == 1 {
 			return ""
 		}
-		return where(n) + " takes the nearest step of an isotonic calibration, where scikit-learn takes what lies between two; train CalibratedClassifierCV with method=\"sigmoid\""
+		return where(n) + " takes the nearest step of an isotonic calibration, where scikit-learn interpolates; train CalibratedClassifierCV with method=\"sigmoid\""
 	}, "ArrayFeatureExtractor"))
 }
 
@@ -135,7 +135,7 @@ func turnedProbabilities(g *graph) []string {
 		if svm.Op != "SVMClassifier" || !sure(svm) || len(n.Outputs) != 1 || !g.answered(n.Outputs[0]) {
 			return ""
 		}
-		return where(n) + " gives the probabilities of " + where(svm) + " another sign, as exports of SVC(probability=True) with the option raw_scores do; export it without that option"
+		return where(n) + " gives the probabilities of " + where(svm) + " the opposite sign, as exports of SVC(probability=True) with the option raw_scores do; export it without that option"
 	}, "Mul")
 }
 
