@@ -133,6 +133,7 @@ func whatAKeyMayNotBeIsPointedAt(t *testing.T, a *administration) {
 		`{"name":"x","roles":["user"],"rate":"often"}`:                   "#/rate",
 		`{"name":"x","roles":["user"],"models":["../x"]}`:                "#/models",
 		`{"name":"x","roles":["user"],"expires":"2001-01-01T00:00:00Z"}`: "#/expires",
+		`{"name":"x","roles":["user"],"expires":"0001-01-01T00:00:00Z"}`: "#/expires",
 		`{"name":" x","roles":["user"]}`:                                 "#/name",
 	} {
 		if got := a.ask("admin", "POST", "/keys", body); got.StatusCode != http.StatusUnprocessableEntity || got.faults(t)[pointer] == "" {
