@@ -19,6 +19,9 @@ type Actor struct {
 	// holder bounds what may be given; nil for whoever can write to the store
 	// anyway.
 	holder *holder
+	// proven is the stamp that the user to be changed had when its password was
+	// proven; empty where none was.
+	proven string
 }
 
 // home is the tenant that the actor belongs to.

@@ -59,11 +59,15 @@ func (a Actor) client(tx *Tx, id string) (*Client, error) {
 	return client, err
 }
 
-// user returns a user that the actor may change.
+// user returns a user that the actor may change. Who proved a password that is not the
+// user's any more may not: somebody took the account away from them meanwhile.
 func (a Actor) user(tx *Tx, name string) (*Record, error) {
 	record, err := tx.Users.Get(a.Tenant, name)
 	if err == nil {
 		err = a.mayGive(rightsOfUser(&record.User))
+	}
+	if err == nil && a.proven != "" && record.Stamp != a.proven {
+		err = fault.Newf(fault.Forbidden, "The user %s was changed in the meantime; sign in again", name)
 	}
 	return record, err
 }
