@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"errors"
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
@@ -60,6 +61,10 @@ type deed struct {
 // on says what becomes of an object of a tenant.
 func (d *deed) on(tenant string, changes audit.Changes) { d.tenant, d.changes = tenant, changes }
 
+// errNothing is of a change that somebody else has made already: there is nothing to
+// change, and nothing to put on record.
+var errNothing = errors.New("it was done already")
+
 // update changes the store and makes the change known at once. It is on record
 // who did what, or it is not done.
 func (s *Service) update(ctx context.Context, by Actor, event audit.Event, object string, change func(*Tx, *deed) error) error {
@@ -73,6 +78,9 @@ func (s *Service) update(ctx context.Context, by Actor, event audit.Event, objec
 		}
 		return s.onRecord(ctx, d)
 	})
+	if errors.Is(err, errNothing) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

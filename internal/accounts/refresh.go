@@ -216,9 +216,16 @@ func (s *Service) endFamily(ctx context.Context, id string) error {
 	by := Actor{Name: family.User, Tenant: family.Tenant}
 	return s.update(ctx, by, audit.UserRevoke, id, func(tx *Tx, d *deed) error {
 		d.on(family.Tenant, nil)
-		if err := tx.Families.Delete(family.Tenant, id); err != nil {
-			return ignoreNotFound(err)
+		err := tx.Families.Delete(family.Tenant, id)
+		if fault.KindOf(err) == fault.NotFound {
+			return errNothing
 		}
-		return revoke(tx, family.Tenant, id, s.now().Add(maxAccessAge))
+		if err != nil {
+			return err
+		}
+		if err := revoke(tx, family.Tenant, id, s.now().Add(maxAccessAge)); !errors.Is(err, errNothing) {
+			return err
+		}
+		return nil
 	})
 }

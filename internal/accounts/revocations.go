@@ -44,8 +44,12 @@ func (s *Service) RevokeAll(ctx context.Context, by Actor, subject string) error
 	return s.modify(ctx, by, audit.UserRevoke, subject, func(*Record) {})
 }
 
+// revoke remembers what was ended. The error is errNothing for what was ended before.
 func revoke(tx *Tx, tenant, id string, until time.Time) error {
 	_, err := tx.Revocations.Get(AnyTenant, id)
+	if err == nil {
+		return errNothing
+	}
 	if fault.KindOf(err) != fault.NotFound {
 		return err
 	}
