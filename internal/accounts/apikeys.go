@@ -122,7 +122,7 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 	}
 	now := s.timestamp()
 	key := &APIKey{
-		Name: add.Name, Tenant: tenant, Roles: roles, Addresses: addresses, Rate: add.Rate,
+		Name: add.Name, Tenant: tenant, Roles: roles, Addresses: addresses,
 		ExpiresAt: add.ExpiresAt.UTC().Truncate(time.Second), CreatedAt: now,
 	}
 	if !add.ExpiresAt.IsZero() && !key.ExpiresAt.After(now) {
@@ -137,7 +137,8 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 	if key.Quota, err = checkQuota(add.Quota); err != nil {
 		return nil, err
 	}
-	return key, checkKeyRate(add.Rate)
+	key.Rate, err = checkRate("key", add.Rate)
+	return key, err
 }
 
 // checkScopes returns the scopes without repetitions; nil stays nil.
@@ -180,16 +181,6 @@ func unique(words []string, what string) ([]string, error) {
 		}
 	}
 	return once, nil
-}
-
-func checkKeyRate(rate string) error {
-	if rate == "" {
-		return nil
-	}
-	if _, err := identity.ParseRates(rate); err != nil {
-		return wrong("rate", "the rate of a key %s", err)
-	}
-	return nil
 }
 
 // Keys returns a page of the tenant's keys, in the order of their ids, without

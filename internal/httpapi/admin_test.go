@@ -214,6 +214,14 @@ func tenantsAreManaged(t *testing.T, a *administration) {
 	if o := got.json(t); got.StatusCode != http.StatusOK || o["rate"] != nil || o["quota"] != "calls=10000/day,soft:calls=8000/day" {
 		t.Errorf("%d %s", got.StatusCode, got.body)
 	}
+	got = a.ask("landlord", "PATCH", "/tenants/globex", `{"addresses":["192.0.2.0/24"]}`)
+	if o := got.json(t); !cmp.Equal(o["addresses"], []any{"192.0.2.0/24"}) {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+	got = a.ask("landlord", "PATCH", "/tenants/globex", `{"addresses":null}`)
+	if o := got.json(t); got.StatusCode != http.StatusOK || !cmp.Equal(o["addresses"], []any{}) {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
 	if got := a.ask("landlord", "PATCH", "/tenants/globex", `{"quota":"calls=5/hour"}`); got.StatusCode != http.StatusUnprocessableEntity || got.faults(t)["#/quota"] == "" {
 		t.Errorf("%d %s", got.StatusCode, got.body)
 	}
