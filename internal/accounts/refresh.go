@@ -47,7 +47,8 @@ func (t refreshToken) family() string {
 }
 
 // NewFamily begins a line of refresh tokens for a grant and returns the first
-// one with the family's id.
+// one with the family's id. The fault is BadRequest when the user, or the client,
+// is not any more who signed in.
 func (s *Service) NewFamily(ctx context.Context, grant *identity.Grant) (token, family string, err error) {
 	line, err := s.randomText(lineChars)
 	if err != nil {
@@ -63,7 +64,12 @@ func (s *Service) NewFamily(ctx context.Context, grant *identity.Grant) (token, 
 		ClientID: grant.ClientID, Scope: grant.Scope,
 		Hash: hashOf(first.String()), CreatedAt: now, ExpiresAt: now.Add(maxRefreshIdle),
 	}
-	return first.String(), record.ID, s.store.Note(ctx, func(tx *Tx) error { return tx.Families.Insert(record) })
+	return first.String(), record.ID, s.store.Note(ctx, func(tx *Tx) error {
+		if _, _, err := grantOf(tx, record); err != nil {
+			return err
+		}
+		return tx.Families.Insert(record)
+	})
 }
 
 // errReused says that a refresh token was presented that had been exchanged

@@ -224,3 +224,16 @@ func TestTheStoreHoldsNoRefreshToken(t *testing.T) {
 		return err
 	}))
 }
+
+func TestNoFamilyBeginsForWhoIsNotTheUserAnyMore(t *testing.T) {
+	f := newFamilyFixture(t)
+	p, stamp, err := f.VerifyPassword(t.Context(), "ada", password)
+	must(t, err)
+	grant := &identity.Grant{Principal: p, Stamp: stamp, ClientID: "app", Scope: "models:read"}
+	must(t, f.SetRoles(t.Context(), administrator, "ada", []string{"user", "owner"}))
+	_, _, err = f.NewFamily(t.Context(), grant)
+	wantKind(t, "a user of other roles", err, fault.BadRequest)
+	must(t, f.Delete(t.Context(), administrator, "ada"))
+	_, _, err = f.NewFamily(t.Context(), grant)
+	wantKind(t, "a user who is gone", err, fault.BadRequest)
+}
