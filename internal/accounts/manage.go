@@ -50,8 +50,7 @@ func (s *Service) Add(ctx context.Context, by Actor, add NewUser) (user *User, a
 			return fault.Newf(fault.Conflict, "the user %s exists already", record.Name)
 		}
 		added, record = false, existing
-		d.on(record.Tenant, nil)
-		return nil
+		return errNothing
 	})
 	if err != nil {
 		return nil, false, err

@@ -137,6 +137,9 @@ func userAdd(m *managed[accounts.User]) *cobra.Command {
 				p.complain(fmt.Sprintf("the user %[1]s was there and keeps the roles %[2]s; `onnxgate user role %[1]s` changes them",
 					user.Name, strings.Join(user.Roles, ",")))
 			}
+			if !added && user.Tenant != *tenant {
+				p.complain(fmt.Sprintf("the user %s was there and stays in the tenant %s: names are unique in the installation", user.Name, user.Tenant))
+			}
 			return m.print(*asJSON, "", user)
 		})
 	}
