@@ -90,7 +90,7 @@ func apikeyCreate(m *managed[accounts.APIKey]) *cobra.Command {
 		if add.Addresses, err = networks(*addresses); err != nil {
 			return nil, "", err
 		}
-		if flags.Changed("expires") { // also where it is empty, as a variable is that was never set
+		if *expires != "" {
 			d, err := parsePositive("--expires", *expires)
 			if err != nil {
 				return nil, "", err

@@ -121,6 +121,9 @@ func userAdd(m *managed[accounts.User]) *cobra.Command {
 	ifAbsent := cmd.Flags().Bool("if-absent", false, "succeed without a change when there is such a user")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := refuseEmpty(cmd); err != nil {
+			return err
+		}
 		password, err := p.readPassword(*stdin)
 		if err != nil {
 			return err
