@@ -21,6 +21,8 @@ const (
 	DefaultOverlap = 24 * time.Hour
 	maxOverlap     = 90 * 24 * time.Hour
 	maxKeyModels   = 256
+	// maxYear is the last that RFC 3339 can write, and so views and lists.
+	maxYear = 9999
 )
 
 // NewKey is an API key to be made.
@@ -127,6 +129,9 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 	}
 	if !add.ExpiresAt.IsZero() && !key.ExpiresAt.After(now) {
 		return nil, wrong("expires", "the key would have ended already; let it expire in the future")
+	}
+	if key.ExpiresAt.Year() > maxYear {
+		return nil, wrong("expires", "the key would end after the year %d; leave the end out for one that does not end", maxYear)
 	}
 	if key.Scopes, err = checkScopes(add.Scopes); err != nil {
 		return nil, err

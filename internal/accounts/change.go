@@ -308,11 +308,11 @@ func setNarrowing(to *[]string, list []string) {
 // ParseNetwork reads a network such as 10.0.0.0/8, or one address. The error is
 // a fault of kind Content.
 func ParseNetwork(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
 	n, err := netip.ParsePrefix(text)
-	if err != nil {
+	if addr, e := netip.ParseAddr(text); e == nil && addr.Zone() == "" {
+		n, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	if err != nil || n.Addr().Is4In6() {
 		return n, fault.Newf(fault.Content, "%.64s is neither an address nor a network such as 10.0.0.0/8", text)
 	}
 	return n, nil
