@@ -95,7 +95,7 @@ func daysAsked(values url.Values) (*usageDays, error) {
 			continue
 		}
 		day, err := time.Parse(dayFormat, values.Get(name))
-		if err != nil {
+		if err != nil || day.IsZero() { // which stands for what was not asked for
 			return nil, fault.Newf(fault.BadRequest, "The parameter %s is a day such as 2030-01-31", name)
 		}
 		*into = day

@@ -24,9 +24,10 @@ func TestTheCallerSeesItsOwnUsage(t *testing.T) {
 		t.Errorf("%d %s", got.StatusCode, diff)
 	}
 	for path, want := range map[string]string{
-		"/usage?to=2026-03-14": "The parameter to is the last of several days: send the first as from, too",
-		"/usage?from=March":    "The parameter from is a day such as 2030-01-31",
-		"/usage?at=2026-03-14": "here; there are from, to",
+		"/usage?to=2026-03-14":   "The parameter to is the last of several days: send the first as from, too",
+		"/usage?from=March":      "The parameter from is a day such as 2030-01-31",
+		"/usage?from=0001-01-01": "The parameter from is a day such as 2030-01-31",
+		"/usage?at=2026-03-14":   "here; there are from, to",
 	} {
 		if got := f.do(request{method: "GET", path: path, token: "user"}); got.StatusCode != http.StatusBadRequest || !strings.Contains(got.body, want) {
 			t.Errorf("%s: %d %s", path, got.StatusCode, got.body)
