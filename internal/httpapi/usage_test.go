@@ -81,6 +81,15 @@ func usageComesAsATable(t *testing.T, a *administration) {
 	table := func(query string) *reply {
 		return a.doAt(a.admin, request{method: "GET", path: "/admin/v1/usage?" + query, token: "admin", header: http.Header{"Accept": {"text/csv"}}})
 	}
+	if got := a.ask("landlord", "POST", "/tenants", `{"name":"`+goneTenant+`"}`); got.StatusCode != http.StatusCreated {
+		t.Fatalf("%d %s", got.StatusCode, got.body)
+	}
+	if got := table("limit=2&at=2026-10-31"); got.StatusCode != http.StatusOK || strings.Contains(got.body, goneTenant) || !strings.Contains(got.body, "\nacme,day,") {
+		t.Errorf("beside one that is deleted meanwhile: %d %s", got.StatusCode, got.body)
+	}
+	if got := a.ask("landlord", "DELETE", "/tenants/"+goneTenant, ""); got.StatusCode != http.StatusNoContent {
+		t.Fatalf("%d %s", got.StatusCode, got.body)
+	}
 	got := table("limit=1&at=2026-10-31")
 	const want = "tenant,per,start,calls,rows,bytes,compute_ms\r\n" +
 		"acme,day,2026-10-31T00:00:00Z,1,2,300,4\r\nacme,month,2026-10-31T00:00:00Z,1,2,300,4\r\n"
