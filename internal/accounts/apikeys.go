@@ -260,6 +260,9 @@ func (s *Service) RevokeKey(ctx context.Context, by Actor, id string) error {
 			d.on(key.Tenant, keyChanges(key, &APIKey{Disabled: key.Disabled}))
 			return tx.Keys.Delete(by.Tenant, id)
 		}
+		if key.Disabled {
+			return errNothing
+		}
 		before := *key
 		key.Disabled = true
 		d.on(key.Tenant, keyChanges(&before, key))

@@ -199,7 +199,8 @@ func TestRotationOverlaps(t *testing.T) {
 }
 
 func TestTheKeyOfTheConfiguration(t *testing.T) {
-	f := newFixture(t)
+	kept := &records{}
+	f := newFixture(t, func(c *accounts.Config) { c.Audit = kept })
 	own, _ := newKey(t, f.Service)
 	first, err := apikey.New(rand.Reader)
 	must(t, err)
@@ -250,6 +251,11 @@ func TestTheKeyOfTheConfiguration(t *testing.T) {
 		t.Errorf("rotated: %v", err)
 	}
 	must(t, f.RevokeKey(t.Context(), administrator, p.ID))
+	ended := len(kept.all)
+	must(t, f.RevokeKey(t.Context(), administrator, p.ID))
+	if len(kept.all) != ended {
+		t.Errorf("the end of a key that had ended is on record: %q", kept.all[ended:])
+	}
 	boot(second, "user")
 	if role(second) != "revoked" || proves(t, f.Service, second, start) {
 		t.Error("a revoked key came back at the next start")
