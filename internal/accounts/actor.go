@@ -72,6 +72,9 @@ func (s *Service) update(ctx context.Context, by Actor, event audit.Event, objec
 		return err
 	}
 	err := s.store.Update(ctx, func(tx *Tx) error {
+		if err := by.stands(tx); err != nil {
+			return err
+		}
 		d := &deed{by: by, event: event, object: object}
 		if err := change(tx, d); err != nil {
 			return err

@@ -173,6 +173,30 @@ func TestAPasswordIsNotChangedForOneThatIsNotThePresentOneAnyMore(t *testing.T) 
 	}
 }
 
+// A change waits for a hash, and for others who hash: who was disabled meanwhile makes
+// nobody an administrator any more.
+func TestWhoWasDisabledMeanwhileChangesNothing(t *testing.T) {
+	var h hashing
+	f := newFixture(t, func(c *accounts.Config) { c.Argon = &h })
+	other := f.service(t)
+	f.add(t, "root", "admin")
+	own := &identity.Principal{Subject: "ada", Tenant: "default", Roles: []string{"admin"}, Scopes: authz.Permissions(), Method: identity.Bearer}
+	for name, change := range map[string]func() error{
+		"disabled": func() error { return other.Disable(t.Context(), administrator, "ada") },
+		"deleted":  func() error { return other.Delete(t.Context(), administrator, "ada") },
+		"lowered":  func() error { return other.SetRoles(t.Context(), administrator, "ada", []string{"user"}) },
+	} {
+		f.add(t, "ada", "admin")
+		h.jobs, h.before = 0, map[int]func(){1: func() { must(t, change()) }}
+		_, _, err := f.Add(t.Context(), accounts.ActorOf(own, authz.Roles{}), accounts.NewUser{Name: "eve", Password: another, Roles: []string{"admin"}})
+		wantKind(t, name, err, fault.Forbidden)
+		h.before = nil
+		if err := f.Delete(t.Context(), administrator, "ada"); err != nil && fault.KindOf(err) != fault.NotFound {
+			t.Error(err)
+		}
+	}
+}
+
 // The count of sign-ins is a stranger's to fill, on every way to one's own password.
 func TestWhoTriesAPasswordDoesNotKeepAnAdministratorFromChangingTheirOwn(t *testing.T) {
 	f := newFixture(t)
