@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"errors"
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
@@ -19,6 +20,9 @@ type Actor struct {
 	// holder bounds what may be given; nil for whoever can write to the store
 	// anyway.
 	holder *holder
+	// proven is the stamp that the user to be changed had when its password was
+	// proven; empty where none was.
+	proven string
 }
 
 // home is the tenant that the actor belongs to.
@@ -57,6 +61,10 @@ type deed struct {
 // on says what becomes of an object of a tenant.
 func (d *deed) on(tenant string, changes audit.Changes) { d.tenant, d.changes = tenant, changes }
 
+// errNothing is of a change that somebody else has made already: there is nothing to
+// change, and nothing to put on record.
+var errNothing = errors.New("it was done already")
+
 // update changes the store and makes the change known at once. It is on record
 // who did what, or it is not done.
 func (s *Service) update(ctx context.Context, by Actor, event audit.Event, object string, change func(*Tx, *deed) error) error {
@@ -64,12 +72,18 @@ func (s *Service) update(ctx context.Context, by Actor, event audit.Event, objec
 		return err
 	}
 	err := s.store.Update(ctx, func(tx *Tx) error {
+		if err := by.stands(tx); err != nil {
+			return err
+		}
 		d := &deed{by: by, event: event, object: object}
 		if err := change(tx, d); err != nil {
 			return err
 		}
 		return s.onRecord(ctx, d)
 	})
+	if errors.Is(err, errNothing) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

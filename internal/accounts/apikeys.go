@@ -21,6 +21,8 @@ const (
 	DefaultOverlap = 24 * time.Hour
 	maxOverlap     = 90 * 24 * time.Hour
 	maxKeyModels   = 256
+	// maxYear is the last that RFC 3339 can write, and so views and lists.
+	maxYear = 9999
 )
 
 // NewKey is an API key to be made.
@@ -122,11 +124,14 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 	}
 	now := s.timestamp()
 	key := &APIKey{
-		Name: add.Name, Tenant: tenant, Roles: roles, Addresses: addresses, Rate: add.Rate,
+		Name: add.Name, Tenant: tenant, Roles: roles, Addresses: addresses,
 		ExpiresAt: add.ExpiresAt.UTC().Truncate(time.Second), CreatedAt: now,
 	}
 	if !add.ExpiresAt.IsZero() && !key.ExpiresAt.After(now) {
 		return nil, wrong("expires", "the key would already have expired; choose a time in the future")
+	}
+	if key.ExpiresAt.Year() > maxYear {
+		return nil, wrong("expires", "the key would end after the year %d; leave the end out for one that does not end", maxYear)
 	}
 	if key.Scopes, err = checkScopes(add.Scopes); err != nil {
 		return nil, err
@@ -137,7 +142,8 @@ func (s *Service) newKey(add *NewKey) (*APIKey, error) {
 	if key.Quota, err = checkQuota(add.Quota); err != nil {
 		return nil, err
 	}
-	return key, checkKeyRate(add.Rate)
+	key.Rate, err = checkRate("key", add.Rate)
+	return key, err
 }
 
 // checkScopes returns the scopes without repetitions; nil stays nil.
@@ -180,16 +186,6 @@ func unique(words []string, what string) ([]string, error) {
 		}
 	}
 	return once, nil
-}
-
-func checkKeyRate(rate string) error {
-	if rate == "" {
-		return nil
-	}
-	if _, err := identity.ParseRates(rate); err != nil {
-		return wrong("rate", "the rate of a key %s", err)
-	}
-	return nil
 }
 
 // Keys returns a page of the tenant's keys, in the order of their ids, without
@@ -263,6 +259,9 @@ func (s *Service) RevokeKey(ctx context.Context, by Actor, id string) error {
 		if !key.Bootstrap {
 			d.on(key.Tenant, keyChanges(key, &APIKey{Disabled: key.Disabled}))
 			return tx.Keys.Delete(by.Tenant, id)
+		}
+		if key.Disabled {
+			return errNothing
 		}
 		before := *key
 		key.Disabled = true

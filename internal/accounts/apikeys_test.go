@@ -199,7 +199,8 @@ func TestRotationOverlaps(t *testing.T) {
 }
 
 func TestTheKeyOfTheConfiguration(t *testing.T) {
-	f := newFixture(t)
+	kept := &records{}
+	f := newFixture(t, func(c *accounts.Config) { c.Audit = kept })
 	own, _ := newKey(t, f.Service)
 	first, err := apikey.New(rand.Reader)
 	must(t, err)
@@ -250,6 +251,11 @@ func TestTheKeyOfTheConfiguration(t *testing.T) {
 		t.Errorf("rotated: %v", err)
 	}
 	must(t, f.RevokeKey(t.Context(), administrator, p.ID))
+	ended := len(kept.all)
+	must(t, f.RevokeKey(t.Context(), administrator, p.ID))
+	if len(kept.all) != ended {
+		t.Errorf("the end of a key that had ended is on record: %q", kept.all[ended:])
+	}
 	boot(second, "user")
 	if role(second) != "revoked" || proves(t, f.Service, second, start) {
 		t.Error("a revoked key came back at the next start")
@@ -344,5 +350,23 @@ func TestTheStoreHoldsNoKey(t *testing.T) {
 	}
 	if read == 0 {
 		t.Error("the id of the key was not found: what was searched is not what was written")
+	}
+}
+
+// A rate has one spelling, and none is none, by whatever way it comes.
+func TestARateHasOneSpelling(t *testing.T) {
+	f := newFixture(t)
+	for said, want := range map[string]string{
+		"": "", "off": "", " off ": "", " 10/second ,\t200/minute" + strings.Repeat(" ", 1000): "10/second, 200/minute", "200/minute,10/second": "10/second, 200/minute",
+	} {
+		key, _, err := f.CreateKey(t.Context(), administrator, accounts.NewKey{Name: "k", Roles: []string{"user"}, Rate: said})
+		must(t, err)
+		key, err = f.ChangeKey(t.Context(), administrator, key.ID, accounts.KeyChange{Rate: &said})
+		must(t, err)
+		tenant, err := f.ChangeTenant(t.Context(), administrator, "default", accounts.TenantChange{Rate: &said})
+		must(t, err)
+		if key.Rate != want || tenant.Rate != want {
+			t.Errorf("%.20q: a key's is %q, a tenant's %q, want %q", said, key.Rate, tenant.Rate, want)
+		}
 	}
 }

@@ -23,8 +23,8 @@ type UserChange struct {
 
 // ChangeUser changes a user, all at once. Tokens made before are void. Faults:
 // Content for what breaks a rule and for a wrong current password, NotFound,
-// Forbidden for rights beyond the actor's own, Conflict for what would leave no
-// administrator.
+// Forbidden for rights beyond the actor's own and for an actor that was changed
+// meanwhile, Conflict for what would leave no administrator.
 func (s *Service) ChangeUser(ctx context.Context, by Actor, name string, change UserChange) (*User, error) {
 	canonical, err := CanonicalName(name)
 	if err != nil {
@@ -35,10 +35,11 @@ func (s *Service) ChangeUser(ctx context.Context, by Actor, name string, change 
 			return nil, err
 		}
 	}
-	hash, err := s.hashOfChange(ctx, by, canonical, &change)
+	hash, proven, err := s.hashOfChange(ctx, by, canonical, &change)
 	if err != nil {
 		return nil, err
 	}
+	by.proven = proven
 	var user User
 	err = s.modify(ctx, by, audit.UserUpdate, canonical, func(r *Record) {
 		if change.Password != nil {
@@ -59,28 +60,28 @@ func (s *Service) ChangeUser(ctx context.Context, by Actor, name string, change 
 	return &user, err
 }
 
-// hashOfChange returns the hash of the new password, if there is one. Nothing is
-// hashed for a user that the actor may not change.
-func (s *Service) hashOfChange(ctx context.Context, by Actor, name string, change *UserChange) (string, error) {
+// hashOfChange returns the hash of the new password, if there is one, and the stamp
+// under which actors proved their own. Nothing is hashed for a user that the actor may
+// not change.
+func (s *Service) hashOfChange(ctx context.Context, by Actor, name string, change *UserChange) (hash, proven string, err error) {
 	if change.Password == nil {
-		return "", nil
+		return "", "", nil
 	}
 	user, err := s.User(ctx, by.Tenant, name)
 	if err == nil {
 		err = by.mayGive(rightsOfUser(user))
 	}
+	if err == nil {
+		err = CheckPassword(name, *change.Password)
+	}
+	if err == nil && by.is(name) {
+		proven, err = s.checkCurrent(ctx, name, change.CurrentPassword)
+	}
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	if err := CheckPassword(name, *change.Password); err != nil {
-		return "", err
-	}
-	if by.is(name) {
-		if err := s.checkCurrent(ctx, name, change.CurrentPassword); err != nil {
-			return "", err
-		}
-	}
-	return s.hasher.hash(ctx, *change.Password)
+	hash, err = s.hasher.hash(ctx, *change.Password)
+	return hash, proven, err
 }
 
 // is reports whether the actor is the user of that name.
@@ -88,15 +89,15 @@ func (a Actor) is(name string) bool { return a.holder != nil && a.Name == name }
 
 // checkCurrent asks for the password until now: who found a terminal open or a
 // token in a log must not be able to keep the account (OWASP ASVS 6.2.3).
-func (s *Service) checkCurrent(ctx context.Context, name string, password *string) error {
+func (s *Service) checkCurrent(ctx context.Context, name string, password *string) (stamp string, err error) {
 	if password == nil {
-		return wrong("current_password", "changing your own password needs the current one")
+		return "", wrong("current_password", "changing your own password needs the current one")
 	}
-	_, _, err := s.VerifyPassword(ctx, name, *password)
+	stamp, err = s.provePresent(ctx, name, *password)
 	if fault.KindOf(err) == fault.Unauthenticated {
-		return wrong("current_password", "the current password is wrong")
+		return "", wrong("current_password", "the current password is wrong")
 	}
-	return err
+	return stamp, err
 }
 
 // TenantChange says what becomes of a tenant. What is nil stays.
@@ -307,11 +308,11 @@ func setNarrowing(to *[]string, list []string) {
 // ParseNetwork reads a network such as 10.0.0.0/8, or one address. The error is
 // a fault of kind Content.
 func ParseNetwork(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
 	n, err := netip.ParsePrefix(text)
-	if err != nil {
+	if addr, e := netip.ParseAddr(text); e == nil && addr.Zone() == "" {
+		n, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	if err != nil || n.Addr().Is4In6() {
 		return n, fault.Newf(fault.Content, "%.64s is neither an address nor a network such as 10.0.0.0/8", text)
 	}
 	return n, nil

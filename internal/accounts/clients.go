@@ -100,7 +100,7 @@ func (s *Service) newClient(add *NewClient) (*Client, error) {
 	}
 	for _, g := range add.Grants {
 		if g != GrantClientCredentials && g != GrantPassword && g != GrantRefreshToken {
-			return nil, wrong("grants", "%q is not a grant type; choose %s, %s and %s", g, GrantClientCredentials, GrantPassword, GrantRefreshToken)
+			return nil, wrong("grants", "%q is not a grant type; choose %s, %s or %s", g, GrantClientCredentials, GrantPassword, GrantRefreshToken)
 		}
 	}
 	if err := checkCertificate(add.Certificate); err != nil {

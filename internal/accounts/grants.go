@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"slices"
+	"strings"
 
 	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
@@ -59,11 +60,15 @@ func (a Actor) client(tx *Tx, id string) (*Client, error) {
 	return client, err
 }
 
-// user returns a user that the actor may change.
+// user returns a user that the actor may change. Who proved a password that is not the
+// user's any more may not: somebody took the account away from them meanwhile.
 func (a Actor) user(tx *Tx, name string) (*Record, error) {
 	record, err := tx.Users.Get(a.Tenant, name)
 	if err == nil {
 		err = a.mayGive(rightsOfUser(&record.User))
+	}
+	if err == nil && a.proven != "" && record.Stamp != a.proven {
+		err = fault.Newf(fault.Forbidden, "The user %s was changed in the meantime; sign in again", name)
 	}
 	return record, err
 }
@@ -75,6 +80,53 @@ func (a Actor) key(tx *Tx, id string) (*APIKey, error) {
 		err = a.mayGive(rightsOfKey(key))
 	}
 	return key, err
+}
+
+// stands refuses an actor of our own who was disabled or deleted, or got other roles, since
+// its credential was proven: a change may have waited for a hash meanwhile. An outside
+// issuer's word is not asked for again.
+func (a Actor) stands(tx *Tx) error {
+	if a.holder == nil {
+		return nil
+	}
+	for p := a.holder.principal; p != nil; p = p.With {
+		stands, err := holds(tx, p)
+		if err != nil {
+			return err
+		}
+		if !stands {
+			return fault.New(fault.Forbidden, "Operation not permitted: your account was changed in the meantime")
+		}
+	}
+	return nil
+}
+
+// holds reports whether whom a principal was made of is enabled and has its roles.
+func holds(tx *Tx, p *identity.Principal) (bool, error) {
+	var disabled bool
+	var roles []string
+	var err error
+	key, isKey := strings.CutPrefix(p.Subject, identity.KeySubject)
+	switch {
+	case p.Issuer != "":
+		return true, nil
+	case isKey:
+		var k *APIKey
+		if k, err = tx.Keys.Get(p.Tenant, key); err == nil {
+			disabled, roles = k.Disabled, k.Roles
+		}
+	case strings.HasPrefix(p.Subject, ClientPrefix):
+		var c *Client
+		if c, err = tx.Clients.Get(p.Tenant, p.Subject); err == nil {
+			disabled, roles = c.Disabled, c.Roles
+		}
+	default:
+		var u *Record
+		if u, err = tx.Users.Get(p.Tenant, p.Subject); err == nil {
+			disabled, roles = u.Disabled, u.Roles
+		}
+	}
+	return err == nil && !disabled && slices.Equal(roles, p.Roles), ignoreNotFound(err)
 }
 
 // mayGive refuses rights that the actor does not hold.

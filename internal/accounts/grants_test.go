@@ -2,6 +2,7 @@ package accounts_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"onnxgate/internal/accounts"
@@ -17,7 +18,10 @@ func TestAnActorGivesWhatAllItsCredentialsHold(t *testing.T) {
 	roles, err := authz.NewRoles(map[string][]string{"helpdesk": {identity.UsersWrite, identity.ModelsRead, identity.ModelsPredict}})
 	must(t, err)
 	who := func(words ...string) *identity.Principal {
-		return &identity.Principal{Subject: "ada", Tenant: "default", Roles: words, Scopes: roles.Of("default", words)}
+		return &identity.Principal{Subject: "the" + strings.Join(words, "-"), Tenant: "default", Roles: words, Scopes: roles.Of("default", words)}
+	}
+	for _, words := range [][]string{{"admin"}, {"helpdesk"}, {"helpdesk", "analyst"}} {
+		f.add(t, who(words...).Subject, words...)
 	}
 	with := func(p, second *identity.Principal) *identity.Principal { p.With = second; return p }
 	of := func(tenant string, p *identity.Principal) *identity.Principal { p.Tenant = tenant; return p }

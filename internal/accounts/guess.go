@@ -139,7 +139,8 @@ func unexplained(name string, text []rune) int {
 				left[i+len(w)] = min(left[i+len(w)], left[i])
 			}
 		}
-		for n := minRun; n <= longestRun(text[i:]); n++ {
+		// Found once for each place: NFKC makes runs of 1000 characters of a password.
+		for n, longest := minRun, longestRun(text[i:]); n <= longest; n++ {
 			left[i+n] = min(left[i+n], left[i])
 		}
 	}

@@ -50,8 +50,7 @@ func (s *Service) Add(ctx context.Context, by Actor, add NewUser) (user *User, a
 			return fault.Newf(fault.Conflict, "the user %s exists already", record.Name)
 		}
 		added, record = false, existing
-		d.on(record.Tenant, nil)
-		return nil
+		return errNothing
 	})
 	if err != nil {
 		return nil, false, err
@@ -145,22 +144,29 @@ func (s *Service) SetPassword(ctx context.Context, by Actor, name, password stri
 
 // ChangePassword gives the user who asks another password, for the present one.
 // Tokens made before are void, refresh tokens too. Faults: Forbidden for whom
-// this server keeps no password, and for a wrong one, which counts as a wrong
-// one at a sign-in does; Content for a new one that breaks a rule.
+// this server keeps no password, for a wrong one, which counts as a wrong one at
+// a sign-in does, and for a user who was changed meanwhile; Content for a new one
+// that breaks a rule.
 func (s *Service) ChangePassword(ctx context.Context, p *identity.Principal, current, next string) error {
 	if p.Issuer != "" || p.Method != identity.Bearer || strings.HasPrefix(p.Subject, ClientPrefix) {
 		return fault.New(fault.Forbidden, "Only users of this server have a password here; send a token obtained with a password")
 	}
-	// Counted apart from sign-ins: who tries a user's password from outside must
-	// not keep the user, who has a token, from changing it.
-	_, _, err := s.verifyCounted(ctx, "signed in: "+p.Subject, p.Subject, current)
+	stamp, err := s.provePresent(ctx, p.Subject, current)
 	if fault.KindOf(err) == fault.Unauthenticated {
 		return fault.Wrap(fault.Forbidden, "The present password is wrong", err)
 	}
 	if err != nil {
 		return err
 	}
-	return s.SetPassword(ctx, Actor{Name: p.Subject, Tenant: p.Tenant}, p.Subject, next)
+	return s.SetPassword(ctx, Actor{Name: p.Subject, Tenant: p.Tenant, proven: stamp}, p.Subject, next)
+}
+
+// provePresent returns the stamp under which the password is that of a user who is
+// signed in. It is counted apart from sign-ins: who tries a user's password from
+// outside must not keep the user, who has a token, from changing it.
+func (s *Service) provePresent(ctx context.Context, name, password string) (stamp string, err error) {
+	_, stamp, err = s.verifyCounted(ctx, "signed in: "+name, name, password)
+	return stamp, err
 }
 
 // SetRoles gives the user these roles instead of the former. Tokens made

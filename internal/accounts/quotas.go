@@ -21,16 +21,22 @@ func checkQuota(text string) (string, error) {
 	return limit.FormatQuotas(quotas), nil
 }
 
-// checkTenantRate returns the rate of a tenant, empty for none.
-func checkTenantRate(text string) (string, error) {
-	if text == "" || text == "off" {
+// checkRate returns the rate of a tenant or a key in its one spelling, empty for none.
+func checkRate(whose, text string) (string, error) {
+	if text == "" {
 		return "", nil
 	}
-	if _, err := identity.ParseRates(text); err != nil {
-		return "", wrong("rate", "the rate of a tenant %s", err)
+	rates, err := identity.ParseRates(text)
+	if err != nil {
+		return "", wrong("rate", "the rate of a %s %s", whose, err)
 	}
-	return text, nil
+	if len(rates) == 0 { // off
+		return "", nil
+	}
+	return rates.String(), nil
 }
+
+func checkTenantRate(text string) (string, error) { return checkRate("tenant", text) }
 
 // Quotas returns those of a tenant, or of one of its API keys where a key is
 // named. Faults: NotFound, Unavailable.

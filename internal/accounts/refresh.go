@@ -47,7 +47,8 @@ func (t refreshToken) family() string {
 }
 
 // NewFamily begins a line of refresh tokens for a grant and returns the first
-// one with the family's id.
+// one with the family's id. The fault is BadRequest when the user, or the client,
+// is not any more who signed in.
 func (s *Service) NewFamily(ctx context.Context, grant *identity.Grant) (token, family string, err error) {
 	line, err := s.randomText(lineChars)
 	if err != nil {
@@ -63,7 +64,12 @@ func (s *Service) NewFamily(ctx context.Context, grant *identity.Grant) (token, 
 		ClientID: grant.ClientID, Scope: grant.Scope,
 		Hash: hashOf(first.String()), CreatedAt: now, ExpiresAt: now.Add(maxRefreshIdle),
 	}
-	return first.String(), record.ID, s.store.Note(ctx, func(tx *Tx) error { return tx.Families.Insert(record) })
+	return first.String(), record.ID, s.store.Note(ctx, func(tx *Tx) error {
+		if _, _, err := grantOf(tx, record); err != nil {
+			return err
+		}
+		return tx.Families.Insert(record)
+	})
 }
 
 // errReused says that a refresh token was presented that had been exchanged
@@ -216,9 +222,16 @@ func (s *Service) endFamily(ctx context.Context, id string) error {
 	by := Actor{Name: family.User, Tenant: family.Tenant}
 	return s.update(ctx, by, audit.UserRevoke, id, func(tx *Tx, d *deed) error {
 		d.on(family.Tenant, nil)
-		if err := tx.Families.Delete(family.Tenant, id); err != nil {
-			return ignoreNotFound(err)
+		err := tx.Families.Delete(family.Tenant, id)
+		if fault.KindOf(err) == fault.NotFound {
+			return errNothing
 		}
-		return revoke(tx, family.Tenant, id, s.now().Add(maxAccessAge))
+		if err != nil {
+			return err
+		}
+		if err := revoke(tx, family.Tenant, id, s.now().Add(maxAccessAge)); !errors.Is(err, errNothing) {
+			return err
+		}
+		return nil
 	})
 }

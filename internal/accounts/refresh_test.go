@@ -1,6 +1,7 @@
 package accounts_test
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -69,8 +71,34 @@ func TestARefreshTokenCountsOnceAndReuseEndsItsFamily(t *testing.T) {
 	}
 }
 
+// counted counts the records of what was ended.
+type counted struct{ revoked atomic.Int32 }
+
+func (c *counted) Record(_ context.Context, rec *audit.Record) error {
+	if rec.Event == audit.UserRevoke {
+		c.revoked.Add(1)
+	}
+	return nil
+}
+
+func TestATokenThatWasEndedEndsOnce(t *testing.T) {
+	var ended counted
+	f := newFixture(t, func(c *accounts.Config) { c.Audit = &ended })
+	token := &identity.AccessToken{
+		Principal: &identity.Principal{Subject: "ada", Tenant: "default"}, ID: "one", ExpiresAt: f.now.Add(time.Minute),
+	}
+	for range 2 { // two requests that found it valid
+		must(t, f.Revoke(t.Context(), token))
+	}
+	if n := ended.revoked.Load(); n != 1 {
+		t.Errorf("the end of one token is on record %d times", n)
+	}
+}
+
 func TestOf100ParallelUsesOneSucceeds(t *testing.T) {
-	f := newFamilyFixture(t)
+	var ended counted
+	f := newFixture(t, func(c *accounts.Config) { c.Audit = &ended })
+	f.add(t, "ada", "user")
 	token, _ := f.signIn(t)
 	var successes atomic.Int32
 	var next atomic.Value
@@ -94,6 +122,9 @@ func TestOf100ParallelUsesOneSucceeds(t *testing.T) {
 	last, ok := next.Load().(string)
 	if _, err := f.refresh(t, last); err == nil || !ok {
 		t.Error("99 of 100 uses were reuse, and the family lives")
+	}
+	if n := ended.revoked.Load(); n != 1 {
+		t.Errorf("the end of one family is on record %d times", n)
 	}
 }
 
@@ -192,4 +223,17 @@ func TestTheStoreHoldsNoRefreshToken(t *testing.T) {
 		}
 		return err
 	}))
+}
+
+func TestNoFamilyBeginsForWhoIsNotTheUserAnyMore(t *testing.T) {
+	f := newFamilyFixture(t)
+	p, stamp, err := f.VerifyPassword(t.Context(), "ada", password)
+	must(t, err)
+	grant := &identity.Grant{Principal: p, Stamp: stamp, ClientID: "app", Scope: "models:read"}
+	must(t, f.SetRoles(t.Context(), administrator, "ada", []string{"user", "owner"}))
+	_, _, err = f.NewFamily(t.Context(), grant)
+	wantKind(t, "a user of other roles", err, fault.BadRequest)
+	must(t, f.Delete(t.Context(), administrator, "ada"))
+	_, _, err = f.NewFamily(t.Context(), grant)
+	wantKind(t, "a user who is gone", err, fault.BadRequest)
 }

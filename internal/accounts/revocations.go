@@ -44,13 +44,20 @@ func (s *Service) RevokeAll(ctx context.Context, by Actor, subject string) error
 	return s.modify(ctx, by, audit.UserRevoke, subject, func(*Record) {})
 }
 
+// clockDifference is what the clocks of servers that share a store may differ by: what
+// one of them removes as ended must have ended for all.
+const clockDifference = time.Minute
+
+// revoke remembers what was ended. The error is errNothing for what was ended before.
 func revoke(tx *Tx, tenant, id string, until time.Time) error {
 	_, err := tx.Revocations.Get(AnyTenant, id)
+	if err == nil {
+		return errNothing
+	}
 	if fault.KindOf(err) != fault.NotFound {
 		return err
 	}
-	// The store keeps whole seconds, and none may be missing.
-	return tx.Revocations.Insert(&Revocation{ID: id, Tenant: tenant, ExpiresAt: until.Add(time.Second)})
+	return tx.Revocations.Insert(&Revocation{ID: id, Tenant: tenant, ExpiresAt: until.Add(clockDifference)})
 }
 
 // revoked reports whether the token of that id, or its family, was ended.

@@ -247,15 +247,17 @@ func TestAddRefusesWhatBreaksARule(t *testing.T) {
 }
 
 func TestAddIfAbsentLeavesAUserAsItIs(t *testing.T) {
-	f := newFixture(t)
+	kept := &records{}
+	f := newFixture(t, func(c *accounts.Config) { c.Audit = kept })
 	f.add(t, "ada", "user")
 	before := f.stamp(t, "ada")
+	kept.all = nil
 	got, added, err := f.Add(t.Context(), administrator, accounts.NewUser{
 		Name: "ada", Password: another, Roles: []string{"admin"}, IfAbsent: true,
 	})
 	must(t, err)
-	if added || !cmp.Equal(got.Roles, []string{"user"}) || f.stamp(t, "ada") != before {
-		t.Errorf("added %v, user %+v", added, got)
+	if added || !cmp.Equal(got.Roles, []string{"user"}) || f.stamp(t, "ada") != before || len(kept.all) > 0 {
+		t.Errorf("added %v, user %+v, on record %q", added, got, kept.all)
 	}
 	if _, _, err := f.VerifyPassword(t.Context(), "ada", password); err != nil {
 		t.Errorf("the former password: %v", err)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"onnxgate/internal/accounts"
+	"onnxgate/internal/argon"
+	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
@@ -123,6 +125,89 @@ func TestWhoTriesAPasswordDoesNotKeepItsUserFromChangingIt(t *testing.T) {
 		wantKind(t, "a wrong present one", f.ChangePassword(t.Context(), ada, another, another+another), fault.Forbidden)
 	}
 	must(t, f.ChangePassword(t.Context(), ada, password, another+" "+another))
+}
+
+// hashing is argon2id, and what else happens before one of its hashes is there.
+type hashing struct {
+	argon.Here
+
+	jobs   int
+	before map[int]func()
+}
+
+func (h *hashing) Hash(ctx context.Context, job *argon.Job) ([]byte, error) {
+	h.jobs++
+	if before := h.before[h.jobs]; before != nil {
+		before()
+	}
+	return h.Here.Hash(ctx, job)
+}
+
+// Who has an old password and a token must not take the account back that an
+// administrator takes away while the new password is hashed.
+func TestAPasswordIsNotChangedForOneThatIsNotThePresentOneAnyMore(t *testing.T) {
+	const resets = "meadow copper window 9"
+	var h hashing
+	f := newFixture(t, func(c *accounts.Config) { c.Argon = &h })
+	other := f.service(t)
+	f.add(t, "root", "admin")
+	own := &identity.Principal{Subject: "ada", Tenant: "default", Roles: []string{"admin"}, Scopes: authz.Permissions(), Method: identity.Bearer}
+	for name, change := range map[string]func() error{
+		"as a user": func() error { return f.ChangePassword(t.Context(), own, password, another) },
+		"as an administrator": func() error {
+			present, next := password, another
+			_, err := f.ChangeUser(t.Context(), accounts.ActorOf(own, authz.Roles{}), "ada", accounts.UserChange{Password: &next, CurrentPassword: &present})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.add(t, "ada", "admin")
+			// The first hash is that of the present password, the second that of the next.
+			h.jobs, h.before = 0, map[int]func(){2: func() { must(t, other.SetPassword(t.Context(), administrator, "ada", resets)) }}
+			wantKind(t, "the change", change(), fault.Forbidden)
+			if f.HasPassword(t.Context(), "ada", another) || !f.HasPassword(t.Context(), "ada", resets) {
+				t.Error("the password is not the administrator's")
+			}
+			must(t, f.Delete(t.Context(), administrator, "ada"))
+		})
+	}
+}
+
+// A change waits for a hash, and for others who hash: who was disabled meanwhile makes
+// nobody an administrator any more.
+func TestWhoWasDisabledMeanwhileChangesNothing(t *testing.T) {
+	var h hashing
+	f := newFixture(t, func(c *accounts.Config) { c.Argon = &h })
+	other := f.service(t)
+	f.add(t, "root", "admin")
+	own := &identity.Principal{Subject: "ada", Tenant: "default", Roles: []string{"admin"}, Scopes: authz.Permissions(), Method: identity.Bearer}
+	for name, change := range map[string]func() error{
+		"disabled": func() error { return other.Disable(t.Context(), administrator, "ada") },
+		"deleted":  func() error { return other.Delete(t.Context(), administrator, "ada") },
+		"lowered":  func() error { return other.SetRoles(t.Context(), administrator, "ada", []string{"user"}) },
+	} {
+		f.add(t, "ada", "admin")
+		h.jobs, h.before = 0, map[int]func(){1: func() { must(t, change()) }}
+		_, _, err := f.Add(t.Context(), accounts.ActorOf(own, authz.Roles{}), accounts.NewUser{Name: "eve", Password: another, Roles: []string{"admin"}})
+		wantKind(t, name, err, fault.Forbidden)
+		h.before = nil
+		if err := f.Delete(t.Context(), administrator, "ada"); err != nil && fault.KindOf(err) != fault.NotFound {
+			t.Error(err)
+		}
+	}
+}
+
+// The count of sign-ins is a stranger's to fill, on every way to one's own password.
+func TestWhoTriesAPasswordDoesNotKeepAnAdministratorFromChangingTheirOwn(t *testing.T) {
+	f := newFixture(t)
+	f.add(t, "ada", "admin")
+	for range 10 {
+		_, _, _ = f.VerifyPassword(t.Context(), "ada", "wrong password of somebody")
+	}
+	own := &identity.Principal{Subject: "ada", Tenant: "default", Roles: []string{"admin"}, Scopes: authz.Permissions(), Method: identity.Bearer}
+	present, next := password, another
+	_, err := f.ChangeUser(t.Context(), accounts.ActorOf(own, authz.Roles{}), "ada", accounts.UserChange{Password: &next, CurrentPassword: &present})
+	must(t, err)
 }
 
 func TestALongPasswordCostsAndCountsNothing(t *testing.T) {

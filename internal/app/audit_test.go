@@ -341,7 +341,7 @@ func TestWhoSeesWhichRecords(t *testing.T) {
 	if status, _ := s.call(t, http.MethodGet, admin+"audit", tokens["usr"], "", ""); status != http.StatusForbidden {
 		t.Errorf("a user reads the records: %d", status)
 	}
-	for name, wrong := range map[string]string{"a format": "format=xml", "a time": "from=yesterday", "a date": "to=2030-13-01", "a parameter": "tenant=acme"} {
+	for name, wrong := range map[string]string{"a format": "format=xml", "a time": "from=yesterday", "a date": "to=2030-13-01", "the zero time": "to=0001-01-01", "a parameter": "tenant=acme"} {
 		if status, _ := s.call(t, http.MethodGet, admin+"audit?"+wrong, tokens["ann"], "", ""); status != http.StatusBadRequest {
 			t.Errorf("%s that there is not: %d", name, status)
 		}

@@ -28,6 +28,9 @@ const (
 const (
 	// maxLeeway bounds how long past its end a token can be of use.
 	maxLeeway = time.Minute
+	// maxAhead is how far the clock of the server that issued a token may be ahead, of
+	// those that share their keys.
+	maxAhead = time.Minute
 	// defaultCacheSize keeps the cache within about 8 MiB.
 	defaultCacheSize = 4096
 )
@@ -111,7 +114,7 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 	return &Bearer{
 		keys: cfg.Keys, issued: cfg.Issued, issuers: cfg.Issuers, roles: cfg.Roles, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
 		validator: jwt.NewValidator(
-			jwt.WithIssuer(cfg.Issuer), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
+			jwt.WithIssuer(cfg.Issuer), jwt.WithExpirationRequired(),
 			jwt.WithLeeway(cfg.Leeway), jwt.WithTimeFunc(cfg.Now),
 		),
 		cache: newCache[verified](cfg.CacheSize),
@@ -271,6 +274,9 @@ func (b *Bearer) verifyOwn(t *jws) (*verified, error) {
 			return nil, refuse(msgExpired, audit.Names(c.principal(), err))
 		}
 		return nil, refuse(msgInvalid, err)
+	}
+	if c.iat.After(b.now().Add(maxAhead)) {
+		return nil, refuse(msgInvalid, jwt.ErrTokenUsedBeforeIssued)
 	}
 	return &verified{
 		principal: c.principal(), stamp: c.stamp, id: c.jti, clientID: c.clientID, key: key,

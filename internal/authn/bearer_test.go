@@ -149,13 +149,13 @@ func TestTimesAreJudgedToTheSecond(t *testing.T) {
 			at     time.Duration // after issue
 			ok     bool
 		}{
-			"just before its end":   {nil, ttl + leeway - time.Second, true},
-			"at its end":            {nil, ttl + leeway, false},
-			"just after its end":    {nil, ttl + leeway + time.Second, false},
-			"just after its issue":  {nil, -leeway, true},
-			"just before its issue": {nil, -leeway - time.Second, false},
-			"at nbf":                {object{"nbf": start.Add(time.Minute).Unix()}, time.Minute - leeway, true},
-			"just before nbf":       {object{"nbf": start.Add(time.Minute).Unix()}, time.Minute - leeway - time.Second, false},
+			"just before its end": {nil, ttl + leeway - time.Second, true},
+			"at its end":          {nil, ttl + leeway, false},
+			"just after its end":  {nil, ttl + leeway + time.Second, false},
+			"issued by a server whose clock is a minute ahead": {nil, -time.Minute, true},
+			"issued by a server whose clock is further ahead":  {nil, -time.Minute - time.Second, false},
+			"at nbf":          {object{"nbf": start.Add(time.Minute).Unix()}, time.Minute - leeway, true},
+			"just before nbf": {object{"nbf": start.Add(time.Minute).Unix()}, time.Minute - leeway - time.Second, false},
 		} {
 			t.Run(fmt.Sprint(name, " with ", leeway), func(t *testing.T) {
 				m := newMint(t)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -40,20 +41,13 @@ func modelCheck(p *Process) *cobra.Command {
 		if err := p.printCheck(m, info); err != nil {
 			return err
 		}
-		outputs := emptyOutputs(m.Program)
-		doubt, err := m.Schema.Probe(cmd.Context(), func(inputs []*tensor.Tensor) ([]*tensor.Tensor, error) {
-			return outputs, m.Program.Run(cmd.Context(), inputs, outputs)
-		})
-		if err != nil {
+		if err := p.probe(cmd.Context(), m); err != nil {
 			return err
-		}
-		if doubt != "" {
-			p.complain("warning: " + doubt)
 		}
 		if !served {
 			p.complain(fmt.Sprintf("warning: the versions section of %s leaves version %s out: no server serves it", m.Manifest, m.Version))
 		}
-		for _, w := range slices.Concat(m.Warnings, undescribed(m.Schema), doubts(m)) {
+		for _, w := range slices.Concat(m.Warnings, undescribed(m.Schema)) {
 			p.complain("warning: " + w)
 		}
 		if *goldenFile != "" {
@@ -64,6 +58,22 @@ func modelCheck(p *Process) *cobra.Command {
 		return p.printf("%s can be served (contract: %s)\n", args[0], orElse(m.Manifest, "the graph alone, for the role admin"))
 	}
 	return cmd
+}
+
+// probe says what the export has probably lost, which may be why its answers cannot
+// be told apart by rows, and tries whether they can.
+func (p *Process) probe(ctx context.Context, m *app.Model) error {
+	for _, w := range doubts(m) {
+		p.complain("warning: " + w)
+	}
+	outputs := emptyOutputs(m.Program)
+	doubt, err := m.Schema.Probe(ctx, func(inputs []*tensor.Tensor) ([]*tensor.Tensor, error) {
+		return outputs, m.Program.Run(ctx, inputs, outputs)
+	})
+	if doubt != "" {
+		p.complain("warning: " + doubt)
+	}
+	return err
 }
 
 // printCheck prints what runs the model, what it is made of, and what the API

@@ -60,9 +60,6 @@ func clientCreate(m *managed[accounts.Client]) *cobra.Command {
 	flags.StringVar(&add.Tenant, "tenant", identity.DefaultTenant, "`TENANT` of the client")
 	flags.StringVar(&add.Certificate, "certificate", "", certificateNames)
 	return m.issueCommand(cmd, func(ctx context.Context, service *accounts.Service, args []string) (*accounts.Client, string, error) {
-		if cmd.Flags().Changed("certificate") && add.Certificate == "" {
-			return nil, "", usagef("--certificate is empty; leave it out for a client without one")
-		}
 		add.Name, add.Roles = args[0], *roles
 		return service.AddClient(ctx, localActor(), add)
 	})

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/config"
@@ -169,6 +170,17 @@ func (m *managed[T]) switchCommand(
 	})
 }
 
+// refuseEmpty refuses a flag that was given and says nothing, as one does of a variable
+// that was never set: what was to bind or narrow something new would be left out.
+func refuseEmpty(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if text := f.Value.String(); err == nil && (text == "" || text == "[]") { // as lists without words show
+			err = usagef("--%s is empty; leave it out if you mean none", f.Name)
+		}
+	})
+	return err
+}
+
 // issueCommand gives a command that makes a record, or a new secret of one, what
 // such commands share. The secret appears once: printed, or in the file of
 // --secret-file.
@@ -177,6 +189,9 @@ func (m *managed[T]) issueCommand(cmd *cobra.Command, issue func(ctx context.Con
 	path := cmd.Flags().String("secret-file", "", "write the secret to this new `FILE` (mode 0600) instead of printing it")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := refuseEmpty(cmd); err != nil {
+			return err
+		}
 		return withAccountsOrNew(cmd, s, func(ctx context.Context, service *accounts.Service) error {
 			var record *T
 			secret, err := handOut(*path, func() (secret string, err error) {

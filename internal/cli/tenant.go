@@ -73,6 +73,9 @@ func tenantCreate(m *managed[accounts.Tenant]) *cobra.Command {
 	limits := addAllowance(cmd, "the tenant", "default none")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := refuseEmpty(cmd); err != nil {
+			return err
+		}
 		allowed, err := networks(*addresses)
 		if err != nil {
 			return err

@@ -30,6 +30,9 @@ func openTokenKeys(ctx context.Context, cfg *config.Config) (*keyring, error) {
 			if tenant != accounts.AnyTenant {
 				return nil, usagef("tenants do not have their own token keys; leave out --tenant")
 			}
+			if err := set.Rotatable(); err != nil { // or it would be on record, and not be done
+				return nil, err
+			}
 			if err := app.RecordKey(ctx, cfg, localActor().Name, audit.KeyRotate, "", "", keys.Active); err != nil {
 				return nil, err
 			}
@@ -39,7 +42,11 @@ func openTokenKeys(ctx context.Context, cfg *config.Config) (*keyring, error) {
 			if len(tokenViews(set, kid)) == 0 {
 				return nil, unknownKey(fault.Newf(fault.NotFound, "there is no key %s", kid))
 			}
-			if err := app.RecordKey(ctx, cfg, localActor().Name, audit.KeyRetire, kid, keys.Former, keys.Retired); err != nil {
+			state, err := set.Retirable(ctx, kid)
+			if err != nil {
+				return nil, err
+			}
+			if err := app.RecordKey(ctx, cfg, localActor().Name, audit.KeyRetire, kid, state, keys.Retired); err != nil {
 				return nil, err
 			}
 			if err := set.Retire(ctx, kid); err != nil {

@@ -58,7 +58,7 @@ func (f *usageFlags) check(now time.Time) (at, from, to time.Time, err error) {
 		if flag.text == "" {
 			continue
 		}
-		if *flag.into, err = time.Parse(time.DateOnly, flag.text); err != nil {
+		if *flag.into, err = time.Parse(time.DateOnly, flag.text); err != nil || flag.into.IsZero() { // which stands for today
 			return at, from, to, usagef("--%s: %q is not a day such as 2030-01-31", flag.name, flag.text)
 		}
 	}

@@ -121,6 +121,9 @@ func userAdd(m *managed[accounts.User]) *cobra.Command {
 	ifAbsent := cmd.Flags().Bool("if-absent", false, "succeed without changes if the user exists")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := refuseEmpty(cmd); err != nil {
+			return err
+		}
 		password, err := p.readPassword(*stdin)
 		if err != nil {
 			return err
@@ -136,6 +139,9 @@ func userAdd(m *managed[accounts.User]) *cobra.Command {
 			if !added && !slices.Equal(sorted(user.Roles), slices.Compact(sorted(*roles))) {
 				p.complain(fmt.Sprintf("the user %[1]s already exists and keeps the roles %[2]s; `onnxgate user role %[1]s` changes them",
 					user.Name, strings.Join(user.Roles, ",")))
+			}
+			if !added && user.Tenant != *tenant {
+				p.complain(fmt.Sprintf("the user %s already exists and stays in the tenant %s: names are unique in the installation", user.Name, user.Tenant))
 			}
 			return m.print(*asJSON, "", user)
 		})

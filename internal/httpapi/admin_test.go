@@ -53,6 +53,7 @@ type administration struct {
 
 	accounts *accounts.Service
 	changes  *recorder
+	oneModel string // the id of an API key for one model
 }
 
 const (
@@ -92,7 +93,7 @@ func newAdministration(t *testing.T, database sqlstore.Config) *administration {
 		t.Fatal(err)
 	}
 	a.fixture = newAPI(t, func(c *httpapi.Config) {
-		c.Accounts, c.Roles, c.Authenticator = a.accounts, roles, everybody(roles)
+		c.Accounts, c.Roles, c.Authenticator = a.accounts, roles, everybody(roles, a.oneModel)
 	}).serve()
 	return a
 }
@@ -107,6 +108,8 @@ func (a *administration) seed(t *testing.T) {
 		{Name: "admin", Roles: []string{"admin"}},
 		{Name: "alice", Roles: []string{"user"}},
 		{Name: "helen", Roles: []string{"helpdesk"}},
+		{Name: "kim", Roles: []string{"keymaker"}},
+		{Name: "lord", Roles: []string{"landlord"}},
 		{Name: "boss@acme", Roles: []string{"admin"}, Tenant: "acme"},
 		{Name: "uma", Roles: []string{"user", "analyst"}, Tenant: "acme"},
 	} {
@@ -115,10 +118,15 @@ func (a *administration) seed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	key, _, err := a.accounts.CreateKey(t.Context(), by, accounts.NewKey{Name: "one model", Roles: []string{"admin"}, Models: []string{"iris"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.oneModel = key.ID
 	a.changes.all = nil
 }
 
-func everybody(roles authz.Roles) callers {
+func everybody(roles authz.Roles, oneModelKey string) callers {
 	who := func(tenant, name string, words ...string) *identity.Principal {
 		return &identity.Principal{Subject: name, Tenant: tenant, Roles: words, Scopes: roles.Of(tenant, words), Method: identity.Bearer}
 	}
@@ -126,7 +134,7 @@ func everybody(roles authz.Roles) callers {
 	narrow.Scopes = []string{identity.UsersWrite}
 	outside := who("default", "f81d4fae", "admin")
 	outside.Issuer, outside.Method = "https://idp.example", identity.Outside
-	oneModel := who("default", "apikey:a", "admin")
+	oneModel := who("default", identity.KeySubject+oneModelKey, "admin")
 	oneModel.Models, oneModel.Method = []string{"iris"}, identity.APIKey
 	return callers{
 		"admin": who("default", "admin", "admin"), "user": who("default", "alice", "user"), "helen": who("default", "helen", "helpdesk"),
@@ -212,6 +220,14 @@ func tenantsAreManaged(t *testing.T, a *administration) {
 	}
 	got = a.ask("landlord", "PATCH", "/tenants/globex", `{"rate":null}`)
 	if o := got.json(t); got.StatusCode != http.StatusOK || o["rate"] != nil || o["quota"] != "calls=10000/day,soft:calls=8000/day" {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+	got = a.ask("landlord", "PATCH", "/tenants/globex", `{"addresses":["192.0.2.0/24"]}`)
+	if o := got.json(t); !cmp.Equal(o["addresses"], []any{"192.0.2.0/24"}) {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+	got = a.ask("landlord", "PATCH", "/tenants/globex", `{"addresses":null}`)
+	if o := got.json(t); got.StatusCode != http.StatusOK || !cmp.Equal(o["addresses"], []any{}) {
 		t.Errorf("%d %s", got.StatusCode, got.body)
 	}
 	if got := a.ask("landlord", "PATCH", "/tenants/globex", `{"quota":"calls=5/hour"}`); got.StatusCode != http.StatusUnprocessableEntity || got.faults(t)["#/quota"] == "" {
@@ -446,7 +462,7 @@ func listsHavePagesAndFilters(t *testing.T, a *administration) {
 		"tenant=default&role=owner&limit=1": {nil, 1},
 		"role=admin&limit=1":                {[]string{"admin", "boss@acme"}, 2},
 		"disabled=true":                     {nil, 1},
-		"tenant=default&disabled=false":     {[]string{"admin", "alice", "helen"}, 1},
+		"tenant=default&disabled=false":     {[]string{"admin", "alice", "helen", "kim", "lord"}, 1},
 		"tenant=nowhere":                    {nil, 1},
 	} {
 		all, pages := walk(query)

@@ -133,7 +133,11 @@ func whatAKeyMayNotBeIsPointedAt(t *testing.T, a *administration) {
 		`{"name":"x","roles":["user"],"rate":"often"}`:                   "#/rate",
 		`{"name":"x","roles":["user"],"models":["../x"]}`:                "#/models",
 		`{"name":"x","roles":["user"],"expires":"2001-01-01T00:00:00Z"}`: "#/expires",
-		`{"name":" x","roles":["user"]}`:                                 "#/name",
+		`{"name":"x","roles":["user"],"expires":"0001-01-01T00:00:00Z"}`: "#/expires",
+		// In UTC it is the year 10000, which no answer could tell.
+		`{"name":"x","roles":["user"],"expires":"9999-12-31T23:59:59-12:00"}`: "#/expires",
+		`{"name":"x","roles":["user"],"addresses":["::ffff:10.1.2.3"]}`:       "#/addresses/0",
+		`{"name":" x","roles":["user"]}`:                                      "#/name",
 	} {
 		if got := a.ask("admin", "POST", "/keys", body); got.StatusCode != http.StatusUnprocessableEntity || got.faults(t)[pointer] == "" {
 			t.Errorf("%s: %d %s", body, got.StatusCode, got.body)

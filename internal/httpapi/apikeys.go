@@ -75,12 +75,12 @@ func parseSpan(text string) (time.Duration, error) {
 }
 
 // parseMoment reads a time, or how long it is from now; the zero time from an
-// empty text.
+// empty text, and from no other: the key would not end.
 func parseMoment(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
+	if t, err := time.Parse(time.RFC3339, text); err == nil && !t.IsZero() {
 		return t, nil
 	}
 	d, err := parseSpan(text)

@@ -106,12 +106,17 @@ func auditQuery(values url.Values, by accounts.Actor) (q audit.Query, err error)
 	return q, nil
 }
 
-// moment reads a time of RFC 3339, or a date, which begins at midnight in UTC.
-func moment(text string) (time.Time, error) {
+// moment reads a time of RFC 3339, or a date, which begins at midnight in UTC. The first
+// of all times is none: it stands for what was not asked for.
+func moment(text string) (at time.Time, err error) {
+	layout := time.RFC3339
 	if len(text) == len(time.DateOnly) {
-		return time.Parse(time.DateOnly, text)
+		layout = time.DateOnly
 	}
-	return time.Parse(time.RFC3339, text)
+	if at, err = time.Parse(layout, text); err == nil && at.IsZero() {
+		err = errors.New("the zero time")
+	}
+	return at, err
 }
 
 // export is an answer that is sent in parts.

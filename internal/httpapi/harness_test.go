@@ -168,7 +168,13 @@ func (usage) Days(_ context.Context, tenant, key string, from, to time.Time) (*q
 	return days, nil
 }
 
+// goneTenant is deleted when its usage is asked for.
+const goneTenant = "abroad"
+
 func (usage) Tenant(_ context.Context, name string, at time.Time) (*quota.Report, error) {
+	if name == goneTenant {
+		return nil, fault.New(fault.NotFound, "there is no tenant "+name)
+	}
 	used := quota.Period{Start: at, Calls: 1, Rows: 2, Bytes: 300, ComputeMS: 4}
 	return &quota.Report{Tenant: name, Day: used, Month: used, Quotas: []quota.Line{{Unit: "calls", Per: "day", Limit: 5, Used: 1, Hard: true}}}, nil
 }

@@ -32,7 +32,7 @@ type newTenant struct {
 
 // tenantChange names what becomes of a tenant.
 type tenantChange struct {
-	Addresses []string `json:"addresses" validate:"max=64,dive,network" want:"an array of at most 64 networks"`
+	Addresses []string `json:"addresses" validate:"max=64,dive,network" want:"an array of at most 64 networks, or null for any" null:"none"`
 	Rate      *string  `json:"rate"                                     want:"a rate such as 100/minute, or null for none" null:"none"`
 	Quota     *string  `json:"quota"                                    want:"quotas such as calls=10000/day,rows=1e6/month, or null for none" null:"none"`
 	Disabled  *bool    `json:"disabled"                                 want:"true or false"`

@@ -95,7 +95,7 @@ func daysAsked(values url.Values) (*usageDays, error) {
 			continue
 		}
 		day, err := time.Parse(dayFormat, values.Get(name))
-		if err != nil {
+		if err != nil || day.IsZero() { // which stands for what was not asked for
 			return nil, fault.Newf(fault.BadRequest, "The parameter %s must be a day such as 2030-01-31", name)
 		}
 		*into = day
@@ -175,12 +175,16 @@ func (a *API) consumers(ctx context.Context, x *exchange, values url.Values, pag
 // lines of each, and the next page as a link (RFC 8288).
 func sendUsage[T any](x *exchange, users accounts.Found[consumer], values url.Values, lines func(*T) [][]string, of func(*consumer) (*T, error)) error {
 	used := accounts.Found[*T]{Next: users.Next}
+	var listed []consumer
 	for i := range users.Items {
 		one, err := of(&users.Items[i])
+		if fault.KindOf(err) == fault.NotFound {
+			continue // somebody has just deleted it
+		}
 		if err != nil {
 			return err
 		}
-		used.Items = append(used.Items, one)
+		used.Items, listed = append(used.Items, one), append(listed, users.Items[i])
 	}
 	if !wantsTable(x.request.Header["Accept"]) {
 		return x.encode(listing("usage", used, func(r **T) *T { return *r }))
@@ -192,7 +196,7 @@ func sendUsage[T any](x *exchange, users accounts.Found[consumer], values url.Va
 	_ = w.Write(withKey(keys, usageHeader, "key", "name")) // into memory
 	for i, one := range used.Items {
 		for _, line := range lines(one) {
-			_ = w.Write(withKey(keys, line, users.Items[i].key, users.Items[i].name))
+			_ = w.Write(withKey(keys, line, listed[i].key, listed[i].name))
 		}
 	}
 	w.Flush()

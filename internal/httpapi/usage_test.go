@@ -24,9 +24,10 @@ func TestTheCallerSeesItsOwnUsage(t *testing.T) {
 		t.Errorf("%d %s", got.StatusCode, diff)
 	}
 	for path, want := range map[string]string{
-		"/usage?to=2026-03-14": "The parameter to is the last day of a range: send the first as from, too",
-		"/usage?from=March":    "The parameter from must be a day such as 2030-01-31",
-		"/usage?at=2026-03-14": "; this path takes from, to",
+		"/usage?to=2026-03-14":   "The parameter to is the last day of a range: send the first as from, too",
+		"/usage?from=March":      "The parameter from must be a day such as 2030-01-31",
+		"/usage?from=0001-01-01": "The parameter from must be a day such as 2030-01-31",
+		"/usage?at=2026-03-14":   "; this path takes from, to",
 	} {
 		if got := f.do(request{method: "GET", path: path, token: "user"}); got.StatusCode != http.StatusBadRequest || !strings.Contains(got.body, want) {
 			t.Errorf("%s: %d %s", path, got.StatusCode, got.body)
@@ -79,6 +80,15 @@ func usageComesAsATable(t *testing.T, a *administration) {
 	t.Helper()
 	table := func(query string) *reply {
 		return a.doAt(a.admin, request{method: "GET", path: "/admin/v1/usage?" + query, token: "admin", header: http.Header{"Accept": {"text/csv"}}})
+	}
+	if got := a.ask("landlord", "POST", "/tenants", `{"name":"`+goneTenant+`"}`); got.StatusCode != http.StatusCreated {
+		t.Fatalf("%d %s", got.StatusCode, got.body)
+	}
+	if got := table("limit=2&at=2026-10-31"); got.StatusCode != http.StatusOK || strings.Contains(got.body, goneTenant) || !strings.Contains(got.body, "\nacme,day,") {
+		t.Errorf("beside one that is deleted meanwhile: %d %s", got.StatusCode, got.body)
+	}
+	if got := a.ask("landlord", "DELETE", "/tenants/"+goneTenant, ""); got.StatusCode != http.StatusNoContent {
+		t.Fatalf("%d %s", got.StatusCode, got.body)
 	}
 	got := table("limit=1&at=2026-10-31")
 	const want = "tenant,per,start,calls,rows,bytes,compute_ms\r\n" +

@@ -248,8 +248,8 @@ var errSecret = errors.New("tokens are signed with a shared secret (ONNXGATE_JWT
 // seconds later, so that all have it by then; the one before verifies as long as its tokens
 // last.
 func (s *Set) Rotate(ctx context.Context) (Info, error) {
-	if s.place == nil {
-		return Info{}, errSecret
+	if err := s.Rotatable(); err != nil {
+		return Info{}, err
 	}
 	always := func([]*key) bool { return true }
 	made, err := s.place.create(ctx, s.algorithm, s.now().Add(s.lead), always)
@@ -268,24 +268,52 @@ func (s *Set) Rotate(ctx context.Context) (Info, error) {
 	return Info{KID: made.verifier.KID, Algorithm: s.algorithm, State: Active, Created: made.since}, s.Look(ctx)
 }
 
-// Retire ends a key at once, with every token that it signed, and removes its private
-// half. The one that signs cannot be ended: another has to be made first.
-func (s *Set) Retire(ctx context.Context, kid string) error {
+// Rotatable returns why Rotate makes no key here; nil when it would.
+func (s *Set) Rotatable() error {
 	if s.place == nil {
 		return errSecret
 	}
+	return nil
+}
+
+// Retirable returns the state of a key that Retire would end, or why it would not: the
+// one that signs cannot be ended, another has to be made first.
+func (s *Set) Retirable(ctx context.Context, kid string) (State, error) {
+	k, err := s.retirable(ctx, kid)
+	if err != nil {
+		return "", err
+	}
+	return s.states(s.keys.Load().all, s.now())[k], nil
+}
+
+func (s *Set) retirable(ctx context.Context, kid string) (*key, error) {
+	if s.place == nil {
+		return nil, errSecret
+	}
 	if err := s.Look(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	all := s.keys.Load().all
 	i := slices.IndexFunc(all, func(k *key) bool { return k.verifier.KID == kid })
 	switch {
 	case i < 0:
-		return fmt.Errorf("there is no key %s; `onnxgate keys list` shows those there are", kid)
+		return nil, fmt.Errorf("there is no key %s; `onnxgate keys list` shows them all", kid)
+	case all[i].retired:
+		return nil, fmt.Errorf("the key %s is already retired", kid)
 	case s.states(all, s.now())[all[i]] == Active:
-		return fmt.Errorf("the key %s signs; make another with `onnxgate keys rotate` first", kid)
+		return nil, fmt.Errorf("the key %s is in use for signing; make another with `onnxgate keys rotate` first", kid)
 	}
-	return errors.Join(s.place.retire(ctx, all[i]), s.Look(ctx))
+	return all[i], nil
+}
+
+// Retire ends a key at once, with every token that it signed, and removes its private
+// half. Which it does not end, Retirable says.
+func (s *Set) Retire(ctx context.Context, kid string) error {
+	k, err := s.retirable(ctx, kid)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.place.retire(ctx, k), s.Look(ctx))
 }
 
 // Due returns when Watch is to have made another key; zero when it never does.

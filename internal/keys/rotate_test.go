@@ -157,8 +157,16 @@ func TestARetiredKeyEndsAtOnce(t *testing.T) {
 	if err := set.Retire(t.Context(), "nobody's"); err == nil {
 		t.Error("a key that is not there was retired")
 	}
+	for kid, want := range map[string]keys.State{first: keys.Former, second: "", "nobody's": ""} {
+		if got, err := set.Retirable(t.Context(), kid); got != want || (err == nil) != (want != "") {
+			t.Errorf("Retirable(%s) = %q, %v", kid, got, err)
+		}
+	}
 	if err := set.Retire(t.Context(), first); err != nil {
 		t.Fatal(err)
+	}
+	if err := set.Retire(t.Context(), first); err == nil {
+		t.Error("a key was retired twice")
 	}
 	look(t, replica)
 	for _, s := range []*keys.Set{set, replica} {
@@ -266,7 +274,7 @@ func TestASecretCannotBeRotatedOrPublished(t *testing.T) {
 	if got := string(set.JWKS()); got != `{"keys":[]}` {
 		t.Errorf("JWKS = %s", got)
 	}
-	if _, err := set.Rotate(t.Context()); err == nil {
+	if _, err := set.Rotate(t.Context()); err == nil || set.Rotatable() == nil {
 		t.Error("Rotate: no error")
 	}
 	if err := set.Retire(t.Context(), set.Signer().KID); err == nil {

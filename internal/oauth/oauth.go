@@ -267,7 +267,7 @@ func (s *Server) issue(ctx context.Context, req *request, sub *subject, record *
 	if sub.offline {
 		sub.grant.Scope = strings.Join(scopes, " ")
 		if sub.refreshToken, sub.grant.Family, err = s.refresh.NewFamily(ctx, &sub.grant); err != nil {
-			return nil, err
+			return nil, invalidGrant(err)
 		}
 	}
 	res, id, err := s.issuer.issue(sub, scopes)

@@ -14,7 +14,8 @@ const grantRefreshToken = "refresh_token"
 
 // RefreshTokens keeps the lines of refresh tokens.
 type RefreshTokens interface {
-	// NewFamily begins one and returns its first token, and its id.
+	// NewFamily begins one and returns its first token, and its id. The fault is
+	// BadRequest when the user is not any more who signed in.
 	NewFamily(ctx context.Context, grant *identity.Grant) (token, family string, err error)
 	// Refresh exchanges a token of the client for the next one. The fault is
 	// BadRequest for a token that does not count.
@@ -48,13 +49,18 @@ func (g *refreshGrant) authorize(ctx context.Context, req *request) (*subject, e
 		return nil, err
 	}
 	grant, next, err := g.tokens.Refresh(ctx, in.RefreshToken, idOf(req.client))
-	if f := fault.As(err); f != nil && f.Kind == fault.BadRequest {
-		return nil, &fault.Error{Kind: fault.BadRequest, Code: CodeInvalidGrant, Msg: f.Msg, Err: err}
-	}
 	if err != nil {
-		return nil, err
+		return nil, invalidGrant(err)
 	}
 	return &subject{grant: *grant, refreshToken: next}, nil
+}
+
+// invalidGrant gives the fault of what a refresh token goes back to its code.
+func invalidGrant(err error) error {
+	if f := fault.As(err); f != nil && f.Kind == fault.BadRequest {
+		return &fault.Error{Kind: fault.BadRequest, Code: CodeInvalidGrant, Msg: f.Msg, Err: err}
+	}
+	return err
 }
 
 // checkScope refuses more than was granted, before the token is used up.

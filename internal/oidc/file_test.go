@@ -68,7 +68,7 @@ func TestAFileThatCannotBeRightIsRefused(t *testing.T) {
 		"no issuer":                  {"issuers:\n  - audience: [ml]\n", ":2: an issuer lacks its issuer"},
 		"no audience":                {"issuers:\n  - issuer: https://idp.example\n", "lacks its audience"},
 		"an empty audience":          {line("typ: [JWT]") + "  - {issuer: https://b.example, audience: []}\n", ":5: audience is an empty list"},
-		"an audience that is a text": {"issuers:\n  - {issuer: https://b.example, audience: ml}\n", `:2: audience must be a list, not "ml"`},
+		"an audience that is a text": {"issuers:\n  - {issuer: https://b.example, audience: ml}\n", `:2: audience must be a list, not "ml"; as a list: [ml]`},
 		"an audience of a number":    {"issuers:\n  - {issuer: https://b.example, audience: [1]}\n", `each item must be a text, not "1"; quotes make it one`},
 		"an issuer in the clear":     {strings.Replace(head, "https", "http", 1), `:2: issuer: "http://idp.example" does not begin with https://`},
 		"an issuer with a query":     {strings.Replace(head, ".example", ".example?a=b", 1), "has a query"},

@@ -94,7 +94,7 @@ func (r *reader) mapping(what string, n *yaml.Node, keys []key) {
 func (r *reader) sequence(what string, n *yaml.Node, item func(*yaml.Node)) {
 	switch {
 	case n.Kind != yaml.SequenceNode:
-		r.report(n.Line, "%s must be a list, not %s", what, show(n))
+		r.report(n.Line, "%s %s", what, strictyaml.NoList(n, shown))
 	case len(n.Content) == 0:
 		r.report(n.Line, "%s is an empty list", what)
 	case len(n.Content) > maxItems:

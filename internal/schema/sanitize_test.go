@@ -176,7 +176,7 @@ func TestModelsWithoutAManifestTakeNoControlCharacters(t *testing.T) {
 
 func TestSanitizeThatCannotStandIsRefused(t *testing.T) {
 	for name, c := range map[string]struct{ lines, want string }{
-		"no list":              {"    sanitize: trim\n", `3: sanitize must be a list, not "trim"`},
+		"no list":              {"    sanitize: trim\n", `3: sanitize must be a list, not "trim"; as a list: [trim]`},
 		"an unknown step":      {"    sanitize: [trim, strip]\n", `3: sanitize: there is no step "strip"; did you mean "strip_html"?`},
 		"capitals":             {"    sanitize: [NFC]\n", `3: sanitize: there is no step "NFC"; did you mean "nfc"?`},
 		"something else":       {"    sanitize: [punctuation]\n", `there is no step "punctuation"; there are trim, lower, nfc, strip_html, truncate`},

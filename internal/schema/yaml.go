@@ -154,7 +154,7 @@ func unknownKey(name *yaml.Node, what string, keys []key) string {
 func (p *parser) sequence(path string, n *yaml.Node, each func(int, *yaml.Node)) {
 	p.lines[path] = n.Line
 	if n.Kind != yaml.SequenceNode {
-		p.misread(path, n, "%s must be a list, not %s", partName(path), show(n))
+		p.misread(path, n, "%s %s", partName(path), strictyaml.NoList(n, quoted))
 		return
 	}
 	if len(n.Content) > maxFeatures {
@@ -307,5 +307,8 @@ func partName(path string) string {
 
 // show describes a node in a report, briefly.
 func show(n *yaml.Node) string {
-	return strictyaml.Show(n, func(value string) string { return strconv.Quote(truncated(value)) })
+	return strictyaml.Show(n, quoted)
 }
+
+// quoted is a value in a report, at most so long.
+func quoted(value string) string { return strconv.Quote(truncated(value)) }

@@ -59,7 +59,7 @@ func (s *Service) Rotate(ctx context.Context, actor, tenant string) (made []Key,
 		}
 		made = make([]Key, len(tenants))
 		for i, t := range tenants {
-			if made[i], err = s.rotate(ctx, keys, kek, actor, t); err != nil {
+			if made[i], err = s.rotate(ctx, keys, kek, command(actor), t); err != nil {
 				return err
 			}
 		}
@@ -88,7 +88,7 @@ func tenantsOf(keys Keys, tenant string) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-func (s *Service) rotate(ctx context.Context, keys Keys, kek *seal.KEK, actor, tenant string) (Key, error) {
+func (s *Service) rotate(ctx context.Context, keys Keys, kek *seal.KEK, by *identity.Principal, tenant string) (Key, error) {
 	records, err := keys.List(tenant)
 	if err != nil {
 		return Key{}, err
@@ -102,7 +102,7 @@ func (s *Service) rotate(ctx context.Context, keys Keys, kek *seal.KEK, actor, t
 			return Key{}, err
 		}
 	}
-	return s.insert(ctx, keys, kek, audit.KeyRotate, actor, tenant)
+	return s.insert(ctx, keys, kek, audit.KeyRotate, by, tenant)
 }
 
 // begin makes the first key of the caller's tenant, unless another process has
@@ -116,7 +116,7 @@ func (s *Service) begin(ctx context.Context, p *identity.Principal) (*ring, erro
 		}
 		kek, err := s.wrapping(keys.Wrapped())
 		if err == nil {
-			_, err = s.insert(ctx, keys, kek, audit.KeyCreate, p.Subject, tenant)
+			_, err = s.insert(ctx, keys, kek, audit.KeyCreate, p, tenant)
 		}
 		return err
 	})
@@ -131,7 +131,7 @@ func (s *Service) begin(ctx context.Context, p *identity.Principal) (*ring, erro
 }
 
 // insert adds a new active key. It is on record who had it made, or it is not.
-func (s *Service) insert(ctx context.Context, keys Keys, kek *seal.KEK, event audit.Event, actor, tenant string) (Key, error) {
+func (s *Service) insert(ctx context.Context, keys Keys, kek *seal.KEK, event audit.Event, by *identity.Principal, tenant string) (Key, error) {
 	kid := make([]byte, kidBytes)
 	if _, err := io.ReadFull(s.rand, kid); err != nil {
 		return Key{}, err
@@ -147,17 +147,18 @@ func (s *Service) insert(ctx context.Context, keys Keys, kek *seal.KEK, event au
 	if err := keys.Insert(record); err != nil {
 		return Key{}, err
 	}
-	return record.Key, s.changed(ctx, event, actor, "", &record.Key)
+	return record.Key, s.changed(ctx, event, by, "", &record.Key)
 }
 
-// changed puts on record what became of a key that was in a state before. What a
-// tenant's key is made for, it does itself; everything else a command does, which is
-// of the default tenant.
-func (s *Service) changed(ctx context.Context, event audit.Event, actor string, before State, k *Key) error {
-	rec := &audit.Record{Event: event, Actor: actor, Tenant: identity.DefaultTenant, Object: k.KID, Decision: audit.Allow, Outcome: audit.OK}
-	if event == audit.KeyCreate {
-		rec.Tenant = k.Tenant
-	}
+// command is who runs a command, which is of the default tenant.
+func command(actor string) *identity.Principal {
+	return &identity.Principal{Subject: actor, Tenant: identity.DefaultTenant}
+}
+
+// changed puts on record what became of a key that was in a state before.
+func (s *Service) changed(ctx context.Context, event audit.Event, by *identity.Principal, before State, k *Key) error {
+	rec := &audit.Record{Event: event, Object: k.KID, Decision: audit.Allow, Outcome: audit.OK}
+	rec.By(by)
 	rec.In(k.Tenant)
 	rec.Changes.Text(audit.PropertyState, string(before), string(k.State))
 	return s.audit.Record(ctx, rec)
@@ -203,7 +204,7 @@ func (s *Service) Retire(ctx context.Context, actor, kid string) (Key, error) {
 		case Active:
 			return fault.Newf(fault.Conflict, "The key %s seals; `onnxgate keys rotate --use fernet --tenant %s` puts another in its place first", kid, r.Tenant)
 		case Retired:
-			return fault.Newf(fault.Conflict, "The key %s was retired before", kid)
+			return fault.Newf(fault.Conflict, "The key %s is already retired", kid)
 		case Former:
 		}
 		r.State, r.RetiredAt, r.Wrapped = Retired, s.now().UTC().Truncate(time.Second), nil
@@ -211,7 +212,7 @@ func (s *Service) Retire(ctx context.Context, actor, kid string) (Key, error) {
 		if err := keys.Replace(r); err != nil {
 			return err
 		}
-		return s.changed(ctx, audit.KeyRetire, actor, Former, &retired)
+		return s.changed(ctx, audit.KeyRetire, command(actor), Former, &retired)
 	})
 	return retired, err
 }

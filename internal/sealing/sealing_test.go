@@ -481,7 +481,13 @@ func (l *ledger) Record(_ context.Context, r *audit.Record) error {
 func TestEveryUseAndChangeOfAKeyIsOnRecordOrRefused(t *testing.T) {
 	log, store := &ledger{}, &memory{}
 	s := open(t, sealing.Config{Store: store, KEKFile: kekFile(t), Audit: log})
-	token := sealText(t, s, "acme", "canary")
+	// The subject may be that of a user here, too: the issuer tells them apart.
+	outsider := caller("acme")
+	outsider.Issuer, outsider.Method = "https://idp.example", identity.Outside
+	token, err := s.Seal(t.Context(), outsider, "canary")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Open(t.Context(), caller("acme"), token, 60); err != nil {
 		t.Fatal(err)
 	}
@@ -501,9 +507,9 @@ func TestEveryUseAndChangeOfAKeyIsOnRecordOrRefused(t *testing.T) {
 	}
 	user := audit.Record{Actor: "user of acme", Tenant: "acme", Decision: audit.Allow, Outcome: audit.OK}
 	create, encrypt, decrypt, refused, rotate, retire := user, user, user, user, user, user
-	create.Event, create.Object = "key.create", keys[1].KID
+	create.Event, create.Object, create.Issuer, create.Method = "key.create", keys[1].KID, "https://idp.example", "oidc"
 	create.Changes = audit.Changes{{What: audit.PropertyState, New: "active"}}
-	encrypt.Event, encrypt.Method = "key.encrypt", "bearer"
+	encrypt.Event, encrypt.Issuer, encrypt.Method = "key.encrypt", "https://idp.example", "oidc"
 	decrypt.Event, decrypt.Method = "key.decrypt", "bearer"
 	refused.Event, refused.Method, refused.Outcome = "key.decrypt", "bearer", "undecryptable"
 	refused.Actor, refused.Tenant = "user of other", "other"

@@ -12,6 +12,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -31,7 +32,7 @@ func Document(data []byte, report Report) (root *yaml.Node, ok bool) {
 	case errors.Is(err, io.EOF):
 		return nil, true
 	case err != nil:
-		syntax(err, report)
+		syntax(err, data, report)
 		return nil, false
 	}
 	switch err := dec.Decode(&more); {
@@ -39,7 +40,7 @@ func Document(data []byte, report Report) (root *yaml.Node, ok bool) {
 		report(more.Line, "a second document begins here; a file holds one")
 		return nil, false
 	case !errors.Is(err, io.EOF):
-		syntax(err, report)
+		syntax(err, data, report)
 		return nil, false
 	}
 	return doc.Content[0], plain(&doc, 0, report)
@@ -47,7 +48,7 @@ func Document(data []byte, report Report) (root *yaml.Node, ok bool) {
 
 var errorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
-func syntax(err error, report Report) {
+func syntax(err error, data []byte, report Report) {
 	line, text := 1, err.Error()
 	if parts := errorLine.FindStringSubmatch(text); parts != nil {
 		text = parts[2]
@@ -55,21 +56,37 @@ func syntax(err error, report Report) {
 			line = n
 		}
 	}
+	if strings.HasPrefix(text, "found a tab character ") {
+		line = tabLine(data, line)
+	}
 	if fix := fixes[text]; fix != "" {
 		text += "; " + fix
 	}
 	report(line, "not YAML: %s", text)
 }
 
+// tabLine returns the first line, from one on, that is indented by a tab: the library
+// names the line on which the value before it begins. It is that one without any.
+func tabLine(data []byte, from int) int {
+	line := 0
+	for text := range bytes.Lines(data) {
+		if line++; line >= from && bytes.ContainsRune(text[:len(text)-len(bytes.TrimLeft(text, " \t"))], '\t') {
+			return line
+		}
+	}
+	return from
+}
+
 // fixes say what to do about errors of the library that do not.
 //
 //nolint:gosec // no credentials
 var fixes = map[string]string{
-	"found character that cannot start any token":     "a tab, @, ` or % cannot begin a value: indent with spaces, and quote such a text",
-	"found a tab character that violates indentation": "indent with spaces",
-	"mapping values are not allowed in this context":  "a text with a colon and a blank is quoted, and keys of one mapping stand under each other",
-	"did not find expected key":                       "keys of one mapping stand under each other: look at the indentation of this line and the one before",
-	"did not find expected node content":              "a bracket, a brace or a quotation mark is not closed, or a value is missing",
+	"found character that cannot start any token":                  "a tab, @, ` or % cannot begin a value: indent with spaces, and quote such a text",
+	"found a tab character that violates indentation":              "indent with spaces",
+	"found a tab character where an indentation space is expected": "indent with spaces",
+	"mapping values are not allowed in this context":               "a text with a colon and a blank is quoted, and keys of one mapping stand under each other",
+	"did not find expected key":                                    "keys of one mapping stand under each other: look at the indentation of this line and the one before",
+	"did not find expected node content":                           "a bracket, a brace or a quotation mark is not closed, or a value is missing",
 }
 
 // plain reports what stands for something else, once for each node.
@@ -107,4 +124,14 @@ func Show(n *yaml.Node, quote func(string) string) string {
 		return "nothing"
 	}
 	return quote(n.Value)
+}
+
+// NoList says that a node must be a list, and how a short value is written as one.
+func NoList(n *yaml.Node, quote func(string) string) string {
+	text := "must be a list, not " + Show(n, quote)
+	const most = 60
+	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" || n.Value == "" || len(n.Value) > most || strings.ContainsAny(n.Value, "[]{}#:&*!|>'\"%@`\n") {
+		return text
+	}
+	return text + "; as a list: [" + n.Value + "]"
 }

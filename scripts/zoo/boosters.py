@@ -19,7 +19,7 @@ from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType as SklFloat
 from skl2onnx.common.data_types import StringTensorType
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes, calculate_linear_regressor_output_shapes
-from sklearn import compose, multioutput, pipeline, preprocessing
+from sklearn import calibration, compose, ensemble, multioutput, pipeline, preprocessing
 
 SIZE = {"n_estimators": 10, "random_state": 0, "n_jobs": 1}
 
@@ -81,10 +81,15 @@ xgb("classifier_lossguide", xgb_classifier(grow_policy="lossguide", max_leaves=6
 xgb("classifier_subsampled", xgb_classifier(subsample=0.6, colsample_bytree=0.5), "wine")
 xgb("classifier_base_score", xgb_classifier(base_score=0.3), "cancer")
 xgb("classifier_of_marks", xgb_classifier(), "marks", refused="tree_ensemble_attribute")
+xgb("classifier_parallel", xgb_classifier(num_parallel_tree=2), "wine")
+xgb("classifier_parallel_two", xgb_classifier(num_parallel_tree=2), "cancer")
+xgb("classifier_parallel_four", xgb_classifier(num_parallel_tree=4), "cancer", refused="tree_ensemble_attribute")
 xgb("random_forest_classifier", xgboost.XGBRFClassifier(**SIZE, max_depth=4), "wine")
 xgb("random_forest_classifier_two", xgboost.XGBRFClassifier(**SIZE, max_depth=4), "cancer")
 xgb("random_forest_regressor", xgboost.XGBRFRegressor(**SIZE, max_depth=4), "diabetes")
 xgb("regressor", xgb_regressor(), "diabetes")
+xgb("regressor_parallel", xgb_regressor(num_parallel_tree=2), "diabetes")
+xgb("regressor_cox", xgb_regressor(objective="survival:cox"), "positive")
 xgb("regressor_missing", xgb_regressor(), "diabetes", hole=missing)
 xgb("regressor_base_score", xgb_regressor(base_score=100.0), "diabetes")
 xgb("regressor_dart", xgb_regressor(booster="dart", rate_drop=0.2), "diabetes", refused="gbtree_model_param")
@@ -147,6 +152,7 @@ lgb("regressor_dart", lgb_regressor(boosting_type="dart"), "diabetes")
 lgb("regressor_random_forest", lgb_regressor(boosting_type="rf", bagging_freq=1, bagging_fraction=0.6), "diabetes")
 lgb("regressor_categories", lgb_regressor(min_child_samples=5), "codes", **CATEGORIES)
 lgb("regressor_linear_trees", lgb_regressor(linear_tree=True), "diabetes")
+lgb("regressor_square_root", lgb_regressor(reg_sqrt=True), "diabetes")
 lgb("regressor_split", lgb_regressor(n_estimators=12), "diabetes", split=4)
 for objective in ("regression_l1", "huber", "fair", "quantile", "mape", "poisson", "gamma", "tweedie"):
     bad = "should be cleaned" if objective in ("fair", "mape") else ""
@@ -232,6 +238,13 @@ piped("piped_lightgbm_regressor", pipeline.make_pipeline(scaler(), lgb_regressor
 piped("piped_xgboost", pipeline.make_pipeline(scaler(), xgb_classifier()))
 piped("piped_xgboost_columns", pipeline.make_pipeline(scaler(), xgb_classifier()), options={"zipmap": "columns"})
 piped("piped_xgboost_regressor", pipeline.make_pipeline(scaler(), xgb_regressor()), "diabetes")
+calibrated = calibration.CalibratedClassifierCV
+voting = ensemble.VotingClassifier([("m", lgb_classifier())], voting="soft", flatten_transform=False)
+piped("calibrated_lightgbm", calibrated(lgb_classifier(), cv=3))
+piped("calibrated_lightgbm_two", calibrated(lgb_classifier(), cv=3), "cancer")
+piped("calibrated_lightgbm_voting", calibrated(voting, cv=3), "cancer")
+piped("calibrated_xgboost", calibrated(xgb_classifier(), cv=3))
+piped("calibrated_xgboost_two", calibrated(xgb_classifier(), cv=3), "cancer")
 piped("lightgbm_of_three", multioutput.MultiOutputRegressor(lgb_regressor(n_estimators=4)), "targets")
 piped("xgboost_of_three", multioutput.MultiOutputRegressor(xgb_regressor(n_estimators=4)), "targets")
 

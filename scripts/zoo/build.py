@@ -33,7 +33,7 @@ SENSITIVE = {
         "cdist", "lengths", "matern", "matern_half", "of_three", "pairwise", "periodic", "product", "quadratic")),
 }
 
-FAMILIES = ("plain", "options", "pipelines", "boosters", "drawn")
+FAMILIES = ("plain", "options", "members", "pipelines", "boosters", "unconverted", "drawn")
 
 
 def registry():

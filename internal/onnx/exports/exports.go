@@ -14,9 +14,10 @@ import (
 // findings are the signs, each with what the export does and what to do
 // instead. docs/exporting.md lists what the exports differ in.
 var findings = []func(*graph) []string{
-	unvotedTargets, sumsForProbabilities, catBoostLoss, dividedTrees, tunedThreshold, neighboursByDistance,
+	unvotedTargets, sumsForProbabilities, parallelTrees, catBoostLoss, dividedTrees, tunedThreshold, neighboursByDistance,
 	clippedScores, selectionAlone, flattenedTargets, sublinearCounts, unfoundWords, lostLetters, exchangedColumns,
-	lostBranches, lostCategories,
+	lostBranches, lostCategories, greatestNumber, countedRows, chosenMembers, decisionsForProbabilities, calibratedProbabilities,
+	nearestSteps, turnedProbabilities,
 }
 
 // Doubts returns what of a model is probably not as it was trained, each with

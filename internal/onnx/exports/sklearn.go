@@ -102,16 +102,25 @@ func flattenedTargets(g *graph) []string {
 	}, "Reshape")
 }
 
+// greatestNumber finds Normalizer("max"), which scikit-learn computes of absolute
+// values. Behind MinMaxScaler(clip=True) there are no negative ones.
+func greatestNumber(g *graph) []string {
+	return g.each(func(n *onnx.Node) string {
+		if norm := attribute(n, "norm").String; norm != "" && norm != "MAX" || g.maker(n).Op == "Clip" {
+			return ""
+		}
+		return where(n) + " divides each row by its greatest number, where scikit-learn's Normalizer(\"max\") divides by the greatest absolute value: " +
+			"rows with negative numbers differ; use norm=\"l2\", or put MinMaxScaler(clip=True) first"
+	}, "Normalizer")
+}
+
 // exchangedColumns finds SVC and NuSVC of two classes without probabilities:
 // their decision values have the other sign, unless the export is asked for raw
 // scores, which turns them. What else is made of them is wrong.
 func exchangedColumns(g *graph) []string {
 	combined := false
 	found := g.each(func(n *onnx.Node) string {
-		if labels(n) != 2 || len(attribute(n, "prob_a").Floats) > 0 {
-			return ""
-		}
-		if len(n.Outputs) != 2 || g.turned(n.Outputs[1]) {
+		if labels(n) != 2 || sure(n) || len(n.Outputs) != 2 || g.turned(n.Outputs[1]) || !g.used(n.Outputs[1]) {
 			return ""
 		}
 		combined = combined || !g.answered(n.Outputs[0])
@@ -122,7 +131,7 @@ func exchangedColumns(g *graph) []string {
 	}
 	const what = " of two classes gives decision values in exchanged columns, as exports of SVC and NuSVC do; "
 	if combined || len(found) > 1 {
-		return []string{found[0] + what + "other values are made of them here, and may be wrong, labels too: train with probability=True"}
+		return []string{found[0] + what + "other values are made of them here, and may be wrong, labels too: use SVC by itself, or train with probability=True and compare"}
 	}
 	return []string{found[0] + what + "the labels are right: go by the label, or train with probability=True"}
 }
@@ -131,6 +140,13 @@ func exchangedColumns(g *graph) []string {
 func (g *graph) answered(name string) bool {
 	return g.outputs[name] || slices.ContainsFunc(g.users[name], func(user *onnx.Node) bool {
 		return (user.Op == "Cast" || user.Op == "Identity") && len(user.Outputs) == 1 && g.outputs[user.Outputs[0]]
+	})
+}
+
+// used reports whether a value, or what a Cast makes of it, goes anywhere.
+func (g *graph) used(name string) bool {
+	return g.outputs[name] || slices.ContainsFunc(g.users[name], func(user *onnx.Node) bool {
+		return user.Op != "Cast" || len(user.Outputs) == 1 && (g.outputs[user.Outputs[0]] || len(g.users[user.Outputs[0]]) > 0)
 	})
 }
 

@@ -27,12 +27,29 @@ func unvotedTargets(g *graph) []string {
 func sumsForProbabilities(g *graph) []string {
 	return g.each(func(n *onnx.Node) string {
 		transform := attribute(n, "post_transform").String
-		strict := !slices.ContainsFunc(attribute(n, "nodes_modes").Strings, func(mode string) bool { return mode != "BRANCH_LT" && mode != "LEAF" })
 		negative := slices.ContainsFunc(attribute(n, "class_weights").Floats, func(w float32) bool { return w < 0 })
-		if labels(n) < 3 || transform != "" && transform != "NONE" || !strict || !negative {
+		if labels(n) < 3 || transform != "" && transform != "NONE" || !strict(n) || !negative {
 			return ""
 		}
 		return where(n) + " gives sums of its trees as scores, which are no probabilities, as exports of XGBoost's multi:softmax do; train with multi:softprob"
+	}, "TreeEnsembleClassifier")
+}
+
+// strict reports whether an ensemble compares as XGBoost does.
+func strict(n *onnx.Node) bool {
+	return !slices.ContainsFunc(attribute(n, "nodes_modes").Strings, func(mode string) bool { return mode != "BRANCH_LT" && mode != "LEAF" })
+}
+
+// parallelTrees finds XGBClassifier of two classes with two trees in each round,
+// of which the export gives the second to the other class: what one class begins
+// with is then that of both.
+func parallelTrees(g *graph) []string {
+	return g.each(func(n *onnx.Node) string {
+		base := attribute(n, "base_values").Floats
+		if labels(n) != 2 || attribute(n, "post_transform").String != "SOFTMAX" || !strict(n) || len(base) != 2 || base[0] != base[1] {
+			return ""
+		}
+		return where(n) + " gives each second tree to the other class, as exports of XGBClassifier with num_parallel_tree do; leave num_parallel_tree out, or use XGBRFClassifier"
 	}, "TreeEnsembleClassifier")
 }
 

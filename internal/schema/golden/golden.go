@@ -5,10 +5,12 @@ package golden
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -82,8 +84,23 @@ func newRows(contract *schema.Schema) *Rows {
 	return g
 }
 
-// errNoAnswers is of a table without the training library's answers.
-var errNoAnswers = fmt.Errorf("there is no column %q, which is what the training library said", answerColumn)
+// noAnswers says that one of these names must be that of the training library's
+// answers: the only one that is no feature, or the only such one that sounds like it.
+func noAnswers(contract *schema.Schema, names []string) string {
+	text := fmt.Sprintf("%q, which is what the training library said", answerColumn)
+	features := contract.Features()
+	others := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return name == "" || slices.ContainsFunc(features, func(f schema.Feature) bool { return f.Name == name })
+	})
+	if len(others) > 1 {
+		others = slices.DeleteFunc(others, func(name string) bool { return !strings.Contains(strings.ToLower(name), "pred") })
+	}
+	const most = 60 // bytes of a name worth repeating
+	if len(others) != 1 || len(others[0]) > most {
+		return text
+	}
+	return fmt.Sprintf("%s; if that is %q, name it %q", text, others[0], answerColumn)
+}
 
 func (g *Rows) readTable(ctx context.Context, data []byte, contract *schema.Schema, target []string) (err error) {
 	if err := schema.CheckTable(data); err != nil {
@@ -92,7 +109,7 @@ func (g *Rows) readTable(ctx context.Context, data []byte, contract *schema.Sche
 	names := schema.Header(data)
 	columns := g.answerColumns(target, func(name string) bool { return slices.Contains(names, name) })
 	if len(columns) == 0 {
-		return errNoAnswers
+		return errors.New("there is no column " + noAnswers(contract, names))
 	}
 	aside := slices.Clone(columns)
 	for _, name := range target {
@@ -148,7 +165,7 @@ func (g *Rows) readJSON(ctx context.Context, data []byte, contract *schema.Schem
 	for i, row := range rows {
 		columns := g.answerColumns(target, func(name string) bool { return row[name] != nil })
 		if len(columns) == 0 {
-			return fmt.Errorf("#/%d has no %q, which is what the training library said", i, answerColumn)
+			return fmt.Errorf("#/%d has no %s", i, noAnswers(contract, slices.Collect(maps.Keys(row))))
 		}
 		var answer []string
 		for _, name := range columns {
@@ -316,10 +333,10 @@ func of[T any](all []T, places []int) []T {
 	return some
 }
 
-// shown writes one answer, or those of several targets.
+// shown writes one answer, or those of several targets; an empty cell is nothing.
 func shown(answer []string) string {
 	if len(answer) == 1 {
-		return answer[0]
+		return cmp.Or(answer[0], "nothing")
 	}
 	return "[" + strings.Join(answer, ", ") + "]"
 }
@@ -333,6 +350,8 @@ func sameElement(want, got string) bool {
 	a, errA := strconv.ParseFloat(want, 64)
 	b, errB := strconv.ParseFloat(got, 64)
 	switch {
+	case want == "" && errB == nil:
+		return math.IsNaN(b) // pandas writes NaN as an empty cell
 	case errA != nil || errB != nil:
 		return want == got
 	case math.IsNaN(a) || math.IsInf(a, 0):
