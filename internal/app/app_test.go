@@ -821,6 +821,30 @@ func TestExposureSaysWhoMayDoWhatFromWhere(t *testing.T) {
 			map[string]string{"RATE_PREDICT": "10/minute", "GRPC_ADDR": "0.0.0.0:8445"},
 			app.Exposed{Route: "gRPC inference.GRPCInferenceService/ModelInfer", Who: "token: permission models:predict, a role of the model", From: "any host that reaches 0.0.0.0:8445", Limit: "10/minute per address (shared)"},
 		},
+		"a list of the administration": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "GET /admin/v1/users", Who: "token: permission users:write", From: "this machine (127.0.0.1:0)", Limit: "600 times that of predictions per principal"},
+		},
+		"a change": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "POST /admin/v1/users", Who: "token: permission users:write", From: "this machine (127.0.0.1:0)", Limit: "none"},
+		},
+		"the index": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "POST /v2/repository/index", Who: "token: permission models:write", From: "this machine (127.0.0.1:0)", Limit: "600 times that of predictions per principal"},
+		},
+		"metadata over gRPC": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "gRPC inference.GRPCInferenceService/ModelMetadata", Who: "token: permission models:read, a role of the model", From: "this machine (127.0.0.1:0)", Limit: "600 times that of predictions per principal"},
+		},
+		"the index over gRPC": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "gRPC inference.model_repository.ModelRepositoryService/RepositoryIndex", Who: "token: permission models:write", From: "this machine (127.0.0.1:0)", Limit: "600 times that of predictions per principal"},
+		},
+		"a change over gRPC": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "gRPC inference.GRPCInferenceService/RepositoryModelLoad", Who: "token: permission models:write", From: "this machine (127.0.0.1:0)", Limit: "none"},
+		},
 		"reflection closed": {nil, app.Exposed{}},
 		"no gRPC":           {map[string]string{"GRPC_ADDR": "off"}, app.Exposed{}},
 		"no admin":          {map[string]string{"ADMIN_ADDR": "off"}, app.Exposed{}},

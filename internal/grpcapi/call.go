@@ -114,7 +114,7 @@ func (m *method) kind() admission.Kind {
 	switch {
 	case m.predicts:
 		return admission.Predict
-	case m.permission == identity.ModelsRead:
+	case !m.open && !m.changes:
 		return admission.Read
 	}
 	return admission.None
