@@ -213,3 +213,20 @@ func about(model string, values ...float32) *pb.ModelInferRequest {
 func (f *fixture) predictions(n int64) {
 	f.limits.Reload(admission.Rates{Predict: identity.Rates{{Requests: n, Window: time.Minute}}})
 }
+
+// counted is the sum of a counter over all of its labels.
+func (f *fixture) counted(t *testing.T, name string) (sum float64) {
+	t.Helper()
+	families, err := f.metrics.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == name {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
