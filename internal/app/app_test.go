@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -29,6 +30,7 @@ import (
 	"onnxgate/internal/app"
 	"onnxgate/internal/clock"
 	"onnxgate/internal/config"
+	"onnxgate/internal/httpapi"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/testkit"
 	"onnxgate/models"
@@ -784,6 +786,14 @@ func TestAddressesThatAreTakenAreNamedBeforeAnythingIsWritten(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the data directory was made: %v", err)
+	}
+}
+
+// A request whose body is read once it has waited for its rate has as long again for that.
+func TestTheLongestWaitForARateLeavesTimeForTheBody(t *testing.T) {
+	cfg, server := load(t, "data", map[string]string{"THROTTLE": "5s"}), httpapi.NewServer(nil, nil, slog.DiscardHandler)
+	if server.ReadTimeout < 2*cfg.Throttle {
+		t.Errorf("a wait of %v, and %v for the header and the body", cfg.Throttle, server.ReadTimeout)
 	}
 }
 
