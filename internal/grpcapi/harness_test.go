@@ -178,7 +178,7 @@ func irisCatalog(tb testing.TB, program inference.Program, limits *admission.Con
 			"layered/model.yaml":     {Data: []byte("access:\n  roles: [admin]\n  require: [bearer, api_key]\n")},
 			"@acme/own/1/model.onnx": {Data: []byte("four")},
 		},
-		TenantExists: func(string) (bool, error) { return true, nil },
+		TenantExists: func(context.Context, string) (bool, error) { return true, nil },
 		Compile:      func([]byte, schema.Engine) (inference.Program, []string, error) { return program, nil, nil },
 		Admit: func(label string, _ *schema.Limits) inference.Admission {
 			return door{limits.Model(label, admission.Limits{})}
