@@ -150,6 +150,49 @@ func eightProducts(dst, x []float32, stride int, vectors []block) {
 	productsOfRows(&dst[0], &x[0], &vectors[0][0], stride, len(vectors))
 }
 
+// squaresApart is squaresApartGo of up to eight rows.
+func squaresApart[T Float](sums, v, packed []T, features int) {
+	if !vectorUnit || len(v) < lanes*features {
+		squaresApartGo(sums, v, packed, features)
+		return
+	}
+	_ = v[lanes*features-1]
+	switch to := any(sums).(type) {
+	case []float32:
+		from, _ := any(v).([]float32)
+		with, _ := any(packed).([]float32)
+		_, _ = to[lanes*lanes-1], with[lanes*features-1]
+		distancesOfRows(&to[0], &from[0], &with[0], features, features)
+	case []float64:
+		from, _ := any(v).([]float64)
+		with, _ := any(packed).([]float64)
+		_, _ = to[lanes*lanes/2-1], with[lanes/2*features-1]
+		distancesOfDoubles(&to[0], &from[0], &with[0], features, features)
+	}
+}
+
+// magnitudesApart is magnitudesApartGo.
+func magnitudesApart[T Float](sums, v, packed []T, features, head int) {
+	if !vectorUnit {
+		magnitudesApartGo(sums, v, packed, features, head)
+		return
+	}
+	rows, width := len(v)/features, len(packed)/features
+	pairs, rest := (features-head)/width, (features-head)%width
+	single, tail := rest/(width/2), rest%(width/2)
+	_ = sums[rows*width-1]
+	switch to := any(sums).(type) {
+	case []float32:
+		from, _ := any(v).([]float32)
+		with, _ := any(packed).([]float32)
+		magnitudesSingle(&to[0], &from[0], &with[0], features, rows, head, pairs, single, tail)
+	case []float64:
+		from, _ := any(v).([]float64)
+		with, _ := any(packed).([]float64)
+		magnitudesDouble(&to[0], &from[0], &with[0], features, rows, head, pairs, single, tail)
+	}
+}
+
 // addBlockParts is addBlocksGo for 1 to 4 parts.
 func addBlockParts(sums, x []float32, xStride int, blocks []block, stride, depth, n int) {
 	if !vectorUnit {

@@ -1039,6 +1039,336 @@ features:
 	VZEROUPPER
 	RET
 
+// func distancesOfDoubles(dst *float64, x *float64, block *float64, stride int, features int)
+// Requires: AVX
+TEXT ·distancesOfDoubles(SB), NOSPLIT, $0-40
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   block+16(FP), DX
+	MOVQ   stride+24(FP), BX
+	MOVQ   features+32(FP), SI
+	SHLQ   $0x03, BX
+	LEAQ   (BX)(BX*2), DI
+	LEAQ   (CX)(BX*4), R8
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+
+features:
+	VMOVUPD      (DX), Y8
+	VBROADCASTSD (CX), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y0, Y0
+	VBROADCASTSD (CX)(BX*1), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y1, Y1
+	VBROADCASTSD (CX)(BX*2), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y2, Y2
+	VBROADCASTSD (CX)(DI*1), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y3, Y3
+	VBROADCASTSD (R8), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y4, Y4
+	VBROADCASTSD (R8)(BX*1), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y5, Y5
+	VBROADCASTSD (R8)(BX*2), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	VBROADCASTSD (R8)(DI*1), Y9
+	VSUBPD       Y8, Y9, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+	ADDQ         $0x08, CX
+	ADDQ         $0x08, R8
+	ADDQ         $0x20, DX
+	DECQ         SI
+	JNE          features
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 32(AX)
+	VMOVUPD      Y2, 64(AX)
+	VMOVUPD      Y3, 96(AX)
+	VMOVUPD      Y4, 128(AX)
+	VMOVUPD      Y5, 160(AX)
+	VMOVUPD      Y6, 192(AX)
+	VMOVUPD      Y7, 224(AX)
+	VZEROUPPER
+	RET
+
+// func magnitudesSingle(dst *float32, x *float32, block *float32, stride int, rows int, head int, pairs int, single int, tail int)
+// Requires: AVX, AVX2
+TEXT ·magnitudesSingle(SB), NOSPLIT, $0-72
+	MOVQ     dst+0(FP), AX
+	MOVQ     x+8(FP), CX
+	MOVQ     block+16(FP), DX
+	MOVQ     stride+24(FP), BX
+	MOVQ     rows+32(FP), SI
+	SHLQ     $0x02, BX
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLD   $0x01, Y0, Y0
+
+row:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	MOVQ   head+40(FP), R8
+	LEAQ   (CX)(R8*4), DI
+	SHLQ   $0x05, R8
+	LEAQ   (DX)(R8*1), R8
+	MOVQ   pairs+48(FP), R9
+	TESTQ  R9, R9
+	JE     pairs_done
+
+pairs_next:
+	VBROADCASTSS (DI), Y9
+	VSUBPS       (R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y1, Y1
+	VBROADCASTSS 4(DI), Y9
+	VSUBPS       32(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y2, Y2
+	VBROADCASTSS 8(DI), Y9
+	VSUBPS       64(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y3, Y3
+	VBROADCASTSS 12(DI), Y9
+	VSUBPS       96(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y4, Y4
+	VBROADCASTSS 16(DI), Y9
+	VSUBPS       128(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y5, Y5
+	VBROADCASTSS 20(DI), Y9
+	VSUBPS       160(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	VBROADCASTSS 24(DI), Y9
+	VSUBPS       192(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y7, Y7
+	VBROADCASTSS 28(DI), Y9
+	VSUBPS       224(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	ADDQ         $0x00000020, DI
+	ADDQ         $0x00000100, R8
+	DECQ         R9
+	JNE          pairs_next
+
+pairs_done:
+	VADDPS Y5, Y1, Y1
+	VADDPS Y6, Y2, Y2
+	VADDPS Y7, Y3, Y3
+	VADDPS Y8, Y4, Y4
+	MOVQ   single+56(FP), R9
+	TESTQ  R9, R9
+	JE     single_done
+
+single_next:
+	VBROADCASTSS (DI), Y5
+	VSUBPS       (R8), Y5, Y5
+	VANDPS       Y0, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VBROADCASTSS 4(DI), Y5
+	VSUBPS       32(R8), Y5, Y5
+	VANDPS       Y0, Y5, Y5
+	VADDPS       Y5, Y2, Y2
+	VBROADCASTSS 8(DI), Y5
+	VSUBPS       64(R8), Y5, Y5
+	VANDPS       Y0, Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	VBROADCASTSS 12(DI), Y5
+	VSUBPS       96(R8), Y5, Y5
+	VANDPS       Y0, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	ADDQ         $0x00000010, DI
+	ADDQ         $0x00000080, R8
+	DECQ         R9
+	JNE          single_next
+
+single_done:
+	VADDPS Y3, Y1, Y1
+	VADDPS Y4, Y2, Y2
+	VADDPS Y2, Y1, Y1
+	MOVQ   DI, R10
+	MOVQ   R8, R11
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+	MOVQ   head+40(FP), R9
+	TESTQ  R9, R9
+	JE     head_done
+
+head_next:
+	VBROADCASTSS (DI), Y2
+	VSUBPS       (R8), Y2, Y2
+	VANDPS       Y0, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000020, R8
+	DECQ         R9
+	JNE          head_next
+
+head_done:
+	MOVQ  R10, DI
+	MOVQ  R11, R8
+	MOVQ  tail+64(FP), R9
+	TESTQ R9, R9
+	JE    tail_done
+
+tail_next:
+	VBROADCASTSS (DI), Y2
+	VSUBPS       (R8), Y2, Y2
+	VANDPS       Y0, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000020, R8
+	DECQ         R9
+	JNE          tail_next
+
+tail_done:
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    BX, CX
+	DECQ    SI
+	JNE     row
+	VZEROUPPER
+	RET
+
+// func magnitudesDouble(dst *float64, x *float64, block *float64, stride int, rows int, head int, pairs int, single int, tail int)
+// Requires: AVX, AVX2
+TEXT ·magnitudesDouble(SB), NOSPLIT, $0-72
+	MOVQ     dst+0(FP), AX
+	MOVQ     x+8(FP), CX
+	MOVQ     block+16(FP), DX
+	MOVQ     stride+24(FP), BX
+	MOVQ     rows+32(FP), SI
+	SHLQ     $0x03, BX
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLQ   $0x01, Y0, Y0
+
+row:
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	MOVQ   head+40(FP), R8
+	LEAQ   (CX)(R8*8), DI
+	SHLQ   $0x05, R8
+	LEAQ   (DX)(R8*1), R8
+	MOVQ   pairs+48(FP), R9
+	TESTQ  R9, R9
+	JE     pairs_done
+
+pairs_next:
+	VBROADCASTSD (DI), Y5
+	VSUBPD       (R8), Y5, Y5
+	VANDPD       Y0, Y5, Y5
+	VADDPD       Y5, Y1, Y1
+	VBROADCASTSD 8(DI), Y5
+	VSUBPD       32(R8), Y5, Y5
+	VANDPD       Y0, Y5, Y5
+	VADDPD       Y5, Y2, Y2
+	VBROADCASTSD 16(DI), Y5
+	VSUBPD       64(R8), Y5, Y5
+	VANDPD       Y0, Y5, Y5
+	VADDPD       Y5, Y3, Y3
+	VBROADCASTSD 24(DI), Y5
+	VSUBPD       96(R8), Y5, Y5
+	VANDPD       Y0, Y5, Y5
+	VADDPD       Y5, Y4, Y4
+	ADDQ         $0x00000020, DI
+	ADDQ         $0x00000080, R8
+	DECQ         R9
+	JNE          pairs_next
+
+pairs_done:
+	VADDPD Y3, Y1, Y1
+	VADDPD Y4, Y2, Y2
+	MOVQ   single+56(FP), R9
+	TESTQ  R9, R9
+	JE     single_done
+
+single_next:
+	VBROADCASTSD (DI), Y3
+	VSUBPD       (R8), Y3, Y3
+	VANDPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y1
+	VBROADCASTSD 8(DI), Y3
+	VSUBPD       32(R8), Y3, Y3
+	VANDPD       Y0, Y3, Y3
+	VADDPD       Y3, Y2, Y2
+	ADDQ         $0x00000010, DI
+	ADDQ         $0x00000040, R8
+	DECQ         R9
+	JNE          single_next
+
+single_done:
+	VADDPD Y2, Y1, Y1
+	MOVQ   DI, R10
+	MOVQ   R8, R11
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+	MOVQ   head+40(FP), R9
+	TESTQ  R9, R9
+	JE     head_done
+
+head_next:
+	VBROADCASTSD (DI), Y2
+	VSUBPD       (R8), Y2, Y2
+	VANDPD       Y0, Y2, Y2
+	VADDPD       Y2, Y1, Y1
+	ADDQ         $0x00000008, DI
+	ADDQ         $0x00000020, R8
+	DECQ         R9
+	JNE          head_next
+
+head_done:
+	MOVQ  R10, DI
+	MOVQ  R11, R8
+	MOVQ  tail+64(FP), R9
+	TESTQ R9, R9
+	JE    tail_done
+
+tail_next:
+	VBROADCASTSD (DI), Y2
+	VSUBPD       (R8), Y2, Y2
+	VANDPD       Y0, Y2, Y2
+	VADDPD       Y2, Y1, Y1
+	ADDQ         $0x00000008, DI
+	ADDQ         $0x00000020, R8
+	DECQ         R9
+	JNE          tail_next
+
+tail_done:
+	VMOVUPD Y1, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    BX, CX
+	DECQ    SI
+	JNE     row
+	VZEROUPPER
+	RET
+
 // func addBlocks(sums *float32, x *float32, xStride int, b *float32, bStride int, depth int, n int)
 // Requires: AVX, FMA3
 TEXT ·addBlocks(SB), NOSPLIT, $0-56

@@ -37,6 +37,14 @@ func eightProducts(dst, x []float32, stride int, vectors []block) {
 	eightGo(productsGo, dst, x, stride, vectors)
 }
 
+func squaresApart[T Float](sums, v, packed []T, features int) {
+	squaresApartGo(sums, v, packed, features)
+}
+
+func magnitudesApart[T Float](sums, v, packed []T, features, head int) {
+	magnitudesApartGo(sums, v, packed, features, head)
+}
+
 func addBlockParts(sums, x []float32, xStride int, blocks []block, stride, depth, n int) {
 	addBlocksGo(sums, x, xStride, blocks, stride, depth, n)
 }

@@ -82,6 +82,25 @@ func distancesOfRows(dst *float32, x *float32, block *float32, stride int, featu
 //go:noescape
 func productsOfRows(dst *float32, x *float32, block *float32, stride int, features int)
 
+// distancesOfDoubles is distancesOfRows for blocks of four vectors.
+//
+//go:noescape
+func distancesOfDoubles(dst *float64, x *float64, block *float64, stride int, features int)
+
+// magnitudesSingle writes the sums of the magnitudes of the differences of rows of x, which are a stride apart, and the
+// vectors of one block. head features come last but for the tail. Before them are pairs of 16 bytes of
+// features, in two strands, and 0 or 1 single ones.
+//
+//go:noescape
+func magnitudesSingle(dst *float32, x *float32, block *float32, stride int, rows int, head int, pairs int, single int, tail int)
+
+// magnitudesDouble writes the sums of the magnitudes of the differences of rows of x, which are a stride apart, and the
+// vectors of one block. head features come last but for the tail. Before them are pairs of 16 bytes of
+// features, in two strands, and 0 or 1 single ones.
+//
+//go:noescape
+func magnitudesDouble(dst *float64, x *float64, block *float64, stride int, rows int, head int, pairs int, single int, tail int)
+
 // addBlocks adds to n rows of 8 sums the products of depth elements of x, xStride apart, with depth rows
 // at b, bStride apart. n is 1 to 4. Strides are in elements.
 //

@@ -110,36 +110,36 @@ func eachBlock(step func(x, sum reg.VecVirtual, vectors Op), meanwhile func()) {
 
 // compareRows writes a function that takes eight rows of x, a stride apart, feature
 // by feature, into their sums with the vectors of a block.
-func compareRows(name, does string, step func(x, sum reg.VecVirtual, vectors Op)) {
-	TEXT(name, NOSPLIT, "func(dst, x, block *float32, stride, features int)")
+func (e *element) compareRows(name, does string, step func(x, sum reg.VecVirtual, vectors Op)) {
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(dst, x, block *%s, stride, features int)", e.name))
 	Doc(name + " " + does)
 	Pragma("noescape")
 	dst, x, block := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("block"), GP64())
 	stride, features := Load(Param("stride"), GP64()), Load(Param("features"), GP64())
 	stride3, upper := GP64(), GP64()
-	SHLQ(U8(2), stride)
+	SHLQ(U8(e.shift), stride)
 	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
 	LEAQ(Mem{Base: x, Index: stride, Scale: 4}, upper)
 	sums := make([]reg.VecVirtual, lanes)
 	for i := range sums {
 		sums[i] = YMM()
-		VXORPS(sums[i], sums[i], sums[i])
+		e.zero(sums[i])
 	}
 	Label("features")
 	vectors := YMM()
-	VMOVUPS(Mem{Base: block}, vectors)
+	e.load(Mem{Base: block}, vectors)
 	for i, sum := range sums {
 		value := YMM()
-		VBROADCASTSS(rowOf(i, x, upper, stride, stride3), value)
+		e.broadcast(rowOf(i, x, upper, stride, stride3), value)
 		step(value, sum, vectors)
 	}
-	ADDQ(U8(4), x)
-	ADDQ(U8(4), upper)
+	ADDQ(U8(1<<e.shift), x)
+	ADDQ(U8(1<<e.shift), upper)
 	ADDQ(U8(laneBytes), block)
 	DECQ(features)
 	JNE(LabelRef("features"))
 	for i, sum := range sums {
-		VMOVUPS(sum, Mem{Base: dst, Disp: i * laneBytes})
+		e.load(sum, Mem{Base: dst, Disp: i * laneBytes})
 	}
 	VZEROUPPER()
 	RET()
