@@ -11,6 +11,7 @@ const (
 	Subtract
 	Multiply
 	Divide
+	Apart // the magnitude of the difference
 )
 
 // Apply sets each element of dst to what op makes of those of a and b, which are as
@@ -35,6 +36,10 @@ func Apply(op Operation, dst, a, b []float32) {
 	case Divide:
 		for i := range dst {
 			dst[i] = a[i] / b[i]
+		}
+	case Apart:
+		for i := range dst {
+			dst[i] = max(a[i]-b[i], b[i]-a[i])
 		}
 	}
 }
@@ -91,7 +96,9 @@ func Powers(dst, x []float32, y float64) {
 		Apply(Multiply, dst, x, x)
 		return
 	case 3:
-		for i, v := range x {
+		n := cubes(dst, x)
+		dst = dst[n:]
+		for i, v := range x[n:] {
 			d := float64(v)
 			dst[i] = float32(d * d * d)
 		}

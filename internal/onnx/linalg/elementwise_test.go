@@ -12,6 +12,7 @@ func TestOperationsOfLanesAreThoseOfGo(t *testing.T) {
 		Subtract: func(a, b float32) float32 { return a - b },
 		Multiply: func(a, b float32) float32 { return a * b },
 		Divide:   func(a, b float32) float32 { return a / b },
+		Apart:    func(a, b float32) float32 { return float32(math.Abs(float64(a - b))) },
 	}
 	for op, of := range want {
 		for n := range 50 {

@@ -349,9 +349,22 @@ func apply(op Operation, dst, a, b []float32) int {
 		multiplySingle(&dst[0], &a[0], &b[0], n)
 	case Divide:
 		divideSingle(&dst[0], &a[0], &b[0], n)
+	case Apart:
+		apartSingle(&dst[0], &a[0], &b[0], n)
 	default:
 		return 0
 	}
+	return n * lanes
+}
+
+// cubes raises what lanes divides of x to the power of 3, and returns its number.
+func cubes(dst, x []float32) int {
+	n := len(dst) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	_ = x[n*lanes-1]
+	cubeLanes(&dst[0], &x[0], n)
 	return n * lanes
 }
 

@@ -2667,6 +2667,53 @@ next:
 	VZEROUPPER
 	RET
 
+// func apartSingle(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·apartSingle(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+next:
+	VMOVUPS (CX)(SI*1), Y0
+	VMOVUPS (DX)(SI*1), Y1
+	VSUBPS  Y0, Y1, Y1
+	VSUBPS  (DX)(SI*1), Y0, Y0
+	VMAXPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func cubeLanes(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·cubeLanes(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VCVTPS2PD  (CX), Y0
+	VMULPD     Y0, Y0, Y1
+	VMULPD     Y0, Y1, Y1
+	VCVTPD2PSY Y1, X0
+	VMOVUPS    X0, (AX)
+	VCVTPS2PD  16(CX), Y0
+	VMULPD     Y0, Y0, Y1
+	VMULPD     Y0, Y1, Y1
+	VCVTPD2PSY Y1, X0
+	VMOVUPS    X0, 16(AX)
+	ADDQ       $0x20, AX
+	ADDQ       $0x20, CX
+	DECQ       DX
+	JNE        next
+	VZEROUPPER
+	RET
+
 // func sumLaneSingle(acc *float64, x *float32, n int)
 // Requires: AVX
 TEXT ·sumLaneSingle(SB), NOSPLIT, $0-24

@@ -209,6 +209,16 @@ func multiplySingle(dst *float32, a *float32, b *float32, n int)
 //go:noescape
 func divideSingle(dst *float32, a *float32, b *float32, n int)
 
+// apartSingle makes the magnitudes of the differences of n times eight elements.
+//
+//go:noescape
+func apartSingle(dst *float32, a *float32, b *float32, n int)
+
+// cubeLanes raises n times eight elements of x to the power of 3.
+//
+//go:noescape
+func cubeLanes(dst *float32, x *float32, n int)
+
 // sumLaneSingle adds up n times as many elements of x as four registers hold.
 //
 //go:noescape

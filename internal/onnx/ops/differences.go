@@ -159,9 +159,10 @@ func differenceSums[T floating](d *differences, raise func([]T)) func(room, x, v
 		}
 	}
 	return func(room, x, v []T, at int) T {
-		subRow(room, x, v)
-		for i, v := range room {
-			room[i] = T(math.Abs(float64(v)))
+		if !singles(linalg.Apart, room, x, v) {
+			for i, v := range v {
+				room[i] = T(math.Abs(float64(x[i] - v)))
+			}
 		}
 		if d.power != 1 {
 			raise(room)

@@ -26,6 +26,38 @@ func elementwise(name, does string, of func(...Op)) {
 	RET()
 }
 
+// apart writes the magnitude of a difference: the greater of it and its negative.
+func apart(o ...Op) {
+	negative := YMM()
+	VMOVUPS(o[0], negative)
+	VSUBPS(o[1], negative, negative)
+	VSUBPS(o[0], o[1], o[2])
+	VMAXPS(negative, o[2], o[2])
+}
+
+// cubeLanes writes a function that multiplies in float64.
+func cubeLanes() {
+	TEXT("cubeLanes", NOSPLIT, "func(dst, x *float32, n int)")
+	Doc("cubeLanes raises n times eight elements of x to the power of 3.")
+	Pragma("noescape")
+	dst, x, n := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("n"), GP64())
+	Label("next")
+	for half := range 2 {
+		v, cube, result := YMM(), YMM(), XMM()
+		VCVTPS2PD(Mem{Base: x, Disp: 16 * half}, v)
+		VMULPD(v, v, cube)
+		VMULPD(v, cube, cube)
+		VCVTPD2PSY(cube, result)
+		VMOVUPS(result, Mem{Base: dst, Disp: 16 * half})
+	}
+	ADDQ(U8(laneBytes), dst)
+	ADDQ(U8(laneBytes), x)
+	DECQ(n)
+	JNE(LabelRef("next"))
+	VZEROUPPER()
+	RET()
+}
+
 // square is the step that adds squares in float64.
 func square(acc reg.VecVirtual, x Mem) {
 	v := YMM()

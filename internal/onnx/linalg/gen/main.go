@@ -93,6 +93,8 @@ func main() {
 	elementwise("subtractSingle", "subtracts", func(o ...Op) { VSUBPS(o[0], o[1], o[2]) })
 	elementwise("multiplySingle", "multiplies", func(o ...Op) { VMULPS(o[0], o[1], o[2]) })
 	elementwise("divideSingle", "divides", func(o ...Op) { VDIVPS(o[0], o[1], o[2]) })
+	elementwise("apartSingle", "makes the magnitudes of the differences of", apart)
+	cubeLanes()
 	fold("sum", "float64", "adds up", 16, sum)
 	fold("square", "float64", "adds up the squares of", 16, square)
 	fold("magnitude", "float64", "adds up the magnitudes of", 16, magnitude)
