@@ -63,6 +63,22 @@ func Sigmoids(x []float32) { sigmoids(x) }
 // Runtime.
 func Tangents(x []float32) { tangents(x) }
 
+// Roots sets each element of dst to the square root of that of x. dst may be x.
+func Roots(dst, x []float32) {
+	n := roots(dst, x)
+	dst = dst[n:len(x)]
+	for i, v := range x[n:] {
+		dst[i] = float32(math.Sqrt(float64(v)))
+	}
+}
+
+// UntilLess returns how many elements of x may be passed over, by eight, in the search for
+// one that is less than the limit, or NaN.
+func UntilLess(x []float32, limit float32) int { return lanes * untilLessOf(x, limit) }
+
+// UntilMore is UntilLess for one that is more.
+func UntilMore(x []float32, limit float32) int { return lanes * untilMoreOf(x, limit) }
+
 // Logarithms sets each element of dst to the natural logarithm of that of x,
 // rounded likewise. dst may be x.
 func Logarithms(dst, x []float32) {

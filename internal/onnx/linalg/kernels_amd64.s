@@ -731,6 +731,74 @@ done_1:
 	VZEROUPPER
 	RET
 
+// func fusedDistancesOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
+// Requires: AVX, FMA3
+TEXT ·fusedDistancesOfBlocks(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ blocks+16(FP), DX
+	MOVQ features+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ BX, DI
+	SHLQ $0x05, DI
+	LEAQ (DI)(DI*2), R8
+
+blocks_4:
+	CMPQ   SI, $0x04
+	JLT    done_4
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ   R9, R9
+
+blocks_4_features:
+	VBROADCASTSS (CX)(R9*4), Y4
+	VSUBPS       (DX), Y4, Y5
+	VFMADD231PS  Y5, Y5, Y0
+	VSUBPS       (DX)(DI*1), Y4, Y5
+	VFMADD231PS  Y5, Y5, Y1
+	VSUBPS       (DX)(DI*2), Y4, Y5
+	VFMADD231PS  Y5, Y5, Y2
+	VSUBPS       (DX)(R8*1), Y4, Y4
+	VFMADD231PS  Y4, Y4, Y3
+	ADDQ         $0x20, DX
+	INCQ         R9
+	CMPQ         R9, BX
+	JLT          blocks_4_features
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         R8, DX
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x04, SI
+	JMP          blocks_4
+
+done_4:
+blocks_1:
+	CMPQ   SI, $0x01
+	JLT    done_1
+	VXORPS Y0, Y0, Y0
+	XORQ   DI, DI
+
+blocks_1_features:
+	VBROADCASTSS (CX)(DI*4), Y1
+	VSUBPS       (DX), Y1, Y1
+	VFMADD231PS  Y1, Y1, Y0
+	ADDQ         $0x20, DX
+	INCQ         DI
+	CMPQ         DI, BX
+	JLT          blocks_1_features
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x01, SI
+	JMP          blocks_1
+
+done_1:
+	VZEROUPPER
+	RET
+
 // func distancesWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
 // Requires: AVX, FMA3, SSE
 TEXT ·distancesWeighing(SB), NOSPLIT, $0-76
@@ -915,197 +983,275 @@ done:
 	MOVSS X0, ret+72(FP)
 	RET
 
-// func distancesOfRows(dst *float32, x *float32, block *float32, stride int, features int)
+// func distancesOfRows(sums *float32, width int, x *float32, block *float32, stride int, features int)
 // Requires: AVX
-TEXT ·distancesOfRows(SB), NOSPLIT, $0-40
-	MOVQ   dst+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   block+16(FP), DX
-	MOVQ   stride+24(FP), BX
-	MOVQ   features+32(FP), SI
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), DI
-	LEAQ   (CX)(BX*4), R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+TEXT ·distancesOfRows(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    width+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    block+24(FP), BX
+	MOVQ    stride+32(FP), SI
+	MOVQ    features+40(FP), DI
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (DX)(SI*4), R9
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), R10
+	LEAQ    (AX)(CX*4), R11
+	VMOVUPS (AX), Y0
+	VMOVUPS (AX)(CX*1), Y1
+	VMOVUPS (AX)(CX*2), Y2
+	VMOVUPS (AX)(R10*1), Y3
+	VMOVUPS (R11), Y4
+	VMOVUPS (R11)(CX*1), Y5
+	VMOVUPS (R11)(CX*2), Y6
+	VMOVUPS (R11)(R10*1), Y7
 
 features:
-	VMOVUPS      (DX), Y8
-	VBROADCASTSS (CX), Y9
+	VMOVUPS      (BX), Y8
+	VBROADCASTSS (DX), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y0, Y0
-	VBROADCASTSS (CX)(BX*1), Y9
+	VBROADCASTSS (DX)(SI*1), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y1, Y1
-	VBROADCASTSS (CX)(BX*2), Y9
+	VBROADCASTSS (DX)(SI*2), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y2, Y2
-	VBROADCASTSS (CX)(DI*1), Y9
+	VBROADCASTSS (DX)(R8*1), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y3, Y3
-	VBROADCASTSS (R8), Y9
+	VBROADCASTSS (R9), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y4, Y4
-	VBROADCASTSS (R8)(BX*1), Y9
+	VBROADCASTSS (R9)(SI*1), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y5, Y5
-	VBROADCASTSS (R8)(BX*2), Y9
+	VBROADCASTSS (R9)(SI*2), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y6, Y6
-	VBROADCASTSS (R8)(DI*1), Y9
+	VBROADCASTSS (R9)(R8*1), Y9
 	VSUBPS       Y8, Y9, Y8
 	VMULPS       Y8, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-	ADDQ         $0x04, CX
-	ADDQ         $0x04, R8
-	ADDQ         $0x20, DX
-	DECQ         SI
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, R9
+	ADDQ         $0x20, BX
+	DECQ         DI
 	JNE          features
 	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y4, 128(AX)
-	VMOVUPS      Y5, 160(AX)
-	VMOVUPS      Y6, 192(AX)
-	VMOVUPS      Y7, 224(AX)
+	VMOVUPS      Y1, (AX)(CX*1)
+	VMOVUPS      Y2, (AX)(CX*2)
+	VMOVUPS      Y3, (AX)(R10*1)
+	VMOVUPS      Y4, (R11)
+	VMOVUPS      Y5, (R11)(CX*1)
+	VMOVUPS      Y6, (R11)(CX*2)
+	VMOVUPS      Y7, (R11)(R10*1)
 	VZEROUPPER
 	RET
 
-// func productsOfRows(dst *float32, x *float32, block *float32, stride int, features int)
+// func fusedDistancesOfRows(sums *float32, width int, x *float32, block *float32, stride int, features int)
 // Requires: AVX, FMA3
-TEXT ·productsOfRows(SB), NOSPLIT, $0-40
-	MOVQ   dst+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   block+16(FP), DX
-	MOVQ   stride+24(FP), BX
-	MOVQ   features+32(FP), SI
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), DI
-	LEAQ   (CX)(BX*4), R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+TEXT ·fusedDistancesOfRows(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    width+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    block+24(FP), BX
+	MOVQ    stride+32(FP), SI
+	MOVQ    features+40(FP), DI
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (DX)(SI*4), R9
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), R10
+	LEAQ    (AX)(CX*4), R11
+	VMOVUPS (AX), Y0
+	VMOVUPS (AX)(CX*1), Y1
+	VMOVUPS (AX)(CX*2), Y2
+	VMOVUPS (AX)(R10*1), Y3
+	VMOVUPS (R11), Y4
+	VMOVUPS (R11)(CX*1), Y5
+	VMOVUPS (R11)(CX*2), Y6
+	VMOVUPS (R11)(R10*1), Y7
 
 features:
-	VMOVUPS      (DX), Y8
-	VBROADCASTSS (CX), Y9
-	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS (CX)(BX*1), Y9
-	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (CX)(BX*2), Y9
-	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (CX)(DI*1), Y9
-	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS (R8), Y9
-	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (R8)(BX*1), Y9
-	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (R8)(BX*2), Y9
-	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS (R8)(DI*1), Y9
-	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         $0x04, CX
-	ADDQ         $0x04, R8
-	ADDQ         $0x20, DX
-	DECQ         SI
+	VMOVUPS      (BX), Y8
+	VBROADCASTSS (DX), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y0
+	VBROADCASTSS (DX)(SI*1), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y1
+	VBROADCASTSS (DX)(SI*2), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y2
+	VBROADCASTSS (DX)(R8*1), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y3
+	VBROADCASTSS (R9), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y4
+	VBROADCASTSS (R9)(SI*1), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y5
+	VBROADCASTSS (R9)(SI*2), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y6
+	VBROADCASTSS (R9)(R8*1), Y9
+	VSUBPS       Y8, Y9, Y8
+	VFMADD231PS  Y8, Y8, Y7
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, R9
+	ADDQ         $0x20, BX
+	DECQ         DI
 	JNE          features
 	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y4, 128(AX)
-	VMOVUPS      Y5, 160(AX)
-	VMOVUPS      Y6, 192(AX)
-	VMOVUPS      Y7, 224(AX)
+	VMOVUPS      Y1, (AX)(CX*1)
+	VMOVUPS      Y2, (AX)(CX*2)
+	VMOVUPS      Y3, (AX)(R10*1)
+	VMOVUPS      Y4, (R11)
+	VMOVUPS      Y5, (R11)(CX*1)
+	VMOVUPS      Y6, (R11)(CX*2)
+	VMOVUPS      Y7, (R11)(R10*1)
 	VZEROUPPER
 	RET
 
-// func distancesOfDoubles(dst *float64, x *float64, block *float64, stride int, features int)
-// Requires: AVX
-TEXT ·distancesOfDoubles(SB), NOSPLIT, $0-40
-	MOVQ   dst+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   block+16(FP), DX
-	MOVQ   stride+24(FP), BX
-	MOVQ   features+32(FP), SI
-	SHLQ   $0x03, BX
-	LEAQ   (BX)(BX*2), DI
-	LEAQ   (CX)(BX*4), R8
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	VXORPD Y7, Y7, Y7
+// func productsOfRows(sums *float32, width int, x *float32, block *float32, stride int, features int)
+// Requires: AVX, FMA3
+TEXT ·productsOfRows(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    width+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    block+24(FP), BX
+	MOVQ    stride+32(FP), SI
+	MOVQ    features+40(FP), DI
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (DX)(SI*4), R9
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), R10
+	LEAQ    (AX)(CX*4), R11
+	VMOVUPS (AX), Y0
+	VMOVUPS (AX)(CX*1), Y1
+	VMOVUPS (AX)(CX*2), Y2
+	VMOVUPS (AX)(R10*1), Y3
+	VMOVUPS (R11), Y4
+	VMOVUPS (R11)(CX*1), Y5
+	VMOVUPS (R11)(CX*2), Y6
+	VMOVUPS (R11)(R10*1), Y7
 
 features:
-	VMOVUPD      (DX), Y8
-	VBROADCASTSD (CX), Y9
+	VMOVUPS      (BX), Y8
+	VBROADCASTSS (DX), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS (DX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS (DX)(SI*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (DX)(R8*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS (R9), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS (R9)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS (R9)(SI*2), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS (R9)(R8*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, R9
+	ADDQ         $0x20, BX
+	DECQ         DI
+	JNE          features
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, (AX)(CX*1)
+	VMOVUPS      Y2, (AX)(CX*2)
+	VMOVUPS      Y3, (AX)(R10*1)
+	VMOVUPS      Y4, (R11)
+	VMOVUPS      Y5, (R11)(CX*1)
+	VMOVUPS      Y6, (R11)(CX*2)
+	VMOVUPS      Y7, (R11)(R10*1)
+	VZEROUPPER
+	RET
+
+// func distancesOfDoubles(sums *float64, width int, x *float64, block *float64, stride int, features int)
+// Requires: AVX
+TEXT ·distancesOfDoubles(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    width+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    block+24(FP), BX
+	MOVQ    stride+32(FP), SI
+	MOVQ    features+40(FP), DI
+	SHLQ    $0x03, SI
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (DX)(SI*4), R9
+	SHLQ    $0x03, CX
+	LEAQ    (CX)(CX*2), R10
+	LEAQ    (AX)(CX*4), R11
+	VMOVUPD (AX), Y0
+	VMOVUPD (AX)(CX*1), Y1
+	VMOVUPD (AX)(CX*2), Y2
+	VMOVUPD (AX)(R10*1), Y3
+	VMOVUPD (R11), Y4
+	VMOVUPD (R11)(CX*1), Y5
+	VMOVUPD (R11)(CX*2), Y6
+	VMOVUPD (R11)(R10*1), Y7
+
+features:
+	VMOVUPD      (BX), Y8
+	VBROADCASTSD (DX), Y9
 	VSUBPD       Y8, Y9, Y9
 	VMULPD       Y9, Y9, Y9
 	VADDPD       Y9, Y0, Y0
-	VBROADCASTSD (CX)(BX*1), Y9
+	VBROADCASTSD (DX)(SI*1), Y9
 	VSUBPD       Y8, Y9, Y9
 	VMULPD       Y9, Y9, Y9
 	VADDPD       Y9, Y1, Y1
-	VBROADCASTSD (CX)(BX*2), Y9
+	VBROADCASTSD (DX)(SI*2), Y9
 	VSUBPD       Y8, Y9, Y9
 	VMULPD       Y9, Y9, Y9
 	VADDPD       Y9, Y2, Y2
-	VBROADCASTSD (CX)(DI*1), Y9
+	VBROADCASTSD (DX)(R8*1), Y9
 	VSUBPD       Y8, Y9, Y9
 	VMULPD       Y9, Y9, Y9
 	VADDPD       Y9, Y3, Y3
-	VBROADCASTSD (R8), Y9
+	VBROADCASTSD (R9), Y9
 	VSUBPD       Y8, Y9, Y9
 	VMULPD       Y9, Y9, Y9
 	VADDPD       Y9, Y4, Y4
-	VBROADCASTSD (R8)(BX*1), Y9
+	VBROADCASTSD (R9)(SI*1), Y9
 	VSUBPD       Y8, Y9, Y9
 	VMULPD       Y9, Y9, Y9
 	VADDPD       Y9, Y5, Y5
-	VBROADCASTSD (R8)(BX*2), Y9
+	VBROADCASTSD (R9)(SI*2), Y9
 	VSUBPD       Y8, Y9, Y9
 	VMULPD       Y9, Y9, Y9
 	VADDPD       Y9, Y6, Y6
-	VBROADCASTSD (R8)(DI*1), Y9
+	VBROADCASTSD (R9)(R8*1), Y9
 	VSUBPD       Y8, Y9, Y8
 	VMULPD       Y8, Y8, Y8
 	VADDPD       Y8, Y7, Y7
-	ADDQ         $0x08, CX
-	ADDQ         $0x08, R8
-	ADDQ         $0x20, DX
-	DECQ         SI
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, R9
+	ADDQ         $0x20, BX
+	DECQ         DI
 	JNE          features
 	VMOVUPD      Y0, (AX)
-	VMOVUPD      Y1, 32(AX)
-	VMOVUPD      Y2, 64(AX)
-	VMOVUPD      Y3, 96(AX)
-	VMOVUPD      Y4, 128(AX)
-	VMOVUPD      Y5, 160(AX)
-	VMOVUPD      Y6, 192(AX)
-	VMOVUPD      Y7, 224(AX)
+	VMOVUPD      Y1, (AX)(CX*1)
+	VMOVUPD      Y2, (AX)(CX*2)
+	VMOVUPD      Y3, (AX)(R10*1)
+	VMOVUPD      Y4, (R11)
+	VMOVUPD      Y5, (R11)(CX*1)
+	VMOVUPD      Y6, (R11)(CX*2)
+	VMOVUPD      Y7, (R11)(R10*1)
 	VZEROUPPER
 	RET
 
@@ -2689,6 +2835,56 @@ next:
 	VZEROUPPER
 	RET
 
+// func untilLess(x *float32, limit float32, n int) int
+// Requires: AVX
+TEXT ·untilLess(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS limit+8(FP), Y0
+	MOVQ         CX, DX
+
+next:
+	VMOVUPS   (AX), Y1
+	VCMPPS    $0x09, Y0, Y1, Y1
+	VMOVMSKPS Y1, BX
+	TESTL     BX, BX
+	JNE       done
+	ADDQ      $0x20, AX
+	DECQ      CX
+	JNE       next
+
+done:
+	MOVQ DX, AX
+	SUBQ CX, AX
+	VZEROUPPER
+	MOVQ AX, ret+24(FP)
+	RET
+
+// func untilMore(x *float32, limit float32, n int) int
+// Requires: AVX
+TEXT ·untilMore(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS limit+8(FP), Y0
+	MOVQ         CX, DX
+
+next:
+	VMOVUPS   (AX), Y1
+	VCMPPS    $0x06, Y0, Y1, Y1
+	VMOVMSKPS Y1, BX
+	TESTL     BX, BX
+	JNE       done
+	ADDQ      $0x20, AX
+	DECQ      CX
+	JNE       next
+
+done:
+	MOVQ DX, AX
+	SUBQ CX, AX
+	VZEROUPPER
+	MOVQ AX, ret+24(FP)
+	RET
+
 // func cubeLanes(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·cubeLanes(SB), NOSPLIT, $0-24
@@ -2711,6 +2907,23 @@ next:
 	ADDQ       $0x20, CX
 	DECQ       DX
 	JNE        next
+	VZEROUPPER
+	RET
+
+// func rootLanes(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·rootLanes(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VSQRTPS (CX), Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNE     next
 	VZEROUPPER
 	RET
 

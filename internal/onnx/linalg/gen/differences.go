@@ -17,6 +17,13 @@ func (e *element) distance(x, sum reg.VecVirtual, vectors Op) {
 	e.add(d, sum, sum)
 }
 
+// fusedDistance is distance with the squares fused with the sum.
+func (e *element) fusedDistance(x, sum reg.VecVirtual, vectors Op) {
+	d := YMM()
+	e.sub(vectors, x, d)
+	e.fma(d, d, sum)
+}
+
 // magnitudes writes a function that adds up the magnitudes of differences in the order of
 // SumAligned.
 func (e *element) magnitudes() {

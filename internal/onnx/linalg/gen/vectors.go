@@ -111,19 +111,22 @@ func eachBlock(step func(x, sum reg.VecVirtual, vectors Op), meanwhile func()) {
 // compareRows writes a function that takes eight rows of x, a stride apart, feature
 // by feature, into their sums with the vectors of a block.
 func (e *element) compareRows(name, does string, step func(x, sum reg.VecVirtual, vectors Op)) {
-	TEXT(name, NOSPLIT, fmt.Sprintf("func(dst, x, block *%s, stride, features int)", e.name))
-	Doc(name + " " + does)
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(sums *%[1]s, width int, x, block *%[1]s, stride, features int)", e.name))
+	Doc(name+" "+does, "The rows of sums are a width apart.")
 	Pragma("noescape")
-	dst, x, block := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("block"), GP64())
+	to, width := Load(Param("sums"), GP64()), Load(Param("width"), GP64())
+	x, block := Load(Param("x"), GP64()), Load(Param("block"), GP64())
 	stride, features := Load(Param("stride"), GP64()), Load(Param("features"), GP64())
-	stride3, upper := GP64(), GP64()
-	SHLQ(U8(e.shift), stride)
-	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
-	LEAQ(Mem{Base: x, Index: stride, Scale: 4}, upper)
+	stride3, upper, width3, upperTo := GP64(), GP64(), GP64(), GP64()
+	for _, s := range [][4]reg.Register{{stride, stride3, x, upper}, {width, width3, to, upperTo}} {
+		SHLQ(U8(e.shift), s[0])
+		LEAQ(Mem{Base: s[0], Index: s[0], Scale: 2}, s[1])
+		LEAQ(Mem{Base: s[2], Index: s[0], Scale: 4}, s[3])
+	}
 	sums := make([]reg.VecVirtual, lanes)
 	for i := range sums {
 		sums[i] = YMM()
-		e.zero(sums[i])
+		e.load(rowOf(i, to, upperTo, width, width3), sums[i])
 	}
 	Label("features")
 	vectors := YMM()
@@ -139,7 +142,7 @@ func (e *element) compareRows(name, does string, step func(x, sum reg.VecVirtual
 	DECQ(features)
 	JNE(LabelRef("features"))
 	for i, sum := range sums {
-		e.load(sum, Mem{Base: dst, Disp: i * laneBytes})
+		e.load(sum, rowOf(i, to, upperTo, width, width3))
 	}
 	VZEROUPPER()
 	RET()
