@@ -12,13 +12,13 @@ import (
 
 // modelWarnings is what the operator should know of the models that are served.
 func (a *App) modelWarnings(ctx context.Context) []inference.Warning {
-	exists := func(name string) (bool, error) { return tenantExists(ctx, a.accounts, name) }
-	return append(a.catalog.Warnings(), accessWarnings(a.catalog, a.roles, exists)...)
+	exists := func(ctx context.Context, name string) (bool, error) { return tenantExists(ctx, a.accounts, name) }
+	return append(a.catalog.Warnings(), accessWarnings(ctx, a.catalog, a.roles, exists)...)
 }
 
 // accessWarnings names the words of the models' rules that are probably mistyped:
 // roles that nobody has defined, and tenants that there are not.
-func accessWarnings(catalog *inference.Catalog, roles authz.Roles, exists func(tenant string) (bool, error)) []inference.Warning {
+func accessWarnings(ctx context.Context, catalog *inference.Catalog, roles authz.Roles, exists existence) []inference.Warning {
 	var all []inference.Warning
 	for _, m := range catalog.All() {
 		policy, err := catalog.Policy(m.Tenant, m.Name)
@@ -37,7 +37,7 @@ func accessWarnings(catalog *inference.Catalog, roles authz.Roles, exists func(t
 			if tenant == schema.ShareAll {
 				continue
 			}
-			if known, err := exists(tenant); err == nil && !known {
+			if known, err := exists(ctx, tenant); err == nil && !known {
 				warn("it is shared with the tenant %q, which does not exist", tenant)
 			}
 		}

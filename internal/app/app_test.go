@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -29,6 +30,7 @@ import (
 	"onnxgate/internal/app"
 	"onnxgate/internal/clock"
 	"onnxgate/internal/config"
+	"onnxgate/internal/httpapi"
 	"onnxgate/internal/schema"
 	"onnxgate/internal/testkit"
 	"onnxgate/models"
@@ -787,6 +789,14 @@ func TestAddressesThatAreTakenAreNamedBeforeAnythingIsWritten(t *testing.T) {
 	}
 }
 
+// A request whose body is read once it has waited for its rate has as long again for that.
+func TestTheLongestWaitForARateLeavesTimeForTheBody(t *testing.T) {
+	cfg, server := load(t, "data", map[string]string{"THROTTLE": "5s"}), httpapi.NewServer(nil, nil, slog.DiscardHandler)
+	if server.ReadTimeout < 2*cfg.Throttle {
+		t.Errorf("a wait of %v, and %v for the header and the body", cfg.Throttle, server.ReadTimeout)
+	}
+}
+
 func TestExposureSaysWhoMayDoWhatFromWhere(t *testing.T) {
 	find := func(vars map[string]string, route string) app.Exposed {
 		for _, e := range app.Exposure(load(t, "data", vars)) {
@@ -820,6 +830,30 @@ func TestExposureSaysWhoMayDoWhatFromWhere(t *testing.T) {
 		"gRPC": {
 			map[string]string{"RATE_PREDICT": "10/minute", "GRPC_ADDR": "0.0.0.0:8445"},
 			app.Exposed{Route: "gRPC inference.GRPCInferenceService/ModelInfer", Who: "token: permission models:predict, a role of the model", From: "any host that reaches 0.0.0.0:8445", Limit: "10/minute per address (shared)"},
+		},
+		"a list of the administration": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "GET /admin/v1/users", Who: "token: permission users:write", From: "this machine (127.0.0.1:0)", Limit: "600 times that of predictions per principal"},
+		},
+		"a change": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "POST /admin/v1/users", Who: "token: permission users:write", From: "this machine (127.0.0.1:0)", Limit: "none"},
+		},
+		"the index": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "POST /v2/repository/index", Who: "token: permission models:write", From: "this machine (127.0.0.1:0)", Limit: "600 times that of predictions per principal"},
+		},
+		"metadata over gRPC": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "gRPC inference.GRPCInferenceService/ModelMetadata", Who: "token: permission models:read, a role of the model", From: "this machine (127.0.0.1:0)", Limit: "600 times that of predictions per principal"},
+		},
+		"the index over gRPC": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "gRPC inference.model_repository.ModelRepositoryService/RepositoryIndex", Who: "token: permission models:write", From: "this machine (127.0.0.1:0)", Limit: "600 times that of predictions per principal"},
+		},
+		"a change over gRPC": {
+			map[string]string{"RATE_PREDICT": "10/minute"},
+			app.Exposed{Route: "gRPC inference.GRPCInferenceService/RepositoryModelLoad", Who: "token: permission models:write", From: "this machine (127.0.0.1:0)", Limit: "none"},
 		},
 		"reflection closed": {nil, app.Exposed{}},
 		"no gRPC":           {map[string]string{"GRPC_ADDR": "off"}, app.Exposed{}},

@@ -21,6 +21,9 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	pb "onnxgate/api/inferencepb"
+	"onnxgate/internal/onnx"
+	. "onnxgate/internal/onnx/onnxtest" //nolint:revive // as above
+	"onnxgate/internal/tensor"
 )
 
 // record is a line of GET /admin/v1/audit.
@@ -473,4 +476,44 @@ func TestALayeredPredictionNamesBothCredentials(t *testing.T) {
 		return
 	}
 	t.Errorf("the request %s is not on record", cmp.Or(resp.Header.Get("X-Request-Id"), "without an id"))
+}
+
+// TestAnAnswerThatCannotBeGivenIsOnRecordOnce asks a model of rows for several, of which
+// it gives the greatest alone: the prediction has run, and nobody can be told what it gave.
+func TestAnAnswerThatCannotBeGivenIsOnRecordOnce(t *testing.T) {
+	folder := t.TempDir()
+	version := filepath.Join(folder, "greatest", "1")
+	if err := os.MkdirAll(version, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	model := Model(Node("ReduceMax", Names("x", "rows"), Names("y")))
+	model.Graph.Initializers = []onnx.Initializer{Tensor64("rows", tensor.Shape{1}, 0)}
+	if err := os.WriteFile(filepath.Join(version, "model.onnx"), Encode(model), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	vars := map[string]string{"MODELS_DIR": folder}
+	s := start(t, t.TempDir(), vars)
+	token := s.token(t)
+	for _, ask := range []struct{ path, media, body string }{
+		{"/predict", "application/json", `[{"x_0":1,"x_1":2},{"x_0":3,"x_1":4}]`},
+		{"/predict", "text/csv", "x_0,x_1\n1,2\n3,4\n"},
+		{"/v1/models/greatest:predict", "application/json", `{"instances":[[1,2],[3,4]]}`},
+	} {
+		status, body := s.call(t, http.MethodPost, "https://"+s.Addr()+ask.path, token, ask.media, ask.body)
+		if status != http.StatusUnprocessableEntity && status != http.StatusBadRequest || !strings.Contains(body, "send one at a time") {
+			t.Errorf("%s, %s: %d %s", ask.path, ask.media, status, body)
+		}
+	}
+	s.stop(t)
+	s = start(t, s.dir, vars)
+	all, _ := s.records(t, s.token(t))
+	got := map[want]int{}
+	for _, r := range all {
+		if r.Model != "" && r.Event != "model.load" {
+			got[want{r.Event, r.Outcome}]++
+		}
+	}
+	if diff := gocmp.Diff(map[want]int{{"predict", "content"}: 3}, got); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
 }

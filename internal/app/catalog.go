@@ -16,11 +16,11 @@ import (
 func (a *App) openCatalog(ctx context.Context, accounts func() error) (err error) {
 	a.catalog, err = newCatalog(ctx, a.cfg, inference.Config{
 		Observer: a.observe, Admit: a.admit, Audit: a.predictions(), InputHash: a.inputHash(), Pins: &storedPins{app: a, opened: accounts},
-		TenantExists: func(name string) (bool, error) {
+		TenantExists: func(ctx context.Context, name string) (bool, error) {
 			if err := accounts(); err != nil {
 				return false, err
 			}
-			return tenantExists(context.WithoutCancel(ctx), a.accounts, name) // also when a reload asks, after the start
+			return tenantExists(ctx, a.accounts, name)
 		},
 	})
 	return err
@@ -93,6 +93,6 @@ func (p *storedPins) Delete(ctx context.Context, tenant, folder string) error {
 func CheckModels(ctx context.Context, fsys fs.FS) (*inference.Catalog, error) {
 	return inference.New(ctx, inference.Config{
 		FS: fsys, Compile: NewEngines("", runtime.GOMAXPROCS(0)).Compile, Now: time.Now,
-		TenantExists: func(string) (bool, error) { return true, nil },
+		TenantExists: func(context.Context, string) (bool, error) { return true, nil },
 	})
 }

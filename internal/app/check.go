@@ -52,7 +52,6 @@ func examine(ctx context.Context, cfg *config.Config) (found []Finding, err erro
 	var catalog *inference.Catalog
 	tenants := &seenTenants{cfg: cfg}
 	defer func() { err = errors.Join(err, tenants.close()) }()
-	exists := func(name string) (bool, error) { return tenants.exists(ctx, name) }
 	var ofDatabase, ofRedis []Finding
 	var roles authz.Roles
 	err = inParallel(
@@ -67,7 +66,7 @@ func examine(ctx context.Context, cfg *config.Config) (found []Finding, err erro
 		func() error { return checkIssuers(cfg) },
 		func() error { return checkTelemetry(cfg) },
 		func() (err error) {
-			catalog, err = newCatalog(ctx, cfg, inference.Config{TenantExists: exists})
+			catalog, err = newCatalog(ctx, cfg, inference.Config{TenantExists: tenants.exists})
 			return err
 		},
 	)
@@ -77,7 +76,7 @@ func examine(ctx context.Context, cfg *config.Config) (found []Finding, err erro
 	for _, p := range catalog.Problems() {
 		found = append(found, Finding{modelNotServed, Warning, p.Error(), "mend it, or take it away; onnxgate model check says more"})
 	}
-	for _, w := range accessWarnings(catalog, roles, exists) {
+	for _, w := range accessWarnings(ctx, catalog, roles, tenants.exists) {
 		found = append(found, Finding{modelRules, Warning, fmt.Sprintf("model %s: %s", w.Model, w.Text), "change its model.yaml, or ONNXGATE_ROLES_FILE"})
 	}
 	return slices.Concat(found, ofDatabase, ofRedis, advice(cfg, catalog)), nil

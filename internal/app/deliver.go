@@ -27,7 +27,7 @@ func PushModel(ctx context.Context, cfg *config.Config, actor string, change *de
 	}
 	tenants := &laterAccounts{cfg: cfg}
 	defer func() { err = errors.Join(err, tenants.close()) }()
-	catalog, err := inference.NewOf(ctx, oneModel(cfg, nil, tenants.exists(ctx)), identity.DefaultTenant, change.Model)
+	catalog, err := inference.NewOf(ctx, oneModel(cfg, nil, tenants.exists), identity.DefaultTenant, change.Model)
 	if err != nil {
 		return false, errors.Join(err, folder.Close())
 	}
@@ -88,7 +88,7 @@ func withCatalog(ctx context.Context, cfg *config.Config, model string, do func(
 	kept := &commandRecords{cfg: cfg, ready: makeKEK(ctx, cfg, store)}
 	tenants := &laterAccounts{cfg: cfg}
 	defer func() { err = errors.Join(err, kept.Close(), tenants.close(), done()) }()
-	settings := oneModel(cfg, store.ModelPins(), tenants.exists(ctx))
+	settings := oneModel(cfg, store.ModelPins(), tenants.exists)
 	settings.Audit = kept
 	catalog, err := inference.NewOf(ctx, settings, identity.DefaultTenant, model)
 	if err != nil {
@@ -103,10 +103,10 @@ func localPrincipal(actor string) *identity.Principal {
 
 // oneModel is what a catalog of one model of the default tenant is made of. It has
 // the bounds of the server.
-func oneModel(cfg *config.Config, pins inference.Pins, tenantExists func(string) (bool, error)) inference.Config {
+func oneModel(cfg *config.Config, pins inference.Pins, exists existence) inference.Config {
 	engines := NewEngines(cfg.ORTLibrary, 1)
 	return inference.Config{
 		FS: modelFiles(cfg), Compile: engines.Compile, DefaultModel: cfg.DefaultModel, Pins: pins, Now: time.Now,
-		MaxMemory: modelsMemory(cfg), MaxTenantMemory: cfg.TenantModelsMemory, TenantExists: tenantExists,
+		MaxMemory: modelsMemory(cfg), MaxTenantMemory: cfg.TenantModelsMemory, TenantExists: exists,
 	}
 }

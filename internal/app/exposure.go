@@ -37,15 +37,12 @@ func Exposure(cfg *config.Config) []Exposed {
 func exposedMethods(cfg *config.Config) []Exposed {
 	var table []Exposed
 	for _, m := range grpcapi.Methods(cfg.Docs) {
-		line := Exposed{Route: "gRPC " + m.Name, Who: "everybody", From: reach(cfg, cfg.GRPCAddr), Limit: "none"}
+		line := Exposed{Route: "gRPC " + m.Name, Who: "everybody", From: reach(cfg, cfg.GRPCAddr), Limit: rateOf(cfg, m.Rate)}
 		if !m.Open {
 			line.Who = "token: permission " + m.Permission
 		}
 		if m.OfModel {
 			line.Who += ", a role of the model"
-		}
-		if m.Predicts {
-			line.Limit = rateOf(cfg, &httpapi.Route{Limit: admission.Predict})
 		}
 		table = append(table, line)
 	}
@@ -65,7 +62,7 @@ func exposed(cfg *config.Config, routes []httpapi.Route, addr string) []Exposed 
 			}
 			pattern, assets = "/docs/{asset}", true
 		}
-		table = append(table, Exposed{Route: r.Method + " " + pattern, Who: who(r), From: from, Limit: rateOf(cfg, r)})
+		table = append(table, Exposed{Route: r.Method + " " + pattern, Who: who(r), From: from, Limit: rateOf(cfg, r.Rate())})
 	}
 	return table
 }
@@ -96,8 +93,8 @@ func who(r *httpapi.Route) string {
 	return strings.TrimSuffix("token: "+strings.Join(needs, ", "), ": ")
 }
 
-func rateOf(cfg *config.Config, r *httpapi.Route) string {
-	switch r.Limit {
+func rateOf(cfg *config.Config, kind admission.Kind) string {
+	switch kind {
 	case admission.Token:
 		return per(cfg, "address", cfg.RateToken)
 	case admission.Predict:

@@ -45,6 +45,9 @@ func readRoles(cfg *config.Config) (authz.Roles, error) {
 // lookTimeout bounds one question about a tenant while models are loaded.
 const lookTimeout = 5 * time.Second
 
+// existence says whether there is a tenant.
+type existence = func(ctx context.Context, name string) (bool, error)
+
 func tenantExists(ctx context.Context, service *accounts.Service, name string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -68,18 +71,16 @@ func (l *laterAccounts) open(ctx context.Context) (*accounts.Service, error) {
 	return l.service, l.err
 }
 
-// exists returns what says whether there is a tenant, until ctx ends.
-func (l *laterAccounts) exists(ctx context.Context) func(name string) (bool, error) {
-	return func(name string) (bool, error) {
-		if missing := HasAccounts(l.cfg); missing != nil {
-			return false, nil //nolint:nilerr // no accounts, no tenants
-		}
-		service, err := l.open(ctx)
-		if err != nil {
-			return false, err
-		}
-		return tenantExists(ctx, service, name)
+// exists reports whether there is a tenant.
+func (l *laterAccounts) exists(ctx context.Context, name string) (bool, error) {
+	if missing := HasAccounts(l.cfg); missing != nil {
+		return false, nil //nolint:nilerr // no accounts, no tenants
 	}
+	service, err := l.open(ctx)
+	if err != nil {
+		return false, err
+	}
+	return tenantExists(ctx, service, name)
 }
 
 func (l *laterAccounts) close() error {
@@ -241,7 +242,7 @@ func withoutPermission(roles authz.Roles, p *identity.Principal, action authz.Ac
 }
 
 func (q *AccessQuestion) byRules(ctx context.Context, cfg *config.Config, p *identity.Principal, l *laterAccounts) (*AccessAnswer, error) {
-	rules, err := openRules(ctx, cfg, l.exists(ctx), l.store.ModelPins())
+	rules, err := openRules(ctx, cfg, l.exists, l.store.ModelPins())
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +263,7 @@ func (q *AccessQuestion) byRules(ctx context.Context, cfg *config.Config, p *ide
 	return answer, nil
 }
 
-func openRules(ctx context.Context, cfg *config.Config, tenants func(string) (bool, error), pins inference.Pins) (*inference.Rules, error) {
+func openRules(ctx context.Context, cfg *config.Config, tenants existence, pins inference.Pins) (*inference.Rules, error) {
 	return inference.OpenRules(ctx, inference.Config{FS: modelFiles(cfg), DefaultModel: cfg.DefaultModel, TenantExists: tenants, Pins: pins})
 }
 
@@ -270,7 +271,7 @@ func openRules(ctx context.Context, cfg *config.Config, tenants func(string) (bo
 // beside all models when it is empty. It needs no accounts: a tenant may be made
 // later. Its error says what could not be read.
 func TestAccess(ctx context.Context, cfg *config.Config, folder string) ([]inference.TestResult, error) {
-	rules, err := openRules(ctx, cfg, func(string) (bool, error) { return true, nil }, nil)
+	rules, err := openRules(ctx, cfg, func(context.Context, string) (bool, error) { return true, nil }, nil)
 	if err != nil {
 		return nil, err
 	}

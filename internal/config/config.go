@@ -95,8 +95,9 @@ type Config struct {
 	RateToken, RatePredict identity.Rates
 	// RatePredictPer is address or principal.
 	RatePredictPer string `setting:"ONNXGATE_RATE_PREDICT_PER" validate:"oneof=address principal"`
-	// Throttle is how long a request over a rate waits; zero: it does not.
-	Throttle time.Duration `setting:"ONNXGATE_THROTTLE" validate:"min=0,max=10s"`
+	// Throttle is how long a request over a rate waits; zero: it does not. It is out of
+	// the time for the header and a short body together, of which half is left.
+	Throttle time.Duration `setting:"ONNXGATE_THROTTLE" validate:"min=0,max=5s"`
 	// MaxInFlight is how many predictions are computed at once; 0: by the processors.
 	MaxInFlight int `setting:"ONNXGATE_MAX_IN_FLIGHT" validate:"min=0,max=100000"`
 	// QueueTimeout is how long a prediction waits for its turn.

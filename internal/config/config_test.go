@@ -179,7 +179,8 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"two windows of one length":      {set("RATE_PREDICT", "5/minute, 9/minute"), []string{"ONNXGATE_RATE_PREDICT", "5/minute and 9/minute are alike"}},
 		"a longer window with less":      {set("RATE_PREDICT", "10/second, 5/minute"), []string{"ONNXGATE_RATE_PREDICT", "5/minute is less than 10/second"}},
 		"predictions per user":           {set("RATE_PREDICT_PER", "user"), []string{"ONNXGATE_RATE_PREDICT_PER", "address or principal"}},
-		"a throttle of a minute":         {set("THROTTLE", "1m"), []string{"ONNXGATE_THROTTLE", "10s"}},
+		"a throttle of a minute":         {set("THROTTLE", "1m"), []string{"ONNXGATE_THROTTLE", "0s to 5s"}},
+		"no time left for a body":        {set("THROTTLE", "5001ms"), []string{"ONNXGATE_THROTTLE", "0s to 5s", "the header and a short body together have 10s"}},
 		"fewer than none in flight":      {set("MAX_IN_FLIGHT", "-1"), []string{"ONNXGATE_MAX_IN_FLIGHT", "100000"}},
 		"a queue of a minute":            {set("QUEUE_TIMEOUT", "1m"), []string{"ONNXGATE_QUEUE_TIMEOUT", "30s"}},
 		"negative rate":                  {set("RATE_PREDICT", "-1/minute"), []string{"ONNXGATE_RATE_PREDICT"}},
@@ -402,7 +403,7 @@ func TestSettingsAreShownAsTheyAreWritten(t *testing.T) {
 		"ONNXGATE_TOKEN_TTL":          {"60s", "90s", "2m", "15m", "1h", "1h30m", "24h", "1h0m1s"},
 		"ONNXGATE_JWT_ROTATE":         {"off", "1h", "36h", "49h", "90d"},
 		"ONNXGATE_REVOCATION_MAX_AGE": {"60s"},
-		"ONNXGATE_THROTTLE":           {"0s", "1.5s"},
+		"ONNXGATE_THROTTLE":           {"0s", "1.5s", "5s"},
 		"ONNXGATE_MAX_BODY":           {"8MiB", "8MB", "1KiB", "64KB", "1GiB", "1025"},
 	} {
 		for _, value := range values {

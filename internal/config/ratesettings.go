@@ -31,7 +31,7 @@ func rateSettings() []Setting {
 		{
 			Name: "ONNXGATE_THROTTLE", Default: "0s",
 			Doc:     "How long a request over a rate waits for the next window before it is refused; 0s: it is refused at once.",
-			Want:    "a duration from 0s to 10s, such as 2s",
+			Want:    "a duration from 0s to 5s, such as 2s: the header and a short body together have 10s, with the wait between them",
 			binding: bind(func(c *Config) *time.Duration { return &c.Throttle }, ParseDuration, formatDuration),
 		},
 		{

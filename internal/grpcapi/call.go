@@ -114,7 +114,7 @@ func (m *method) kind() admission.Kind {
 	switch {
 	case m.predicts:
 		return admission.Predict
-	case m.permission == identity.ModelsRead:
+	case !m.open && !m.changes:
 		return admission.Read
 	}
 	return admission.None
@@ -269,9 +269,7 @@ func (c *call) sendHeader() {
 // writes the access line.
 func (c *call) finish(v any, err error) error {
 	if v != nil {
-		c.api.cfg.Log.LogAttrs(c.ctx, slog.LevelError, "panic",
-			slog.String("request_id", c.info.RequestID), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-		err = fault.New(fault.Internal, "")
+		err = c.panicked(v)
 	}
 	c.release()
 	if err == nil && c.messages > 0 {
@@ -291,6 +289,13 @@ func (c *call) finish(v any, err error) error {
 	s := statusOf(f)
 	c.observe(s.Code(), f)
 	return s.Err()
+}
+
+// panicked logs a defect with its stack, and returns what is told of it.
+func (c *call) panicked(v any) error {
+	c.api.cfg.Log.LogAttrs(c.ctx, slog.LevelError, "panic",
+		slog.String("request_id", c.info.RequestID), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	return fault.New(fault.Internal, "")
 }
 
 // settle keeps the record of a call that failed, and returns what the client is told,

@@ -247,6 +247,44 @@ func TestPanicInTheEngineEndsOneCall(t *testing.T) {
 	}
 }
 
+func TestPanicWithinAMessageOfAStreamIsCountedOnce(t *testing.T) {
+	var broken atomic.Bool
+	f := serve(t, testkit.Flower{OnRun: func(context.Context) error {
+		if broken.Swap(false) {
+			panic("a defect with a secret inside")
+		}
+		return nil
+	}}, nil)
+	broken.Store(true)
+	stream, err := f.client.ModelStreamInfer(as(t.Context(), "user"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"The server failed. The request id finds the reason in its log", ""} {
+		if err := stream.Send(about("iris")); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := stream.Recv(); err != nil || got.GetErrorMessage() != want {
+			t.Errorf("%v, %v, want the error message %q", got, err, want)
+		}
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want the end", err)
+	}
+	for name, want := range map[string]float64{"onnxgate_grpc_requests_total": 2, "onnxgate_refusals_total": 1} {
+		if got := f.counted(t, name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	_ = f.access.Close()
+	if text := f.lines.String(); strings.Count(text, `"reason":"internal"`) != 1 {
+		t.Errorf("want one line of the panic:\n%s", text)
+	}
+}
+
 func TestMessagesHaveABound(t *testing.T) {
 	f := serve(t, testkit.Flower{}, func(c *grpcapi.Config) { c.MaxMessage = 1 << 20 })
 	large := about("iris", make([]float32, 1<<20)...)

@@ -178,7 +178,7 @@ func irisCatalog(tb testing.TB, program inference.Program, limits *admission.Con
 			"layered/model.yaml":     {Data: []byte("access:\n  roles: [admin]\n  require: [bearer, api_key]\n")},
 			"@acme/own/1/model.onnx": {Data: []byte("four")},
 		},
-		TenantExists: func(string) (bool, error) { return true, nil },
+		TenantExists: func(context.Context, string) (bool, error) { return true, nil },
 		Compile:      func([]byte, schema.Engine) (inference.Program, []string, error) { return program, nil, nil },
 		Admit: func(label string, _ *schema.Limits) inference.Admission {
 			return door{limits.Model(label, admission.Limits{})}
@@ -212,4 +212,21 @@ func about(model string, values ...float32) *pb.ModelInferRequest {
 // predictions lets an address predict so often in a minute.
 func (f *fixture) predictions(n int64) {
 	f.limits.Reload(admission.Rates{Predict: identity.Rates{{Requests: n, Window: time.Minute}}})
+}
+
+// counted is the sum of a counter over all of its labels.
+func (f *fixture) counted(t *testing.T, name string) (sum float64) {
+	t.Helper()
+	families, err := f.metrics.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == name {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
 }

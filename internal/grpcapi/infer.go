@@ -141,12 +141,7 @@ func (c *call) next() (*call, error) {
 
 // serveMessage answers one message of a stream, of which the first was admitted
 // with the stream. An error is one of sending.
-func (c *call) serveMessage(first bool) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = c.finish(v, nil)
-		}
-	}()
+func (c *call) serveMessage(first bool) error {
 	a, failure := c.streamed(first)
 	if failure != nil {
 		f := c.settle(failure)
@@ -172,7 +167,12 @@ func comeBack(f *fault.Error) string {
 }
 
 // streamed is what serves a message: it passes what a call passes.
-func (c *call) streamed(first bool) (answer, error) {
+func (c *call) streamed(first bool) (a answer, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = c.panicked(v)
+		}
+	}()
 	if err := c.api.cfg.Audit.Err(); err != nil {
 		return answer{}, err
 	}

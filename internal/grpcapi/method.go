@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/telemetry"
@@ -164,8 +165,8 @@ type Method struct {
 	// Open is for everybody; otherwise a caller needs the Permission.
 	Open       bool
 	Permission string
-	// Predicts counts against the rate of predictions.
-	Predicts bool
+	// Rate is the rate that calls count against.
+	Rate admission.Kind
 	// OfModel has the model's own rules decide, too.
 	OfModel bool
 }
@@ -174,7 +175,7 @@ type Method struct {
 func Methods(reflection bool) []Method {
 	var all []Method
 	for _, m := range methods(reflection) {
-		all = append(all, Method{Name: m.name, Open: m.open, Permission: m.permission, Predicts: m.predicts, OfModel: m.ofModel})
+		all = append(all, Method{Name: m.name, Open: m.open, Permission: m.permission, Rate: m.kind(), OfModel: m.ofModel})
 	}
 	return all
 }

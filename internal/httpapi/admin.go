@@ -52,7 +52,7 @@ func managementRoutes(maxModel int64) []Route {
 			read.at(adminPath + "models/{model}/policy").with((*API).showPolicy).needs(identity.ModelsRead).looks(audit.ModelRead),
 			{
 				Method: http.MethodPost, Pattern: adminPath + "models/{model}/policy/test", MaxBody: maxAdminBody, Timeout: quick,
-				Auth: Bearer, Permission: identity.ModelsRead, Handler: (*API).testPolicy, Look: audit.ModelRead,
+				Auth: Bearer, Permission: identity.ModelsRead, Handler: (*API).testPolicy, Look: audit.ModelRead, ReadOnly: true,
 			},
 			read.at(adminPath + "usage").with((*API).listUsage).needs(identity.AuditRead),
 			auditRoute(),

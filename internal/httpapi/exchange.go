@@ -178,7 +178,7 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 		}
 	}
 	deadline := x.promise() // before anything waits; its fault has its own place below
-	if err := gate.Address(ctx, e.Limit, x.info.ClientAddr); err != nil {
+	if err := gate.Address(ctx, e.rate, x.info.ClientAddr); err != nil {
 		return err
 	}
 	if e.Auth == Bearer {
@@ -187,10 +187,10 @@ func (e *endpoint) serve(ctx context.Context, x *exchange) error {
 		x.principal, err = e.api.authenticate(ctx, x)
 		x.info.Trace.End(reqctx.Authenticate, began, err)
 		if err != nil {
-			gate.Failed(ctx, e.Limit, x.info.ClientAddr, err)
+			gate.Failed(ctx, e.rate, x.info.ClientAddr, err)
 			return err
 		}
-		if err := gate.Principal(ctx, e.Limit, x.principal); err != nil {
+		if err := gate.Principal(ctx, e.rate, x.principal); err != nil {
 			return err
 		}
 		began = x.info.Trace.Begin()

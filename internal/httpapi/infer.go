@@ -33,7 +33,7 @@ func protocolRoutes(o RouteOptions) []Route {
 		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Errors: Inference, Handler: (*API).infer, Look: audit.ModelRead,
 	}
 	read := Route{
-		Method: http.MethodGet, Timeout: quick, Limit: admission.Read,
+		Method: http.MethodGet, Timeout: quick,
 		Auth: Bearer, Permission: identity.ModelsRead, Errors: Inference, Look: audit.ModelRead,
 	}
 	health := Route{Method: http.MethodGet, Timeout: quick, Auth: Public, Errors: Inference, Operation: true}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -211,15 +212,19 @@ func TestWhatACallerMayLookAtHasOneRate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, route := range httpapi.PublicRoutes(httpapi.RouteOptions{}) {
-		if route.Method != http.MethodGet || route.Auth != httpapi.Bearer {
-			continue
-		}
-		path := strings.NewReplacer("{model}", "iris", "{version}", "1").Replace(route.Pattern)
-		if got := f.do(request{method: "GET", path: path, token: "user"}); got.StatusCode != http.StatusTooManyRequests {
-			t.Errorf("%s: %d, want 429", path, got.StatusCode)
+	ask := func(on *httptest.Server, routes []httpapi.Route) {
+		for _, route := range routes {
+			if route.Auth != httpapi.Bearer || route.Method != http.MethodGet && !route.ReadOnly {
+				continue
+			}
+			path := strings.NewReplacer("{model}", "iris", "{version}", "1", "{", "", "}", "").Replace(route.Pattern)
+			if got := f.doAt(on, request{method: route.Method, path: path, token: "user"}); got.StatusCode != http.StatusTooManyRequests {
+				t.Errorf("%s %s: %d, want 429", route.Method, path, got.StatusCode)
+			}
 		}
 	}
+	ask(f.public, httpapi.PublicRoutes(httpapi.RouteOptions{}))
+	ask(f.admin, httpapi.AdminRoutes(httpapi.RouteOptions{OpenMetrics: true}))
 }
 
 func TestAnAddressDoesNotAnswerForCredentialsThatCannotBeJudged(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/reqctx"
+	"onnxgate/internal/tensor"
 )
 
 // The media types of rows and predictions.
@@ -37,27 +38,25 @@ func (a *API) predict(ctx context.Context, x *exchange) error {
 		return err
 	}
 	defer call.Close()
-	outputs, err := call.Predict(ctx)
-	if err != nil {
-		return err
-	}
 	answer := buffers.Get()
 	defer buffers.Put(answer)
-	if wantsTable(x.request.Header["Accept"]) {
-		if answer.B, err = call.Schema().AppendTable(answer.B, call.Batch(), outputs); err != nil {
-			call.Unanswered()
+	table := wantsTable(x.request.Header["Accept"])
+	err = call.Answer(ctx, func(outputs []*tensor.Tensor) (err error) {
+		if table {
+			answer.B, err = call.Schema().AppendTable(answer.B, call.Batch(), outputs)
 			return err
 		}
-		call.Leave()
-		x.sendOK(typeCSV, answer.B)
-		return nil
-	}
-	answer.B, err = call.Schema().AppendResponse(answer.B, call.Batch(), outputs, call.Version())
+		answer.B, err = call.Schema().AppendResponse(answer.B, call.Batch(), outputs, call.Version())
+		return err
+	})
 	if err != nil {
-		call.Unanswered()
 		return err
 	}
 	call.Leave()
+	if table {
+		x.sendOK(typeCSV, answer.B)
+		return nil
+	}
 	answer.B = append(answer.B, '\n')
 	x.sendJSON(answer.B)
 	return nil

@@ -11,6 +11,7 @@ import (
 	"onnxgate/internal/inference"
 	"onnxgate/internal/reqctx"
 	"onnxgate/internal/schema"
+	"onnxgate/internal/tensor"
 )
 
 // rowsBody is JSON, which some clients do not say.
@@ -30,15 +31,13 @@ func (a *API) predictV1(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	outputs, err := call.Predict(ctx)
-	if err != nil {
-		return err
-	}
 	answer := buffers.Get()
 	defer buffers.Put(answer)
-	answer.B, err = call.Schema().AppendPredictions(append(answer.B, `{"predictions":`...), call.Batch(), outputs)
+	err = call.Answer(ctx, func(outputs []*tensor.Tensor) (err error) {
+		answer.B, err = call.Schema().AppendPredictions(append(answer.B, `{"predictions":`...), call.Batch(), outputs)
+		return err
+	})
 	if err != nil {
-		call.Unanswered()
 		return err
 	}
 	call.Leave()

@@ -56,7 +56,8 @@ type Route struct {
 	MaxBody int64
 	// Timeout bounds the work after the header is read.
 	Timeout time.Duration
-	// Limit is the rate that requests count against.
+	// Limit is the rate that requests count against, where it is not that of reads: see
+	// Rate.
 	Limit admission.Kind
 	Auth  Auth
 	// OfModel says that the route is about one model, that of its path or the
@@ -69,8 +70,8 @@ type Route struct {
 	// Look is what a request with a credential is on record as that was served and
 	// left no other record; empty means audit.ServerRead.
 	Look audit.Event
-	// ReadOnly says that the route changes nothing, for one whose method and permission
-	// are those of changes.
+	// ReadOnly says that the route changes nothing, for one whose method is that of
+	// changes.
 	ReadOnly bool
 	// Operation says that the route is for whoever looks after the process, and
 	// leaves no record: it is served also while none can be kept. What is answered
@@ -112,7 +113,7 @@ func PublicRoutes(o RouteOptions) []Route {
 		Auth: Bearer, OfModel: true, Permission: identity.ModelsPredict, Handler: (*API).predict, Look: audit.ModelRead,
 	}
 	read := Route{
-		Method: http.MethodGet, Timeout: quick, Limit: admission.Read,
+		Method: http.MethodGet, Timeout: quick,
 		Auth: Bearer, Permission: identity.ModelsRead, Look: audit.ModelRead,
 	}
 	form := Route{
@@ -145,7 +146,7 @@ func PublicRoutes(o RouteOptions) []Route {
 		read.at("/models").with((*API).listModels),
 		read.at("/models/{model}").with((*API).describeModel).ofModel(),
 		read.at("/models/{model}/versions/{version}").with((*API).describeModel).ofModel(),
-		{Method: http.MethodGet, Pattern: "/usage", Timeout: quick, Limit: admission.Read, Auth: Bearer, Handler: (*API).ownUsage},
+		{Method: http.MethodGet, Pattern: "/usage", Timeout: quick, Auth: Bearer, Handler: (*API).ownUsage},
 		{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).livez},
 		{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).readyz},
 	}
@@ -153,7 +154,7 @@ func PublicRoutes(o RouteOptions) []Route {
 	contract := Route{Method: http.MethodGet, Timeout: quick, Auth: Public}
 	if !o.Docs {
 		return append(routes, Route{
-			Method: http.MethodGet, Pattern: "/openapi.json", Timeout: quick, Limit: admission.Read, Auth: Bearer, Handler: (*API).contractForCaller,
+			Method: http.MethodGet, Pattern: "/openapi.json", Timeout: quick, Auth: Bearer, Handler: (*API).contractForCaller,
 		})
 	}
 	return append(routes,
@@ -179,6 +180,15 @@ func AdminRoutes(o RouteOptions) []Route {
 		metrics,
 		Route{Method: http.MethodGet, Pattern: "/livez", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).livez},
 		Route{Method: http.MethodGet, Pattern: "/readyz", Timeout: quick, Auth: Public, Operation: true, Handler: (*API).readyz})
+}
+
+// Rate is the rate that requests count against: its own, or that of reads where a
+// credential looks at something.
+func (r Route) Rate() admission.Kind {
+	if r.Limit == admission.None && r.Auth == Bearer && (r.Method == http.MethodGet || r.ReadOnly) {
+		return admission.Read
+	}
+	return r.Limit
 }
 
 func (r Route) at(pattern string) Route { r.Pattern = pattern; return r }
@@ -236,7 +246,7 @@ func newRouter(a *API, routes []Route) (*router, error) {
 			methods = append(methods, http.MethodHead)
 		}
 		for _, method := range methods {
-			e := &endpoint{Route: *route, api: a, name: method + " " + route.Pattern, metrics: a.cfg.Metrics.Route(method, route.Pattern)}
+			e := &endpoint{Route: *route, api: a, name: method + " " + route.Pattern, rate: route.Rate(), metrics: a.cfg.Metrics.Route(method, route.Pattern)}
 			e.changes = method != http.MethodGet && method != http.MethodHead && strings.HasSuffix(route.Permission, ":write") && !route.ReadOnly
 			if e.Look == "" {
 				e.Look = audit.ServerRead
@@ -275,6 +285,7 @@ type endpoint struct {
 
 	api  *API
 	name string // the method and the pattern, for records
+	rate admission.Kind
 	// changes says that the route changes what rights and models there are.
 	changes bool
 	metrics *telemetry.RouteMetrics

@@ -42,7 +42,7 @@ func ofTenants(t *testing.T) *fixture {
 			"@acme/hidden/model.yaml": manifest("hidden", "access: {roles: [admin], require: [bearer, api_key]}\n"), "@acme/hidden/1/model.onnx": one,
 		},
 		Compile:      func([]byte, schema.Engine) (inference.Program, []string, error) { return testkit.Flower{}, nil, nil },
-		TenantExists: func(string) (bool, error) { return true, nil },
+		TenantExists: func(context.Context, string) (bool, error) { return true, nil },
 		DefaultModel: "iris", Now: time.Now,
 	})
 	if err != nil {

@@ -157,8 +157,17 @@ func (c *Call) Admit(ctx context.Context, maxRows int) error {
 // and RateLimited where too much is asked for, and Unavailable when the audit
 // record could not be kept.
 func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
-	if err := c.spend(ctx); err != nil {
+	if err := c.Answer(ctx, func([]*tensor.Tensor) error { return nil }); err != nil {
 		return nil, err
+	}
+	return c.outputs, nil
+}
+
+// Answer is Predict for who may find that there is no answer in the outputs: write says
+// so, and the prediction has failed, before it is on record. Faults: also those of write.
+func (c *Call) Answer(ctx context.Context, write func(outputs []*tensor.Tensor) error) error {
+	if err := c.spend(ctx); err != nil {
+		return err
 	}
 	start := c.catalog.cfg.Now()
 	err := ctx.Err()
@@ -170,6 +179,9 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 	end := c.catalog.cfg.Now()
 	latency := end.Sub(start)
 	reqctx.From(ctx).Trace.Keep(reqctx.Predict, start, end, err)
+	if err == nil {
+		err = write(c.outputs)
+	}
 	if c.version.observe != nil {
 		c.version.observe(c.principal.Tenant, c.batch.Rows, latency, err)
 	}
@@ -180,15 +192,8 @@ func (c *Call) Predict(ctx context.Context) ([]*tensor.Tensor, error) {
 		c.compute += latency
 	}
 	c.count(start, end, err)
-	if err != nil {
-		return nil, err
-	}
-	return c.outputs, nil
+	return err
 }
-
-// Unanswered says that nobody can be told what the last prediction gave: it uses no
-// quota, and is no success.
-func (c *Call) Unanswered() { c.answered = false }
 
 // audit keeps a record of the prediction, in memory of the call.
 func (c *Call) audit(ctx context.Context, at time.Time, latency time.Duration, err error) error {

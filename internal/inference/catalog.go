@@ -41,7 +41,7 @@ func New(ctx context.Context, cfg Config) (*Catalog, error) {
 		return nil, fmt.Errorf("ask which models were rolled back: %w", err)
 	}
 	l := c.newLoader(nil)
-	if err := l.load(); err != nil {
+	if err := l.load(ctx); err != nil {
 		return nil, err
 	}
 	next := l.snapshot()
@@ -69,8 +69,8 @@ func (c *Catalog) Reload(ctx context.Context, folders ...string) error {
 	before := c.current.Load()
 	l := c.newLoader(before)
 	if len(folders) > 0 && l.isFlat() == before.flat() {
-		l.reload(folders)
-	} else if err := l.load(); err != nil {
+		l.reload(ctx, folders)
+	} else if err := l.load(ctx); err != nil {
 		return err
 	}
 	return joined(c.adopt(l).problems)

@@ -54,7 +54,7 @@ type Config struct {
 	FS fs.FS
 	// TenantExists reports whether there is such a tenant. Nil: there is none
 	// but the default.
-	TenantExists func(name string) (bool, error)
+	TenantExists func(ctx context.Context, name string) (bool, error)
 	// Compile is the engine.
 	Compile Compile
 	// DefaultModel is served where a request of the default tenant names no

@@ -133,7 +133,7 @@ func (c *Catalog) Load(ctx context.Context, p *identity.Principal, name string) 
 	}
 	l := c.newLoader(c.current.Load())
 	l.anew = true
-	l.reload([]string{label})
+	l.reload(ctx, []string{label})
 	e := l.entries[label]
 	if e == nil {
 		c.adopt(l)

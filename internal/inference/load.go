@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -76,7 +77,7 @@ func (l *loader) now() time.Time {
 // load looks at everything that the file system holds now. Its error says only
 // that the top folder cannot be read; a model that cannot be served is a
 // problem.
-func (l *loader) load() error {
+func (l *loader) load(ctx context.Context) error {
 	folders, err := l.folders(".")
 	if err != nil {
 		return fmt.Errorf("read the models folder: %w", err)
@@ -90,7 +91,7 @@ func (l *loader) load() error {
 		tenant, marked := strings.CutPrefix(folder, modelstore.TenantMark)
 		switch {
 		case marked:
-			l.loadTenant(tenant)
+			l.loadTenant(ctx, tenant)
 		case !flat:
 			l.add(placeOf(identity.DefaultTenant, folder))
 		case l.looksLikeModel(folder):
@@ -136,7 +137,7 @@ func (l *loader) vanished(gone func(*entry) bool) {
 
 // reload looks at some folders: MODEL, @TENANT or @TENANT/MODEL. The others are
 // as they were.
-func (l *loader) reload(folders []string) {
+func (l *loader) reload(ctx context.Context, folders []string) {
 	maps.Copy(l.entries, l.before.entries)
 	l.outside = slices.Clone(l.before.outside)
 	for _, folder := range folders {
@@ -145,7 +146,7 @@ func (l *loader) reload(folders []string) {
 			l.drop(func(e *entry) bool { return e.place.tenant == m.Tenant })
 			l.outside = slices.DeleteFunc(l.outside, func(p LoadError) bool { return p.Model == folder })
 			if isDir(l.cfg.FS, folder) {
-				l.loadTenant(m.Tenant)
+				l.loadTenant(ctx, m.Tenant)
 			}
 			continue
 		}
@@ -154,7 +155,7 @@ func (l *loader) reload(folders []string) {
 		if flat := l.flatPlace(); l.isFlat() && p.label == flat.label {
 			p = flat
 		}
-		if isDir(l.cfg.FS, p.folder) && (m.Tenant == identity.DefaultTenant || l.exists(m.Tenant)) {
+		if isDir(l.cfg.FS, p.folder) && (m.Tenant == identity.DefaultTenant || l.exists(ctx, m.Tenant)) {
 			l.add(p)
 		} else {
 			l.vanished(func(e *entry) bool { return e.place.label == folder })
@@ -162,20 +163,20 @@ func (l *loader) reload(folders []string) {
 	}
 }
 
-func (l *loader) exists(tenant string) bool {
-	unknown, err := l.mayHave(tenant)
+func (l *loader) exists(ctx context.Context, tenant string) bool {
+	unknown, err := l.mayHave(ctx, tenant)
 	return err == nil || unknown
 }
 
 // mayHave says why a tenant may not have models here, and whether that is because
 // it could not be asked for.
-func (l *loader) mayHave(tenant string) (unknown bool, err error) {
+func (l *loader) mayHave(ctx context.Context, tenant string) (unknown bool, err error) {
 	if tenant == identity.DefaultTenant {
 		return false, fmt.Errorf("move what is in it one folder up: the models of the tenant %s are beside this folder", tenant)
 	}
 	exists := false
 	if l.cfg.TenantExists != nil {
-		exists, err = l.cfg.TenantExists(tenant)
+		exists, err = l.cfg.TenantExists(ctx, tenant)
 	}
 	switch {
 	case err != nil:
@@ -235,9 +236,9 @@ func isDir(fsys fs.FS, name string) bool {
 
 // loadTenant loads the models of a tenant's folder. Those of one that is no
 // tenant any more do not go on as they were.
-func (l *loader) loadTenant(tenant string) {
+func (l *loader) loadTenant(ctx context.Context, tenant string) {
 	folder := modelstore.TenantMark + tenant
-	if unknown, err := l.mayHave(tenant); err != nil {
+	if unknown, err := l.mayHave(ctx, tenant); err != nil {
 		l.misplaced(folder, err)
 		if unknown {
 			l.keepTenant(tenant)

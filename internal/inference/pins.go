@@ -115,7 +115,7 @@ func (c *Catalog) Rollback(ctx context.Context, p *identity.Principal, name, to 
 	if l.pins[label] = pin; to == pin.Newest {
 		delete(l.pins, label)
 	}
-	l.reload([]string{label})
+	l.reload(ctx, []string{label})
 	if e = l.entries[label]; e == nil || e.model == nil || e.model.newest().id != to {
 		return "", wrongVersion(to, e)
 	}

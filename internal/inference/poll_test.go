@@ -1,6 +1,7 @@
 package inference_test
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -131,7 +132,7 @@ func TestATenantsFolderIsReloadedAlone(t *testing.T) {
 	dir := onDisk(t, "a/1/model.onnx", "m", "@acme/b/1/model.onnx", "m", "@acme/c/1/model.onnx", "m", "@globex/d/1/model.onnx", "m")
 	c, err := inference.New(t.Context(), inference.Config{
 		FS: os.DirFS(dir), Compile: new(compiled).compile, SkipBad: true, Now: time.Now,
-		TenantExists: func(name string) (bool, error) { return tenants(exist...)(name) },
+		TenantExists: func(ctx context.Context, name string) (bool, error) { return tenants(exist...)(ctx, name) },
 	})
 	if err != nil {
 		t.Fatal(err)

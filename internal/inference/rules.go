@@ -26,7 +26,7 @@ func OpenRules(ctx context.Context, cfg Config) (*Rules, error) {
 	}
 	l := c.newLoader(nil)
 	l.rules = true
-	if err := l.load(); err != nil {
+	if err := l.load(ctx); err != nil {
 		return nil, err
 	}
 	return &Rules{l.snapshot()}, nil

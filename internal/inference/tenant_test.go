@@ -24,8 +24,8 @@ func of(tenant string, roles ...string) *identity.Principal {
 }
 
 // tenants are those there are.
-func tenants(names ...string) func(string) (bool, error) {
-	return func(name string) (bool, error) { return slices.Contains(names, name), nil }
+func tenants(names ...string) func(context.Context, string) (bool, error) {
+	return func(_ context.Context, name string) (bool, error) { return slices.Contains(names, name), nil }
 }
 
 // names returns the models that the principal is shown.
@@ -223,7 +223,7 @@ func TestATenantsBadModelStopsNoStart(t *testing.T) {
 func TestAReloadFollowsTheTenants(t *testing.T) {
 	fsys := files("a/1/model.onnx", "m", "@acme/x/1/model.onnx", "m", "@acme/x/model.yaml", shared)
 	exists, failing := true, error(nil)
-	c := newCatalog(t, inference.Config{FS: fsys, TenantExists: func(string) (bool, error) { return exists, failing }})
+	c := newCatalog(t, inference.Config{FS: fsys, TenantExists: func(context.Context, string) (bool, error) { return exists, failing }})
 	open := func() string {
 		call, err := c.Open(t.Context(), of("globex", "user"), "x", "")
 		if err != nil {
@@ -320,5 +320,35 @@ func TestTenantsThatShareAModelSeeNothingOfEachOther(t *testing.T) {
 				t.Fatalf("%s: %v", name, got)
 			}
 		}
+	}
+}
+
+// Whoever has models loaded has tenants asked for in its own context: one that ends asks
+// no longer.
+func TestTenantsAreAskedForInTheContextOfWhoLoads(t *testing.T) {
+	type key struct{}
+	var seen []any
+	fsys := files("m/1/model.onnx", "m", "@acme/a/1/model.onnx", "a")
+	c, err := inference.New(context.WithValue(t.Context(), key{}, "start"), inference.Config{
+		FS: fsys, Compile: new(compiled).compile, Now: time.Now,
+		TenantExists: func(ctx context.Context, _ string) (bool, error) {
+			seen = append(seen, ctx.Value(key{}))
+			return true, ctx.Err()
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys["@acme/b/1/model.onnx"] = fsys["@acme/a/1/model.onnx"]
+	ended, end := context.WithCancel(context.WithValue(t.Context(), key{}, "reload"))
+	end()
+	if err := c.Reload(ended); err == nil || !strings.Contains(err.Error(), "ask whether there is a tenant acme: context canceled") {
+		t.Errorf("Reload = %v, want that nobody could be asked", err)
+	}
+	if served, err := c.Try(context.WithValue(t.Context(), key{}, "try"), fsys, "acme", "a", ""); !served || err != nil {
+		t.Errorf("Try = %v, %v", served, err)
+	}
+	if diff := cmp.Diff([]any{"start", "reload", "try"}, seen); diff != "" {
+		t.Errorf("asked in the contexts (-want +got):\n%s", diff)
 	}
 }

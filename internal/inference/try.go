@@ -27,8 +27,8 @@ func NewOf(ctx context.Context, cfg Config, tenant, name string) (*Catalog, erro
 	empty.makeViews("")
 	l := c.newLoader(empty)
 	label := labelOf(tenant, name)
-	l.reload([]string{label})
-	if err := l.reserveOthers(label); err != nil {
+	l.reload(ctx, []string{label})
+	if err := l.reserveOthers(ctx, label); err != nil {
 		return nil, err
 	}
 	c.adopt(l)
@@ -37,10 +37,10 @@ func NewOf(ctx context.Context, cfg Config, tenant, name string) (*Catalog, erro
 
 // reserveOthers notes every model but one as unloaded, with what it takes, from the
 // sizes of files.
-func (l *loader) reserveOthers(label string) error {
+func (l *loader) reserveOthers(ctx context.Context, label string) error {
 	others := newLoader(l.cfg, &snapshot{})
 	others.rules, others.pins = true, l.pins
-	if err := others.load(); err != nil {
+	if err := others.load(ctx); err != nil {
 		return err
 	}
 	for other, e := range others.entries {
@@ -62,7 +62,7 @@ func (l *loader) reserveOthers(label string) error {
 // reason; Forbidden where a tenant other than the default one would share the model
 // with more tenants than it does now; Conflict where the folder holds one model
 // alone.
-func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version string) (served bool, err error) {
+func (c *Catalog) Try(ctx context.Context, fsys fs.FS, tenant, name, version string) (served bool, err error) {
 	c.reload.Lock()
 	before := c.current.Load()
 	l := c.newLoader(before)
@@ -76,7 +76,7 @@ func (c *Catalog) Try(_ context.Context, fsys fs.FS, tenant, name, version strin
 	}
 	p := placeOf(tenant, name)
 	l.reserve(p.label)
-	l.reload([]string{p.label})
+	l.reload(ctx, []string{p.label})
 	e := l.entries[p.label]
 	if e == nil {
 		return false, unknownModel()

@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,12 +63,11 @@ type account struct {
 	closed  []*period
 	// typical is what a call uses.
 	typical Use
-	// waiting is what callers wait for, in their order.
-	waiting []Use
-	// starved says that one of them needs more than there is, as far as is known: the
-	// store is then offered all that is set aside. While it is held, because it may go
-	// back just now, nobody takes of it.
-	starved, held bool
+	// waiting is what callers wait for, in their order. Those with an API key wait at
+	// their tenant's account.
+	waiting []claim
+	// held says that what is set aside may go back just now: nobody takes of it.
+	held bool
 	// active says that something was used since the store was told, at activeAt.
 	active   bool
 	activeAt time.Time
@@ -138,32 +136,18 @@ const (
 	now
 )
 
-// take claims what a call uses, in all periods or in none. Where it is short, the
-// claim is among those that wait, and the ticket is the number of the asking that
-// will be for it.
-func (a *account) take(at time.Time, claim *share, use *Use) (ticket uint64, v verdict, u urgency) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.putAway {
-		return 0, putAway, nothing
-	}
-	a.roll(at)
-	l := a.limits.Load()
-	if l.limited {
-		if v := a.room(at, l, use); v != taken {
-			return a.asked + 1, v, nothing
-		}
-	}
+// take claims what a call uses, in all periods.
+func (a *account) take(of *share, use *Use) urgency {
 	for i, p := range a.current {
 		for unit := range p.balance {
 			p.balance[unit] -= use[unit]
 		}
 		p.flying++
-		claim.periods[i] = p
+		of.periods[i] = p
 	}
-	claim.account = a
+	of.account = a
 	a.active = true
-	return 0, taken, a.urgency(l)
+	return a.urgency(a.limits.Load())
 }
 
 // roll begins the periods that the time is in. A period never comes back: where the
@@ -180,28 +164,54 @@ func (a *account) roll(at time.Time) {
 	}
 }
 
-// room says whether all hard quotas have room. A claim that is short waits with all that
-// it needs, also of the units that there is enough of.
-func (a *account) room(at time.Time, l *limits, use *Use) verdict {
-	v, starved := taken, false
+// standing is what an account says to a claim.
+type standing struct {
+	verdict verdict
+	// starved says that more is needed than there is, as far as is known, and unknown
+	// that nothing is known yet.
+	starved, unknown bool
+	// spare says that something is set aside of a quota that ends soon, and fresh that
+	// it was offered just now.
+	spare, fresh bool
+}
+
+// room says whether all hard quotas have room.
+func (a *account) room(at time.Time, use *Use) (st standing) {
+	if a.putAway {
+		st.verdict = putAway
+		return st
+	}
+	a.roll(at)
+	l := a.limits.Load()
+	if !l.limited {
+		return st
+	}
 	for i, p := range a.current {
 		for unit, most := range l.hard[i] {
-			need := needed(use, unit)
-			switch {
-			case most == 0 || !a.held && p.balance[unit] >= need && use[unit] <= most:
-			case use[unit] > most:
-				return tooMuch
-			case p.lacks(at, unit, need, most):
-				v = usedUp
-			default:
-				v, starved = max(v, short), starved || p.beyond(unit, need, most)
+			if most > 0 {
+				st.add(a, p, at, unit, use[unit], most)
 			}
 		}
 	}
-	if v == short {
-		a.waiting, a.starved = append(a.waiting, *use), a.starved || starved
+	return st
+}
+
+// add says what one unit of one period says.
+func (st *standing) add(a *account, p *period, at time.Time, unit int, use, most int64) {
+	need := max(use, 1)
+	switch {
+	case use > most:
+		st.verdict = tooMuch
+	case !a.held && p.balance[unit] >= need:
+	case p.lacks(at, unit, need, most):
+		st.verdict = max(st.verdict, usedUp)
+	default:
+		st.verdict = max(st.verdict, short)
+		st.starved = st.starved || p.beyond(unit, need, most)
 	}
-	return v
+	st.unknown = st.unknown || !p.loaded
+	st.spare = st.spare || p.balance[unit] > 0 && most-p.stored[unit] < leaseCalls*leaseShare*max(a.typical[unit], 1)
+	st.fresh = st.fresh || at.Sub(p.offered) < askAgain
 }
 
 // beyond reports whether more is needed than the quota leaves, as far as is known.
@@ -217,15 +227,6 @@ func (p *period) lacks(at time.Time, unit int, need, most int64) bool {
 // needed is what must be left for a call: something also of what is known only
 // afterwards.
 func needed(use *Use, unit int) int64 { return max(use[unit], 1) }
-
-// withdraw takes back what was waited for, unless the store was asked for it.
-func (a *account) withdraw(ticket uint64, use *Use) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if i := slices.Index(a.waiting, *use); i >= 0 && a.asked < ticket {
-		a.waiting = slices.Delete(a.waiting, i, i+1)
-	}
-}
 
 // urgency says when the store is to be told of the account, and notes that it will
 // be.
@@ -312,7 +313,7 @@ func (a *account) whose() string {
 	return "your tenant"
 }
 
-// tooLarge is the fault of a call that no period has room for.
+// tooLarge is the fault of a call that no period has room for; nil where one has.
 func (a *account) tooLarge(use *Use) error {
 	for _, q := range a.limits.Load().quotas {
 		if !q.Soft && use[q.Unit] > q.Limit*q.Unit.Scale() {
@@ -320,7 +321,7 @@ func (a *account) tooLarge(use *Use) error {
 				use[q.Unit], q.Unit, a.whose(), q.Limit, q.Per)
 		}
 	}
-	return fault.Newf(fault.Content, "the request is larger than a quota of %s allows in a whole period: send less at once", a.whose())
+	return nil
 }
 
 // exceeded is the fault of a quota that is used up: of the one that lasts longest,

@@ -14,14 +14,22 @@ type statement struct {
 	ticket  uint64
 	entries []entry
 	// waiting is what callers wait for, in their order.
-	waiting []Use
+	waiting []claim
 	// more says that something is to be set aside, and typical what a call uses that
 	// a lease is for.
 	more    bool
 	typical Use
 	// offered says that what was set aside goes back unless it is granted again.
 	offered bool
+	// refused says that there is not what one needs who waits.
+	refused bool
 	missing bool // there is no such tenant any more
+}
+
+// transaction is what the store is asked at once.
+type transaction struct {
+	statements []*statement
+	of         map[*account]*statement
 }
 
 // entry is what it is asked about one period.
@@ -44,23 +52,17 @@ type entry struct {
 // sync asks the store about accounts, in one transaction. The caller has the turn.
 func (s *Service) sync(ctx context.Context, accounts []*account, last bool) error {
 	at := s.steady(s.cfg.Now())
-	var asked []statement
-	for _, a := range accounts {
-		if st, first := a.begin(at, last); first {
-			asked = append(asked, st)
-		}
-	}
+	tx := begin(at, accounts, last)
 	// What is learnt is everybody's: one caller who goes away must not fail it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), chargeTimeout)
 	defer cancel()
-	judged, err := s.charge(ctx, asked)
+	judged, err := s.charge(ctx, tx)
 	failed := int64(0)
 	if err != nil {
 		failed, err = s.elapsed(), unavailable(err)
 	}
 	s.ledger.failed.Store(failed)
-	for i := range asked {
-		st := &asked[i]
+	for _, st := range tx.statements {
 		u, reached := st.account.apply(at, st, outcomeOf(err, judged), last)
 		s.urge(st.account, u)
 		for _, w := range reached {
@@ -89,18 +91,51 @@ func outcomeOf(err error, judged bool) outcome {
 	return undone
 }
 
+// begin returns what the store is to be asked about accounts, and about the keys of
+// those who wait at them.
+func begin(at time.Time, accounts []*account, last bool) *transaction {
+	tx := &transaction{of: make(map[*account]*statement, len(accounts))}
+	for _, a := range accounts {
+		if a.key == "" {
+			tx.begin(a, at, nil, last)
+		}
+	}
+	waiting := map[*account][]claim{}
+	for _, st := range tx.statements {
+		for _, c := range st.waiting {
+			if key := c.of[1]; key != nil {
+				accounts, waiting[key] = append(accounts, key), append(waiting[key], c)
+			}
+		}
+	}
+	for _, a := range accounts {
+		if a.key != "" {
+			tx.begin(a, at, waiting[a], last)
+		}
+	}
+	return tx
+}
+
+// begin adds an account, once.
+func (tx *transaction) begin(a *account, at time.Time, waiting []claim, last bool) {
+	if tx.of[a] != nil {
+		return
+	}
+	if st := a.begin(at, waiting, last); st != nil {
+		tx.of[a], tx.statements = st, append(tx.statements, st)
+	}
+}
+
 // charge asks the store, and reports whether it came to be asked everything: then
 // an error leaves open what it did.
-func (s *Service) charge(ctx context.Context, asked []statement) (judged bool, err error) {
-	if !slices.ContainsFunc(asked, func(st statement) bool { return len(st.entries) > 0 }) {
+func (s *Service) charge(ctx context.Context, tx *transaction) (judged bool, err error) {
+	if !slices.ContainsFunc(tx.statements, func(st *statement) bool { return len(st.entries) > 0 }) {
 		return true, nil
 	}
 	err = s.cfg.Store.Charge(ctx, func(l Ledger) error {
 		judged = false
-		for i := range asked {
-			if err := asked[i].charge(l); err != nil {
-				return err
-			}
+		if err := tx.charge(l); err != nil {
+			return err
 		}
 		judged = true
 		return nil
@@ -109,14 +144,59 @@ func (s *Service) charge(ctx context.Context, asked []statement) (judged bool, e
 }
 
 // charge tells what was used, and grants what the quotas leave.
-func (st *statement) charge(l Ledger) (err error) {
+func (tx *transaction) charge(l Ledger) error {
+	for _, st := range tx.statements {
+		if err := st.look(l); err != nil {
+			return err
+		}
+	}
+	for _, st := range tx.statements {
+		if st.account.key == "" {
+			tx.reserve(st.waiting)
+		}
+	}
+	for _, st := range tx.statements {
+		st.grant()
+		if err := st.tell(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look reads what was used.
+func (st *statement) look(l Ledger) (err error) {
+	st.refused, st.missing = false, false
 	for i := range st.entries {
 		e := &st.entries[i]
 		if e.stored, err = l.Used(e.at); err != nil {
 			return err
 		}
+		e.needed = Use{}
 	}
-	st.grant()
+	return nil
+}
+
+// reserve adds to what is needed what each of those who wait does, if all of it is left,
+// of its tenant's quotas and its key's: nobody sets aside of one what others need beside
+// what they have of another.
+func (tx *transaction) reserve(waiting []claim) {
+	for i := range waiting {
+		c := &waiting[i]
+		fits := true
+		for _, a := range c.of {
+			fits = fits && (a == nil || tx.of[a] != nil && tx.of[a].fits(&c.use))
+		}
+		for _, a := range c.of {
+			if st := tx.of[a]; st != nil {
+				st.reserve(&c.use, fits)
+			}
+		}
+	}
+}
+
+// tell adds what was used, and what is set aside.
+func (st *statement) tell(l Ledger) error {
 	for i := range st.entries {
 		if err := st.entries[i].add(l); fault.KindOf(err) == fault.NotFound {
 			st.missing = true
@@ -128,17 +208,12 @@ func (st *statement) charge(l Ledger) (err error) {
 	return nil
 }
 
-// grant sets aside what those who wait need, of each of them all or nothing, and a
-// lease of as many calls in each unit: nobody sets aside of one unit what others need
-// beside what they have of another.
+// grant sets aside what those who wait need, and a lease of as many calls in each unit.
 func (st *statement) grant() {
-	for i := range st.entries {
-		st.entries[i].needed = Use{}
-	}
-	for i := range st.waiting {
-		st.reserve(&st.waiting[i])
-	}
 	calls := int64(leaseCalls)
+	if st.offered && st.refused {
+		calls = 0 // others may have the rest of what is missing here
+	}
 	for i := range st.entries {
 		calls = min(calls, st.entries[i].leasable(st))
 	}
@@ -147,16 +222,19 @@ func (st *statement) grant() {
 	}
 }
 
-// reserve adds to what is needed what one who waits does, if all of it is left.
-func (st *statement) reserve(use *Use) {
+// reserve adds to what is needed, or notes that there is not enough.
+func (st *statement) reserve(use *Use, fits bool) {
+	st.refused = st.refused || !fits
 	for i := range st.entries {
-		if !st.entries[i].fits(use) {
-			return
+		if fits {
+			st.entries[i].reserve(use)
 		}
 	}
-	for i := range st.entries {
-		st.entries[i].reserve(use)
-	}
+}
+
+// fits reports whether there is what one who waits needs.
+func (st *statement) fits(use *Use) bool {
+	return !slices.ContainsFunc(st.entries, func(e entry) bool { return !e.fits(use) })
 }
 
 // left is what there is beside what is needed: what the quota leaves, and what was set
@@ -231,28 +309,29 @@ func (e *entry) add(l Ledger) error {
 	return l.Add(e.at, more)
 }
 
-// begin returns what the store is to be asked. It reports false for an account that is
-// in the transaction already: it may have been queued several times.
-func (a *account) begin(at time.Time, last bool) (st statement, first bool) {
+// begin returns what the store is to be asked, for those who wait at the account and
+// others; nil for an account that is forgotten.
+func (a *account) begin(at time.Time, waiting []claim, last bool) *statement {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.asked != a.done {
-		return st, false
+	if a.putAway {
+		return nil
 	}
 	a.queued, a.hurried, a.hungry = false, false, false
 	a.asked++
-	st = statement{account: a, ticket: a.asked, waiting: a.waiting}
+	st := &statement{account: a, ticket: a.asked, waiting: append(a.waiting, waiting...)}
+	a.waiting = nil
 	l := a.limits.Load()
 	if l == nil {
-		return st, true
+		return st
 	}
-	waits := len(a.waiting) > 0
+	waits := len(st.waiting) > 0
 	if a.active || waits {
 		a.active, a.activeAt = false, at
 	}
 	quiet := !waits && (last || at.Sub(a.activeAt) >= idleAfter)
-	st.offered = quiet || a.starved
-	a.held, a.starved, a.waiting = st.offered, false, nil
+	st.offered = quiet || slices.ContainsFunc(st.waiting, func(c claim) bool { return c.offers[a.payer()] })
+	a.held = st.offered
 	for unit, use := range a.typical {
 		st.typical[unit] = max(use, 1)
 	}
@@ -269,7 +348,7 @@ func (a *account) begin(at time.Time, last bool) (st statement, first bool) {
 	for _, p := range a.closed {
 		st.add(p, &Use{})
 	}
-	return st, true
+	return st
 }
 
 // add asks about a period with these quotas, unless there is nothing to tell or to set

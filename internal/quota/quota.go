@@ -116,32 +116,48 @@ type share struct {
 }
 
 // Reserve claims what a prediction will use, as far as that is known, from the
-// tenant of the principal and from its API key. Compute is known only afterwards:
-// there, something must be left, and what is in flight when it runs out is more
-// than the quota. Faults: QuotaExceeded with RetryAfter to the end of the period,
+// tenant of the principal and from its API key, of both or of neither. Compute is known
+// only afterwards: there, something must be left, and what is in flight when it runs out
+// is more than the quota. Faults: QuotaExceeded with RetryAfter to the end of the period,
 // Content for what no period has room for, Unavailable where a hard quota holds and
 // the store cannot be asked, Timeout, Canceled.
 func (s *Service) Reserve(ctx context.Context, p *identity.Principal, use Use) (*Reservation, error) {
 	r := &Reservation{service: s, use: use}
-	now := s.now(ctx)
-	err := s.reserve(ctx, now, &r.shares[0], subject{tenant: p.Tenant}, &use)
-	if key := keyOf(p); key != "" && (err == nil || fault.KindOf(err) == fault.QuotaExceeded) {
-		// Also where the tenant's is used up: who waits must know for how long.
-		err = longer(err, s.reserve(ctx, now, &r.shares[1], subject{p.Tenant, key}, &use))
+	now, key := s.now(ctx), keyOf(p)
+	for {
+		var of payers
+		var err error
+		if of[0], err = s.known(ctx, subject{tenant: p.Tenant}); err != nil {
+			return nil, err
+		}
+		if key != "" {
+			if of[1], err = s.known(ctx, subject{p.Tenant, key}); err != nil {
+				return nil, err
+			}
+		}
+		ticket, result, urges := of.take(now, r)
+		for i := range of {
+			s.urge(of[i], urges[i])
+		}
+		switch result {
+		case taken:
+			return r, nil
+		case putAway:
+		case tooMuch:
+			if err := of.tooLarge(&use); err != nil {
+				return nil, err
+			}
+		case usedUp:
+			if err := of.exceeded(now, &use); err != nil {
+				return nil, err
+			}
+		case short:
+			if err := s.refill(ctx, of[0], ticket); err != nil {
+				of.withdraw(ticket, &use)
+				return nil, err
+			}
+		}
 	}
-	if err != nil {
-		r.Settle(Use{})
-		return nil, err
-	}
-	return r, nil
-}
-
-// longer returns the fault that takes longer to pass.
-func longer(a, b error) error {
-	if a == nil || b != nil && fault.As(b).RetryAfter > fault.As(a).RetryAfter {
-		return b
-	}
-	return a
 }
 
 // Settle says what was used, once; nothing gives all back.
@@ -154,36 +170,6 @@ func (r *Reservation) Settle(used Use) {
 	}
 }
 
-// reserve claims from one account.
-func (s *Service) reserve(ctx context.Context, now time.Time, claim *share, of subject, use *Use) error {
-	for {
-		a := s.account(of)
-		if err := s.refresh(ctx, a); err != nil {
-			return err
-		}
-		ticket, result, urge := a.take(now, claim, use)
-		s.urge(a, urge)
-		switch result {
-		case taken:
-			return nil
-		case putAway:
-			continue
-		case tooMuch:
-			return a.tooLarge(use)
-		case usedUp:
-			if err := a.exceeded(now, use); err != nil {
-				return err
-			}
-			continue
-		case short:
-		}
-		if err := s.refill(ctx, a, ticket); err != nil {
-			a.withdraw(ticket, use)
-			return err
-		}
-	}
-}
-
 // settle says to one account what was used of what was reserved.
 func (s *Service) settle(claim *share, reserved, used *Use) {
 	a := claim.account
@@ -192,6 +178,12 @@ func (s *Service) settle(claim *share, reserved, used *Use) {
 	for _, w := range reached {
 		s.cfg.Warn(w)
 	}
+}
+
+// known returns the account of a subject, which knows its quotas.
+func (s *Service) known(ctx context.Context, of subject) (*account, error) {
+	a := s.account(of)
+	return a, s.refresh(ctx, a)
 }
 
 // refresh has the account know its quotas as they are now. Those that it knew go

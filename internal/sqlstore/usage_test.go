@@ -120,7 +120,10 @@ func (a allowed) Quotas(context.Context, string, string) ([]limit.Quota, error) 
 	return limit.ParseQuotas(string(a))
 }
 
-var spender = &identity.Principal{Subject: "ada", Tenant: identity.DefaultTenant}
+var (
+	spender = &identity.Principal{Subject: "ada", Tenant: identity.DefaultTenant}
+	job     = &identity.Principal{Subject: identity.KeySubject + "job", Tenant: identity.DefaultTenant, Method: identity.APIKey}
+)
 
 func counting(t *testing.T, s *sqlstore.Store, quotas allowed) *quota.Service {
 	t.Helper()
@@ -129,8 +132,9 @@ func counting(t *testing.T, s *sqlstore.Store, quotas allowed) *quota.Service {
 	return service
 }
 
-// testThousand has a thousand callers of two processes: they get no more than there
-// is, and all but what the other process has set aside.
+// testThousand has a thousand callers of two processes, with an API key that has the
+// quotas of its tenant: they get no more than there is, and all but what the other process
+// has set aside.
 func testThousand(t *testing.T, cfg sqlstore.Config) {
 	t.Helper()
 	const quotas = "calls=300/day,rows=600/month" // which end together
@@ -139,7 +143,7 @@ func testThousand(t *testing.T, cfg sqlstore.Config) {
 	var wg sync.WaitGroup
 	for i := range 1000 {
 		wg.Go(func() {
-			r, err := services[i%2].Reserve(t.Context(), spender, quota.Use{1, 2})
+			r, err := services[i%2].Reserve(t.Context(), job, quota.Use{1, 2})
 			switch {
 			case err == nil:
 				answered.Add(1)

@@ -129,7 +129,7 @@ func (d draw) world(t *testing.T) world {
 	}
 	var err error
 	w.catalog, err = inference.New(t.Context(), inference.Config{
-		FS: files, TenantExists: func(string) (bool, error) { return true, nil }, Now: time.Now,
+		FS: files, TenantExists: func(context.Context, string) (bool, error) { return true, nil }, Now: time.Now,
 		Compile: func([]byte, schema.Engine) (inference.Program, []string, error) { return nothing{}, nil, nil },
 	})
 	if err != nil {

@@ -106,6 +106,7 @@ type step struct {
 	in      []int // values, -1 for an input that is left out
 	out     []int
 	scratch int
+	over    bool // the first of out may be where the first of in was
 	bodies  []*body
 }
 
@@ -342,7 +343,7 @@ func (c *compiler) parse(n *onnx.Node, s *step, in []ops.Value) (*ops.Node, erro
 	if len(n.Outputs) > len(parsed.Out) {
 		return nil, fmt.Errorf("it has %d outputs; it makes %d", len(n.Outputs), len(parsed.Out))
 	}
-	s.scratch = parsed.Scratches()
+	s.scratch, s.over = parsed.Scratches(), parsed.Overwrites()
 	for _, i := range parsed.Lists() {
 		s.in[i] = c.list(s.in[i])
 	}

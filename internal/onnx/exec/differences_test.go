@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"onnxgate/internal/onnx"
+	"onnxgate/internal/onnx/linalg"
 	. "onnxgate/internal/onnx/onnxtest" //nolint:revive // the models below read as what they are
 	"onnxgate/internal/tensor"
 	"onnxgate/internal/testkit"
@@ -64,7 +65,7 @@ func testComparisons[T float32 | float64](t *testing.T) {
 		"magnitudes": {abs(), sum("ReduceSum", "size")},
 		"powers":     {abs(), anonymous("Pow", Names("size", "three"), Names("cube")), sum("ReduceSum", "cube")},
 	} {
-		for _, shape := range [][3]int{{1, 5, 1}, {3, 4, 8}, {2, 9, 20}, {1, 3, 32}, {2, 2, 75}} {
+		for _, shape := range [][3]int{{1, 5, 1}, {3, 4, 8}, {2, 9, 20}, {1, 3, 32}, {2, 2, 75}, {20, 11, 75}, {37, 8, 6}, {1, 2, linalg.MaxFeatures + 1}} {
 			t.Run(fmt.Sprint(name, shape), func(t *testing.T) {
 				rows, vectors, features := shape[0], shape[1], shape[2]
 				x := make([]T, rows*features)

@@ -105,6 +105,55 @@ func TestBuffersAreUsedAgain(t *testing.T) {
 	}
 }
 
+// A result takes the place of what is read for the last time, if it has its shape for
+// certain.
+func TestResultsAreWrittenOverWhatIsReadNoMore(t *testing.T) {
+	n := onnxtest.Names
+	first := onnxtest.Node("Sub", n("x", "row"), n("a"))
+	for name, c := range map[string]struct {
+		nodes   []*onnx.Node
+		buffers int
+		want    []float32
+	}{
+		"a chain": {[]*onnx.Node{
+			onnxtest.Node("Pow", n("a", "one"), n("b")), onnxtest.Node("Div", n("b", "row"), n("c")), onnxtest.Node("Mul", n("c", "row"), n("y")),
+		}, 1, []float32{4, 8}},
+		"read once more": {[]*onnx.Node{
+			onnxtest.Node("Mul", n("a", "row"), n("b")), onnxtest.Node("Pow", n("b", "one"), n("c")), onnxtest.Node("Sub", n("c", "a"), n("y")),
+		}, 2, []float32{0, 8}},
+		"more rows": {[]*onnx.Node{
+			onnxtest.Node("Mul", n("a", "rows"), n("b")), onnxtest.Node("Add", n("b", "row"), n("y")),
+		}, 2, []float32{5, 18, 13, 34}},
+		"another rank": {[]*onnx.Node{
+			onnxtest.Node("Mul", n("a", "deep"), n("b")), onnxtest.Node("Pow", n("b", "one"), n("y")),
+		}, 2, []float32{4, 8}},
+	} {
+		m := onnxtest.Model(append([]*onnx.Node{first}, c.nodes...)...)
+		for name, values := range map[string]*tensor.Tensor{
+			"row": held(t, tensor.Shape{1, 2}, 1, 2), "one": held(t, tensor.Shape{}, 1), "rows": held(t, tensor.Shape{2, 2}, 1, 2, 3, 4),
+			"deep": held(t, tensor.Shape{1, 1, 1}, 1),
+		} {
+			m.Graph.Initializers = append(m.Graph.Initializers, onnx.Initializer{Name: name, Tensor: values})
+		}
+		p, out := compiled(t, m), &tensor.Tensor{}
+		if err := p.Run(t.Context(), []*tensor.Tensor{held(t, tensor.Shape{1, 2}, 5, 10)}, []*tensor.Tensor{out}); err != nil {
+			t.Fatal(err)
+		}
+		if got := tensor.Of[float32](out); p.code.buffers != c.buffers || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %d buffers, %v; want %d, %v", name, p.code.buffers, got, c.buffers, c.want)
+		}
+	}
+}
+
+func held(t *testing.T, shape tensor.Shape, data ...float32) *tensor.Tensor {
+	t.Helper()
+	x, err := tensor.New(shape, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
 func TestConstantsAreFolded(t *testing.T) {
 	n := onnxtest.Names
 	m := onnxtest.Model(

@@ -64,7 +64,7 @@ type arg struct {
 // code plans the memory of the compiled steps. A value that leaves the graph
 // is written to the caller's tensor; the others share buffers: one is used
 // again for the next value of its element type when no later step reads the
-// value in it.
+// value in it, by that step itself where it may overwrite what it reads.
 func (c *compiler) code() *code {
 	p := &code{ports: c.ports, steps: make([]instruction, 0, len(c.steps)), args: make([]arg, 0, c.arguments())}
 	places := c.places(p)
@@ -136,6 +136,10 @@ func (c *compiler) places(p *code) []where {
 	last := c.lastUses()
 	free := make(map[tensor.DType][]int)
 	for k, s := range c.steps {
+		if v, out := c.overwritten(&s), s.out[0]; v >= 0 && places[v].kind == inBuffer && last[v] == k && places[out].kind == nowhere {
+			places[out] = places[v]
+			last[v] = -1
+		}
 		for _, v := range s.out {
 			if places[v].kind == nowhere {
 				places[v] = where{inBuffer, c.takeBuffer(p, free, v)}
@@ -150,6 +154,18 @@ func (c *compiler) places(p *code) []where {
 		})
 	}
 	return places
+}
+
+// overwritten returns the value that a step may write its first result over, or -1.
+func (c *compiler) overwritten(s *step) int {
+	if !s.over || len(s.bodies) > 0 {
+		return -1
+	}
+	v := c.root(s.in[0])
+	if bufferType(&c.values[v]) != bufferType(&c.values[s.out[0]]) {
+		return -1
+	}
+	return v
 }
 
 // each calls do for every value that a step reads, its subgraphs too, and that

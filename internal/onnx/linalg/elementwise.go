@@ -11,6 +11,7 @@ const (
 	Subtract
 	Multiply
 	Divide
+	Apart // the magnitude of the difference
 )
 
 // Apply sets each element of dst to what op makes of those of a and b, which are as
@@ -36,6 +37,10 @@ func Apply(op Operation, dst, a, b []float32) {
 		for i := range dst {
 			dst[i] = a[i] / b[i]
 		}
+	case Apart:
+		for i := range dst {
+			dst[i] = max(a[i]-b[i], b[i]-a[i])
+		}
 	}
 }
 
@@ -57,6 +62,22 @@ func Sigmoids(x []float32) { sigmoids(x) }
 // Tangents replaces each element of x by its hyperbolic tangent, to the bits of ONNX
 // Runtime.
 func Tangents(x []float32) { tangents(x) }
+
+// Roots sets each element of dst to the square root of that of x. dst may be x.
+func Roots(dst, x []float32) {
+	n := roots(dst, x)
+	dst = dst[n:len(x)]
+	for i, v := range x[n:] {
+		dst[i] = float32(math.Sqrt(float64(v)))
+	}
+}
+
+// UntilLess returns how many elements of x may be passed over, by eight, in the search for
+// one that is less than the limit, or NaN.
+func UntilLess(x []float32, limit float32) int { return lanes * untilLessOf(x, limit) }
+
+// UntilMore is UntilLess for one that is more.
+func UntilMore(x []float32, limit float32) int { return lanes * untilMoreOf(x, limit) }
 
 // Logarithms sets each element of dst to the natural logarithm of that of x,
 // rounded likewise. dst may be x.
@@ -91,7 +112,9 @@ func Powers(dst, x []float32, y float64) {
 		Apply(Multiply, dst, x, x)
 		return
 	case 3:
-		for i, v := range x {
+		n := cubes(dst, x)
+		dst = dst[n:]
+		for i, v := range x[n:] {
 			d := float64(v)
 			dst[i] = float32(d * d * d)
 		}

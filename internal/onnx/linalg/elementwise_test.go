@@ -12,6 +12,7 @@ func TestOperationsOfLanesAreThoseOfGo(t *testing.T) {
 		Subtract: func(a, b float32) float32 { return a - b },
 		Multiply: func(a, b float32) float32 { return a * b },
 		Divide:   func(a, b float32) float32 { return a / b },
+		Apart:    func(a, b float32) float32 { return float32(math.Abs(float64(a - b))) },
 	}
 	for op, of := range want {
 		for n := range 50 {
@@ -55,6 +56,7 @@ func TestFunctionsOfFloat32AreThoseOfMath(t *testing.T) {
 		"sigmoid":       {Sigmoids, sigmoid},
 		"sigmoid in Go": {sigmoidsGo, sigmoid},
 		"log":           {func(x []float32) { Logarithms(x, x) }, math.Log},
+		"root":          {func(x []float32) { Roots(x, x) }, math.Sqrt},
 	} {
 		x := some()
 		got := slices.Clone(x)
@@ -150,5 +152,35 @@ func TestElementsAreComputedWithoutAllocation(t *testing.T) {
 		PowersOf(x, y, exponents)
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
+	}
+}
+
+// Nothing is passed over that was looked for, and no eight elements are taken that could
+// have been.
+func TestElementsArePassedOverEightByEight(t *testing.T) {
+	nan := float32(math.NaN())
+	for n := range 35 {
+		for at := range n + 1 {
+			for _, c := range []struct {
+				until      func([]float32, float32) int
+				rest, here float32
+			}{{UntilLess, 1, 0.5}, {UntilLess, 2, nan}, {UntilMore, 1, 1.5}, {UntilMore, -3, nan}} {
+				x := slices.Repeat([]float32{c.rest}, n)
+				if at < n {
+					x[at] = c.here
+				}
+				want := 0
+				if vectorUnit {
+					want = at / lanes * lanes
+				}
+				limit := float32(1)
+				if c.here != c.here {
+					limit = c.rest
+				}
+				if got := c.until(x, limit); got != want {
+					t.Errorf("%d of %d: %d, want %d", at, n, got, want)
+				}
+			}
+		}
 	}
 }

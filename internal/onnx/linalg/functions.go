@@ -7,9 +7,7 @@ func (k Kernel) finish(values []float32) {
 	switch k.Kind {
 	case Linear, Squared:
 	case Euclidean:
-		for i, v := range values {
-			values[i] = float32(math.Sqrt(float64(v)))
-		}
+		Roots(values, values)
 	case RBF:
 		exponentials(values, -k.Gamma)
 	case Poly, Sigmoid:

@@ -98,6 +98,16 @@ func distances(dst, x []float32, blocks []block) {
 	distancesGo(dst, x, blocks)
 }
 
+// fusedDistances is distancesGo, but for rounding.
+func fusedDistances(dst, x []float32, blocks []block) {
+	if n := len(dst) / lanes; vectorUnit && n > 0 && len(x) > 0 {
+		_ = blocks[:n*len(x)]
+		fusedDistancesOfBlocks(&dst[0], &x[0], &blocks[0][0], len(x), n)
+		return
+	}
+	distancesGo(dst, x, blocks)
+}
+
 // products is productsGo.
 func products(dst, x []float32, blocks []block) {
 	if n := len(dst) / lanes; vectorUnit && n > 0 && len(x) > 0 {
@@ -130,24 +140,77 @@ func productsAndProduct(dst, x []float32, blocks []block, sum float32, weights, 
 	return productsWeighing(&dst[0], &x[0], &blocks[0][0], len(x), n, sum, &weights[0], &values[0], count)
 }
 
-// eightDistances is eightGo of distancesGo.
-func eightDistances(dst, x []float32, stride int, vectors []block) {
+// eightDistances is eightGo of addSquares.
+func eightDistances(sums []float32, width int, x []float32, stride int, vectors []block) {
 	if !vectorUnit || len(vectors) == 0 {
-		eightGo(distancesGo, dst, x, stride, vectors)
+		eightGo(addSquares, sums, width, x, stride, vectors)
 		return
 	}
-	_, _ = dst[lanes*lanes-1], x[(lanes-1)*stride+len(vectors)-1]
-	distancesOfRows(&dst[0], &x[0], &vectors[0][0], stride, len(vectors))
+	_, _ = sums[(lanes-1)*width+lanes-1], x[(lanes-1)*stride+len(vectors)-1]
+	distancesOfRows(&sums[0], width, &x[0], &vectors[0][0], stride, len(vectors))
 }
 
-// eightProducts is eightGo of productsGo.
-func eightProducts(dst, x []float32, stride int, vectors []block) {
+// eightFusedDistances is eightDistances, but for rounding.
+func eightFusedDistances(sums []float32, width int, x []float32, stride int, vectors []block) {
 	if !vectorUnit || len(vectors) == 0 {
-		eightGo(productsGo, dst, x, stride, vectors)
+		eightGo(addSquares, sums, width, x, stride, vectors)
 		return
 	}
-	_, _ = dst[lanes*lanes-1], x[(lanes-1)*stride+len(vectors)-1]
-	productsOfRows(&dst[0], &x[0], &vectors[0][0], stride, len(vectors))
+	_, _ = sums[(lanes-1)*width+lanes-1], x[(lanes-1)*stride+len(vectors)-1]
+	fusedDistancesOfRows(&sums[0], width, &x[0], &vectors[0][0], stride, len(vectors))
+}
+
+// eightProducts is eightGo of addProducts.
+func eightProducts(sums []float32, width int, x []float32, stride int, vectors []block) {
+	if !vectorUnit || len(vectors) == 0 {
+		eightGo(addProducts[float32], sums, width, x, stride, vectors)
+		return
+	}
+	_, _ = sums[(lanes-1)*width+lanes-1], x[(lanes-1)*stride+len(vectors)-1]
+	productsOfRows(&sums[0], width, &x[0], &vectors[0][0], stride, len(vectors))
+}
+
+// squaresApart is squaresApartGo of up to eight rows. The sums are 0 before.
+func squaresApart[T Float](sums, v, packed []T, features int) {
+	if !vectorUnit || len(v) < lanes*features {
+		squaresApartGo(sums, v, packed, features)
+		return
+	}
+	_ = v[lanes*features-1]
+	switch to := any(sums).(type) {
+	case []float32:
+		from, _ := any(v).([]float32)
+		with, _ := any(packed).([]float32)
+		_, _ = to[lanes*lanes-1], with[lanes*features-1]
+		distancesOfRows(&to[0], lanes, &from[0], &with[0], features, features)
+	case []float64:
+		from, _ := any(v).([]float64)
+		with, _ := any(packed).([]float64)
+		_, _ = to[lanes*lanes/2-1], with[lanes/2*features-1]
+		distancesOfDoubles(&to[0], lanes/2, &from[0], &with[0], features, features)
+	}
+}
+
+// magnitudesApart is magnitudesApartGo.
+func magnitudesApart[T Float](sums, v, packed []T, features, head int) {
+	if !vectorUnit {
+		magnitudesApartGo(sums, v, packed, features, head)
+		return
+	}
+	rows, width := len(v)/features, len(packed)/features
+	pairs, rest := (features-head)/width, (features-head)%width
+	single, tail := rest/(width/2), rest%(width/2)
+	_ = sums[rows*width-1]
+	switch to := any(sums).(type) {
+	case []float32:
+		from, _ := any(v).([]float32)
+		with, _ := any(packed).([]float32)
+		magnitudesSingle(&to[0], &from[0], &with[0], features, rows, head, pairs, single, tail)
+	case []float64:
+		from, _ := any(v).([]float64)
+		with, _ := any(packed).([]float64)
+		magnitudesDouble(&to[0], &from[0], &with[0], features, rows, head, pairs, single, tail)
+	}
 }
 
 // addBlockParts is addBlocksGo for 1 to 4 parts.
@@ -306,10 +369,52 @@ func apply(op Operation, dst, a, b []float32) int {
 		multiplySingle(&dst[0], &a[0], &b[0], n)
 	case Divide:
 		divideSingle(&dst[0], &a[0], &b[0], n)
+	case Apart:
+		apartSingle(&dst[0], &a[0], &b[0], n)
 	default:
 		return 0
 	}
 	return n * lanes
+}
+
+// cubes raises what lanes divides of x to the power of 3, and returns its number.
+func cubes(dst, x []float32) int {
+	n := len(dst) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	_ = x[n*lanes-1]
+	cubeLanes(&dst[0], &x[0], n)
+	return n * lanes
+}
+
+// roots is cubes for square roots.
+func roots(dst, x []float32) int {
+	n := len(x) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	_ = dst[n*lanes-1]
+	rootLanes(&dst[0], &x[0], n)
+	return n * lanes
+}
+
+// untilLessOf returns how many times eight elements of x are neither less than the limit nor NaN.
+func untilLessOf(x []float32, limit float32) int {
+	n := len(x) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	return untilLess(&x[0], limit, n)
+}
+
+// untilMoreOf is untilLessOf for more.
+func untilMoreOf(x []float32, limit float32) int {
+	n := len(x) / lanes
+	if !vectorUnit || n == 0 {
+		return 0
+	}
+	return untilMore(&x[0], limit, n)
 }
 
 // below does what belowGo does to the values that lanes divides, and returns their number

@@ -731,6 +731,74 @@ done_1:
 	VZEROUPPER
 	RET
 
+// func fusedDistancesOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
+// Requires: AVX, FMA3
+TEXT ·fusedDistancesOfBlocks(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ blocks+16(FP), DX
+	MOVQ features+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ BX, DI
+	SHLQ $0x05, DI
+	LEAQ (DI)(DI*2), R8
+
+blocks_4:
+	CMPQ   SI, $0x04
+	JLT    done_4
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ   R9, R9
+
+blocks_4_features:
+	VBROADCASTSS (CX)(R9*4), Y4
+	VSUBPS       (DX), Y4, Y5
+	VFMADD231PS  Y5, Y5, Y0
+	VSUBPS       (DX)(DI*1), Y4, Y5
+	VFMADD231PS  Y5, Y5, Y1
+	VSUBPS       (DX)(DI*2), Y4, Y5
+	VFMADD231PS  Y5, Y5, Y2
+	VSUBPS       (DX)(R8*1), Y4, Y4
+	VFMADD231PS  Y4, Y4, Y3
+	ADDQ         $0x20, DX
+	INCQ         R9
+	CMPQ         R9, BX
+	JLT          blocks_4_features
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         R8, DX
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x04, SI
+	JMP          blocks_4
+
+done_4:
+blocks_1:
+	CMPQ   SI, $0x01
+	JLT    done_1
+	VXORPS Y0, Y0, Y0
+	XORQ   DI, DI
+
+blocks_1_features:
+	VBROADCASTSS (CX)(DI*4), Y1
+	VSUBPS       (DX), Y1, Y1
+	VFMADD231PS  Y1, Y1, Y0
+	ADDQ         $0x20, DX
+	INCQ         DI
+	CMPQ         DI, BX
+	JLT          blocks_1_features
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x01, SI
+	JMP          blocks_1
+
+done_1:
+	VZEROUPPER
+	RET
+
 // func distancesWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
 // Requires: AVX, FMA3, SSE
 TEXT ·distancesWeighing(SB), NOSPLIT, $0-76
@@ -915,88 +983,291 @@ done:
 	MOVSS X0, ret+72(FP)
 	RET
 
-// func distancesOfRows(dst *float32, x *float32, block *float32, stride int, features int)
+// func distancesOfRows(sums *float32, width int, x *float32, block *float32, stride int, features int)
 // Requires: AVX
-TEXT ·distancesOfRows(SB), NOSPLIT, $0-40
-	MOVQ   dst+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   block+16(FP), DX
-	MOVQ   stride+24(FP), BX
-	MOVQ   features+32(FP), SI
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), DI
-	LEAQ   (CX)(BX*4), R8
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+TEXT ·distancesOfRows(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    width+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    block+24(FP), BX
+	MOVQ    stride+32(FP), SI
+	MOVQ    features+40(FP), DI
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (DX)(SI*4), R9
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), R10
+	LEAQ    (AX)(CX*4), R11
+	VMOVUPS (AX), Y0
+	VMOVUPS (AX)(CX*1), Y1
+	VMOVUPS (AX)(CX*2), Y2
+	VMOVUPS (AX)(R10*1), Y3
+	VMOVUPS (R11), Y4
+	VMOVUPS (R11)(CX*1), Y5
+	VMOVUPS (R11)(CX*2), Y6
+	VMOVUPS (R11)(R10*1), Y7
 
 features:
-	VMOVUPS      (DX), Y8
-	VBROADCASTSS (CX), Y9
+	VMOVUPS      (BX), Y8
+	VBROADCASTSS (DX), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y0, Y0
-	VBROADCASTSS (CX)(BX*1), Y9
+	VBROADCASTSS (DX)(SI*1), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y1, Y1
-	VBROADCASTSS (CX)(BX*2), Y9
+	VBROADCASTSS (DX)(SI*2), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y2, Y2
-	VBROADCASTSS (CX)(DI*1), Y9
+	VBROADCASTSS (DX)(R8*1), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y3, Y3
-	VBROADCASTSS (R8), Y9
+	VBROADCASTSS (R9), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y4, Y4
-	VBROADCASTSS (R8)(BX*1), Y9
+	VBROADCASTSS (R9)(SI*1), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y5, Y5
-	VBROADCASTSS (R8)(BX*2), Y9
+	VBROADCASTSS (R9)(SI*2), Y9
 	VSUBPS       Y8, Y9, Y9
 	VMULPS       Y9, Y9, Y9
 	VADDPS       Y9, Y6, Y6
-	VBROADCASTSS (R8)(DI*1), Y9
+	VBROADCASTSS (R9)(R8*1), Y9
 	VSUBPS       Y8, Y9, Y8
 	VMULPS       Y8, Y8, Y8
 	VADDPS       Y8, Y7, Y7
-	ADDQ         $0x04, CX
-	ADDQ         $0x04, R8
-	ADDQ         $0x20, DX
-	DECQ         SI
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, R9
+	ADDQ         $0x20, BX
+	DECQ         DI
 	JNE          features
 	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y4, 128(AX)
-	VMOVUPS      Y5, 160(AX)
-	VMOVUPS      Y6, 192(AX)
-	VMOVUPS      Y7, 224(AX)
+	VMOVUPS      Y1, (AX)(CX*1)
+	VMOVUPS      Y2, (AX)(CX*2)
+	VMOVUPS      Y3, (AX)(R10*1)
+	VMOVUPS      Y4, (R11)
+	VMOVUPS      Y5, (R11)(CX*1)
+	VMOVUPS      Y6, (R11)(CX*2)
+	VMOVUPS      Y7, (R11)(R10*1)
 	VZEROUPPER
 	RET
 
-// func productsOfRows(dst *float32, x *float32, block *float32, stride int, features int)
+// func fusedDistancesOfRows(sums *float32, width int, x *float32, block *float32, stride int, features int)
 // Requires: AVX, FMA3
-TEXT ·productsOfRows(SB), NOSPLIT, $0-40
-	MOVQ   dst+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   block+16(FP), DX
-	MOVQ   stride+24(FP), BX
-	MOVQ   features+32(FP), SI
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), DI
-	LEAQ   (CX)(BX*4), R8
-	VXORPS Y0, Y0, Y0
+TEXT ·fusedDistancesOfRows(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    width+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    block+24(FP), BX
+	MOVQ    stride+32(FP), SI
+	MOVQ    features+40(FP), DI
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (DX)(SI*4), R9
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), R10
+	LEAQ    (AX)(CX*4), R11
+	VMOVUPS (AX), Y0
+	VMOVUPS (AX)(CX*1), Y1
+	VMOVUPS (AX)(CX*2), Y2
+	VMOVUPS (AX)(R10*1), Y3
+	VMOVUPS (R11), Y4
+	VMOVUPS (R11)(CX*1), Y5
+	VMOVUPS (R11)(CX*2), Y6
+	VMOVUPS (R11)(R10*1), Y7
+
+features:
+	VMOVUPS      (BX), Y8
+	VBROADCASTSS (DX), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y0
+	VBROADCASTSS (DX)(SI*1), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y1
+	VBROADCASTSS (DX)(SI*2), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y2
+	VBROADCASTSS (DX)(R8*1), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y3
+	VBROADCASTSS (R9), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y4
+	VBROADCASTSS (R9)(SI*1), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y5
+	VBROADCASTSS (R9)(SI*2), Y9
+	VSUBPS       Y8, Y9, Y9
+	VFMADD231PS  Y9, Y9, Y6
+	VBROADCASTSS (R9)(R8*1), Y9
+	VSUBPS       Y8, Y9, Y8
+	VFMADD231PS  Y8, Y8, Y7
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, R9
+	ADDQ         $0x20, BX
+	DECQ         DI
+	JNE          features
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, (AX)(CX*1)
+	VMOVUPS      Y2, (AX)(CX*2)
+	VMOVUPS      Y3, (AX)(R10*1)
+	VMOVUPS      Y4, (R11)
+	VMOVUPS      Y5, (R11)(CX*1)
+	VMOVUPS      Y6, (R11)(CX*2)
+	VMOVUPS      Y7, (R11)(R10*1)
+	VZEROUPPER
+	RET
+
+// func productsOfRows(sums *float32, width int, x *float32, block *float32, stride int, features int)
+// Requires: AVX, FMA3
+TEXT ·productsOfRows(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    width+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    block+24(FP), BX
+	MOVQ    stride+32(FP), SI
+	MOVQ    features+40(FP), DI
+	SHLQ    $0x02, SI
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (DX)(SI*4), R9
+	SHLQ    $0x02, CX
+	LEAQ    (CX)(CX*2), R10
+	LEAQ    (AX)(CX*4), R11
+	VMOVUPS (AX), Y0
+	VMOVUPS (AX)(CX*1), Y1
+	VMOVUPS (AX)(CX*2), Y2
+	VMOVUPS (AX)(R10*1), Y3
+	VMOVUPS (R11), Y4
+	VMOVUPS (R11)(CX*1), Y5
+	VMOVUPS (R11)(CX*2), Y6
+	VMOVUPS (R11)(R10*1), Y7
+
+features:
+	VMOVUPS      (BX), Y8
+	VBROADCASTSS (DX), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS (DX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS (DX)(SI*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (DX)(R8*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS (R9), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS (R9)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS (R9)(SI*2), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS (R9)(R8*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, R9
+	ADDQ         $0x20, BX
+	DECQ         DI
+	JNE          features
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, (AX)(CX*1)
+	VMOVUPS      Y2, (AX)(CX*2)
+	VMOVUPS      Y3, (AX)(R10*1)
+	VMOVUPS      Y4, (R11)
+	VMOVUPS      Y5, (R11)(CX*1)
+	VMOVUPS      Y6, (R11)(CX*2)
+	VMOVUPS      Y7, (R11)(R10*1)
+	VZEROUPPER
+	RET
+
+// func distancesOfDoubles(sums *float64, width int, x *float64, block *float64, stride int, features int)
+// Requires: AVX
+TEXT ·distancesOfDoubles(SB), NOSPLIT, $0-48
+	MOVQ    sums+0(FP), AX
+	MOVQ    width+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    block+24(FP), BX
+	MOVQ    stride+32(FP), SI
+	MOVQ    features+40(FP), DI
+	SHLQ    $0x03, SI
+	LEAQ    (SI)(SI*2), R8
+	LEAQ    (DX)(SI*4), R9
+	SHLQ    $0x03, CX
+	LEAQ    (CX)(CX*2), R10
+	LEAQ    (AX)(CX*4), R11
+	VMOVUPD (AX), Y0
+	VMOVUPD (AX)(CX*1), Y1
+	VMOVUPD (AX)(CX*2), Y2
+	VMOVUPD (AX)(R10*1), Y3
+	VMOVUPD (R11), Y4
+	VMOVUPD (R11)(CX*1), Y5
+	VMOVUPD (R11)(CX*2), Y6
+	VMOVUPD (R11)(R10*1), Y7
+
+features:
+	VMOVUPD      (BX), Y8
+	VBROADCASTSD (DX), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y0, Y0
+	VBROADCASTSD (DX)(SI*1), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y1, Y1
+	VBROADCASTSD (DX)(SI*2), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y2, Y2
+	VBROADCASTSD (DX)(R8*1), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y3, Y3
+	VBROADCASTSD (R9), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y4, Y4
+	VBROADCASTSD (R9)(SI*1), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y5, Y5
+	VBROADCASTSD (R9)(SI*2), Y9
+	VSUBPD       Y8, Y9, Y9
+	VMULPD       Y9, Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	VBROADCASTSD (R9)(R8*1), Y9
+	VSUBPD       Y8, Y9, Y8
+	VMULPD       Y8, Y8, Y8
+	VADDPD       Y8, Y7, Y7
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, R9
+	ADDQ         $0x20, BX
+	DECQ         DI
+	JNE          features
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, (AX)(CX*1)
+	VMOVUPD      Y2, (AX)(CX*2)
+	VMOVUPD      Y3, (AX)(R10*1)
+	VMOVUPD      Y4, (R11)
+	VMOVUPD      Y5, (R11)(CX*1)
+	VMOVUPD      Y6, (R11)(CX*2)
+	VMOVUPD      Y7, (R11)(R10*1)
+	VZEROUPPER
+	RET
+
+// func magnitudesSingle(dst *float32, x *float32, block *float32, stride int, rows int, head int, pairs int, single int, tail int)
+// Requires: AVX, AVX2
+TEXT ·magnitudesSingle(SB), NOSPLIT, $0-72
+	MOVQ     dst+0(FP), AX
+	MOVQ     x+8(FP), CX
+	MOVQ     block+16(FP), DX
+	MOVQ     stride+24(FP), BX
+	MOVQ     rows+32(FP), SI
+	SHLQ     $0x02, BX
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLD   $0x01, Y0, Y0
+
+row:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
@@ -1004,38 +1275,243 @@ TEXT ·productsOfRows(SB), NOSPLIT, $0-40
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	MOVQ   head+40(FP), R8
+	LEAQ   (CX)(R8*4), DI
+	SHLQ   $0x05, R8
+	LEAQ   (DX)(R8*1), R8
+	MOVQ   pairs+48(FP), R9
+	TESTQ  R9, R9
+	JE     pairs_done
 
-features:
-	VMOVUPS      (DX), Y8
-	VBROADCASTSS (CX), Y9
-	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS (CX)(BX*1), Y9
-	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (CX)(BX*2), Y9
-	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (CX)(DI*1), Y9
-	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS (R8), Y9
-	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (R8)(BX*1), Y9
-	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (R8)(BX*2), Y9
-	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS (R8)(DI*1), Y9
-	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         $0x04, CX
-	ADDQ         $0x04, R8
-	ADDQ         $0x20, DX
-	DECQ         SI
-	JNE          features
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y4, 128(AX)
-	VMOVUPS      Y5, 160(AX)
-	VMOVUPS      Y6, 192(AX)
-	VMOVUPS      Y7, 224(AX)
+pairs_next:
+	VBROADCASTSS (DI), Y9
+	VSUBPS       (R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y1, Y1
+	VBROADCASTSS 4(DI), Y9
+	VSUBPS       32(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y2, Y2
+	VBROADCASTSS 8(DI), Y9
+	VSUBPS       64(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y3, Y3
+	VBROADCASTSS 12(DI), Y9
+	VSUBPS       96(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y4, Y4
+	VBROADCASTSS 16(DI), Y9
+	VSUBPS       128(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y5, Y5
+	VBROADCASTSS 20(DI), Y9
+	VSUBPS       160(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	VBROADCASTSS 24(DI), Y9
+	VSUBPS       192(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y7, Y7
+	VBROADCASTSS 28(DI), Y9
+	VSUBPS       224(R8), Y9, Y9
+	VANDPS       Y0, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	ADDQ         $0x00000020, DI
+	ADDQ         $0x00000100, R8
+	DECQ         R9
+	JNE          pairs_next
+
+pairs_done:
+	VADDPS Y5, Y1, Y1
+	VADDPS Y6, Y2, Y2
+	VADDPS Y7, Y3, Y3
+	VADDPS Y8, Y4, Y4
+	MOVQ   single+56(FP), R9
+	TESTQ  R9, R9
+	JE     single_done
+
+single_next:
+	VBROADCASTSS (DI), Y5
+	VSUBPS       (R8), Y5, Y5
+	VANDPS       Y0, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VBROADCASTSS 4(DI), Y5
+	VSUBPS       32(R8), Y5, Y5
+	VANDPS       Y0, Y5, Y5
+	VADDPS       Y5, Y2, Y2
+	VBROADCASTSS 8(DI), Y5
+	VSUBPS       64(R8), Y5, Y5
+	VANDPS       Y0, Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	VBROADCASTSS 12(DI), Y5
+	VSUBPS       96(R8), Y5, Y5
+	VANDPS       Y0, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	ADDQ         $0x00000010, DI
+	ADDQ         $0x00000080, R8
+	DECQ         R9
+	JNE          single_next
+
+single_done:
+	VADDPS Y3, Y1, Y1
+	VADDPS Y4, Y2, Y2
+	VADDPS Y2, Y1, Y1
+	MOVQ   DI, R10
+	MOVQ   R8, R11
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+	MOVQ   head+40(FP), R9
+	TESTQ  R9, R9
+	JE     head_done
+
+head_next:
+	VBROADCASTSS (DI), Y2
+	VSUBPS       (R8), Y2, Y2
+	VANDPS       Y0, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000020, R8
+	DECQ         R9
+	JNE          head_next
+
+head_done:
+	MOVQ  R10, DI
+	MOVQ  R11, R8
+	MOVQ  tail+64(FP), R9
+	TESTQ R9, R9
+	JE    tail_done
+
+tail_next:
+	VBROADCASTSS (DI), Y2
+	VSUBPS       (R8), Y2, Y2
+	VANDPS       Y0, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         $0x00000004, DI
+	ADDQ         $0x00000020, R8
+	DECQ         R9
+	JNE          tail_next
+
+tail_done:
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    BX, CX
+	DECQ    SI
+	JNE     row
+	VZEROUPPER
+	RET
+
+// func magnitudesDouble(dst *float64, x *float64, block *float64, stride int, rows int, head int, pairs int, single int, tail int)
+// Requires: AVX, AVX2
+TEXT ·magnitudesDouble(SB), NOSPLIT, $0-72
+	MOVQ     dst+0(FP), AX
+	MOVQ     x+8(FP), CX
+	MOVQ     block+16(FP), DX
+	MOVQ     stride+24(FP), BX
+	MOVQ     rows+32(FP), SI
+	SHLQ     $0x03, BX
+	VPCMPEQD Y0, Y0, Y0
+	VPSRLQ   $0x01, Y0, Y0
+
+row:
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	MOVQ   head+40(FP), R8
+	LEAQ   (CX)(R8*8), DI
+	SHLQ   $0x05, R8
+	LEAQ   (DX)(R8*1), R8
+	MOVQ   pairs+48(FP), R9
+	TESTQ  R9, R9
+	JE     pairs_done
+
+pairs_next:
+	VBROADCASTSD (DI), Y5
+	VSUBPD       (R8), Y5, Y5
+	VANDPD       Y0, Y5, Y5
+	VADDPD       Y5, Y1, Y1
+	VBROADCASTSD 8(DI), Y5
+	VSUBPD       32(R8), Y5, Y5
+	VANDPD       Y0, Y5, Y5
+	VADDPD       Y5, Y2, Y2
+	VBROADCASTSD 16(DI), Y5
+	VSUBPD       64(R8), Y5, Y5
+	VANDPD       Y0, Y5, Y5
+	VADDPD       Y5, Y3, Y3
+	VBROADCASTSD 24(DI), Y5
+	VSUBPD       96(R8), Y5, Y5
+	VANDPD       Y0, Y5, Y5
+	VADDPD       Y5, Y4, Y4
+	ADDQ         $0x00000020, DI
+	ADDQ         $0x00000080, R8
+	DECQ         R9
+	JNE          pairs_next
+
+pairs_done:
+	VADDPD Y3, Y1, Y1
+	VADDPD Y4, Y2, Y2
+	MOVQ   single+56(FP), R9
+	TESTQ  R9, R9
+	JE     single_done
+
+single_next:
+	VBROADCASTSD (DI), Y3
+	VSUBPD       (R8), Y3, Y3
+	VANDPD       Y0, Y3, Y3
+	VADDPD       Y3, Y1, Y1
+	VBROADCASTSD 8(DI), Y3
+	VSUBPD       32(R8), Y3, Y3
+	VANDPD       Y0, Y3, Y3
+	VADDPD       Y3, Y2, Y2
+	ADDQ         $0x00000010, DI
+	ADDQ         $0x00000040, R8
+	DECQ         R9
+	JNE          single_next
+
+single_done:
+	VADDPD Y2, Y1, Y1
+	MOVQ   DI, R10
+	MOVQ   R8, R11
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+	MOVQ   head+40(FP), R9
+	TESTQ  R9, R9
+	JE     head_done
+
+head_next:
+	VBROADCASTSD (DI), Y2
+	VSUBPD       (R8), Y2, Y2
+	VANDPD       Y0, Y2, Y2
+	VADDPD       Y2, Y1, Y1
+	ADDQ         $0x00000008, DI
+	ADDQ         $0x00000020, R8
+	DECQ         R9
+	JNE          head_next
+
+head_done:
+	MOVQ  R10, DI
+	MOVQ  R11, R8
+	MOVQ  tail+64(FP), R9
+	TESTQ R9, R9
+	JE    tail_done
+
+tail_next:
+	VBROADCASTSD (DI), Y2
+	VSUBPD       (R8), Y2, Y2
+	VANDPD       Y0, Y2, Y2
+	VADDPD       Y2, Y1, Y1
+	ADDQ         $0x00000008, DI
+	ADDQ         $0x00000020, R8
+	DECQ         R9
+	JNE          tail_next
+
+tail_done:
+	VMOVUPD Y1, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    BX, CX
+	DECQ    SI
+	JNE     row
 	VZEROUPPER
 	RET
 
@@ -2333,6 +2809,120 @@ next:
 	VMOVUPS Y0, (AX)(SI*1)
 	ADDQ    $0x20, SI
 	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func apartSingle(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·apartSingle(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+next:
+	VMOVUPS (CX)(SI*1), Y0
+	VMOVUPS (DX)(SI*1), Y1
+	VSUBPS  Y0, Y1, Y1
+	VSUBPS  (DX)(SI*1), Y0, Y0
+	VMAXPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)(SI*1)
+	ADDQ    $0x20, SI
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func untilLess(x *float32, limit float32, n int) int
+// Requires: AVX
+TEXT ·untilLess(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS limit+8(FP), Y0
+	MOVQ         CX, DX
+
+next:
+	VMOVUPS   (AX), Y1
+	VCMPPS    $0x09, Y0, Y1, Y1
+	VMOVMSKPS Y1, BX
+	TESTL     BX, BX
+	JNE       done
+	ADDQ      $0x20, AX
+	DECQ      CX
+	JNE       next
+
+done:
+	MOVQ DX, AX
+	SUBQ CX, AX
+	VZEROUPPER
+	MOVQ AX, ret+24(FP)
+	RET
+
+// func untilMore(x *float32, limit float32, n int) int
+// Requires: AVX
+TEXT ·untilMore(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS limit+8(FP), Y0
+	MOVQ         CX, DX
+
+next:
+	VMOVUPS   (AX), Y1
+	VCMPPS    $0x06, Y0, Y1, Y1
+	VMOVMSKPS Y1, BX
+	TESTL     BX, BX
+	JNE       done
+	ADDQ      $0x20, AX
+	DECQ      CX
+	JNE       next
+
+done:
+	MOVQ DX, AX
+	SUBQ CX, AX
+	VZEROUPPER
+	MOVQ AX, ret+24(FP)
+	RET
+
+// func cubeLanes(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·cubeLanes(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VCVTPS2PD  (CX), Y0
+	VMULPD     Y0, Y0, Y1
+	VMULPD     Y0, Y1, Y1
+	VCVTPD2PSY Y1, X0
+	VMOVUPS    X0, (AX)
+	VCVTPS2PD  16(CX), Y0
+	VMULPD     Y0, Y0, Y1
+	VMULPD     Y0, Y1, Y1
+	VCVTPD2PSY Y1, X0
+	VMOVUPS    X0, 16(AX)
+	ADDQ       $0x20, AX
+	ADDQ       $0x20, CX
+	DECQ       DX
+	JNE        next
+	VZEROUPPER
+	RET
+
+// func rootLanes(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·rootLanes(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VSQRTPS (CX), Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
 	JNE     next
 	VZEROUPPER
 	RET

@@ -128,11 +128,12 @@ func TestEightRowsGiveTheBitsOfGo(t *testing.T) {
 			blocks[i/lanes][i%lanes] = v * 1.1
 		}
 		x[features] = float32(math.Inf(1))
-		a, b := make([]float32, 2*lanes*lanes), make([]float32, 2*lanes*lanes)
-		eightGo(distancesGo, a, x, features, blocks)
-		eightDistances(b, x, features, blocks)
-		eightGo(productsGo, a[lanes*lanes:], x, features, blocks)
-		eightProducts(b[lanes*lanes:], x, features, blocks)
+		width := lanes + features%3
+		a, b := numbers(2*lanes*width), numbers(2*lanes*width)
+		eightGo(addSquares, a, width, x, features, blocks)
+		eightDistances(b, width, x, features, blocks)
+		eightGo(addProducts[float32], a[lanes*width:], width, x, features, blocks)
+		eightProducts(b[lanes*width:], width, x, features, blocks)
 		if !slices.Equal(bits(a), bits(b)) {
 			t.Errorf("%d features: %v, want %v", features, b, a)
 		}

@@ -17,6 +17,8 @@ func distanceFloat64(a, b []float64) float64 { return distanceGo(a, b) }
 
 func distances(dst, x []float32, blocks []block) { distancesGo(dst, x, blocks) }
 
+func fusedDistances(dst, x []float32, blocks []block) { distancesGo(dst, x, blocks) }
+
 func products(dst, x []float32, blocks []block) { productsGo(dst, x, blocks) }
 
 func distancesAndProduct(dst, x []float32, blocks []block, sum float32, weights, values []float32) float32 {
@@ -29,12 +31,24 @@ func productsAndProduct(dst, x []float32, blocks []block, sum float32, weights, 
 	return productGo(sum, weights, values)
 }
 
-func eightDistances(dst, x []float32, stride int, vectors []block) {
-	eightGo(distancesGo, dst, x, stride, vectors)
+func eightDistances(sums []float32, width int, x []float32, stride int, vectors []block) {
+	eightGo(addSquares, sums, width, x, stride, vectors)
 }
 
-func eightProducts(dst, x []float32, stride int, vectors []block) {
-	eightGo(productsGo, dst, x, stride, vectors)
+func eightFusedDistances(sums []float32, width int, x []float32, stride int, vectors []block) {
+	eightGo(addSquares, sums, width, x, stride, vectors)
+}
+
+func eightProducts(sums []float32, width int, x []float32, stride int, vectors []block) {
+	eightGo(addProducts[float32], sums, width, x, stride, vectors)
+}
+
+func squaresApart[T Float](sums, v, packed []T, features int) {
+	squaresApartGo(sums, v, packed, features)
+}
+
+func magnitudesApart[T Float](sums, v, packed []T, features, head int) {
+	magnitudesApartGo(sums, v, packed, features, head)
 }
 
 func addBlockParts(sums, x []float32, xStride int, blocks []block, stride, depth, n int) {
@@ -68,6 +82,14 @@ func tangents(values []float32) { tangentsGo(values) }
 func logarithms([]float32) int { return 0 }
 
 func powers([]float32, []float64) int { return 0 }
+
+func cubes([]float32, []float32) int { return 0 }
+
+func roots([]float32, []float32) int { return 0 }
+
+func untilLessOf([]float32, float32) int { return 0 }
+
+func untilMoreOf([]float32, float32) int { return 0 }
 
 func apply(Operation, []float32, []float32, []float32) int { return 0 }
 

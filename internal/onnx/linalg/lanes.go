@@ -44,11 +44,20 @@ func productsGo(dst, x []float32, blocks []block) {
 	}
 }
 
-// eightGo compares lanes rows of x, which stand a stride apart, with the vectors of
-// one block.
-func eightGo(compare func(dst, x []float32, blocks []block), dst, x []float32, stride int, vectors []block) {
+// eightGo adds to rows of sums, which are a width apart, what comes of as many rows of x,
+// which are a stride apart, and the vectors of one block.
+func eightGo(add func(sums []float32, x float32, vectors []float32), sums []float32, width int, x []float32, stride int, vectors []block) {
 	for i := range lanes {
-		compare(dst[i*lanes:(i+1)*lanes], x[i*stride:][:len(vectors)], vectors)
+		for k := range vectors {
+			add(sums[i*width:][:lanes], x[i*stride+k], vectors[k][:])
+		}
+	}
+}
+
+// addSquares adds to each of sums the square of what x and its own of y differ by.
+func addSquares(sums []float32, x float32, y []float32) {
+	for i, v := range y {
+		sums[i] = distance(sums[i], []float32{x}, []float32{v})
 	}
 }
 

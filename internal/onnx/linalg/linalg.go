@@ -9,6 +9,7 @@
 //	                       GemmColumn         at a time; float32 by Vector or a column that
 //	                       Vector             varies: in lanes or by fours, rounded first
 //	CDist                  SquaredDistance    in any order; of vectors that a model holds, Vectors
+//	Scan over neighbours   Differences        as ReduceSumSquare and ReduceSum add them
 //	LinearRegressor        Vectors (Linear)   feature by feature, products fused with sums, so many
 //	                                          at a time, to the intercept
 //	LinearClassifier       Vectors (Linear)   likewise

@@ -60,6 +60,11 @@ func distancesOfBlocks(dst *float32, x *float32, blocks *float32, features int, 
 //go:noescape
 func productsOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
 
+// fusedDistancesOfBlocks is distancesOfBlocks with each square fused with the sum.
+//
+//go:noescape
+func fusedDistancesOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
+
 // distancesWeighing is distancesOfBlocks.
 // Meanwhile it adds to sum the products of count weights and values.
 //
@@ -72,15 +77,43 @@ func distancesWeighing(dst *float32, x *float32, blocks *float32, features int, 
 //go:noescape
 func productsWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
 
-// distancesOfRows writes the squared distances of eight rows of x, which are a stride apart, to the vectors of one block.
+// distancesOfRows adds to eight rows of sums the squared distances of as many rows of x, which are a stride apart, to the vectors of one block.
+// The rows of sums are a width apart.
 //
 //go:noescape
-func distancesOfRows(dst *float32, x *float32, block *float32, stride int, features int)
+func distancesOfRows(sums *float32, width int, x *float32, block *float32, stride int, features int)
 
-// productsOfRows writes the products of eight rows of x, which are a stride apart, with the vectors of one block.
+// fusedDistancesOfRows is distancesOfRows with each square fused with the sum.
+// The rows of sums are a width apart.
 //
 //go:noescape
-func productsOfRows(dst *float32, x *float32, block *float32, stride int, features int)
+func fusedDistancesOfRows(sums *float32, width int, x *float32, block *float32, stride int, features int)
+
+// productsOfRows adds to eight rows of sums the products of as many rows of x, which are a stride apart, with the vectors of one block.
+// The rows of sums are a width apart.
+//
+//go:noescape
+func productsOfRows(sums *float32, width int, x *float32, block *float32, stride int, features int)
+
+// distancesOfDoubles is distancesOfRows for blocks of four vectors.
+// The rows of sums are a width apart.
+//
+//go:noescape
+func distancesOfDoubles(sums *float64, width int, x *float64, block *float64, stride int, features int)
+
+// magnitudesSingle writes the sums of the magnitudes of the differences of rows of x, which are a stride apart, and the
+// vectors of one block. head features come last but for the tail. Before them are pairs of 16 bytes of
+// features, in two strands, and 0 or 1 single ones.
+//
+//go:noescape
+func magnitudesSingle(dst *float32, x *float32, block *float32, stride int, rows int, head int, pairs int, single int, tail int)
+
+// magnitudesDouble writes the sums of the magnitudes of the differences of rows of x, which are a stride apart, and the
+// vectors of one block. head features come last but for the tail. Before them are pairs of 16 bytes of
+// features, in two strands, and 0 or 1 single ones.
+//
+//go:noescape
+func magnitudesDouble(dst *float64, x *float64, block *float64, stride int, rows int, head int, pairs int, single int, tail int)
 
 // addBlocks adds to n rows of 8 sums the products of depth elements of x, xStride apart, with depth rows
 // at b, bStride apart. n is 1 to 4. Strides are in elements.
@@ -189,6 +222,31 @@ func multiplySingle(dst *float32, a *float32, b *float32, n int)
 //
 //go:noescape
 func divideSingle(dst *float32, a *float32, b *float32, n int)
+
+// apartSingle makes the magnitudes of the differences of n times eight elements.
+//
+//go:noescape
+func apartSingle(dst *float32, a *float32, b *float32, n int)
+
+// untilLess returns how many of n times eight elements of x, eight by eight, come before those with one that is less than the limit or NaN.
+//
+//go:noescape
+func untilLess(x *float32, limit float32, n int) int
+
+// untilMore returns how many of n times eight elements of x, eight by eight, come before those with one that is more than the limit or NaN.
+//
+//go:noescape
+func untilMore(x *float32, limit float32, n int) int
+
+// cubeLanes sets dst to the third powers of n times eight elements of x.
+//
+//go:noescape
+func cubeLanes(dst *float32, x *float32, n int)
+
+// rootLanes sets dst to the square roots of n times eight elements of x.
+//
+//go:noescape
+func rootLanes(dst *float32, x *float32, n int)
 
 // sumLaneSingle adds up n times as many elements of x as four registers hold.
 //

@@ -112,6 +112,9 @@ const (
 	// blockBytes is of how many bytes the blocks are that all rows of a group
 	// are compared with, while they are in the processor's cache.
 	blockBytes = 1 << 16
+	// featuresAtOnce is of how many features rows and vectors are compared that stay in
+	// the processor's first cache.
+	featuresAtOnce = 256
 	// finishing is what a value costs besides its features.
 	finishing = 16
 	// weighedAtOnce is how many vectors Weighed compares a row with at a time. It
@@ -120,7 +123,7 @@ const (
 )
 
 // Group returns how many rows it is best to run at once.
-func (s *Vectors) Group() int { return min(max(groupValues/s.Width(), 1), maxGroup) }
+func (s *Vectors) Group() int { return min(max(groupValues/s.Width()&^(lanes-1), lanes), maxGroup) }
 
 // Run writes to dst, Width() values for each row, how the rows of x compare
 // with the vectors. It fails with ctx.
@@ -134,12 +137,11 @@ func (s *Vectors) Run(ctx context.Context, dst, x []float32, rows int) error {
 	}
 	var w Work
 	all := width / lanes
-	if all == 1 && s.features <= maxFilled {
-		n := rows &^ (lanes - 1)
+	if n := rows &^ (lanes - 1); vectorUnit && n > 0 && s.features <= maxFilled {
 		if err := s.runRows(ctx, dst, x, n); err != nil {
 			return err
 		}
-		dst, x, rows = dst[n*lanes:], x[n*s.features:], rows-n
+		dst, x, rows = dst[n*width:], x[n*s.features:], rows-n
 	}
 	some := max(1, blockBytes/(4*lanes*s.features))
 	for b := 0; b < all; b += some {
@@ -200,32 +202,54 @@ func (s *Vectors) Weighed(ctx context.Context, sum float32, weights, values, x [
 	return sum + product(part, weights[before:], values[before:]), nil
 }
 
-// runRows is Run for the vectors of a single block and a number of rows that
-// lanes divides, of which it takes lanes side by side.
+// runRows is Run for a number of rows that lanes divides, of which it takes lanes side
+// by side, and some features while these are in the processor's first cache.
 func (s *Vectors) runRows(ctx context.Context, dst, x []float32, rows int) error {
 	var w Work
-	for at := 0; at < rows; at += lanes {
-		if err := w.add(ctx, lanes*lanes*(s.features+finishing)); err != nil {
-			return err
+	width := s.Width()
+	dst = dst[:rows*width]
+	clear(dst)
+	for k := 0; k < s.features; k += featuresAtOnce {
+		n := min(featuresAtOnce, s.features-k)
+		for b := 0; b < width; b += lanes {
+			vectors := s.blocks[b/lanes*s.features+k:][:n]
+			for r := 0; r < rows; r += lanes {
+				if err := w.add(ctx, lanes*lanes*(n+finishing)); err != nil {
+					return err
+				}
+				s.compareEight(dst[r*width+b:], x[r*s.features+k:], vectors)
+			}
 		}
-		values, some := dst[at*lanes:(at+lanes)*lanes], x[at*s.features:(at+lanes)*s.features]
-		if s.kernel.Kind.apart() {
-			eightDistances(values, some, s.features, s.blocks)
-		} else {
-			eightProducts(values, some, s.features, s.blocks)
-		}
-		s.kernel.finish(values)
-		s.add(values, 0)
+	}
+	s.kernel.finish(dst)
+	for step := len(s.plus) / width * width; step > 0 && len(dst) > 0; dst = dst[step:] {
+		Apply(Add, dst[:step], dst, s.plus)
 	}
 	return nil
+}
+
+// compareEight adds to the sums of lanes rows how they compare with the vectors of one
+// block by some of the features.
+func (s *Vectors) compareEight(sums, x []float32, vectors []block) {
+	switch s.kernel.Kind {
+	case RBF:
+		eightDistances(sums, s.Width(), x, s.features, vectors)
+	case Squared, Euclidean:
+		eightFusedDistances(sums, s.Width(), x, s.features, vectors)
+	case Linear, Poly, Sigmoid:
+		eightProducts(sums, s.Width(), x, s.features, vectors)
+	}
 }
 
 // compare writes the products or squared distances of a row and the vectors of
 // some blocks.
 func (s *Vectors) compare(dst, x []float32, blocks []block) {
-	if s.kernel.Kind.apart() {
+	switch s.kernel.Kind {
+	case RBF:
 		distances(dst, x, blocks)
-	} else {
+	case Squared, Euclidean:
+		fusedDistances(dst, x, blocks)
+	case Linear, Poly, Sigmoid:
 		products(dst, x, blocks)
 	}
 }

@@ -144,13 +144,14 @@ func (s *wideVectors) runPanels(ctx context.Context, dst, x []float32, rows int)
 func (s *wideVectors) runBlocks(ctx context.Context, dst, x []float32, rows int) error {
 	var w Work
 	var sums [lanes * lanes]float32
-	for ; rows >= lanes; rows -= lanes {
+	for ; vectorUnit && rows >= lanes; rows -= lanes {
 		for k := 0; k < s.features; k += s.depth {
 			depth := min(s.depth, s.features-k)
 			if err := w.add(ctx, lanes*lanes*depth); err != nil {
 				return err
 			}
-			eightProducts(sums[:], x[k:], s.features, s.blocks[k:k+depth])
+			clear(sums[:])
+			eightProducts(sums[:], lanes, x[k:], s.features, s.blocks[k:k+depth])
 			s.add(dst, sums[:])
 		}
 		dst, x = dst[lanes*lanes:], x[lanes*s.features:]

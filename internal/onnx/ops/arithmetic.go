@@ -53,6 +53,7 @@ func arithmetic(op calculation) func(*Node) Kernel {
 			return nil
 		}
 		n.SetOut(0, m.outType(n, d))
+		n.over = m.keepsFirst(n)
 		return calculate(n, m, d, op)
 	}
 }

@@ -102,6 +102,23 @@ func (m fit) outType(n *Node, d tensor.DType) onnx.Type {
 	return out
 }
 
+// keepsFirst reports whether the result has the shape of input 0, whatever rows that has.
+func (m fit) keepsFirst(n *Node) bool {
+	first := &n.In[0].Type
+	for i := range n.In[1:] {
+		t := &n.In[i+1].Type
+		if m.mode != bothWays || !first.Ranked || !t.Ranked || len(t.Dims) > len(first.Dims) {
+			return false
+		}
+		for k := 1; k <= len(t.Dims); k++ {
+			if d := dimFromEnd(t.Dims, k).Size; d != 1 && (d < 0 || d != dimFromEnd(first.Dims, k).Size) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // broadcastTypes returns the type of the result of all inputs by ONNX's
 // multidirectional broadcasting, as far as it is known.
 func broadcastTypes(n *Node, d tensor.DType) onnx.Type {

@@ -135,9 +135,9 @@ func (d *differences) kernel(n *Node, s *scan) Kernel {
 	}
 	switch n.In[0].Type.Elem { //nolint:exhaustive // the body computes the others
 	case tensor.Float32:
-		return compareRows(n, s, differenceSums(d, func(x []float32) { linalg.Powers(x, x, d.power) }))
+		return compareRows(n, s, d, differenceSums(d, func(x []float32) { linalg.Powers(x, x, d.power) }))
 	case tensor.Float64:
-		return compareRows(n, s, differenceSums(d, func(x []float64) {
+		return compareRows(n, s, d, differenceSums(d, func(x []float64) {
 			for i, v := range x {
 				x[i] = powerOf(v, d.power)
 			}
@@ -159,9 +159,10 @@ func differenceSums[T floating](d *differences, raise func([]T)) func(room, x, v
 		}
 	}
 	return func(room, x, v []T, at int) T {
-		subRow(room, x, v)
-		for i, v := range room {
-			room[i] = T(math.Abs(float64(v)))
+		if !singles(linalg.Apart, room, x, v) {
+			for i, v := range v {
+				room[i] = T(math.Abs(float64(x[i] - v)))
+			}
 		}
 		if d.power != 1 {
 			raise(room)
@@ -172,10 +173,15 @@ func differenceSums[T floating](d *differences, raise func([]T)) func(room, x, v
 	}
 }
 
-// compareRows returns the kernel that compares rows by sum. Where rows have not the
-// features of the slices, as broadcasting allows, or there are none, the body runs.
-func compareRows[T floating](n *Node, s *scan, sum func(room, x, v []T, at int) T) Kernel {
+// compareRows returns the kernel that compares rows: many side by side where linalg does
+// so, else by sum. Where rows have not the features of the slices, as broadcasting
+// allows, or there are none, the body runs.
+func compareRows[T floating](n *Node, s *scan, d *differences, sum func(room, x, v []T, at int) T) Kernel {
 	scratch := n.NeedScratch()
+	measure := linalg.SumOfMagnitudes
+	if d.squared {
+		measure = linalg.SumOfSquares
+	}
 	return func(ctx context.Context, f *Frame) error {
 		from, to := f.In(0).Shape(), f.In(1).Shape()
 		if len(from) != 2 || len(to) != 2 || from[1] != to[1] || f.In(0).Len() == 0 || to[0] == 0 {
@@ -189,21 +195,39 @@ func compareRows[T floating](n *Node, s *scan, sum func(room, x, v []T, at int) 
 		if err != nil {
 			return err
 		}
-		room, err := Scratch[T](f, scratch, features)
+		x, v := Input[T](f, 0), Input[T](f, 1)
+		needs, aside := features, d.power == 1 && features <= linalg.MaxFeatures
+		if aside {
+			needs = linalg.DifferencesLen[T](measure, from[0], features)
+		}
+		room, err := Scratch[T](f, scratch, needs)
 		if err != nil {
 			return err
 		}
-		work := 0
-		for v := Input[T](f, 1); len(v) > 0; v = v[features:] {
-			rows := Input[T](f, 0)
-			for at := 0; at < len(rows); at += features {
-				if err := watch(ctx, &work, features); err != nil {
-					return err
-				}
-				dst[0] = sum(room, rows[at:at+features], v[:features], at)
-				dst = dst[1:]
-			}
+		if aside {
+			err = linalg.Differences(ctx, measure, dst, v, x, features, room)
+		} else {
+			err = compareOneByOne(ctx, dst, v, x, room, sum)
+		}
+		if err != nil {
+			return err
 		}
 		return s.states[0].finish(ctx, f, 0, f.In(0))
 	}
+}
+
+// compareOneByOne sets dst to the sum for each row of v and each of x, which are as long
+// as the room.
+func compareOneByOne[T floating](ctx context.Context, dst, v, x, room []T, sum func(room, x, v []T, at int) T) error {
+	work, features := 0, len(room)
+	for ; len(v) > 0; v = v[features:] {
+		for at := 0; at < len(x); at += features {
+			if err := watch(ctx, &work, features); err != nil {
+				return err
+			}
+			dst[0] = sum(room, x[at:at+features], v[:features], at)
+			dst = dst[1:]
+		}
+	}
+	return nil
 }

@@ -54,6 +54,7 @@ type Node struct {
 	read       []bool
 	scratch    int
 	alias      bool
+	over       bool
 	lists      []int
 	err        error
 }
@@ -73,6 +74,10 @@ func (n *Node) Lists() []int { return n.lists }
 // IsAlias reports whether output 0 is input 0 under another name or type, and
 // nothing has to be computed.
 func (n *Node) IsAlias() bool { return n.alias }
+
+// Overwrites reports whether the kernel may write output 0 over input 0, which has its
+// shape and elements of its type.
+func (n *Node) Overwrites() bool { return n.over }
 
 // Failf remembers what is wrong with the node, when nothing else is yet.
 func (n *Node) Failf(format string, args ...any) {

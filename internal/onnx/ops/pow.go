@@ -24,6 +24,7 @@ func parsePow(n *Node) Kernel {
 		return nil
 	}
 	n.SetOut(0, m.outType(n, d))
+	n.over = m.keepsFirst(n)
 	read := reals(n, e)
 	whole := e != tensor.Float32 && e != tensor.Float64 && e != tensor.Half
 	switch d { //nolint:exhaustive // no other type is allowed above

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/onnx/linalg"
 	"onnxgate/internal/tensor"
 )
 
@@ -273,6 +274,7 @@ func (h *heap[T]) choose(ctx context.Context, n int) error {
 // worst so far, or end. Of equal ones the earlier stays.
 func (h *heap[T]) next(i, end int) int {
 	worst := h.key(h.places[0])
+	i = h.passed(i, end, worst)
 	switch {
 	case h.stride == 1 && h.least:
 		for k, v := range h.keys[i:end] {
@@ -301,6 +303,19 @@ func (h *heap[T]) next(i, end int) int {
 		return i
 	}
 	return end
+}
+
+// passed returns from where on a key from i up to end may come before the worst: keys of
+// float32 are passed over many at a time.
+func (h *heap[T]) passed(i, end int, worst T) int {
+	keys, ok := any(h.keys).([]float32)
+	if !ok || h.stride != 1 {
+		return i
+	}
+	if h.least {
+		return i + linalg.UntilLess(keys[i:end], float32(worst))
+	}
+	return i + linalg.UntilMore(keys[i:end], float32(worst))
 }
 
 // sink moves the place at i down to where it belongs among the first n.

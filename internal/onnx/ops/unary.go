@@ -10,7 +10,7 @@ import (
 
 // unaryOps computes with one tensor, element by element.
 var unaryOps = []Operator{
-	{"", "Sqrt", 1, one, one, function32(sqrtRow32, math.Sqrt)},
+	{"", "Sqrt", 1, one, one, function32(linalg.Roots, math.Sqrt)},
 	{"", "Reciprocal", 1, one, one, function32(reciprocalRow32, reciprocal)},
 	{"", "Exp", 1, one, one, function32(inPlace(linalg.Exponentials), math.Exp)},
 	{"", "Log", 1, one, one, function32(linalg.Logarithms, math.Log)},
@@ -158,12 +158,6 @@ func reciprocal(x float64) float64 { return 1 / x }
 func reciprocalRow32(dst, x []float32) {
 	for i, v := range x {
 		dst[i] = 1 / v
-	}
-}
-
-func sqrtRow32(dst, x []float32) {
-	for i, v := range x {
-		dst[i] = float32(math.Sqrt(float64(v)))
 	}
 }
 

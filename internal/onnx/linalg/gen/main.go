@@ -16,7 +16,8 @@ type element struct {
 	name, suffix               string
 	shift                      uint64 // log2 of the size in bytes
 	broadcast, load, zero, fma func(...Op)
-	add, sub, horizontally     func(...Op)
+	add, sub, mul, and         func(...Op)
+	horizontally, unsigned     func(...Op)
 }
 
 // panelWidth is linalg's.
@@ -34,6 +35,9 @@ func main() {
 		fma:       func(o ...Op) { VFMADD231PS(o[0], o[1], o[2]) },
 		add:       func(o ...Op) { VADDPS(o[0], o[1], o[2]) },
 		sub:       func(o ...Op) { VSUBPS(o[0], o[1], o[2]) },
+		mul:       func(o ...Op) { VMULPS(o[0], o[1], o[2]) },
+		and:       func(o ...Op) { VANDPS(o[0], o[1], o[2]) },
+		unsigned:  func(o ...Op) { VPSRLD(U8(1), o[0], o[0]) },
 		horizontally: func(o ...Op) {
 			VHADDPS(o[0], o[0], o[0])
 			VHADDPS(o[0], o[0], o[0])
@@ -47,6 +51,9 @@ func main() {
 		fma:          func(o ...Op) { VFMADD231PD(o[0], o[1], o[2]) },
 		add:          func(o ...Op) { VADDPD(o[0], o[1], o[2]) },
 		sub:          func(o ...Op) { VSUBPD(o[0], o[1], o[2]) },
+		mul:          func(o ...Op) { VMULPD(o[0], o[1], o[2]) },
+		and:          func(o ...Op) { VANDPD(o[0], o[1], o[2]) },
+		unsigned:     func(o ...Op) { VPSRLQ(U8(1), o[0], o[0]) },
 		horizontally: func(o ...Op) { VHADDPD(o[0], o[0], o[0]) },
 	}
 	single.tile(1)
@@ -58,19 +65,19 @@ func main() {
 	for _, e := range []*element{single, double} {
 		e.reduce()
 	}
-	distance := func(x, sum reg.VecVirtual, vectors Op) {
-		d := YMM()
-		VSUBPS(vectors, x, d)
-		VMULPS(d, d, d)
-		VADDPS(d, sum, sum)
-	}
+	distance := single.distance
 	product := func(x, sum reg.VecVirtual, vectors Op) { VFMADD231PS(vectors, x, sum) }
 	compareBlocks("distancesOfBlocks", "writes the squared distances of x, of the given number of features, to the vectors of n blocks.", distance)
 	compareBlocks("productsOfBlocks", "writes the products of x, of the given number of features, with the vectors of n blocks.", product)
+	compareBlocks("fusedDistancesOfBlocks", "is distancesOfBlocks with each square fused with the sum.", single.fusedDistance)
 	compareWeighing("distancesWeighing", "is distancesOfBlocks.", distance)
 	compareWeighing("productsWeighing", "is productsOfBlocks.", product)
-	compareRows("distancesOfRows", "writes the squared distances of eight rows of x, which are a stride apart, to the vectors of one block.", distance)
-	compareRows("productsOfRows", "writes the products of eight rows of x, which are a stride apart, with the vectors of one block.", product)
+	single.compareRows("distancesOfRows", "adds to eight rows of sums the squared distances of as many rows of x, which are a stride apart, to the vectors of one block.", distance)
+	single.compareRows("fusedDistancesOfRows", "is distancesOfRows with each square fused with the sum.", single.fusedDistance)
+	single.compareRows("productsOfRows", "adds to eight rows of sums the products of as many rows of x, which are a stride apart, with the vectors of one block.", product)
+	double.compareRows("distancesOfDoubles", "is distancesOfRows for blocks of four vectors.", double.distance)
+	single.magnitudes()
+	double.magnitudes()
 	addParts("addBlocks", 1)
 	addParts("addPanels", 2)
 	addChains()
@@ -88,6 +95,12 @@ func main() {
 	elementwise("subtractSingle", "subtracts", func(o ...Op) { VSUBPS(o[0], o[1], o[2]) })
 	elementwise("multiplySingle", "multiplies", func(o ...Op) { VMULPS(o[0], o[1], o[2]) })
 	elementwise("divideSingle", "divides", func(o ...Op) { VDIVPS(o[0], o[1], o[2]) })
+	elementwise("apartSingle", "makes the magnitudes of the differences of", apart)
+	const notAtLeast, notAtMost = 9, 6 // both hold of NaN
+	until("untilLess", "less than", notAtLeast)
+	until("untilMore", "more than", notAtMost)
+	lanewise("cubeLanes", "sets dst to the third powers of", cube)
+	lanewise("rootLanes", "sets dst to the square roots of", root)
 	fold("sum", "float64", "adds up", 16, sum)
 	fold("square", "float64", "adds up the squares of", 16, square)
 	fold("magnitude", "float64", "adds up the magnitudes of", 16, magnitude)

@@ -110,36 +110,39 @@ func eachBlock(step func(x, sum reg.VecVirtual, vectors Op), meanwhile func()) {
 
 // compareRows writes a function that takes eight rows of x, a stride apart, feature
 // by feature, into their sums with the vectors of a block.
-func compareRows(name, does string, step func(x, sum reg.VecVirtual, vectors Op)) {
-	TEXT(name, NOSPLIT, "func(dst, x, block *float32, stride, features int)")
-	Doc(name + " " + does)
+func (e *element) compareRows(name, does string, step func(x, sum reg.VecVirtual, vectors Op)) {
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(sums *%[1]s, width int, x, block *%[1]s, stride, features int)", e.name))
+	Doc(name+" "+does, "The rows of sums are a width apart.")
 	Pragma("noescape")
-	dst, x, block := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("block"), GP64())
+	to, width := Load(Param("sums"), GP64()), Load(Param("width"), GP64())
+	x, block := Load(Param("x"), GP64()), Load(Param("block"), GP64())
 	stride, features := Load(Param("stride"), GP64()), Load(Param("features"), GP64())
-	stride3, upper := GP64(), GP64()
-	SHLQ(U8(2), stride)
-	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
-	LEAQ(Mem{Base: x, Index: stride, Scale: 4}, upper)
+	stride3, upper, width3, upperTo := GP64(), GP64(), GP64(), GP64()
+	for _, s := range [][4]reg.Register{{stride, stride3, x, upper}, {width, width3, to, upperTo}} {
+		SHLQ(U8(e.shift), s[0])
+		LEAQ(Mem{Base: s[0], Index: s[0], Scale: 2}, s[1])
+		LEAQ(Mem{Base: s[2], Index: s[0], Scale: 4}, s[3])
+	}
 	sums := make([]reg.VecVirtual, lanes)
 	for i := range sums {
 		sums[i] = YMM()
-		VXORPS(sums[i], sums[i], sums[i])
+		e.load(rowOf(i, to, upperTo, width, width3), sums[i])
 	}
 	Label("features")
 	vectors := YMM()
-	VMOVUPS(Mem{Base: block}, vectors)
+	e.load(Mem{Base: block}, vectors)
 	for i, sum := range sums {
 		value := YMM()
-		VBROADCASTSS(rowOf(i, x, upper, stride, stride3), value)
+		e.broadcast(rowOf(i, x, upper, stride, stride3), value)
 		step(value, sum, vectors)
 	}
-	ADDQ(U8(4), x)
-	ADDQ(U8(4), upper)
+	ADDQ(U8(1<<e.shift), x)
+	ADDQ(U8(1<<e.shift), upper)
 	ADDQ(U8(laneBytes), block)
 	DECQ(features)
 	JNE(LabelRef("features"))
 	for i, sum := range sums {
-		VMOVUPS(sum, Mem{Base: dst, Disp: i * laneBytes})
+		e.load(sum, rowOf(i, to, upperTo, width, width3))
 	}
 	VZEROUPPER()
 	RET()
