@@ -261,6 +261,52 @@ func TestTwoLogsOfOneDirectoryAreOne(t *testing.T) {
 	}
 }
 
+// What a process can neither write to its end nor cut off, another takes over; the first
+// one then leaves what the other wrote behind it.
+func TestABrokenDiskTakesNothingFromAnotherProcess(t *testing.T) {
+	for _, others := range []int{1, 40} { // within a segment, and beyond it
+		t.Run(fmt.Sprint(others), func(t *testing.T) {
+			d := newDisk()
+			cfg := config(t, t.TempDir())
+			sound := cfg
+			cfg.OpenFile, cfg.Retry = d.open, time.Millisecond
+			a := open(t, cfg)
+			if err := a.Record(t.Context(), change(0)); err != nil {
+				t.Fatal(err)
+			}
+			d.failSync.Store(true)
+			d.failCut.Store(true)
+			if err := a.Record(t.Context(), change(1)); err == nil {
+				t.Fatal("a change was kept on a broken disk")
+			}
+			b := open(t, sound)
+			for range others {
+				if err := b.Record(t.Context(), change(2)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.failSync.Store(false)
+			d.failCut.Store(false)
+			testkit.Eventually(t, "it recovers", func() bool { return a.Err() == nil })
+			if err := errors.Join(a.Close(), b.Close()); err != nil {
+				t.Error(err)
+			}
+			if report := verify(t, audit.NewReader(sound), nil); !report.OK {
+				t.Error(show(report))
+			}
+			kept := 0
+			for _, e := range entries(t, sound, "acme") {
+				if e.Object == "user-2" {
+					kept++
+				}
+			}
+			if kept != others {
+				t.Errorf("%d of %d records of the other process are there", kept, others)
+			}
+		})
+	}
+}
+
 // A line whose writer was killed is cut off, and that is on record.
 func TestATornLineIsCutOff(t *testing.T) {
 	log := newTampered(t)
