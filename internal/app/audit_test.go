@@ -309,6 +309,37 @@ func TestNoClientWritesIntoALine(t *testing.T) {
 
 // TestWhoSeesWhichRecords: administrators and auditors those of their tenant, and
 // those of the default tenant all.
+// What the server takes over after a change of a model is on record as its own, so that
+// the id of the request finds who made the change.
+func TestARequestIsOnRecordOnceThatHasAModelLoaded(t *testing.T) {
+	folder := copyModels(t)
+	s := start(t, t.TempDir(), map[string]string{"MODELS_DIR": folder})
+	token := s.token(t)
+	manifest, err := os.ReadFile(filepath.Join(folder, "iris", "model.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, body := s.call(t, http.MethodPut, "https://"+s.AdminAddr()+"/admin/v1/models/iris/manifest", token, "application/yaml", string(manifest)+"# again\n"); status != http.StatusNoContent {
+		t.Fatalf("%d %s", status, body)
+	}
+	s, token = s.again(t)
+	var events, loads []string
+	s.each(t, token, func(_ string, r *record) {
+		switch {
+		case r.Event == "model.load":
+			loads = append(loads, r.Actor+" "+r.RequestID+r.Address)
+		case strings.HasPrefix(r.Event, "model."):
+			events = append(events, r.Event+" "+r.Actor)
+		}
+	})
+	if diff := gocmp.Diff([]string{"model.manifest admin"}, events); diff != "" {
+		t.Error(diff)
+	}
+	if diff := gocmp.Diff([]string{"server ", "server ", "server "}, loads); diff != "" { // at two starts, and between
+		t.Error(diff)
+	}
+}
+
 func TestWhoSeesWhichRecords(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	token := s.token(t)

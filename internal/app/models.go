@@ -9,6 +9,7 @@ import (
 	"onnxgate/internal/delivery"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/modelstore"
+	"onnxgate/internal/reqctx"
 	"onnxgate/internal/treewatch"
 )
 
@@ -22,7 +23,11 @@ func (a *App) openDelivery() (err error) {
 	}
 	a.delivery, err = delivery.New(delivery.Config{
 		Store: a.folder, Catalog: a.catalog, Audit: records{a},
-		Changed: func(ctx context.Context, folder string) { a.lookAtModels(ctx, treewatch.Settled, folder) },
+		Changed: func(ctx context.Context, folder string) {
+			// What the server does then is not what the client has asked for: it has records of
+			// its own, and is done although the client may have gone.
+			a.lookAtModels(reqctx.With(context.WithoutCancel(ctx), &reqctx.Info{}), treewatch.Settled, folder)
+		},
 	})
 	return err
 }
