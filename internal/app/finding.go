@@ -122,7 +122,7 @@ func Diagnoses() []Diagnosis {
 		{keyRate, "An API key has a rate that `ONNXGATE_RATE_PREDICT` never lets it reach."},
 		{serverUnreachable, "Something answers at the server's address, and not as this configuration's server does."},
 		{serverNotReady, "The running server refuses requests."},
-		{serverDegraded, "The running server is without its database."},
+		{serverDegraded, "The running server refuses some requests: it is without its database, or its best-effort audit log cannot be written."},
 		{reloadFailed, "The running server goes on with a part as it was before, since what there is now cannot be used."},
 	}
 }
