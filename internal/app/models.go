@@ -100,7 +100,6 @@ func (a *App) reloadCatalog(ctx context.Context, folders ...string) error {
 // logProblems logs, of the problems that were found, those that there still are.
 func (a *App) logProblems(ctx context.Context, found []inference.LoadError) {
 	problems := a.catalog.Problems()
-	a.metrics.ModelProblems(len(problems))
 	bad := false
 	for _, p := range problems {
 		if slices.ContainsFunc(found, func(f inference.LoadError) bool { return f.Error() == p.Error() }) {
