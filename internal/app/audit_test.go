@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -15,12 +16,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
 	pb "onnxgate/api/inferencepb"
+	"onnxgate/internal/app"
+	"onnxgate/internal/audit"
+	"onnxgate/internal/config"
+	"onnxgate/internal/testkit"
 )
 
 // record is a line of GET /admin/v1/audit.
@@ -336,6 +342,87 @@ func TestARequestIsOnRecordOnceThatHasAModelLoaded(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := gocmp.Diff([]string{"server ", "server ", "server "}, loads); diff != "" { // at two starts, and between
+		t.Error(diff)
+	}
+}
+
+// hook is a log that does something before the first line with a word in it.
+type hook struct {
+	*testkit.Buffer
+
+	word string
+	once sync.Once
+	do   func()
+}
+
+func (h *hook) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte(h.word)) {
+		h.once.Do(h.do)
+	}
+	return h.Buffer.Write(line)
+}
+
+// What a look at the folder takes over is on record also when a client changes another
+// model at the same time.
+func TestALookIsOnRecordBesideAChange(t *testing.T) {
+	folder := copyModels(t)
+	s := &server{dir: t.TempDir(), log: &testkit.Buffer{}, client: &http.Client{}}
+	log, token := &hook{Buffer: s.log, word: "model not taken over"}, ""
+	loaded := make(chan int, 1)
+	log.do = func() { // the look is over, and nothing is on record of it yet
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			status, _ := s.call(t, http.MethodPost, "http://"+s.AdminAddr()+"/admin/v1/models/iris/load", token, "application/json", "{}")
+			loaded <- status
+		}()
+		select {
+		case <-done:
+		case <-time.After(300 * time.Millisecond): // it waits for the look, as it should
+		}
+	}
+	a, err := app.New(t.Context(), load(t, s.dir, map[string]string{"MODELS_DIR": folder, "TLS": "off", "LOG_LEVEL": "error"}), app.Options{Log: log, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.App = a
+	a.Start(t.Context())
+	t.Cleanup(func() { s.stop(t) })
+	token = s.key(t)
+	for name, text := range map[string]string{"good": "", "bad": "nothing"} {
+		from := filepath.Join(t.TempDir(), name)
+		if err := os.CopyFS(from, os.DirFS(filepath.Join(folder, "iris"))); err != nil {
+			t.Fatal(err)
+		}
+		if text != "" {
+			write(t, filepath.Join(from, "1", "model.onnx"), text)
+		}
+		if err := os.Rename(from, filepath.Join(folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Reload(t.Context(), func() (*config.Config, error) {
+		return load(t, s.dir, map[string]string{"MODELS_DIR": folder, "TLS": "off", "LOG_LEVEL": "error"}), nil
+	})
+	if status := <-loaded; status != http.StatusOK && status != http.StatusNoContent {
+		t.Errorf("the load is %d", status)
+	}
+	s.stop(t)
+	reader, err := app.AuditReader(load(t, s.dir, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := map[string]int{}
+	if _, err := reader.Read(t.Context(), audit.Query{Tenant: audit.AnyTenant}, func(e *audit.Entry) error {
+		if e.Event == audit.ModelLoad {
+			on[e.Actor+" "+e.Object]++
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{"server iris/1": 1, "server good/1": 1, "apikey:" + token[4:16] + " iris": 1}
+	if diff := gocmp.Diff(want, on); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"onnxgate/internal/delivery"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/modelstore"
 	"onnxgate/internal/reqctx"
@@ -22,7 +23,7 @@ func (a *App) openDelivery() (err error) {
 		}
 	}
 	a.delivery, err = delivery.New(delivery.Config{
-		Store: a.folder, Catalog: a.catalog, Audit: records{a},
+		Store: a.folder, Catalog: changing{a.catalog, a}, Audit: records{a},
 		Changed: func(ctx context.Context, folder string) {
 			// What the server does then is not what the client has asked for: it has records of
 			// its own, and is done although the client may have gone.
@@ -30,6 +31,44 @@ func (a *App) openDelivery() (err error) {
 		},
 	})
 	return err
+}
+
+// changing is the catalog as clients change it: never while a look at the folder is under
+// way, so that what is logged and put on record of a look is what that has changed.
+type changing struct {
+	*inference.Catalog
+
+	app *App
+}
+
+// Rollback has another version served where none is named.
+func (c changing) Rollback(ctx context.Context, p *identity.Principal, model, to string) (serving string, err error) {
+	err = c.alone(func() error {
+		serving, err = c.Catalog.Rollback(ctx, p, model, to)
+		return err
+	})
+	return serving, err
+}
+
+// Remove has a version taken out of the folder.
+func (c changing) Remove(ctx context.Context, p *identity.Principal, model, version string, remove func(last bool) error) error {
+	return c.alone(func() error { return c.Catalog.Remove(ctx, p, model, version, remove) })
+}
+
+// Load takes a model into service.
+func (c changing) Load(ctx context.Context, p *identity.Principal, model string) error {
+	return c.alone(func() error { return c.Catalog.Load(ctx, p, model) })
+}
+
+// Unload takes a model out of service.
+func (c changing) Unload(ctx context.Context, p *identity.Principal, model string) error {
+	return c.alone(func() error { return c.Catalog.Unload(ctx, p, model) })
+}
+
+func (c changing) alone(change func() error) error {
+	c.app.reloading.Lock()
+	defer c.app.reloading.Unlock()
+	return change()
 }
 
 // modelDepth is how many levels of folders models are in: @TENANT/NAME/VERSION.
