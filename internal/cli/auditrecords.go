@@ -129,8 +129,7 @@ func auditTail(p *Process) *cobra.Command {
 func auditSearch(p *Process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "search FIELD=VALUE…", Short: "Print the records with all of these values; VALUE* is a beginning",
-		Example: "  onnxgate audit search event=refused actor=ann\n  onnxgate audit search event=user.* --from 2026-03-01",
-		Args:    cobra.ArbitraryArgs,
+		Args: cobra.ArbitraryArgs,
 	}
 	s := addSpan(cmd)
 	format := addRecordFormat(cmd)

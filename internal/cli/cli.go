@@ -105,6 +105,7 @@ func rootCommand(p *Process) *cobra.Command {
 	root.Version = p.version()
 	root.SetVersionTemplate(p.versionLine())
 	completeNoFiles(root)
+	addExamples(root)
 	return root
 }
 

@@ -36,7 +36,7 @@ func rateSettings() []Setting {
 		},
 		{
 			Name: "ONNXGATE_MAX_IN_FLIGHT", Default: "0",
-			Doc:     "Predictions that are computed at once, over all protocols; others wait. 0: one for each processor, and large batches beside them.",
+			Doc:     "Predictions that are computed at once, over all protocols; others wait. 0: one for each processor, and large batches in addition.",
 			Want:    "a whole number from 1 to 100000, or 0",
 			binding: bind(func(c *Config) *int { return &c.MaxInFlight }, parseCount, formatInFlight),
 		},

@@ -112,19 +112,19 @@ func listenerSettings() []Setting {
 		},
 		{
 			Name: "ONNXGATE_GRPC_ADDR", Default: "127.0.0.1:8445",
-			Doc:     "gRPC listener (Open Inference Protocol; TLS as the public one); off closes it.",
+			Doc:     "gRPC listener (Open Inference Protocol; TLS as on the public one); off closes it.",
 			Want:    "host:port, such as 127.0.0.1:8445, or off",
 			binding: bind(func(c *Config) *string { return &c.GRPCAddr }, parseAddrOrOff, orOff),
 		},
 		{
 			Name: "ONNXGATE_DATA_DIR", Flag: "data-dir", Default: "data",
 			Doc:     "Folder for everything that the server writes: users, keys, certificate (mode 0700).",
-			Want:    "a folder that this user may write",
+			Want:    "a folder that this user may write to",
 			binding: text(func(c *Config) *string { return &c.DataDir }),
 		},
 		{
 			Name: "ONNXGATE_DRAIN_DELAY", Default: "0s",
-			Doc:     "How long a server that was told to stop goes on accepting while GET /readyz answers 503, so that a balancer notices before connections are refused.",
+			Doc:     "How long a server that was told to stop keeps accepting requests while GET /readyz answers 503, so that a balancer notices before connections are refused.",
 			Want:    "a duration from 0s to 5m, such as 10s",
 			binding: bind(func(c *Config) *time.Duration { return &c.DrainDelay }, ParseDuration, formatDuration),
 		},
@@ -147,7 +147,7 @@ func databaseSettings() []Setting {
 		},
 		{
 			Name: "ONNXGATE_REVOCATION_MAX_AGE", Default: "60s",
-			Doc:     "How long tokens and keys that the server knows go on while the database cannot be reached; then requests are refused (503).",
+			Doc:     "How long tokens and keys that the server knows keep working while the database cannot be reached; after that, requests are refused (503).",
 			Want:    "a duration from 1s to 1h, such as 60s",
 			binding: bind(func(c *Config) *time.Duration { return &c.RevocationMaxAge }, ParseDuration, formatDuration),
 		},
@@ -164,25 +164,25 @@ func modelSettings() []Setting {
 		},
 		{
 			Name:    "ONNXGATE_DEFAULT_MODEL",
-			Doc:     "Name of the model that POST /predict serves, and of a model.onnx at the top of the folder; empty: the only one, and with several none.",
+			Doc:     "Name of the model that POST /predict serves, and of a model.onnx at the top of the folder; empty: the only model, or none if there are several.",
 			Want:    "the name of a model",
 			binding: text(func(c *Config) *string { return &c.DefaultModel }),
 		},
 		{
 			Name: "ONNXGATE_SKIP_BAD_MODELS", Default: "false",
-			Doc:     "true: start without the models that cannot be served; false: those of the tenant default stop the start. Those of other tenants never do.",
+			Doc:     "true: start without the models that cannot be served. false: such models of the tenant default stop the start; those of other tenants never do.",
 			Want:    "true or false",
 			binding: bind(func(c *Config) *bool { return &c.SkipBadModels }, parseSwitch, strconv.FormatBool),
 		},
 		{
 			Name:    "ONNXGATE_MODELS_MEMORY",
-			Doc:     "Most memory that all loaded models take together, by an estimate; a model beyond it cannot be served. Empty: half of what the machine or the container has.",
+			Doc:     "Most memory that all loaded models together may take, by an estimate; a model beyond it cannot be served. Empty: half of what the machine or the container has.",
 			Want:    "a size of at least 1MiB, such as 4GiB, or nothing",
 			binding: bind(func(c *Config) *int64 { return &c.ModelsMemory }, parseSizeOrNone, formatSizeOrNone),
 		},
 		{
 			Name:    "ONNXGATE_TENANT_MODELS_MEMORY",
-			Doc:     "Most of it that the models of one tenant take together, but for those of the tenant default. Empty: a quarter.",
+			Doc:     "Most of that memory that the models of one tenant together may take; the tenant default is exempt. Empty: a quarter.",
 			Want:    "a size of at least 1MiB, such as 1GiB, or nothing",
 			binding: bind(func(c *Config) *int64 { return &c.TenantModelsMemory }, parseSizeOrNone, formatSizeOrNone),
 		},
@@ -199,7 +199,7 @@ func roleSettings() []Setting {
 	return []Setting{
 		{
 			Name:    "ONNXGATE_ROLES_FILE",
-			Doc:     "YAML file with roles of your own, each with its permissions (role: [permission, …]); empty: only the built in ones grant any.",
+			Doc:     "YAML file with roles of your own, each with its permissions (role: [permission, …]); empty: only the built-in roles grant any.",
 			Want:    "a file that exists, or nothing",
 			binding: text(func(c *Config) *string { return &c.RolesFile }),
 		},
@@ -228,7 +228,7 @@ func tlsSettings() []Setting {
 		},
 		{
 			Name: "ONNXGATE_CLIENT_CERT", Default: "off",
-			Doc:     "Whether clients are asked for a certificate: request takes one that is shown, require refuses connections without.",
+			Doc:     "Whether clients are asked for a certificate: request accepts one if it is shown, require refuses connections without one.",
 			Want:    "off, request or require",
 			binding: text(func(c *Config) *string { return &c.ClientCert }),
 		},
@@ -305,7 +305,7 @@ func tokenSettings() []Setting {
 		},
 		{
 			Name: "ONNXGATE_BOOTSTRAP_API_KEY", Secret: true,
-			Doc:     "API key that counts as long as it stands here; another one, or none, ends it at the next start.",
+			Doc:     "API key that is valid as long as it stands here; another one, or none, ends it at the next start.",
 			Want:    "the output of: onnxgate apikey generate",
 			binding: bind(func(c *Config) *Secret { return &c.BootstrapAPIKey }, parseSecret, Secret.String),
 		},
@@ -328,7 +328,7 @@ func sealSettings() []Setting {
 		},
 		{
 			Name:    "ONNXGATE_ENV_IDENTITY_FILE",
-			Doc:     "File with the age identities, or the passphrase, that open .env.age; its content is read again at a reload, the setting is taken from the real environment alone.",
+			Doc:     "File with the age identities, or the passphrase, that open .env.age; its content is read again at a reload; the setting itself is taken only from the real environment.",
 			Want:    "the path of a file that age-keygen wrote, or that holds the passphrase",
 			binding: text(func(c *Config) *string { return &c.EnvIdentityFile }),
 		},
@@ -356,7 +356,7 @@ func requestSettings() []Setting {
 	return append(rateSettings(), []Setting{
 		{
 			Name:    "ONNXGATE_TRUSTED_PROXIES",
-			Doc:     "Networks of proxies whose X-Forwarded-For is believed, separated by commas; empty: nobody's, and a server on loopback answers to names of this machine alone.",
+			Doc:     "Networks of proxies whose X-Forwarded-For is believed, separated by commas; empty: nobody's, and a server on loopback answers only to names of this machine.",
 			Want:    "networks in CIDR form, such as 10.0.0.0/8,fd00::/8",
 			binding: bind(func(c *Config) *[]netip.Prefix { return &c.TrustedProxies }, list(parseNetwork), joined(netip.Prefix.String)),
 		},
@@ -380,7 +380,7 @@ func requestSettings() []Setting {
 		},
 		{
 			Name: "ONNXGATE_MAX_MODEL", Default: "512MiB",
-			Doc:     "Largest file of a model that is pushed to the server.",
+			Doc:     "Largest model file that can be pushed to the server.",
 			Want:    "a size from 1KiB to 512MiB, such as 100MiB",
 			binding: bind(func(c *Config) *int64 { return &c.MaxModel }, parseSize, formatSize),
 		},
@@ -392,25 +392,25 @@ func requestSettings() []Setting {
 		},
 		{
 			Name: "ONNXGATE_AUDIT", Default: "strict",
-			Doc:     "strict: nothing is done that is not in the audit log; while that cannot be written, everything but health is 503. best-effort: predictions and what only reads go on without. off: there are no records.",
+			Doc:     "strict: nothing is done that is not in the audit log; while the log cannot be written, everything but health is 503. best-effort: predictions and requests that only read go on without it. off: there are no records.",
 			Want:    "strict, best-effort or off",
 			binding: text(func(c *Config) *string { return &c.Audit }),
 		},
 		{
 			Name: "ONNXGATE_AUDIT_INPUT_HASH", Default: "off",
-			Doc:     "on: the record of a prediction holds a hash of its input (HMAC-SHA-256 under a key of the tenant), so that records of the same input can be told, and an input that is in dispute matched with its record.",
+			Doc:     "on: the record of a prediction holds a hash of its input (HMAC-SHA-256 under a key of the tenant), so that you can tell records of the same input, and match a disputed input with its record.",
 			Want:    "on or off",
 			binding: bind(func(c *Config) *bool { return &c.AuditInputHash }, parseSwitch, onOff),
 		},
 		{
 			Name: "ONNXGATE_PPROF", Default: "off",
-			Doc:     "on: profiles of the Go runtime at /debug/pprof/ on the administration listener, always for a token with debug:read.",
+			Doc:     "on: profiles of the Go runtime at /debug/pprof/ on the administration listener, which always need a token with debug:read.",
 			Want:    "on or off",
 			binding: bind(func(c *Config) *bool { return &c.Pprof }, parseSwitch, onOff),
 		},
 		{
 			Name: "ONNXGATE_LOG_LEVEL", Default: "info", Live: true,
-			Doc:  "Least level that is logged: debug, info, warn or error.",
+			Doc:  "Lowest level that is logged: debug, info, warn or error.",
 			Want: "debug, info, warn or error",
 			binding: bind(func(c *Config) *slog.Level { return &c.LogLevel }, parseLevel,
 				func(l slog.Level) string { return strings.ToLower(l.String()) }),

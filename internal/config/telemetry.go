@@ -9,8 +9,8 @@ func telemetrySettings() []Setting {
 	return []Setting{
 		{
 			Name: "ONNXGATE_OTLP_ENDPOINT",
-			Doc: "Base URL of an OpenTelemetry collector that gets traces, and audit records as logs; empty: what the standard OTEL_EXPORTER_OTLP_… names say, " +
-				"and without them nothing is sent.",
+			Doc: "Base URL of an OpenTelemetry collector that gets traces, and audit records as logs; empty: what the standard OTEL_EXPORTER_OTLP_… names say; " +
+				"without them nothing is sent.",
 			Want:    "https://HOST:4318 for OTLP over HTTP, or grpcs://HOST:4317 for gRPC (http:// and grpc:// are not encrypted)",
 			binding: text(func(c *Config) *string { return &c.OTLPEndpoint }),
 		},

@@ -58,6 +58,12 @@ async function docs(context, { api, password }) {
 		seen.code[tab] = await page.locator('#samples-code').innerText();
 	}
 
+	seen.first = {};
+	for (const section of await page.locator('.opblock-tag-section').all()) {
+		const tag = await section.locator('.opblock-tag').getAttribute('data-tag');
+		seen.first[tag] = await section.locator('.opblock-summary-path').first().getAttribute('data-path');
+	}
+
 	await page.locator('button.authorize').first().click();
 	const dialog = page.locator('.dialog-ux');
 	const form = dialog.locator('.auth-container').filter({ hasText: 'OAuth2' });

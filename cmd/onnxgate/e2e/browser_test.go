@@ -93,7 +93,7 @@ func TestDocumentationPredictsInBrowser(t *testing.T) {
 	var seen struct {
 		Errors, Foreign, Violations []string
 		Status, Response            string
-		Code                        map[string]string
+		Code, First                 map[string]string
 		Cookies                     []any
 	}
 	browse(t, s, "docs", map[string]any{}, &seen)
@@ -102,6 +102,11 @@ func TestDocumentationPredictsInBrowser(t *testing.T) {
 	} {
 		if code := seen.Code[language]; !strings.Contains(code, part) || !strings.Contains(code, "/models/iris/predict") {
 			t.Errorf("the code in %s is %q", language, code)
+		}
+	}
+	for tag, path := range map[string]string{"token": "/token", "predict": "/predict", "models": "/models"} {
+		if seen.First[tag] != path {
+			t.Errorf("the first route of %q is %q", tag, seen.First[tag])
 		}
 	}
 	if seen.Status != "200" || !strings.Contains(seen.Response, "setosa") {
