@@ -70,11 +70,14 @@ type App struct {
 	metrics *telemetry.Metrics
 	// clock is what judges credentials, limits and quotas by.
 	clock *clock.Clock
-	// traces and spans, which they are queued in, are nil where none are sent.
-	traces    *tracing.Tracer
-	spans     *otlp.Batcher
-	lostSpans time.Time // when it was last told
-	shipments []shipment
+	// traces, spans, which they are queued in, and spanClient, which sends them, are nil
+	// where none are sent.
+	traces     *tracing.Tracer
+	spans      *otlp.Batcher
+	spanClient *otlp.Client
+	stopSpans  context.CancelFunc
+	lostSpans  time.Time // when it was last told
+	shipments  []shipment
 
 	roles    authz.Roles
 	store    *sqlstore.Store

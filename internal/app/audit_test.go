@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -15,15 +16,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
 	pb "onnxgate/api/inferencepb"
+	"onnxgate/internal/app"
+	"onnxgate/internal/audit"
+	"onnxgate/internal/config"
 	"onnxgate/internal/onnx"
 	. "onnxgate/internal/onnx/onnxtest" //nolint:revive // as above
 	"onnxgate/internal/tensor"
+	"onnxgate/internal/testkit"
 )
 
 // record is a line of GET /admin/v1/audit.
@@ -312,6 +318,118 @@ func TestNoClientWritesIntoALine(t *testing.T) {
 
 // TestWhoSeesWhichRecords: administrators and auditors those of their tenant, and
 // those of the default tenant all.
+// What the server takes over after a change of a model is on record as its own, so that
+// the id of the request finds who made the change.
+func TestARequestIsOnRecordOnceThatHasAModelLoaded(t *testing.T) {
+	folder := copyModels(t)
+	s := start(t, t.TempDir(), map[string]string{"MODELS_DIR": folder})
+	token := s.token(t)
+	manifest, err := os.ReadFile(filepath.Join(folder, "iris", "model.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, body := s.call(t, http.MethodPut, "https://"+s.AdminAddr()+"/admin/v1/models/iris/manifest", token, "application/yaml", string(manifest)+"# again\n"); status != http.StatusNoContent {
+		t.Fatalf("%d %s", status, body)
+	}
+	s, token = s.again(t)
+	var events, loads []string
+	s.each(t, token, func(_ string, r *record) {
+		switch {
+		case r.Event == "model.load":
+			loads = append(loads, r.Actor+" "+r.RequestID+r.Address)
+		case strings.HasPrefix(r.Event, "model."):
+			events = append(events, r.Event+" "+r.Actor)
+		}
+	})
+	if diff := gocmp.Diff([]string{"model.manifest admin"}, events); diff != "" {
+		t.Error(diff)
+	}
+	if diff := gocmp.Diff([]string{"server ", "server ", "server "}, loads); diff != "" { // at two starts, and between
+		t.Error(diff)
+	}
+}
+
+// hook is a log that does something before the first line with a word in it.
+type hook struct {
+	*testkit.Buffer
+
+	word string
+	once sync.Once
+	do   func()
+}
+
+func (h *hook) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte(h.word)) {
+		h.once.Do(h.do)
+	}
+	return h.Buffer.Write(line)
+}
+
+// What a look at the folder takes over is on record also when a client changes another
+// model at the same time.
+func TestALookIsOnRecordBesideAChange(t *testing.T) {
+	folder := copyModels(t)
+	s := &server{dir: t.TempDir(), log: &testkit.Buffer{}, client: &http.Client{}}
+	log, token := &hook{Buffer: s.log, word: "model not taken over"}, ""
+	loaded := make(chan int, 1)
+	log.do = func() { // the look is over, and nothing is on record of it yet
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			status, _ := s.call(t, http.MethodPost, "http://"+s.AdminAddr()+"/admin/v1/models/iris/load", token, "application/json", "{}")
+			loaded <- status
+		}()
+		select {
+		case <-done:
+		case <-time.After(300 * time.Millisecond): // it waits for the look, as it should
+		}
+	}
+	a, err := app.New(t.Context(), load(t, s.dir, map[string]string{"MODELS_DIR": folder, "TLS": "off", "LOG_LEVEL": "error"}), app.Options{Log: log, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.App = a
+	a.Start(t.Context())
+	t.Cleanup(func() { s.stop(t) })
+	token = s.key(t)
+	for name, text := range map[string]string{"good": "", "bad": "nothing"} {
+		from := filepath.Join(t.TempDir(), name)
+		if err := os.CopyFS(from, os.DirFS(filepath.Join(folder, "iris"))); err != nil {
+			t.Fatal(err)
+		}
+		if text != "" {
+			write(t, filepath.Join(from, "1", "model.onnx"), text)
+		}
+		if err := os.Rename(from, filepath.Join(folder, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Reload(t.Context(), func() (*config.Config, error) {
+		return load(t, s.dir, map[string]string{"MODELS_DIR": folder, "TLS": "off", "LOG_LEVEL": "error"}), nil
+	})
+	if status := <-loaded; status != http.StatusOK && status != http.StatusNoContent {
+		t.Errorf("the load is %d", status)
+	}
+	s.stop(t)
+	reader, err := app.AuditReader(load(t, s.dir, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := map[string]int{}
+	if _, err := reader.Read(t.Context(), audit.Query{Tenant: audit.AnyTenant}, func(e *audit.Entry) error {
+		if e.Event == audit.ModelLoad {
+			on[e.Actor+" "+e.Object]++
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{"server iris/1": 1, "server good/1": 1, "apikey:" + token[4:16] + " iris": 1}
+	if diff := gocmp.Diff(want, on); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWhoSeesWhichRecords(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	token := s.token(t)

@@ -178,6 +178,30 @@ func TestTheDoctorSaysWhyAServerIsNotReady(t *testing.T) {
 	}
 }
 
+// Nor does it tell why it is degraded.
+func TestTheDoctorSaysWhyAServerIsDegraded(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"status":"degraded"}`) }))
+	defer server.Close()
+	dir := t.TempDir()
+	start(t, dir, nil).stop(t)
+	for name, tc := range map[string]struct {
+		audit string
+		free  uint64
+		want  string
+	}{
+		"no database":                            {"strict", 1 << 20, "without its database"},
+		"no database, and a best-effort log":     {"best-effort", 1 << 40, "without its database"},
+		"no room for the best-effort log's disk": {"best-effort", 1 << 20, "has 1 MiB left"},
+	} {
+		doctor := app.Doctor{Now: time.Now, Free: func(string) (uint64, error) { return tc.free, nil }}
+		got, _ := doctor.Diagnose(t.Context(), load(t, dir, map[string]string{"TLS": "off", "ADDR": server.Listener.Addr().String(), "AUDIT": tc.audit}))
+		at := slices.IndexFunc(got, func(f app.Finding) bool { return f.ID == "server-degraded" })
+		if at < 0 || !strings.Contains(got[at].Detail, tc.want) {
+			t.Errorf("%s: %+v, want %q", name, got, tc.want)
+		}
+	}
+}
+
 func plenty(string) (uint64, error) { return 1 << 40, nil }
 
 func TestTheDoctorFindsWhatCannotBeReachedAndWhatRunsOut(t *testing.T) {

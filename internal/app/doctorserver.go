@@ -80,35 +80,53 @@ func (d *Doctor) readiness(ctx context.Context, cfg *config.Config, resp *http.R
 	case resp.StatusCode != http.StatusOK || err != nil:
 		return []Finding{{serverUnreachable, Error, fmt.Sprintf("%s answers %s for /readyz", addr, resp.Status), "is it an onnxgate server? Change ONNXGATE_ADDR"}}
 	case state.Status == "degraded":
-		return []Finding{{serverDegraded, Error, "the server on " + addr + " is without its database", "reach the database with onnxgate db status"}}
+		return []Finding{d.degraded(ctx, cfg, addr)}
 	}
 	return nil
+}
+
+// degraded looks for what keeps a server from serving everything.
+func (d *Doctor) degraded(ctx context.Context, cfg *config.Config, addr string) Finding {
+	because, fix := "it is without its database", "reach the database with onnxgate db status"
+	if audit.Mode(cfg.Audit) == audit.BestEffort {
+		if wrong, mend := d.auditAtFault(ctx, cfg); wrong != "" {
+			because, fix = wrong, mend
+		}
+	}
+	return Finding{serverDegraded, Error, "the server on " + addr + " refuses some requests: " + because, fix}
 }
 
 // notReady looks for what keeps a server from serving. It tells no client; but what it
 // stands on is here to be looked at, too.
 func (d *Doctor) notReady(ctx context.Context, cfg *config.Config, addr string) Finding {
 	because, fix := "it stops, or could not keep a record a moment ago", "ask again; its log has the error, and docs/metrics.md a runbook"
-	ctx, cancel := context.WithTimeout(ctx, verifyTime)
-	defer cancel()
-	dir := inDataDir(cfg, auditDir)
-	_, missing := os.Stat(dir)
-	_, damaged := verifyAudit(ctx, cfg)
-	full := d.space(cfg)
-	switch {
-	case audit.Mode(cfg.Audit) != audit.Strict:
-	case missing != nil:
-		because, fix = "its audit log is gone: "+missing.Error(), "put "+dir+" back, or move what is left away and start anew"
-	case damaged != nil:
-		because, fix = cutFix(damaged.Error())
-	case len(full) > 0 && full[0].Severity == Error:
-		because, fix = full[0].Detail, full[0].Fix
-	default:
-		if err := probeWrite(dir); err != nil {
-			because, fix = "its audit log cannot be written: "+err.Error(), "let the server's user write to "+dir+"; it goes on by itself"
+	if audit.Mode(cfg.Audit) == audit.Strict {
+		if wrong, mend := d.auditAtFault(ctx, cfg); wrong != "" {
+			because, fix = wrong, mend
 		}
 	}
 	return Finding{serverNotReady, Error, "the server on " + addr + " refuses requests: " + because, fix}
+}
+
+// auditAtFault says what keeps the audit log from being written, and what to do about
+// it; nothing where it can be.
+func (d *Doctor) auditAtFault(ctx context.Context, cfg *config.Config) (because, fix string) {
+	ctx, cancel := context.WithTimeout(ctx, verifyTime)
+	defer cancel()
+	dir := inDataDir(cfg, auditDir)
+	if _, err := os.Stat(dir); err != nil {
+		return "its audit log is gone: " + err.Error(), "put " + dir + " back, or move what is left away and start anew"
+	}
+	if _, err := verifyAudit(ctx, cfg); err != nil {
+		return cutFix(err.Error())
+	}
+	if full := d.space(cfg); len(full) > 0 && full[0].Severity == Error {
+		return full[0].Detail, full[0].Fix
+	}
+	if err := probeWrite(dir); err != nil {
+		return "its audit log cannot be written: " + err.Error(), "let the server's user write to " + dir + "; it goes on by itself"
+	}
+	return "", ""
 }
 
 // parts reads the metrics of the running server, where they may be read.

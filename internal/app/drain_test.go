@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -116,4 +117,20 @@ func (s *server) keptAlive(t *testing.T) func(*testing.T) (status int, ends bool
 		t.Fatal("a server that is ready closes connections")
 	}
 	return send
+}
+
+// A collector that does not answer holds a stop up for as long as the last spans are
+// tried, and is not taken for a reload that hangs.
+func TestAStopLeavesACollectorThatHangs(t *testing.T) {
+	collector, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer collector.Close() //nolint:errcheck // nothing is read from it
+	s := start(t, t.TempDir(), map[string]string{"OTLP_ENDPOINT": "http://" + collector.Addr().String(), "AUDIT": "off"})
+	s.predict(t, s.token(t))
+	s.stop(t)
+	if log := s.log.String(); strings.Contains(log, "stopping without") || !strings.Contains(log, "spans were lost") {
+		t.Errorf("the log says %s", log)
+	}
 }

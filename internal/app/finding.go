@@ -122,7 +122,7 @@ func Diagnoses() []Diagnosis {
 		{keyRate, "An API key has a rate that `ONNXGATE_RATE_PREDICT` never lets it reach."},
 		{serverUnreachable, "Something answers at the server's address, but not as this configuration's server would."},
 		{serverNotReady, "The running server refuses requests."},
-		{serverDegraded, "The running server is without its database."},
+		{serverDegraded, "The running server refuses some requests, because its database is away or its best-effort audit log cannot be written."},
 		{reloadFailed, "The running server still uses an old version of something, because the new one cannot be used."},
 	}
 }

@@ -48,6 +48,8 @@ func (a *App) showGauges() {
 	a.metrics.Gauge("onnxgate_ready", "1 while requests are wanted, 0 when GET /readyz says 503.",
 		func() float64 { return flag(a.ready() == nil) })
 	a.metrics.Gauge("onnxgate_model_versions", "Versions of models that are served.", a.servedVersions)
+	a.metrics.Gauge("onnxgate_model_problems", "Models and versions that are not served, or go on as they were, because something is wrong with them.",
+		func() float64 { return float64(len(a.catalog.Problems())) })
 	a.metrics.Gauges("onnxgate_reload_successful", "1 when a part is in use as it was last read, 0 when the server goes on with what it had.",
 		"part", a.showReloads)
 	if a.certs != nil {

@@ -230,6 +230,28 @@ func TestWhatAReloadCouldNotTakeOverIsShownUntilItCan(t *testing.T) {
 	}
 }
 
+// What is wrong with a model ends with a call that takes it out of service, not with the
+// next look at its folder.
+func TestAProblemThatIsUnloadedIsNoneAnyMore(t *testing.T) {
+	folder := copyModels(t)
+	if err := os.MkdirAll(filepath.Join(folder, "bad", "1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "bad", "1", "model.onnx"), "nothing")
+	s := start(t, t.TempDir(), map[string]string{"MODELS_DIR": folder, "SKIP_BAD_MODELS": "true"})
+	problems := func() float64 {
+		got, _ := gauge(families(t, s.metrics(t)), "onnxgate_model_problems", "")
+		return got
+	}
+	testkit.Eventually(t, "a problem is shown", func() bool { return problems() == 1 })
+	if status, body := s.call(t, http.MethodPost, "https://"+s.AdminAddr()+"/admin/v1/models/bad/unload", s.token(t), "application/json", "{}"); status != http.StatusOK && status != http.StatusNoContent {
+		t.Fatalf("%d %s", status, body)
+	}
+	if got := problems(); got != 0 {
+		t.Errorf("%v problems after the unload", got)
+	}
+}
+
 // A database that another process has locked serves readers and no writers: the
 // server says so, and goes on with those it knows.
 func TestALockedDatabaseIsDegradedUntilItIsFree(t *testing.T) {

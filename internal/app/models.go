@@ -7,8 +7,10 @@ import (
 	"slices"
 
 	"onnxgate/internal/delivery"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/modelstore"
+	"onnxgate/internal/reqctx"
 	"onnxgate/internal/treewatch"
 )
 
@@ -21,10 +23,52 @@ func (a *App) openDelivery() (err error) {
 		}
 	}
 	a.delivery, err = delivery.New(delivery.Config{
-		Store: a.folder, Catalog: a.catalog, Audit: records{a},
-		Changed: func(ctx context.Context, folder string) { a.lookAtModels(ctx, treewatch.Settled, folder) },
+		Store: a.folder, Catalog: changing{a.catalog, a}, Audit: records{a},
+		Changed: func(ctx context.Context, folder string) {
+			// What the server does then is not what the client has asked for: it has records of
+			// its own, and is done although the client may have gone.
+			a.lookAtModels(reqctx.With(context.WithoutCancel(ctx), &reqctx.Info{}), treewatch.Settled, folder)
+		},
 	})
 	return err
+}
+
+// changing is the catalog as clients change it: never while a look at the folder is under
+// way, so that what is logged and put on record of a look is what that has changed.
+type changing struct {
+	*inference.Catalog
+
+	app *App
+}
+
+// Rollback has another version served where none is named.
+func (c changing) Rollback(ctx context.Context, p *identity.Principal, model, to string) (serving string, err error) {
+	err = c.alone(func() error {
+		serving, err = c.Catalog.Rollback(ctx, p, model, to)
+		return err
+	})
+	return serving, err
+}
+
+// Remove has a version taken out of the folder.
+func (c changing) Remove(ctx context.Context, p *identity.Principal, model, version string, remove func(last bool) error) error {
+	return c.alone(func() error { return c.Catalog.Remove(ctx, p, model, version, remove) })
+}
+
+// Load takes a model into service.
+func (c changing) Load(ctx context.Context, p *identity.Principal, model string) error {
+	return c.alone(func() error { return c.Catalog.Load(ctx, p, model) })
+}
+
+// Unload takes a model out of service.
+func (c changing) Unload(ctx context.Context, p *identity.Principal, model string) error {
+	return c.alone(func() error { return c.Catalog.Unload(ctx, p, model) })
+}
+
+func (c changing) alone(change func() error) error {
+	c.app.reloading.Lock()
+	defer c.app.reloading.Unlock()
+	return change()
 }
 
 // modelDepth is how many levels of folders models are in: @TENANT/NAME/VERSION.
@@ -95,7 +139,6 @@ func (a *App) reloadCatalog(ctx context.Context, folders ...string) error {
 // logProblems logs, of the problems that were found, those that there still are.
 func (a *App) logProblems(ctx context.Context, found []inference.LoadError) {
 	problems := a.catalog.Problems()
-	a.metrics.ModelProblems(len(problems))
 	bad := false
 	for _, p := range problems {
 		if slices.ContainsFunc(found, func(f inference.LoadError) bool { return f.Error() == p.Error() }) {

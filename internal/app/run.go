@@ -75,9 +75,7 @@ func (a *App) Start(ctx context.Context) {
 	if a.issuers != nil {
 		a.background.Go(func() { a.issuers.Run(watch) })
 	}
-	if a.spans != nil {
-		a.background.Go(func() { a.spans.Run(context.WithoutCancel(ctx)) }) // until closeTraces
-	}
+	a.startTraces(ctx)
 	a.startShipping(watch)
 	a.public.server = a.newServer(a.api.Public())
 	if a.admin != nil {
@@ -194,7 +192,7 @@ func (a *App) Stop(ctx context.Context) error {
 	}
 	err := inParallel(ends...)
 	a.stopWatching()
-	a.closeTraces(ctx)
+	a.endTraces(ctx)
 	a.settle(ctx)
 	err = errors.Join(err, a.recordStop(ctx), a.close()) // writes the last access lines
 	a.log.InfoContext(ctx, "stopped")
@@ -253,6 +251,6 @@ func (a *App) close() error {
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
-	errs = append(errs, a.closeAudit(), a.closeShipping(), a.closeRedis())
+	errs = append(errs, a.closeAudit(), a.closeShipping(), a.closeTraces(), a.closeRedis())
 	return errors.Join(append(errs, a.access.Close())...)
 }

@@ -43,7 +43,7 @@ func (a *App) openShipping(log *audit.Log) error {
 			return err
 		}
 		sink := &ship.Collector{
-			Exporter: client, Envelope: otlp.NewEnvelope(settings.Resource, "onnxgate/audit", a.opts.Version), Log: hostName(), Now: time.Now,
+			Exporter: client, Envelope: otlp.NewEnvelope(settings.Resource, "onnxgate/audit", a.opts.Version), Log: log.Name(), Now: time.Now,
 			Rejected: func(err error) { a.toldOfShipping("otlp", err) },
 		}
 		if err := a.shipTo("otlp", log, sink, client.Close); err != nil {
@@ -86,7 +86,7 @@ func (a *App) shipTo(name string, log *audit.Log, sink ship.Sink, closeSink func
 		return err
 	}
 	s, err := ship.New(ship.Config{
-		Source: shippedLog{log}, Sink: sink, Path: filepath.Join(dir, name),
+		Source: shippedLog{log}, Sink: sink, Log: log.Name(), Path: filepath.Join(dir, name),
 		Told: func(err error) { a.toldOfShipping(name, err) },
 	})
 	if err != nil {

@@ -37,6 +37,7 @@ func (a *App) openTraces() error {
 	if err != nil {
 		return err
 	}
+	a.spanClient = client
 	a.spans = otlp.NewBatcher(otlp.BatcherConfig{
 		Exporter: client, Envelope: otlp.NewEnvelope(settings.Resource, "onnxgate", a.opts.Version),
 		Batch: settings.Batch, Failed: a.spansLost, Now: time.Now,
@@ -64,14 +65,32 @@ func (a *App) spansLost(items int, err error) {
 	}
 }
 
-// closeTraces sends the last spans, if that is quick.
-func (a *App) closeTraces(ctx context.Context) {
+// startTraces sends spans until endTraces.
+func (a *App) startTraces(ctx context.Context) {
+	if a.spans == nil {
+		return
+	}
+	ctx, a.stopSpans = context.WithCancel(context.WithoutCancel(ctx))
+	a.background.Go(func() { a.spans.Run(ctx) })
+}
+
+// endTraces sends the last spans, if that is quick, and drops what is left.
+func (a *App) endTraces(ctx context.Context) {
 	if a.spans == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	_ = a.spans.Close(ctx) // what is lost is counted
+	a.stopSpans()
+}
+
+// closeTraces ends the connections to the collector.
+func (a *App) closeTraces() error {
+	if a.spanClient == nil {
+		return nil
+	}
+	return a.spanClient.Close()
 }
 
 // checkTelemetry reads all that the configuration says of collectors.

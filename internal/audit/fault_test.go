@@ -25,6 +25,8 @@ type disk struct {
 	// failing says that it fails to sync, or to cut.
 	failSync, failCut atomic.Bool
 	syncs             atomic.Int64
+	// unsynced are the files that were written to since they were last synced.
+	unsynced sync.Map
 }
 
 func newDisk() *disk {
@@ -52,6 +54,7 @@ func (f *brokenFile) WriteAt(p []byte, at int64) (int, error) {
 		return 0, err
 	}
 	there := min(max(info.Size()-at, 0), int64(len(p)))
+	f.disk.unsynced.Store(f.Name(), true)
 	grows := int64(len(p)) - there
 	if left := f.disk.left.Add(-grows) + grows; left < grows {
 		n, err := f.File.WriteAt(p[:there+max(left, 0)], at)
@@ -65,6 +68,7 @@ func (f *brokenFile) Sync() error {
 	if f.disk.failSync.Load() {
 		return errBroken
 	}
+	f.disk.unsynced.Delete(f.Name())
 	return f.File.Sync()
 }
 
@@ -261,6 +265,52 @@ func TestTwoLogsOfOneDirectoryAreOne(t *testing.T) {
 	}
 }
 
+// What a process can neither write to its end nor cut off, another takes over; the first
+// one then leaves what the other wrote behind it.
+func TestABrokenDiskTakesNothingFromAnotherProcess(t *testing.T) {
+	for _, others := range []int{1, 40} { // within a segment, and beyond it
+		t.Run(fmt.Sprint(others), func(t *testing.T) {
+			d := newDisk()
+			cfg := config(t, t.TempDir())
+			sound := cfg
+			cfg.OpenFile, cfg.Retry = d.open, time.Millisecond
+			a := open(t, cfg)
+			if err := a.Record(t.Context(), change(0)); err != nil {
+				t.Fatal(err)
+			}
+			d.failSync.Store(true)
+			d.failCut.Store(true)
+			if err := a.Record(t.Context(), change(1)); err == nil {
+				t.Fatal("a change was kept on a broken disk")
+			}
+			b := open(t, sound)
+			for range others {
+				if err := b.Record(t.Context(), change(2)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.failSync.Store(false)
+			d.failCut.Store(false)
+			testkit.Eventually(t, "it recovers", func() bool { return a.Err() == nil })
+			if err := errors.Join(a.Close(), b.Close()); err != nil {
+				t.Error(err)
+			}
+			if report := verify(t, audit.NewReader(sound), nil); !report.OK {
+				t.Error(show(report))
+			}
+			kept := 0
+			for _, e := range entries(t, sound, "acme") {
+				if e.Object == "user-2" {
+					kept++
+				}
+			}
+			if kept != others {
+				t.Errorf("%d of %d records of the other process are there", kept, others)
+			}
+		})
+	}
+}
+
 // A line whose writer was killed is cut off, and that is on record.
 func TestATornLineIsCutOff(t *testing.T) {
 	log := newTampered(t)
@@ -281,6 +331,34 @@ func TestATornLineIsCutOff(t *testing.T) {
 	e, err := log.with.At(t.Context(), tamperedSize)
 	if err != nil || e == nil || e.Event != audit.AuditCut || e.Outcome != audit.OK {
 		t.Errorf("on record is %+v, %v", e, err)
+	}
+}
+
+// What is left of a full segment when its lines are pruned is on the disk before another
+// begins, also where it is worked out at a start.
+func TestAFullSegmentIsSyncedAtAStart(t *testing.T) {
+	d := newDisk()
+	cfg := config(t, t.TempDir())
+	l := open(t, cfg)
+	appendPredictions(t, l, 16)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"000000000000.checkpoint", "000000000000.hashes", "roots"} { // the power failed
+		if err := os.Truncate(filepath.Join(cfg.Dir, name), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg.OpenFile = d.open
+	if err := open(t, cfg).Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.unsynced.Range(func(path, _ any) bool {
+		t.Errorf("%v was not synced", path)
+		return true
+	})
+	if report := verify(t, audit.NewReader(cfg), nil); !report.OK || report.Size != 16 {
+		t.Error(show(report))
 	}
 }
 

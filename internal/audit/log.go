@@ -334,6 +334,9 @@ func (l *Log) broken() error {
 	return l.failed
 }
 
+// Name is that of the key which signs the log. No other log has it.
+func (l *Log) Name() string { return l.keys.verifier.Name() }
+
 // Lag is how many records wait for the disk.
 func (l *Log) Lag() int64 {
 	l.mu.Lock()

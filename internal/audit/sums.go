@@ -91,7 +91,7 @@ func (t *Trail) Close(ctx context.Context) error {
 // sort gives a refused credential that names somebody its own record, and sums
 // everything else.
 func (t *Trail) sort(ctx context.Context, s *stranger) {
-	if s.denial.Actor != "" && t.sums.mayName(s.address) {
+	if s.denial.Actor != "" && t.log.Err() == nil && t.sums.mayName(s.address) {
 		rec := &Record{
 			Time: s.at, Event: Refused, Decision: deniedBy(s.kind), Outcome: s.kind.String(), Address: s.address, RequestID: s.requestID,
 			Actor: s.denial.Actor, Issuer: s.denial.Issuer, Tenant: s.denial.Tenant, Method: s.denial.Method,
@@ -104,8 +104,12 @@ func (t *Trail) sort(ctx context.Context, s *stranger) {
 	t.sums.add(s.address, s.kind, 1)
 }
 
-// writeSums puts the sums so far on record. Those that cannot be are kept.
+// writeSums puts the sums so far on record. Those that cannot be are kept. A log that
+// cannot be written is not tried: it would count them as missing.
 func (t *Trail) writeSums(ctx context.Context) error {
+	if err := t.log.Err(); err != nil {
+		return err
+	}
 	ctx = context.WithoutCancel(ctx)
 	var errs []error
 	for _, s := range t.sums.take() {

@@ -24,6 +24,9 @@ type shelf struct {
 	mu   sync.Mutex
 	all  []string
 	full bool
+	// missing is how many records it was asked for while it was full: what a log says of
+	// itself once it can be written again.
+	missing int
 }
 
 var errFull = errors.New("no space left on device")
@@ -32,6 +35,7 @@ func (s *shelf) Record(ctx context.Context, rec *audit.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.full {
+		s.missing++
 		return errFull
 	}
 	address := rec.Address
@@ -226,22 +230,28 @@ func TestWhatCannotBeRecorded(t *testing.T) {
 }
 
 // TestSumsOutliveAFullDisk: what was refused while nothing could be written is
-// told afterwards.
+// told afterwards, and is not missing.
 func TestSumsOutliveAFullDisk(t *testing.T) {
 	trail, log := newTrail(audit.Strict)
 	log.fill(true)
-	if err := trail.Refuse(request(t, here), &audit.Refusal{Err: trail.Err()}); err != nil {
-		t.Fatal(err)
+	named := fault.Wrap(fault.Unauthenticated, "", audit.Names(ada, errors.New("wrong password")))
+	for _, err := range []error{trail.Err(), named} {
+		if err := trail.Refuse(request(t, here), &audit.Refusal{Err: err}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := trail.Close(t.Context()); err == nil {
-		t.Error("written, and the disk is full")
+	for range 3 {
+		if err := trail.Close(t.Context()); err == nil {
+			t.Error("written, and the disk is full")
+		}
 	}
 	log.fill(false)
 	if err := trail.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff([]string{"refused.sum  unavailable from 192.0.2.7 ×1"}, log.all); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	want := []string{"refused.sum  unauthenticated from 192.0.2.7 ×1", "refused.sum  unavailable from 192.0.2.7 ×1"}
+	if diff := cmp.Diff(want, log.all); diff != "" || log.missing != 0 {
+		t.Errorf("%d missing (-want +got):\n%s", log.missing, diff)
 	}
 }
 

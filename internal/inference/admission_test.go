@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"onnxgate/internal/fault"
@@ -78,6 +79,37 @@ func TestACallAsksBeforeEachPartAndGivesBackOnce(t *testing.T) {
 				t.Errorf("%v, want a timeout", err)
 			}
 		})
+	}
+}
+
+// A version that does not get through its golden rows changes nothing of what its model
+// shares with it, such as how many calls there may be at once.
+func TestAVersionThatIsNotServedAdmitsNobody(t *testing.T) {
+	var admitted, observed []string
+	fsys := files("a/1/model.onnx", "a", "a/1/model.yaml", "limits: {concurrency: 8}\n")
+	c := newCatalog(t, inference.Config{
+		FS: fsys,
+		Admit: func(_ string, l *schema.Limits) inference.Admission {
+			admitted = append(admitted, fmt.Sprint(l.Concurrency))
+			return new(door)
+		},
+		Observer: func(_, version string) inference.Observe {
+			observed = append(observed, version)
+			return nil
+		},
+	})
+	fsys["a/2/model.onnx"] = &fstest.MapFile{Data: []byte("b")}
+	fsys["a/2/model.yaml"] = &fstest.MapFile{Data: []byte("limits: {concurrency: 1}\n")}
+	fsys["a/2/golden.csv"] = &fstest.MapFile{Data: []byte("x,prediction\n1.5,77\n")}
+	if err := c.Reload(t.Context()); err == nil {
+		t.Error("wrong golden rows were taken")
+	}
+	fsys["a/2/golden.csv"] = &fstest.MapFile{Data: []byte("x,prediction\n1.5,3\n")}
+	if err := c.Reload(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := fmt.Sprint(admitted, observed); got != "[8 1] [1 2]" {
+		t.Errorf("admitted and observed are %s", got)
 	}
 }
 

@@ -51,7 +51,7 @@ func New(ctx context.Context, cfg Config) (*Catalog, error) {
 	if bad := next.ofOperator(); len(bad) > 0 && !cfg.SkipBad {
 		return nil, joined(bad)
 	}
-	c.current.Store(next)
+	c.serve(next, nil)
 	l.heap.end(false)
 	return c, nil
 }
@@ -79,9 +79,33 @@ func (c *Catalog) Reload(ctx context.Context, folders ...string) error {
 // adopt puts what was loaded in force.
 func (c *Catalog) adopt(l *loader) *snapshot {
 	next, h := l.snapshot(), l.heap
-	c.current.Store(next)
+	c.serve(next, l.before)
 	h.end(len(next.changes.Removed)+len(next.changes.Replaced) > 0)
 	return next
+}
+
+// serve puts a snapshot in the place of the one before. What its versions share with
+// others, a bound on their calls among it, changes here: one that could not be loaded to
+// its end changes nothing.
+func (c *Catalog) serve(next, before *snapshot) {
+	for _, m := range next.sorted {
+		for _, v := range m.versions {
+			if before.version(m.label, v.id) != v {
+				c.enlist(v)
+			}
+		}
+	}
+	c.current.Store(next)
+}
+
+// enlist finds what admits the calls of a version, and who watches them.
+func (c *Catalog) enlist(v *version) {
+	if c.cfg.Admit != nil {
+		v.admission = c.cfg.Admit(v.label, v.limits)
+	}
+	if c.cfg.Observer != nil {
+		v.observe = c.cfg.Observer(v.label, v.id)
+	}
 }
 
 func joined(problems []LoadError) error {

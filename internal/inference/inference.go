@@ -81,9 +81,10 @@ type Config struct {
 	// Pins are the versions that models were rolled back to; nil keeps them in
 	// memory alone.
 	Pins Pins
-	// Admit is called once for each loaded version. Nil: every call may go ahead.
+	// Admit is called once for each version that is served, before its first call. Nil:
+	// every call may go ahead.
 	Admit Admit
-	// Observer is called once for each loaded version; what it returns is
+	// Observer is called once for each version that is served; what it returns is
 	// called after each prediction. The model is named by its folder, so that
 	// those of two tenants differ. Nil: nobody watches.
 	Observer func(model, version string) Observe

@@ -3,6 +3,7 @@ package inference_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -350,5 +351,28 @@ func TestTenantsAreAskedForInTheContextOfWhoLoads(t *testing.T) {
 	}
 	if diff := cmp.Diff([]any{"start", "reload", "try"}, seen); diff != "" {
 		t.Errorf("asked in the contexts (-want +got):\n%s", diff)
+	}
+}
+
+// What a change of one tenant's model costs grows with the tenants that there are, and
+// not with their square.
+func TestAChangeOfOneModelAllocatesForOthersOnce(t *testing.T) {
+	allocations := func(tenants int) float64 {
+		fsys := fstest.MapFS{}
+		for i := range tenants {
+			fsys[fmt.Sprintf("@t%d/m/1/model.onnx", i)] = &fstest.MapFile{Data: []byte("m")}
+		}
+		c := newCatalog(t, inference.Config{FS: fsys, TenantExists: func(context.Context, string) (bool, error) { return true, nil }})
+		changes := 0
+		return testing.AllocsPerRun(3, func() {
+			changes++
+			fsys["@t1/m/1/model.onnx"] = &fstest.MapFile{Data: []byte(fmt.Sprint(changes))}
+			if err := c.Reload(t.Context(), "@t1/m"); err != nil || len(c.Changes().Replaced) != 1 {
+				t.Error(err, c.Changes())
+			}
+		})
+	}
+	if few, many := allocations(50), allocations(400); many > 16*few {
+		t.Errorf("%v allocations with 50 tenants, %v with 400", few, many)
 	}
 }

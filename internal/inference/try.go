@@ -69,7 +69,7 @@ func (c *Catalog) Try(ctx context.Context, fsys fs.FS, tenant, name, version str
 	c.reload.Unlock()
 	defer func(h *heap) { h.end(false) }(&l.heap)
 	cfg := c.cfg
-	cfg.FS, cfg.Observer, cfg.Admit = fsys, nil, nil
+	cfg.FS = fsys
 	l.cfg = &cfg
 	if l.isFlat() {
 		return false, fault.Newf(fault.Conflict, "a %s stands at the top of the models folder, which makes it the folder of one model alone", modelstore.ModelFile)

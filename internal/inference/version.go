@@ -70,8 +70,10 @@ type version struct {
 	schema   *schema.Schema
 	access   access
 	warnings []string
-	observe  Observe
-	// admission is nil where every call may go ahead.
+	limits   *schema.Limits
+	// observe and admission come when the version is served; admission is nil where every
+	// call may go ahead.
+	observe   Observe
 	admission Admission
 	memory    int64     // an estimate, in bytes
 	calls     sync.Pool // of *Call
@@ -156,12 +158,7 @@ func (v *version) compile(cfg *Config, data []byte, manifest *schema.Manifest, r
 	}
 	v.program, v.warnings, v.inputs, v.outputs, v.schema = program, slices.Clip(warnings), inputs, outputs, contract
 	v.calls.New = func() any { return v.newCall() }
-	if cfg.Admit != nil {
-		v.admission = cfg.Admit(v.label, manifest.LimitsOf())
-	}
-	if cfg.Observer != nil {
-		v.observe = cfg.Observer(v.label, v.id)
-	}
+	v.limits = manifest.LimitsOf()
 	return w.warm(v, cfg)
 }
 

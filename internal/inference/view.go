@@ -41,46 +41,49 @@ func byOwner(a, b *model) int {
 }
 
 // makeViews prepares what each tenant sees. Tenants that own nothing, and that
-// no model names, see the same: what is shared with everybody.
+// no model names, see the same: what is shared with everybody. What is nobody's but its
+// owner's is looked at for that one alone.
 func (s *snapshot) makeViews(defaultModel string) {
-	s.views = map[string]*view{identity.DefaultTenant: nil}
+	own, shared := map[string][]*model{identity.DefaultTenant: nil}, []*model{}
 	for _, m := range s.sorted {
-		s.views[m.tenant] = nil
-		for _, v := range m.versions {
-			for _, tenant := range v.access.share {
-				s.views[tenant] = nil
+		own[m.tenant] = append(own[m.tenant], m)
+		with := m.shares()
+		for _, tenant := range with {
+			if _, known := own[tenant]; !known && tenant != schema.ShareAll {
+				own[tenant] = nil
 			}
 		}
+		if len(with) > 0 {
+			shared = append(shared, m)
+		}
 	}
-	delete(s.views, schema.ShareAll)
-	for tenant := range s.views {
-		s.views[tenant] = s.seenBy(tenant)
+	s.views = make(map[string]*view, len(own))
+	for tenant, models := range own {
+		s.views[tenant] = seenBy(tenant, models, shared)
 	}
-	s.others = s.seenBy("")
+	s.others = seenBy("", nil, shared)
 	if own := s.views[identity.DefaultTenant]; defaultModel != "" {
 		own.fallback = own.models[defaultModel]
 	}
 }
 
-// seenBy returns the view of a tenant.
-func (s *snapshot) seenBy(tenant string) *view {
+// seenBy returns the view of a tenant with so many models of its own, among those that
+// are shared: the first of two of the same name, and its own before both.
+func seenBy(tenant string, own, shared []*model) *view {
 	seen := &view{models: map[string]*model{}}
-	own := 0
-	for _, m := range s.sorted {
-		part := m.seenBy(tenant)
-		if part == nil {
-			continue
+	for _, m := range own {
+		seen.models[m.name] = m
+	}
+	for _, m := range shared {
+		if seen.models[m.name] == nil {
+			if part := m.seenBy(tenant); part != nil {
+				seen.models[m.name] = part
+			}
 		}
-		if part.tenant == tenant {
-			own++
-		} else if seen.models[m.name] != nil {
-			continue // the first of two shared ones
-		}
-		seen.models[m.name] = part
 	}
 	for _, m := range seen.models {
 		seen.sorted = append(seen.sorted, m)
-		if only := m.tenant == tenant && own == 1 || own == 0 && len(seen.models) == 1; only {
+		if only := m.tenant == tenant && len(own) == 1 || len(own) == 0 && len(seen.models) == 1; only {
 			seen.fallback = m
 		}
 	}

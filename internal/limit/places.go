@@ -26,22 +26,32 @@ type Places struct {
 	mu      sync.Mutex
 	held    int
 	refused uint64
-	clients map[string]int      // by Key
-	sites   map[string][]*Place // what each holds, but for the exempt
+	clients map[string]int   // by Key
+	sites   map[string]*site // but for the exempt
+	// ranks are the sites that hold so many places, and most is the highest rank that
+	// has one: who comes while all are taken costs the same however many there are.
+	ranks [][]*site
+	most  int
+}
+
+// site is what holds places.
+type site struct {
+	held []*Place
+	at   int // among those of its rank
 }
 
 // NewPlaces returns so many places for all, and for each client but those in the
 // exempted networks, such as proxies, which come for many: they are held to the bound
 // of all alone, as is who has no address of the network, and keep what they have.
 func NewPlaces(each, all int, exempt []netip.Prefix) *Places {
-	return &Places{each: each, all: all, exempt: exempt, clients: map[string]int{}, sites: map[string][]*Place{}}
+	return &Places{each: each, all: all, exempt: exempt, clients: map[string]int{}, sites: map[string]*site{}}
 }
 
 // Place is one that is taken.
 type Place struct {
 	places       *Places
 	client, site string
-	at           int // among those of its site; -1 where it was given back
+	at           int // among what its site holds; -1 where it was given back
 
 	mu  sync.Mutex
 	end func() // nil once it is left
@@ -112,13 +122,15 @@ func (p *Places) room(comes *Place) (goes *Place, ok bool) {
 	if p.held < p.all {
 		return nil, true
 	}
-	most := len(p.sites[comes.site]) + 1
-	for _, held := range p.sites {
-		if len(held) > most {
-			most, goes = len(held), held[len(held)-1]
-		}
+	own := 0
+	if known := p.sites[comes.site]; known != nil {
+		own = len(known.held)
 	}
-	return goes, goes != nil
+	if p.most <= own+1 {
+		return nil, false
+	}
+	held := p.ranks[p.most][0].held
+	return held[len(held)-1], true
 }
 
 func (p *Places) add(comes *Place) {
@@ -127,8 +139,14 @@ func (p *Places) add(comes *Place) {
 		return
 	}
 	p.clients[comes.client]++
-	comes.at = len(p.sites[comes.site])
-	p.sites[comes.site] = append(p.sites[comes.site], comes)
+	s := p.sites[comes.site]
+	if s == nil {
+		s = &site{}
+		p.sites[comes.site] = s
+	}
+	comes.at = len(s.held)
+	s.held = append(s.held, comes)
+	p.rank(s, len(s.held)-1)
 }
 
 func (p *Places) remove(goes *Place) {
@@ -144,16 +162,44 @@ func (p *Places) remove(goes *Place) {
 	if p.clients[goes.client]--; p.clients[goes.client] == 0 {
 		delete(p.clients, goes.client)
 	}
-	held := p.sites[goes.site]
-	last := len(held) - 1
-	if at != last {
-		held[at] = held[last]
-		held[at].at = at
+	s := p.sites[goes.site]
+	s.held = without(s.held, at)
+	if at < len(s.held) {
+		s.held[at].at = at
 	}
-	held[last] = nil
-	if p.sites[goes.site] = held[:last]; last == 0 {
+	p.rank(s, len(s.held)+1)
+	if len(s.held) == 0 {
 		delete(p.sites, goes.site)
 	}
+}
+
+// rank moves a site, which held one place more or less before, to the rank that it has
+// now. Who holds none has none.
+func (p *Places) rank(s *site, before int) {
+	if before > 0 {
+		p.ranks[before] = without(p.ranks[before], s.at)
+		if s.at < len(p.ranks[before]) {
+			p.ranks[before][s.at].at = s.at
+		}
+	}
+	if now := len(s.held); now > 0 {
+		for len(p.ranks) <= now {
+			p.ranks = append(p.ranks, nil)
+		}
+		s.at = len(p.ranks[now])
+		p.ranks[now] = append(p.ranks[now], s)
+		p.most = max(p.most, now)
+	}
+	for p.most > 0 && len(p.ranks[p.most]) == 0 { // one rank at most
+		p.most--
+	}
+}
+
+// without returns the list without the i-th, in whose place the last one is.
+func without[T any](list []*T, i int) []*T {
+	last := len(list) - 1
+	list[i], list[last] = list[last], nil
+	return list[:last]
 }
 
 // names returns what a peer is counted under, and its site, which of IPv4 is itself;

@@ -2,7 +2,9 @@ package limit_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"onnxgate/internal/limit"
@@ -104,5 +106,76 @@ func TestWhatHasLeftIsNotEnded(t *testing.T) {
 	next := append(fill(p, "2001:db8::1", 3), fill(p, "2001:db8:1::1", 1)...)
 	if len(next) != 4 || kept(next) != 3 || kept(all) != 3 {
 		t.Errorf("%d more have a place, %d keep it, and %d had ended", len(next), kept(next), 3-kept(all))
+	}
+}
+
+// Whoever comes while all places are taken gets that of a site that holds the most, or
+// none where it would then hold as many: in any order of coming and going.
+func TestWhoHoldsTheMostMakesRoom(t *testing.T) {
+	const all, sites = 40, 12
+	p := limit.NewPlaces(all, all, nil)
+	random := rand.New(rand.NewPCG(1, 2))
+	held := map[string][]*holding{}
+	count, pushed := 0, 0
+	for range 20_000 {
+		site := fmt.Sprintf("10.0.0.%d", random.IntN(sites)*random.IntN(2))
+		if mine := held[site]; len(mine) > 0 && random.IntN(5) < 2 {
+			i := random.IntN(len(mine))
+			mine[i].place.Leave()
+			held[site] = slices.Delete(mine, i, i+1)
+			count--
+			continue
+		}
+		most, own := 0, len(held[site])
+		for _, mine := range held {
+			most = max(most, len(mine))
+		}
+		h := &holding{}
+		var ok bool
+		h.place, ok = p.Enter(site+":1", func() { h.ended++ })
+		if want := count < all || most > own+1; ok != want {
+			t.Fatalf("%s, which holds %d of %d, where another holds %d: %v", site, own, count, most, ok)
+		}
+		if !ok {
+			continue
+		}
+		held[site] = append(held[site], h)
+		if count++; count <= all {
+			continue
+		}
+		count--
+		pushed++
+		for name, mine := range held {
+			if i := slices.IndexFunc(mine, func(h *holding) bool { return h.ended > 0 }); i >= 0 {
+				if len(mine) != most {
+					t.Fatalf("%s made room, which held %d, where another held %d", name, len(mine), most)
+				}
+				held[name] = slices.Delete(mine, i, i+1)
+			}
+		}
+		if p.Held() != all {
+			t.Fatalf("%d places are held", p.Held())
+		}
+	}
+	if pushed < 1000 {
+		t.Errorf("%d made room", pushed)
+	}
+}
+
+// BenchmarkEnterFullPlaces is what it costs to refuse who comes while as many others
+// hold a place each as there are places.
+func BenchmarkEnterFullPlaces(b *testing.B) {
+	for _, all := range []int{1 << 10, 1 << 15} {
+		b.Run(fmt.Sprint(all), func(b *testing.B) {
+			p := limit.NewPlaces(all, all, nil)
+			for i := range all {
+				p.Enter(fmt.Sprintf("10.0.%d.%d:1", i>>8, i&255), func() {})
+			}
+			for b.Loop() {
+				if _, ok := p.Enter("192.0.2.1:1", func() {}); ok {
+					b.Fatal("there is a place")
+				}
+			}
+		})
 	}
 }

@@ -24,7 +24,7 @@ const (
 // Change is a new version, or another manifest, or both, of one model on its way
 // into the folder. Nobody sees it before Commit. It belongs to one goroutine.
 type Change struct {
-	store   *Store
+	store   *folder
 	model   Model
 	folder  string // of the model
 	fresh   bool   // the model has no folder yet
@@ -41,16 +41,20 @@ func (s *Store) Begin(m Model) (*Change, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	c := &Change{store: s, model: m, folder: m.Folder()}
-	exists, err := s.isFolder(path.Dir(c.folder))
+	models, err := s.present()
+	if err != nil {
+		return nil, err
+	}
+	c := &Change{store: models, model: m, folder: m.Folder()}
+	exists, err := models.isFolder(path.Dir(c.folder))
 	if err == nil && exists {
-		exists, err = s.isFolder(c.folder)
+		exists, err = models.isFolder(c.folder)
 	}
 	if err != nil {
 		return nil, err
 	}
 	c.fresh = !exists
-	c.staging, err = s.stage()
+	c.staging, err = models.stage()
 	return c, err
 }
 
@@ -94,7 +98,7 @@ func (c *Change) AddVersion(version string, src io.Reader, digest [sha256.Size]b
 	}
 	sum := sha256.New()
 	bounded := &boundedReader{src: io.TeeReader(src, sum), left: room, over: c.store.errNoBytes}
-	if room == c.store.maxBytes {
+	if room == c.store.MaxBytes {
 		bounded.over = c.store.errTooLarge
 	}
 	if err := c.store.write(path.Join(folder, ModelFile), bounded); err != nil {
@@ -128,26 +132,26 @@ func (r *boundedReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (s *Store) errTooLarge() error {
-	return fault.Newf(fault.TooLarge, "a model file has at most %d bytes here", s.maxBytes)
+func (f *folder) errTooLarge() error {
+	return fault.Newf(fault.TooLarge, "a model file has at most %d bytes here", f.MaxBytes)
 }
 
 // write makes a file of what src holds, on the disk before it returns.
-func (s *Store) write(file string, src io.Reader) error {
-	f, err := s.root.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+func (f *folder) write(file string, src io.Reader) error {
+	to, err := f.root.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
 	if err != nil {
 		return classify(err)
 	}
-	_, err = io.Copy(f, src)
+	_, err = io.Copy(to, src)
 	if err == nil {
-		err = f.Sync()
+		err = to.Sync()
 	}
-	return classify(errors.Join(err, f.Close()))
+	return classify(errors.Join(err, to.Close()))
 }
 
 // FS returns the folder of the models as it will be after Commit.
 func (c *Change) FS() fs.FS {
-	o := overlay{base: os.DirFS(c.store.dir), folder: c.folder, staged: map[string]string{}}
+	o := overlay{base: os.DirFS(c.store.Dir), folder: c.folder, staged: map[string]string{}}
 	if c.fresh {
 		o.staged[c.folder] = c.staging.content
 		return o

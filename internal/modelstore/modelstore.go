@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -34,20 +35,23 @@ type Config struct {
 // Store is the folder of models. It is safe for concurrent use, also by several
 // processes.
 type Store struct {
-	dir      string
-	root     *os.Root
-	maxBytes int64
-	tenant   Bounds
-	now      func() time.Time
+	cfg Config
+
+	mu     sync.Mutex // guards folder
+	folder *folder
+}
+
+// folder is one folder of models: its name may come to stand for another, where a link
+// is swapped or the folder is replaced as a whole.
+type folder struct {
+	*Config
+
+	root *os.Root // it ends with the last who uses it
 }
 
 // Open opens the folder and removes what processes left behind that ended in
 // the middle of a change.
 func Open(cfg Config) (*Store, error) {
-	root, err := os.OpenRoot(cfg.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the models folder: %w", err)
-	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = DefaultMaxBytes
 	}
@@ -55,16 +59,48 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now //nolint:forbidigo // the default of the injected clock
 	}
-	s := &Store{dir: cfg.Dir, root: root, maxBytes: cfg.MaxBytes, tenant: cfg.Tenant, now: cfg.Now}
-	s.sweep()
+	s := &Store{cfg: cfg}
+	root, err := os.OpenRoot(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the models folder: %w", err)
+	}
+	s.folder = &folder{&s.cfg, root}
+	s.folder.sweep()
 	return s, nil
 }
 
 // Close ends the use of the folder. Changes must have ended before.
-func (s *Store) Close() error { return s.root.Close() }
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.folder.root.Close()
+}
 
 // MaxBytes is the bound on one model file.
-func (s *Store) MaxBytes() int64 { return s.maxBytes }
+func (s *Store) MaxBytes() int64 { return s.cfg.MaxBytes }
+
+// present returns the folder that the name stands for now. The fault is Conflict where
+// it stands for none.
+func (s *Store) present() (*folder, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	there, err := os.Stat(s.cfg.Dir)
+	if err == nil {
+		if known, err := s.folder.root.Stat("."); err == nil && os.SameFile(there, known) {
+			return s.folder, nil
+		}
+		var root *os.Root
+		if root, err = os.OpenRoot(s.cfg.Dir); err == nil {
+			s.folder = &folder{&s.cfg, root}
+			s.folder.sweep()
+			return s.folder, nil
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.Wrap(fault.Conflict, "the models folder of this server is not there any more: put it back", err)
+	}
+	return nil, classify(err)
+}
 
 // errVersionExists is for a version that is there, whole or not.
 func errVersionExists(version string) error {
@@ -73,8 +109,8 @@ func errVersionExists(version string) error {
 
 // isFolder returns whether there is a folder of that name. Whatever else has the
 // name is a Conflict: what is written behind a link would be somewhere else.
-func (s *Store) isFolder(path string) (bool, error) {
-	info, err := s.root.Lstat(path)
+func (f *folder) isFolder(path string) (bool, error) {
+	info, err := f.root.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
@@ -111,10 +147,10 @@ func classify(err error) error {
 }
 
 // syncFolder has the names in a folder on the disk before it returns.
-func (s *Store) syncFolder(path string) error {
-	f, err := s.root.Open(path)
+func (f *folder) syncFolder(path string) error {
+	opened, err := f.root.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(opened.Sync(), opened.Close())
 }

@@ -282,3 +282,40 @@ func TestAReadOnlyFolderIsAConflictThatSaysSo(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A link that stands for the folder may be swapped, and the folder replaced, while the
+// server runs: what is written goes where the models are read.
+func TestAFolderThatIsReplacedIsWrittenTo(t *testing.T) {
+	top := t.TempDir()
+	link, first, second := filepath.Join(top, "current"), filepath.Join(top, "1"), filepath.Join(top, "2")
+	for _, dir := range []string{first, second} {
+		must(t, os.MkdirAll(filepath.Join(dir, "iris", "1"), 0o700))
+		must(t, os.WriteFile(filepath.Join(dir, "iris", "1", "model.onnx"), []byte(dir), 0o600))
+	}
+	must(t, os.Symlink("1", link))
+	s := open(t, link)
+	under, err := s.Begin(ofDefault("iris")) // is where it was begun
+	must(t, err)
+	must(t, os.Symlink("2", link+".new"))
+	must(t, os.Rename(link+".new", link))
+	must(t, pushText(s, ofDefault("iris"), "2", "two"))
+	c, err := s.Begin(ofDefault("other"))
+	must(t, err)
+	must(t, c.AddVersion("1", strings.NewReader("o"), sha256.Sum256([]byte("o"))))
+	if _, err := fs.Stat(c.FS(), "other/1/model.onnx"); err != nil {
+		t.Errorf("what is tried: %v", err)
+	}
+	must(t, c.Discard())
+	must(t, s.Remove(ofDefault("iris"), "1"))
+	must(t, under.Discard())
+	if diff := cmp.Diff(map[string]string{"iris/1/model.onnx": first}, tree(t, first)); diff != "" {
+		t.Errorf("the former folder: %s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"iris/2/model.onnx": "two"}, tree(t, second)); diff != "" {
+		t.Errorf("the present folder: %s", diff)
+	}
+	must(t, os.Remove(link))
+	if err := pushText(s, ofDefault("iris"), "3", "three"); fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "put it back") {
+		t.Errorf("without a folder: %v", err)
+	}
+}

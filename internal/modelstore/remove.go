@@ -23,8 +23,12 @@ func (s *Store) Remove(m Model, version string) (err error) {
 		}
 		target = path.Join(target, version)
 	}
+	models, err := s.present()
+	if err != nil {
+		return err
+	}
 	for _, folder := range []string{path.Dir(m.Folder()), m.Folder(), target} {
-		exists, err := s.isFolder(folder)
+		exists, err := models.isFolder(folder)
 		if err == nil && !exists {
 			err = errNoVersion(version)
 		}
@@ -32,15 +36,15 @@ func (s *Store) Remove(m Model, version string) (err error) {
 			return err
 		}
 	}
-	aside, err := s.stage()
+	aside, err := models.stage()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, classify(aside.remove())) }()
-	if err := s.root.Rename(target, path.Join(aside.content, path.Base(target))); err != nil {
+	if err := models.root.Rename(target, path.Join(aside.content, path.Base(target))); err != nil {
 		return classify(fmt.Errorf("move aside: %w", err))
 	}
-	return classify(errors.Join(s.syncFolder(path.Dir(target)), s.syncFolder(aside.content)))
+	return classify(errors.Join(models.syncFolder(path.Dir(target)), models.syncFolder(aside.content)))
 }
 
 func errNoVersion(version string) error {

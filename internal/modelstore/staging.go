@@ -26,22 +26,22 @@ const (
 
 // staging is the folder of one change.
 type staging struct {
-	store *Store
+	store *folder
 	// folder holds everything, content what becomes the model.
 	folder, content string
 	lock            *os.File
 }
 
 // stage makes a folder that no other process takes for a left-over.
-func (s *Store) stage() (*staging, error) {
-	st := &staging{store: s, folder: stagingPrefix + rand.Text()}
+func (f *folder) stage() (*staging, error) {
+	st := &staging{store: f, folder: stagingPrefix + rand.Text()}
 	st.content = path.Join(st.folder, contentDir)
-	if err := s.root.Mkdir(st.folder, 0o700); err != nil {
+	if err := f.root.Mkdir(st.folder, 0o700); err != nil {
 		return nil, classify(err)
 	}
 	var err error
-	if st.lock, err = s.lock(st.folder, os.O_CREATE|os.O_EXCL); err == nil {
-		err = s.root.Mkdir(st.content, folderMode)
+	if st.lock, err = f.lock(st.folder, os.O_CREATE|os.O_EXCL); err == nil {
+		err = f.root.Mkdir(st.content, folderMode)
 	}
 	if err != nil {
 		return nil, classify(errors.Join(err, st.remove()))
@@ -50,15 +50,15 @@ func (s *Store) stage() (*staging, error) {
 }
 
 // lock takes the lock of a folder; it ends with the process at the latest.
-func (s *Store) lock(folder string, flags int) (*os.File, error) {
-	f, err := s.root.OpenFile(path.Join(folder, lockFile), os.O_RDWR|flags, 0o600)
+func (f *folder) lock(folder string, flags int) (*os.File, error) {
+	lock, err := f.root.OpenFile(path.Join(folder, lockFile), os.O_RDWR|flags, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(err, f.Close())
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
-	return f, nil
+	return lock, nil
 }
 
 // remove drops the folder, then the lock.
@@ -72,8 +72,8 @@ func (st *staging) remove() error {
 
 // sweep removes the folders of changes whose process has ended. What cannot be
 // removed stays: nobody sees it, and the folder may be read-only.
-func (s *Store) sweep() {
-	entries, err := fs.ReadDir(s.root.FS(), ".")
+func (f *folder) sweep() {
+	entries, err := fs.ReadDir(f.root.FS(), ".")
 	if err != nil {
 		return
 	}
@@ -81,17 +81,17 @@ func (s *Store) sweep() {
 		if !strings.HasPrefix(entry.Name(), stagingPrefix) || !entry.IsDir() {
 			continue
 		}
-		lock, err := s.lock(entry.Name(), 0)
+		lock, err := f.lock(entry.Name(), 0)
 		switch {
 		case err == nil:
-			_ = errors.Join(s.root.RemoveAll(entry.Name()), lock.Close())
-		case errors.Is(err, fs.ErrNotExist) && s.olderThan(entry, unlockedFor):
-			_ = s.root.RemoveAll(entry.Name())
+			_ = errors.Join(f.root.RemoveAll(entry.Name()), lock.Close())
+		case errors.Is(err, fs.ErrNotExist) && f.olderThan(entry, unlockedFor):
+			_ = f.root.RemoveAll(entry.Name())
 		}
 	}
 }
 
-func (s *Store) olderThan(entry fs.DirEntry, age time.Duration) bool {
+func (f *folder) olderThan(entry fs.DirEntry, age time.Duration) bool {
 	info, err := entry.Info()
-	return err == nil && s.now().Sub(info.ModTime()) > age
+	return err == nil && f.Now().Sub(info.ModTime()) > age
 }

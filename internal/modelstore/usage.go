@@ -41,10 +41,10 @@ type usage struct {
 }
 
 // usage counts what the folder of a tenant holds, and follows no link.
-func (s *Store) usage(tenant string) (usage, error) {
+func (f *folder) usage(tenant string) (usage, error) {
 	var u usage
 	top := TenantMark + tenant
-	err := fs.WalkDir(s.root.FS(), top, func(path string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(f.root.FS(), top, func(path string, d fs.DirEntry, err error) error {
 		switch depth := strings.Count(path, "/"); {
 		case err != nil && (path != top || errors.Is(err, fs.ErrNotExist)):
 			return nil // it has just gone, or is nothing that was pushed
@@ -68,25 +68,25 @@ func (s *Store) usage(tenant string) (usage, error) {
 // The fault is Conflict where the tenant can have no further version.
 func (c *Change) room() (int64, error) {
 	if c.model.Tenant == identity.DefaultTenant {
-		return c.store.maxBytes, nil
+		return c.store.MaxBytes, nil
 	}
 	u, err := c.store.usage(c.model.Tenant)
 	switch {
 	case err != nil:
 		return 0, err
-	case c.fresh && u.models >= c.store.tenant.MaxModels:
-		return 0, errFull(fmt.Sprintf("%d models", c.store.tenant.MaxModels))
-	case u.versions >= c.store.tenant.MaxVersions:
-		return 0, errFull(fmt.Sprintf("%d versions of models", c.store.tenant.MaxVersions))
-	case u.bytes >= c.store.tenant.MaxBytes:
+	case c.fresh && u.models >= c.store.Tenant.MaxModels:
+		return 0, errFull(fmt.Sprintf("%d models", c.store.Tenant.MaxModels))
+	case u.versions >= c.store.Tenant.MaxVersions:
+		return 0, errFull(fmt.Sprintf("%d versions of models", c.store.Tenant.MaxVersions))
+	case u.bytes >= c.store.Tenant.MaxBytes:
 		return 0, c.store.errNoBytes()
 	}
-	return min(c.store.maxBytes, c.store.tenant.MaxBytes-u.bytes), nil
+	return min(c.store.MaxBytes, c.store.Tenant.MaxBytes-u.bytes), nil
 }
 
 // errNoBytes is for a version for which a tenant has no space left.
-func (s *Store) errNoBytes() error {
-	return errFull(fmt.Sprintf("%.1f MiB of models in files, in all versions", float64(s.tenant.MaxBytes)/(1<<20)))
+func (f *folder) errNoBytes() error {
+	return errFull(fmt.Sprintf("%.1f MiB of models in files, in all versions", float64(f.Tenant.MaxBytes)/(1<<20)))
 }
 
 func errFull(most string) error {

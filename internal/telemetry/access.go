@@ -160,7 +160,8 @@ func appendTime(b, stamp []byte, t time.Time) []byte {
 func appendJSON(b, stamp []byte, a *Access) []byte {
 	b = append(b, `{"time":"`...)
 	b = appendTime(b, stamp, a.Time)
-	b = append(b, `","level":"INFO","msg":"request","method":`...)
+	b = append(append(b, `","level":"`...), a.Level.String()...)
+	b = append(b, `","msg":"request","method":`...)
 	b = appendQuoted(b, a.Method)
 	b = appendMember(b, "route", a.Route)
 	b = appendMember(b, "path", a.Path)
@@ -200,7 +201,8 @@ func appendMember(b []byte, name, value string) []byte {
 func appendLine(b, stamp []byte, a *Access) []byte {
 	b = append(b, "time="...)
 	b = appendTime(b, stamp, a.Time)
-	b = append(b, " level=INFO msg=request"...)
+	b = append(append(b, " level="...), a.Level.String()...)
+	b = append(b, " msg=request"...)
 	b = appendPair(b, "method", a.Method)
 	b = appendPair(b, "route", a.Route)
 	b = appendPair(b, "path", a.Path)

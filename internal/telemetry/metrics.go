@@ -25,7 +25,6 @@ type Metrics struct {
 	tenants   *tenantMetrics
 	refusals  []prometheus.Counter // by fault.Kind
 	reloads   *prometheus.CounterVec
-	problems  prometheus.Gauge
 
 	softQuotas prometheus.Counter
 }
@@ -71,10 +70,6 @@ func NewMetrics(version string) *Metrics {
 	for _, result := range []string{reloadOK, reloadFailed} {
 		m.reloads.WithLabelValues(result)
 	}
-	m.problems = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "onnxgate_model_problems",
-		Help: "Models and versions that are not served, or go on as they were, because something is wrong with them.",
-	})
 	refusals := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "onnxgate_refusals_total",
 		Help: "Requests that were not served, by reason.",
@@ -87,7 +82,7 @@ func NewMetrics(version string) *Metrics {
 		Help: "1, labelled with what the server was built from.",
 	}, []string{"version", "goversion"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.rpcs, m.rpcTimes, m.models.rows, m.models.seconds, m.tenants.requests, m.tenants.rows, m.tenants.seconds, m.reloads, m.problems, refusals, build,
+	m.registry.MustRegister(m.requests, m.durations, m.rpcs, m.rpcTimes, m.models.rows, m.models.seconds, m.tenants.requests, m.tenants.rows, m.tenants.seconds, m.reloads, refusals, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -117,9 +112,6 @@ func (m *Metrics) Reloaded(ok bool) {
 	}
 	m.reloads.WithLabelValues(result).Inc()
 }
-
-// ModelProblems says how many models and versions have something wrong with them.
-func (m *Metrics) ModelProblems(n int) { m.problems.Set(float64(n)) }
 
 // RouteMetrics counts the requests of one route.
 type RouteMetrics struct {

@@ -57,6 +57,9 @@ func TestAccessLinesMatchGolden(t *testing.T) {
 		l := telemetry.NewAccessLog(telemetry.AccessConfig{Writer: &buf, Format: format})
 		l.Log(access())
 		l.Log(hostile())
+		probe := access()
+		probe.Level = slog.LevelDebug
+		l.Log(probe)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}

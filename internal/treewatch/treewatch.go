@@ -44,7 +44,7 @@ const ongoingShare = 4
 
 // Config says what is watched.
 type Config struct {
-	// Dir is the top of the tree, which should exist.
+	// Dir is the top of the tree, which should exist. It may be a link that is swapped.
 	Dir string
 	// Depth is how many levels of folders below it belong to the tree.
 	Depth int
@@ -70,6 +70,7 @@ func Watch(ctx context.Context, cfg Config) {
 			*d.at = d.standard
 		}
 	}
+	cfg.Dir = filepath.Clean(cfg.Dir)
 	w := &watcher{cfg: cfg, watched: map[string]fs.FileInfo{}}
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -128,14 +129,29 @@ func channel(t *time.Timer) <-chan time.Time {
 }
 
 // concerns reports whether an event is one of the tree's. Hidden names are not,
-// but for those beginning with two dots, which Kubernetes swaps.
+// but for those beginning with two dots, which Kubernetes swaps; and of what stands beside
+// the top nothing is.
 func (w *watcher) concerns(event fsnotify.Event) bool {
+	switch path := filepath.Clean(event.Name); {
+	case path == w.cfg.Dir:
+		return true
+	case !strings.HasPrefix(path, w.below()):
+		return false
+	}
 	if event.Op == fsnotify.Chmod {
 		// Also a file's times alone, and what makes it readable at last.
 		return !hidden(filepath.Base(event.Name))
 	}
 	name := filepath.Base(event.Name)
 	return !hidden(name) || strings.HasPrefix(name, "..")
+}
+
+// below is what the names of all begin with that is in the tree.
+func (w *watcher) below() string {
+	if w.cfg.Dir == "." {
+		return ""
+	}
+	return strings.TrimSuffix(w.cfg.Dir, string(filepath.Separator)) + string(filepath.Separator)
 }
 
 func hidden(name string) bool { return strings.HasPrefix(name, ".") }
@@ -172,6 +188,9 @@ func (w *watcher) follow() {
 	}
 	present := map[string]fs.FileInfo{}
 	folders(w.cfg.Dir, w.cfg.Depth, present)
+	if top, err := os.Lstat(w.cfg.Dir); err == nil && top.Mode()&fs.ModeSymlink != 0 {
+		folders(filepath.Dir(w.cfg.Dir), 0, present) // where the link is swapped
+	}
 	for path, was := range w.watched {
 		if now, ok := present[path]; !ok || !os.SameFile(was, now) {
 			_ = w.notify.Remove(path) // it may be gone by itself

@@ -116,6 +116,32 @@ func TestEveryChangeOfTheTreeIsTold(t *testing.T) {
 	}
 }
 
+// The top of the tree may be a link, which is swapped.
+func TestALinkToTheTreeIsFollowed(t *testing.T) {
+	above := t.TempDir()
+	t.Chdir(above)
+	write(t, above, "one", "iris", "1", "model.onnx")
+	write(t, above, "two", "iris", "1", "model.onnx")
+	top := filepath.Join(above, "current")
+	link := func(to string) {
+		if err := orElse(os.Symlink(to, top+".new"), os.Rename(top+".new", top)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{top + "/", "current", "./current"} {
+		link("one")
+		told := watch(t, treewatch.Config{Dir: dir, Depth: 3, Quiet: 50 * time.Millisecond, Poll: time.Hour})
+		ready(t, top, told)
+		link("two")
+		until(t, told, treewatch.Settled)
+		for len(told) > 0 {
+			<-told
+		}
+		write(t, above, "two", "iris", "1", "model.yaml")
+		until(t, told, treewatch.Settled)
+	}
+}
+
 func orElse(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

@@ -176,11 +176,23 @@ func (g *Ledger) seal(first, from int64) error {
 // roll ends a segment that is full. The records are in the log: what fails here
 // is made good from them at the next start.
 func (g *Ledger) roll(first int64) {
-	if g.open.lines != nil {
-		_ = errors.Join(g.open.hashes.Sync(), g.open.checkpoint.Sync(), g.closeFiles())
-	}
+	_ = errors.Join(g.syncRest(first), g.closeFiles())
 	g.offset = 0
 	_ = g.storeRoots(first>>g.cfg.Bits, []tlog.Hash{g.ended})
+}
+
+// syncRest has what a full segment has beside its lines on the disk.
+func (g *Ledger) syncRest(first int64) error {
+	for _, path := range []string{hashesPath(g.cfg.Dir, first), checkpointPath(g.cfg.Dir, first)} {
+		f, err := g.cfg.OpenFile(path)
+		if err == nil {
+			err = errors.Join(f.Sync(), f.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // storeRoots writes the roots of full segments, from the one of a number on.

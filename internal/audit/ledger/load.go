@@ -113,10 +113,8 @@ func (g *Ledger) checkpointOf(first int64) (tlog.Tree, error) {
 // follow takes over what other processes appended, and takes away what this one
 // failed to append.
 func (g *Ledger) follow() error {
-	if g.dirty {
-		if err := g.clean(g.first()); err != nil {
-			return err
-		}
+	if err := g.tidy(g.first()); err != nil {
+		return err
 	}
 	info, err := os.Stat(linesPath(g.cfg.Dir, g.first()))
 	switch {
@@ -144,6 +142,19 @@ func (g *Ledger) reload() error {
 	}
 	g.state = state{}
 	return g.load()
+}
+
+// tidy takes away what this process failed to append to a segment, unless another one
+// has taken it over: that has signed it, with what it wrote behind it.
+func (g *Ledger) tidy(first int64) error {
+	if !g.dirty {
+		return nil
+	}
+	if signed, err := g.checkpointOf(first); err == nil && signed.N > g.tree.size {
+		g.dirty = false
+		return nil
+	}
+	return g.clean(first)
 }
 
 // clean takes away what is behind the last line of a segment.

@@ -129,14 +129,8 @@ func (g *Ledger) pruneSegment(first int64) error {
 	if _, err := os.Stat(lines); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	for _, path := range []string{hashesPath(g.cfg.Dir, first), checkpointPath(g.cfg.Dir, first)} {
-		f, err := g.cfg.OpenFile(path)
-		if err == nil {
-			err = errors.Join(f.Sync(), f.Close())
-		}
-		if err != nil {
-			return err
-		}
+	if err := g.syncRest(first); err != nil {
+		return err
 	}
 	if err := os.Remove(tagsPath(g.cfg.Dir, first)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

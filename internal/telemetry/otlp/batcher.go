@@ -132,17 +132,16 @@ func (b *Batcher) Run(ctx context.Context) {
 	timer := time.NewTimer(b.cfg.Batch.Delay)
 	defer timer.Stop()
 	for {
-		late := false
 		select {
 		case <-b.wake:
 		case <-timer.C:
-			late = true
+			b.expire()
 		case <-b.closing:
 		case <-ctx.Done():
 			_ = b.Close(ctx) // it does not wait: ctx is done
 		}
 		for {
-			c, closed := b.take(late)
+			c, closed := b.take()
 			if c.n == 0 {
 				if closed {
 					return
@@ -155,12 +154,22 @@ func (b *Batcher) Run(ctx context.Context) {
 	}
 }
 
-// take returns the oldest chunk, or an unfinished one when that has waited long
-// enough; one without items when nothing is to be sent.
-func (b *Batcher) take(late bool) (c chunk, closed bool) {
+// expire ends a chunk that has waited long enough. What comes from then on, also while
+// that is being sent, is in another.
+func (b *Batcher) expire() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.full) == 0 && b.last.n > 0 && (late || b.closed) {
+	if b.last.n > 0 {
+		b.turn()
+	}
+}
+
+// take returns the oldest chunk, an unfinished one once the batcher is closed; one
+// without items when nothing is to be sent.
+func (b *Batcher) take() (c chunk, closed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.full) == 0 && b.last.n > 0 && b.closed {
 		b.turn()
 	}
 	if len(b.full) > 0 {

@@ -312,6 +312,38 @@ func TestABatchIsSentWhenItIsFullOrOld(t *testing.T) {
 	})
 }
 
+// busy is an exporter during each request of which another item comes, of so many.
+type busy struct {
+	exporter
+
+	batcher *otlp.Batcher
+	more    int
+}
+
+func (e *busy) Export(ctx context.Context, request []byte) error {
+	if e.more--; e.more >= 0 {
+		add(e.batcher, 1)
+	}
+	return e.exporter.Export(ctx, request)
+}
+
+// What comes while an old batch is on its way is another batch, and waits until that is
+// full or old.
+func TestWhatComesWhileABatchIsSentWaitsForTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &busy{more: 3}
+		e.batcher = batcher(t, e)
+		add(e.batcher, 3)
+		for _, want := range [][]int{{3}, {3, 1}, {3, 1, 1}} {
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if diff := cmp.Diff(want, e.got()); diff != "" {
+				t.Error(diff)
+			}
+		}
+	})
+}
+
 func TestACollectorThatIsAwayCostsSpansAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &exporter{err: &otlp.RefusedError{Again: true, Err: errors.New("away")}}

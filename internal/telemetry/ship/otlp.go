@@ -14,7 +14,7 @@ type Collector struct {
 	Exporter otlp.Exporter
 	Envelope *otlp.Envelope
 	// Log names the log, so that a collector can tell records that come twice
-	// (log.record.uid).
+	// (log.record.uid) from those of another log.
 	Log string
 	// Now is when a record was read.
 	Now func() time.Time

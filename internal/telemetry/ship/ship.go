@@ -50,6 +50,8 @@ type Sink interface {
 type Config struct {
 	Source Source
 	Sink   Sink
+	// Log is the name of the log, a word that no other log has.
+	Log string
 	// Path is the file of the position, in a directory that is there.
 	Path string
 	// Every is how often the log is looked at; 0 is two seconds.
@@ -76,11 +78,11 @@ type Shipper struct {
 	size atomic.Int64 // of the log when it was last looked at
 }
 
-// New returns a shipper that goes on where the last one stopped; without a position
-// at the beginning of the log. A position that cannot be read is an error.
+// New returns a shipper that goes on where the last one of the same log stopped; without
+// a position at the beginning of the log. A position that cannot be read is an error.
 func New(cfg Config) (*Shipper, error) {
-	if cfg.Source == nil || cfg.Sink == nil || cfg.Path == "" {
-		return nil, errors.New("ship: a source, a sink and a path are needed")
+	if cfg.Source == nil || cfg.Sink == nil || cfg.Log == "" || cfg.Path == "" {
+		return nil, errors.New("ship: a source, its name, a sink and a path are needed")
 	}
 	if cfg.Every == 0 {
 		cfg.Every = every
@@ -89,7 +91,7 @@ func New(cfg Config) (*Shipper, error) {
 		cfg.Told = func(error) {}
 	}
 	s := &Shipper{cfg: cfg}
-	next, err := readPosition(cfg.Path)
+	next, err := readPosition(cfg.Path, cfg.Log)
 	s.next.Store(next)
 	return s, err
 }
@@ -150,8 +152,8 @@ func (s *Shipper) once(ctx context.Context) error {
 	}
 	s.size.Store(size)
 	if size < s.next.Load() {
-		// Another log is there now, or an older copy: none of its records is known to
-		// be on the other side.
+		// An older copy is there now: none of what it will hold is known to be on the other
+		// side.
 		s.next.Store(0)
 	}
 	if size == s.next.Load() {
@@ -205,7 +207,7 @@ func (b *batch) send(ctx context.Context) error {
 		return err
 	}
 	next := b.records[len(b.records)-1].Index + 1
-	if err := regular.Replace(s.cfg.Path, fmt.Appendln(nil, next)); err != nil {
+	if err := regular.Replace(s.cfg.Path, fmt.Appendln(nil, next, s.cfg.Log)); err != nil {
 		return fmt.Errorf("cannot note what was shipped: %w", err)
 	}
 	s.next.Store(next)
@@ -213,8 +215,9 @@ func (b *batch) send(ctx context.Context) error {
 	return nil
 }
 
-// readPosition returns the position that was noted, 0 where none ever was.
-func readPosition(path string) (int64, error) {
+// readPosition returns the position that was noted, 0 where none ever was of this log.
+// One of before, without a name, is of any.
+func readPosition(path, log string) (int64, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // G304: a file of the data directory
 	if errors.Is(err, os.ErrNotExist) {
 		return 0, nil
@@ -222,9 +225,13 @@ func readPosition(path string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	next, err := strconv.ParseInt(strings.TrimSuffix(string(text), "\n"), 10, 64)
+	number, of, named := strings.Cut(strings.TrimSuffix(string(text), "\n"), " ")
+	next, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || next < 0 {
 		return 0, fmt.Errorf("%s does not hold a position in the audit log; remove it to ship the whole log again", path)
+	}
+	if named && of != log {
+		return 0, nil
 	}
 	return next, nil
 }

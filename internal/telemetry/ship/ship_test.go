@@ -78,7 +78,7 @@ func indexes(from, to int64) (all []string) {
 
 func start(t *testing.T, path string, source ship.Source, to ship.Sink, told func(error)) (s *ship.Shipper, stop func()) {
 	t.Helper()
-	s, err := ship.New(ship.Config{Source: source, Sink: to, Path: path, Told: told})
+	s, err := ship.New(ship.Config{Source: source, Sink: to, Log: "mine", Path: path, Told: told})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,18 +142,27 @@ func TestASinkThatIsAwayIsTriedSeldomAndLosesNothing(t *testing.T) {
 }
 
 func TestALogThatWasReplacedIsShippedFromItsBeginning(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		path, to := filepath.Join(t.TempDir(), "position"), &sink{}
-		if err := os.WriteFile(path, []byte("700\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, stop := start(t, path, &log{size: 2}, to, nil)
-		synctest.Wait()
-		stop()
-		if diff := cmp.Diff(indexes(0, 2), to.got); diff != "" {
-			t.Error(diff)
-		}
-	})
+	for position, from := range map[string]int64{
+		"700\n": 0, "700 mine\n": 0, // an older copy
+		"3 another\n": 0, "7 another\n": 0, // moved away, and begun anew
+		"3\n": 3, "3 mine\n": 3,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			path, to := filepath.Join(t.TempDir(), "position"), &sink{}
+			if err := os.WriteFile(path, []byte(position), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, stop := start(t, path, &log{size: 7}, to, nil)
+			synctest.Wait()
+			stop()
+			if diff := cmp.Diff(indexes(from, 7), to.got); diff != "" {
+				t.Errorf("%q: %s", position, diff)
+			}
+			if text, err := os.ReadFile(path); string(text) != "7 mine\n" {
+				t.Errorf("%q becomes %q, %v", position, text, err)
+			}
+		})
+	}
 }
 
 func TestWhatIsBeforeADamagedRecordIsShippedAndTheDamageTold(t *testing.T) {
@@ -176,7 +185,7 @@ func TestAPositionThatCannotBeReadIsAnError(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ship.New(ship.Config{Source: &log{}, Sink: &sink{}, Path: path}); err == nil || !strings.Contains(err.Error(), "remove it") {
+		if _, err := ship.New(ship.Config{Source: &log{}, Sink: &sink{}, Log: "mine", Path: path}); err == nil || !strings.Contains(err.Error(), "remove it") {
 			t.Errorf("%q: %v, want what to do", text, err)
 		}
 	}

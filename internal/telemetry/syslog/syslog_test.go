@@ -275,7 +275,7 @@ func TestNoRecordIsLostWhileRsyslogIsAway(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "position")
 	told := make(chan error, 100)
 	run := func(size int64) (stop func()) {
-		s, err := ship.New(ship.Config{Source: &numbers{size}, Sink: sink(t, r.url()), Path: path, Every: time.Millisecond, Told: func(err error) { told <- err }})
+		s, err := ship.New(ship.Config{Source: &numbers{size}, Sink: sink(t, r.url()), Log: "numbers", Path: path, Every: time.Millisecond, Told: func(err error) { told <- err }})
 		if err != nil {
 			t.Fatal(err)
 		}
