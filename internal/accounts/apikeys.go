@@ -177,7 +177,7 @@ func unique(words []string, what string) ([]string, error) {
 		return nil, nil
 	}
 	if len(words) == 0 {
-		return nil, wrong(what+"s", "name at least one %s, or leave the list out to narrow nothing", what)
+		return nil, wrong(what+"s", "name at least one %s, or leave the list out for all", what)
 	}
 	var once []string
 	for _, w := range words {

@@ -74,7 +74,7 @@ func examine(ctx context.Context, cfg *config.Config) (found []Finding, err erro
 		return nil, err
 	}
 	for _, p := range catalog.Problems() {
-		found = append(found, Finding{modelNotServed, Warning, p.Error(), "mend it, or take it away; onnxgate model check says more"})
+		found = append(found, Finding{modelNotServed, Warning, p.Error(), "fix it or remove it; onnxgate model check says more"})
 	}
 	for _, w := range accessWarnings(ctx, catalog, roles, tenants.exists) {
 		found = append(found, Finding{modelRules, Warning, fmt.Sprintf("model %s: %s", w.Model, w.Text), "change its model.yaml, or ONNXGATE_ROLES_FILE"})

@@ -45,7 +45,7 @@ func (d *Doctor) Diagnose(ctx context.Context, cfg *config.Config) (findings []F
 	found, err := examine(ctx, cfg)
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			found = append(found, Finding{startRefused, Error, line, "mend that; onnxgate config check says it again"})
+			found = append(found, Finding{startRefused, Error, line, "fix that; onnxgate config check shows it again"})
 		}
 	}
 	found = append(found, settingFindings(cfg)...)
@@ -114,14 +114,14 @@ func settingFindings(cfg *config.Config) []Finding {
 		holds bool
 		Finding
 	}{
-		{cfg.Docs, Finding{docsOn, Warning, "everybody who reaches " + cfg.Addr + " may read the documentation", change(cfg, "ONNXGATE_DOCS", "off")}},
+		{cfg.Docs, Finding{docsOn, Warning, "anyone who can reach " + cfg.Addr + " can read the documentation", change(cfg, "ONNXGATE_DOCS", "off")}},
 		{len(cfg.RateToken) == 0, Finding{ratesOff, Warning, "an address may try any number of passwords", change(cfg, "ONNXGATE_RATE_TOKEN", "5/minute")}},
 		{len(cfg.RatePredict) == 0, Finding{ratesOff, Warning, "an address may ask for any number of predictions", change(cfg, "ONNXGATE_RATE_PREDICT", "10/minute")}},
-		{audit.Mode(cfg.Audit) == audit.Off, Finding{auditOff, Warning, "who did what is not on record", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
+		{audit.Mode(cfg.Audit) == audit.Off, Finding{auditOff, Warning, "no record is kept of who did what", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
 		{audit.Mode(cfg.Audit) == audit.BestEffort, Finding{auditBestEffort, Warning, "requests go ahead without a record while the audit log cannot be written", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
-		{cfg.Pprof, Finding{pprofOn, Warning, "profiles can be taken by who holds debug:read", change(cfg, "ONNXGATE_PPROF", "off")}},
+		{cfg.Pprof, Finding{pprofOn, Warning, "anyone with debug:read can take profiles", change(cfg, "ONNXGATE_PPROF", "off")}},
 		{cfg.JWTSecret.IsSet(), Finding{hs256, Warning, "tokens are signed with a shared secret (HS256)", change(cfg, "ONNXGATE_JWT_SECRET", "")}},
-		{err == nil, Finding{initialPassword, Warning, "the first administrator's password is in " + password, "change it (onnxgate user passwd admin), and the file goes"}},
+		{err == nil, Finding{initialPassword, Warning, "the first administrator's password is in " + password, "change it (onnxgate user passwd admin); the file is then deleted"}},
 	} {
 		if check.holds {
 			all = append(all, check.Finding)
@@ -202,9 +202,9 @@ func issuerFinding(cfg *config.Config, s *oidc.Status) []Finding {
 	}
 	switch {
 	case s.Err != nil:
-		return append(all, Finding{issuerUnreachable, Error, s.Issuer + ": " + s.Err.Error(), "mend its entry in " + cfg.IssuersFile + ", or the way to it"})
+		return append(all, Finding{issuerUnreachable, Error, s.Issuer + ": " + s.Err.Error(), "fix its entry in " + cfg.IssuersFile + ", or the network path to it"})
 	case s.Keys == 0:
-		return append(all, Finding{issuerUnreachable, Error, s.Issuer + ": none of its keys at " + s.From + " can be used", "mend its entry in " + cfg.IssuersFile})
+		return append(all, Finding{issuerUnreachable, Error, s.Issuer + ": none of its keys at " + s.From + " can be used", "fix its entry in " + cfg.IssuersFile})
 	}
 	return all
 }

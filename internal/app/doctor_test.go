@@ -224,7 +224,7 @@ func TestTheDoctorFindsWhatCannotBeReachedAndWhatRunsOut(t *testing.T) {
 		"a syslog server":                   {map[string]string{"SYSLOG_URL": "tcp://" + listener.Addr().String()}, 1 << 40, nil, ""},
 		"a collector that there is not":     {map[string]string{"OTLP_ENDPOINT": "http://127.0.0.1:1"}, 1 << 40, []string{"error telemetry-unreachable"}, "ONNXGATE_OTLP_ENDPOINT"},
 		"two collectors that there are not": {map[string]string{"OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://127.0.0.1:2/v1/logs"}, 1 << 40, []string{"error telemetry-unreachable", "error telemetry-unreachable"}, "ONNXGATE_OTLP_ENDPOINT"},
-		"no URL of a collector":             {map[string]string{"OTLP_ENDPOINT": "ftp://collector"}, 1 << 40, []string{"error start-refused"}, "mend that"},
+		"no URL of a collector":             {map[string]string{"OTLP_ENDPOINT": "ftp://collector"}, 1 << 40, []string{"error start-refused"}, "fix that"},
 		"records that may be lost":          {map[string]string{"AUDIT": "best-effort"}, 1 << 40, []string{"warning audit-best-effort"}, "ONNXGATE_AUDIT=strict"},
 		"a secret in a file":                {map[string]string{"JWT_SECRET_FILE": secret}, 1 << 40, []string{"warning hs256"}, "remove ONNXGATE_JWT_SECRET_FILE"},
 		"little space":                      {nil, 1<<30 - 1, []string{"warning disk-full"}, "make room"},

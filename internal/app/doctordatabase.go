@@ -50,7 +50,7 @@ func databaseFindings(ctx context.Context, cfg *config.Config) (found []Finding,
 }
 
 func unreachableDatabase(cfg *config.Config, err error) Finding {
-	fix := "mend it, or name another data directory with ONNXGATE_DATA_DIR"
+	fix := "fix it, or name another data directory with ONNXGATE_DATA_DIR"
 	if cfg.DatabaseURL.IsSet() {
 		fix = "start it, or change " + cfg.Variable("ONNXGATE_DATABASE_URL")
 	}

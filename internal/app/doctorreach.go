@@ -67,13 +67,13 @@ func shippingFindings(ctx context.Context, cfg *config.Config) (found []Finding,
 		return found, looked
 	}
 	where := "syslog server " + target.String()
-	return append(found, unreached(where, target.Reach(ctx), "mend ONNXGATE_SYSLOG_URL, or the way to it")...), append(looked, where)
+	return append(found, unreached(where, target.Reach(ctx), "fix ONNXGATE_SYSLOG_URL, or the network path to it")...), append(looked, where)
 }
 
 // collectorFindings ask one collector once for each kind of data. One that takes
 // both and has no port open is one finding.
 func collectorFindings(ctx context.Context, settings *otlp.Settings) (found []Finding, looked []string) {
-	const fix = "mend ONNXGATE_OTLP_ENDPOINT or the OTEL_EXPORTER_OTLP_… settings, docs/tracing.md, or the way to it"
+	const fix = "fix ONNXGATE_OTLP_ENDPOINT or the OTEL_EXPORTER_OTLP_… settings (docs/tracing.md), or the network path to it"
 	away := map[string]bool{}
 	for _, to := range []struct {
 		what   string
@@ -107,5 +107,5 @@ func unreached(where string, err error, fix string) []Finding {
 	if err == nil {
 		return nil
 	}
-	return []Finding{{shippingUnreachable, Error, fmt.Sprintf("the %s cannot be reached, or takes nothing: %v", where, err), fix}}
+	return []Finding{{shippingUnreachable, Error, fmt.Sprintf("the %s cannot be reached or accepts nothing: %v", where, err), fix}}
 }

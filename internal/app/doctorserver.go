@@ -153,9 +153,9 @@ func (d *Doctor) parts(ctx context.Context, cfg *config.Config, local *Local) []
 // reloadFix says what to do about a part that was not taken over.
 func reloadFix(part string) string {
 	if part == signingKeysPart || part == certificatePart {
-		return "its log says why; mend that, and it goes on by itself"
+		return "its log says why; fix that, and it recovers by itself"
 	}
-	return "its log says why; mend that and send SIGHUP"
+	return "its log says why; fix that and send SIGHUP"
 }
 
 func partFindings(families map[string]*dto.MetricFamily) []Finding {

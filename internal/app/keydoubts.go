@@ -24,7 +24,7 @@ func keyFindings(cfg *config.Config, key *accounts.APIKey) []Finding {
 	var all []Finding
 	where, fix := "in the binary", "where the server serves a folder, name it by ONNXGATE_MODELS_DIR"
 	if cfg.ModelsDir != "" {
-		where, fix = "in "+cfg.ModelsDir, "put it there, or mend the name"
+		where, fix = "in "+cfg.ModelsDir, "put it there, or fix the name"
 	}
 	for _, name := range key.Models {
 		if !hasModel(modelFiles(cfg), key.Tenant, name) {

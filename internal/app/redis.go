@@ -107,7 +107,7 @@ func redisFindings(ctx context.Context, cfg *config.Config) (found []Finding, lo
 	if err := redis.Reach(ctx, cfg.RedisURL.Reveal()); err != nil {
 		found = []Finding{{
 			redisUnreachable, Error, fmt.Sprintf("the %s cannot be reached, or does not count: %v", where, err),
-			"start it, or mend " + cfg.Variable("ONNXGATE_REDIS_URL") + "; until then each server counts rates and wrong passwords by itself",
+			"start it, or fix " + cfg.Variable("ONNXGATE_REDIS_URL") + "; until then each server counts rates and wrong passwords by itself",
 		}}
 	}
 	return found, []string{where}

@@ -122,7 +122,7 @@ func whatAKeyMayNotBeIsPointedAt(t *testing.T, a *administration) {
 	got := a.ask("admin", "POST", "/keys", `{"name":"x","roles":["user"],"scopes":["models:fly"],"models":[],"expires":"soon","hash":"0","created_by":"me"}`)
 	want := map[string]string{
 		"#/scopes/0": "must be one of models:read, models:predict, models:write, users:write, keys:write, tenants:write, audit:read, metrics:read, debug:read, crypto:use",
-		"#/models":   "must be an array of 1 to 256 models; left out, it narrows nothing",
+		"#/models":   "must be an array of 1 to 256 models; leave it out for all models",
 		"#/expires":  "must be a time such as 2030-01-31T00:00:00Z, or how long from now, such as 90d",
 		"#/hash":     "is not known here", "#/created_by": "is not known here",
 	}

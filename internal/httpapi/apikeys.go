@@ -16,8 +16,8 @@ type newKey struct {
 	Name      string   `json:"name"      validate:"required"                        want:"a string"`
 	Tenant    string   `json:"tenant"    validate:"omitempty,tenant"                want:"the name of a tenant"`
 	Roles     []string `json:"roles"     validate:"required,min=1,max=32,dive,role" want:"an array of 1 to 32 roles"`
-	Scopes    []string `json:"scopes"    validate:"omitempty,min=1,dive,scope"      want:"an array of scopes; left out, it narrows nothing"`
-	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"         want:"an array of 1 to 256 models; left out, it narrows nothing"`
+	Scopes    []string `json:"scopes"    validate:"omitempty,min=1,dive,scope"      want:"an array of scopes; leave it out for all of its roles"`
+	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"         want:"an array of 1 to 256 models; leave it out for all models"`
 	Addresses []string `json:"addresses" validate:"max=64,dive,network"             want:"an array of at most 64 networks"`
 	Rate      string   `json:"rate"                                                 want:"a rate such as 100/minute"`
 	Quota     string   `json:"quota"                                                want:"quotas such as calls=10000/day,rows=1e6/month"`
@@ -28,8 +28,8 @@ type newKey struct {
 type keyChange struct {
 	Name      *string  `json:"name"                                                  want:"a string"`
 	Roles     []string `json:"roles"     validate:"omitempty,min=1,max=32,dive,role" want:"an array of 1 to 32 roles"`
-	Scopes    []string `json:"scopes"    validate:"omitempty,min=1,dive,scope"       want:"an array of scopes, or null to narrow nothing" null:"none"`
-	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"          want:"an array of 1 to 256 models, or null to narrow nothing" null:"none"`
+	Scopes    []string `json:"scopes"    validate:"omitempty,min=1,dive,scope"       want:"an array of scopes, or null for all of its roles" null:"none"`
+	Models    []string `json:"models"    validate:"omitempty,min=1,max=256"          want:"an array of 1 to 256 models, or null for all models" null:"none"`
 	Addresses []string `json:"addresses" validate:"max=64,dive,network"              want:"an array of at most 64 networks" null:"none"`
 	Rate      *string  `json:"rate"                                                  want:"a rate such as 100/minute, or null for none" null:"none"`
 	Quota     *string  `json:"quota"                                                 want:"quotas such as calls=10000/day,rows=1e6/month, or null for none" null:"none"`
@@ -39,7 +39,7 @@ type keyChange struct {
 
 // rotation says how long the secret before a new one counts.
 type rotation struct {
-	Overlap *string `json:"overlap" validate:"omitempty,span" want:"how long the secret until now counts, such as 24h or 0s"`
+	Overlap *string `json:"overlap" validate:"omitempty,span" want:"how long the old secret stays valid, such as 24h or 0s"`
 }
 
 // rotation reads the body of a rotation, which need not be there.

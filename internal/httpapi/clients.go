@@ -11,7 +11,7 @@ type newClient struct {
 	Name   string   `json:"name"   validate:"required"                                                         want:"a string"`
 	Tenant string   `json:"tenant" validate:"omitempty,tenant"                                                 want:"the name of a tenant"`
 	Roles  []string `json:"roles"  validate:"required,min=1,max=32,dive,role"                                  want:"an array of 1 to 32 roles"`
-	Scopes []string `json:"scopes" validate:"omitempty,min=1,dive,scope"                                       want:"an array of scopes; left out, it narrows nothing"`
+	Scopes []string `json:"scopes" validate:"omitempty,min=1,dive,scope"                                       want:"an array of scopes; leave it out for all of its roles"`
 	Grants []string `json:"grants" validate:"omitempty,dive,oneof=client_credentials password refresh_token" want:"an array of client_credentials, password, refresh_token"`
 	// Certificate is held against the accounts' rule.
 	Certificate string `json:"certificate" want:"a name such as uri:spiffe://example.org/scoring"`
@@ -21,7 +21,7 @@ type newClient struct {
 type clientChange struct {
 	Name     *string  `json:"name"                                                                                     want:"a string"`
 	Roles    []string `json:"roles"    validate:"omitempty,min=1,max=32,dive,role"                                     want:"an array of 1 to 32 roles"`
-	Scopes   []string `json:"scopes"   validate:"omitempty,min=1,dive,scope"                                           want:"an array of scopes, or null to narrow nothing" null:"none"`
+	Scopes   []string `json:"scopes"   validate:"omitempty,min=1,dive,scope"                                           want:"an array of scopes, or null for all of its roles" null:"none"`
 	Grants   []string `json:"grants"   validate:"omitempty,min=1,dive,oneof=client_credentials password refresh_token" want:"an array of client_credentials, password, refresh_token"`
 	Disabled *bool    `json:"disabled"                                                                                 want:"true or false"`
 	// Certificate is held against the accounts' rule.
