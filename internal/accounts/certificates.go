@@ -11,16 +11,28 @@ import (
 
 // ClientByCertificate returns the enabled client that the first of a
 // certificate's names that any client has proves. Its Scopes are nil when the
-// client is not narrowed. The fault is NotFound when there is none.
+// client is not narrowed. The fault is NotFound when there is none, and Conflict
+// where clients of two tenants have names of it: an administrator of one could
+// otherwise claim a name, and with it what the other's program sends.
 func (s *Service) ClientByCertificate(ctx context.Context, names []string) (*identity.Principal, error) {
-	client, err := view(ctx, s, func(tx *Tx) (*Client, error) {
+	client, err := view(ctx, s, func(tx *Tx) (first *Client, err error) {
 		for _, name := range names {
 			client, err := tx.ClientByCertificate(name)
-			if fault.KindOf(err) != fault.NotFound || err == nil {
-				return client, err
+			switch {
+			case err != nil && fault.KindOf(err) == fault.NotFound:
+			case err != nil:
+				return nil, err
+			case first == nil:
+				first = client
+			case client.Tenant != first.Tenant:
+				return nil, fault.Newf(fault.Conflict, "the client %s of the tenant %s and the client %s of the tenant %s have names of one certificate",
+					first.ID, first.Tenant, client.ID, client.Tenant)
 			}
 		}
-		return nil, fault.New(fault.NotFound, "no client has a name of the certificate")
+		if first == nil {
+			return nil, fault.New(fault.NotFound, "no client has a name of the certificate")
+		}
+		return first, nil
 	})
 	switch {
 	case err != nil:

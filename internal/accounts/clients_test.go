@@ -247,3 +247,38 @@ func TestAPasswordChangesForThePresentOneAndEndsWhatWasIssued(t *testing.T) {
 	_, err := f.refresh(t, token)
 	wantKind(t, "a refresh token from before", err, fault.BadRequest)
 }
+
+// An administrator of one tenant may register any name that is free, also one that
+// stands in the certificate of another tenant's program.
+func TestACertificateOfTwoTenantsClientsProvesNeither(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.AddTenant(t.Context(), administrator, accounts.NewTenant{Name: "acme"})
+	must(t, err)
+	own := []string{"uri:spiffe://example.org/scoring", "dns:scoring.example.org"}
+	add := func(name, tenant, certificate string) string {
+		t.Helper()
+		client, _, err := f.AddClient(t.Context(), administrator, accounts.NewClient{Name: name, Roles: []string{"user"}, Tenant: tenant, Certificate: certificate})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return client.ID
+	}
+	scoring := add("scoring", "", own[1])
+	if p, err := f.ClientByCertificate(t.Context(), own); err != nil || p.Subject != scoring {
+		t.Fatalf("%v, %v", p, err)
+	}
+	second := add("second", "", own[0])
+	if p, err := f.ClientByCertificate(t.Context(), own); err != nil || p.Subject != second {
+		t.Errorf("of two clients of one tenant: %v, %v, want that of the first name", p, err)
+	}
+	if err := f.DeleteClient(t.Context(), administrator, second); err != nil {
+		t.Fatal(err)
+	}
+	add("claimed", "acme", own[0])
+	if p, err := f.ClientByCertificate(t.Context(), own); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("of clients of two tenants: %v, %v", p, err)
+	}
+	if p, err := f.ClientByCertificate(t.Context(), own[1:]); err != nil || p.Subject != scoring {
+		t.Errorf("of one of these names: %v, %v", p, err)
+	}
+}

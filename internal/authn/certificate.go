@@ -31,7 +31,7 @@ type CertificateClients interface {
 	Revision(ctx context.Context) (int64, error)
 	// ClientByCertificate returns the enabled client that one of the names of a
 	// certificate proves, with nil Scopes when the client is not narrowed, or a
-	// fault of kind NotFound.
+	// fault of kind NotFound, or Conflict where clients of two tenants have its names.
 	ClientByCertificate(ctx context.Context, names []string) (*identity.Principal, error)
 }
 
@@ -81,7 +81,10 @@ func NewCertificate(cfg CertificateConfig) (*Certificate, error) {
 	}, nil
 }
 
-const msgCertificate = "The client certificate is valid, and no service client has it: an administrator registers it with `onnxgate client create --certificate`"
+const (
+	msgCertificate = "The client certificate is valid, and no service client has it: an administrator registers it with `onnxgate client create --certificate`"
+	msgShared      = "The client certificate has names of service clients of two tenants, so it proves neither: its names must belong to one tenant"
+)
 
 // Authenticate returns the service client that the connection's certificate
 // proves. The certificate is the credential only when the request has no other,
@@ -107,10 +110,13 @@ func (a *Certificate) Authenticate(ctx context.Context, c Credentials) (*identit
 		return nil, refuse("The client certificate is no longer trusted", err)
 	}
 	principal, err := a.clients.ClientByCertificate(ctx, CertificateNames(leaf))
-	if fault.KindOf(err) == fault.NotFound {
-		return nil, refuse(msgCertificate, fmt.Errorf("names %q", CertificateNames(leaf)))
-	}
 	if err != nil {
+		switch fault.KindOf(err) { //nolint:exhaustive // the others are not the certificate's
+		case fault.NotFound:
+			return nil, refuse(msgCertificate, fmt.Errorf("names %q", CertificateNames(leaf)))
+		case fault.Conflict:
+			return nil, refuse(msgShared, err)
+		}
 		return nil, err
 	}
 	if principal.Scopes == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,15 @@ func TestACertificateProvesTheClientThatHasItsName(t *testing.T) {
 		if err == nil && !cmp.Equal(p.Scopes, []string{"models:read", "models:predict"}) {
 			t.Errorf("scopes %q, want those of the roles", p.Scopes)
 		}
+	}
+}
+
+func TestACertificateOfTwoTenantsIsRefused(t *testing.T) {
+	leaf, now := leafOf(t, "spiffe://example.org/a"), start
+	a := newCertificate(t, &trust{}, &registry{state: newState(), name: "dns:a.example", err: fault.New(fault.Conflict, "two tenants")}, &now)
+	_, err := a.Authenticate(t.Context(), authn.Credentials{Certificates: []*x509.Certificate{leaf}})
+	if fault.KindOf(err) != fault.Unauthenticated || !strings.Contains(fault.As(err).Msg, "two tenants, so it proves neither") {
+		t.Errorf("%v", err)
 	}
 }
 
