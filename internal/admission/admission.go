@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -120,7 +121,7 @@ type Control struct {
 	passages sync.Pool // of *Passage
 
 	mu    sync.Mutex
-	gates map[string]*gate // of models with a bound of their own, by label
+	gates map[string]weak.Pointer[gate] // of models with a bound of their own, by label
 }
 
 // dynamic is what Reload replaces.
@@ -150,7 +151,7 @@ func New(cfg Config) (*Control, error) {
 		principals: table(2, "principal", ofCaller), models: table(3, modelPolicy, toModel),
 		reads:  limit.NewTable(limit.TableConfig{Policy: "principal", Whose: ofCaller, Name: "read", Shared: cfg.Shared, Now: cfg.Now}),
 		rows:   limit.NewTable(limit.TableConfig{Policy: modelPolicy, Unit: "rows", Whose: toModel, Shared: cfg.Shared, Now: cfg.Now}),
-		flight: newGate(bounds(cfg.MaxInFlight, cfg.Processors), cfg.OneTenant), gates: map[string]*gate{},
+		flight: newGate(bounds(cfg.MaxInFlight, cfg.Processors), cfg.OneTenant), gates: map[string]weak.Pointer[gate]{},
 	}
 	c.hints.seed, c.hints.now = maphash.MakeSeed(), cfg.Now
 	c.passages.New = func() any { return new(Passage) }
@@ -315,9 +316,11 @@ func (c *Control) Queued() int {
 	_, queued := c.flight.state()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, g := range c.gates {
-		_, waiting := g.state()
-		queued += waiting
+	for _, p := range c.gates {
+		if g := p.Value(); g != nil {
+			_, waiting := g.state()
+			queued += waiting
+		}
 	}
 	return queued
 }

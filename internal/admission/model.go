@@ -2,8 +2,10 @@ package admission
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"time"
+	"weak"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -45,16 +47,32 @@ func (c *Control) Model(label string, limits Limits) *Model {
 	if limits.Concurrency == 0 {
 		return m
 	}
-	b := within([sizes]int{small: limits.Concurrency}, limits.Concurrency)
+	m.gate = c.gate(label, within([sizes]int{small: limits.Concurrency}, limits.Concurrency))
+	return m
+}
+
+// gate returns that of a label, which is forgotten with the last that holds it: labels
+// come and go with the models of tenants.
+func (c *Control) gate(label string, b bound) *gate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m.gate = c.gates[label]; m.gate == nil {
-		m.gate = newGate(b, nil) // most models have one tenant, however many there are
-		c.gates[label] = m.gate
-	} else {
-		m.gate.setBound(b)
+	if g := c.gates[label].Value(); g != nil {
+		g.setBound(b)
+		return g
 	}
-	return m
+	g := newGate(b, nil) // most models have one tenant, however many there are
+	c.gates[label] = weak.Make(g)
+	runtime.AddCleanup(g, c.forget, label)
+	return g
+}
+
+// forget removes the gate of a label, unless there is another by now.
+func (c *Control) forget(label string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p, known := c.gates[label]; known && p.Value() == nil {
+		delete(c.gates, label)
+	}
 }
 
 // Open counts a request of the model, once, however often it opens the model: it
