@@ -113,10 +113,10 @@ func (a *App) lookAtModels(ctx context.Context, cause treewatch.Cause, folders .
 	a.modelLog.unreadable = ""
 	found := a.catalog.Found()
 	if cause == treewatch.Ongoing {
-		a.modelLog.pending = append(a.modelLog.pending, found...)
+		a.modelLog.pending = a.remaining(append(a.modelLog.pending, found...))
 		a.countReload(false)
 	} else {
-		a.logProblems(ctx, append(found, a.modelLog.pending...))
+		a.logProblems(ctx, a.remaining(append(a.modelLog.pending, found...)))
 		a.modelLog.pending = nil
 	}
 	if attrs := a.logChanges(ctx, before); len(attrs) > 0 {
@@ -136,17 +136,22 @@ func (a *App) reloadCatalog(ctx context.Context, folders ...string) error {
 	return a.reloads.note(modelsPart, err)
 }
 
-// logProblems logs, of the problems that were found, those that there still are.
-func (a *App) logProblems(ctx context.Context, found []inference.LoadError) {
-	problems := a.catalog.Problems()
-	bad := false
-	for _, p := range problems {
-		if slices.ContainsFunc(found, func(f inference.LoadError) bool { return f.Error() == p.Error() }) {
-			bad = true
-			a.log.ErrorContext(ctx, "model not taken over", slog.String("error", p.Error()))
-		}
+// remaining returns, of the problems that were found, those that there still are, each
+// once.
+func (a *App) remaining(found []inference.LoadError) []inference.LoadError {
+	texts := make(map[string]bool, len(found))
+	for _, f := range found {
+		texts[f.Error()] = true
 	}
-	a.countReload(bad)
+	return slices.DeleteFunc(a.catalog.Problems(), func(p inference.LoadError) bool { return !texts[p.Error()] })
+}
+
+// logProblems logs why models are not taken over.
+func (a *App) logProblems(ctx context.Context, problems []inference.LoadError) {
+	for _, p := range problems {
+		a.log.ErrorContext(ctx, "model not taken over", slog.String("error", p.Error()))
+	}
+	a.countReload(len(problems) > 0)
 }
 
 // countReload counts a look that found something changed.
