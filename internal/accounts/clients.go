@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"onnxgate/internal/audit"
+	"onnxgate/internal/clock"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -244,18 +245,15 @@ func (s *Service) modifyClient(ctx context.Context, by Actor, event audit.Event,
 // secret and a disabled client give the same fault of kind Unauthenticated
 // after the same time.
 func (s *Service) VerifyClient(ctx context.Context, id, secret string) (*identity.Client, error) {
-	late := time.NewTimer(refusalTime)
-	defer late.Stop()
+	late := clock.In(refusalTime)
 	client, err := s.verifyClient(ctx, id, secret)
 	if fault.KindOf(err) != fault.Unauthenticated {
 		return client, err
 	}
-	select {
-	case <-late.C:
-		return nil, err
-	case <-ctx.Done():
-		return nil, fault.OfContext(ctx.Err())
+	if ended := late.Wait(ctx); ended != nil {
+		return nil, fault.OfContext(ended)
 	}
+	return nil, err
 }
 
 func (s *Service) verifyClient(ctx context.Context, id, secret string) (*identity.Client, error) {
