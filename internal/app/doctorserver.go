@@ -87,30 +87,24 @@ func (d *Doctor) readiness(ctx context.Context, cfg *config.Config, resp *http.R
 
 // degraded looks for what keeps a server from serving everything.
 func (d *Doctor) degraded(ctx context.Context, cfg *config.Config, addr string) Finding {
-	because, fix := "it is without its database", "reach the database with onnxgate db status"
-	if audit.Mode(cfg.Audit) == audit.BestEffort {
-		if wrong, mend := d.auditAtFault(ctx, cfg); wrong != "" {
-			because, fix = wrong, mend
-		}
-	}
+	because, fix := d.auditAtFault(ctx, cfg, audit.BestEffort, "it is without its database", "reach the database with onnxgate db status")
 	return Finding{serverDegraded, Error, "the server on " + addr + " refuses some requests: " + because, fix}
 }
 
 // notReady looks for what keeps a server from serving. It tells no client; but what it
 // stands on is here to be looked at, too.
 func (d *Doctor) notReady(ctx context.Context, cfg *config.Config, addr string) Finding {
-	because, fix := "it stops, or could not keep a record a moment ago", "ask again; its log has the error, and docs/metrics.md a runbook"
-	if audit.Mode(cfg.Audit) == audit.Strict {
-		if wrong, mend := d.auditAtFault(ctx, cfg); wrong != "" {
-			because, fix = wrong, mend
-		}
-	}
+	because, fix := d.auditAtFault(ctx, cfg, audit.Strict,
+		"it stops, or could not keep a record a moment ago", "ask again; its log has the error, and docs/metrics.md a runbook")
 	return Finding{serverNotReady, Error, "the server on " + addr + " refuses requests: " + because, fix}
 }
 
 // auditAtFault says what keeps the audit log from being written, and what to do about
-// it; nothing where it can be.
-func (d *Doctor) auditAtFault(ctx context.Context, cfg *config.Config) (because, fix string) {
+// it; what it was given where the log can be written, or is kept in another mode.
+func (d *Doctor) auditAtFault(ctx context.Context, cfg *config.Config, mode audit.Mode, because, fix string) (string, string) {
+	if audit.Mode(cfg.Audit) != mode {
+		return because, fix
+	}
 	ctx, cancel := context.WithTimeout(ctx, verifyTime)
 	defer cancel()
 	dir := inDataDir(cfg, auditDir)
@@ -126,7 +120,7 @@ func (d *Doctor) auditAtFault(ctx context.Context, cfg *config.Config) (because,
 	if err := probeWrite(dir); err != nil {
 		return "its audit log cannot be written: " + err.Error(), "let the server's user write to " + dir + "; it goes on by itself"
 	}
-	return "", ""
+	return because, fix
 }
 
 // parts reads the metrics of the running server, where they may be read.
