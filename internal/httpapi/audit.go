@@ -29,6 +29,8 @@ const (
 	exportStall = 30 * time.Second
 	// exportPart is how much of it is held at a time, in bytes.
 	exportPart = 64 << 10
+	// exportProof is how long a part may be sent on the word of the one before.
+	exportProof = 500 * time.Millisecond
 )
 
 // The parameters of an export.
@@ -69,7 +71,7 @@ func (a *API) exportAudit(ctx context.Context, x *exchange) error {
 	if err := a.cfg.Audit.Look(ctx, audit.AuditExport, x.principal, &x.about); err != nil {
 		return err
 	}
-	out := &export{x: x, controller: http.NewResponseController(x.ResponseWriter)}
+	out := &export{x: x, controller: http.NewResponseController(x.ResponseWriter), ctx: ctx, proven: x.start}
 	return out.send(ctx, q, values.Get(exportFormat))
 }
 
@@ -123,10 +125,19 @@ func moment(text string) (at time.Time, err error) {
 type export struct {
 	x          *exchange
 	controller *http.ResponseController
+	ctx        context.Context //nolint:containedctx // of the request
+	proven     time.Time
 }
 
-// Write sends a part, and gives the client time to take it.
+// Write sends a part, and gives the client time to take it. Whose rights have ended
+// since the export began gets no more of it.
 func (e *export) Write(b []byte) (int, error) {
+	if now := e.x.listener.api.cfg.Now(); now.Sub(e.proven) >= exportProof {
+		if err := e.x.renew(e.ctx); err != nil {
+			return 0, err
+		}
+		e.proven = now
+	}
 	// Where deadlines cannot be set, the server's own ends the answer.
 	_ = e.controller.SetWriteDeadline(e.x.listener.api.cfg.Now().Add(exportStall))
 	return e.x.Write(b)
