@@ -166,8 +166,9 @@ func (c *Change) FS() fs.FS {
 }
 
 // Commit puts the change into its place: the version first, so that a manifest
-// which speaks of it never stands alone. Faults: Conflict when the version has
-// come to exist in the meantime, or others have taken the tenant's room.
+// which speaks of it never stands alone; where that cannot follow, the version is
+// taken back. Faults: Conflict when the version has come to exist in the meantime, or
+// others have taken the tenant's room.
 func (c *Change) Commit() error {
 	if c.version != "" {
 		if room, err := c.room(); err != nil || c.size > room {
@@ -188,10 +189,14 @@ func (c *Change) Commit() error {
 			return err
 		}
 	}
-	if c.manifest {
-		return c.move(ManifestFile, ManifestFile)
+	if !c.manifest {
+		return nil
 	}
-	return nil
+	err := c.move(ManifestFile, ManifestFile)
+	if err != nil && c.version != "" {
+		err = errors.Join(err, c.store.root.Rename(path.Join(c.folder, c.version), path.Join(c.staging.content, c.version)))
+	}
+	return err
 }
 
 // commitModel moves the whole folder of a new model. It reports false when

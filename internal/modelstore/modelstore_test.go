@@ -184,6 +184,33 @@ func TestAManifestIsReplacedAsAWhole(t *testing.T) {
 	}
 }
 
+func TestAVersionWhoseManifestCannotBeReplacedIsTakenBack(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	must(t, pushText(s, ofDefault("iris"), "1", "one"))
+	inTheWay := filepath.Join(dir, "iris", "model.yaml")
+	must(t, os.Mkdir(inTheWay, 0o750))
+	change := func() error {
+		c, err := s.Begin(ofDefault("iris"))
+		must(t, err)
+		must(t, c.AddVersion("2", strings.NewReader("two"), sha256.Sum256([]byte("two"))))
+		must(t, c.SetManifest(strings.NewReader("name: a")))
+		return errors.Join(c.Commit(), c.Discard())
+	}
+	if err := change(); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("with a folder in the place of the manifest: %v", err)
+	}
+	if diff := cmp.Diff(map[string]string{"iris/1/model.onnx": "one"}, tree(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+	must(t, os.Remove(inTheWay))
+	must(t, change())
+	want := map[string]string{"iris/1/model.onnx": "one", "iris/2/model.onnx": "two", "iris/model.yaml": "name: a"}
+	if diff := cmp.Diff(want, tree(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestANewModelAppearsWithItsManifestAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
