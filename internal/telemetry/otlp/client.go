@@ -161,11 +161,24 @@ func httpRefusal(answer *http.Response) *RefusedError {
 	switch answer.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		r.Again = true
-		if n, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && n > 0 {
-			r.RetryAfter = time.Duration(min(n, 3600)) * time.Second
-		}
+		r.RetryAfter = min(max(0, retryAfter(answer.Header)), time.Hour)
 	}
 	return r
+}
+
+// retryAfter returns how long a collector asks to wait, in seconds or until a time by its
+// own clock (RFC 9110 section 10.2.3); 0 when it does not.
+func retryAfter(h http.Header) time.Duration {
+	text := h.Get("Retry-After")
+	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(n) * time.Second
+	}
+	until, err := http.ParseTime(text)
+	now, noDate := http.ParseTime(h.Get("Date"))
+	if err != nil || noDate != nil {
+		return 0
+	}
+	return until.Sub(now)
 }
 
 // newRPC returns a client over gRPC.

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -241,6 +243,35 @@ func TestARefusalSaysWhetherToTryAgain(t *testing.T) {
 	}
 	if refused, ok := errors.AsType[*otlp.RefusedError](send(t, &otlp.Target{URL: "http://127.0.0.1:1/v1/traces", Timeout: time.Minute})); !ok || !refused.Again {
 		t.Errorf("nobody there: %v", refused)
+	}
+}
+
+func TestACollectorSaysHowLongToWaitInSecondsOrUntilATime(t *testing.T) {
+	t.Parallel()
+	const now = "Tue, 01 Jan 2030 10:00:00 GMT" // by its own clock
+	for text, want := range map[string]time.Duration{
+		"":                              0,
+		"30":                            30 * time.Second,
+		"86400":                         time.Hour,
+		"99999999999999999999":          0,
+		"-1":                            0,
+		"soon":                          0,
+		"Tue, 01 Jan 2030 10:00:20 GMT": 20 * time.Second,
+		"Tue, 01 Jan 2030 09:00:00 GMT": 0,
+		"Wed, 02 Jan 2030 10:00:00 GMT": time.Hour,
+	} {
+		away := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", now)
+			if text != "" {
+				w.Header().Set("Retry-After", text)
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}))
+		err := send(t, read(t, away.URL, nil).Traces)
+		away.Close()
+		if refused, ok := errors.AsType[*otlp.RefusedError](err); !ok || !refused.Again || refused.RetryAfter != want {
+			t.Errorf("Retry-After: %s: %#v, want to wait %v", text, err, want)
+		}
 	}
 }
 
