@@ -39,6 +39,11 @@ func TestNoValidTokenIsRefusedWhileKeysRotate(t *testing.T) {
 	for _, set := range []*keys.Set{p.keys, replica} {
 		running.Go(func() { set.Watch(ctx) })
 	}
+	running.Go(func() {
+		if err := p.users.Watch(ctx); err != nil {
+			t.Error(err)
+		}
+	})
 	var tokens atomic.Int64
 	running.Go(func() {
 		var last string
