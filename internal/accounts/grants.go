@@ -82,9 +82,9 @@ func (a Actor) key(tx *Tx, id string) (*APIKey, error) {
 	return key, err
 }
 
-// stands refuses an actor of our own who was disabled or deleted, or got other roles, since
-// its credential was proven: a change may have waited for a hash meanwhile. An outside
-// issuer's word is not asked for again.
+// stands refuses an actor whose tenant was disabled or deleted since its credential was
+// proven, and one of our own who was, or got other roles: a change may have waited for a
+// hash meanwhile. An outside issuer's word is not asked for again.
 func (a Actor) stands(tx *Tx) error {
 	if a.holder == nil {
 		return nil
@@ -101,11 +101,15 @@ func (a Actor) stands(tx *Tx) error {
 	return nil
 }
 
-// holds reports whether whom a principal was made of is enabled and has its roles.
+// holds reports whether whom a principal was made of is enabled, with its tenant, and has
+// its roles.
 func holds(tx *Tx, p *identity.Principal) (bool, error) {
+	tenant, err := tx.Tenants.Get(p.Tenant, p.Tenant)
+	if err != nil || tenant.Disabled {
+		return false, ignoreNotFound(err)
+	}
 	var disabled bool
 	var roles []string
-	var err error
 	key, isKey := strings.CutPrefix(p.Subject, identity.KeySubject)
 	switch {
 	case p.Issuer != "":

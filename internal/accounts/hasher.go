@@ -28,12 +28,21 @@ type Argon interface {
 
 // hasher hashes passwords, a few at a time: each takes 19 MiB and a core.
 type hasher struct {
-	argon   Argon
-	params  Params
+	argon  Argon
+	params Params
+	// all is for every hash, and making, before it, for those of new passwords, one at
+	// a time: however many an administrator sets, sign-ins wait for one of them alone.
+	all, making *queue
+	rand        io.Reader
+}
+
+// queue lets a few go on at a time, in the order of arrival.
+type queue struct {
 	slots   chan struct{}
 	waiting atomic.Int32
-	rand    io.Reader
 }
+
+func newQueue(atOnce int) *queue { return &queue{slots: make(chan struct{}, max(1, atOnce))} }
 
 func newHasher(a Argon, params Params, concurrency int, random io.Reader) (*hasher, error) {
 	if a == nil {
@@ -45,7 +54,7 @@ func newHasher(a Argon, params Params, concurrency int, random io.Reader) (*hash
 	if err := params.check(); err != nil {
 		return nil, err
 	}
-	return &hasher{argon: a, params: params, slots: make(chan struct{}, max(1, concurrency)), rand: random}, nil
+	return &hasher{argon: a, params: params, all: newQueue(concurrency), making: newQueue(1), rand: random}, nil
 }
 
 // match is the outcome of comparing a password with a stored hash.
@@ -65,7 +74,7 @@ func (h *hasher) verify(ctx context.Context, stored func() (string, error), deco
 	if len(password) > maxPasswordBytes {
 		return match{reason: errors.New("the password is longer than any can be")}, nil
 	}
-	release, err := h.acquire(ctx)
+	release, err := h.all.acquire(ctx)
 	if err != nil {
 		return match{}, err
 	}
@@ -94,7 +103,12 @@ func (h *hasher) verify(ctx context.Context, stored func() (string, error), deco
 
 // hash returns the password's hash, with a new salt, as a PHC string.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
-	release, err := h.acquire(ctx)
+	made, err := h.making.acquire(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer made()
+	release, err := h.all.acquire(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -130,22 +144,22 @@ func (h *hasher) decoy() (string, error) {
 
 // acquire waits for a slot, in the order of arrival, until ctx ends. When too
 // many wait already it refuses at once.
-func (h *hasher) acquire(ctx context.Context) (release func(), err error) {
-	release = func() { <-h.slots }
+func (q *queue) acquire(ctx context.Context) (release func(), err error) {
+	release = func() { <-q.slots }
 	select {
-	case h.slots <- struct{}{}:
+	case q.slots <- struct{}{}:
 		return release, nil
 	default:
 	}
-	if h.waiting.Add(1) > maxWaiting {
-		h.waiting.Add(-1)
+	if q.waiting.Add(1) > maxWaiting {
+		q.waiting.Add(-1)
 		return nil, &fault.Error{
-			Kind: fault.Unavailable, Msg: "Too many sign-ins at once; try again in a second", RetryAfter: retryAfter,
+			Kind: fault.Unavailable, Msg: "Too many passwords at once; try again in a second", RetryAfter: retryAfter,
 		}
 	}
-	defer h.waiting.Add(-1)
+	defer q.waiting.Add(-1)
 	select {
-	case h.slots <- struct{}{}:
+	case q.slots <- struct{}{}:
 		return release, nil
 	case <-ctx.Done():
 		return nil, fault.OfContext(ctx.Err())

@@ -98,24 +98,24 @@ func TestASaltIsNeverMadeWithoutRandomness(t *testing.T) {
 
 // fill takes every slot and has as many wait as may, and returns the function
 // that lets them go.
-func fill(t *testing.T, h *hasher) (drain func()) {
+func fill(t *testing.T, q *queue) (drain func()) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
-	release, err := h.acquire(ctx)
+	release, err := q.acquire(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, maxWaiting)
 	for range maxWaiting {
 		go func() {
-			release, err := h.acquire(ctx)
+			release, err := q.acquire(ctx)
 			if err == nil {
 				release()
 			}
 			served <- err
 		}()
 	}
-	testkit.Eventually(t, "all of them wait", func() bool { return h.waiting.Load() == maxWaiting })
+	testkit.Eventually(t, "all of them wait", func() bool { return q.waiting.Load() == maxWaiting })
 	return func() {
 		t.Helper()
 		release()
@@ -136,7 +136,7 @@ func TestTooManyAtOnceAreSentAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	drain := fill(t, h)
+	drain := fill(t, h.all)
 	lookUp := func() (string, error) { return stored, nil }
 	for range 100 {
 		_, err := h.verify(t.Context(), func() (string, error) {
@@ -151,6 +151,25 @@ func TestTooManyAtOnceAreSentAway(t *testing.T) {
 	if m, err := h.verify(t.Context(), lookUp, stored, "a password"); err != nil || !m.ok {
 		t.Errorf("afterwards: %+v, %v", m, err)
 	}
+}
+
+func TestNewPasswordsLeaveTheirPlacesToSignIns(t *testing.T) {
+	h, err := newHasher(nil, Params{Memory: 64, Time: 1, Threads: 1}, 0, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := h.hash(t.Context(), "a password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drain := fill(t, h.making)
+	if _, err := h.hash(t.Context(), "another"); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("one new password more = %v, want unavailable", err)
+	}
+	if m, err := h.verify(t.Context(), func() (string, error) { return stored, nil }, stored, "a password"); err != nil || !m.ok {
+		t.Errorf("a sign-in beside them: %+v, %v", m, err)
+	}
+	drain()
 }
 
 // broken computes nothing.
@@ -188,7 +207,7 @@ func TestWhoeverGoesAwayLeavesTheQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	release, err := h.acquire(t.Context())
+	release, err := h.all.acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,18 +216,18 @@ func TestWhoeverGoesAwayLeavesTheQueue(t *testing.T) {
 	defer cancelLate()
 	gone := make(chan error, 1)
 	go func() {
-		_, err := h.acquire(canceled)
+		_, err := h.all.acquire(canceled)
 		gone <- err
 	}()
-	testkit.Eventually(t, "it waits", func() bool { return h.waiting.Load() > 0 })
+	testkit.Eventually(t, "it waits", func() bool { return h.all.waiting.Load() > 0 })
 	cancel()
 	if err := <-gone; fault.KindOf(err) != fault.Canceled {
 		t.Errorf("canceled: %v", err)
 	}
-	if _, err := h.acquire(late); fault.KindOf(err) != fault.Timeout {
+	if _, err := h.all.acquire(late); fault.KindOf(err) != fault.Timeout {
 		t.Errorf("too late: %v", err)
 	}
-	if n := h.waiting.Load(); n != 0 {
+	if n := h.all.waiting.Load(); n != 0 {
 		t.Errorf("%d still wait", n)
 	}
 	release()

@@ -197,6 +197,26 @@ func TestWhoWasDisabledMeanwhileChangesNothing(t *testing.T) {
 	}
 }
 
+// The same of a whole tenant: nothing is left behind for when it is enabled again.
+func TestWhoseTenantWasDisabledMeanwhileChangesNothing(t *testing.T) {
+	var h hashing
+	f := newFixture(t, func(c *accounts.Config) { c.Argon = &h })
+	other := f.service(t)
+	_, err := f.AddTenant(t.Context(), administrator, accounts.NewTenant{Name: "acme"})
+	must(t, err)
+	_, _, err = f.Add(t.Context(), administrator, accounts.NewUser{Name: "ada", Password: password, Roles: []string{"admin"}, Tenant: "acme"})
+	must(t, err)
+	for name, own := range map[string]*identity.Principal{
+		"our own": {Subject: "ada", Tenant: "acme", Roles: []string{"admin"}, Scopes: authz.Permissions(), Method: identity.Bearer},
+		"outside": {Subject: "bob", Tenant: "acme", Roles: []string{"admin"}, Scopes: authz.Permissions(), Method: identity.Outside, Issuer: "https://idp.example"},
+	} {
+		must(t, f.EnableTenant(t.Context(), administrator, "acme"))
+		h.jobs, h.before = 0, map[int]func(){1: func() { must(t, other.DisableTenant(t.Context(), administrator, "acme")) }}
+		_, _, err := f.Add(t.Context(), accounts.ActorOf(own, authz.Roles{}), accounts.NewUser{Name: "eve", Password: another, Roles: []string{"admin"}, Tenant: "acme"})
+		wantKind(t, name, err, fault.Forbidden)
+	}
+}
+
 // The count of sign-ins is a stranger's to fill, on every way to one's own password.
 func TestWhoTriesAPasswordDoesNotKeepAnAdministratorFromChangingTheirOwn(t *testing.T) {
 	f := newFixture(t)

@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"onnxgate/internal/fault"
@@ -17,7 +18,24 @@ const (
 	// pacedLongest is how long one waits for the refusal: as long as most are told to
 	// stay away.
 	pacedLongest = time.Second
+	// pacedEach is how many refusals one connection waits for at once: a quarter of the
+	// requests that HTTP/2 and gRPC carry on one, of which others may be served.
+	pacedEach = 32
 )
+
+// Refusals are those that one connection waits for. The zero value is ready for use.
+type Refusals struct{ held atomic.Int32 }
+
+// enter takes a place for one more, unless there are enough.
+func (r *Refusals) enter() bool {
+	if r.held.Add(1) > pacedEach {
+		r.leave()
+		return false
+	}
+	return true
+}
+
+func (r *Refusals) leave() { r.held.Add(-1) }
 
 // pace spreads refusals. Callers who send again as soon as they are refused would
 // else keep the server busy with refusing them: the sooner it answers, the sooner
@@ -49,11 +67,13 @@ func (p *pace) turn(now time.Time) time.Duration {
 }
 
 // Refuse waits before a caller is told to come back later, where many are; until
-// ctx ends, at most. Other faults are told at once.
-func (c *Control) Refuse(ctx context.Context, f *fault.Error) {
-	if f.RetryAfter == 0 {
+// ctx ends, at most. Other faults are told at once, and so are those for whose
+// connection enough wait already.
+func (c *Control) Refuse(ctx context.Context, f *fault.Error, on *Refusals) {
+	if f.RetryAfter == 0 || !on.enter() {
 		return
 	}
+	defer on.leave()
 	if wait := c.pace.turn(c.cfg.Now()); wait > 0 {
 		_ = sleep(ctx, wait, nil) // refused in any case
 	}

@@ -38,3 +38,22 @@ func TestAServerOfUnknownSizeSpreadsRefusals(t *testing.T) {
 		t.Errorf("refusals are %v apart, want those of one processor", p.interval)
 	}
 }
+
+func TestAConnectionWaitsForAFewRefusals(t *testing.T) {
+	t.Parallel()
+	var on Refusals
+	for i := range pacedEach {
+		if !on.enter() {
+			t.Fatalf("refusal %d is told at once, want %d that wait", i+1, pacedEach)
+		}
+	}
+	for range 2 {
+		if on.enter() {
+			t.Errorf("more than %d wait", pacedEach)
+		}
+	}
+	on.leave()
+	if !on.enter() {
+		t.Error("none waits in the place of one that was told")
+	}
+}

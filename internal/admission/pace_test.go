@@ -15,7 +15,7 @@ func refuseMany(ctx context.Context, c *admission.Control, n int, f *fault.Error
 	began := time.Now()
 	var all sync.WaitGroup
 	for range n {
-		all.Go(func() { c.Refuse(ctx, f) })
+		all.Go(func() { c.Refuse(ctx, f, new(admission.Refusals)) })
 	}
 	all.Wait()
 	return time.Since(began)
@@ -38,7 +38,7 @@ func TestOnlyWhoIsToldToComeBackWaitsForTheRefusal(t *testing.T) {
 	}
 	began := time.Now()
 	for range 1000 {
-		c.Refuse(ended, limited)
+		c.Refuse(ended, limited, new(admission.Refusals))
 	}
 	if took := time.Since(began); took > 100*time.Second {
 		t.Errorf("1000 refusals of requests that had ended took %v: they wait", took)

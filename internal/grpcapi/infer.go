@@ -145,7 +145,7 @@ func (c *call) serveMessage(first bool) error {
 	a, failure := c.streamed(first)
 	if failure != nil {
 		c.release()
-		c.api.cfg.Admission.Refuse(c.ctx, fault.As(failure))
+		c.api.cfg.Admission.Refuse(c.ctx, fault.As(failure), &c.peer.refusals)
 		f := c.settle(failure)
 		s := statusOf(f)
 		a = streamFault(s.Message() + comeBack(f))

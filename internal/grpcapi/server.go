@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/reqctx"
 )
@@ -73,6 +74,7 @@ type peerInfo struct {
 	addr         netip.Addr
 	certificates []*x509.Certificate
 	trust        authn.PeerTrust
+	refusals     admission.Refusals
 }
 
 // remembering keeps what is known about a connection with it.

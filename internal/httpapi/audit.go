@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"onnxgate/internal/accounts"
@@ -31,7 +32,38 @@ const (
 	exportPart = 64 << 10
 	// exportProof is how long a part may be sent on the word of the one before.
 	exportProof = 500 * time.Millisecond
+	// tenantExports is how many are under way at a time for one tenant: each reads the
+	// log of all, and must leave processors to the predictions of the others.
+	tenantExports = 2
 )
+
+// exports are those under way, by tenant. The zero value is ready for use.
+type exports struct {
+	mu       sync.Mutex
+	byTenant map[string]int
+}
+
+// enter takes a place for a tenant, unless it has its share.
+func (e *exports) enter(tenant string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.byTenant[tenant] == tenantExports {
+		return false
+	}
+	if e.byTenant == nil {
+		e.byTenant = map[string]int{}
+	}
+	e.byTenant[tenant]++
+	return true
+}
+
+func (e *exports) leave(tenant string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.byTenant[tenant]--; e.byTenant[tenant] == 0 {
+		delete(e.byTenant, tenant)
+	}
+}
 
 // The parameters of an export.
 const (
@@ -68,6 +100,13 @@ func (a *API) exportAudit(ctx context.Context, x *exchange) error {
 	if q.Made, err = a.made(ctx, q.Tenant); err != nil {
 		return err
 	}
+	if !a.exports.enter(x.principal.Tenant) {
+		return &fault.Error{
+			Kind: fault.Unavailable, RetryAfter: time.Second,
+			Msg: "Your tenant exports records already, as often as it may at once; try again when one of the exports has ended",
+		}
+	}
+	defer a.exports.leave(x.principal.Tenant)
 	if err := a.cfg.Audit.Look(ctx, audit.AuditExport, x.principal, &x.about); err != nil {
 		return err
 	}

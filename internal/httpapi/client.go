@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/reqctx"
 )
@@ -24,6 +25,8 @@ type connectionKey struct{}
 type connection struct {
 	peer  netip.Addr
 	trust authn.PeerTrust
+	// refusals are those that it waits for.
+	refusals admission.Refusals
 	// gone reports whether the client has hung up; nil where nobody can tell.
 	gone func() bool
 }
@@ -38,6 +41,14 @@ func rememberConnection(ctx context.Context, conn net.Conn) context.Context {
 func connectionOf(r *http.Request) *connection {
 	c, _ := r.Context().Value(connectionKey{}).(*connection)
 	return c
+}
+
+// refusalsOf returns those that the connection of the request waits for.
+func refusalsOf(r *http.Request) *admission.Refusals {
+	if c := connectionOf(r); c != nil {
+		return &c.refusals
+	}
+	return new(admission.Refusals)
 }
 
 // peerOf returns the address of the connection that the request came over.

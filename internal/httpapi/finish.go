@@ -26,7 +26,7 @@ func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
 	}
 	x.refuseBody()
 	x.releaseBody()
-	x.listener.api.cfg.Admission.Refuse(ctx, f)
+	x.listener.api.cfg.Admission.Refuse(ctx, f, refusalsOf(x.request))
 	if f.Kind == fault.RateLimited {
 		f = x.wait(f)
 	}

@@ -231,6 +231,7 @@ type API struct {
 	docs          map[string]*docsFile // by name
 	rules         *validator.Validate  // of the members of bodies
 	withdrawn     atomic.Bool
+	exports       exports // of the audit log
 	public, admin *Listener
 }
 
