@@ -13,14 +13,16 @@ const (
 	// maxUnexplained is how many characters beside common words and sequences
 	// leave a password as easy to guess as these.
 	maxUnexplained = 1
+	// maxTail is how many characters behind a repetition leave it one: "1", "12", "!!".
+	maxTail = 3
 	// minRun is the length from which a part of a sequence counts as one.
 	minRun = 3
 )
 
 // commonWords are what passwords are made of most often, and the words of
 // this product. A password that is nothing but such words and sequences is
-// refused, which covers every list of common passwords of 15 characters or
-// more far beyond its length.
+// refused: two of them make more than 10,000 passwords of 15 characters or more,
+// and lists of common ones of that length consist of such in the main.
 var commonWords = strings.Fields(`
 	access account admin administrator adminadmin amanda andrew angel apple april ashley august autumn azerty
 	baby bailey banana baseball basketball batman beautiful biscuit blink butter butterfly
@@ -51,6 +53,12 @@ var commonWords = strings.Fields(`
 	walter water welcome whatever william winner winter wizard world
 	you your yellow yankees
 	zaq1zaq1 zxcvbn
+	arsenal backstreet barcelona best bieber bob boy boys boyfriend brother celtic celtics christopher club cool
+	dad dog everton fan fc forget girlfriend girls happy harry hate her him husband juventus
+	kitty life like linkin little man marilyn metallica miss mom monroe much mum music name never
+	new newcastle nirvana nobody number one only pants park pooh potter power rangers real robin rock rose
+	sexy sister slipknot so spongebob sponge square star team winnie with
+	birthday cf 4ever 4u
 	the and for this is a i me to of`)
 
 // knownPhrases are passphrases that everybody has read of, by their words
@@ -79,6 +87,7 @@ var sequences = withReversed(
 	"qazwsxedcrfvtgbyhnujmikolp",
 	"1q2w3e4r5t6y7u8i9o0p", "q1w2e3r4t5y6u7i8o9p0", "1a2b3c4d5e6f7g8h9i0j", "a1b2c3d4e5f6g7h8i9j0",
 	"102030405060708090", "112233445566778899", "aabbccddeeffgghhiijj",
+	"147258369147258369", "147852369147852369", "741852963741852963", "789456123789456123", "159753159753159753",
 )
 
 func withReversed(all ...string) [][]rune {
@@ -107,11 +116,14 @@ func guessable(name, password string) bool {
 }
 
 // repetitive reports whether the text is one part, shorter than a password may
-// be, again and again.
+// be, again and again, with maxTail characters behind it at most.
 func repetitive(text []rune) bool {
-	for period := 1; period < minPasswordRunes && 2*period <= len(text); period++ {
-		if slices.Equal(text[period:], text[:len(text)-period]) {
-			return true
+	for tail := range min(maxTail, len(text)) + 1 {
+		whole := text[:len(text)-tail]
+		for period := 1; period < minPasswordRunes && 2*period <= len(whole); period++ {
+			if slices.Equal(whole[period:], whole[:len(whole)-period]) {
+				return true
+			}
 		}
 	}
 	return false
@@ -173,12 +185,12 @@ func commonPrefix(a, b []rune) int {
 	return n
 }
 
-// isYear reports whether the text begins with a year from 1900 to 2099.
+// isYear reports whether the text begins with a year from 1800 to 2099.
 func isYear(text []rune) bool {
 	if len(text) < 4 {
 		return false
 	}
 	century := string(text[:2])
 	digit := func(r rune) bool { return r >= '0' && r <= '9' }
-	return (century == "19" || century == "20") && digit(text[2]) && digit(text[3])
+	return (century == "18" || century == "19" || century == "20") && digit(text[2]) && digit(text[3])
 }

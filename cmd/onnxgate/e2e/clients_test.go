@@ -223,11 +223,18 @@ func getJSON(ctx context.Context, t *testing.T, url string, into any) http.Heade
 	return resp.Header
 }
 
-func TestAServiceInPythonVerifiesTokens(t *testing.T) {
-	const python = "/usr/bin/python3" // Debian's, which has Debian's packages
+// debianPython is Debian's, which has Debian's PyJWT.
+func debianPython(t *testing.T) string {
+	t.Helper()
+	const python = "/usr/bin/python3"
 	if out, err := exec.CommandContext(t.Context(), python, "-c", "import jwt, cryptography").CombinedOutput(); err != nil {
 		testkit.Missing(t, "PyJWT is not installed; on Debian: apt-get install python3-jwt python3-cryptography: "+string(out))
 	}
+	return python
+}
+
+func TestAServiceInPythonVerifiesTokens(t *testing.T) {
+	python := debianPython(t)
 	for _, alg := range []string{"EdDSA", "ES256", "RS256"} {
 		s := begin(t, "ONNXGATE_JWT_ALG="+alg)
 		cmd := exec.CommandContext(t.Context(), python, source(t, "scripts", "clients", "verify.py"),

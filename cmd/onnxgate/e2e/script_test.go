@@ -160,6 +160,12 @@ func cmdCurl(ts *testscript.TestScript, neg bool, args []string) {
 	if wrong := st.last.check(); len(wrong) > 0 {
 		ts.Fatalf("%s answered %s, where\n  %s", st.last.url, st.last.summary(), strings.Join(wrong, "\n  "))
 	}
+	// An error may point at a member by its name, which the client chose.
+	if st.last.status >= 400 {
+		if secret := st.server.shows(string(st.last.body), "7.6543219", "canary-"); secret != "" {
+			ts.Fatalf("%s answered %s, which shows %q", st.last.url, st.last.summary(), secret)
+		}
+	}
 }
 
 func (a *answer) summary() string { return fmt.Sprintf("%d %.2000s", a.status, a.body) }

@@ -30,7 +30,7 @@ const startTimeout = 30 * time.Second
 const stopTimeout = 30 * time.Second
 
 // canaries are values that scripts put into features, names and passwords.
-// None of them may ever be seen in a log.
+// None of them may ever be seen in a log, in the metrics or in an error.
 var canaries = []string{"7.6543219", "canary"}
 
 // server is one running process of the binary.
@@ -183,12 +183,14 @@ func (s *server) clientFor(tb testing.TB) *http.Client {
 	return client
 }
 
-// stop ends the server and checks that its log says nothing it must not say.
+// stop ends the server and checks that its metrics and its log say nothing they must
+// not say.
 func (s *server) stop() error {
+	shown := s.checkMetrics()
 	if err := s.end(); err != nil || s.log == nil {
 		return err
 	}
-	return s.checkLog()
+	return errors.Join(shown, s.checkLog())
 }
 
 // terminate ends a server whose output is more than a log.
@@ -248,20 +250,57 @@ func (s *server) keep(secret string) {
 	}
 }
 
-// checkLog looks for secrets and feature values in the log, and for lines that
-// are not one JSON object: the format when standard error is no terminal.
-func (s *server) checkLog() error {
-	text := s.log.String()
+// shows returns a secret or one of the values that the text shows, or nothing.
+func (s *server) shows(text string, values ...string) string {
 	if password, err := os.ReadFile(filepath.Join(s.dir, "data", "initial-admin-password")); err == nil {
 		s.keep(strings.TrimSpace(string(password)))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, secret := range slices.Concat(canaries, s.secrets) {
+	for _, secret := range slices.Concat(values, s.secrets) {
 		if strings.Contains(text, secret) {
-			return fmt.Errorf("the log shows %q", secret)
+			return secret
 		}
 	}
+	return ""
+}
+
+// checkMetrics looks for secrets and feature values in the metrics of a server that
+// still runs and shows them.
+func (s *server) checkMetrics() error {
+	client, err := s.client()
+	if err != nil || s.cmd == nil {
+		return nil // it never came up
+	}
+	defer client.CloseIdleConnections()
+	client.Timeout = rawTimeout
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.scheme+"://"+s.admin+"/metrics", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil // it has ended, or has no such listener
+	}
+	text, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		return err
+	}
+	if secret := s.shows(string(text), canaries...); secret != "" {
+		return fmt.Errorf("the metrics show %q", secret)
+	}
+	return nil
+}
+
+// checkLog looks for secrets and feature values in the log, and for lines that
+// are not one JSON object: the format when standard error is no terminal.
+func (s *server) checkLog() error {
+	text := s.log.String()
+	if secret := s.shows(text, canaries...); secret != "" {
+		return fmt.Errorf("the log shows %q", secret)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := s.checkStore(); err != nil {
 		return err
 	}
