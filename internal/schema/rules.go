@@ -175,7 +175,7 @@ func (c *fieldCompiler) limits() {
 
 // rounding moves a limit to where a number becomes another one of the type. An
 // inclusive limit that the type does not hold moves outward, to the last number that
-// becomes the same: a table written from float32 has digits beyond the limit, such as
+// becomes the same, and so does the greatest number of the type: a table written from float32 has digits beyond the limit, such as
 // 0.6638000011 for 0.6638. An exclusive one moves inward, behind the last number that
 // becomes the limit itself: the model must not get 0 where it takes more than that.
 func (c *fieldCompiler) rounding(tag string, v value) value {
@@ -187,7 +187,7 @@ func (c *fieldCompiler) rounding(tag string, v value) value {
 	switch {
 	case c.dtype != tensor.Float32 && c.dtype != tensor.Half, math.IsInf(same, 0):
 		return v
-	case exclusive && c.decimal(same) != v.f, !exclusive && same == v.f:
+	case exclusive && c.decimal(same) != v.f, !exclusive && same == v.f && math.Abs(same) < c.info.maximum:
 		return v
 	}
 	last := (same + c.beyond(same, towards)) / 2 // exact
