@@ -209,7 +209,7 @@ func roomy(least, greatest float64, t typeInfo) (low, high string) {
 	}
 	far := max(math.Abs(least), math.Abs(greatest))
 	room = max(room, 4*(far-math.Nextafter(far, 0))) // what float64 takes from a number
-	if room < 1e-300 { // 0 alone, and what is hardly more
+	if room < 1e-300 {                               // 0 alone, and what is hardly more
 		room = 1
 	}
 	power := int(math.Floor(math.Log10(room)))
