@@ -347,13 +347,20 @@ func (b *builder) operation(path string, template object, p predicting) error {
 	if text := p.schema.Description(); text != "" {
 		op["description"] = text + "\n\n" + fmt.Sprint(op["description"])
 	}
-	rows := object{"$ref": "#/components/schemas/" + p.row}
-	body := object{"schema": object{"oneOf": []any{rows, object{"type": "array", "minItems": 1, "items": rows}}}}
+	row := object{"$ref": "#/components/schemas/" + p.row}
+	rows, examples := object{"type": "array", "minItems": 1, "items": row}, object{}
 	if example := p.schema.Example(); example != nil {
-		body["examples"] = object{
-			"one row":  object{"value": json.RawMessage(example)},
-			"two rows": object{"value": []json.RawMessage{example, example}},
+		examples["one row"] = object{"value": json.RawMessage(example)}
+		if !p.schema.OneRow() {
+			examples["two rows"] = object{"value": []json.RawMessage{example, example}}
 		}
+	}
+	if p.schema.OneRow() {
+		rows["maxItems"] = 1
+	}
+	body := object{"schema": object{"oneOf": []any{row, rows}}}
+	if len(examples) > 0 {
+		body["examples"] = examples
 	}
 	member(member(op, "requestBody"), "content")[mediaJSON] = body
 	ok := member(member(op, "responses"), "200")

@@ -27,6 +27,7 @@ import (
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
 	"onnxgate/internal/schema"
+	"onnxgate/internal/tensor"
 	"onnxgate/internal/testkit"
 )
 
@@ -468,7 +469,39 @@ func TestEachVersionIsDescribedByItsOwnContract(t *testing.T) {
 }
 
 func TestExamplesOfTheContractWork(t *testing.T) {
-	f := newAPI(t, func(c *httpapi.Config) { c.Docs = true }).serve()
+	if tried := tryExamples(t, newAPI(t, func(c *httpapi.Config) { c.Docs = true }).serve()); tried != 8 {
+		t.Errorf("%d examples, want two for each of four paths", tried)
+	}
+	catalog, err := inference.New(t.Context(), inference.Config{
+		FS:      fstest.MapFS{"still/1/model.onnx": {Data: []byte("one")}},
+		Compile: func([]byte, schema.Engine) (inference.Program, []string, error) { return still{}, nil, nil },
+		Now:     time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newAPI(t, func(c *httpapi.Config) { c.Docs, c.Catalog = true, catalog }).serve()
+	if tried := tryExamples(t, f); tried != 3 {
+		t.Errorf("%d examples of a model that takes one row at a time, want one for each of three paths", tried)
+	}
+	const at = "#/paths/~1predict/post/requestBody/content/application~1json/schema"
+	body := compileAt(t, f.served(""), at)
+	row := map[string]any{"X": []any{[]any{1}}}
+	if body.Validate([]any{row}) != nil || body.Validate([]any{row, row}) == nil {
+		t.Error("the contract does not say how many rows the model takes")
+	}
+}
+
+// still is a program of one row: no extent of its input counts any.
+type still struct{ testkit.Flower }
+
+func (still) Inputs() []tensor.Spec {
+	return []tensor.Spec{{Name: "X", DType: tensor.Float32, Ranked: true, Dims: []tensor.Dim{{Size: 1, Name: "only"}, {Size: 1}, {Size: 1}}}}
+}
+
+// tryExamples sends every example of the contract, and returns how many there are.
+func tryExamples(t *testing.T, f *fixture) int {
+	t.Helper()
 	data, err := json.Marshal(f.served(""))
 	if err != nil {
 		t.Fatal(err)
@@ -496,9 +529,7 @@ func TestExamplesOfTheContractWork(t *testing.T) {
 			}
 		}
 	}
-	if tried != 8 {
-		t.Errorf("%d examples, want two for each of four paths", tried)
-	}
+	return tried
 }
 
 func TestDocsAreWholeAndFetchNothingFromElsewhere(t *testing.T) {

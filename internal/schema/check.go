@@ -6,7 +6,7 @@ import "unicode/utf8"
 func (f *field) allowed(v *value) bool {
 	switch f.info.class {
 	case classFloat:
-		return f.floats[v.f]
+		return f.floats[f.held(v.f)]
 	case classInt:
 		return f.ints[v.i]
 	case classUint:

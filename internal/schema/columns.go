@@ -186,7 +186,7 @@ func within(shape tensor.Shape, k int, whole bool) string {
 func reading(t *tensor.Tensor) func(int, *value) {
 	switch t.DType() {
 	case tensor.Float32:
-		return floats(t, func(x float32) float64 { return shortest(float64(x), 32) })
+		return floats(t, func(x float32) float64 { return shortest(float64(x)) })
 	case tensor.Float64:
 		return floats(t, func(x float64) float64 { return x })
 	case tensor.Half:
@@ -230,13 +230,13 @@ func integers[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32](t *tenso
 }
 
 // shortest returns the number with the fewest digits among those whose nearest
-// in so many bits is x.
-func shortest(x float64, bits int) float64 {
+// in 32 bits is x.
+func shortest(x float64) float64 {
 	if x == math.Trunc(x) || math.IsInf(x, 0) || math.IsNaN(x) {
 		return x
 	}
 	var digits [32]byte
-	v, err := strconv.ParseFloat(string(strconv.AppendFloat(digits[:0], x, 'g', -1, bits)), 64)
+	v, err := strconv.ParseFloat(string(strconv.AppendFloat(digits[:0], x, 'g', -1, 32)), 64)
 	if err != nil {
 		return x
 	}

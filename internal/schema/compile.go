@@ -375,7 +375,7 @@ func (c *compiler) registerRules() error {
 	err := c.validate.RegisterValidation("enum", rule(func(f *field, x reflect.Value) bool {
 		switch f.info.class {
 		case classFloat:
-			return f.floats[x.Float()]
+			return f.floats[f.held(x.Float())]
 		case classInt:
 			return f.ints[x.Int()]
 		case classUint:

@@ -347,7 +347,7 @@ func TestContentIsRefusedByField(t *testing.T) {
 		{"weight", `1499.9999999999998`},
 		{"a/b~c é%", `4`},
 		{"a/b~c é%", `-65504`},
-		{"a/b~c é%", `-65505`},
+		{"a/b~c é%", `-65520`},
 		{"a/b~c é%", `null`},
 	} {
 		bodies = append(bodies, body{m[0] + " " + m[1], herdWith(m[0], m[1])})

@@ -173,7 +173,11 @@ func (d *drafter) number(n *yaml.Node, f *Feature, c *SampleColumn) error {
 		return fault.Newf(fault.Content, "the column %q has the value %s, but the model takes integers there (%s)", c.Name, c.fraction, f.Type)
 	}
 	if first, err := strconv.ParseFloat(c.First, 64); err == nil {
-		put(n, "example", plain(number(first)), "")
+		example := number(first)
+		if class != classFloat { // float64 does not hold all of them
+			example = wholeNumber(c.First)
+		}
+		put(n, "example", plain(example), "")
 		d.limits(n, c, f)
 	}
 	if c.Missing > 0 && class == classFloat {
@@ -203,7 +207,9 @@ func roomy(least, greatest float64, t typeInfo) (low, high string) {
 	if room == 0 {
 		room = math.Abs(least) / 10
 	}
-	if room < 1e-300 { // 0 alone, and what is hardly more
+	far := max(math.Abs(least), math.Abs(greatest))
+	room = max(room, 4*(far-math.Nextafter(far, 0))) // what float64 takes from a number
+	if room < 1e-300 {                               // 0 alone, and what is hardly more
 		room = 1
 	}
 	power := int(math.Floor(math.Log10(room)))
@@ -254,10 +260,16 @@ func (t typeInfo) ends() (least, greatest float64) {
 
 // literal writes a number of the type.
 func (t typeInfo) literal(v float64) string {
-	if t.class == classFloat {
+	_, top := t.ends()
+	switch {
+	case t.class == classFloat:
 		return number(v)
+	case t.class == classInt && v >= top:
+		return strconv.FormatInt(t.hi, 10)
+	case t.class == classUint && v >= top:
+		return strconv.FormatUint(math.MaxUint64, 10)
 	}
-	return strconv.FormatFloat(v, 'f', -1, 64)
+	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
 func (d *drafter) words(n *yaml.Node, c *SampleColumn, free bool) {
@@ -357,6 +369,15 @@ func text(s string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(strings.ToValidUTF8(s, "\ufffd"))
 	return n
+}
+
+// wholeNumber writes a numeral without a fraction, digit for digit.
+func wholeNumber(text string) string {
+	negative, magnitude, _ := parseInt(appendStandard(nil, text))
+	if negative && magnitude > 0 {
+		return "-" + strconv.FormatUint(magnitude, 10)
+	}
+	return strconv.FormatUint(magnitude, 10)
 }
 
 // plain is a scalar as it is written.

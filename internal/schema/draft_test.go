@@ -186,8 +186,12 @@ func TestDraftLeavesRoomAroundTheSample(t *testing.T) {
 		"integers":       {tensor.Int64, []string{"3", "4"}, "2", "5"},
 		"bytes":          {tensor.Uint8, []string{"0", "250"}, "0", "255"},
 		"small":          {tensor.Int8, []string{"-100", "120"}, "-128", "127"},
-		"identifiers":    {tensor.Int64, []string{"1", "9200000000000000000"}, "0", "9223372036854775000"},
-		"counters":       {tensor.Uint64, []string{"1", "18400000000000000000"}, "0", "18446744073709550000"},
+		"identifiers":    {tensor.Int64, []string{"1", "9200000000000000000"}, "0", "9223372036854775807"},
+		"counters":       {tensor.Uint64, []string{"1", "18400000000000000000"}, "0", "18446744073709551615"},
+		"near together":  {tensor.Int64, []string{"1234567890123456789", "1234567890123456999"}, "1234567890123454976", "1234567890123458048"},
+		"hashes":         {tensor.Int64, []string{"-9223372036854775808", "9223372036854775807"}, "-9223372036854775808", "9223372036854775807"},
+		"to the end":     {tensor.Float64, []string{"-1", "1.7976931348623157e308"}, "-2e+307", "1.7976931348623157e+308"},
+		"greatest":       {tensor.Float32, []string{"0", "3.4028235e38"}, "0", "3.4028234663852886e+38"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := []tensor.Spec{{Name: "x", DType: c.dtype, Dims: []tensor.Dim{{Size: -1}, {Size: 1}}, Ranked: true}}

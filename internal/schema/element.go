@@ -113,7 +113,7 @@ func (b *Batch) parse(f *field, raw []byte) string {
 	switch f.info.class {
 	case classFloat:
 		v.f = parseFloat(raw)
-		if math.Abs(v.f) > f.info.maximum {
+		if math.Abs(v.f) > f.info.reach {
 			return f.broken(v)
 		}
 	case classInt, classUint:

@@ -14,8 +14,8 @@ type object = map[string]any
 const dialect = "https://json-schema.org/draft/2020-12/schema"
 
 // RowSchema returns the JSON Schema (draft 2020-12) of one row. It accepts what
-// Decode accepts, but that numbers between two float64 are rounded by Decode
-// before they are compared, that a pattern beyond what RE2 and ECMA-262 write
+// Decode accepts, but that Decode rounds numbers before it compares them, to float64
+// and at a limit to what the tensor holds, that a pattern beyond what RE2 and ECMA-262 write
 // alike stands under "x-re2-pattern", and that it does not clean texts nor look
 // for what turns their direction. The caller may change the map.
 func (s *Schema) RowSchema() map[string]any {
@@ -121,9 +121,9 @@ func (f *field) elementSchema() object {
 }
 
 // floatRange writes the limits as the manifest has them, and those of the type
-// where they are narrower. Those of float64 are the reader's own.
+// where they are narrower, with what is rounded to them. Those of float64 are the reader's own.
 func (f *field) floatRange(o object) {
-	bound := f.info.maximum
+	bound := f.info.reach
 	switch lo, exclusive := limitOf(f.Min, f.ExclusiveMin); {
 	case lo != nil && *lo >= -bound && exclusive:
 		o["exclusiveMinimum"] = *lo

@@ -151,7 +151,7 @@ func (c *fieldCompiler) limitList() []limit {
 
 // limits converts the limits to the type and derives the closed range.
 func (c *fieldCompiler) limits() {
-	c.flo, c.fhi = -c.info.maximum, c.info.maximum
+	c.flo, c.fhi = -c.info.reach, c.info.reach
 	c.ilo, c.ihi = c.info.lo, c.info.hi
 	c.uhi = math.MaxUint64
 	if c.info.class > classUint {
@@ -173,23 +173,62 @@ func (c *fieldCompiler) limits() {
 	}
 }
 
-// rounding moves an inclusive limit that float32 does not hold outward, to the
-// last number that becomes the same float32: a table written from float32 has
-// digits beyond the limit, such as 0.6638000011 for 0.6638.
+// rounding moves a limit to where a number becomes another one of the type. An
+// inclusive limit that the type does not hold moves outward, to the last number that
+// becomes the same, and so does the greatest number of the type: a table written from float32 has digits beyond the limit, such as
+// 0.6638000011 for 0.6638. An exclusive one moves inward, behind the last number that
+// becomes the limit itself: the model must not get 0 where it takes more than that.
 func (c *fieldCompiler) rounding(tag string, v value) value {
-	same, beyond := float32(v.f), float32(math.Inf(1))
-	if tag == "gte" {
-		beyond = -beyond
+	same, towards := c.held(v.f), math.Inf(1)
+	if tag == "gte" || tag == "lt" {
+		towards = math.Inf(-1)
 	}
-	if c.dtype != tensor.Float32 || tag != "gte" && tag != "lte" || float64(same) == v.f || math.IsInf(float64(same), 0) {
+	exclusive := tag == "gt" || tag == "lt"
+	switch {
+	case c.dtype != tensor.Float32 && c.dtype != tensor.Half, math.IsInf(same, 0):
+		return v
+	case exclusive && c.decimal(same) != v.f, !exclusive && same == v.f && math.Abs(same) < c.info.maximum:
 		return v
 	}
-	last := (float64(same) + float64(math.Nextafter32(same, beyond))) / 2 // exact
-	if float32(last) != same {
-		last = math.Nextafter(last, v.f) // halfway is rounded to the even one
+	last := (same + c.beyond(same, towards)) / 2 // exact
+	if c.held(last) != same {
+		last = math.Nextafter(last, same) // halfway is rounded to the even one
 	}
 	v.f = last
 	return v
+}
+
+// held returns what a tensor holds of a number.
+func (f *field) held(x float64) float64 {
+	switch f.dtype { //nolint:exhaustive // the others hold all of it
+	case tensor.Float32:
+		return float64(float32(x))
+	case tensor.Half:
+		return tensor.NewFloat16(x).Float64()
+	}
+	return x
+}
+
+// decimal returns the decimal that a number of a tensor stands for.
+func (f *field) decimal(held float64) float64 {
+	if f.dtype == tensor.Half {
+		return shortestHalf(tensor.NewFloat16(held))
+	}
+	return shortest(held)
+}
+
+// beyond returns the next number that float32, or float16, holds.
+func (f *field) beyond(held, towards float64) float64 {
+	h := tensor.NewFloat16(held)
+	switch {
+	case f.dtype == tensor.Float32:
+		return float64(math.Nextafter32(float32(held), float32(towards)))
+	case held == 0:
+		return math.Copysign(0x1p-24, towards)
+	case (held < 0) == (towards < 0):
+		return (h + 1).Float64()
+	}
+	return (h - 1).Float64()
 }
 
 // narrow moves one end of the closed range and returns the limit itself as a
@@ -280,7 +319,7 @@ func (c *fieldCompiler) enum() {
 func (c *fieldCompiler) allow(v *value) {
 	switch c.info.class {
 	case classFloat:
-		c.floats[v.f] = true
+		c.floats[c.held(v.f)] = true
 	case classInt:
 		c.ints[v.i] = true
 	case classUint:

@@ -202,13 +202,18 @@ func TestRowSchemaGivesTheVerdictOfDecode(t *testing.T) {
 	})
 }
 
-// roundsToALimit reports whether a number is a limit, but for digits that float32
-// does not hold: Decode takes it, and JSON Schema knows no rounding.
+// roundsToALimit reports whether a number is a limit, or one of a list, but for digits
+// that its type does not hold: Decode takes it for that, and JSON Schema knows no
+// rounding.
 func roundsToALimit(s *schema.Schema, text string) bool {
 	v, err := strconv.ParseFloat(text, 64)
 	f := s.Features()[0]
-	for _, limit := range []any{f.Min, f.Max} {
-		if limit, ok := limit.(float64); ok && err == nil && f.Type == "float32" && v != limit && float32(v) == float32(limit) {
+	for _, limit := range append([]any{f.Min, f.Max, f.ExclusiveMin, f.ExclusiveMax}, f.Enum...) {
+		limit, ok := limit.(float64)
+		if !ok || err != nil || v == limit {
+			continue
+		}
+		if f.Type == "float32" && float32(v) == float32(limit) || f.Type == "float16" && tensor.NewFloat16(v) == tensor.NewFloat16(limit) {
 			return true
 		}
 	}
@@ -228,6 +233,47 @@ func TestALimitHoldsForWhatFloat32Holds(t *testing.T) {
 			}
 			if err != nil && !strings.Contains(faultText(err), "must be at most 0.6638") && !strings.Contains(faultText(err), "must be at least 0.1") {
 				t.Errorf("%s", faultText(err))
+			}
+		}
+	}
+}
+
+// The model gets the number after rounding: it must not be one that the rules exclude,
+// nor may one be refused that the rules allow.
+func TestWhatTheModelGetsKeepsTheRules(t *testing.T) {
+	for _, tc := range []struct {
+		d             tensor.DType
+		rules         string
+		fits, refused []string
+	}{
+		{tensor.Float32, "exclusive_min: 0", []string{"1e-45", "7.1e-46"}, []string{"0", "7e-46", "1e-50", "5e-324", "1e-400"}},
+		{tensor.Float32, "exclusive_max: 1", []string{"0.99999994"}, []string{"1", "0.99999999", "0.9999999999"}},
+		{tensor.Float32, "exclusive_max: 0.1", []string{"0.09999999"}, []string{"0.1", "0.0999999999", "0.10000000149011612"}},
+		{tensor.Float32, "enum: [0.1, 3]", []string{"0.1", "0.10000000149011612", "3"}, []string{"0.1000001", "3.0000003"}},
+		{tensor.Float32, "nullable: false", []string{"3.4028235e38", "-3.4028235e38", "3.4028235677973362e38"}, []string{"3.4028235677973366e38", "3.4028236e38"}},
+		{tensor.Float64, "exclusive_min: 0", []string{"5e-324"}, []string{"0", "1e-400"}},
+		{tensor.Float64, "enum: [0.1]", []string{"0.1"}, []string{"0.10000000149011612"}},
+		{tensor.Half, "exclusive_min: 0", []string{"6e-8"}, []string{"0", "2e-8"}},
+		{tensor.Half, "exclusive_max: -2", []string{"-2.002"}, []string{"-2", "-2.0009"}},
+		{tensor.Half, "exclusive_min: -2", []string{"-1.999"}, []string{"-2", "-1.9999"}},
+		{tensor.Half, "min: 0.1\n    max: 0.3", []string{"0.1", "0.0999755859375", "0.300048828125"}, []string{"0.0999", "0.3002"}},
+		{tensor.Half, "enum: [0.1]", []string{"0.1", "0.0999755859375"}, []string{"0.1001"}},
+		{tensor.Half, "nullable: false", []string{"65504", "65519"}, []string{"65520"}},
+	} {
+		s := compile(t, "features:\n  - name: x\n    "+tc.rules+"\n", []tensor.Spec{spec("x", tc.d, -1, 1)}, []tensor.Spec{spec("y", tensor.Float32, -1)})
+		b := s.NewBatch()
+		for _, row := range []string{`{"x":%s}`, `[{"x":%s}]`} {
+			for _, text := range tc.fits {
+				if err := s.Decode(t.Context(), b, fmt.Appendf(nil, row, text), 1); err != nil {
+					t.Errorf("%v, %s: %s is refused: %s", tc.d, tc.rules, text, faultText(err))
+				} else if err := s.Admit(t.Context(), b, 1); err != nil {
+					t.Errorf("%v, %s: what %s becomes is refused: %s", tc.d, tc.rules, text, faultText(err))
+				}
+			}
+			for _, text := range tc.refused {
+				if s.Decode(t.Context(), b, fmt.Appendf(nil, row, text), 1) == nil {
+					t.Errorf("%v, %s: %s is taken", tc.d, tc.rules, text)
+				}
 			}
 		}
 	}

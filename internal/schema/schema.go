@@ -154,6 +154,10 @@ func (s *Schema) Class(text string) string {
 	return text
 }
 
+// OneRow reports whether the graph takes one row at a time: no extent of some input
+// counts rows.
+func (s *Schema) OneRow() bool { return s.oneRow }
+
 // Example returns one valid row as a JSON object, or nil when the manifest
 // gives no example for a pattern that none could be derived from.
 func (s *Schema) Example() []byte { return slices.Clone(s.example) }

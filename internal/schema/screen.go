@@ -118,12 +118,12 @@ func least32(limit float64) float32 {
 	if math.IsInf(float64(x), 0) {
 		return x
 	}
-	for shortest(float64(x), 32) < limit {
+	for shortest(float64(x)) < limit {
 		x = math.Nextafter32(x, float32(math.Inf(1)))
 	}
 	for {
 		below := math.Nextafter32(x, float32(math.Inf(-1)))
-		if math.IsInf(float64(below), 0) || shortest(float64(below), 32) < limit {
+		if math.IsInf(float64(below), 0) || shortest(float64(below)) < limit {
 			return x
 		}
 		x = below

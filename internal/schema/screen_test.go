@@ -13,7 +13,7 @@ import (
 // TestATensorIsDecidedAsItsNumbersAreInJSON takes the numbers about each limit,
 // where rounding could tell the two apart.
 func TestATensorIsDecidedAsItsNumbersAreInJSON(t *testing.T) {
-	for _, d := range []tensor.DType{tensor.Float32, tensor.Float64} {
+	for _, d := range []tensor.DType{tensor.Float32, tensor.Float64, tensor.Half} {
 		for _, limit := range []float64{0.1, 0.6638, 7.9, -3, 1e-3, -2.3e-5, 16777217, 0, 65504} {
 			for _, rule := range []string{"min", "max", "exclusive_min", "exclusive_max"} {
 				text := fmt.Sprintf("features: [{name: a, %s: %v}, {name: b, nullable: true}]\n", rule, limit)
@@ -52,6 +52,10 @@ func near(t *testing.T, d tensor.DType, limit float64, step int) (*tensor.Tensor
 			x = math.Nextafter32(x, float32(towards))
 		}
 		return newTensor(t, []float32{x, float32(math.NaN())}, 1, 2), strconv.FormatFloat(float64(x), 'g', -1, 32)
+	}
+	if d == tensor.Half {
+		h := tensor.NewFloat16(limit)
+		return newTensor(t, []tensor.Float16{h, tensor.NewFloat16(math.NaN())}, 1, 2), strconv.FormatFloat(h.Float64(), 'g', -1, 64)
 	}
 	x := limit
 	for range steps {

@@ -148,8 +148,12 @@ func (t *tableReader) header(aside []string) error {
 	}
 	there := make(map[string]bool, len(record))
 	for column, name := range record {
-		name = strings.Clone(strings.TrimSpace(name))
 		i, known := t.schema.byName[name]
+		if !known { // blanks count where a feature has them
+			name = strings.TrimSpace(name)
+			i, known = t.schema.byName[name]
+		}
+		name = strings.Clone(name)
 		switch {
 		case there[name]:
 			t.report(1, column, name, "is there twice")

@@ -64,6 +64,25 @@ func TestATableReachesItsTensors(t *testing.T) {
 	}
 }
 
+// Some tables name their columns with blanks, and models are trained on them.
+func TestBlanksInNamesOfColumnsCountWhereAFeatureHasThem(t *testing.T) {
+	s := compile(t, "features: [{name: ' Income '}, {name: age}]", []tensor.Spec{spec("x", tensor.Float32, -1, 2)}, []tensor.Spec{spec("y", tensor.Float32, -1, 1)})
+	b := s.NewBatch()
+	if _, err := s.DecodeTable(t.Context(), b, strings.NewReader(" age, Income \n30,5\n"), 1, nil); err != nil {
+		t.Fatal(places(err))
+	}
+	equalTensors(t, newTensor(t, []float32{5, 30}, 1, 2), b.Inputs[0])
+	for header, want := range map[string]string{
+		"Income,age":                    "1:1 Income is not a feature of this model; did you mean \" Income \"?\n1:0  Income  is required",
+		" Income ,age, age ":            "1:3 age is there twice",
+		"\" Income \",age,\" Income \"": "1:3  Income  is there twice",
+	} {
+		if _, err := s.DecodeTable(t.Context(), b, strings.NewReader(header+"\n1,2\n"), 1, nil); places(err) != want {
+			t.Errorf("%s: %s", header, places(err))
+		}
+	}
+}
+
 // places writes faults one a line.
 func places(err error) string {
 	if err == nil {

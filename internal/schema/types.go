@@ -34,6 +34,7 @@ type value struct {
 type typeInfo struct {
 	class   class
 	maximum float64 // greatest magnitude, for classFloat
+	reach   float64 // greatest magnitude that is rounded to maximum, for classFloat
 	lo, hi  int64   // range, for classInt
 	words   string  // the JSON type, as "must be …" says it
 	json    string  // the JSON type, as JSON Schema says it
@@ -43,9 +44,9 @@ type typeInfo struct {
 // types is indexed by element type; a type without words cannot be carried by
 // a request.
 var types = [...]typeInfo{
-	tensor.Half:    {class: classFloat, maximum: 65504, words: "a number", json: "number"},
-	tensor.Float32: {class: classFloat, maximum: math.MaxFloat32, words: "a number", json: "number", format: "float"},
-	tensor.Float64: {class: classFloat, maximum: math.MaxFloat64, words: "a number", json: "number", format: "double"},
+	tensor.Half:    {class: classFloat, maximum: 65504, reach: 0x1.ffdffffffffffp15, words: "a number", json: "number"},
+	tensor.Float32: {class: classFloat, maximum: math.MaxFloat32, reach: 0x1.fffffefffffffp127, words: "a number", json: "number", format: "float"},
+	tensor.Float64: {class: classFloat, maximum: math.MaxFloat64, reach: math.MaxFloat64, words: "a number", json: "number", format: "double"},
 	tensor.Int8:    {class: classInt, lo: math.MinInt8, hi: math.MaxInt8, words: "an integer", json: "integer"},
 	tensor.Int16:   {class: classInt, lo: math.MinInt16, hi: math.MaxInt16, words: "an integer", json: "integer"},
 	tensor.Int32:   {class: classInt, lo: math.MinInt32, hi: math.MaxInt32, words: "an integer", json: "integer", format: "int32"},

@@ -156,7 +156,7 @@ func (b *Batch) column(i, maxRows int) error {
 			return err
 		}
 		if len(b.rowFaults) > 0 {
-			b.flush(rows)
+			b.flushColumn(rows)
 		}
 	}
 	_, err := b.decoder.ReadToken()
@@ -170,6 +170,14 @@ func (b *Batch) column(i, maxRows int) error {
 	}
 	b.Rows = rows
 	return nil
+}
+
+// flushColumn tells the faults of one row of a column, which stands in the column.
+func (b *Batch) flushColumn(row int) {
+	for i := range b.rowFaults {
+		b.rowFaults[i].suffix = "/" + strconv.Itoa(row) + b.rowFaults[i].suffix
+	}
+	b.flushColumns()
 }
 
 // flushColumns tells the faults that are of no row.

@@ -32,3 +32,13 @@ func TestOneColumnTakesNoMemoryForTheOthers(t *testing.T) {
 		t.Errorf("all columns: %d rows, %v", b.Rows, err)
 	}
 }
+
+func TestFaultsInColumnsPointIntoThem(t *testing.T) {
+	s := fleetSchema(t)
+	body := `{"speed":[1,301],"weight":["x",1],"doors":[1,1],"colour":["red","red"],"electric":[true,1],"track":[[[1],[2]],[[1],[true]]]}`
+	want := "content: the input does not fit the model\n#/speed/1 must be at most 300\n#/weight/0 must be a number, not a string\n" +
+		"#/electric/1 must be true or false, not a number\n#/track/1/1/0 must be an integer, not a boolean; write 1 or 0"
+	if got := faultText(s.DecodeColumns(t.Context(), s.NewBatch(), []byte(body), 2)); got != want {
+		t.Errorf("got %s", got)
+	}
+}
