@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
@@ -234,7 +235,7 @@ func (x *exchange) tellLimits() {
 	if len(limits) == 0 {
 		return
 	}
-	if x.principal != nil {
+	if x.principal != nil && admission.Lasting(limits) {
 		asked := x.asked()
 		x.listener.api.cfg.Admission.Remember(&asked, limits, 0)
 	}
