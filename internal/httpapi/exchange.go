@@ -241,7 +241,8 @@ func (x *exchange) tellLimits() {
 	}
 	h := x.Header()
 	h["RateLimit-Policy"] = x.listener.api.policies.field(limits)
-	x.rateValue[0] = string(limit.AppendStates(nil, limits))
+	var memory [128]byte
+	x.rateValue[0] = string(limit.AppendStates(memory[:0], limits))
 	h["RateLimit"] = x.rateValue[:]
 }
 
