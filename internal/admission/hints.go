@@ -145,6 +145,11 @@ func remembered(l *reqctx.Limit) bool {
 	return l.Unit == "" && !strings.HasPrefix(l.Policy, "predict") && !strings.HasPrefix(l.Policy, "token")
 }
 
+// Lasting reports whether there is anything in the limits for Remember.
+func Lasting(limits []reqctx.Limit) bool {
+	return slices.ContainsFunc(limits, func(l reqctx.Limit) bool { return remembered(&l) })
+}
+
 func ofModel(l *reqctx.Limit) bool { return strings.HasPrefix(l.Policy, modelPolicy) }
 
 // limits returns those that a request will be counted in, as far as is known. Where
@@ -169,9 +174,8 @@ func (h *hints) limits(keys hintKeys) []reqctx.Limit {
 // Remember notes, once a request of a caller who was proven is decided, the limits
 // that it was counted in, and, where it was refused, for how long.
 func (c *Control) Remember(asked *Asked, limits []reqctx.Limit, refused time.Duration) {
-	model, some := "", false
+	model, some := "", Lasting(limits)
 	for i := range limits {
-		some = some || remembered(&limits[i])
 		if ofModel(&limits[i]) {
 			model = path.Base(limits[i].Key)
 		}

@@ -123,7 +123,7 @@ func (m *method) kind() admission.Kind {
 // tellLimits adds what is left of the limits that the call was counted against to
 // the answer's metadata, in the form of draft-ietf-httpapi-ratelimit-headers.
 func (c *call) tellLimits() {
-	if c.principal != nil {
+	if c.principal != nil && admission.Lasting(c.info.Limits) {
 		asked := c.presented()
 		c.api.cfg.Admission.Remember(&asked, c.info.Limits, 0)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"onnxgate/internal/admission"
 	"onnxgate/internal/audit"
 	"onnxgate/internal/authn"
 	"onnxgate/internal/fault"
@@ -234,13 +235,14 @@ func (x *exchange) tellLimits() {
 	if len(limits) == 0 {
 		return
 	}
-	if x.principal != nil {
+	if x.principal != nil && admission.Lasting(limits) {
 		asked := x.asked()
 		x.listener.api.cfg.Admission.Remember(&asked, limits, 0)
 	}
 	h := x.Header()
 	h["RateLimit-Policy"] = x.listener.api.policies.field(limits)
-	x.rateValue[0] = string(limit.AppendStates(nil, limits))
+	var memory [128]byte
+	x.rateValue[0] = string(limit.AppendStates(memory[:0], limits))
 	h["RateLimit"] = x.rateValue[:]
 }
 

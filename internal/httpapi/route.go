@@ -263,8 +263,12 @@ func newRouter(a *API, routes []Route) (*router, error) {
 }
 
 // find returns the endpoint of a request, nil when it has none, and leaves the
-// parameters of the path in params.
+// parameters of the path in params. A path that is a pattern has none: there is no
+// brace in what is served.
 func (r *router) find(params *chi.Context, req *http.Request) *endpoint {
+	if e := r.endpoints[req.Method][req.URL.Path]; e != nil {
+		return e
+	}
 	pattern := r.mux.Find(params, req.Method, req.URL.Path)
 	if hasVerb(params, req.URL.Path) {
 		return nil
