@@ -117,6 +117,7 @@ type Control struct {
 
 	flight   *gate
 	throttle throttle
+	pace     *pace
 	hints    hints
 	passages sync.Pool // of *Passage
 
@@ -153,6 +154,7 @@ func New(cfg Config) (*Control, error) {
 		rows:   limit.NewTable(limit.TableConfig{Policy: modelPolicy, Unit: "rows", Whose: toModel, Shared: cfg.Shared, Now: cfg.Now}),
 		flight: newGate(bounds(cfg.MaxInFlight, cfg.Processors), cfg.OneTenant), gates: map[string]weak.Pointer[gate]{},
 	}
+	c.pace = newPace(cfg.Processors)
 	c.hints.seed, c.hints.now = maphash.MakeSeed(), cfg.Now
 	c.passages.New = func() any { return new(Passage) }
 	c.throttle.most, c.throttle.now = cfg.Throttle, cfg.Now

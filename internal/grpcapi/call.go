@@ -284,6 +284,7 @@ func (c *call) finish(v any, err error) error {
 	}
 	f := c.settled
 	if f == nil {
+		c.api.cfg.Admission.Refuse(c.ctx, fault.As(err))
 		f = c.settle(err)
 	}
 	s := statusOf(f)

@@ -144,10 +144,11 @@ func (c *call) next() (*call, error) {
 func (c *call) serveMessage(first bool) error {
 	a, failure := c.streamed(first)
 	if failure != nil {
+		c.release()
+		c.api.cfg.Admission.Refuse(c.ctx, fault.As(failure))
 		f := c.settle(failure)
 		s := statusOf(f)
 		a = streamFault(s.Message() + comeBack(f))
-		c.release()
 		c.observe(s.Code(), f)
 	} else {
 		c.observe(0, nil)

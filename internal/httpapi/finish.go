@@ -21,13 +21,15 @@ func (x *exchange) fail(ctx context.Context, format ErrorFormat, err error) {
 	f := x.lateFor(fault.Classify(err))
 	x.refused, x.kind = true, f.Kind
 	telemetry.LogFault(ctx, x.listener.api.cfg.Log, f, err)
-	if f.Kind == fault.RateLimited {
-		f = x.wait(f)
-	}
 	if x.status != 0 {
 		return // too late: the answer has begun
 	}
 	x.refuseBody()
+	x.releaseBody()
+	x.listener.api.cfg.Admission.Refuse(ctx, f)
+	if f.Kind == fault.RateLimited {
+		f = x.wait(f)
+	}
 	x.render(format, f)
 }
 

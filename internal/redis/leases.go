@@ -9,9 +9,12 @@ import (
 )
 
 const (
-	// leaseParts is how many leases a limit has: of one of 2,000 or more, a server
-	// counts so small a part ahead, and asks Redis again once that is spent.
-	leaseParts = 1000
+	// leaseParts is how many leases a limit has at least, and leaseSmall the most of a
+	// small one: of a limit of 200 or more, a server counts so small a part ahead, and
+	// asks Redis again once that is spent. leasePartsOfMany is how many a large one has.
+	leaseParts       = 100
+	leaseSmall       = 20
+	leasePartsOfMany = 1000
 	// leaseRoom is how many leases there must be left of a window for one to be taken:
 	// near its end each request is counted by itself.
 	leaseRoom = 16
@@ -45,7 +48,8 @@ type lease struct {
 
 // ahead is how much of a window one lease is; 0 where there is none.
 func ahead(w *limit.Window) int64 {
-	if n := w.Limit / leaseParts; n > 1 && w.Carried == 0 {
+	n := max(min(w.Limit/leaseParts, leaseSmall), w.Limit/leasePartsOfMany)
+	if n > 1 && w.Carried == 0 {
 		return n
 	}
 	return 0

@@ -18,7 +18,8 @@ import (
 // The kinds of flood.
 const (
 	floodLogins = "logins"
-	floodLivez  = "livez"
+	burstLogins = "logins at once"
+	burstLivez  = "livez at once"
 	// Of a tenant with the load of the one that is measured, with many times that,
 	// with as much as it gets, and with large batches; with the key of the
 	// environment variable KEY.
@@ -44,6 +45,8 @@ func planOf(kind string) plan {
 		return plan{callers: 1, beat: modestPace, spread: true}
 	case floodTenant:
 		return plan{callers: times, beat: modestPace, spread: true}
+	case floodLogins:
+		return plan{callers: floodCallers}
 	case floodFull:
 		return plan{callers: times}
 	case floodBatches:
@@ -138,7 +141,7 @@ func floodRequest(s *server, kind string, i int) []byte {
 		return post(s.addr, os.Getenv("KEY"), "/models/iris/predict", "", `{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}`)
 	case floodBatches:
 		return batch(s.addr, os.Getenv("KEY"))
-	case floodLivez:
+	case burstLivez:
 		return fmt.Appendf(nil, "GET /livez HTTP/1.1\r\nHost: %s\r\n\r\n", s.addr)
 	}
 	form := fmt.Sprintf("username=somebody-%d&password=not-the-right-password", i)

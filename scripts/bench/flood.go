@@ -18,43 +18,48 @@ const (
 	// pace is the time between two predictions whose latency is taken.
 	pace = 5 * time.Millisecond
 	// sliceTime is how long each measurement takes; they alternate for floodRounds.
-	sliceTime   = 3 * time.Second
+	sliceTime   = 5 * time.Second
 	floodRounds = 5
+	// settled is how long a flood lasts before anything is measured beside it.
+	settled = 1500 * time.Millisecond
 )
 
-// flood prints how long predictions take while a thousand callers try passwords,
-// all at once in every second; beside how long they take without, and while as
-// many callers ask for /livez in the same way. What a thousand requests at once
-// cost by themselves, here and on the two cores that callers and server share,
-// is in both floods: what hashing adds is the difference between them. The
-// callers are a process of its own with the lowest priority, so that they take
-// what the server leaves, as callers on other machines do.
+// flood prints how long predictions take while a thousand callers try passwords, each
+// again as soon as it is refused; and while they do so all at the same moment of every
+// second, beside as many who ask for /livez in that way: what a thousand requests at
+// once cost by themselves, here and on the two cores that callers and server share, is
+// in both. The callers are a process of its own with the lowest priority, so that they
+// take what the server leaves, as callers on other machines do.
 func flood(ctx context.Context, gate *server, dir string) error {
-	var quiet, livez, logins, loginsOverQuiet, loginsOverLivez []float64
-	total := tally{}
+	p99, overQuiet := map[string][]float64{}, map[string][]float64{}
+	total := map[string]*tally{floodLogins: {}, burstLogins: {}, burstLivez: {}}
 	for range floodRounds {
-		q, _, err := beside(ctx, gate, dir, "")
-		if err != nil {
-			return err
+		var quiet float64
+		for _, kind := range []string{"", floodLogins, burstLivez, burstLogins} {
+			p, counted, err := beside(ctx, gate, dir, kind)
+			if err != nil {
+				return err
+			}
+			if kind == "" {
+				quiet = p
+			} else {
+				total[kind].add(counted)
+			}
+			p99[kind], overQuiet[kind] = append(p99[kind], p), append(overQuiet[kind], p/quiet)
 		}
-		l, _, err := beside(ctx, gate, dir, floodLivez)
-		if err != nil {
-			return err
-		}
-		p, counted, err := beside(ctx, gate, dir, floodLogins)
-		if err != nil {
-			return err
-		}
-		quiet, livez, logins = append(quiet, q), append(livez, l), append(logins, p)
-		loginsOverQuiet, loginsOverLivez = append(loginsOverQuiet, p/q), append(loginsOverLivez, p/l)
-		total.add(counted)
 	}
-	fmt.Printf("p99 of a prediction, quiet                         %.2f ms\n", median(quiet))
-	fmt.Printf("  beside %d GET /livez at once in every second   %.2f ms\n", floodCallers, median(livez))
-	fmt.Printf("  beside %d sign-ins at once in every second     %.2f ms   ratio to quiet %.2f, to GET /livez %.2f\n",
-		floodCallers, median(logins), median(loginsOverQuiet), median(loginsOverLivez))
-	fmt.Printf("of these sign-ins %d were judged, %d told to wait (429) and %d sent away (503) after %.1f ms p50, %.1f ms p99\n",
-		total.Judged, total.Throttled, len(total.Away), percentile(total.Away, 50), percentile(total.Away, 99))
+	fmt.Printf("p99 of a prediction, quiet                               %.2f ms\n", median(p99[""]))
+	for _, one := range []struct{ what, kind string }{
+		{"sign-ins, each again once refused (at most 2)", floodLogins},
+		{"GET /livez at once in every second", burstLivez},
+		{"sign-ins at once in every second", burstLogins},
+	} {
+		fmt.Printf("  beside %d %-46s %.2f ms   ratio to quiet %.2f\n", floodCallers, one.what, median(p99[one.kind]), median(overQuiet[one.kind]))
+		if t := total[one.kind]; len(t.Away) > 0 {
+			fmt.Printf("    %d were judged, %d told to wait (429) and %d sent away (503) after %.1f ms p50, %.1f ms p99\n",
+				t.Judged, t.Throttled, len(t.Away), percentile(t.Away, 50), percentile(t.Away, 99))
+		}
+	}
 	return nil
 }
 
@@ -69,6 +74,7 @@ func beside(ctx context.Context, gate *server, dir, kind string) (float64, *tall
 	if err != nil {
 		return 0, nil, err
 	}
+	time.Sleep(settled)
 	took, err := latencies(ctx, gate, pace, sliceTime)
 	counted, stopErr := callers.stop()
 	return percentile(took, 99), counted, errors.Join(err, stopErr)
