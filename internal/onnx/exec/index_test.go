@@ -306,6 +306,28 @@ func TestWarmMovesAllocateNothing(t *testing.T) {
 	}
 }
 
+func TestGatherOfNothingKeepsItsOtherAxesAndType(t *testing.T) {
+	for _, c := range []struct {
+		x, indices *tensor.Tensor
+		want       tensor.Shape
+	}{
+		{zeros(t, 2, 3), wholes(), tensor.Shape{0, 3}},
+		{zeros(t, 2), wholes(), tensor.Shape{0}},
+		{array64(tensor.Shape{2, 3}, 1, 2, 3, 4, 5, 6), wholes(), tensor.Shape{0, 3}},
+		{wholes(1, 2), wholes(), tensor.Shape{0}},
+		{wholes(1, 2), array64(tensor.Shape{0, 2}), tensor.Shape{0, 2}},
+	} {
+		m, in := calling("Gather", inputs(c.x, c.indices)).model(func(i int) bool { return i == 1 }, true)
+		out := results(1)
+		if err := loadModel(t, m, onnx.Limits{}).Run(t.Context(), in, out); err != nil {
+			t.Fatal(err)
+		}
+		if out[0].DType() != c.x.DType() || !slices.Equal(out[0].Shape(), c.want) {
+			t.Errorf("of %v%v it makes %v%v, want %v", c.x.DType(), c.x.Shape(), out[0].DType(), out[0].Shape(), c.want)
+		}
+	}
+}
+
 // ONNX Runtime compares such indices as floats; the specification casts them.
 func TestOneHotCastsIndicesToIntegers(t *testing.T) {
 	c := calling("OneHot", inputs(floats(t, tensor.Shape{3}, 1.9, -0.5, float32(math.NaN())), wholes(2), wholes(0, 1)))

@@ -69,10 +69,10 @@ func parseGather(n *Node) Kernel {
 	}
 }
 
-// pickedExtents returns what is known of the extents that the indices name, nil
-// when there are more than a shape has.
+// pickedExtents returns what is known of the extents that the indices name: nil when
+// that is nothing, or when there are more indices than a shape has extents.
 func pickedExtents(e []Extent, indices []int64) []Extent {
-	if len(indices) > maxRank {
+	if e == nil || len(indices) > maxRank {
 		return nil
 	}
 	out := make([]Extent, 0, len(indices))

@@ -194,8 +194,13 @@ func (p *grapher) gather() {
 	}
 	axis, written := p.axis(a)
 	at := pick(p.drawing, tensor.Shape{}, tensor.Shape{3}, tensor.Shape{2, 2})
+	if p.chance(10) {
+		at = tensor.Shape{0}
+	}
 	shape := append(append(append(tensor.Shape{}, a.shape[:axis]...), at...), a.shape[axis+1:]...)
-	p.node("Gather", []value{a, p.places(at, a.shape[axis])}, moved(a, shape), Int("axis", written))
+	out := moved(a, shape)
+	out.ended = out.len() == 0 // where ONNX Runtime refuses or departs in several operators
+	p.node("Gather", []value{a, p.places(at, a.shape[axis])}, out, Int("axis", written))
 }
 
 func (p *grapher) gatherElements() {
