@@ -62,6 +62,8 @@ type Service struct {
 	watcher *watcher
 	// guesses slows down who guesses passwords.
 	guesses *limit.Backoff
+	// changes are those of each tenant's own administrators.
+	changes *limit.Table
 	now     func() time.Time
 	rand    io.Reader
 	// initialFile is the path of the initial password's file, or empty.
@@ -100,7 +102,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		store: cfg.Store, hasher: hasher, audit: cfg.Audit, now: cfg.Now, rand: cfg.Rand,
 		initialFile: cfg.InitialPasswordFile, reached: cfg.Reached,
-		watcher: newWatcher(&cfg), guesses: newGuesses(&cfg),
+		watcher: newWatcher(&cfg), guesses: newGuesses(&cfg), changes: newChanges(cfg.Now),
 	}
 	if s.nobody, err = hasher.decoy(); err != nil {
 		return nil, err

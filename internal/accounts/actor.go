@@ -3,10 +3,12 @@ package accounts
 import (
 	"context"
 	"errors"
+	"time"
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/limit"
 )
 
 // Actor is who changes something, and whose things it may change: those of one
@@ -79,6 +81,9 @@ func (s *Service) update(ctx context.Context, by Actor, event audit.Event, objec
 		if err := change(tx, d); err != nil {
 			return err
 		}
+		if err := s.pace(ctx, d); err != nil {
+			return err
+		}
 		return s.onRecord(ctx, d)
 	})
 	if errors.Is(err, errNothing) {
@@ -89,6 +94,30 @@ func (s *Service) update(ctx context.Context, by Actor, event audit.Event, objec
 	}
 	s.watcher.changed(ctx)
 	return nil
+}
+
+// changesPerSecond is how many changes a tenant's own administrators make at one server:
+// after each, all servers look up every credential anew.
+const changesPerSecond = 10
+
+func newChanges(now func() time.Time) *limit.Table {
+	return limit.NewTable(limit.TableConfig{Policy: "tenant", Whose: "that change something in this tenant", Now: now})
+}
+
+// pace refuses a change when the actor's tenant has made too many. Those of the default
+// tenant run the installation. What takes rights away is never refused for that. Faults:
+// RateLimited.
+func (s *Service) pace(ctx context.Context, d *deed) error {
+	if d.by.holder == nil || d.by.Tenant == AnyTenant {
+		return nil
+	}
+	switch d.event { //nolint:exhaustive // the others may give rights
+	case audit.UserRevoke, audit.UserDelete, audit.UserDisable,
+		audit.ClientRevoke, audit.ClientDelete, audit.ClientDisable, audit.APIKeyRevoke:
+		return nil
+	}
+	rates := identity.Rates{{Requests: changesPerSecond, Window: time.Second}}
+	return limit.Take(ctx, limit.Demand{Table: s.changes, Key: d.by.Tenant, Rates: rates, N: 1, Silent: true})
 }
 
 // onRecord keeps who did what, to whom.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/authz"
@@ -83,4 +84,43 @@ func TestASearchReadsABoundedNumberOfRecords(t *testing.T) {
 	if len(found) != 1 || found[0].Name != "u4499" || empty < 1 || empty > 5 {
 		t.Errorf("%v after %d empty pages; want the one that there is, after a few", found, empty)
 	}
+}
+
+// A tenant's changes must not keep the servers busy for the others, and never keep
+// anybody from taking rights away.
+func TestChangesOfATenantAreBounded(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.AddTenant(t.Context(), administrator, accounts.NewTenant{Name: "acme"})
+	must(t, err)
+	own := identity.Principal{Subject: "ada", Tenant: "acme", Roles: []string{"admin"}, Scopes: authz.Permissions(), Method: identity.Outside, Issuer: "https://idp.example"}
+	installation := own
+	installation.Tenant = identity.DefaultTenant
+	create := func(by *identity.Principal) (string, error) {
+		key, _, err := f.CreateKey(t.Context(), accounts.ActorOf(by, authz.Roles{}), accounts.NewKey{Name: "k", Tenant: by.Tenant, Roles: []string{"user"}})
+		if err != nil {
+			return "", err
+		}
+		return key.ID, nil
+	}
+	var made []string
+	for range 10 {
+		id, err := create(&own)
+		must(t, err)
+		made = append(made, id)
+	}
+	_, err = create(&own)
+	wantKind(t, "the eleventh in a second", err, fault.RateLimited)
+	if wait := fault.As(err).RetryAfter; wait <= 0 || wait > time.Second {
+		t.Errorf("it is told to wait %v", wait)
+	}
+	for _, id := range made {
+		must(t, f.RevokeKey(t.Context(), accounts.ActorOf(&own, authz.Roles{}), id))
+	}
+	for range 20 {
+		_, err := create(&installation)
+		must(t, err)
+	}
+	f.now = f.now.Add(time.Second)
+	_, err = create(&own)
+	must(t, err)
 }
