@@ -104,10 +104,12 @@ func sqliteCorrupt(t *testing.T) *stage {
 		callers: c, impatient: impatient, shown: c.databaseUp,
 		gone: func(t *testing.T) {
 			t.Helper()
+			release := holdWriters(t, database)
 			for _, s := range []*callers{c, impatient} {
 				s.pause(t)
 				defer s.resume(t)
 			}
+			release()
 			for _, file := range files {
 				data, err := os.ReadFile(file)
 				if err != nil {
@@ -129,6 +131,28 @@ func sqliteCorrupt(t *testing.T) *stage {
 			}
 			forget(t, database)
 		},
+	}
+}
+
+// holdWriters waits until no process writes to a database, and keeps all from it until
+// release: one that is stopped in the middle would go on with what it has read before.
+func holdWriters(t *testing.T, database string) (release func()) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+database+"?_busy_timeout=10000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := db.Conn(t.Context())
+	if err == nil {
+		_, err = conn.ExecContext(t.Context(), "BEGIN IMMEDIATE")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(conn.Close(), db.Close()); err != nil { // which ends what was begun
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -159,8 +183,22 @@ func overwrite(t *testing.T, file string, data []byte) {
 	}
 }
 
-// pause stops the process as it is, and resume has it go on.
-func (s *server) pause(t *testing.T)  { t.Helper(); s.signal(t, syscall.SIGSTOP) }
+// pause stops the process as it is, all its threads, and resume has it go on.
+func (s *server) pause(t *testing.T) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+	testkit.Eventually(t, "all threads have stopped", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
+		for _, thread := range threads {
+			text, err := os.ReadFile(thread)
+			if _, state, _ := strings.Cut(string(text), ") "); err == nil && !strings.HasPrefix(state, "T") {
+				return false
+			}
+		}
+		return len(threads) > 0
+	})
+}
+
 func (s *server) resume(t *testing.T) { t.Helper(); s.signal(t, syscall.SIGCONT) }
 
 func (s *server) signal(t *testing.T, sig syscall.Signal) {
