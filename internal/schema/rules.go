@@ -175,9 +175,10 @@ func (c *fieldCompiler) limits() {
 
 // rounding moves a limit to where a number becomes another one of the type. An
 // inclusive limit that the type does not hold moves outward, to the last number that
-// becomes the same, and so does the greatest number of the type: a table written from float32 has digits beyond the limit, such as
-// 0.6638000011 for 0.6638. An exclusive one moves inward, behind the last number that
-// becomes the limit itself: the model must not get 0 where it takes more than that.
+// becomes the same, and so does the greatest number of the type: a table written from
+// float32 has digits beyond the limit, such as 0.6638000011 for 0.6638. An exclusive one
+// moves inward, behind the last number that becomes the limit itself: the model must not
+// get 0 where it takes more than that.
 func (c *fieldCompiler) rounding(tag string, v value) value {
 	same, towards := c.held(v.f), math.Inf(1)
 	if tag == "gte" || tag == "lt" {
