@@ -332,7 +332,7 @@ func TestLengthIsRefusedBeforeAnythingIsRead(t *testing.T) {
 
 func TestShortBodyMustComeInTimeAndALongOneHasMore(t *testing.T) {
 	f := newAPI(t, nil)
-	f.readTimeout = 50 * time.Millisecond
+	f.readTimeout = 400 * time.Millisecond
 	f.serve()
 	const head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer admin\r\nContent-Type: application/json\r\nConnection: close\r\n"
 	got := f.raw(head + "Content-Length: 100\r\n\r\n{")
