@@ -166,6 +166,14 @@ func predicts(t *testing.T, s *server, what, token string, want int) {
 	s.keep(token)
 	client := s.clientFor(t)
 	defer client.CloseIdleConnections()
+	if status, body := presents(t, s, client, token); status != want {
+		t.Errorf("%s: %d %s, want %d", what, status, body, want)
+	}
+}
+
+// presents asks for a prediction with an access token.
+func presents(t *testing.T, s *server, client *http.Client, token string) (status int, body []byte) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url()+"/predict", strings.NewReader(iris))
 	if err != nil {
 		t.Fatal(err)
@@ -177,9 +185,11 @@ func predicts(t *testing.T, s *server, what, token string, want int) {
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if body, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != want {
-		t.Errorf("%s: %s %s (%v), want %d", what, resp.Status, body, err, want)
+	body, err = io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return resp.StatusCode, body
 }
 
 // beginWith starts a server that trusts the issuers of the entries.

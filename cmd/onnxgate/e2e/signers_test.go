@@ -115,14 +115,11 @@ func signsInGo(t *testing.T, claims []byte) signed {
 func TestTokensThatOtherLibrariesSignPredict(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	now := time.Now()
 	var entries strings.Builder
 	made := map[string]signed{}
 	for name, sign := range signers {
-		claims, err := json.Marshal(map[string]any{
-			"iss": "https://" + name + ".example", "sub": "ada", "aud": apiAudience, "groups": []string{"ml-users"},
-			"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "jti": name, "client_id": "app",
-		})
+		issuer := "https://" + name + ".example"
+		claims, err := json.Marshal(ordinaryClaims(issuer))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,8 +128,7 @@ func TestTokensThatOtherLibrariesSignPredict(t *testing.T) {
 		if err := os.WriteFile(file, made[name].Keys, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&entries, "  - {issuer: https://%s.example, audience: [%s], jwks_file: %s, claims: {roles: [groups]}, roles: {ml-users: admin}}\n",
-			name, apiAudience, file)
+		entries.WriteString(withKeys(issuer, file))
 	}
 	s, _ := beginWith(t, entries.String())
 	for name, signed := range made {
@@ -145,6 +141,20 @@ func TestTokensThatOtherLibrariesSignPredict(t *testing.T) {
 			predicts(t, s, name+" by "+alg+" with another's signature", body+another(made, name, alg), http.StatusUnauthorized)
 		}
 	}
+}
+
+// ordinaryClaims are those of an access token by an issuer of withKeys.
+func ordinaryClaims(issuer string) map[string]any {
+	now := time.Now()
+	return map[string]any{
+		"iss": issuer, "sub": "ada", "aud": apiAudience, "groups": []string{"ml-users"},
+		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "jti": issuer, "client_id": "app",
+	}
+}
+
+// withKeys is the entry of an issuer whose keys are in a file.
+func withKeys(issuer, file string) string {
+	return fmt.Sprintf("  - {issuer: %s, audience: [%s], jwks_file: %s, claims: {roles: [groups]}, roles: {ml-users: admin}}\n", issuer, apiAudience, file)
 }
 
 // another is the signature of a token by the same algorithm of another library's key.
