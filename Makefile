@@ -24,8 +24,9 @@ export TOOLS := $(CURDIR)/.cache/bin
 run: build ## Serve on https://127.0.0.1:8443 with the documentation on, and print curl lines to paste
 	@ONNXGATE_DOCS=$${ONNXGATE_DOCS:-on} exec bin/onnxgate serve --print-examples
 
+# grpcnotrace leaves out gRPC's own request traces, which nothing here shows.
 build: ## Build bin/onnxgate (static, reproducible)
-	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" \
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags grpcnotrace -ldflags "-s -w -X main.version=$(VERSION)" \
 		$(SMALL:%=-gcflags=%/...=-l) -o $(OUT) ./cmd/onnxgate
 
 build-ort: ## Build bin/onnxgate-ort, with ONNX Runtime as a second engine

@@ -8,4 +8,4 @@ cd "$(dirname "$0")/.."
 setup_ort
 [[ -e bin/libonnxruntime.so || -e bin/libonnxruntime.dylib ]] ||
 	{ echo "ONNX Runtime's library is not there; name one with ONNXGATE_ORT_LIBRARY" >&2; }
-CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags ort -ldflags "-s -w -X main.version=${VERSION:-unknown}" -o bin/onnxgate-ort ./cmd/onnxgate
+CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags ort,grpcnotrace -ldflags "-s -w -X main.version=${VERSION:-unknown}" -o bin/onnxgate-ort ./cmd/onnxgate
