@@ -167,6 +167,10 @@ func userName(x *exchange) (string, error) {
 
 // adminContract answers with the contract of the administration listener.
 func (a *API) adminContract(_ context.Context, x *exchange) error {
-	x.sendJSON(a.adminDocument)
+	doc, err := a.adminDocument()
+	if err != nil {
+		return err
+	}
+	x.sendJSON(doc)
 	return nil
 }

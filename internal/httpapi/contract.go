@@ -22,7 +22,7 @@ import (
 // document is made once for a set of models and kept until another set is
 // served.
 type contracts struct {
-	base []byte // the static contract as JSON
+	base document // the static contract
 
 	making singleflight.Group // of documents by generation and audience
 
@@ -51,20 +51,26 @@ const (
 // object is a JSON object.
 type object = map[string]any
 
-// readContract returns a contract as JSON, with what the server says about
-// itself, and without the paths that begin as one of those that are off.
-func readContract(document []byte, version string, off ...string) ([]byte, error) {
-	var doc object
-	if err := yaml.Unmarshal(document, &doc); err != nil {
-		return nil, fmt.Errorf("read the contract: %w", err)
-	}
-	if info, ok := doc["info"].(object); ok && version != "" {
-		info["version"] = version
-	}
-	maps.DeleteFunc(member(doc, "paths"), func(path string, _ any) bool {
-		return slices.ContainsFunc(off, func(prefix string) bool { return strings.HasPrefix(path, prefix) })
+// document is a contract as JSON.
+type document func() ([]byte, error)
+
+// readContract returns a contract with what the server says about itself, and
+// without the paths that begin as one of those that are off. It is read when it is
+// first asked for: a start and its memory do not pay for it.
+func readContract(text []byte, version string, off ...string) document {
+	return sync.OnceValues(func() ([]byte, error) {
+		var doc object
+		if err := yaml.Unmarshal(text, &doc); err != nil {
+			return nil, fmt.Errorf("read the contract: %w", err)
+		}
+		if info, ok := doc["info"].(object); ok && version != "" {
+			info["version"] = version
+		}
+		maps.DeleteFunc(member(doc, "paths"), func(path string, _ any) bool {
+			return slices.ContainsFunc(off, func(prefix string) bool { return strings.HasPrefix(path, prefix) })
+		})
+		return json.Marshal(doc)
 	})
-	return json.Marshal(doc)
 }
 
 // document returns the contract for an audience in a generation of the catalog.
@@ -166,8 +172,12 @@ func (a *API) sendContract(x *exchange, p *identity.Principal, who func() audien
 
 // build makes the document for an audience.
 func (c *contracts) build(who audience) ([]byte, error) {
+	base, err := c.base()
+	if err != nil {
+		return nil, err
+	}
 	var doc object
-	if err := json.Unmarshal(c.base, &doc); err != nil {
+	if err := json.Unmarshal(base, &doc); err != nil {
 		return nil, fmt.Errorf("read the contract: %w", err)
 	}
 	b := builder{paths: member(doc, "paths"), schemas: member(member(doc, "components"), "schemas")}

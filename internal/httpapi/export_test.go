@@ -46,7 +46,7 @@ func ContractsKept(size, audiences int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	c := contracts{base: base}
+	c := contracts{base: func() ([]byte, error) { return base, nil }}
 	for i := range audiences {
 		who := audience{read: i&1 > 0, predict: i&2 > 0, write: i&4 > 0, seal: i&8 > 0, docs: i&16 > 0}
 		if _, err := c.document(1, who); err != nil {

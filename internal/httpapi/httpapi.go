@@ -227,7 +227,7 @@ type API struct {
 	readers       sync.Pool // of *oip.Reader
 	contracts     contracts
 	sampler       *sampler
-	adminDocument []byte               // the contract of the administration listener
+	adminDocument document             // the contract of the administration listener
 	docs          map[string]*docsFile // by name
 	rules         *validator.Validate  // of the members of bodies
 	withdrawn     atomic.Bool
@@ -279,9 +279,6 @@ func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, ids: reqctx.IDs{Rand: cfg.Rand}, docs: loadDocs(), rules: newRules()}
 	a.scrape = promhttp.HandlerFor(cfg.Metrics.Registry(), promhttp.HandlerOpts{})
 	var err error
-	if a.contracts.base, err = readContract(api.OpenAPI, cfg.Version); err != nil {
-		return nil, err
-	}
 	if a.sampler, err = newSampler(cfg.Endpoint); err != nil {
 		return nil, err
 	}
@@ -289,9 +286,8 @@ func New(cfg Config) (*API, error) {
 	if !cfg.Profiles {
 		off = []string{profilePath}
 	}
-	if a.adminDocument, err = readContract(api.Admin, cfg.Version, off...); err != nil {
-		return nil, err
-	}
+	a.contracts.base = readContract(api.OpenAPI, cfg.Version)
+	a.adminDocument = readContract(api.Admin, cfg.Version, off...)
 	a.Reload(cfg.Settings)
 	return a, a.listen()
 }

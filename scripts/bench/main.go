@@ -42,6 +42,7 @@ func run(ctx context.Context) error {
 	flag.StringVar(&opt.cert, "cert", "", "the file of its certificate")
 	flag.BoolVar(&opt.onlyFlood, "only-flood", false, "measure only predictions beside a flood of sign-ins")
 	flag.BoolVar(&opt.onlyRedis, "only-redis", false, "measure only what rates in Redis cost")
+	flag.BoolVar(&opt.onlyResident, "only-resident", false, "measure only the memory of a server that has answered 100,000 predictions")
 	flag.BoolVar(&opt.onlyNeighbours, "only-neighbours", false, "measure only the predictions of a tenant beside another")
 	flag.Parse()
 	if opt.flood != "" {
@@ -62,7 +63,7 @@ type options struct {
 	binary, bare                  string
 	flood, addr, cert             string
 	onlyFlood, onlyNeighbours     bool
-	onlyRedis                     bool
+	onlyRedis, onlyResident       bool
 	rounds, requests, connections int
 }
 
@@ -84,12 +85,22 @@ func measure(ctx context.Context, opt options, dir string) error {
 		return err
 	}
 	gate.requests = predictions(gate.addr, token)
-	if opt.onlyFlood {
+	switch {
+	case opt.onlyFlood:
 		return flood(ctx, gate, dir)
-	}
-	if opt.onlyRedis {
+	case opt.onlyRedis:
 		return shared(ctx, opt, gate, dir)
+	case opt.onlyResident:
+		gate.stop()
+		return resident(ctx, opt, dir, token)
+	default:
+		return all(ctx, opt, dir, gate, outside)
 	}
+}
+
+// all measures everything.
+func all(ctx context.Context, opt options, dir string, gate *server, outside *issuer) error {
+	token := gate.token
 	sample, err := exchange(ctx, gate)
 	if err != nil {
 		return err
