@@ -129,7 +129,7 @@ func (s *Service) Days(ctx context.Context, tenant, key string, from, to time.Ti
 }
 
 func (s *Service) report(ctx context.Context, of subject, at time.Time) (*Report, error) {
-	quotas, err := s.cfg.Limits.Quotas(ctx, of.tenant, of.key)
+	quotas, _, err := s.cfg.Limits.Quotas(ctx, of.tenant, of.key)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return nil, err
 	}
