@@ -239,3 +239,21 @@ func TestATenantMadeAgainHasItsQuotaToItself(t *testing.T) {
 		}
 	})
 }
+
+func TestATenantMadeAgainIsNotToldWhatTheOneBeforeItUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory("acme"), quotas(nil)
+		s := newService(t, m, b, nil)
+		calls(t, s, acme, 30)
+		made := time.Now()
+		m.set(func(m *memory) { m.made = made })
+		b.mu.Lock()
+		b.made = made
+		b.revision++
+		b.mu.Unlock()
+		report, err := s.Tenant(t.Context(), "acme", time.Time{})
+		if err != nil || report.Day.Calls != 0 || report.Month.Calls != 0 {
+			t.Errorf("%+v, %v", report, err)
+		}
+	})
+}
