@@ -60,6 +60,7 @@ type Service struct {
 	hasher  *hasher
 	audit   audit.Recorder
 	watcher *watcher
+	told    told // by Join, for Watch
 	// guesses slows down who guesses passwords.
 	guesses *limit.Backoff
 	// changes are those of each tenant's own administrators.

@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
@@ -39,14 +40,14 @@ func checkRate(whose, text string) (string, error) {
 func checkTenantRate(text string) (string, error) { return checkRate("tenant", text) }
 
 // Quotas returns those of a tenant, or of one of its API keys where a key is
-// named. Faults: NotFound, Unavailable.
-func (s *Service) Quotas(ctx context.Context, tenant, key string) ([]limit.Quota, error) {
+// named, and when the tenant was made. Faults: NotFound, Unavailable.
+func (s *Service) Quotas(ctx context.Context, tenant, key string) (quotas []limit.Quota, made time.Time, err error) {
 	text, err := view(ctx, s, func(tx *Tx) (string, error) {
-		if key == "" {
-			t, err := tx.Tenants.Get(tenant, tenant)
-			if err != nil {
-				return "", err
-			}
+		t, err := tx.Tenants.Get(tenant, tenant)
+		if err != nil {
+			return "", err
+		}
+		if made = t.CreatedAt; key == "" {
 			return t.Quota, nil
 		}
 		k, err := tx.Keys.Get(tenant, key)
@@ -56,13 +57,12 @@ func (s *Service) Quotas(ctx context.Context, tenant, key string) ([]limit.Quota
 		return k.Quota, nil
 	})
 	if err != nil || text == "" {
-		return nil, err
+		return nil, made, err
 	}
-	quotas, err := limit.ParseQuotas(text)
-	if err != nil {
-		return nil, fmt.Errorf("the quota %q of the tenant %s, key %q: it %w", text, tenant, key, err)
+	if quotas, err = limit.ParseQuotas(text); err != nil {
+		return nil, made, fmt.Errorf("the quota %q of the tenant %s, key %q: it %w", text, tenant, key, err)
 	}
-	return quotas, nil
+	return quotas, made, nil
 }
 
 // TenantsOf returns a page of the tenants that the actor may see the usage of, in

@@ -85,13 +85,14 @@ func (w *watcher) changed(ctx context.Context) {
 // does, so that they can wait for it, and writes down when keys were used. It
 // returns nil then.
 func (s *Service) Watch(ctx context.Context) error {
-	id, err := s.newStamp()
-	if err != nil {
-		return err
+	if s.told.ID == "" {
+		_ = s.Join(ctx) // which the first turn tries again
 	}
+	told := s.told
+	s.told.ID = "" // of one Watch
 	ticker := time.NewTicker(s.watcher.poll)
 	defer ticker.Stop()
-	told, seen, away := told{Server: Server{ID: id}}, int64(0), false
+	seen, away := int64(0), false
 	for {
 		_, _ = s.watcher.After(ctx, s.now()) // a failure shows in the age of what is known
 		if now := s.watcher.Known().Revision; now != seen && s.forgetInitialPassword(ctx) == nil {
@@ -110,6 +111,26 @@ func (s *Service) Watch(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// Join tells the other processes that this one is about to serve, and then finds out
+// what they have changed: who deletes a tenant from then on waits for it. It is to be
+// called before Watch, and before anybody is served.
+func (s *Service) Join(ctx context.Context) error {
+	id, err := s.newStamp()
+	if err != nil {
+		return err
+	}
+	s.told.ID = id
+	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
+	defer cancel()
+	first := Server{ID: id, At: s.now()} // which has seen nothing
+	if err := s.store.Note(ctx, func(tx *Tx) error { return tx.Servers.Insert(&first) }); err != nil {
+		return err
+	}
+	s.told.Server = first
+	_, err = s.watcher.After(ctx, s.now())
+	return err
 }
 
 // Look finds out at once what other processes changed, after somebody said that they

@@ -294,6 +294,30 @@ func TestATenantIsDeletedWhenNoServerServesItAnyMore(t *testing.T) {
 	waitForServers(t, f, 0)
 }
 
+func TestAServerThatStartsServesNoTenantThatIsDeletedMeanwhile(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.AddTenant(t.Context(), administrator, accounts.NewTenant{Name: "acme"})
+	must(t, err)
+	other := f.service(t)
+	must(t, revisionKnown(t, other)) // of the time before
+	joined := f.service(t)
+	must(t, joined.Join(t.Context()))
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	wantKind(t, "before it has seen that", f.DeleteTenant(short, administrator, "acme"), fault.Timeout)
+	defer watch(t, joined)()
+	_, err = f.AddTenant(t.Context(), administrator, accounts.NewTenant{Name: "acme"})
+	must(t, err)
+	must(t, f.DeleteTenant(t.Context(), administrator, "acme"))
+
+	want, err := f.store.Revision(t.Context())
+	must(t, err)
+	must(t, other.Join(t.Context()))
+	if got, err := other.Revision(t.Context()); err != nil || got != want {
+		t.Errorf("a server that starts knows revision %d, %v, want %d", got, err, want)
+	}
+}
+
 func revisionKnown(t *testing.T, s *accounts.Service) error {
 	t.Helper()
 	_, err := s.Revision(t.Context())

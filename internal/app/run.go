@@ -57,6 +57,7 @@ func network(addr string) string {
 func (a *App) Start(ctx context.Context) {
 	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopWatching = cancel
+	_ = a.accounts.Join(ctx)                                // else Watch does, and the store's being away is told of
 	a.background.Go(func() { _ = a.accounts.Watch(watch) }) // returns nil when it ends
 	a.background.Go(func() { a.quotas.Run(watch) })
 	a.background.Go(func() { a.keys.Watch(watch) })

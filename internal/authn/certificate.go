@@ -3,8 +3,10 @@ package authn
 import (
 	"context"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"onnxgate/internal/authz"
@@ -129,17 +131,41 @@ func (a *Certificate) Authenticate(ctx context.Context, c Credentials) (*identit
 // CertificateNames returns the names that a certificate proves, with their
 // kinds: URIs such as SPIFFE IDs first, then DNS names and e-mail addresses of
 // its subject alternative name (RFC 5280 section 4.2.1.6). The common name
-// proves nothing.
+// proves nothing. They are as they are written there: a url.URL would write
+// several URIs alike.
 func CertificateNames(leaf *x509.Certificate) []string {
-	var names []string
-	for _, uri := range leaf.URIs {
-		names = append(names, "uri:"+uri.String())
+	var uris, hosts, addresses []string
+	for _, e := range leaf.Extensions {
+		var all []asn1.RawValue
+		if !e.Id.Equal(alternativeName) {
+			continue
+		}
+		if _, err := asn1.Unmarshal(e.Value, &all); err != nil {
+			return nil // which the library would not have parsed
+		}
+		for _, name := range all {
+			if name.Class != asn1.ClassContextSpecific || name.IsCompound {
+				continue // nor does the library look at it, when it holds names against constraints
+			}
+			switch name.Tag {
+			case tagURI:
+				uris = append(uris, "uri:"+string(name.Bytes))
+			case tagDNS:
+				hosts = append(hosts, "dns:"+string(name.Bytes))
+			case tagEmail:
+				addresses = append(addresses, "email:"+string(name.Bytes))
+			}
+		}
 	}
-	for _, name := range leaf.DNSNames {
-		names = append(names, "dns:"+name)
-	}
-	for _, address := range leaf.EmailAddresses {
-		names = append(names, "email:"+address)
-	}
-	return names
+	return slices.Concat(uris, hosts, addresses)
 }
+
+// alternativeName is the extension that names the subject, with the tags of those of
+// its names that count.
+var alternativeName = asn1.ObjectIdentifier{2, 5, 29, 17}
+
+const (
+	tagEmail = 1
+	tagDNS   = 2
+	tagURI   = 6
+)

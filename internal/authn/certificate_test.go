@@ -2,9 +2,13 @@ package authn_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
-	"net/url"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -51,12 +55,38 @@ func (a *trust) Verify([]*x509.Certificate) (time.Time, error) {
 
 func leafOf(t *testing.T, uri string) *x509.Certificate {
 	t.Helper()
-	parsed, err := url.Parse(uri)
+	names, err := asn1.Marshal([]asn1.RawValue{ // RFC 5280 section 4.2.1.6
+		{Class: asn1.ClassContextSpecific, Tag: 1, Bytes: []byte("a@example.org")},
+		{Class: asn1.ClassContextSpecific, Tag: 2, Bytes: []byte("a.example")},
+		{Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte(uri)},
+		{Class: asn1.ClassUniversal, Tag: 6, Bytes: []byte("urn:other")}, // which are no names
+		{Class: asn1.ClassContextSpecific, Tag: 6, IsCompound: true, Bytes: []byte("urn:other")},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &x509.Certificate{
-		Raw: []byte(uri), URIs: []*url.URL{parsed}, DNSNames: []string{"a.example"}, EmailAddresses: []string{"a@example.org"},
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: names}},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaf
+}
+
+func TestTheNamesOfACertificateAreThoseWrittenThere(t *testing.T) {
+	for _, uri := range []string{
+		"spiffe://example.org/a", "SPIFFE://example.org/a", "spiffe://example.org/a#", "spiffe://example.org/a b", `spiffe://example.org/"`,
+	} {
+		if names := authn.CertificateNames(leafOf(t, uri)); !slices.Contains(names, "uri:"+uri) || len(names) != 3 {
+			t.Errorf("%q has the names %q", uri, names)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package authn
 
 import (
+	number "encoding/json" // its Number
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -21,7 +23,9 @@ const (
 )
 
 // outsideClaims are those of a token from outside: the registered ones (RFC 7519
-// section 4.1) for the validator, and all as they are. Numbers are float64.
+// section 4.1) for the validator, and all as they are. Numbers are json.Number:
+// float64 has one value for several whole numbers beyond 2⁵³, each of which may be
+// somebody's id.
 type outsideClaims struct {
 	claims
 
@@ -32,7 +36,7 @@ type outsideClaims struct {
 // lone surrogates, a byte order mark and anything behind the object are errors.
 func parseOutside(payload []byte) (*outsideClaims, error) {
 	c := new(outsideClaims)
-	if err := json.Unmarshal(payload, &c.all); err != nil {
+	if err := json.Unmarshal(payload, &c.all, exactNumbers); err != nil {
 		return nil, err
 	}
 	if countValues(c.all) > maxValues {
@@ -48,6 +52,16 @@ func parseOutside(payload []byte) (*outsideClaims, error) {
 	c.iat, errs[3] = dateOf(c.all, "iat")
 	return c, errors.Join(errs[:]...)
 }
+
+// exactNumbers keeps numbers as they are written.
+var exactNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v *any) error {
+	if dec.PeekKind() != '0' {
+		return errors.ErrUnsupported
+	}
+	raw, err := dec.ReadValue()
+	*v = number.Number(raw)
+	return err
+}))
 
 func countValues(v any) int {
 	n := 1
@@ -95,8 +109,9 @@ func dateOf(all map[string]any, name string) (*jwt.NumericDate, error) {
 	if !ok {
 		return nil, nil //nolint:nilnil // a date that may be missing
 	}
-	seconds, ok := v.(float64)
-	if !ok || seconds < 0 || seconds > maxDate {
+	text, ok := v.(number.Number)
+	seconds, err := text.Float64()
+	if !ok || err != nil || seconds < 0 || seconds > maxDate {
 		return nil, fmt.Errorf("%s is not a date from 1970 to 9999", name)
 	}
 	return numericDate(seconds), nil

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"onnxgate/internal/authn"
+	"onnxgate/internal/authz"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
@@ -65,6 +66,22 @@ func TestClaimsBecomeAPrincipal(t *testing.T) {
 				t.Errorf("issuer %q, method %q", p.Issuer, p.Method)
 			}
 		})
+	}
+}
+
+func TestAWholeNumberIsNotItsNeighbour(t *testing.T) {
+	const id = 1<<53 + 1 // between two numbers of float64
+	f := newFederation(t)
+	p := f.principal(t, f.withClaims(object{"id": int64(id), "org": object{"ids": []int64{id}}}))
+	for value, want := range map[int64]bool{id - 1: false, id: true, id + 1: false} {
+		for _, claim := range []string{"id", "org.ids"} {
+			policy := authz.Policy{Rules: []authz.Rule{{
+				Actions: []authz.Action{authz.Predict}, When: []authz.Claim{{Name: claim, Values: []any{value}}},
+			}}}
+			if d := authz.Decide(policy, authz.Request{Principal: p, Action: authz.Predict}); d.Allow != want {
+				t.Errorf("%s %d is let in by a rule for %d: %t, want %t", claim, int64(id), value, d.Allow, want)
+			}
+		}
 	}
 }
 

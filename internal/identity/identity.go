@@ -72,7 +72,8 @@ type Principal struct {
 	// Rates are the credential's own limit, whatever its address, and TenantRates
 	// that of all credentials of the tenant together.
 	Rates, TenantRates Rates
-	// Claims are the further claims of the credential, for rules to match.
+	// Claims are the further claims of the credential, for rules to match; numbers are
+	// json.Number.
 	Claims map[string]any
 	// Method is how the principal was authenticated.
 	Method Method

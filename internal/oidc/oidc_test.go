@@ -2,8 +2,10 @@ package oidc_test
 
 import (
 	"crypto/elliptic"
+	"encoding/json"
 	"io"
 	"log"
+	"strconv"
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -40,7 +42,7 @@ func TestAnOutsideTokenGivesItsPrincipal(t *testing.T) {
 				Scopes: []string{"models:read", "models:predict"}, Method: identity.Outside,
 				Claims: map[string]any{
 					"iss": p.server.URL, "aud": "ml", "sub": "ada",
-					"exp": claims["exp"], "iat": claims["iat"],
+					"exp": numberOf(claims["exp"]), "iat": numberOf(claims["iat"]),
 					"realm_access": map[string]any{"roles": []any{"ml-users", "offline_access"}},
 				},
 			}
@@ -58,6 +60,12 @@ func TestAnOutsideTokenGivesItsPrincipal(t *testing.T) {
 			}
 		})
 	}
+}
+
+// numberOf is a number of a token as a principal has it.
+func numberOf(v any) json.Number {
+	n, _ := v.(float64)
+	return json.Number(strconv.FormatFloat(n, 'f', -1, 64))
 }
 
 func TestARefreshAsksEveryIssuerOnce(t *testing.T) {

@@ -31,6 +31,7 @@ const (
 // limits are the quotas of one account, in what is counted; 0 is none.
 type limits struct {
 	revision   int64
+	made       time.Time // the tenant
 	quotas     []limit.Quota
 	hard, soft [limit.Periods]Use
 	// limited says that there is a hard quota, warned that there is a soft one.

@@ -23,7 +23,10 @@ type statement struct {
 	offered bool
 	// refused says that there is not what one needs who waits.
 	refused bool
-	missing bool // there is no such tenant any more
+	// made is when the tenant was made, and missing says that there is no such tenant
+	// any more, but perhaps another of its name.
+	made    time.Time
+	missing bool
 }
 
 // transaction is what the store is asked at once.
@@ -167,6 +170,13 @@ func (tx *transaction) charge(l Ledger) error {
 // look reads what was used.
 func (st *statement) look(l Ledger) (err error) {
 	st.refused, st.missing = false, false
+	if len(st.entries) == 0 {
+		return nil
+	}
+	made, err := l.Made(st.account.tenant)
+	if st.missing = fault.KindOf(err) == fault.NotFound || err == nil && !made.Equal(st.made); err != nil && !st.missing {
+		return err
+	}
 	for i := range st.entries {
 		e := &st.entries[i]
 		if e.stored, err = l.Used(e.at); err != nil {
@@ -197,6 +207,9 @@ func (tx *transaction) reserve(waiting []claim) {
 
 // tell adds what was used, and what is set aside.
 func (st *statement) tell(l Ledger) error {
+	if st.missing {
+		return nil
+	}
 	for i := range st.entries {
 		if err := st.entries[i].add(l); fault.KindOf(err) == fault.NotFound {
 			st.missing = true
@@ -326,6 +339,7 @@ func (a *account) begin(at time.Time, waiting []claim, last bool) *statement {
 		return st
 	}
 	waits := len(st.waiting) > 0
+	st.made = l.made
 	if a.active || waits {
 		a.active, a.activeAt = false, at
 	}

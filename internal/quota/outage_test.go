@@ -203,3 +203,57 @@ func TestAnAccountThatNobodyUsesIsForgottenAndComesBackAsItWas(t *testing.T) {
 		}
 	})
 }
+
+// What was set aside, or is in flight, for a tenant that is deleted is not the next
+// one's of that name, and takes nothing from it.
+func TestATenantMadeAgainHasItsQuotaToItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory("acme"), quotas(map[string]string{"acme": "calls=1000/day"})
+		s, other := newService(t, m, b, nil), newService(t, m, b, nil)
+		running(t, s)
+		running(t, other)
+		for _, one := range []*quota.Service{s, other} {
+			calls(t, one, acme, 30)
+		}
+		flying, err := s.Reserve(t.Context(), acme, one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := time.Now()
+		m.set(func(m *memory) { clear(m.used); m.made = made })
+		b.mu.Lock()
+		b.texts["acme"], b.made = "calls=100/day", made
+		b.revision++
+		b.mu.Unlock()
+		answered := calls(t, s, acme, 10) // before it tells, and the other tells before it is asked
+		flying.Settle(quota.Use{})
+		time.Sleep(10 * time.Second)
+		answered += calls(t, s, acme, 1000)
+		time.Sleep(10 * time.Second)
+		answered += calls(t, other, acme, 1000)
+		time.Sleep(10 * time.Second)
+		answered += calls(t, s, acme, 1000)
+		wantUse(t, "of the new one", m.today("acme", ""), quota.Use{100, 100, 10_000})
+		if answered != 100 {
+			t.Errorf("%d of 100 calls were answered", answered)
+		}
+	})
+}
+
+func TestATenantMadeAgainIsNotToldWhatTheOneBeforeItUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, b := newMemory("acme"), quotas(nil)
+		s := newService(t, m, b, nil)
+		calls(t, s, acme, 30)
+		made := time.Now()
+		m.set(func(m *memory) { m.made = made })
+		b.mu.Lock()
+		b.made = made
+		b.revision++
+		b.mu.Unlock()
+		report, err := s.Tenant(t.Context(), "acme", time.Time{})
+		if err != nil || report.Day.Calls != 0 || report.Month.Calls != 0 {
+			t.Errorf("%+v, %v", report, err)
+		}
+	})
+}

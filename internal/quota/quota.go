@@ -30,8 +30,9 @@ type Limits interface {
 	// when that is not known.
 	Revision(ctx context.Context) (int64, error)
 	// Quotas returns those of a tenant, or of one of its API keys where a key is
-	// named. Faults: NotFound, Unavailable.
-	Quotas(ctx context.Context, tenant, key string) ([]limit.Quota, error)
+	// named, and when the tenant was made: another of its name was made at another
+	// time. Faults: NotFound, Unavailable.
+	Quotas(ctx context.Context, tenant, key string) (quotas []limit.Quota, made time.Time, err error)
 }
 
 // Warning says that a soft quota was reached.
@@ -187,7 +188,8 @@ func (s *Service) known(ctx context.Context, of subject) (*account, error) {
 }
 
 // refresh has the account know its quotas as they are now. Those that it knew go
-// on where the store cannot be asked.
+// on where the store cannot be asked. An account of another tenant, of the same name,
+// that was deleted is forgotten, with what was set aside for it.
 func (s *Service) refresh(ctx context.Context, a *account) error {
 	known := a.limits.Load()
 	revision, err := s.cfg.Limits.Revision(ctx)
@@ -195,8 +197,9 @@ func (s *Service) refresh(ctx context.Context, a *account) error {
 		return nil
 	}
 	var quotas []limit.Quota
+	var made time.Time
 	if err == nil {
-		quotas, err = s.cfg.Limits.Quotas(ctx, a.tenant, a.key)
+		quotas, made, err = s.cfg.Limits.Quotas(ctx, a.tenant, a.key)
 	}
 	if fault.KindOf(err) == fault.NotFound {
 		err = nil // deleted in this moment
@@ -207,8 +210,25 @@ func (s *Service) refresh(ctx context.Context, a *account) error {
 		}
 		return err
 	}
-	a.limits.Store(newLimits(revision, quotas))
+	next := newLimits(revision, quotas)
+	if next.made = made; known != nil && !made.Equal(known.made) {
+		s.forget(a)
+		return nil
+	}
+	a.limits.Store(next)
 	return nil
+}
+
+// forget puts an account away.
+func (s *Service) forget(a *account) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.accounts[a.subject] == a {
+		delete(s.accounts, a.subject)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.putAway = true
 }
 
 // account returns the account of a subject.

@@ -24,6 +24,7 @@ type memory struct {
 	away    error
 	lost    error // of transactions that are made all the same
 	tenants map[string]bool
+	made    time.Time // all of them
 	pruned  time.Time
 }
 
@@ -89,6 +90,13 @@ type inMemory struct{ *memory }
 
 func (m inMemory) Used(at quota.Place) (quota.Use, error) { return m.used[at], nil }
 
+func (m inMemory) Made(tenant string) (time.Time, error) {
+	if !m.tenants[tenant] {
+		return time.Time{}, fault.New(fault.NotFound, "no tenant")
+	}
+	return m.made, nil
+}
+
 func (m inMemory) Add(at quota.Place, more quota.Use) error {
 	if !m.tenants[at.Tenant] {
 		return fault.New(fault.NotFound, "no tenant")
@@ -106,6 +114,7 @@ type book struct {
 	mu       sync.Mutex
 	revision int64
 	texts    map[string]string
+	made     time.Time
 	err      error
 }
 
@@ -115,16 +124,18 @@ func (b *book) Revision(context.Context) (int64, error) {
 	return b.revision, nil
 }
 
-func (b *book) Quotas(_ context.Context, tenant, key string) ([]limit.Quota, error) {
+func (b *book) Quotas(_ context.Context, tenant, key string) (quotas []limit.Quota, made time.Time, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	made = b.made
 	if key != "" {
 		tenant += "/" + key
 	}
 	if b.err != nil || b.texts[tenant] == "" {
-		return nil, b.err
+		return nil, made, b.err
 	}
-	return limit.ParseQuotas(b.texts[tenant])
+	quotas, err = limit.ParseQuotas(b.texts[tenant])
+	return quotas, made, err
 }
 
 func (b *book) set(who, text string) {

@@ -87,7 +87,7 @@ func testAnyQuotas(t *testing.T, r *rand.Rand) {
 	usedUp := n == 1000
 	for key, use := range of {
 		wantUse(t, "of key "+key, m.today("acme", key), use)
-		all, err := b.Quotas(t.Context(), "acme", key)
+		all, _, err := b.Quotas(t.Context(), "acme", key)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -129,7 +129,7 @@ func (s *Service) Days(ctx context.Context, tenant, key string, from, to time.Ti
 }
 
 func (s *Service) report(ctx context.Context, of subject, at time.Time) (*Report, error) {
-	quotas, err := s.cfg.Limits.Quotas(ctx, of.tenant, of.key)
+	quotas, _, err := s.cfg.Limits.Quotas(ctx, of.tenant, of.key)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return nil, err
 	}
@@ -179,6 +179,9 @@ func (s *Service) used(ctx context.Context, of subject, at time.Time) (*[limit.P
 // usedAt returns what the store counts at places of the subject, without what this
 // process has set aside of it, and with what the store does not know.
 func (s *Service) usedAt(ctx context.Context, of subject, places []Place) ([]Use, error) {
+	if a := s.present(of); a != nil {
+		_ = s.refresh(ctx, a) // else it goes on as it is; that of another tenant of the name is forgotten
+	}
 	for look := 1; ; look++ {
 		a := s.present(of)
 		before, steady := a.askings()

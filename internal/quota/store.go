@@ -37,6 +37,8 @@ type Store interface {
 type Ledger interface {
 	// Used returns what was used at a place, nothing where nothing is kept.
 	Used(at Place) (Use, error)
+	// Made returns when a tenant was made. The fault is NotFound where there is none.
+	Made(tenant string) (time.Time, error)
 	// Add adds to what was used, or takes from it. The fault is NotFound where
 	// there is no such tenant.
 	Add(at Place, more Use) error

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"onnxgate/internal/accounts"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/quota"
@@ -101,6 +102,15 @@ func (l ledger) usedIn(places []quota.Place, all []quota.Use) error {
 		}
 		return err
 	})
+}
+
+// Made returns when a tenant was made. Faults: NotFound.
+func (l ledger) Made(tenant string) (time.Time, error) {
+	found, err := (rows[accounts.Tenant]{tenants, l.transaction}).Get(tenant, tenant)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return found.CreatedAt, nil
 }
 
 // Used returns what was used at a place.

@@ -116,8 +116,36 @@ func wantUsage(t *testing.T, s *sqlstore.Store, places []quota.Place, want []quo
 type allowed string
 
 func (allowed) Revision(context.Context) (int64, error) { return 1, nil }
-func (a allowed) Quotas(context.Context, string, string) ([]limit.Quota, error) {
-	return limit.ParseQuotas(string(a))
+func (a allowed) of(string) string                      { return string(a) }
+
+// texts are quotas as they are written.
+type texts interface {
+	Revision(ctx context.Context) (int64, error)
+	of(tenant string) string
+}
+
+// given are quotas of tenants that were made at these times.
+type given struct {
+	texts
+
+	made map[string]time.Time
+}
+
+func (g given) Quotas(_ context.Context, tenant, _ string) (quotas []limit.Quota, made time.Time, err error) {
+	quotas, err = limit.ParseQuotas(g.of(tenant))
+	return quotas, g.made[tenant], err
+}
+
+// give gives quotas to the tenants that a store has.
+func give(ctx context.Context, s *sqlstore.Store, quotas texts) (given, error) {
+	g := given{quotas, map[string]time.Time{}}
+	return g, s.View(ctx, func(tx *accounts.Tx) error {
+		all, err := tx.Tenants.List(accounts.AnyTenant, accounts.Page{})
+		for _, tenant := range all {
+			g.made[tenant.Name] = tenant.CreatedAt
+		}
+		return err
+	})
 }
 
 var (
@@ -127,7 +155,9 @@ var (
 
 func counting(t *testing.T, s *sqlstore.Store, quotas allowed) *quota.Service {
 	t.Helper()
-	service, err := quota.New(quota.Config{Store: s.Usage(), Limits: quotas, Now: time.Now})
+	limits, err := give(t.Context(), s, quotas)
+	must(t, err)
+	service, err := quota.New(quota.Config{Store: s.Usage(), Limits: limits, Now: time.Now})
 	must(t, err)
 	return service
 }
@@ -166,7 +196,11 @@ const limitShare = 300 / 20
 // spend is the work of a child that uses its quota up, and says each call that was
 // answered.
 func spend(ctx context.Context, s *sqlstore.Store) error {
-	service, err := quota.New(quota.Config{Store: s.Usage(), Limits: allowed(killedQuota), Now: time.Now})
+	limits, err := give(ctx, s, allowed(killedQuota))
+	if err != nil {
+		return err
+	}
+	service, err := quota.New(quota.Config{Store: s.Usage(), Limits: limits, Now: time.Now})
 	if err != nil {
 		return err
 	}

@@ -19,9 +19,7 @@ type byTenant map[string]string
 
 func (byTenant) Revision(context.Context) (int64, error) { return 1, nil }
 
-func (q byTenant) Quotas(_ context.Context, tenant, _ string) ([]limit.Quota, error) {
-	return limit.ParseQuotas(q[tenant])
-}
+func (q byTenant) of(tenant string) string { return q[tenant] }
 
 // The outage table, database, on a real one: what was set aside goes on, then who has
 // a hard quota is refused and nobody else is; when it is back, all goes on without a
@@ -30,7 +28,9 @@ func TestQuotasHoldWhileTheDatabaseIsAway(t *testing.T) {
 	server := testkit.StartPostgres(t)
 	s := open(t, sqlstore.Config{URL: server.Database(t)})
 	makeTenants(t, s)
-	service, err := quota.New(quota.Config{Store: s.Usage(), Limits: byTenant{"acme": "calls=5000/month", "other": "off"}, Now: time.Now})
+	limits, err := give(t.Context(), s, byTenant{"acme": "calls=5000/month", "other": "off"})
+	must(t, err)
+	service, err := quota.New(quota.Config{Store: s.Usage(), Limits: limits, Now: time.Now})
 	must(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup

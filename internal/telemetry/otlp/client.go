@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -151,8 +153,18 @@ func (h *overHTTP) send(ctx context.Context, request []byte) ([]byte, error) {
 		return nil, httpRefusal(answer)
 	case err != nil:
 		return nil, &RefusedError{Again: true, Err: err}
+	case len(data) > 0 && !isAnswer(answer.Header.Get("Content-Type")):
+		return nil, &RefusedError{Err: fmt.Errorf("%s is no collector: it answered with a document of the type %.64q", h.target.URL, answer.Header.Get("Content-Type"))}
 	}
 	return data, nil
+}
+
+// isAnswer reports whether a collector may have written a document of the type, rather
+// than a web page's server or a proxy: one of its own (OTLP specification,
+// "OTLP/HTTP Response"), or none.
+func isAnswer(contentType string) bool {
+	media, _, _ := mime.ParseMediaType(contentType)
+	return contentType == "" || strings.HasPrefix(media, "application/")
 }
 
 // httpRefusal says what an answer other than 2xx means.

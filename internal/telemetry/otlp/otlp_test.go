@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -272,6 +273,31 @@ func TestACollectorSaysHowLongToWaitInSecondsOrUntilATime(t *testing.T) {
 		if refused, ok := errors.AsType[*otlp.RefusedError](err); !ok || !refused.Again || refused.RetryAfter != want {
 			t.Errorf("Retry-After: %s: %#v, want to wait %v", text, err, want)
 		}
+	}
+}
+
+func TestAPageIsNoAnswerOfACollector(t *testing.T) {
+	t.Parallel()
+	for contentType, taken := range map[string]bool{
+		"text/html; charset=utf-8": false, "text/plain": false, "": true, "application/x-protobuf": true, "application/json": true,
+	} {
+		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = nil // none is made up
+			if contentType != "" {
+				w.Header().Set("Content-Type", contentType)
+			}
+			_, _ = io.WriteString(w, "<html>sign in")
+		}))
+		err := send(t, read(t, other.URL, nil).Traces)
+		other.Close()
+		if refused, ok := errors.AsType[*otlp.RefusedError](err); taken != (err == nil) || !taken && (!ok || refused.Again) {
+			t.Errorf("200 with %q: %v", contentType, err)
+		}
+	}
+	empty := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "text/plain") }))
+	defer empty.Close()
+	if err := send(t, read(t, empty.URL, nil).Traces); err != nil {
+		t.Errorf("200 with nothing: %v", err)
 	}
 }
 
