@@ -52,7 +52,7 @@ func (f *Forger) inTheHeader() []way {
 		}}, way{"the name of another issuer's key", set("kid", r.Key.ID)})
 	}
 	for _, weak := range f.Weak {
-		ways = append(ways, way{"a weak key", func(d *draft) {
+		ways = append(ways, way{"the weak key " + weak.ID, func(d *draft) {
 			d.by, d.header["alg"], d.header["kid"] = weak, weak.Alg, weak.ID
 		}})
 	}
