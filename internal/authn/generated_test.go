@@ -28,11 +28,7 @@ func TestTwoThousandForgedTokensAreRefused(t *testing.T) {
 		}
 	}
 	accepts()
-	tokens := f.Make(2000)
-	for _, way := range f.Unused(tokens) {
-		t.Errorf("no token was false by nothing but %s", way)
-	}
-	for _, token := range tokens {
+	for _, token := range f.Make(2000) {
 		if who, err := a.Authenticate(t.Context(), authn.Credentials{Bearer: token.Text}); who != nil || fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("%s (%q) is accepted as %+v (%v)", token.Text, token.Ways, who, err)
 		}

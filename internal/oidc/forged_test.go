@@ -44,11 +44,7 @@ func TestTwoThousandForgedTokensAreRefused(t *testing.T) {
 		At: "https://127.0.0.1:" + c.port,
 	})
 	g.accepts(t, "the genuine token", f.Accepted())
-	tokens := f.Make(2000)
-	for _, way := range f.Unused(tokens) {
-		t.Errorf("no token was false by nothing but %s", way)
-	}
-	for _, token := range tokens {
+	for _, token := range f.Make(2000) {
 		if who, err := g.try(t, token.Text); who != nil || fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("%s (%q) is accepted as %+v (%v)", token.Text, token.Ways, who, err)
 		}

@@ -386,11 +386,7 @@ func TestForgedTokensOpenNothing(t *testing.T) {
 			})
 			for name, f := range map[string]*forged.Forger{"the server": own, "the outside issuer": theirs} {
 				predicts(t, s, "a token of "+name, f.Accepted(), http.StatusOK)
-				tokens := f.Make(forgedTokens)
-				for _, way := range f.Unused(tokens) {
-					t.Errorf("no token of %s was false by nothing but %s", name, way)
-				}
-				h.refuses(t, tokens)
+				h.refuses(t, f.Make(forgedTokens))
 				predicts(t, s, "another of "+name, f.Accepted(), http.StatusOK)
 			}
 			h.takesTokensInOneHeader(t, good)

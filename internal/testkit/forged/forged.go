@@ -63,6 +63,7 @@ type Forger struct {
 	stranger *Key
 	ways     []way
 	rand     *rand.Rand
+	made     map[string]bool
 }
 
 // way is one in which a token can be false.
@@ -81,46 +82,53 @@ func New(tb testing.TB, seed uint64, g Genuine) *Forger {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := &Forger{Genuine: g, stranger: stranger, rand: rand.New(rand.NewPCG(seed, seed))} //nolint:gosec // the same tokens again
+	f := &Forger{Genuine: g, stranger: stranger, made: map[string]bool{}, rand: rand.New(rand.NewPCG(seed, seed))} //nolint:gosec // the same tokens again
 	f.ways = slices.Concat(f.inTheHeader(), f.inTheClaims(), f.inTheSignature(), f.inTheText())
 	return f
-}
-
-// Unused returns the ways in which no token was false by nothing else.
-func (f *Forger) Unused(tokens []Token) []string {
-	var names []string
-	for _, w := range f.ways {
-		if !slices.ContainsFunc(tokens, func(t Token) bool { return len(t.Ways) == 1 && t.Ways[0] == w.name }) {
-			names = append(names, w.name)
-		}
-	}
-	return names
 }
 
 // Accepted returns a token that is not forged.
 func (f *Forger) Accepted() string { return f.draft().text() }
 
-// Make returns that many forged tokens.
+// Make returns that many forged tokens, each another one: the first are false in one way
+// each, until all had their turn, and the others in some.
 func (f *Forger) Make(n int) []Token {
 	tokens := make([]Token, n)
 	for i := range tokens {
-		tokens[i] = f.next()
+		draw := f.some
+		if i < len(f.ways) {
+			draw = func() []way { return f.ways[i : i+1] }
+		}
+		tokens[i] = f.forge(draw)
 	}
 	return tokens
 }
 
-func (f *Forger) next() Token {
+func (f *Forger) some() []way {
+	ways := make([]way, 1+f.rand.IntN(3))
+	for i := range ways {
+		ways[i] = f.ways[f.rand.IntN(len(f.ways))]
+	}
+	return ways
+}
+
+// forge draws ways until they make another token that is forged.
+func (f *Forger) forge(draw func() []way) Token {
 	for {
 		d := f.draft()
 		var names []string
-		for range 1 + f.rand.IntN(3) {
-			w := f.ways[f.rand.IntN(len(f.ways))]
+		for _, w := range draw() {
 			w.forge(d)
 			names = append(names, w.name)
+			if d.replaced {
+				names = []string{w.name}
+				break
+			}
 		}
 		token := Token{Text: d.text(), Ways: names}
 		token.Known = d.good && d.by == f.Key || slices.Contains(f.Others, token.Text)
-		if !d.same && len(token.Text) <= MaxBytes && !f.isOf(d) {
+		if !d.same && len(token.Text) <= MaxBytes && !f.isOf(d) && !f.made[token.Text] {
+			f.made[token.Text] = true
 			return token
 		}
 	}
@@ -141,6 +149,7 @@ type draft struct {
 	inSignature        func(signature []byte) []byte
 	written            func(token string) string
 	good, same         bool // its signature is good; a change has changed nothing
+	replaced           bool // nothing of it is left
 }
 
 func (f *Forger) draft() *draft {

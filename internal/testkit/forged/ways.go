@@ -260,24 +260,26 @@ func (f *Forger) inTheText() []way {
 			}
 		}},
 		{"a character changed", func(d *draft) { d.written = f.flip }},
-		{"encrypted", func(d *draft) {
-			head := encode(Object{"alg": pick(f, "RSA-OAEP", "dir", "PBES2-HS256+A128KW"), "enc": "A256GCM", "p2c": 1 << 31, "p2s": "AA"})
-			d.written = func(string) string { return b64(head) + strings.Repeat(".AAAA", pick(f, 2, 4)) }
-		}},
 		{"JSON", func(d *draft) { d.written = f.inJSON }},
-		{"nothing but dots", func(d *draft) {
-			d.written = func(string) string { return strings.Repeat(pick(f, ".", "a.", "e30."), pick(f, 1, 2, 3, 3000)) }
-		}},
-		{"text without dots", func(d *draft) {
-			d.written = func(string) string { return strings.Repeat("a", pick(f, 1, 100, 10_000)) }
-		}},
+		instead("encrypted", func() string {
+			head := encode(Object{"alg": pick(f, "RSA-OAEP", "dir", "PBES2-HS256+A128KW"), "enc": "A256GCM", "p2c": 1 << 31, "p2s": "AA"})
+			return b64(head) + strings.Repeat(".AAAA", pick(f, 2, 4))
+		}),
+		instead("nothing but dots", func() string { return strings.Repeat(pick(f, ".", "a.", "e30."), pick(f, 1, 2, 3, 3000)) }),
+		instead("text without dots", func() string { return strings.Repeat("a", pick(f, 1, 100, 10_000)) }),
 	}
 	if len(f.Others) > 0 {
-		ways = append(ways, way{"no access token any more", func(d *draft) {
-			d.written = func(string) string { return pick(f, f.Others...) }
-		}})
+		ways = append(ways, instead("no access token any more", func() string { return pick(f, f.Others...) }))
 	}
 	return ways
+}
+
+// instead is a way that leaves nothing of a token.
+func instead(name string, text func() string) way {
+	return way{name, func(d *draft) {
+		d.replaced = true
+		d.written = func(string) string { return text() }
+	}}
 }
 
 // unusedBits changes what a decoder may drop of the last character.
