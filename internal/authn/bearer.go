@@ -25,6 +25,9 @@ const (
 	typAccessTokenLong = "application/at+jwt"
 )
 
+// isAccess reports whether a header is that of an access token.
+func (h *header) isAccess() bool { return h.typ == typAccessToken || h.typ == typAccessTokenLong }
+
 const (
 	// maxLeeway bounds how long past its end a token can be of use.
 	maxLeeway = time.Minute
@@ -88,6 +91,7 @@ type Bearer struct {
 	issued    Issued
 	issuers   Issuers
 	roles     authz.Roles
+	issuer    string
 	audience  string
 	validator *jwt.Validator
 	leeway    time.Duration
@@ -112,7 +116,7 @@ func NewBearer(cfg BearerConfig) (*Bearer, error) {
 		cfg.CacheSize = defaultCacheSize
 	}
 	return &Bearer{
-		keys: cfg.Keys, issued: cfg.Issued, issuers: cfg.Issuers, roles: cfg.Roles, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
+		keys: cfg.Keys, issued: cfg.Issued, issuers: cfg.Issuers, roles: cfg.Roles, issuer: cfg.Issuer, audience: cfg.Audience, leeway: cfg.Leeway, now: cfg.Now,
 		validator: jwt.NewValidator(
 			jwt.WithIssuer(cfg.Issuer), jwt.WithExpirationRequired(),
 			jwt.WithLeeway(cfg.Leeway), jwt.WithTimeFunc(cfg.Now),
@@ -229,7 +233,7 @@ func (b *Bearer) verify(ctx context.Context, token string) (*verified, error) {
 		return nil, refuse(msgInvalid, err)
 	}
 	if b.issuers == nil {
-		return b.verifyOwn(t)
+		return b.verifyOwn(ctx, t)
 	}
 	name, err := claimedIssuer(t.payload)
 	if err != nil {
@@ -238,7 +242,7 @@ func (b *Bearer) verify(ctx context.Context, token string) (*verified, error) {
 	if i, ok := b.issuers.Issuer(name); ok {
 		return b.verifyOutside(ctx, i, t)
 	}
-	return b.verifyOwn(t)
+	return b.verifyOwn(ctx, t)
 }
 
 // unverified returns the fault of a token that no known key verifies: while keys may
@@ -252,12 +256,38 @@ func (b *Bearer) unverified(err error) error {
 	return refuse(msgInvalid, err)
 }
 
-func (b *Bearer) verifyOwn(t *jws) (*verified, error) {
-	key, err := t.verifyWith(b.keys)
+// ownKey returns the key that a header names. One that is not in memory is looked for
+// only by what may be a token of ours.
+func (b *Bearer) ownKey(ctx context.Context, t *jws) (*keys.Verifier, error) {
+	key, ok := b.keys.Verifier(t.header.kid)
+	if !ok && b.mayBeOwn(t) {
+		key, ok = b.keys.Find(ctx, t.header.kid)
+	}
+	if !ok {
+		return nil, errUnknownKey
+	}
+	return key, nil
+}
+
+// mayBeOwn reports whether a token says of itself that a server of ours has signed it,
+// by a key that servers can share.
+func (b *Bearer) mayBeOwn(t *jws) bool {
+	if !t.header.isAccess() || !keys.Algorithm(t.header.alg).Signs() {
+		return false
+	}
+	name, err := claimedIssuer(t.payload)
+	return err == nil && name == b.issuer
+}
+
+func (b *Bearer) verifyOwn(ctx context.Context, t *jws) (*verified, error) {
+	key, err := b.ownKey(ctx, t)
+	if err == nil {
+		err = t.verify(key)
+	}
 	if err != nil {
 		return nil, b.unverified(err)
 	}
-	if typ := t.header.typ; typ != typAccessToken && typ != typAccessTokenLong {
+	if !t.header.isAccess() {
 		return nil, refuse(msgInvalid, errors.New("the token's typ is not at+jwt"))
 	}
 	c, err := parseClaims(t.payload)

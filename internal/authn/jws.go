@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"context"
 	"crypto"
 	"crypto/rsa"
 	"encoding/base64"
@@ -17,15 +18,14 @@ import (
 // MaxTokenBytes is the size above which a token is refused unread.
 const MaxTokenBytes = 8 << 10
 
-// Keys knows the keys that verify tokens.
-type Keys interface {
-	// Verifier returns the key of that name, bound to its algorithm.
-	Verifier(kid string) (*keys.Verifier, bool)
-}
-
 // OwnKeys are the keys that this server signs with, and others that share them.
 type OwnKeys interface {
-	Keys
+	// Verifier returns the key of that name, bound to its algorithm, if it is in
+	// memory.
+	Verifier(kid string) (*keys.Verifier, bool)
+	// Find returns the key of that name also where another server has made it
+	// meanwhile, for which it may look now and then.
+	Find(ctx context.Context, kid string) (*keys.Verifier, bool)
 	// Behind returns why keys may be missing that other servers have made; nil when
 	// none are.
 	Behind() error
@@ -91,16 +91,6 @@ func (t *jws) verify(key *keys.Verifier) error {
 		return fmt.Errorf("signature: %w", err)
 	}
 	return nil
-}
-
-// verifyWith checks the signature by the key that the header names, which it
-// returns; it is found in memory.
-func (t *jws) verifyWith(known Keys) (*keys.Verifier, error) {
-	key, ok := known.Verifier(t.header.kid)
-	if !ok {
-		return nil, errUnknownKey
-	}
-	return key, t.verify(key)
 }
 
 // methods check signatures. "none" is not among them.

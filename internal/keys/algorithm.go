@@ -64,6 +64,9 @@ var algorithms = map[Algorithm]algorithm{
 	HS256: {checkSecret, nil},
 }
 
+// Signs reports whether servers make keys of the algorithm.
+func (a Algorithm) Signs() bool { return algorithms[a].generate != nil }
+
 func generateEd25519() (crypto.Signer, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	return key, err

@@ -146,6 +146,8 @@ type Set struct {
 	seen   int64
 	unmade error
 	again  time.Time
+
+	asks asks
 }
 
 // place is where keys are kept: a directory, or a store that servers share.
@@ -180,8 +182,7 @@ func Open(ctx context.Context, cfg Config) (*Set, error) {
 	if len(cfg.Secret) > 0 {
 		return s, s.useSecret(cfg.Secret)
 	}
-	spec, ok := algorithms[s.algorithm]
-	if !ok || spec.generate == nil {
+	if !s.algorithm.Signs() {
 		return nil, fmt.Errorf("signature algorithm %q cannot sign here; use %s, %s or %s", s.algorithm, EdDSA, ES256, RS256)
 	}
 	if err := s.openPlace(ctx, &cfg); err != nil {
@@ -331,8 +332,7 @@ func (s *Set) Behind() error {
 	return nil
 }
 
-// Verifier returns the key with that name. The name is only ever looked up in
-// memory.
+// Verifier returns the key with that name, which is only looked up in memory.
 func (s *Set) Verifier(kid string) (*Verifier, bool) {
 	v, ok := s.keys.Load().verifiers[kid]
 	return v, ok

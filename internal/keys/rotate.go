@@ -142,6 +142,7 @@ func (s *Set) Watch(ctx context.Context) {
 	ticker := time.NewTicker(s.poll)
 	defer ticker.Stop()
 	var last string
+	told := s.Signer().KID
 	for {
 		select {
 		case <-ctx.Done():
@@ -149,13 +150,13 @@ func (s *Set) Watch(ctx context.Context) {
 		case <-ticker.C:
 		case <-s.wake:
 		}
-		before := s.Signer().KID
 		err := s.Look(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		s.wrong.Store(&err)
-		if err == nil && before == s.Signer().KID {
+		signs := s.Signer().KID
+		if err == nil && signs == told {
 			last = ""
 			continue
 		}
@@ -166,7 +167,8 @@ func (s *Set) Watch(ctx context.Context) {
 		if err != nil {
 			last = err.Error()
 		}
-		s.changed(s.Signer().KID, err)
+		told = signs
+		s.changed(signs, err)
 	}
 }
 
@@ -176,14 +178,20 @@ func (s *Set) Look(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	unread := s.follow(ctx, now)
+	unread := s.read(ctx, now)
 	if unread == nil && s.due(now) {
 		if s.unmade = s.rotateOnTime(ctx, now); s.unmade == nil {
-			unread = s.follow(ctx, now)
+			unread = s.read(ctx, now)
 		}
 	}
-	s.unread.Store(&unread)
 	return errors.Join(s.unmade, unread)
+}
+
+// read is follow, which notes why the keys could not be read.
+func (s *Set) read(ctx context.Context, now time.Time) error {
+	unread := s.follow(ctx, now)
+	s.unread.Store(&unread)
+	return unread
 }
 
 // follow takes over the keys as they are now, if that can differ from what is known.

@@ -24,6 +24,7 @@ type memory struct {
 	records  []keys.Record
 	revision int64
 	loads    int
+	looks    int
 	away     error
 }
 
@@ -37,6 +38,7 @@ func (m *memory) Load(context.Context) ([]keys.Record, error) {
 func (m *memory) Revision(context.Context) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.looks++
 	return m.revision, m.away
 }
 

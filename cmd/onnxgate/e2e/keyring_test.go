@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -224,6 +226,10 @@ func TestServersFollowEachOthersSigningKeys(t *testing.T) {
 		t.Errorf("a key-encryption key that two servers have was replaced: %v\n%s", err, out)
 	}
 	t.Logf("in all: %d rotations, %d predictions", rotations, used.Load())
+	acceptsAtOnce(t, other, func() string {
+		runWith(t, alone, []string{where, kek}, "keys", "rotate")
+		return passwordToken(t, alone, "admin", password)
+	})
 	runWith(t, alone, []string{where, kek}, "keys", "retire", before[0])
 	fresh := passwordToken(t, other, "admin", password)
 	for _, s := range []*server{alone, other} {
@@ -231,5 +237,41 @@ func TestServersFollowEachOthersSigningKeys(t *testing.T) {
 		if status, _ := predict(t, s, fresh); status != http.StatusOK {
 			t.Errorf("a token of the key that is left: %d", status)
 		}
+	}
+}
+
+// acceptsAtOnce stops a server while a token is made, and fails unless the server accepts
+// that when it goes on: the request is there before the server can do anything else.
+func acceptsAtOnce(t *testing.T, s *server, made func() string) {
+	t.Helper()
+	client := s.clientFor(t)
+	defer client.CloseIdleConnections()
+	presents(t, s, client, "x.y.z") // over the connection of which the request comes
+	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	token := made()
+	sent := make(chan error, 1)
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{WroteRequest: func(w httptrace.WroteRequestInfo) { sent <- w.Err }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url()+"/predict", strings.NewReader(iris))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
+	answered := make(chan string, 1)
+	go func() {
+		resp, err := client.Do(req)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		_ = resp.Body.Close()
+		answered <- resp.Status
+	}()
+	if err := errors.Join(<-sent, s.cmd.Process.Signal(syscall.SIGCONT)); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-answered; got != "200 OK" {
+		t.Errorf("a server that had stood still answered to a valid token: %s", got)
 	}
 }

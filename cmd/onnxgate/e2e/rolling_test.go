@@ -93,13 +93,20 @@ func askOver(client *http.Client, token string) func(context.Context) error {
 // askGRPC returns what predicts once over gRPC, without trying again.
 func askGRPC(tb testing.TB, addr string, trust *tls.Config, token string) func(context.Context) error {
 	tb.Helper()
+	infer := inferGRPC(tb, addr, trust)
+	return func(ctx context.Context) error { return infer(ctx, token) }
+}
+
+// inferGRPC is askGRPC for any token.
+func inferGRPC(tb testing.TB, addr string, trust *tls.Config) func(ctx context.Context, token string) error {
+	tb.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithDisableRetry(), grpc.WithTransportCredentials(credentials.NewTLS(trust)))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = conn.Close() })
 	client := pb.NewGRPCInferenceServiceClient(conn)
-	return func(ctx context.Context) error {
+	return func(ctx context.Context, token string) error {
 		answer, err := client.ModelInfer(metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token), &pb.ModelInferRequest{
 			ModelName: "iris", Inputs: []*pb.ModelInferRequest_InferInputTensor{{
 				Name: "X", Datatype: "FP32", Shape: []int64{1, 4}, Contents: &pb.InferTensorContents{Fp32Contents: []float32{5.1, 3.5, 1.4, .2}},
