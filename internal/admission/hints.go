@@ -202,5 +202,6 @@ func (c *Control) RetryAfter(ctx context.Context, asked *Asked, wait time.Durati
 	if left := c.hints.find(keys.target).until.Sub(c.hints.now()); left > 0 {
 		wait = max(wait, (left + time.Second - 1).Truncate(time.Second))
 	}
-	return limit.Wait(ctx, wait, c.hints.limits(keys), c.keys, c.tenants, c.principals, c.models)
+	requests := c.requests.each()
+	return limit.Wait(ctx, wait, c.hints.limits(keys), requests[:]...)
 }
