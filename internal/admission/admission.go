@@ -294,10 +294,13 @@ func (c *Control) take(ctx context.Context, p *identity.Principal, all []limit.D
 	})
 }
 
-func (c *Control) tables() []*limit.Table {
+// lasting are the tables of what hints remember.
+func (c *Control) lasting() []*limit.Table {
 	requests, rows := c.requests.each(), c.rows.each()
-	return append(append(requests[:], rows[:]...), c.reads)
+	return append(requests[:], rows[:]...)
 }
+
+func (c *Control) tables() []*limit.Table { return append(c.lasting(), c.reads) }
 
 // Entries returns how many clients are remembered, each once for every window of a
 // rate.
