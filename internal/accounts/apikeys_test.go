@@ -46,13 +46,13 @@ func proves(t *testing.T, s *accounts.Service, text string, now time.Time) bool 
 func TestAKeyIsKeptAsItWasMade(t *testing.T) {
 	f := newFixture(t)
 	made, text := newKey(t, f.Service, func(k *accounts.NewKey) {
-		k.Scopes, k.Models, k.Rate = []string{"models:predict", "models:predict"}, []string{"iris"}, "100/minute"
+		k.Scopes, k.Models, k.Rate = []string{"models:predict", "models:predict"}, []string{"iris"}, "100/minute, 7 rows/second"
 		k.Addresses = []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8")}
 		k.ExpiresAt = start.Add(90*24*time.Hour + time.Millisecond)
 	})
 	want := &accounts.APIKey{
 		ID: made.ID, Name: "scoring", Tenant: "default", Roles: []string{"user"}, Scopes: []string{"models:predict"},
-		Models: []string{"iris"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Rate: "100/minute",
+		Models: []string{"iris"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Rate: "100/minute, 7 rows/second",
 		ExpiresAt: start.Add(90 * 24 * time.Hour), CreatedBy: "administrator", CreatedAt: start,
 	}
 	kept, err := f.Key(t.Context(), accounts.AnyTenant, made.ID)
@@ -66,7 +66,7 @@ func TestAKeyIsKeptAsItWasMade(t *testing.T) {
 	}
 	seen, err := f.APIKey(t.Context(), made.ID)
 	must(t, err)
-	if seen.Rates.String() != "100/minute" || !proves(t, f.Service, text, start) {
+	if seen.Limit.String() != "100/minute, 7 rows/second" || !proves(t, f.Service, text, start) {
 		t.Errorf("authentication sees %+v", seen)
 	}
 	unknown, err := f.APIKey(t.Context(), "000000000000")
@@ -358,6 +358,7 @@ func TestARateHasOneSpelling(t *testing.T) {
 	f := newFixture(t)
 	for said, want := range map[string]string{
 		"": "", "off": "", " off ": "", " 10/second ,\t200/minute" + strings.Repeat(" ", 1000): "10/second, 200/minute", "200/minute,10/second": "10/second, 200/minute",
+		"5000 rows/minute ,100/minute,9 rows/second": "100/minute, 9 rows/second, 5000 rows/minute", "1 rows/day": "1 rows/day",
 	} {
 		key, _, err := f.CreateKey(t.Context(), administrator, accounts.NewKey{Name: "k", Roles: []string{"user"}, Rate: said})
 		must(t, err)
@@ -367,6 +368,16 @@ func TestARateHasOneSpelling(t *testing.T) {
 		must(t, err)
 		if key.Rate != want || tenant.Rate != want {
 			t.Errorf("%.20q: a key's is %q, a tenant's %q, want %q", said, key.Rate, tenant.Rate, want)
+		}
+	}
+}
+
+func TestWhatIsNoRateSaysWhatToWrite(t *testing.T) {
+	f := newFixture(t)
+	for _, said := range []string{"5000 row/minute", "rows=5000/minute", "5000/minute rows", "0 rows/minute"} {
+		_, err := f.ChangeTenant(t.Context(), administrator, "default", accounts.TenantChange{Rate: &said})
+		if fault.KindOf(err) != fault.Content || !strings.Contains(err.Error(), `the rate of a tenant must be a number`) || !strings.Contains(err.Error(), `"100/minute, 5000 rows/minute"`) {
+			t.Errorf("%q: %v", said, err)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (k *APIKey) identity() (*identity.Key, error) {
 		}
 	}
 	if k.Rate != "" {
-		if key.Rates, err = identity.ParseRates(k.Rate); err != nil {
+		if key.Limit, err = identity.ParseLimit(k.Rate); err != nil {
 			return nil, err
 		}
 	}

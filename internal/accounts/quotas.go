@@ -27,14 +27,14 @@ func checkRate(whose, text string) (string, error) {
 	if text == "" {
 		return "", nil
 	}
-	rates, err := identity.ParseRates(text)
+	l, err := identity.ParseLimit(text)
 	if err != nil {
 		return "", wrong("rate", "the rate of a %s %s", whose, err)
 	}
-	if len(rates) == 0 { // off
+	if l.Off() {
 		return "", nil
 	}
-	return rates.String(), nil
+	return l.String(), nil
 }
 
 func checkTenantRate(text string) (string, error) { return checkRate("tenant", text) }

@@ -88,7 +88,7 @@ func (s *Service) Tenant(ctx context.Context, name string) (*identity.Tenant, er
 	}
 	known := tenant.Tenant
 	if tenant.Rate != "" {
-		if known.Rates, err = identity.ParseRates(tenant.Rate); err != nil {
+		if known.Limit, err = identity.ParseLimit(tenant.Rate); err != nil {
 			return nil, fmt.Errorf("the rate %q of the tenant %s: it %w", tenant.Rate, name, err)
 		}
 	}

@@ -42,9 +42,11 @@ const (
 type Rates struct {
 	// Token and Predict count per client address.
 	Token, Predict identity.Rates
-	// PerPrincipal has Predict count per principal. What an address may send
-	// without proving anybody is then FailureFactor times Predict.
+	// PerPrincipal has Predict count per principal, and Rows count the rows of its
+	// batches, which nobody knows before. What an address may send without proving
+	// anybody is then FailureFactor times Predict.
 	PerPrincipal bool
+	Rows         identity.Rates
 }
 
 // FailureFactor is how many times the rate of a principal an address may fail to
@@ -112,8 +114,8 @@ type Control struct {
 	cfg     Config
 	dynamic atomic.Pointer[dynamic]
 
-	keys, tenants, principals *limit.Table
-	models, rows, reads       *limit.Table
+	requests, rows tables
+	reads          *limit.Table
 
 	flight   *gate
 	throttle throttle
@@ -123,6 +125,13 @@ type Control struct {
 
 	mu    sync.Mutex
 	gates map[string]weak.Pointer[gate] // of models with a bound of their own, by label
+}
+
+// tables count one unit.
+type tables struct{ keys, tenants, principals, models *limit.Table }
+
+func (t *tables) each() [4]*limit.Table {
+	return [...]*limit.Table{t.keys, t.tenants, t.principals, t.models}
 }
 
 // dynamic is what Reload replaces.
@@ -143,15 +152,9 @@ func New(cfg Config) (*Control, error) {
 	if cfg.Now == nil {
 		return nil, errors.New("admission: a clock is needed")
 	}
-	table := func(order int, policy, whose string) *limit.Table {
-		return limit.NewTable(limit.TableConfig{Policy: policy, Whose: whose, Order: order, Shared: cfg.Shared, Now: cfg.Now})
-	}
 	c := &Control{
-		cfg:  cfg,
-		keys: table(0, "key", "with this API key"), tenants: table(1, "tenant", "of this tenant"),
-		principals: table(2, "principal", ofCaller), models: table(3, modelPolicy, toModel),
+		cfg: cfg, requests: newTables(&cfg, "", 0), rows: newTables(&cfg, "rows", 1),
 		reads:  limit.NewTable(limit.TableConfig{Policy: "principal", Whose: ofCaller, Name: "read", Shared: cfg.Shared, Now: cfg.Now}),
-		rows:   limit.NewTable(limit.TableConfig{Policy: modelPolicy, Unit: "rows", Whose: toModel, Shared: cfg.Shared, Now: cfg.Now}),
 		flight: newGate(bounds(cfg.MaxInFlight, cfg.Processors), cfg.OneTenant), gates: map[string]weak.Pointer[gate]{},
 	}
 	c.pace = newPace(cfg.Processors)
@@ -164,6 +167,17 @@ func New(cfg Config) (*Control, error) {
 	})
 	c.Reload(cfg.Rates)
 	return c, nil
+}
+
+// newTables returns those of a unit, which is empty for requests, and their place among
+// those of the others.
+func newTables(cfg *Config, unit string, place int) tables {
+	order := 4 * place
+	table := func(policy, whose string) *limit.Table {
+		order++
+		return limit.NewTable(limit.TableConfig{Policy: policy, Unit: unit, Whose: whose, Order: order, Shared: cfg.Shared, Now: cfg.Now})
+	}
+	return tables{table("key", "with this API key"), table("tenant", "of this tenant"), table("principal", ofCaller), table(modelPolicy, toModel)}
 }
 
 // Reload puts other rates in force. Counts go on: a changed rate gives nobody a
@@ -240,10 +254,10 @@ func (c *Control) Principal(ctx context.Context, kind Kind, p *identity.Principa
 	all := c.credentials(memory[:0], p)
 	if kind == Predict {
 		if rates := c.dynamic.Load().rates; rates.PerPrincipal && len(rates.Predict) > 0 {
-			all = append(all, limit.Demand{Table: c.principals, Key: p.Name(), Rates: rates.Predict, N: 1})
+			all = append(all, limit.Demand{Table: c.requests.principals, Key: p.Name(), Rates: rates.Predict, N: 1})
 		}
-		if len(p.TenantRates) > 0 {
-			all = append(all, limit.Demand{Table: c.tenants, Key: p.Tenant, Rates: p.TenantRates, N: 1})
+		if rates := p.TenantLimit.Requests; len(rates) > 0 {
+			all = append(all, limit.Demand{Table: c.requests.tenants, Key: p.Tenant, Rates: rates, N: 1})
 		}
 	}
 	return c.take(ctx, p, all)
@@ -258,8 +272,8 @@ func (c *Control) Credential(ctx context.Context, p *identity.Principal) error {
 
 func (c *Control) credentials(all []limit.Demand, p *identity.Principal) []limit.Demand {
 	for ; p != nil; p = p.With {
-		if len(p.Rates) > 0 {
-			all = append(all, limit.Demand{Table: c.keys, Key: p.Subject, Rates: p.Rates, N: 1})
+		if rates := p.Limit.Requests; len(rates) > 0 {
+			all = append(all, limit.Demand{Table: c.requests.keys, Key: p.Subject, Rates: rates, N: 1})
 		}
 	}
 	return all
@@ -280,9 +294,13 @@ func (c *Control) take(ctx context.Context, p *identity.Principal, all []limit.D
 	})
 }
 
-func (c *Control) tables() [6]*limit.Table {
-	return [...]*limit.Table{c.keys, c.tenants, c.principals, c.models, c.rows, c.reads}
+// lasting are the tables of what hints remember.
+func (c *Control) lasting() []*limit.Table {
+	requests, rows := c.requests.each(), c.rows.each()
+	return append(requests[:], rows[:]...)
 }
+
+func (c *Control) tables() []*limit.Table { return append(c.lasting(), c.reads) }
 
 // Entries returns how many clients are remembered, each once for every window of a
 // rate.

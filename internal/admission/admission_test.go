@@ -51,11 +51,11 @@ func request(ctx context.Context) (context.Context, *reqctx.Info) {
 // ask takes a request through everything that counts it, and remembers how it went
 // as the adapters do.
 func ask(ctx context.Context, c *admission.Control, m *admission.Model, p *identity.Principal) error {
-	return askAt(ctx, "/predict", c, m, p)
+	return askAt(ctx, "/predict", c, m, p, 1)
 }
 
-// askAt is ask for a path; without a model it is one that predicts nothing.
-func askAt(ctx context.Context, path string, c *admission.Control, m *admission.Model, p *identity.Principal) error {
+// askAt is ask for a path, with a batch; without a model it is one that predicts nothing.
+func askAt(ctx context.Context, path string, c *admission.Control, m *admission.Model, p *identity.Principal, rows int) error {
 	kind := admission.Predict
 	if m == nil {
 		kind = admission.None
@@ -76,6 +76,9 @@ func askAt(ctx context.Context, path string, c *admission.Control, m *admission.
 	if err == nil && m != nil {
 		err = m.Open(ctx, p)
 	}
+	if err == nil && m != nil {
+		err = spend(ctx, m, p, rows)
+	}
 	wait := time.Duration(0)
 	if f := fault.As(err); err != nil && f.Kind == fault.RateLimited {
 		f.RetryAfter = c.RetryAfter(ctx, asked, f.RetryAfter)
@@ -84,6 +87,17 @@ func askAt(ctx context.Context, path string, c *admission.Control, m *admission.
 	if proven {
 		c.Remember(asked, info.Limits, wait)
 	}
+	return err
+}
+
+// spend takes a batch of so many rows through what counts them.
+func spend(ctx context.Context, m *admission.Model, p *identity.Principal, rows int) error {
+	passage, err := m.Enter(ctx, p, 0)
+	if err != nil {
+		return err
+	}
+	err = passage.Spend(ctx, rows)
+	passage.Leave(err == nil, 0)
 	return err
 }
 
@@ -112,7 +126,8 @@ func TestEveryRateIsCountedForAllServersTogether(t *testing.T) {
 	shared := recorder{map[string]bool{}}
 	c := newControl(t, admission.Config{Shared: shared, Rates: admission.Rates{Token: testkit.Rates("9/minute"), Predict: testkit.Rates("9/minute")}})
 	m := c.Model("iris", admission.Limits{Rates: testkit.Rates("9/minute"), Rows: testkit.Rates("9/minute")})
-	p := &identity.Principal{Subject: "key", Tenant: "acme", Rates: testkit.Rates("9/minute"), TenantRates: testkit.Rates("9/minute")}
+	nine := testkit.Limit("9/minute, 9 rows/minute")
+	p := &identity.Principal{Subject: "key", Tenant: "acme", Limit: nine, TenantLimit: nine}
 	ctx, _ := request(t.Context())
 	for what, err := range map[string]error{
 		"token": c.Address(ctx, admission.Token, client), "predict": c.Address(ctx, admission.Predict, client),
@@ -122,17 +137,15 @@ func TestEveryRateIsCountedForAllServersTogether(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	passage, err := m.Enter(ctx, p, 0)
-	if err == nil {
-		err = passage.Spend(ctx, 1)
-		passage.Leave(true, 0)
-	}
-	c.Reload(admission.Rates{Predict: testkit.Rates("9/minute"), PerPrincipal: true})
-	if err := errors.Join(err, c.Principal(ctx, admission.Predict, p)); err != nil {
+	c.Reload(admission.Rates{Predict: nine.Requests, Rows: nine.Rows, PerPrincipal: true})
+	if err := errors.Join(c.Principal(ctx, admission.Predict, p), spend(ctx, m, p, 1)); err != nil {
 		t.Error(err)
 	}
 	want := map[string]bool{}
-	for _, name := range []string{"token:1", "predict:1", "key:1", "tenant:1", "principal:1", "read:1", "model:1", "model:rows1"} {
+	for _, name := range []string{
+		"token:1", "predict:1", "key:1", "tenant:1", "principal:1", "read:1", "model:1",
+		"key:rows1", "tenant:rows1", "principal:rows1", "model:rows1",
+	} {
 		want[name] = true
 	}
 	if diff := cmp.Diff(want, shared.names); diff != "" {
@@ -141,51 +154,61 @@ func TestEveryRateIsCountedForAllServersTogether(t *testing.T) {
 }
 
 // Over 100 random sets of limits, whoever waits as long as RetryAfter says is
-// admitted, whichever limit it was that refused.
+// admitted, whichever limit it was that refused. What refuses a batch before it is read
+// cannot know its rows.
 func TestWaitingAsToldAlwaysWorksOverAllPolicies(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	choices := []identity.Rates{nil, testkit.Rates("1/second"), testkit.Rates("2/second, 3/minute"), testkit.Rates("3/second, 4/minute, 5/hour"), testkit.Rates("2/minute"), testkit.Rates("7/minute, 8/hour")}
 	choose := func() identity.Rates { return choices[random.IntN(len(choices))] }
-	refusals := 0
+	ofRows := []identity.Rates{nil, nil, nil, testkit.Rates("3/second"), testkit.Rates("2/second, 7/minute"), testkit.Rates("9/minute, 12/hour")}
+	rows := func() identity.Rates { return ofRows[random.IntN(len(ofRows))] }
+	limits := func() identity.Limit { return identity.Limit{Requests: choose(), Rows: rows()} }
+	refusals, tooManyRows := 0, 0
 	for range 100 {
 		synctest.Test(t, func(t *testing.T) {
-			c := newControl(t, admission.Config{Rates: admission.Rates{Predict: choose(), PerPrincipal: random.IntN(3) == 0}})
-			m := c.Model("iris", admission.Limits{Rates: choose()})
-			p := &identity.Principal{Subject: "apikey:1", Tenant: "acme", Rates: choose(), TenantRates: choose()}
+			c := newControl(t, admission.Config{Rates: admission.Rates{Predict: choose(), Rows: rows(), PerPrincipal: random.IntN(3) == 0}})
+			m := c.Model("iris", admission.Limits{Rates: choose(), Rows: rows()})
+			p := &identity.Principal{Subject: "apikey:1", Tenant: "acme", Limit: limits(), TenantLimit: limits()}
 			if random.IntN(4) == 0 {
 				p.Method = identity.Certificate
 			}
-			colleague := &identity.Principal{Subject: "apikey:2", Tenant: "acme", TenantRates: p.TenantRates}
+			colleague := &identity.Principal{Subject: "apikey:2", Tenant: "acme", TenantLimit: p.TenantLimit}
 			asks := []func() error{
 				func() error { return ask(t.Context(), c, m, p) },
-				func() error { return askAt(t.Context(), "/models", c, nil, p) },
-				func() error { return askAt(t.Context(), "/models/iris/predict", c, m, p) },
-				func() error { return askAt(t.Context(), "/v2/models/iris/infer", c, m, p) },
+				func() error { return askAt(t.Context(), "/models", c, nil, p, 0) },
+				func() error { return askAt(t.Context(), "/models/iris/predict", c, m, p, 1) },
+				func() error { return askAt(t.Context(), "/v2/models/iris/infer", c, m, p, 1) },
+				func() error { return askAt(t.Context(), "/v1/models/iris:predict", c, m, p, 2) },
 			}
 			for range 30 {
 				time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
 				if random.IntN(3) == 0 {
 					_ = ask(t.Context(), c, m, colleague)
 				}
-				again := asks[random.IntN(len(asks))]
+				which := random.IntN(len(asks))
+				again := asks[which]
 				err := again()
 				if err == nil {
 					continue
 				}
 				refusals++
+				ofRows := strings.HasPrefix(err.Error(), "Too many rows")
+				if ofRows {
+					tooManyRows++
+				}
 				wait := fault.As(err).RetryAfter
 				if wait < time.Second || wait > 2*time.Hour {
 					t.Fatalf("told to wait %v: %v", wait, err)
 				}
 				time.Sleep(wait)
-				if err := again(); err != nil {
-					t.Fatalf("refused after waiting %v as told: %v; key %v, tenant %v", wait, err, p.Rates, p.TenantRates)
+				if err := again(); err != nil && (ofRows || which < 4) {
+					t.Fatalf("refused after waiting %v as told: %v; key %v, tenant %v", wait, err, p.Limit, p.TenantLimit)
 				}
 			}
 		})
 	}
-	if refusals < 500 {
-		t.Errorf("only %d refusals: the property was hardly put to the test", refusals)
+	if refusals < 500 || tooManyRows < 100 {
+		t.Errorf("only %d refusals, %d of them for rows: the property was hardly put to the test", refusals, tooManyRows)
 	}
 }
 
@@ -250,10 +273,10 @@ func TestReadsOfAPrincipalAreBounded(t *testing.T) {
 }
 
 func TestAnswerNamesEveryWindow(t *testing.T) {
-	c := newControl(t, admission.Config{Rates: admission.Rates{Predict: testkit.Rates("9/second, 20/minute")}})
+	c := newControl(t, admission.Config{Rates: admission.Rates{Predict: testkit.Rates("9/second, 20/minute"), Rows: testkit.Rates("30/minute"), PerPrincipal: true}})
 	m := c.Model("iris", admission.Limits{Rates: testkit.Rates("8/minute, 40/hour"), Rows: testkit.Rates("100/minute, 1000/hour")})
 	ctx, info := request(t.Context())
-	p := &identity.Principal{Subject: "apikey:1", Tenant: "acme", Rates: testkit.Rates("7/minute"), TenantRates: testkit.Rates("6/hour")}
+	p := &identity.Principal{Subject: "apikey:1", Tenant: "acme", Limit: testkit.Limit("7/minute, 20 rows/minute"), TenantLimit: testkit.Limit("6/hour, 25 rows/second, 50 rows/day")}
 	for _, err := range []error{c.Address(ctx, admission.Predict, client), c.Principal(ctx, admission.Predict, p), m.Open(ctx, p), m.Open(ctx, p)} {
 		if err != nil {
 			t.Fatal(err)
@@ -271,7 +294,10 @@ func TestAnswerNamesEveryWindow(t *testing.T) {
 	for _, l := range info.Limits {
 		got[l.Policy+l.Unit] = l.Remaining
 	}
-	want := map[string]int64{"predict": 8, "predict-2": 19, "key": 6, "tenant": 5, "model": 7, "model-2": 39, "model-3rows": 90, "model-4rows": 990}
+	want := map[string]int64{
+		"principal": 8, "principal-2": 19, "principal-3rows": 20, "key": 6, "key-2rows": 10, "tenant": 5, "tenant-2rows": 15, "tenant-3rows": 40,
+		"model": 7, "model-2": 39, "model-3rows": 90, "model-4rows": 990,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -316,21 +342,95 @@ func TestNoNameStandsTwiceInAnAnswer(t *testing.T) {
 	}
 }
 
+// limited is who has a limit in rows, and so have a control and a model beside.
+type limited struct {
+	of    string // whose limit it is, to who is refused
+	rates admission.Rates
+	model admission.Limits
+	p     identity.Principal
+}
+
+// inRows are a hundred rows a minute, of each who can have a limit.
+func inRows() map[string]limited {
+	limit := testkit.Limit("100 rows/minute")
+	return map[string]limited{
+		"model":     {"for this model", admission.Rates{}, admission.Limits{Rows: limit.Rows}, *caller("acme")},
+		"tenant":    {"of this tenant", admission.Rates{}, none, identity.Principal{Subject: "alice", Tenant: "acme", TenantLimit: limit}},
+		"key":       {"with this API key", admission.Rates{}, none, identity.Principal{Subject: "apikey:1", Tenant: "acme", Limit: limit}},
+		"principal": {"of this caller", admission.Rates{PerPrincipal: true, Rows: limit.Rows}, none, *caller("acme")},
+		"second key": {"with this API key", admission.Rates{}, none, identity.Principal{
+			Subject: "alice", Tenant: "acme", With: &identity.Principal{Subject: "apikey:1", Tenant: "acme", Limit: limit},
+		}},
+	}
+}
+
 func TestBatchBeyondARowLimitCanNeverBeAdmitted(t *testing.T) {
-	c := newControl(t, admission.Config{})
-	m := c.Model("iris", admission.Limits{Rows: testkit.Rates("100/minute")})
-	for i, tc := range []struct {
-		rows int
-		want fault.Kind
-	}{{101, fault.Content}, {100, 255}, {1, fault.RateLimited}, {101, fault.Content}} {
-		passage, err := m.Enter(t.Context(), caller("acme"), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = passage.Spend(t.Context(), tc.rows)
-		passage.Leave(err == nil, 0)
-		if (err == nil) != (tc.want == 255) || err != nil && fault.KindOf(err) != tc.want {
-			t.Errorf("batch %d of %d rows: %v, want %v", i, tc.rows, err, tc.want)
+	for name, tc := range inRows() {
+		t.Run(name, func(t *testing.T) {
+			c := newControl(t, admission.Config{Rates: tc.rates, Throttle: 5 * time.Second})
+			m := c.Model("iris", tc.model)
+			for i, step := range []struct {
+				rows int
+				want fault.Kind
+			}{{101, fault.Content}, {60, admitted}, {41, fault.RateLimited}, {40, admitted}, {1, fault.RateLimited}, {101, fault.Content}} {
+				err := spend(t.Context(), m, &tc.p, step.rows)
+				if (err == nil) != (step.want == admitted) || err != nil && fault.KindOf(err) != step.want {
+					t.Errorf("batch %d of %d rows: %v, want %v", i, step.rows, err, step.want)
+				}
+				if err != nil && !strings.Contains(err.Error(), "rows "+tc.of) {
+					t.Errorf("batch %d of %d rows does not say whose limit it is: %v", i, step.rows, err)
+				}
+			}
+		})
+	}
+}
+
+// However many ask at once, as many rows are admitted as the rate says, and when the
+// time is over that who is refused is told, as many again.
+func TestRowsAreCountedExactlyUnderConcurrency(t *testing.T) {
+	for name, tc := range inRows() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newControl(t, admission.Config{Rates: tc.rates, MaxInFlight: 1000, QueueTimeout: time.Second})
+				m := c.Model("iris", tc.model)
+				for window := range 100 {
+					var rows atomic.Int64
+					var all sync.WaitGroup
+					for i := range 64 {
+						all.Go(func() {
+							ctx, _ := request(t.Context())
+							n := i%5 + 1
+							if spend(ctx, m, &tc.p, n) == nil {
+								rows.Add(int64(n))
+							}
+						})
+					}
+					all.Wait()
+					for spend(t.Context(), m, &tc.p, 1) == nil {
+						rows.Add(1)
+					}
+					if rows.Load() != 100 {
+						t.Fatalf("window %d: %d rows were admitted", window, rows.Load())
+					}
+					time.Sleep(fault.As(spend(t.Context(), m, &tc.p, 1)).RetryAfter)
+				}
+			})
+		})
+	}
+}
+
+func TestRowsOfOneAreNotAnothers(t *testing.T) {
+	limit := testkit.Limit("10 rows/minute")
+	c := newControl(t, admission.Config{Rates: admission.Rates{PerPrincipal: true, Rows: limit.Rows}})
+	m := c.Model("iris", none)
+	for _, subject := range []string{"apikey:1", "apikey:2"} {
+		for _, tenant := range []string{"acme", "other"} {
+			p := &identity.Principal{Subject: subject + tenant, Tenant: tenant, Limit: limit, TenantLimit: testkit.Limit("20 rows/minute")}
+			for i, want := range []bool{true, true, false} {
+				if err := spend(t.Context(), m, p, 5); (err == nil) != want {
+					t.Errorf("%s of %s, batch %d: %v", subject, tenant, i, err)
+				}
+			}
 		}
 	}
 }
@@ -393,7 +493,7 @@ func crowd(t *testing.T, random *rand.Rand, c *admission.Control, m *admission.M
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for i := range 40 {
-		p := &identity.Principal{Subject: fmt.Sprint("apikey:", i%5), Tenant: "acme", TenantRates: tenant}
+		p := &identity.Principal{Subject: fmt.Sprint("apikey:", i%5), Tenant: "acme", TenantLimit: identity.Limit{Requests: tenant}}
 		at, patience := time.Duration(random.IntN(6000))*time.Millisecond, time.Duration(1+random.IntN(2500))*time.Millisecond
 		all.Go(func() {
 			time.Sleep(at)
@@ -436,11 +536,11 @@ func TestWaitingAsToldAlwaysWorksBesideThoseWhoWait(t *testing.T) {
 			}
 			waiting, gone := context.WithCancel(t.Context())
 			for range 20 { // they book what they can, and hold it
-				beside := &identity.Principal{Subject: "beside", Tenant: "acme", TenantRates: ofTenant}
+				beside := &identity.Principal{Subject: "beside", Tenant: "acme", TenantLimit: identity.Limit{Requests: ofTenant}}
 				go func() { _ = ask(waiting, c, m, beside) }()
 			}
 			synctest.Wait()
-			p := &identity.Principal{Subject: "apikey:late", Tenant: "acme", Rates: choose(), TenantRates: ofTenant}
+			p := &identity.Principal{Subject: "apikey:late", Tenant: "acme", Limit: identity.Limit{Requests: choose()}, TenantLimit: identity.Limit{Requests: ofTenant}}
 			if err := ask(t.Context(), c, m, p); err != nil {
 				refusals++
 				wait := fault.As(err).RetryAfter

@@ -478,7 +478,10 @@ func BenchmarkPrediction(b *testing.B) {
 		"every limit in two windows": {
 			rates:  admission.Rates{Predict: testkit.Rates("1000000000/second, 1000000000/minute")},
 			limits: admission.Limits{Rates: testkit.Rates("1000000000/second, 1000000000/minute"), Rows: testkit.Rates("1000000000/second, 1000000000/minute"), Concurrency: 100},
-			p:      identity.Principal{Rates: testkit.Rates("1000000000/second, 1000000000/minute"), TenantRates: testkit.Rates("1000000000/second, 1000000000/minute")},
+			p:      identity.Principal{Limit: testkit.Limit("1000000000/second, 1000000000/minute"), TenantLimit: testkit.Limit("1000000000/second, 1000000000/minute")},
+		},
+		"rows of a key and a tenant": {
+			p: identity.Principal{Limit: testkit.Limit("1000000000 rows/minute"), TenantLimit: testkit.Limit("1000000000 rows/minute")},
 		},
 	} {
 		b.Run(name, func(b *testing.B) {

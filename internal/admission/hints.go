@@ -113,15 +113,16 @@ func (h *hints) note(of uint64, wait time.Duration) {
 	}
 }
 
-// counted remembers the limits that a request was counted in.
+// counted remembers the limits that a request was counted in. What asks for less than
+// the one before is counted in fewer, and makes none of them forgotten.
 func (h *hints) counted(keys hintKeys, limits []reqctx.Limit) {
 	if h.find(keys.credential).has(limits) && h.find(keys.target).has(limits) {
 		return
 	}
 	limits = slices.DeleteFunc(slices.Clone(limits), func(l reqctx.Limit) bool { return !remembered(&l) })
 	for _, of := range []uint64{keys.credential, keys.target, keys.model} {
-		if of != none {
-			h.store(&hint{of: of, limits: limits, until: h.find(of).until})
+		if known := h.find(of); of != none && !known.has(limits) {
+			h.store(&hint{of: of, limits: limits, until: known.until})
 		}
 	}
 }
@@ -131,7 +132,7 @@ func (k *hint) has(limits []reqctx.Limit) bool {
 	for i := range limits {
 		l := &limits[i]
 		if remembered(l) && !slices.ContainsFunc(k.limits, func(r reqctx.Limit) bool {
-			return r.Policy == l.Policy && r.Key == l.Key && r.Quota == l.Quota && r.Window == l.Window
+			return r.Policy == l.Policy && r.Unit == l.Unit && r.Key == l.Key && r.Quota == l.Quota && r.Window == l.Window
 		}) {
 			return false
 		}
@@ -139,10 +140,9 @@ func (k *hint) has(limits []reqctx.Limit) bool {
 	return true
 }
 
-// remembered reports whether a limit holds behind authentication, and for the next
-// request as for this one: rows do not.
+// remembered reports whether a limit holds behind authentication.
 func remembered(l *reqctx.Limit) bool {
-	return l.Unit == "" && !strings.HasPrefix(l.Policy, "predict") && !strings.HasPrefix(l.Policy, "token")
+	return !strings.HasPrefix(l.Policy, "predict") && !strings.HasPrefix(l.Policy, "token")
 }
 
 // Lasting reports whether there is anything in the limits for Remember.
@@ -202,5 +202,5 @@ func (c *Control) RetryAfter(ctx context.Context, asked *Asked, wait time.Durati
 	if left := c.hints.find(keys.target).until.Sub(c.hints.now()); left > 0 {
 		wait = max(wait, (left + time.Second - 1).Truncate(time.Second))
 	}
-	return limit.Wait(ctx, wait, c.hints.limits(keys), c.keys, c.tenants, c.principals, c.models)
+	return limit.Wait(ctx, wait, c.hints.limits(keys), c.lasting()...)
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 	"weak"
 
-	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/limit"
 	"onnxgate/internal/reqctx"
@@ -91,7 +90,7 @@ func (m *Model) Open(ctx context.Context, p *identity.Principal) error {
 		r.Settle(Use{}) // the body may take long
 	}
 	var memory [1]limit.Demand
-	return m.control.take(ctx, p, append(memory[:0], limit.Demand{Table: m.control.models, Key: m.label, Rates: m.limits.Rates, N: 1}))
+	return m.control.take(ctx, p, append(memory[:0], limit.Demand{Table: m.control.requests.models, Key: m.label, Rates: m.limits.Rates, N: 1}))
 }
 
 // opened reports whether the request was counted as one of a model.
@@ -106,6 +105,8 @@ type Passage struct {
 	principal   *identity.Principal
 	size        size
 	bytes, rows int64
+	// demands are the rows, of every limit.
+	demands []limit.Demand
 	// inModel and inFlight are of the tenant, where the passage has a place.
 	inModel, inFlight *tenant
 	reservation       Reservation
@@ -116,7 +117,7 @@ type Passage struct {
 func (m *Model) Enter(ctx context.Context, p *identity.Principal, bytes int64) (*Passage, error) {
 	c := m.control
 	h, _ := c.passages.Get().(*Passage)
-	*h = Passage{model: m, principal: p, bytes: bytes}
+	*h = Passage{model: m, principal: p, bytes: bytes, demands: h.demands}
 	if bytes > largeBody {
 		h.size = large
 	}
@@ -150,12 +151,15 @@ func (h *Passage) enter(ctx context.Context) (err error) {
 // Spend moves the prediction among the large ones when it has many rows, reserves
 // what it will use of the quotas, and then counts the rows: a quota that is used up
 // uses up no rows, and rows that are refused give back what was reserved. Faults:
-// Content for more rows than the model's limit ever admits, RateLimited, those of
-// Enter and of Quotas.
+// Content for more rows than a limit ever admits, RateLimited, those of Enter and of
+// Quotas.
 func (h *Passage) Spend(ctx context.Context, rows int) error {
 	h.rows = int64(rows)
-	if err := h.model.fits(h.rows); err != nil {
-		return err
+	h.demand()
+	for i := range h.demands {
+		if err := h.demands[i].Fits(); err != nil {
+			return err
+		}
 	}
 	if rows >= largeRows && h.size == small {
 		h.leave()
@@ -167,7 +171,10 @@ func (h *Passage) Spend(ctx context.Context, rows int) error {
 	if err := h.reserve(ctx); err != nil {
 		return err
 	}
-	return h.model.countRows(ctx, h.rows)
+	if len(h.demands) == 0 {
+		return nil
+	}
+	return limit.Take(ctx, h.demands...) // never waits: the request has its body in memory
 }
 
 func (h *Passage) reserve(ctx context.Context) error {
@@ -182,22 +189,30 @@ func (h *Passage) reserve(ctx context.Context) error {
 	return err
 }
 
-// fits refuses a batch that no window admits.
-func (m *Model) fits(rows int64) error {
-	for _, rate := range m.limits.Rows {
-		if rows > rate.Requests {
-			return fault.Newf(fault.Content, "A batch of %d rows is more than the limit of this model ever admits, %s; send fewer rows at once", rows, rate)
+// demand notes what the rows need of the limits of the principal, of its credentials,
+// of its tenant and of the model.
+func (h *Passage) demand() {
+	h.demands = h.demands[:0]
+	rows := &h.model.control.rows
+	for p := h.principal; p != nil; p = p.With {
+		if len(p.Limit.Rows) > 0 {
+			h.add(rows.keys, p.Subject, p.Limit.Rows, p.Limit.Requests)
 		}
 	}
-	return nil
+	if rates := &h.model.control.dynamic.Load().rates; rates.PerPrincipal && len(rates.Rows) > 0 {
+		h.add(rows.principals, h.principal.Name(), rates.Rows, rates.Predict)
+	}
+	if own := &h.principal.TenantLimit; len(own.Rows) > 0 {
+		h.add(rows.tenants, h.principal.Tenant, own.Rows, own.Requests)
+	}
+	if own := &h.model.limits; len(own.Rows) > 0 {
+		h.add(rows.models, h.model.label, own.Rows, own.Rates)
+	}
 }
 
-// countRows never waits: the request has its body in memory.
-func (m *Model) countRows(ctx context.Context, rows int64) error {
-	if len(m.limits.Rows) == 0 {
-		return nil
-	}
-	return limit.Take(ctx, limit.Demand{Table: m.control.rows, Key: m.label, Rates: m.limits.Rows, N: rows, After: len(m.limits.Rates)})
+// add notes one limit in rows; the answer names it behind those in requests.
+func (h *Passage) add(table *limit.Table, key string, rates, requests identity.Rates) {
+	h.demands = append(h.demands, limit.Demand{Table: table, Key: key, Rates: rates, N: h.rows, After: len(requests)})
 }
 
 // Leave gives back what the passage holds, once. An answered prediction is settled
@@ -212,7 +227,8 @@ func (h *Passage) Leave(answered bool, compute time.Duration) {
 		h.reservation.Settle(used)
 	}
 	c := h.model.control
-	*h = Passage{}
+	clear(h.demands)
+	*h = Passage{demands: h.demands[:0]}
 	c.passages.Put(h)
 }
 

@@ -23,7 +23,7 @@ func (a *App) openAdmission() (err error) {
 
 // ratesOf are those that a reload takes over.
 func ratesOf(cfg *config.Config) admission.Rates {
-	return admission.Rates{Token: cfg.RateToken, Predict: cfg.RatePredict, PerPrincipal: cfg.RatePredictPer == "principal"}
+	return admission.Rates{Token: cfg.RateToken, Predict: cfg.RatePredict.Requests, Rows: cfg.RatePredict.Rows, PerPrincipal: cfg.RatePredictPer == "principal"}
 }
 
 // modelAdmission is what admits the calls of one model, in the words of package

@@ -116,7 +116,7 @@ func settingFindings(cfg *config.Config) []Finding {
 	}{
 		{cfg.Docs, Finding{docsOn, Warning, "anyone who can reach " + cfg.Addr + " can read the documentation", change(cfg, "ONNXGATE_DOCS", "off")}},
 		{len(cfg.RateToken) == 0, Finding{ratesOff, Warning, "an address may try any number of passwords", change(cfg, "ONNXGATE_RATE_TOKEN", "5/minute")}},
-		{len(cfg.RatePredict) == 0, Finding{ratesOff, Warning, "an address may ask for any number of predictions", change(cfg, "ONNXGATE_RATE_PREDICT", "10/minute")}},
+		{len(cfg.RatePredict.Requests) == 0, Finding{ratesOff, Warning, "an address may ask for any number of predictions", change(cfg, "ONNXGATE_RATE_PREDICT", "10/minute")}},
 		{audit.Mode(cfg.Audit) == audit.Off, Finding{auditOff, Warning, "no record is kept of who did what", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
 		{audit.Mode(cfg.Audit) == audit.BestEffort, Finding{auditBestEffort, Warning, "requests go ahead without a record while the audit log cannot be written", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
 		{cfg.Pprof, Finding{pprofOn, Warning, "anyone with debug:read can take profiles", change(cfg, "ONNXGATE_PPROF", "off")}},

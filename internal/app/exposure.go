@@ -96,11 +96,11 @@ func who(r *httpapi.Route) string {
 func rateOf(cfg *config.Config, kind admission.Kind) string {
 	switch kind {
 	case admission.Token:
-		return per(cfg, "address", cfg.RateToken)
+		return per(cfg, "address", cfg.RateToken.String())
 	case admission.Predict:
-		return per(cfg, cfg.RatePredictPer, cfg.RatePredict) + " (shared)"
+		return per(cfg, cfg.RatePredictPer, cfg.RatePredict.String()) + " (shared)"
 	case admission.Read:
-		if len(cfg.RatePredict) > 0 {
+		if len(cfg.RatePredict.Requests) > 0 {
 			return strconv.Itoa(admission.ReadFactor) + " times that of predictions per principal"
 		}
 	case admission.None:
@@ -108,12 +108,12 @@ func rateOf(cfg *config.Config, kind admission.Kind) string {
 	return "none"
 }
 
-func per(cfg *config.Config, whom string, rates identity.Rates) string {
-	if len(rates) == 0 {
+func per(cfg *config.Config, whom, rates string) string {
+	if rates == "off" {
 		return "none"
 	}
 	if cfg.RedisURL.IsSet() {
 		whom += " over all servers"
 	}
-	return rates.String() + " per " + whom
+	return rates + " per " + whom
 }

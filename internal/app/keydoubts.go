@@ -31,26 +31,35 @@ func keyFindings(cfg *config.Config, key *accounts.APIKey) []Finding {
 			all = append(all, Finding{keyModel, Warning, fmt.Sprintf("the API key %s is for the model %q, and there is none of that name %s", key.ID, name, where), fix})
 		}
 	}
-	rates, err := identity.ParseRates(key.Rate)
+	own, err := identity.ParseLimit(key.Rate)
 	if key.Rate == "" || err != nil {
 		return all
 	}
-	for _, rate := range rates {
-		if most := within(cfg.RatePredict, rate.Window); most < rate.Requests {
-			per := "from one address"
-			if cfg.RatePredictPer == "principal" {
-				per = "with one key"
-			}
-			return append(all, Finding{
-				keyRate, Warning, fmt.Sprintf("the API key %s has the rate %s, which predictions %s never reach: ONNXGATE_RATE_PREDICT is %s", key.ID, rate, per, cfg.RatePredict),
-				"raise ONNXGATE_RATE_PREDICT, or set it per principal and leave the key without a rate (docs/limits.md)",
-			})
+	idle := identity.Limit{Requests: beyond(own.Requests, cfg.RatePredict.Requests), Rows: beyond(own.Rows, cfg.RatePredict.Rows)}
+	if idle.Off() {
+		return all
+	}
+	per := "from one address"
+	if cfg.RatePredictPer == "principal" {
+		per = "with one key"
+	}
+	return append(all, Finding{
+		keyRate, Warning, fmt.Sprintf("the API key %s has the rate %s, which predictions %s never reach: ONNXGATE_RATE_PREDICT is %s", key.ID, idle, per, cfg.RatePredict),
+		"raise ONNXGATE_RATE_PREDICT, or set it per principal and leave the key without a rate (docs/limits.md)",
+	})
+}
+
+// beyond returns the rates that others never let anybody reach.
+func beyond(rates, others identity.Rates) (all identity.Rates) {
+	for _, r := range rates {
+		if within(others, r.Window) < r.Requests {
+			all = append(all, r)
 		}
 	}
 	return all
 }
 
-// within is how many requests rates admit at most in a window.
+// within is how many requests, or rows, rates admit at most in a window.
 func within(rates identity.Rates, window time.Duration) int64 {
 	most := int64(identity.MaxRequests)
 	for _, r := range rates {

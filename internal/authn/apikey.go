@@ -166,6 +166,6 @@ func (k *APIKey) principal(key *identity.Key) *identity.Principal {
 	}
 	return &identity.Principal{
 		Subject: identity.KeySubject + key.ID, Tenant: key.Tenant, Roles: key.Roles,
-		Scopes: scopes, Models: key.Models, Rates: key.Rates, Method: identity.APIKey,
+		Scopes: scopes, Models: key.Models, Limit: key.Limit, Method: identity.APIKey,
 	}
 }

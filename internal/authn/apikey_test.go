@@ -17,6 +17,7 @@ import (
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/reqctx"
+	"onnxgate/internal/testkit"
 )
 
 // keyring is a store of keys that counts what it is asked.
@@ -145,9 +146,9 @@ func TestAKeyIsItsPrincipal(t *testing.T) {
 	}
 	k.change(k.id, func(key *identity.Key) {
 		key.Scopes, key.Models = []string{"models:predict"}, []string{"iris"}
-		key.Rates = identity.Rates{{Requests: 5, Window: time.Minute}}
+		key.Limit = testkit.Limit("5/minute, 7 rows/minute")
 	})
-	want.Scopes, want.Models, want.Rates = []string{"models:predict"}, []string{"iris"}, identity.Rates{{Requests: 5, Window: time.Minute}}
+	want.Scopes, want.Models, want.Limit = []string{"models:predict"}, []string{"iris"}, testkit.Limit("5/minute, 7 rows/minute")
 	got, err = k.try(t.Context(), k.text)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)

@@ -37,7 +37,7 @@ func newGate(tenants Tenants) *gate {
 	return &gate{tenants: tenants, cache: newCache[knownTenant](defaultCacheSize)}
 }
 
-// admit returns the principal with the rates of its tenant. It refuses one whose
+// admit returns the principal with the limit of its tenant. It refuses one whose
 // tenant is gone or disabled, or does not let its credentials be used from where
 // the request comes from.
 func (g *gate) admit(ctx context.Context, p *identity.Principal) (*identity.Principal, error) {
@@ -51,9 +51,9 @@ func (g *gate) admit(ctx context.Context, p *identity.Principal) (*identity.Prin
 	if !t.Admits(reqctx.From(ctx).ClientAddr) {
 		return nil, fault.Wrap(fault.Forbidden, msgAddress, audit.Names(p, errAddress))
 	}
-	if len(t.Rates) > 0 {
+	if !t.Limit.Off() {
 		limited := *p // p is remembered with its credential
-		limited.TenantRates = t.Rates
+		limited.TenantLimit = t.Limit
 		p = &limited
 	}
 	return p, nil

@@ -21,7 +21,7 @@ func addAllowance(cmd *cobra.Command, whose, otherwise string) *allowance {
 	flags := cmd.Flags()
 	return &allowance{
 		cmd:  cmd,
-		rate: flags.StringSlice("rate", nil, "rate limit of "+whose+", such as 100/minute ("+otherwise+")"),
+		rate: flags.StringSlice("rate", nil, "rate limit of "+whose+", in requests and rows, such as 100/minute or \"100/minute, 5000 rows/minute\" ("+otherwise+")"),
 		quota: flags.StringSlice("quota", nil,
 			"how much "+whose+" may use per day or month (UTC), in calls, rows, bytes or compute_ms, such as calls=10000/day,rows=1e6/month; "+
 				"soft:calls=8000/day only warns ("+otherwise+")"),

@@ -87,9 +87,9 @@ func exampleModel(models []inference.ModelInfo) (inference.ModelInfo, bool) {
 func secondMustWait(cfg *config.Config) string {
 	for _, r := range []struct {
 		setting string
-		rates   identity.Rates
-	}{{"ONNXGATE_RATE_TOKEN", cfg.RateToken}, {"ONNXGATE_RATE_PREDICT", cfg.RatePredict}} {
-		if slices.ContainsFunc(r.rates, func(window identity.Rate) bool { return window.Requests == 1 }) {
+		rates   identity.Limit
+	}{{"ONNXGATE_RATE_TOKEN", identity.Limit{Requests: cfg.RateToken}}, {"ONNXGATE_RATE_PREDICT", cfg.RatePredict}} {
+		if slices.ContainsFunc(slices.Concat(r.rates.Requests, r.rates.Rows), func(window identity.Rate) bool { return window.Requests == 1 }) {
 			return r.setting + "=" + r.rates.String()
 		}
 	}

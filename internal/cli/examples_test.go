@@ -84,9 +84,9 @@ func TestAnExampleAddressIsOneOfTheCertificate(t *testing.T) {
 
 func TestASecondRequestMustWaitForARateOfOne(t *testing.T) {
 	for want, cfg := range map[string]*config.Config{
-		"":                               {RatePredict: testkit.Rates("2/minute, 10/day")},
-		"ONNXGATE_RATE_TOKEN=1/minute":   {RateToken: testkit.Rates("1/minute"), RatePredict: testkit.Rates("1/day")},
-		"ONNXGATE_RATE_PREDICT=1/second": {RateToken: testkit.Rates("10/minute"), RatePredict: testkit.Rates("1/second")},
+		"":                               {RatePredict: testkit.Limit("2/minute, 10/day")},
+		"ONNXGATE_RATE_TOKEN=1/minute":   {RateToken: testkit.Rates("1/minute"), RatePredict: testkit.Limit("1/day")},
+		"ONNXGATE_RATE_PREDICT=1/second": {RateToken: testkit.Rates("10/minute"), RatePredict: testkit.Limit("1/second")},
 	} {
 		if got := secondMustWait(cfg); got != want {
 			t.Errorf("%q, want %q", got, want)

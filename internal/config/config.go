@@ -91,8 +91,10 @@ type Config struct {
 	// EnvIdentityFile holds what opens a sealed .env file.
 	EnvIdentityFile string
 
-	// RateToken and RatePredict are of one address, or of what RatePredictPer says.
-	RateToken, RatePredict identity.Rates
+	// RateToken is of one address, and RatePredict of what RatePredictPer says; of an
+	// address it has no rows.
+	RateToken   identity.Rates
+	RatePredict identity.Limit
 	// RatePredictPer is address or principal.
 	RatePredictPer string `setting:"ONNXGATE_RATE_PREDICT_PER" validate:"oneof=address principal"`
 	// Throttle is how long a request over a rate waits; zero: it does not. It is out of

@@ -58,7 +58,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 	want := &config.Config{
 		Addr: "127.0.0.1:8443", AdminAddr: "127.0.0.1:8444", GRPCAddr: "127.0.0.1:8445", DataDir: "data", TLS: true, ClientCert: "off",
 		Issuer: "https://localhost:8443", Audience: "https://localhost:8443",
-		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", JWTRotate: 90 * 24 * time.Hour, PasswordGrant: true, RateToken: testkit.Rates("5/minute"), RatePredict: testkit.Rates("10/minute"),
+		TokenTTL: 15 * time.Minute, JWTAlg: "EdDSA", JWTRotate: 90 * 24 * time.Hour, PasswordGrant: true, RateToken: testkit.Rates("5/minute"), RatePredict: testkit.Limit("10/minute"),
 		RatePredictPer: "address", QueueTimeout: 2 * time.Second,
 		BootstrapAPIKeyRole: "user",
 		MaxBody:             8 << 20, MaxModel: 512 << 20, MaxRows: 10000, Audit: "strict", RevocationMaxAge: time.Minute,
@@ -87,7 +87,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		"ONNXGATE_JWT_ROTATE": "off", "ONNXGATE_PASSWORD_GRANT": "off",
 		"ONNXGATE_JWT_SECRET": goodSecret, "ONNXGATE_ADMIN_PASSWORD_FILE": password, "ONNXGATE_ISSUERS_FILE": issuers,
 		"ONNXGATE_BOOTSTRAP_API_KEY": goodKey, "ONNXGATE_BOOTSTRAP_API_KEY_ROLE": "scorer",
-		"ONNXGATE_RATE_TOKEN": " off", "ONNXGATE_RATE_PREDICT": "10/second, 1000000000/day", "ONNXGATE_RATE_PREDICT_PER": "principal",
+		"ONNXGATE_RATE_TOKEN": " off", "ONNXGATE_RATE_PREDICT": "10/second, 1000000000/day,5000 rows/minute", "ONNXGATE_RATE_PREDICT_PER": "principal",
 		"ONNXGATE_THROTTLE": "3s", "ONNXGATE_MAX_IN_FLIGHT": "9", "ONNXGATE_QUEUE_TIMEOUT": "500ms",
 		"ONNXGATE_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,fd00::/8", "ONNXGATE_CORS_ORIGINS": "https://a.example,http://localhost:3000",
 		"ONNXGATE_DOCS": "on", "ONNXGATE_MAX_BODY": "64KiB", "ONNXGATE_MAX_MODEL": "1MiB", "ONNXGATE_MAX_ROWS": "7",
@@ -104,7 +104,7 @@ func TestEverySettingIsTakenFromTheEnvironment(t *testing.T) {
 		Addr: "[::1]:9443", GRPCAddr: "[::1]:9444", DataDir: "/var/lib/x", RevocationMaxAge: 10 * time.Second, DrainDelay: 7 * time.Second, ModelsDir: dir, DefaultModel: "iris", SkipBadModels: true, ModelsMemory: 3 << 30, TenantModelsMemory: 1 << 30, RolesFile: roles,
 		TLS: true, TLSCertFile: "c.pem", TLSKeyFile: "k.pem", ClientCert: "request", ClientCAFile: "ca.pem", ClientCRLFile: "crl.pem",
 		Issuer: "https://ml.example", Audience: "ml", TokenTTL: time.Hour, JWTAlg: "EdDSA",
-		AdminPasswordFile: password, BootstrapAPIKeyRole: "scorer", IssuersFile: issuers, RatePredict: testkit.Rates("10/second, 1000000000/day"),
+		AdminPasswordFile: password, BootstrapAPIKeyRole: "scorer", IssuersFile: issuers, RatePredict: testkit.Limit("10/second, 1000000000/day, 5000 rows/minute"),
 		RatePredictPer: "principal", Throttle: 3 * time.Second, MaxInFlight: 9, QueueTimeout: 500 * time.Millisecond,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		CORSOrigins:    []string{"https://a.example", "http://localhost:3000"},
@@ -217,6 +217,8 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"misspelled":                     {set("ADRR", "127.0.0.1:1"), []string{"ONNXGATE_ADRR", "did you mean ONNXGATE_ADDR?"}},
 		"in small letters":               {map[string]string{"onnxgate_docs": "on"}, []string{"onnxgate_docs", "did you mean ONNXGATE_DOCS?"}},
 		"nothing like any":               {set("FROBNICATE_THE_FLUX", "1"), []string{"ONNXGATE_FROBNICATE_THE_FLUX", "docs/settings.md"}},
+		"a rate in rows of addresses":    {set("RATE_PREDICT", "10/minute, 50 rows/minute"), []string{"ONNXGATE_RATE_PREDICT", "counts rows", "write ONNXGATE_RATE_PREDICT_PER=principal"}},
+		"a rate in rows for tokens":      {set("RATE_TOKEN", "50 rows/minute"), []string{"ONNXGATE_RATE_TOKEN", `must be without the word "rows"`}},
 		"a service port by hand":         {set("ADMIN_PORT", "9000"), []string{"ONNXGATE_ADMIN_PORT"}},
 	} {
 		t.Run(name, func(t *testing.T) {

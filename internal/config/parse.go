@@ -167,15 +167,17 @@ func formatInFlight(n int) string {
 	return strconv.Itoa(n)
 }
 
-func parseRates(s string) (identity.Rates, error) {
-	rates, err := identity.ParseRates(s)
-	if errors.Is(err, identity.ErrNoRate) {
-		return nil, fmt.Errorf("%s is not a rate", shown(s)) // what to write follows
+// parseRate returns parse, of rates, with faults that show the text.
+func parseRate[T any](parse func(string) (T, error)) func(string) (T, error) {
+	return func(s string) (T, error) {
+		rates, err := parse(s)
+		if errors.Is(err, identity.ErrNoRate) {
+			err = fmt.Errorf("%s is not a rate", shown(s)) // what to write follows
+		} else if err != nil {
+			err = fmt.Errorf("%s %w", shown(s), err)
+		}
+		return rates, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s %w", shown(s), err)
-	}
-	return rates, nil
 }
 
 // list splits at commas and parses each part; blanks around a part are dropped.

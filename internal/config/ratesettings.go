@@ -8,19 +8,19 @@ import (
 
 // rateSettings are about how much is served, and how fast.
 func rateSettings() []Setting {
-	const wantRate = "N/second, N/minute, N/hour or N/day, such as 10/minute; several with commas between, such as 10/second, 200/minute; or off"
+	const wantRate = "N/second, N/minute, N/hour or N/day, such as 10/minute; several with commas between, such as 10/second, 200/minute"
 	return []Setting{
 		{
 			Name: "ONNXGATE_RATE_TOKEN", Default: "5/minute", Live: true,
 			Doc:     "Requests for a token that one address may make.",
-			Want:    wantRate,
-			binding: bind(func(c *Config) *identity.Rates { return &c.RateToken }, parseRates, identity.Rates.String),
+			Want:    wantRate + "; or off",
+			binding: bind(func(c *Config) *identity.Rates { return &c.RateToken }, parseRate(identity.ParseRates), identity.Rates.String),
 		},
 		{
 			Name: "ONNXGATE_RATE_PREDICT", Default: "10/minute", Live: true,
 			Doc:     "Predictions that one address may ask for, over all routes that predict, seal or open.",
-			Want:    wantRate,
-			binding: bind(func(c *Config) *identity.Rates { return &c.RatePredict }, parseRates, identity.Rates.String),
+			Want:    wantRate + "; with ONNXGATE_RATE_PREDICT_PER=principal also rows, such as 10/minute, 5000 rows/minute; or off",
+			binding: bind(func(c *Config) *identity.Limit { return &c.RatePredict }, parseRate(identity.ParseLimit), identity.Limit.String),
 		},
 		{
 			Name: "ONNXGATE_RATE_PREDICT_PER", Default: "address", Live: true,

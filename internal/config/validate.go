@@ -101,6 +101,9 @@ func (c *Config) contradictions() []Problem {
 			report("ONNXGATE_BOOTSTRAP_API_KEY", err.Error()+"; write the output of: onnxgate apikey generate")
 		}
 	}
+	if len(c.RatePredict.Rows) > 0 && c.RatePredictPer == "address" {
+		report("ONNXGATE_RATE_PREDICT", "counts rows, and an address is counted before its rows are known; leave them out, or write ONNXGATE_RATE_PREDICT_PER=principal")
+	}
 	c.sameAddress(report)
 	return problems
 }

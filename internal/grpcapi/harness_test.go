@@ -74,7 +74,7 @@ func (c *callers) Authenticate(_ context.Context, presented authn.Credentials) (
 	case token == "guest":
 		p.Roles, p.Tenant = []string{"user"}, "acme"
 	case token == "slow":
-		p.Roles, p.Rates = []string{"admin"}, identity.Rates{{Requests: 1, Window: time.Minute}}
+		p.Roles, p.Limit = []string{"admin"}, testkit.Limit("1/minute")
 	case token == "panic":
 		panic("a defect with a secret inside")
 	case token == "broken":

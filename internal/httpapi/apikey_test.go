@@ -16,6 +16,7 @@ import (
 	"onnxgate/internal/httpapi"
 	"onnxgate/internal/identity"
 	"onnxgate/internal/inference"
+	"onnxgate/internal/testkit"
 )
 
 // Well-formed keys; which of them count is said by desk.
@@ -197,7 +198,7 @@ func TestTheRateComesBeforeTheKey(t *testing.T) {
 // K05: the rate of a key goes with it, wherever it is used.
 func TestAKeyHasARateOfItsOwn(t *testing.T) {
 	d := newDesk()
-	d.key.Rates = identity.Rates{{Requests: 2, Window: time.Minute}}
+	d.key.Limit = testkit.Limit("2/minute")
 	f := newAPI(t, func(c *httpapi.Config) {
 		c.Authenticator, c.Admission = d, predictions(identity.Rate{Requests: 9, Window: time.Hour})
 	}).serve()

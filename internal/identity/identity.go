@@ -69,9 +69,9 @@ type Principal struct {
 	// Models are the names of the only models that the credential may be used
 	// for; nil is any.
 	Models []string
-	// Rates are the credential's own limit, whatever its address, and TenantRates
-	// that of all credentials of the tenant together.
-	Rates, TenantRates Rates
+	// Limit is the credential's own, whatever its address, and TenantLimit that of all
+	// credentials of the tenant together.
+	Limit, TenantLimit Limit
 	// Claims are the further claims of the credential, for rules to match; numbers are
 	// json.Number.
 	Claims map[string]any

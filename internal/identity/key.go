@@ -15,8 +15,8 @@ type Key struct {
 	// Addresses are the networks that the key may be used from; none is every
 	// address.
 	Addresses []netip.Prefix
-	// Rates are the key's own limit.
-	Rates    Rates
+	// Limit is the key's own.
+	Limit    Limit
 	Disabled bool
 	// Hash is the SHA-256 of the SHA-256 of the secret, Former that of the secret
 	// before, which counts until FormerUntil.

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,51 +44,93 @@ var units = []struct {
 var ErrNoRate = errors.New(`must be a number from 1, a slash, and "second", "minute", "hour" or "day", such as 10/minute; ` +
 	`several with commas between, such as "10/second, 200/minute"; or "off"`)
 
+// ErrRows is of a text that names rows where the place says what is counted.
+var ErrRows = errors.New(`must be without the word "rows", such as 5000/minute`)
+
+// errNoLimit is ErrNoRate where rows may be counted, too.
+var errNoLimit = fmt.Errorf(`%w; rates in rows say so: "100/minute, 5000 rows/minute"`, ErrNoRate)
+
 // ParseRates reads "N/second", "N/minute", "N/hour" and "N/day", with commas
 // between, or "off", which is no limit.
 func ParseRates(s string) (Rates, error) {
-	if strings.TrimSpace(s) == "off" {
-		return nil, nil
+	l, err := parseLimit(s)
+	if err == nil && len(l.Rows) > 0 {
+		err = ErrRows
 	}
-	var all Rates
-	for part := range strings.SplitSeq(s, ",") {
-		rate, err := parseRate(strings.TrimSpace(part))
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, rate)
-	}
-	slices.SortStableFunc(all, func(a, b Rate) int { return int((a.Window - b.Window) / time.Second) })
-	return all, all.check()
+	return l.Requests, err
 }
 
-func parseRate(s string) (Rate, error) {
-	number, unit, ok := strings.Cut(s, "/")
-	if !ok || number == "" || number[0] < '1' || number[0] > '9' {
+// Limit is what somebody may ask for. The zero value is no limit.
+type Limit struct {
+	// Requests are counted, and Rows, which are those of their batches.
+	Requests, Rows Rates
+}
+
+// ParseLimit reads rates as ParseRates does, and with them those of rows: "100/minute,
+// 5000 rows/minute".
+func ParseLimit(s string) (Limit, error) {
+	l, err := parseLimit(s)
+	if errors.Is(err, ErrNoRate) {
+		err = errNoLimit
+	}
+	return l, err
+}
+
+func parseLimit(s string) (l Limit, err error) {
+	if strings.TrimSpace(s) == "off" {
+		return Limit{}, nil
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		into := &l.Requests
+		number, window, _ := strings.Cut(strings.TrimSpace(part), "/")
+		if n, isRows := strings.CutSuffix(number, rowsUnit); isRows {
+			into, number = &l.Rows, n
+		}
+		rate, err := parseRate(number, window)
+		if err != nil {
+			return Limit{}, err
+		}
+		*into = append(*into, rate)
+	}
+	if err := cmp.Or(l.Requests.order(""), l.Rows.order(rowsUnit)); err != nil {
+		return Limit{}, err
+	}
+	return l, nil
+}
+
+// rowsUnit stands behind the number of a rate of rows.
+const rowsUnit = " rows"
+
+func parseRate(number, window string) (Rate, error) {
+	if number == "" || number[0] < '1' || number[0] > '9' {
 		return Rate{}, ErrNoRate
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
+	if errors.Is(err, strconv.ErrSyntax) {
+		return Rate{}, ErrNoRate
+	}
 	if err != nil || n > MaxRequests {
 		return Rate{}, fmt.Errorf("must be at most %d in a window", MaxRequests)
 	}
 	for _, u := range units {
-		if u.name == unit {
+		if u.name == window {
 			return Rate{Requests: n, Window: u.window}, nil
 		}
 	}
 	return Rate{}, ErrNoRate
 }
 
-// check refuses windows of one length, and a window that a shorter one makes
-// pointless because it never fills it.
-func (r Rates) check() error {
+// order sorts the rates of a unit. It refuses windows of one length, and a window that
+// a shorter one makes pointless because it never fills it.
+func (r Rates) order(unit string) error {
+	slices.SortStableFunc(r, func(a, b Rate) int { return cmp.Compare(a.Window, b.Window) })
 	for i := 1; i < len(r); i++ {
 		short, long := r[i-1], r[i]
 		if short.Window == long.Window {
-			return fmt.Errorf("must have windows of different lengths, and %s and %s are alike", short, long)
+			return fmt.Errorf("must have windows of different lengths, and %s and %s are alike", short.in(unit), long.in(unit))
 		}
 		if long.Requests < short.Requests {
-			return fmt.Errorf("must admit no fewer in the longer window, and %s is less than %s: leave the latter out", long, short)
+			return fmt.Errorf("must admit no fewer in the longer window, and %s is less than %s: leave the latter out", long.in(unit), short.in(unit))
 		}
 	}
 	return nil
@@ -97,26 +140,35 @@ func (r Rates) check() error {
 func (r Rate) Off() bool { return r.Requests <= 0 || r.Window <= 0 }
 
 // String returns the rate as ParseRates reads it.
-func (r Rate) String() string {
+func (r Rate) String() string { return r.in("") }
+
+func (r Rate) in(unit string) string {
 	if r.Off() {
 		return "off"
 	}
+	window := r.Window.String()
 	for _, u := range units {
 		if u.window == r.Window {
-			return strconv.FormatInt(r.Requests, 10) + "/" + u.name
+			window = u.name
 		}
 	}
-	return strconv.FormatInt(r.Requests, 10) + "/" + r.Window.String()
+	return strconv.FormatInt(r.Requests, 10) + unit + "/" + window
 }
 
 // String returns the rates as ParseRates reads them.
-func (r Rates) String() string {
-	if len(r) == 0 {
-		return "off"
+func (r Rates) String() string { return Limit{Requests: r}.String() }
+
+// Off reports whether it is no limit.
+func (l Limit) Off() bool { return len(l.Requests)+len(l.Rows) == 0 }
+
+// String returns the limit as ParseLimit reads it.
+func (l Limit) String() string {
+	var parts []string
+	for _, r := range l.Requests {
+		parts = append(parts, r.String())
 	}
-	parts := make([]string, len(r))
-	for i, rate := range r {
-		parts[i] = rate.String()
+	for _, r := range l.Rows {
+		parts = append(parts, r.in(rowsUnit))
 	}
-	return strings.Join(parts, ", ")
+	return cmp.Or(strings.Join(parts, ", "), "off")
 }

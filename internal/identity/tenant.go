@@ -9,8 +9,8 @@ type Tenant struct {
 	// Addresses are the networks that its credentials may be used from; none is
 	// every address.
 	Addresses []netip.Prefix
-	// Rates are the limit of all its credentials together.
-	Rates Rates
+	// Limit is that of all its credentials together.
+	Limit Limit
 	// Disabled tenants are refused every request.
 	Disabled bool
 }

@@ -10,6 +10,7 @@ import (
 
 	limiter "github.com/ulule/limiter/v3"
 
+	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
 )
 
@@ -114,6 +115,16 @@ func Take(ctx context.Context, demands ...Demand) error {
 		all = demands[i].appendTo(all)
 	}
 	return decide(ctx, all)
+}
+
+// Fits refuses what no window ever admits. Faults: Content.
+func (d *Demand) Fits() error {
+	for _, rate := range d.Rates {
+		if d.N > rate.Requests {
+			return fault.Newf(fault.Content, "%d %s are more than is ever admitted, which is %s; send fewer at once", d.N, d.Table.counted(), rate)
+		}
+	}
+	return nil
 }
 
 func (d *Demand) appendTo(all []ask) []ask {

@@ -233,15 +233,15 @@ func refuse(info *reqctx.Info, all []ask, wait time.Duration) error {
 }
 
 // Wait returns the shortest time, from one on and in whole seconds, after which the
-// limits, in which a request was counted in these tables, have room for another. It
-// counts nothing.
+// limits, in which a request was counted in these tables, have room for another, of one
+// row. It counts nothing.
 func Wait(ctx context.Context, from time.Duration, limits []reqctx.Limit, tables ...*Table) time.Duration {
 	var all []ask
 	for i := range limits {
 		l := &limits[i]
 		for _, t := range tables {
-			if window := slices.Index(t.names[:identity.MaxWindows], l.Policy); window >= 0 && t.unit == l.Unit {
-				all = append(all, ask{table: t, window: window, key: l.Key, rate: limiter.Rate{Period: l.Window, Limit: l.Quota}, n: 1})
+			if t.unit == l.Unit && slices.Contains(t.names[:], l.Policy) {
+				all = append(all, ask{table: t, window: l.Number, key: l.Key, rate: limiter.Rate{Period: l.Window, Limit: l.Quota}, n: 1})
 			}
 		}
 	}
@@ -283,7 +283,7 @@ func tell(info *reqctx.Info, all []ask) {
 			continue
 		}
 		info.Limits = append(info.Limits, reqctx.Limit{
-			Policy: a.table.names[a.after+a.window], Unit: a.table.unit, Key: a.key, Quota: a.rate.Limit, Remaining: a.state.Remaining,
+			Policy: a.table.names[a.after+a.window], Unit: a.table.unit, Number: a.window, Key: a.key, Quota: a.rate.Limit, Remaining: a.state.Remaining,
 			Window: a.rate.Period, Reset: a.reset(),
 		})
 	}

@@ -11,6 +11,8 @@ type Limit struct {
 	Key string
 	// Unit is what is counted; empty for requests.
 	Unit string
+	// Number is which of the windows in that unit it is, from 0.
+	Number int
 	// Quota is how much one window admits.
 	Quota int64
 	// Remaining is how much more this window admits.

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
@@ -45,6 +46,9 @@ func (p *parser) rates(path string, into *identity.Rates) func(*yaml.Node) {
 			return
 		}
 		rates, err := identity.ParseRates(n.Value)
+		if errors.Is(err, identity.ErrRows) && path == "Limits.Rate" {
+			err = errors.New("counts requests; for rows, write rows: 5000/minute beside it")
+		}
 		if err != nil {
 			p.misread(path, n, "%s %v, not %s", partName(path), err, show(n))
 			return

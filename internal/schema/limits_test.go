@@ -40,6 +40,8 @@ func TestLimitsThatCannotHoldAreRefusedByLine(t *testing.T) {
 		"limits:\n  rate: 5/fortnight":                       `model.yaml:2: rate must be a number from 1, a slash`,
 		"limits:\n  rate: true":                              `model.yaml:2: rate must be a number from 1, a slash`,
 		"limits:\n  rows: 10/second, 5/minute":               "model.yaml:2: rows must admit no fewer in the longer window",
+		"limits:\n  rows: 5 rows/minute":                     `model.yaml:2: rows must be without the word "rows", such as 5000/minute, not`,
+		"limits:\n  rate: 9/hour, 5 rows/minute":             "model.yaml:2: rate counts requests; for rows, write rows: 5000/minute beside it, not",
 		"limits:\n  rows: [5/minute]":                        "model.yaml:2: rows must be a text such as 100/minute, not a list",
 		"limits:\n  concurrency: 0":                          "model.yaml:2: concurrency must be an integer of at least 1",
 		"limits:\n  concurrency: 10001":                      "model.yaml:2: concurrency must be at most 10000",

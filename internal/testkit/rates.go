@@ -11,3 +11,12 @@ func Rates(text string) identity.Rates {
 	}
 	return rates
 }
+
+// Limit returns the limit that a text stands for, as Rates does.
+func Limit(text string) identity.Limit {
+	l, err := identity.ParseLimit(text)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
