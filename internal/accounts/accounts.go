@@ -71,6 +71,8 @@ type Service struct {
 	uses        uses
 	// unwritten is why the last note of Watch could not be made.
 	unwritten atomic.Pointer[error]
+	// told is what Watch last told other processes of this one; nil for nothing.
+	told atomic.Pointer[Server]
 	// reached is told of the store by Watch.
 	reached func(error)
 	// nobody is verified against when there is no such user, so that the

@@ -167,9 +167,34 @@ func (s *Service) tell(ctx context.Context, told *told) {
 		return // the next turn tries again
 	}
 	told.Server = next
+	s.told.Store(&next)
 	if prune {
 		told.pruned = known.Good
 	}
+}
+
+// errElsewhere says that a store is not the one that this process has told of itself.
+var errElsewhere = errors.New("it is not the database that this server works with: a restart goes over to another one")
+
+// Shares returns nil if another store holds what Watch last told the present one of this
+// process, so that both are the same, and can be written to.
+func (s *Service) Shares(ctx context.Context, other Store) error {
+	told := s.told.Load()
+	if told == nil {
+		return errors.New("this server has just started: try again in a second")
+	}
+	return other.Note(ctx, func(tx *Tx) error {
+		found, err := tx.Servers.Get(AnyTenant, told.ID)
+		switch {
+		case fault.KindOf(err) == fault.NotFound:
+			return errElsewhere
+		case err != nil:
+			return err
+		case found.Seen < told.Seen || found.At.Unix() < told.At.Unix(): // a copy of before
+			return errElsewhere
+		}
+		return tx.Servers.Replace(found)
+	})
 }
 
 // leave takes this process from those that others wait for.
