@@ -60,7 +60,7 @@ type Service struct {
 	hasher  *hasher
 	audit   audit.Recorder
 	watcher *watcher
-	told    told // by Join, for Watch
+	joined  told // by Join, for Watch
 	// guesses slows down who guesses passwords.
 	guesses *limit.Backoff
 	// changes are those of each tenant's own administrators.
@@ -72,6 +72,8 @@ type Service struct {
 	uses        uses
 	// unwritten is why the last note of Watch could not be made.
 	unwritten atomic.Pointer[error]
+	// told is what Watch last told other processes of this one; nil for nothing.
+	told atomic.Pointer[Server]
 	// reached is told of the store by Watch.
 	reached func(error)
 	// nobody is verified against when there is no such user, so that the

@@ -299,6 +299,7 @@ func (s *Service) BootstrapKey(ctx context.Context, text, role string) error {
 // time agree. What it changes is on record, and nothing else.
 func (s *Service) changeBootstrap(ctx context.Context, wanted *APIKey) error {
 	by := Actor{Name: configuration, Tenant: AnyTenant}
+	defer s.watcher.changed(ctx)
 	return s.store.Update(ctx, func(tx *Tx) error {
 		ids, err := tx.BootstrapKeys()
 		if err != nil {

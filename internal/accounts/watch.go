@@ -85,11 +85,11 @@ func (w *watcher) changed(ctx context.Context) {
 // does, so that they can wait for it, and writes down when keys were used. It
 // returns nil then.
 func (s *Service) Watch(ctx context.Context) error {
-	if s.told.ID == "" {
+	if s.joined.ID == "" {
 		_ = s.Join(ctx) // which the first turn tries again
 	}
-	told := s.told
-	s.told.ID = "" // of one Watch
+	told := s.joined
+	s.joined.ID = "" // of one Watch
 	ticker := time.NewTicker(s.watcher.poll)
 	defer ticker.Stop()
 	seen, away := int64(0), false
@@ -121,14 +121,15 @@ func (s *Service) Join(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.told.ID = id
+	s.joined.ID = id
 	ctx, cancel := context.WithTimeout(ctx, noteTimeout)
 	defer cancel()
 	first := Server{ID: id, At: s.now()} // which has seen nothing
 	if err := s.store.Note(ctx, func(tx *Tx) error { return tx.Servers.Insert(&first) }); err != nil {
 		return err
 	}
-	s.told.Server = first
+	s.joined.Server = first
+	s.told.Store(&first)
 	_, err = s.watcher.After(ctx, s.now())
 	return err
 }
@@ -188,9 +189,34 @@ func (s *Service) tell(ctx context.Context, told *told) {
 		return // the next turn tries again
 	}
 	told.Server = next
+	s.told.Store(&next)
 	if prune {
 		told.pruned = known.Good
 	}
+}
+
+// errElsewhere says that a store is not the one that this process has told of itself.
+var errElsewhere = errors.New("it is not the database that this server works with: a restart goes over to another one")
+
+// Shares returns nil if another store holds what Watch last told the present one of this
+// process, so that both are the same, and can be written to.
+func (s *Service) Shares(ctx context.Context, other Store) error {
+	told := s.told.Load()
+	if told == nil {
+		return errors.New("this server has just started: try again in a second")
+	}
+	return other.Note(ctx, func(tx *Tx) error {
+		found, err := tx.Servers.Get(AnyTenant, told.ID)
+		switch {
+		case fault.KindOf(err) == fault.NotFound:
+			return errElsewhere
+		case err != nil:
+			return err
+		case found.Seen < told.Seen || found.At.Unix() < told.At.Unix(): // a copy of before
+			return errElsewhere
+		}
+		return tx.Servers.Replace(found)
+	})
 }
 
 // leave takes this process from those that others wait for.

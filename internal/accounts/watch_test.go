@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"onnxgate/internal/accounts"
 	"onnxgate/internal/fault"
 	"onnxgate/internal/identity"
+	"onnxgate/internal/sqlstore"
 	"onnxgate/internal/testkit"
 )
 
@@ -58,6 +60,32 @@ func newChanging(t *testing.T, now *time.Time) (*changing, *accounts.Service) {
 	s, err := accounts.New(accounts.Config{Store: store, Params: cheap, Now: func() time.Time { return *now }})
 	must(t, err)
 	return store, s
+}
+
+// TestAnotherStoreIsTheSameWhenItHoldsWhatThisProcessTold: a copy of it, which is behind,
+// and one of other processes are not.
+func TestAnotherStoreIsTheSameWhenItHoldsWhatThisProcessTold(t *testing.T) {
+	f := newFixture(t)
+	s := f.service(t, func(c *accounts.Config) { c.PollInterval = time.Millisecond })
+	if err := s.Shares(t.Context(), f.store); err == nil || !strings.Contains(err.Error(), "has just started") {
+		t.Errorf("before it told anything: %v", err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.Watch(ctx) })
+	t.Cleanup(func() { stop(); running.Wait() })
+	testkit.Eventually(t, "it is the same", func() bool { return s.Shares(t.Context(), openStore(t, f.dir)) == nil })
+	elsewhere := t.TempDir()
+	if err := s.Shares(t.Context(), openStore(t, elsewhere)); err == nil || !strings.Contains(err.Error(), "not the database that this server works with") {
+		t.Errorf("another one: %v", err)
+	}
+	folder := t.TempDir()
+	must(t, sqlstore.Backup(t.Context(), sqlstore.Config{Path: filepath.Join(f.dir, "onnxgate.db")}, filepath.Join(folder, "onnxgate.db")))
+	copied := openStore(t, folder)
+	must(t, s.Shares(t.Context(), copied)) // nothing was told since
+	f.add(t, "ada", "user")
+	testkit.Eventually(t, "a copy is behind", func() bool { return s.Shares(t.Context(), copied) != nil })
+	must(t, s.Shares(t.Context(), f.store))
 }
 
 func TestTheRevisionIsAnsweredFromMemory(t *testing.T) {

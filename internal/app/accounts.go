@@ -116,14 +116,14 @@ func (a *App) openAccounts(ctx context.Context) (err error) {
 	for _, text := range a.store.Warnings() {
 		a.log.WarnContext(ctx, "database warning", slog.String("detail", text))
 	}
-	c, where := accountsOf(a.cfg, a.store, records{a}), database(a.cfg)
-	c.Argon, c.Reached, c.Now = a.newHashes(), a.databaseReached(where.Location()), a.clock.Now //nolint:contextcheck // it is told beyond any request
+	c := accountsOf(a.cfg, a.store, records{a})
+	c.Argon, c.Reached, c.Now = a.newHashes(), a.databaseReached, a.clock.Now
 	c.Guesses = a.sharedGuesses()
 	if a.accounts, err = accounts.New(c); err != nil {
 		return err
 	}
-	if err := a.accounts.BootstrapKey(ctx, a.cfg.BootstrapAPIKey.Reveal(), a.cfg.BootstrapAPIKeyRole); err != nil {
-		return fmt.Errorf("ONNXGATE_BOOTSTRAP_API_KEY: %w", err)
+	if err := badBootstrapKey(a.accounts.BootstrapKey(ctx, a.cfg.BootstrapAPIKey.Reveal(), a.cfg.BootstrapAPIKeyRole)); err != nil {
+		return err
 	}
 	created, err := a.accounts.Bootstrap(ctx, a.cfg.AdminPassword.Reveal())
 	if err != nil && a.cfg.AdminPassword.IsSet() {
@@ -137,6 +137,13 @@ func (a *App) openAccounts(ctx context.Context) (err error) {
 			slog.String("user", accounts.AdminName), slog.String("password_file", inDataDir(a.cfg, passwordFile)))
 	}
 	return nil
+}
+
+func badBootstrapKey(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("ONNXGATE_BOOTSTRAP_API_KEY: %w", err)
 }
 
 // AdminPasswordFile returns the file that holds the password of the first
@@ -155,16 +162,14 @@ func (a *App) AdminPasswordFile(ctx context.Context) string {
 	return a.cfg.AdminPasswordFile
 }
 
-// databaseReached returns what logs whether the database that is there can be used.
-func (a *App) databaseReached(there string) func(error) {
-	where := slog.String("database", there)
-	return func(err error) {
-		if err != nil {
-			a.log.ErrorContext(context.Background(), "the database is away: what is known of it serves for a while, and nothing can be changed", where, slog.Any("error", err))
-			return
-		}
-		a.log.InfoContext(context.Background(), "the database is back", where)
+// databaseReached logs whether the database can be used.
+func (a *App) databaseReached(err error) {
+	where := slog.String("database", a.store.Location())
+	if err != nil {
+		a.log.ErrorContext(context.Background(), "the database is away: what is known of it serves for a while, and nothing can be changed", where, slog.Any("error", err))
+		return
 	}
+	a.log.InfoContext(context.Background(), "the database is back", where)
 }
 
 // newHashes returns what computes the hashes of passwords: a process of its own

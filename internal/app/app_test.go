@@ -63,6 +63,16 @@ type server struct {
 // choice.
 func load(tb testing.TB, dir string, vars map[string]string) *config.Config {
 	tb.Helper()
+	cfg, err := loadAgain(tb, dir, vars)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cfg
+}
+
+// loadAgain is load of what may be wrong.
+func loadAgain(tb testing.TB, dir string, vars map[string]string) (*config.Config, error) {
+	tb.Helper()
 	all := map[string]string{
 		"ONNXGATE_DATA_DIR": dir, "ONNXGATE_ADDR": "127.0.0.1:0", "ONNXGATE_ADMIN_ADDR": "127.0.0.1:0", "ONNXGATE_GRPC_ADDR": "127.0.0.1:0",
 		"ONNXGATE_RATE_TOKEN": "off", "ONNXGATE_RATE_PREDICT": "off",
@@ -77,11 +87,7 @@ func load(tb testing.TB, dir string, vars map[string]string) *config.Config {
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	cfg, err := config.Load(config.Source{EnvFile: empty, Names: slices.Collect(maps.Keys(all)), Lookup: func(name string) (string, bool) { v, ok := all[name]; return v, ok }})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return cfg
+	return config.Load(config.Source{EnvFile: empty, Names: slices.Collect(maps.Keys(all)), Lookup: func(name string) (string, bool) { v, ok := all[name]; return v, ok }})
 }
 
 func start(tb testing.TB, dir string, vars map[string]string) *server {

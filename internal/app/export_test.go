@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"onnxgate/internal/accounts"
 	"onnxgate/internal/admission"
 	"onnxgate/internal/identity"
 )
@@ -19,6 +20,11 @@ func (a *App) Hold(ctx context.Context) (leave func(), err error) {
 
 // OneTenant reports whether the server knows of one tenant alone.
 func (a *App) OneTenant() bool { return a.oneTenant.Load() }
+
+// Viewing calls what is given while it has a connection to the database.
+func (a *App) Viewing(ctx context.Context, call func()) error {
+	return a.store.View(ctx, func(*accounts.Tx) error { call(); return nil })
+}
 
 // GRPCPlaces returns how many connections of gRPC there may be here.
 func GRPCPlaces() int { return connectionsRoom().grpc() }

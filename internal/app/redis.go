@@ -20,9 +20,8 @@ func (a *App) openRedis(ctx context.Context) (err error) {
 	if !a.cfg.RedisURL.IsSet() {
 		return nil
 	}
-	url := a.cfg.RedisURL.Reveal()
 	//nolint:contextcheck // the connection belongs to no request
-	if a.redis, err = redis.New(redis.Config{URL: url, Changed: a.redisChanged(redis.Where(url)), Now: time.Now}); err != nil {
+	if a.redis, err = redis.New(redis.Config{URL: a.cfg.RedisURL.Reveal(), Changed: a.redisChanged, Now: time.Now}); err != nil {
 		return badRedis(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTime)
@@ -31,16 +30,14 @@ func (a *App) openRedis(ctx context.Context) (err error) {
 	return nil
 }
 
-// redisChanged returns what logs whether the Redis server that is there answers.
-func (a *App) redisChanged(there string) func(error) {
+// redisChanged logs whether the Redis server that is there answers.
+func (a *App) redisChanged(there string, err error) {
 	where := slog.String("redis", there)
-	return func(err error) {
-		if err != nil {
-			a.log.WarnContext(context.Background(), "Redis is away: this server counts rates and wrong passwords by itself", where, slog.Any("error", err))
-			return
-		}
-		a.log.InfoContext(context.Background(), "rates are counted in Redis", where)
+	if err != nil {
+		a.log.WarnContext(context.Background(), "Redis is away: this server counts rates and wrong passwords by itself", where, slog.Any("error", err))
+		return
 	}
+	a.log.InfoContext(context.Background(), "rates are counted in Redis", where)
 }
 
 func badRedis(err error) error {

@@ -10,18 +10,25 @@ import (
 )
 
 // Reload takes over what can change while the server runs: rates, CORS origins,
-// the log level, models, and the files of the certificate, of the authorities of
+// the log level, the ways to the database and to Redis, the shared secret, the key of
+// the configuration, models, and the files of the certificate, of the authorities of
 // client certificates, of the key-encryption key and of the outside issuers. A
-// configuration that cannot be right changes nothing. Otherwise each model,
-// version and file is for itself: one that cannot be taken over stays as it was
-// and is logged. A server that is stopping takes over nothing.
+// configuration that cannot be right, or names a database or a Redis server that cannot
+// be used, changes nothing. Otherwise each model, version and file is for itself: one
+// that cannot be taken over stays as it was and is logged. A server that is stopping
+// takes over nothing.
 func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	if a.draining.Load() {
 		return
 	}
+	var tried *takeover
 	cfg, err := load()
+	if err == nil {
+		tried, err = a.tryOut(ctx, cfg)
+		defer tried.close()
+	}
 	if a.reloads.note(configurationPart, err) != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			a.log.ErrorContext(ctx, "not reloaded: nothing changes until the configuration is right", slog.String("error", line))
@@ -33,7 +40,7 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 		return
 	}
 	a.clock.Accept() // whoever asks for a reload has looked
-	changed := slog.Any("changed", a.reloadSettings(ctx, cfg))
+	changed := slog.Any("changed", a.reloadSettings(ctx, tried))
 	attrs := append([]slog.Attr{changed}, a.reloadModels(ctx)...)
 	if a.certs != nil {
 		if err := a.certs.Reload(); err != nil {
@@ -53,14 +60,17 @@ func (a *App) Reload(ctx context.Context, load func() (*config.Config, error)) {
 }
 
 // reloadSettings returns the names of those that were taken over.
-func (a *App) reloadSettings(ctx context.Context, cfg *config.Config) []string {
-	inForce, live, restart := a.inForce.TakeLive(cfg)
-	for _, name := range restart {
+func (a *App) reloadSettings(ctx context.Context, t *takeover) []string {
+	for _, name := range t.restart {
 		a.log.WarnContext(ctx, "setting needs a restart", slog.String("setting", name))
 	}
-	a.admission.Reload(ratesOf(cfg))
-	a.api.Reload(settings(cfg))
-	a.level.Set(cfg.LogLevel)
-	a.inForce = inForce
-	return append([]string{}, live...) // [] in the log, not null
+	if err := a.reloads.note(configurationPart, a.takeSecrets(ctx, t)); err != nil {
+		a.log.ErrorContext(ctx, "kept a setting as it was", slog.Any("error", err))
+	}
+	a.admission.Reload(ratesOf(t.inForce))
+	a.api.Reload(settings(t.inForce))
+	a.level.Set(t.inForce.LogLevel)
+	_, taken, _ := a.inForce.TakeLive(t.inForce)
+	a.inForce = t.inForce
+	return append([]string{}, taken...) // [] in the log, not null
 }

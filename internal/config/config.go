@@ -280,7 +280,7 @@ func (c *Config) TakeLive(next *Config) (inForce *Config, live, restart []string
 	for _, s := range Settings() {
 		switch {
 		case s.same(c, next):
-		case s.Live:
+		case s.Live && (!s.Stays || (s.show(c) == "") == (s.show(next) == "")):
 			s.copy(&after, next)
 			live = append(live, s.Name)
 		default:

@@ -618,16 +618,42 @@ func TestChangesAreLiveOrNeedARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	inForce, live, restart := before.TakeLive(after)
-	if diff := cmp.Diff([]string{"ONNXGATE_RATE_PREDICT", "ONNXGATE_CORS_ORIGINS", "ONNXGATE_LOG_LEVEL"}, live); diff != "" {
+	if diff := cmp.Diff([]string{"ONNXGATE_JWT_SECRET", "ONNXGATE_RATE_PREDICT", "ONNXGATE_CORS_ORIGINS", "ONNXGATE_LOG_LEVEL"}, live); diff != "" {
 		t.Error(diff)
 	}
-	want := []string{"ONNXGATE_ADDR", "ONNXGATE_ISSUER", "ONNXGATE_AUDIENCE", "ONNXGATE_JWT_SECRET"}
+	want := []string{"ONNXGATE_ADDR", "ONNXGATE_ISSUER", "ONNXGATE_AUDIENCE"}
 	if diff := cmp.Diff(want, restart); diff != "" {
 		t.Error(diff)
 	}
 	// Every one that is told to be taken over is, and no other.
 	if _, again, still := inForce.TakeLive(after); len(again) > 0 || !slices.Equal(still, restart) {
 		t.Errorf("read once more: %v would be taken over, and %v need a restart", again, still)
+	}
+}
+
+func TestAReloadChangesWhatIsSetButNotWhetherItIs(t *testing.T) {
+	with := func(value string) *config.Config {
+		secret := config.NewSecret(value)
+		return &config.Config{DatabaseURL: secret, RedisURL: secret, JWTSecret: secret, BootstrapAPIKey: secret}
+	}
+	stay := []string{"ONNXGATE_DATABASE_URL", "ONNXGATE_REDIS_URL", "ONNXGATE_JWT_SECRET"}
+	key := []string{"ONNXGATE_BOOTSTRAP_API_KEY"}
+	for name, c := range map[string]struct {
+		before, after string
+		live, restart []string
+	}{
+		"changed": {"a", "b", append(slices.Clone(stay), key...), nil},
+		"set":     {"", "b", key, stay},
+		"unset":   {"a", "", key, stay},
+		"as ever": {"a", "a", nil, nil},
+	} {
+		inForce, live, restart := with(c.before).TakeLive(with(c.after))
+		if !slices.Equal(live, c.live) || !slices.Equal(restart, c.restart) || inForce.BootstrapAPIKey.Reveal() != c.after {
+			t.Errorf("%s: %v were taken over, and %v need a restart", name, live, restart)
+		}
+		if kept := inForce.JWTSecret.Reveal() == c.before; kept != (c.restart != nil || c.before == c.after) {
+			t.Errorf("%s: the secret is %q", name, inForce.JWTSecret.Reveal())
+		}
 	}
 }
 

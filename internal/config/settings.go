@@ -26,6 +26,8 @@ type Setting struct {
 	Secret bool
 	// Live settings are taken over by a reload; the others need a restart.
 	Live bool
+	// Stays says of a Live setting that a reload neither sets nor unsets it.
+	Stays bool
 
 	binding
 }
@@ -134,14 +136,14 @@ func listenerSettings() []Setting {
 func databaseSettings() []Setting {
 	return []Setting{
 		{ //nolint:gosec // the form of a password, and none
-			Name: "ONNXGATE_DATABASE_URL", Secret: true,
-			Doc:     "PostgreSQL database for users, keys and tenants, which several servers can share; empty: a SQLite file in the data directory.",
+			Name: "ONNXGATE_DATABASE_URL", Secret: true, Live: true, Stays: true,
+			Doc:     "PostgreSQL database for users, keys and tenants, which several servers can share; empty: a SQLite file in the data directory. A reload takes over another way to the same database; another database needs a restart.",
 			Want:    "postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full, or nothing",
 			binding: bind(func(c *Config) *Secret { return &c.DatabaseURL }, parseSecret, Secret.String),
 		},
 		{ //nolint:gosec // the form of a password, and none
-			Name: "ONNXGATE_REDIS_URL", Secret: true,
-			Doc:     "Redis server where rates and wrong passwords are counted for several servers together; empty: each server counts in its own memory.",
+			Name: "ONNXGATE_REDIS_URL", Secret: true, Live: true, Stays: true,
+			Doc:     "Redis server where rates and wrong passwords are counted for several servers together; empty: each server counts in its own memory. Having one, or none any more, needs a restart.",
 			Want:    "rediss://USER:PASSWORD@HOST:6379/0, with ?ca_file=PATH where the system does not trust its certificate (redis:// is not encrypted), or nothing",
 			binding: bind(func(c *Config) *Secret { return &c.RedisURL }, parseSecret, Secret.String),
 		},
@@ -274,8 +276,8 @@ func tokenSettings() []Setting {
 			binding: text(func(c *Config) *string { return &c.JWTAlg }),
 		},
 		{
-			Name: "ONNXGATE_JWT_SECRET", Secret: true,
-			Doc:     "Shared secret of 32 bytes or more; when it is set, tokens are signed with it (HS256).",
+			Name: "ONNXGATE_JWT_SECRET", Secret: true, Live: true, Stays: true,
+			Doc:     "Shared secret of 32 bytes or more; when it is set, tokens are signed with it (HS256). After a reload with another one, tokens of the former are good until they end. To set or remove it needs a restart.",
 			Want:    "the output of: openssl rand -base64 32",
 			binding: bind(func(c *Config) *Secret { return &c.JWTSecret }, parseSecret, Secret.String),
 		},
@@ -304,8 +306,8 @@ func tokenSettings() []Setting {
 			binding: adminPassword(),
 		},
 		{
-			Name: "ONNXGATE_BOOTSTRAP_API_KEY", Secret: true,
-			Doc:     "API key that is valid as long as it stands here; another one, or none, ends it at the next start.",
+			Name: "ONNXGATE_BOOTSTRAP_API_KEY", Secret: true, Live: true,
+			Doc:     "API key that is valid as long as it stands here; another one, or none, ends it at the next reload or start.",
 			Want:    "the output of: onnxgate apikey generate",
 			binding: bind(func(c *Config) *Secret { return &c.BootstrapAPIKey }, parseSecret, Secret.String),
 		},

@@ -9,9 +9,6 @@ package keys
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,8 +42,8 @@ type Config struct {
 	// Algorithm is what new tokens are signed with: EdDSA (also when empty),
 	// ES256 or RS256. Unused with a Secret.
 	Algorithm Algorithm
-	// Secret, when set, is the only key: HS256 signs and verifies, and the
-	// directory is neither read nor written, so that a public key can never
+	// Secret, when set, is the only key until UseSecret: HS256 signs and verifies, and
+	// the directory is neither read nor written, so that a public key can never
 	// meet a symmetric algorithm.
 	Secret []byte
 	// TokenTTL is how long a token holds that a key signs: so long the key
@@ -124,7 +121,7 @@ func NewVerifier(alg Algorithm, public any) (*Verifier, error) {
 // Set is the keys of one server: one signs, all verify. It is safe for
 // concurrent use.
 type Set struct {
-	place       place // nil with a secret
+	place       place
 	shared      bool
 	algorithm   Algorithm
 	overlap     time.Duration
@@ -150,7 +147,7 @@ type Set struct {
 	asks asks
 }
 
-// place is where keys are kept: a directory, or a store that servers share.
+// place is where keys are kept: a directory, a store that servers share, or memory.
 type place interface {
 	// load returns every key. What is known stays the same in memory.
 	load(ctx context.Context, known []*key) ([]*key, error)
@@ -180,7 +177,8 @@ type present struct {
 func Open(ctx context.Context, cfg Config) (*Set, error) {
 	s := newSet(&cfg)
 	if len(cfg.Secret) > 0 {
-		return s, s.useSecret(cfg.Secret)
+		s.place, s.algorithm, s.rotateEvery = inMemory{}, HS256, 0
+		return s, s.UseSecret(cfg.Secret)
 	}
 	if !s.algorithm.Signs() {
 		return nil, fmt.Errorf("signature algorithm %q cannot sign here; use %s, %s or %s", s.algorithm, EdDSA, ES256, RS256)
@@ -259,7 +257,7 @@ func (s *Set) assemble(all []*key, now time.Time) (*present, error) {
 	states := s.states(all, now)
 	for _, k := range all {
 		if states[k] == Active {
-			p.signer = &Signer{KID: k.verifier.KID, Algorithm: s.algorithm, private: k.private}
+			p.signer = &Signer{KID: k.verifier.KID, Algorithm: s.algorithm, private: k.secret()}
 		}
 		if states[k] != Retired {
 			p.verifiers[k.verifier.KID] = k.verifier
@@ -289,26 +287,6 @@ func (s *Set) nextChange(all []*key, now time.Time) time.Time {
 		consider(k.since.Add(s.overlap))
 	}
 	return next
-}
-
-// useSecret makes the set of a shared secret. Its name is derived under the
-// secret rather than by RFC 7638, whose section 7 warns that the thumbprint of
-// a symmetric key lets anyone check a guess.
-func (s *Set) useSecret(secret []byte) error {
-	if len(secret) < MinSecretBytes {
-		return fmt.Errorf("the secret has %d bytes; HS256 needs %d or more", len(secret), MinSecretBytes)
-	}
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte("onnxgate key id"))
-	kid := base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
-	secret = slices.Clone(secret)
-	published, err := publish(nil)
-	s.keys.Store(&present{
-		signer:    &Signer{KID: kid, Algorithm: HS256, private: secret},
-		verifiers: map[string]*Verifier{kid: {KID: kid, Algorithm: HS256, public: secret}},
-		published: published,
-	})
-	return err
 }
 
 // Signer returns the key that signs new tokens.

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,12 +134,9 @@ func compareAge(a, b *key) int {
 	return strings.Compare(a.verifier.KID, b.verifier.KID)
 }
 
-// Watch follows what other processes do with the keys, and makes a new one when
-// it is time to, until ctx ends.
+// Watch follows what other processes do with the keys, makes a new one when it is time
+// to, and ends those whose tokens have ended, until ctx ends.
 func (s *Set) Watch(ctx context.Context) {
-	if s.place == nil {
-		return
-	}
 	ticker := time.NewTicker(s.poll)
 	defer ticker.Stop()
 	var last string
@@ -156,7 +154,7 @@ func (s *Set) Watch(ctx context.Context) {
 		}
 		s.wrong.Store(&err)
 		signs := s.Signer().KID
-		if err == nil && signs == told {
+		if err == nil && (s.algorithm == HS256 || signs == told) { // who calls UseSecret knows
 			last = ""
 			continue
 		}
@@ -278,7 +276,7 @@ func (s *Set) Rotate(ctx context.Context) (Info, error) {
 
 // Rotatable returns why Rotate makes no key here; nil when it would.
 func (s *Set) Rotatable() error {
-	if s.place == nil {
+	if s.algorithm == HS256 {
 		return errSecret
 	}
 	return nil
@@ -295,10 +293,7 @@ func (s *Set) Retirable(ctx context.Context, kid string) (State, error) {
 }
 
 func (s *Set) retirable(ctx context.Context, kid string) (*key, error) {
-	if s.place == nil {
-		return nil, errSecret
-	}
-	if err := s.Look(ctx); err != nil {
+	if err := cmp.Or(s.Rotatable(), s.Look(ctx)); err != nil {
 		return nil, err
 	}
 	all := s.keys.Load().all
@@ -327,7 +322,7 @@ func (s *Set) Retire(ctx context.Context, kid string) error {
 // Due returns when Watch is to have made another key; zero when it never does.
 func (s *Set) Due() time.Time {
 	known := s.keys.Load()
-	if s.place == nil || s.rotateEvery == 0 {
+	if s.rotateEvery == 0 {
 		return time.Time{}
 	}
 	if last := newest(known.all, s.algorithm); last != nil {
@@ -339,14 +334,14 @@ func (s *Set) Due() time.Time {
 // List returns all keys, the newest first.
 func (s *Set) List() []Info {
 	known := s.keys.Load()
-	if s.place == nil {
-		return []Info{{KID: known.signer.KID, Algorithm: known.signer.Algorithm, State: Active}}
-	}
 	sorted := slices.SortedFunc(slices.Values(known.all), func(a, b *key) int { return compareAge(b, a) })
 	list := make([]Info, len(sorted))
 	states := s.states(known.all, s.now())
 	for i, k := range sorted {
-		list[i] = Info{KID: k.verifier.KID, Algorithm: k.verifier.Algorithm, State: states[k], Created: k.since}
+		list[i] = Info{KID: k.verifier.KID, Algorithm: k.verifier.Algorithm, State: states[k]}
+		if s.algorithm != HS256 {
+			list[i].Created = k.since
+		}
 	}
 	return list
 }

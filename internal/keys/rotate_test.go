@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -283,7 +284,54 @@ func TestASecretCannotBeRotatedOrPublished(t *testing.T) {
 	if list := set.List(); len(list) != 1 || list[0].State != keys.Active || list[0].Algorithm != keys.HS256 {
 		t.Errorf("List = %v", list)
 	}
-	set.Watch(t.Context()) // returns: there is nothing to watch
+}
+
+// TestTokensOfAFormerSecretAreGoodUntilTheyEnd: another secret signs at once, and each
+// before it verifies for as long as a token that it has signed may last.
+func TestTokensOfAFormerSecretAreGoodUntilTheyEnd(t *testing.T) {
+	now := time.Now()
+	secret := func(n int) []byte { return fmt.Appendf(nil, "an unguessable secret of 32 bytes or more, the %d", n) }
+	set, err := keys.Open(t.Context(), keys.Config{Secret: secret(0), TokenTTL: time.Hour, RotateEvery: time.Minute, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := func(n int) string {
+		t.Helper()
+		if err := set.UseSecret(secret(n)); err != nil {
+			t.Fatal(err)
+		}
+		return set.Signer().KID
+	}
+	first := set.Signer().KID
+	second := use(1) // in the same moment
+	if second == first || !verifies(set, first) || !verifies(set, second) || string(set.JWKS()) != `{"keys":[]}` {
+		t.Fatalf("after the first change: %v, %s", states(set), set.JWKS())
+	}
+	if err := set.UseSecret([]byte("short")); err == nil || set.Signer().KID != second {
+		t.Errorf("a short secret: %v, %v", err, states(set))
+	}
+	now = now.Add(30 * time.Minute)
+	if third := use(2); !verifies(set, first) || !verifies(set, second) || third == second {
+		t.Errorf("after the second change: %v", states(set))
+	}
+	now = now.Add(31 * time.Minute)
+	look(t, set)
+	if verifies(set, first) || !verifies(set, second) {
+		t.Errorf("when the tokens of the first have ended: %v", states(set))
+	}
+	if again := use(1); again != second || len(set.KIDs()) != 2 {
+		t.Errorf("the second again: %v", states(set))
+	}
+	now = now.Add(-time.Hour) // somebody has set the clock back
+	if last := use(3); !verifies(set, second) || set.Signer().KID != last {
+		t.Errorf("under a clock that was set back: %v", states(set))
+	}
+	for n := range 2 * keys.MaxFormerSecrets {
+		use(10 + n)
+	}
+	if kids := set.KIDs(); len(kids) != 1+keys.MaxFormerSecrets || verifies(set, second) {
+		t.Errorf("after many changes %d verify", len(kids))
+	}
 }
 
 func TestABadFileLeavesTheKeysAsTheyWereAndIsToldOnce(t *testing.T) {

@@ -152,7 +152,7 @@ func TestAReplyThatIsMoreThanWasAskedForEndsTheConnectionBeforeItTakesMemory(t *
 func awayBecause(t *testing.T, url string) error {
 	t.Helper()
 	told := make(chan error, 99)
-	c, err := redis.New(redis.Config{URL: url, Patience: 30 * time.Second, Changed: func(err error) { told <- err }, Now: time.Now})
+	c, err := redis.New(redis.Config{URL: url, Patience: 30 * time.Second, Changed: func(_ string, err error) { told <- err }, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -224,6 +224,24 @@ func (l *link) lookAfter() {
 	}
 }
 
+// errLeft is the error of a call that came when the link was given up for another.
+var errLeft = errors.New("redis: the link was given up")
+
+// end gives up a link that nobody waits for, and reports whether it has ended.
+func (l *link) end() bool {
+	l.mu.Lock()
+	if l.err != nil || l.oldest != nil {
+		defer l.mu.Unlock()
+		return l.err != nil
+	}
+	l.err = errLeft
+	l.watch.Stop()
+	l.mu.Unlock()
+	close(l.broken)
+	_ = l.conn.Close() // nobody is on it
+	return true
+}
+
 // fail ends the link, and every call in it, once.
 func (l *link) fail(err error) {
 	l.mu.Lock()

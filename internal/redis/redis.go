@@ -46,19 +46,19 @@ type Config struct {
 	URL string
 	// Patience is how long a call waits for its answer; 0 is DefaultPatience.
 	Patience time.Duration
-	// Changed is told when Redis goes away, with the reason, and with nil when it
-	// answers; nil tells nobody. It does not hold up any call.
-	Changed func(err error)
+	// Changed is told when Redis goes away, with where it is and the reason, and with
+	// nil when it answers; nil tells nobody. It does not hold up any call.
+	Changed func(where string, err error)
 	// Now is the clock, with monotonic readings. It is required.
 	Now func() time.Time
 }
 
 // Client asks one Redis server. It is safe for concurrent use.
 type Client struct {
-	target   *target
+	target   atomic.Pointer[target]
 	patience time.Duration
 	now      func() time.Time
-	changed  func(error)
+	changed  func(string, error)
 
 	link  atomic.Pointer[link] // nil while Redis is away
 	tried chan struct{}        // closed after the first attempt
@@ -80,11 +80,23 @@ func New(cfg Config) (*Client, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Client{
-		target: t, patience: cmp.Or(cfg.Patience, DefaultPatience), now: cfg.Now, changed: cfg.Changed,
+		patience: cmp.Or(cfg.Patience, DefaultPatience), now: cfg.Now, changed: cfg.Changed,
 		tried: make(chan struct{}), stop: stop, ended: make(chan struct{}), err: errors.New("it was not reached yet"),
 	}
+	c.target.Store(t)
 	go c.run(ctx)
 	return c, nil
+}
+
+// Use has the client go over to another URL. Calls are asked of the connection that
+// there is until there is one to that, and what they wait for then still comes.
+func (c *Client) Use(url string) error {
+	t, err := parseURL(url)
+	if err != nil {
+		return err
+	}
+	close(c.target.Swap(t).left)
+	return nil
 }
 
 // Close ends the connection. Calls return ErrAway from then on.
@@ -115,19 +127,20 @@ func (c *Client) Err() error {
 func (c *Client) Up() bool { return c.link.Load() != nil }
 
 // Where says where the server is.
-func (c *Client) Where() string { return c.target.String() }
+func (c *Client) Where() string { return c.target.Load().String() }
 
 // run keeps the link up until ctx is done.
 func (c *Client) run(ctx context.Context) {
 	defer close(c.ended)
 	for first := true; ; first = false {
 		began := c.now()
-		l, err := c.connect(ctx)
+		t := c.target.Load()
+		l, err := c.connect(ctx, t)
 		c.turn(l, err, first)
 		if first {
 			close(c.tried)
 		}
-		if l != nil && !c.hold(ctx, l) {
+		if l != nil && !c.hold(ctx, l, t) {
 			return
 		}
 		if !pause(ctx, retryEvery-c.now().Sub(began)) {
@@ -137,12 +150,16 @@ func (c *Client) run(ctx context.Context) {
 }
 
 // hold waits until the link is broken, and reports whether ctx goes on. A break is
-// noticed within a second also while nobody calls.
-func (c *Client) hold(ctx context.Context, l *link) bool {
+// noticed within a second also while nobody calls. When Use has named another target it
+// goes over to that as soon as it can be reached.
+func (c *Client) hold(ctx context.Context, l *link, at *target) bool {
 	ticker := time.NewTicker(askEvery)
 	defer ticker.Stop()
-	for {
+	former := l // the one before, until it is given up
+	defer func() { former.fail(ErrAway) }()
+	for left := at.left; ; {
 		select {
+		case <-left:
 		case <-ticker.C:
 			_, _ = l.do("PING", nil) // breaks the link when there is none
 		case <-l.broken:
@@ -153,7 +170,29 @@ func (c *Client) hold(ctx context.Context, l *link) bool {
 			l.fail(ErrAway)
 			return false
 		}
+		t := c.target.Load()
+		left = t.left
+		if former != l && !former.end() {
+			continue
+		}
+		if next := c.cross(ctx, at, t); next != nil {
+			former, l, at = l, next, t
+		}
 	}
+}
+
+// cross goes over to another target and returns the link to it; nil where it is no
+// other, or cannot be reached now.
+func (c *Client) cross(ctx context.Context, from, to *target) *link {
+	if from == to {
+		return nil
+	}
+	l, err := c.connect(ctx, to)
+	if err != nil {
+		return nil // the link that there is serves on, and it is tried again
+	}
+	c.link.Store(l)
+	return l
 }
 
 // turn notes whether there is a link, and tells when that changes.
@@ -163,7 +202,7 @@ func (c *Client) turn(l *link, err error, first bool) {
 	c.err = err
 	c.mu.Unlock()
 	if c.changed != nil && (first || (before == nil) != (l == nil)) {
-		c.changed(err)
+		c.changed(c.Where(), err)
 	}
 }
 
@@ -179,8 +218,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func (c *Client) connect(ctx context.Context) (*link, error) {
-	conn, err := c.target.open(ctx)
+func (c *Client) connect(ctx context.Context, to *target) (*link, error) {
+	conn, err := to.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -219,13 +258,15 @@ func Reach(ctx context.Context, url string) error {
 	return conn.Close()
 }
 
-// do sends a command. The error is ErrAway, what broke the link, or the answer itself.
-func (c *Client) do(name string, args []any) (any, error) {
-	l := c.link.Load()
-	if l == nil {
-		return nil, ErrAway
+// do sends a command, and returns what it was sent over, nil for nothing. The error is
+// ErrAway, what broke the link, or the answer itself.
+func (c *Client) do(name string, args []any) (*link, any, error) {
+	for l := c.link.Load(); l != nil; l = c.link.Load() {
+		if reply, err := l.do(name, args); !errors.Is(err, errLeft) { // else there is another
+			return l, reply, err
+		}
 	}
-	return l.do(name, args)
+	return nil, nil, ErrAway
 }
 
 // Script is a program in Lua that Redis runs as one step.
@@ -243,13 +284,12 @@ func NewScript(source string) *Script {
 // answer that is an error ends the connection: who may not count, or has no memory for
 // it, is not asked again for a second.
 func (c *Client) Run(s *Script, keys int, keysAndArgs ...any) (any, error) {
-	l := c.link.Load()
-	if l == nil {
-		return nil, ErrAway
-	}
-	reply, err := l.do("EVALSHA", append([]any{s.digest, keys}, keysAndArgs...))
+	l, reply, err := c.do("EVALSHA", append([]any{s.digest, keys}, keysAndArgs...))
 	if answer, ok := errors.AsType[redigo.Error](err); ok && strings.HasPrefix(string(answer), "NOSCRIPT") {
-		reply, err = l.do("EVAL", append([]any{s.source, keys}, keysAndArgs...))
+		l, reply, err = c.do("EVAL", append([]any{s.source, keys}, keysAndArgs...))
+	}
+	if l == nil {
+		return nil, err
 	}
 	if err != nil {
 		l.fail(err)
@@ -260,13 +300,13 @@ func (c *Client) Run(s *Script, keys int, keysAndArgs ...any) (any, error) {
 
 // Publish sends a message to all who subscribe to the channel now.
 func (c *Client) Publish(channel string, message []byte) error {
-	if _, err := c.do("PUBLISH", []any{c.channel(channel), message}); err != nil {
+	if _, _, err := c.do("PUBLISH", []any{c.target.Load().channel(channel), message}); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
 	return nil
 }
 
 // channel is the name of a channel, which Redis does not keep apart by databases.
-func (c *Client) channel(name string) string {
-	return namespace + strconv.Itoa(c.target.database) + ":" + name
+func (t *target) channel(name string) string {
+	return namespace + strconv.Itoa(t.database) + ":" + name
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,7 +104,7 @@ type changes struct {
 	all []error
 }
 
-func (c *changes) note(err error) {
+func (c *changes) note(_ string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.all = append(c.all, err)
@@ -224,6 +225,100 @@ func TestMessagesReachSubscribersAlsoAfterAnOutage(t *testing.T) {
 	publish("two")
 	cancel()
 	<-done
+}
+
+// connections are the numbers of those that the server has of clients.
+func connections(t *testing.T, server *testkit.Redis) map[string]bool {
+	t.Helper()
+	list, _ := server.Do(t, "CLIENT", "LIST").([]byte)
+	all := map[string]bool{}
+	for line := range strings.Lines(string(list)) {
+		if strings.Contains(line, " name=onnxgate ") {
+			id, _, _ := strings.Cut(line, " ")
+			all[id] = true
+		}
+	}
+	return all
+}
+
+// TestAnotherPasswordIsUsedWithoutLosingACall: the connections of the former one are
+// given up when there are new ones, the subscription's among them, and what was counted
+// is still there.
+func TestAnotherPasswordIsUsedWithoutLosingACall(t *testing.T) {
+	t.Parallel()
+	server := testkit.StartRedis(t, testkit.RedisConfig{Password: "one"})
+	c, there := newClient(t, server.URL(0)), newClient(t, server.URL(0))
+	ctx, cancel := context.WithCancel(t.Context())
+	joined, messages := make(chan struct{}, 9), make(chan string, 9)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	running.Go(func() {
+		c.Subscribe(ctx, "revoked", redis.Subscriber{Joined: func() { joined <- struct{}{} }, Message: func(m []byte) { messages <- string(m) }})
+	})
+	var calls atomic.Int64
+	for range 4 {
+		running.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := c.Run(add, 1, "sum", 1); err != nil {
+					t.Error(err)
+					return
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	<-joined
+	before := connections(t, server)
+	server.SetPassword(t, "two")
+	for _, client := range []*redis.Client{c, there} {
+		if err := client.Use(server.URL(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-joined
+	testkit.Eventually(t, "nobody uses a connection of before", func() bool {
+		now := connections(t, server)
+		for id := range before {
+			if now[id] {
+				return false
+			}
+		}
+		return len(now) == len(before)
+	})
+	if err := there.Publish("revoked", []byte("here")); err != nil {
+		t.Error(err)
+	}
+	if got := <-messages; got != "here" {
+		t.Errorf("got %q", got)
+	}
+	cancel()
+	running.Wait()
+	if sum, err := c.Run(add, 1, "sum", 0); err != nil || sum != calls.Load() {
+		t.Errorf("%v was counted, %v; want %d", sum, err, calls.Load())
+	}
+	if err := c.Use("http://h"); err == nil || !c.Up() {
+		t.Errorf("no URL of a Redis server: %v", err)
+	}
+}
+
+// TestATargetThatCannotBeReachedIsGoneOverToWhenItCan: until then the former one serves.
+func TestATargetThatCannotBeReachedIsGoneOverToWhenItCan(t *testing.T) {
+	t.Parallel()
+	one, two := testkit.StartRedis(t, testkit.RedisConfig{}), testkit.StartRedis(t, testkit.RedisConfig{})
+	two.Stop(t)
+	c := newClient(t, one.URL(0))
+	if err := c.Use(two.URL(3)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Run(add, 1, "sum", 1); err != nil || len(connections(t, one)) != 1 {
+		t.Errorf("while the other is away: %v", err)
+	}
+	two.Start(t)
+	testkit.Eventually(t, "the first is left", func() bool { return len(connections(t, one)) == 0 })
+	if sum, err := c.Run(add, 1, "sum", 1); err != nil || sum != int64(1) || c.Where() != two.Addr+"/3" {
+		t.Errorf("at %s: %v, %v", c.Where(), sum, err)
+	}
 }
 
 func TestURLsThatCannotBeRightAreRefusedWithoutTheirSecrets(t *testing.T) {

@@ -41,7 +41,8 @@ func (c *Client) Subscribe(ctx context.Context, channel string, to Subscriber) {
 // follow subscribes over one connection until it is lost.
 func (c *Client) follow(ctx context.Context, channel string, to Subscriber) error {
 	dialing, cancel := context.WithTimeout(ctx, dialTime)
-	conn, err := c.target.dial(dialing)
+	at := c.target.Load()
+	conn, err := at.dial(dialing)
 	cancel()
 	if err != nil {
 		return err
@@ -49,10 +50,10 @@ func (c *Client) follow(ctx context.Context, channel string, to Subscriber) erro
 	ps := redigo.PubSubConn{Conn: conn}
 	ended := make(chan struct{})
 	defer close(ended)
-	if err := ps.Subscribe(c.channel(channel)); err != nil {
+	if err := ps.Subscribe(at.channel(channel)); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	go keep(ctx, ps, ended)
+	go keep(ctx, ps, at.left, ended)
 	for {
 		if err := receive(ps, to); err != nil {
 			return errors.Join(err, conn.Close())
@@ -61,8 +62,8 @@ func (c *Client) follow(ctx context.Context, channel string, to Subscriber) erro
 }
 
 // keep shows the other side that we are there, and closes the connection when ctx is
-// done.
-func keep(ctx context.Context, ps redigo.PubSubConn, ended <-chan struct{}) {
+// done or it is to be elsewhere.
+func keep(ctx context.Context, ps redigo.PubSubConn, left, ended <-chan struct{}) {
 	ticker := time.NewTicker(pingEvery)
 	defer ticker.Stop()
 	for {
@@ -72,6 +73,7 @@ func keep(ctx context.Context, ps redigo.PubSubConn, ended <-chan struct{}) {
 				continue
 			}
 		case <-ctx.Done():
+		case <-left:
 		case <-ended:
 		}
 		_ = ps.Close() // ends what receives

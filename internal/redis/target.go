@@ -35,6 +35,8 @@ type target struct {
 	user, password string
 	database       int
 	tls            *tls.Config // nil for none
+	// left is closed when a client goes over to another.
+	left chan struct{}
 }
 
 // CheckURL says whether a URL can be used, and what the operator should know about
@@ -73,7 +75,7 @@ func parseURL(text string) (*target, error) {
 	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Opaque != "" || u.Fragment != "" || u.Hostname() == "" || strings.Contains(u.Host, "@") {
 		return nil, errURL
 	}
-	t := &target{address: u.Host}
+	t := &target{address: u.Host, left: make(chan struct{})}
 	if u.Port() == "" {
 		t.address = net.JoinHostPort(u.Hostname(), defaultPort)
 	}

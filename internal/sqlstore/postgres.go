@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 const (
@@ -44,7 +43,10 @@ func connectPostgres(url string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newStore(postgresDialect(), stdlib.OpenDB(*cfg), postgresConns)
+	c := &connector{}
+	c.use(cfg)
+	s := newStore(postgresDialect(), sql.OpenDB(c), postgresConns)
+	s.connector = c
 	s.db.SetConnMaxLifetime(connLifetime)
 	s.warnings, s.prepare = warnings, s.lookAround
 	s.revision = func(ctx context.Context) (revision int64, err error) {

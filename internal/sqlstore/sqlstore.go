@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"onnxgate/internal/accounts"
@@ -44,6 +45,9 @@ type Config struct {
 type Store struct {
 	dialect *dialect
 	db      *sql.DB
+	// connector makes the connections to PostgreSQL; nil for SQLite.
+	connector *connector
+	location  atomic.Pointer[string]
 	// writing is held by the one writer of this process, so that writers queue
 	// here in order instead of polling the database's lock.
 	writing chan struct{}
@@ -104,6 +108,8 @@ func connect(cfg Config) (s *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	location := cfg.Location()
+	s.location.Store(&location)
 	if s.moved = cfg.Moved; s.moved == nil {
 		s.moved = func() {}
 	}
@@ -142,6 +148,9 @@ func (cfg *Config) Location() string {
 	}
 	return cfg.Path
 }
+
+// Location is that of the configuration, or of the one that Use took over.
+func (s *Store) Location() string { return *s.location.Load() }
 
 // Warnings returns what works, and is probably not what the operator means.
 func (s *Store) Warnings() []string { return s.warnings }

@@ -64,7 +64,7 @@ func StartPostgres(tb testing.TB) *Postgres {
 	}
 	p.run(tb, "initdb", "--pgdata="+p.data(), "--auth=trust", "--username="+superuser, "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
 	p.Start(tb)
-	p.exec(tb, "CREATE ROLE "+Role+" LOGIN")
+	p.Exec(tb, "CREATE ROLE "+Role+" LOGIN")
 	return p
 }
 
@@ -174,15 +174,46 @@ func (p *Postgres) URL(role, database string) string {
 func (p *Postgres) Database(tb testing.TB) string {
 	tb.Helper()
 	name := fmt.Sprint("test", p.made.Add(1))
-	p.exec(tb, "CREATE DATABASE "+name+" OWNER "+Role)
+	p.Exec(tb, "CREATE DATABASE "+name+" OWNER "+Role)
 	return p.URL(Role, name)
 }
 
-func (p *Postgres) exec(tb testing.TB, statement string) {
+// Exec runs a statement as the superuser.
+func (p *Postgres) Exec(tb testing.TB, statement string) {
 	tb.Helper()
 	if err := p.try(statement); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// AskPasswords has the server ask everybody but its superuser for a password, and gives
+// Role the first.
+func (p *Postgres) AskPasswords(tb testing.TB, password string) {
+	tb.Helper()
+	p.Exec(tb, "ALTER ROLE "+Role+" PASSWORD '"+password+"'")
+	rules := "local all " + superuser + " trust\nlocal all all scram-sha-256\n"
+	if err := os.WriteFile(filepath.Join(p.data(), "pg_hba.conf"), []byte(rules), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	p.Exec(tb, "SELECT pg_reload_conf()")
+	Eventually(tb, "a password is asked for", func() bool {
+		conn, err := pgconn.Connect(tb.Context(), p.URL(Role, "postgres"))
+		if err == nil {
+			err = conn.Close(tb.Context())
+		}
+		return err != nil
+	})
+}
+
+// WithPassword returns the URL of a database with another role, and its password.
+func WithPassword(tb testing.TB, database, role, password string) string {
+	tb.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	u.User = url.UserPassword(role, password)
+	return u.String()
 }
 
 func (p *Postgres) try(statement string) error {

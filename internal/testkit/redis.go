@@ -173,6 +173,13 @@ func (r *Redis) URL(database int) string {
 	return u.String()
 }
 
+// SetPassword has the server ask for another password. Who is connected stays so.
+func (r *Redis) SetPassword(tb testing.TB, password string) {
+	tb.Helper()
+	r.Do(tb, "CONFIG", "SET", "requirepass", password)
+	r.cfg.Password = password
+}
+
 // Do sends one command to database 0 and returns what Redis answers.
 func (r *Redis) Do(tb testing.TB, command string, args ...any) any {
 	tb.Helper()
