@@ -12,7 +12,7 @@ FUZZTIME ?= 30s
 # What runs seldom is compiled for size, without inlining.
 SMALL := github.com/google/go-containerregistry github.com/jackc github.com/spf13 filippo.io google.golang.org/protobuf/internal \
 	github.com/prometheus/common github.com/prometheus/procfs github.com/gabriel-vasile go.yaml.in golang.org/x/text \
-	onnxgate/internal/app onnxgate/internal/certs onnxgate/internal/cli onnxgate/internal/config onnxgate/internal/delivery onnxgate/internal/keys \
+	onnxgate/internal/certs onnxgate/internal/cli onnxgate/internal/config onnxgate/internal/delivery onnxgate/internal/keys \
 	onnxgate/internal/modelstore onnxgate/internal/npy onnxgate/internal/oauth onnxgate/internal/oci onnxgate/internal/oidc \
 	onnxgate/internal/onnx/exports onnxgate/internal/sealing onnxgate/internal/sqlstore
 OUT ?= bin/onnxgate
