@@ -94,10 +94,10 @@ func nearest(t *testing.T, what string, x float64, got float32, want float64) {
 
 // What is weighed while it is computed has the bits of what is weighed afterwards.
 func TestVectorsAreWeighedInOrder(t *testing.T) {
-	const features, most = 5, weighDepth + weighedAtOnce + 5*lanes + 3
+	const features, most = 5, 3*weighDepth + weighedAtOnce + 5*lanes + 3
 	data, weights, x := numbers(most*features), numbers(most), numbers(features)
 	for _, kind := range []Kind{Linear, Poly, RBF, Sigmoid} {
-		for _, count := range []int{1, lanes, 37, weighedAtOnce, weighedAtOnce + 1, 2 * weighedAtOnce, weighDepth, most} {
+		for _, count := range []int{1, lanes, 37, weighedAtOnce, weighedAtOnce + 1, 2 * weighedAtOnce, weighDepth, weighDepth + 1, weighDepth + 3*weighedAtOnce + 5, 2*weighDepth - 1, 2 * weighDepth, 2*weighDepth + 9, most} {
 			s := NewVectors(Kernel{Kind: kind, Gamma: 0.1, Coef0: 0.3, Degree: 3}, data[:count*features], count)
 			values := make([]float32, s.Width())
 			if err := s.Run(t.Context(), values, x, 1); err != nil {
