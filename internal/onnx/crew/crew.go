@@ -42,11 +42,17 @@ func (c *Crew) Threads() int {
 func (c *Crew) Share(parts int, do func(part int) error) error {
 	j := &job{parts: int64(parts), do: do}
 	var helpers sync.WaitGroup
-	for range c.take(parts - 1) {
+	n := c.take(parts - 1)
+	for range n {
 		helpers.Go(func() {
 			defer c.idle.Add(1)
 			j.help()
 		})
+	}
+	if n > 0 {
+		// The goroutine started last is kept for this thread: another sleeps for some
+		// fifty microseconds before it takes that one. So it is none of the helpers.
+		helpers.Go(func() {})
 	}
 	func() {
 		defer helpers.Wait()

@@ -126,7 +126,8 @@ func distancesAndProduct(dst, x []float32, blocks []block, sum float32, weights,
 		return product(sum, weights, values)
 	}
 	_, _ = blocks[:n*len(x)], values[:count]
-	return distancesWeighing(&dst[0], &x[0], &blocks[0][0], len(x), n, sum, &weights[0], &values[0], count)
+	distancesAndSum(&dst[0], &x[0], &blocks[0][0], len(x), n, &sum, &weights[0], &values[0], count)
+	return sum
 }
 
 // productsAndProduct is products, and returns what product does.
@@ -137,7 +138,40 @@ func productsAndProduct(dst, x []float32, blocks []block, sum float32, weights, 
 		return product(sum, weights, values)
 	}
 	_, _ = blocks[:n*len(x)], values[:count]
-	return productsWeighing(&dst[0], &x[0], &blocks[0][0], len(x), n, sum, &weights[0], &values[0], count)
+	productsAndSum(&dst[0], &x[0], &blocks[0][0], len(x), n, &sum, &weights[0], &values[0], count)
+	return sum
+}
+
+// productsAndTwo is products and addTwo.
+func productsAndTwo(dst, x []float32, blocks []block, sums *[2]float32, weights, values []float32, n int) {
+	if !vectorUnit || len(x) == 0 || n == 0 {
+		products(dst, x, blocks)
+		addTwo(sums, weights, values, n)
+		return
+	}
+	_, _, _ = blocks[:len(dst)/lanes*len(x)], weights[weighDepth+n-1], values[weighDepth+n-1]
+	productsAndTwoSums(&dst[0], &x[0], &blocks[0][0], len(x), len(dst)/lanes, &sums[0], &weights[0], &values[0], n)
+}
+
+// exponentialsAndTwo is exponentials of what lanes divides, and addTwo.
+func exponentialsAndTwo(dst []float32, by float32, sums *[2]float32, weights, values []float32, n int) {
+	if !vectorUnit || n == 0 {
+		exponentials(dst, by)
+		addTwo(sums, weights, values, n)
+		return
+	}
+	_, _ = weights[weighDepth+n-1], values[weighDepth+n-1]
+	exponentialsAndTwoSums(&dst[0], by, len(dst)/lanes, &sums[0], &weights[0], &values[0], n)
+}
+
+// addTwo is addTwoGo.
+func addTwo(sums *[2]float32, weights, values []float32, n int) {
+	if !vectorUnit || n == 0 {
+		addTwoGo(sums, weights, values, n)
+		return
+	}
+	_, _ = weights[weighDepth+n-1], values[weighDepth+n-1]
+	productsAndTwoSums(&values[0], &values[0], &values[0], 0, 0, &sums[0], &weights[0], &values[0], n)
 }
 
 // eightDistances is eightGo of addSquares.

@@ -799,24 +799,25 @@ done_1:
 	VZEROUPPER
 	RET
 
-// func distancesWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
-// Requires: AVX, FMA3, SSE
-TEXT ·distancesWeighing(SB), NOSPLIT, $0-76
-	MOVQ  weights+48(FP), AX
-	MOVQ  values+56(FP), CX
-	MOVQ  count+64(FP), DX
-	MOVSS sum+40(FP), X0
-	LEAQ  (AX)(DX*4), AX
-	LEAQ  (CX)(DX*4), CX
-	NEGQ  DX
-	MOVQ  dst+0(FP), BX
-	MOVQ  x+8(FP), SI
-	MOVQ  blocks+16(FP), DI
-	MOVQ  features+24(FP), R8
-	MOVQ  n+32(FP), R9
-	MOVQ  R8, R10
-	SHLQ  $0x05, R10
-	LEAQ  (R10)(R10*2), R11
+// func distancesAndSum(dst *float32, x *float32, blocks *float32, features int, n int, sums *float32, weights *float32, values *float32, count int)
+// Requires: AVX, FMA3
+TEXT ·distancesAndSum(SB), NOSPLIT, $0-72
+	MOVQ   weights+48(FP), AX
+	MOVQ   values+56(FP), CX
+	MOVQ   count+64(FP), DX
+	MOVQ   sums+40(FP), BX
+	VMOVSS (BX), X0
+	LEAQ   (AX)(DX*4), AX
+	LEAQ   (CX)(DX*4), CX
+	NEGQ   DX
+	MOVQ   dst+0(FP), BX
+	MOVQ   x+8(FP), SI
+	MOVQ   blocks+16(FP), DI
+	MOVQ   features+24(FP), R8
+	MOVQ   n+32(FP), R9
+	MOVQ   R8, R10
+	SHLQ   $0x05, R10
+	LEAQ   (R10)(R10*2), R11
 
 blocks_4:
 	CMPQ   R9, $0x04
@@ -889,31 +890,34 @@ rest:
 	VMOVSS      (AX)(DX*4), X1
 	VFMADD231SS (CX)(DX*4), X1, X0
 	INCQ        DX
-	JMP         rest
 
 done:
+	TESTQ  DX, DX
+	JNE    rest
+	MOVQ   sums+40(FP), AX
+	VMOVSS X0, (AX)
 	VZEROUPPER
-	MOVSS X0, ret+72(FP)
 	RET
 
-// func productsWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
-// Requires: AVX, FMA3, SSE
-TEXT ·productsWeighing(SB), NOSPLIT, $0-76
-	MOVQ  weights+48(FP), AX
-	MOVQ  values+56(FP), CX
-	MOVQ  count+64(FP), DX
-	MOVSS sum+40(FP), X0
-	LEAQ  (AX)(DX*4), AX
-	LEAQ  (CX)(DX*4), CX
-	NEGQ  DX
-	MOVQ  dst+0(FP), BX
-	MOVQ  x+8(FP), SI
-	MOVQ  blocks+16(FP), DI
-	MOVQ  features+24(FP), R8
-	MOVQ  n+32(FP), R9
-	MOVQ  R8, R10
-	SHLQ  $0x05, R10
-	LEAQ  (R10)(R10*2), R11
+// func productsAndSum(dst *float32, x *float32, blocks *float32, features int, n int, sums *float32, weights *float32, values *float32, count int)
+// Requires: AVX, FMA3
+TEXT ·productsAndSum(SB), NOSPLIT, $0-72
+	MOVQ   weights+48(FP), AX
+	MOVQ   values+56(FP), CX
+	MOVQ   count+64(FP), DX
+	MOVQ   sums+40(FP), BX
+	VMOVSS (BX), X0
+	LEAQ   (AX)(DX*4), AX
+	LEAQ   (CX)(DX*4), CX
+	NEGQ   DX
+	MOVQ   dst+0(FP), BX
+	MOVQ   x+8(FP), SI
+	MOVQ   blocks+16(FP), DI
+	MOVQ   features+24(FP), R8
+	MOVQ   n+32(FP), R9
+	MOVQ   R8, R10
+	SHLQ   $0x05, R10
+	LEAQ   (R10)(R10*2), R11
 
 blocks_4:
 	CMPQ   R9, $0x04
@@ -976,11 +980,116 @@ rest:
 	VMOVSS      (AX)(DX*4), X1
 	VFMADD231SS (CX)(DX*4), X1, X0
 	INCQ        DX
-	JMP         rest
 
 done:
+	TESTQ  DX, DX
+	JNE    rest
+	MOVQ   sums+40(FP), AX
+	VMOVSS X0, (AX)
 	VZEROUPPER
-	MOVSS X0, ret+72(FP)
+	RET
+
+// func productsAndTwoSums(dst *float32, x *float32, blocks *float32, features int, n int, sums *float32, weights *float32, values *float32, count int)
+// Requires: AVX, FMA3
+TEXT ·productsAndTwoSums(SB), NOSPLIT, $0-72
+	MOVQ   weights+48(FP), AX
+	MOVQ   values+56(FP), CX
+	MOVQ   count+64(FP), DX
+	MOVQ   sums+40(FP), BX
+	VMOVSS (BX), X0
+	VMOVSS 4(BX), X1
+	LEAQ   (AX)(DX*4), AX
+	LEAQ   (CX)(DX*4), CX
+	NEGQ   DX
+	MOVQ   dst+0(FP), BX
+	MOVQ   x+8(FP), SI
+	MOVQ   blocks+16(FP), DI
+	MOVQ   features+24(FP), R8
+	MOVQ   n+32(FP), R9
+	MOVQ   R8, R10
+	SHLQ   $0x05, R10
+	LEAQ   (R10)(R10*2), R11
+
+blocks_4:
+	CMPQ   R9, $0x04
+	JLT    done_4
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	XORQ   R12, R12
+
+blocks_4_features:
+	VBROADCASTSS (SI)(R12*4), Y6
+	VFMADD231PS  (DI), Y6, Y2
+	VFMADD231PS  (DI)(R10*1), Y6, Y3
+	VFMADD231PS  (DI)(R10*2), Y6, Y4
+	VFMADD231PS  (DI)(R11*1), Y6, Y5
+	TESTQ        DX, DX
+	JE           weighed
+	VMOVSS       (AX)(DX*4), X6
+	VFMADD231SS  (CX)(DX*4), X6, X0
+	VMOVSS       4096(AX)(DX*4), X6
+	VFMADD231SS  4096(CX)(DX*4), X6, X1
+	INCQ         DX
+	TESTQ        DX, DX
+	JE           weighed
+	VMOVSS       (AX)(DX*4), X6
+	VFMADD231SS  (CX)(DX*4), X6, X0
+	VMOVSS       4096(AX)(DX*4), X6
+	VFMADD231SS  4096(CX)(DX*4), X6, X1
+	INCQ         DX
+
+weighed:
+	ADDQ    $0x20, DI
+	INCQ    R12
+	CMPQ    R12, R8
+	JLT     blocks_4_features
+	VMOVUPS Y2, (BX)
+	VMOVUPS Y3, 32(BX)
+	VMOVUPS Y4, 64(BX)
+	VMOVUPS Y5, 96(BX)
+	ADDQ    R11, DI
+	ADDQ    $0x00000080, BX
+	SUBQ    $0x04, R9
+	JMP     blocks_4
+
+done_4:
+blocks_1:
+	CMPQ   R9, $0x01
+	JLT    done_1
+	VXORPS Y2, Y2, Y2
+	XORQ   R10, R10
+
+blocks_1_features:
+	VBROADCASTSS (SI)(R10*4), Y3
+	VFMADD231PS  (DI), Y3, Y2
+	ADDQ         $0x20, DI
+	INCQ         R10
+	CMPQ         R10, R8
+	JLT          blocks_1_features
+	VMOVUPS      Y2, (BX)
+	ADDQ         $0x00000020, BX
+	SUBQ         $0x01, R9
+	JMP          blocks_1
+
+done_1:
+rest:
+	TESTQ       DX, DX
+	JE          done
+	VMOVSS      (AX)(DX*4), X2
+	VFMADD231SS (CX)(DX*4), X2, X0
+	VMOVSS      4096(AX)(DX*4), X2
+	VFMADD231SS 4096(CX)(DX*4), X2, X1
+	INCQ        DX
+
+done:
+	TESTQ  DX, DX
+	JNE    rest
+	MOVQ   sums+40(FP), AX
+	VMOVSS X0, (AX)
+	VMOVSS X1, 4(AX)
+	VZEROUPPER
 	RET
 
 // func distancesOfRows(sums *float32, width int, x *float32, block *float32, stride int, features int)
@@ -2047,57 +2156,219 @@ exponentialLanes_next:
 	VEXTRACTF128 $0x01, Y1, X2
 	VCVTPS2PD    X1, Y1
 	VCVTPS2PD    X2, Y2
-	VMOVUPD      greatest<>+0(SB), Y3
+	VMOVUPS      greatest<>+0(SB), Y3
 	VMINPD       Y1, Y3, Y1
-	VMOVUPD      least<>+0(SB), Y3
+	VMINPD       Y2, Y3, Y2
+	VMOVUPS      least<>+0(SB), Y3
 	VMAXPD       Y1, Y3, Y1
-	VMOVUPD      rounder<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VMOVUPS      rounder<>+0(SB), Y6
+	VMOVAPD      Y6, Y3
 	VFMADD231PD  log2e<>+0(SB), Y1, Y3
-	VSUBPD       rounder<>+0(SB), Y3, Y4
-	VFNMADD132PD ln2<>+0(SB), Y1, Y4
-	VMOVUPD      factor9<>+0(SB), Y1
-	VFMADD213PD  factor8<>+0(SB), Y4, Y1
-	VFMADD213PD  factor7<>+0(SB), Y4, Y1
-	VFMADD213PD  factor6<>+0(SB), Y4, Y1
-	VFMADD213PD  factor5<>+0(SB), Y4, Y1
-	VFMADD213PD  factor4<>+0(SB), Y4, Y1
-	VFMADD213PD  factor3<>+0(SB), Y4, Y1
-	VFMADD213PD  factor2<>+0(SB), Y4, Y1
-	VFMADD213PD  factor1<>+0(SB), Y4, Y1
-	VFMADD213PD  factor0<>+0(SB), Y4, Y1
-	VPADDQ       bias<>+0(SB), Y3, Y3
+	VSUBPD       Y6, Y3, Y5
+	VMOVAPD      Y6, Y4
+	VFMADD231PD  log2e<>+0(SB), Y2, Y4
+	VSUBPD       Y6, Y4, Y6
+	VMOVUPS      ln2<>+0(SB), Y7
+	VFNMADD132PD Y7, Y1, Y5
+	VMULPD       Y5, Y5, Y1
+	VFNMADD132PD Y7, Y2, Y6
+	VMULPD       Y6, Y6, Y2
+	VMOVUPS      factor9<>+0(SB), Y8
+	VMOVAPD      Y8, Y7
+	VMOVAPD      Y8, Y8
+	VMOVUPS      factor8<>+0(SB), Y9
+	VFMADD213PD  Y9, Y5, Y7
+	VFMADD213PD  Y9, Y6, Y8
+	VMOVUPS      factor7<>+0(SB), Y10
+	VMOVAPD      Y10, Y9
+	VMOVAPD      Y10, Y10
+	VMOVUPS      factor6<>+0(SB), Y11
+	VFMADD213PD  Y11, Y5, Y9
+	VFMADD213PD  Y9, Y1, Y7
+	VFMADD213PD  Y11, Y6, Y10
+	VFMADD213PD  Y10, Y2, Y8
+	VMOVUPS      factor5<>+0(SB), Y10
+	VMOVAPD      Y10, Y9
+	VMOVAPD      Y10, Y10
+	VMOVUPS      factor4<>+0(SB), Y11
+	VFMADD213PD  Y11, Y5, Y9
+	VFMADD213PD  Y9, Y1, Y7
+	VFMADD213PD  Y11, Y6, Y10
+	VFMADD213PD  Y10, Y2, Y8
+	VMOVUPS      factor3<>+0(SB), Y10
+	VMOVAPD      Y10, Y9
+	VMOVAPD      Y10, Y10
+	VMOVUPS      factor2<>+0(SB), Y11
+	VFMADD213PD  Y11, Y5, Y9
+	VFMADD213PD  Y9, Y1, Y7
+	VFMADD213PD  Y11, Y6, Y10
+	VFMADD213PD  Y10, Y2, Y8
+	VMOVUPS      factor1<>+0(SB), Y10
+	VMOVAPD      Y10, Y9
+	VMOVAPD      Y10, Y10
+	VMOVUPS      factor0<>+0(SB), Y11
+	VFMADD213PD  Y11, Y5, Y9
+	VFMADD213PD  Y9, Y1, Y7
+	VFMADD213PD  Y11, Y6, Y10
+	VFMADD213PD  Y10, Y2, Y8
+	VMOVUPS      bias<>+0(SB), Y1
+	VPADDQ       Y1, Y3, Y3
 	VPSLLQ       $0x34, Y3, Y3
-	VMULPD       Y3, Y1, Y1
-	VCVTPD2PSY   Y1, X1
+	VMULPD       Y3, Y7, Y7
+	VPADDQ       Y1, Y4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y8, Y8
+	VCVTPD2PSY   Y7, X1
 	VMOVUPS      X1, (AX)
-	VMOVUPD      greatest<>+0(SB), Y1
-	VMINPD       Y2, Y1, Y2
-	VMOVUPD      least<>+0(SB), Y1
-	VMAXPD       Y2, Y1, Y2
-	VMOVUPD      rounder<>+0(SB), Y1
-	VFMADD231PD  log2e<>+0(SB), Y2, Y1
-	VSUBPD       rounder<>+0(SB), Y1, Y3
-	VFNMADD132PD ln2<>+0(SB), Y2, Y3
-	VMOVUPD      factor9<>+0(SB), Y2
-	VFMADD213PD  factor8<>+0(SB), Y3, Y2
-	VFMADD213PD  factor7<>+0(SB), Y3, Y2
-	VFMADD213PD  factor6<>+0(SB), Y3, Y2
-	VFMADD213PD  factor5<>+0(SB), Y3, Y2
-	VFMADD213PD  factor4<>+0(SB), Y3, Y2
-	VFMADD213PD  factor3<>+0(SB), Y3, Y2
-	VFMADD213PD  factor2<>+0(SB), Y3, Y2
-	VFMADD213PD  factor1<>+0(SB), Y3, Y2
-	VFMADD213PD  factor0<>+0(SB), Y3, Y2
-	VPADDQ       bias<>+0(SB), Y1, Y1
-	VPSLLQ       $0x34, Y1, Y1
-	VMULPD       Y1, Y2, Y2
-	VCVTPD2PSY   Y2, X1
+	VCVTPD2PSY   Y8, X1
 	VMOVUPS      X1, 16(AX)
 	ADDQ         $0x20, AX
 	DECQ         CX
 	JMP          exponentialLanes_next
 
 exponentialLanes_done:
+	VZEROUPPER
+	RET
+
+// func exponentialsAndTwoSums(dst *float32, by float32, n int, sums *float32, weights *float32, values *float32, count int)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·exponentialsAndTwoSums(SB), NOSPLIT, $0-56
+	MOVQ         weights+32(FP), AX
+	MOVQ         values+40(FP), CX
+	MOVQ         count+48(FP), DX
+	MOVQ         sums+24(FP), BX
+	VMOVSS       (BX), X0
+	VMOVSS       4(BX), X1
+	LEAQ         (AX)(DX*4), AX
+	LEAQ         (CX)(DX*4), CX
+	NEGQ         DX
+	MOVQ         dst+0(FP), BX
+	MOVQ         n+16(FP), SI
+	MOVSS        by+8(FP), X2
+	VBROADCASTSS X2, Y2
+
+exponentialsAndTwoSums_next:
+	VMULPS       (BX), Y2, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X4, Y4
+	VMOVUPS      greatest<>+0(SB), Y5
+	VMINPD       Y3, Y5, Y3
+	VMINPD       Y4, Y5, Y4
+	VMOVUPS      least<>+0(SB), Y5
+	VMAXPD       Y3, Y5, Y3
+	VMAXPD       Y4, Y5, Y4
+	VMOVUPS      rounder<>+0(SB), Y8
+	VMOVAPD      Y8, Y5
+	VFMADD231PD  log2e<>+0(SB), Y3, Y5
+	VSUBPD       Y8, Y5, Y7
+	VMOVAPD      Y8, Y6
+	VFMADD231PD  log2e<>+0(SB), Y4, Y6
+	VSUBPD       Y8, Y6, Y8
+	VMOVUPS      ln2<>+0(SB), Y9
+	VFNMADD132PD Y9, Y3, Y7
+	VMULPD       Y7, Y7, Y3
+	VFNMADD132PD Y9, Y4, Y8
+	VMULPD       Y8, Y8, Y4
+	VMOVUPS      factor9<>+0(SB), Y10
+	VMOVAPD      Y10, Y9
+	VMOVAPD      Y10, Y10
+	VMOVUPS      factor8<>+0(SB), Y11
+	VFMADD213PD  Y11, Y7, Y9
+	VFMADD213PD  Y11, Y8, Y10
+	VMOVUPS      factor7<>+0(SB), Y12
+	VMOVAPD      Y12, Y11
+	VMOVAPD      Y12, Y12
+	VMOVUPS      factor6<>+0(SB), Y13
+	VFMADD213PD  Y13, Y7, Y11
+	VFMADD213PD  Y11, Y3, Y9
+	VFMADD213PD  Y13, Y8, Y12
+	VFMADD213PD  Y12, Y4, Y10
+	VMOVUPS      factor5<>+0(SB), Y12
+	VMOVAPD      Y12, Y11
+	VMOVAPD      Y12, Y12
+	VMOVUPS      factor4<>+0(SB), Y13
+	VFMADD213PD  Y13, Y7, Y11
+	VFMADD213PD  Y11, Y3, Y9
+	VFMADD213PD  Y13, Y8, Y12
+	VFMADD213PD  Y12, Y4, Y10
+	VMOVUPS      factor3<>+0(SB), Y12
+	VMOVAPD      Y12, Y11
+	VMOVAPD      Y12, Y12
+	VMOVUPS      factor2<>+0(SB), Y13
+	VFMADD213PD  Y13, Y7, Y11
+	VFMADD213PD  Y11, Y3, Y9
+	VFMADD213PD  Y13, Y8, Y12
+	VFMADD213PD  Y12, Y4, Y10
+	VMOVUPS      factor1<>+0(SB), Y12
+	VMOVAPD      Y12, Y11
+	VMOVAPD      Y12, Y12
+	VMOVUPS      factor0<>+0(SB), Y13
+	VFMADD213PD  Y13, Y7, Y11
+	VFMADD213PD  Y11, Y3, Y9
+	VFMADD213PD  Y13, Y8, Y12
+	VFMADD213PD  Y12, Y4, Y10
+	VMOVUPS      bias<>+0(SB), Y3
+	VPADDQ       Y3, Y5, Y5
+	VPSLLQ       $0x34, Y5, Y5
+	VMULPD       Y5, Y9, Y9
+	VPADDQ       Y3, Y6, Y6
+	VPSLLQ       $0x34, Y6, Y6
+	VMULPD       Y6, Y10, Y10
+	VCVTPD2PSY   Y9, X3
+	VMOVUPS      X3, (BX)
+	VCVTPD2PSY   Y10, X3
+	VMOVUPS      X3, 16(BX)
+	TESTQ        DX, DX
+	JE           weighed
+	VMOVSS       (AX)(DX*4), X3
+	VFMADD231SS  (CX)(DX*4), X3, X0
+	VMOVSS       4096(AX)(DX*4), X3
+	VFMADD231SS  4096(CX)(DX*4), X3, X1
+	INCQ         DX
+	TESTQ        DX, DX
+	JE           weighed
+	VMOVSS       (AX)(DX*4), X3
+	VFMADD231SS  (CX)(DX*4), X3, X0
+	VMOVSS       4096(AX)(DX*4), X3
+	VFMADD231SS  4096(CX)(DX*4), X3, X1
+	INCQ         DX
+	TESTQ        DX, DX
+	JE           weighed
+	VMOVSS       (AX)(DX*4), X3
+	VFMADD231SS  (CX)(DX*4), X3, X0
+	VMOVSS       4096(AX)(DX*4), X3
+	VFMADD231SS  4096(CX)(DX*4), X3, X1
+	INCQ         DX
+	TESTQ        DX, DX
+	JE           weighed
+	VMOVSS       (AX)(DX*4), X3
+	VFMADD231SS  (CX)(DX*4), X3, X0
+	VMOVSS       4096(AX)(DX*4), X3
+	VFMADD231SS  4096(CX)(DX*4), X3, X1
+	INCQ         DX
+
+weighed:
+	ADDQ $0x20, BX
+	DECQ SI
+	JNE  exponentialsAndTwoSums_next
+
+rest:
+	TESTQ       DX, DX
+	JE          done
+	VMOVSS      (AX)(DX*4), X2
+	VFMADD231SS (CX)(DX*4), X2, X0
+	VMOVSS      4096(AX)(DX*4), X2
+	VFMADD231SS 4096(CX)(DX*4), X2, X1
+	INCQ        DX
+
+done:
+	TESTQ  DX, DX
+	JNE    rest
+	MOVQ   sums+24(FP), AX
+	VMOVSS X0, (AX)
+	VMOVSS X1, 4(AX)
 	VZEROUPPER
 	RET
 
@@ -2116,57 +2387,78 @@ sigmoidLanes_next:
 	VEXTRACTF128 $0x01, Y1, X2
 	VCVTPS2PD    X1, Y1
 	VCVTPS2PD    X2, Y2
-	VMOVUPD      greatest<>+0(SB), Y3
+	VMOVUPS      greatest<>+0(SB), Y3
 	VMINPD       Y1, Y3, Y1
-	VMOVUPD      least<>+0(SB), Y3
+	VMINPD       Y2, Y3, Y2
+	VMOVUPS      least<>+0(SB), Y3
 	VMAXPD       Y1, Y3, Y1
-	VMOVUPD      rounder<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y2
+	VMOVUPS      rounder<>+0(SB), Y6
+	VMOVAPD      Y6, Y3
 	VFMADD231PD  log2e<>+0(SB), Y1, Y3
-	VSUBPD       rounder<>+0(SB), Y3, Y4
-	VFNMADD132PD ln2<>+0(SB), Y1, Y4
-	VMOVUPD      factor9<>+0(SB), Y1
-	VFMADD213PD  factor8<>+0(SB), Y4, Y1
-	VFMADD213PD  factor7<>+0(SB), Y4, Y1
-	VFMADD213PD  factor6<>+0(SB), Y4, Y1
-	VFMADD213PD  factor5<>+0(SB), Y4, Y1
-	VFMADD213PD  factor4<>+0(SB), Y4, Y1
-	VFMADD213PD  factor3<>+0(SB), Y4, Y1
-	VFMADD213PD  factor2<>+0(SB), Y4, Y1
-	VFMADD213PD  factor1<>+0(SB), Y4, Y1
-	VFMADD213PD  factor0<>+0(SB), Y4, Y1
-	VPADDQ       bias<>+0(SB), Y3, Y3
+	VSUBPD       Y6, Y3, Y5
+	VMOVAPD      Y6, Y4
+	VFMADD231PD  log2e<>+0(SB), Y2, Y4
+	VSUBPD       Y6, Y4, Y6
+	VMOVUPS      ln2<>+0(SB), Y7
+	VFNMADD132PD Y7, Y1, Y5
+	VMULPD       Y5, Y5, Y1
+	VFNMADD132PD Y7, Y2, Y6
+	VMULPD       Y6, Y6, Y2
+	VMOVUPS      factor9<>+0(SB), Y8
+	VMOVAPD      Y8, Y7
+	VMOVAPD      Y8, Y8
+	VMOVUPS      factor8<>+0(SB), Y9
+	VFMADD213PD  Y9, Y5, Y7
+	VFMADD213PD  Y9, Y6, Y8
+	VMOVUPS      factor7<>+0(SB), Y10
+	VMOVAPD      Y10, Y9
+	VMOVAPD      Y10, Y10
+	VMOVUPS      factor6<>+0(SB), Y11
+	VFMADD213PD  Y11, Y5, Y9
+	VFMADD213PD  Y9, Y1, Y7
+	VFMADD213PD  Y11, Y6, Y10
+	VFMADD213PD  Y10, Y2, Y8
+	VMOVUPS      factor5<>+0(SB), Y10
+	VMOVAPD      Y10, Y9
+	VMOVAPD      Y10, Y10
+	VMOVUPS      factor4<>+0(SB), Y11
+	VFMADD213PD  Y11, Y5, Y9
+	VFMADD213PD  Y9, Y1, Y7
+	VFMADD213PD  Y11, Y6, Y10
+	VFMADD213PD  Y10, Y2, Y8
+	VMOVUPS      factor3<>+0(SB), Y10
+	VMOVAPD      Y10, Y9
+	VMOVAPD      Y10, Y10
+	VMOVUPS      factor2<>+0(SB), Y11
+	VFMADD213PD  Y11, Y5, Y9
+	VFMADD213PD  Y9, Y1, Y7
+	VFMADD213PD  Y11, Y6, Y10
+	VFMADD213PD  Y10, Y2, Y8
+	VMOVUPS      factor1<>+0(SB), Y10
+	VMOVAPD      Y10, Y9
+	VMOVAPD      Y10, Y10
+	VMOVUPS      factor0<>+0(SB), Y11
+	VFMADD213PD  Y11, Y5, Y9
+	VFMADD213PD  Y9, Y1, Y7
+	VFMADD213PD  Y11, Y6, Y10
+	VFMADD213PD  Y10, Y2, Y8
+	VMOVUPS      bias<>+0(SB), Y1
+	VPADDQ       Y1, Y3, Y3
 	VPSLLQ       $0x34, Y3, Y3
-	VMULPD       Y3, Y1, Y1
-	VMOVUPD      factor0<>+0(SB), Y3
-	VADDPD       Y3, Y1, Y1
-	VDIVPD       Y1, Y3, Y1
-	VCVTPD2PSY   Y1, X1
-	VMOVUPS      X1, (AX)
-	VMOVUPD      greatest<>+0(SB), Y1
-	VMINPD       Y2, Y1, Y2
-	VMOVUPD      least<>+0(SB), Y1
-	VMAXPD       Y2, Y1, Y2
-	VMOVUPD      rounder<>+0(SB), Y1
-	VFMADD231PD  log2e<>+0(SB), Y2, Y1
-	VSUBPD       rounder<>+0(SB), Y1, Y3
-	VFNMADD132PD ln2<>+0(SB), Y2, Y3
-	VMOVUPD      factor9<>+0(SB), Y2
-	VFMADD213PD  factor8<>+0(SB), Y3, Y2
-	VFMADD213PD  factor7<>+0(SB), Y3, Y2
-	VFMADD213PD  factor6<>+0(SB), Y3, Y2
-	VFMADD213PD  factor5<>+0(SB), Y3, Y2
-	VFMADD213PD  factor4<>+0(SB), Y3, Y2
-	VFMADD213PD  factor3<>+0(SB), Y3, Y2
-	VFMADD213PD  factor2<>+0(SB), Y3, Y2
-	VFMADD213PD  factor1<>+0(SB), Y3, Y2
-	VFMADD213PD  factor0<>+0(SB), Y3, Y2
-	VPADDQ       bias<>+0(SB), Y1, Y1
-	VPSLLQ       $0x34, Y1, Y1
-	VMULPD       Y1, Y2, Y2
+	VMULPD       Y3, Y7, Y7
+	VPADDQ       Y1, Y4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMULPD       Y4, Y8, Y8
 	VMOVUPD      factor0<>+0(SB), Y1
-	VADDPD       Y1, Y2, Y2
-	VDIVPD       Y2, Y1, Y2
-	VCVTPD2PSY   Y2, X1
+	VADDPD       Y1, Y7, Y7
+	VDIVPD       Y7, Y1, Y7
+	VCVTPD2PSY   Y7, X1
+	VMOVUPS      X1, (AX)
+	VMOVUPD      factor0<>+0(SB), Y1
+	VADDPD       Y1, Y8, Y8
+	VDIVPD       Y8, Y1, Y8
+	VCVTPD2PSY   Y8, X1
 	VMOVUPS      X1, 16(AX)
 	ADDQ         $0x20, AX
 	DECQ         CX
@@ -2338,28 +2630,46 @@ next:
 	VMULPD       Y2, Y3, Y3
 	VFMADD231PD  ln2<>+0(SB), Y0, Y3
 	VMULPD       (CX), Y3, Y3
-	VMOVUPD      greatest<>+0(SB), Y0
+	VMOVUPS      greatest<>+0(SB), Y0
 	VMINPD       Y3, Y0, Y3
-	VMOVUPD      least<>+0(SB), Y0
+	VMOVUPS      least<>+0(SB), Y0
 	VMAXPD       Y3, Y0, Y3
-	VMOVUPD      rounder<>+0(SB), Y0
+	VMOVUPS      rounder<>+0(SB), Y1
+	VMOVAPD      Y1, Y0
 	VFMADD231PD  log2e<>+0(SB), Y3, Y0
-	VSUBPD       rounder<>+0(SB), Y0, Y1
-	VFNMADD132PD ln2<>+0(SB), Y3, Y1
-	VMOVUPD      factor9<>+0(SB), Y2
-	VFMADD213PD  factor8<>+0(SB), Y1, Y2
-	VFMADD213PD  factor7<>+0(SB), Y1, Y2
-	VFMADD213PD  factor6<>+0(SB), Y1, Y2
-	VFMADD213PD  factor5<>+0(SB), Y1, Y2
-	VFMADD213PD  factor4<>+0(SB), Y1, Y2
-	VFMADD213PD  factor3<>+0(SB), Y1, Y2
-	VFMADD213PD  factor2<>+0(SB), Y1, Y2
-	VFMADD213PD  factor1<>+0(SB), Y1, Y2
-	VFMADD213PD  factor0<>+0(SB), Y1, Y2
-	VPADDQ       bias<>+0(SB), Y0, Y0
+	VSUBPD       Y1, Y0, Y1
+	VMOVUPS      ln2<>+0(SB), Y2
+	VFNMADD132PD Y2, Y3, Y1
+	VMULPD       Y1, Y1, Y2
+	VMOVUPS      factor9<>+0(SB), Y3
+	VMOVAPD      Y3, Y3
+	VMOVUPS      factor8<>+0(SB), Y4
+	VFMADD213PD  Y4, Y1, Y3
+	VMOVUPS      factor7<>+0(SB), Y4
+	VMOVAPD      Y4, Y4
+	VMOVUPS      factor6<>+0(SB), Y5
+	VFMADD213PD  Y5, Y1, Y4
+	VFMADD213PD  Y4, Y2, Y3
+	VMOVUPS      factor5<>+0(SB), Y4
+	VMOVAPD      Y4, Y4
+	VMOVUPS      factor4<>+0(SB), Y5
+	VFMADD213PD  Y5, Y1, Y4
+	VFMADD213PD  Y4, Y2, Y3
+	VMOVUPS      factor3<>+0(SB), Y4
+	VMOVAPD      Y4, Y4
+	VMOVUPS      factor2<>+0(SB), Y5
+	VFMADD213PD  Y5, Y1, Y4
+	VFMADD213PD  Y4, Y2, Y3
+	VMOVUPS      factor1<>+0(SB), Y4
+	VMOVAPD      Y4, Y4
+	VMOVUPS      factor0<>+0(SB), Y5
+	VFMADD213PD  Y5, Y1, Y4
+	VFMADD213PD  Y4, Y2, Y3
+	VMOVUPS      bias<>+0(SB), Y1
+	VPADDQ       Y1, Y0, Y0
 	VPSLLQ       $0x34, Y0, Y0
-	VMULPD       Y0, Y2, Y2
-	VCVTPD2PSY   Y2, X0
+	VMULPD       Y0, Y3, Y3
+	VCVTPD2PSY   Y3, X0
 	VMOVUPS      X0, (AX)
 	VCVTPS2PD    16(AX), Y0
 	VPSUBQ       logLeast<>+0(SB), Y0, Y1
@@ -2383,28 +2693,46 @@ next:
 	VMULPD       Y2, Y3, Y3
 	VFMADD231PD  ln2<>+0(SB), Y0, Y3
 	VMULPD       32(CX), Y3, Y3
-	VMOVUPD      greatest<>+0(SB), Y0
+	VMOVUPS      greatest<>+0(SB), Y0
 	VMINPD       Y3, Y0, Y3
-	VMOVUPD      least<>+0(SB), Y0
+	VMOVUPS      least<>+0(SB), Y0
 	VMAXPD       Y3, Y0, Y3
-	VMOVUPD      rounder<>+0(SB), Y0
+	VMOVUPS      rounder<>+0(SB), Y1
+	VMOVAPD      Y1, Y0
 	VFMADD231PD  log2e<>+0(SB), Y3, Y0
-	VSUBPD       rounder<>+0(SB), Y0, Y1
-	VFNMADD132PD ln2<>+0(SB), Y3, Y1
-	VMOVUPD      factor9<>+0(SB), Y2
-	VFMADD213PD  factor8<>+0(SB), Y1, Y2
-	VFMADD213PD  factor7<>+0(SB), Y1, Y2
-	VFMADD213PD  factor6<>+0(SB), Y1, Y2
-	VFMADD213PD  factor5<>+0(SB), Y1, Y2
-	VFMADD213PD  factor4<>+0(SB), Y1, Y2
-	VFMADD213PD  factor3<>+0(SB), Y1, Y2
-	VFMADD213PD  factor2<>+0(SB), Y1, Y2
-	VFMADD213PD  factor1<>+0(SB), Y1, Y2
-	VFMADD213PD  factor0<>+0(SB), Y1, Y2
-	VPADDQ       bias<>+0(SB), Y0, Y0
+	VSUBPD       Y1, Y0, Y1
+	VMOVUPS      ln2<>+0(SB), Y2
+	VFNMADD132PD Y2, Y3, Y1
+	VMULPD       Y1, Y1, Y2
+	VMOVUPS      factor9<>+0(SB), Y3
+	VMOVAPD      Y3, Y3
+	VMOVUPS      factor8<>+0(SB), Y4
+	VFMADD213PD  Y4, Y1, Y3
+	VMOVUPS      factor7<>+0(SB), Y4
+	VMOVAPD      Y4, Y4
+	VMOVUPS      factor6<>+0(SB), Y5
+	VFMADD213PD  Y5, Y1, Y4
+	VFMADD213PD  Y4, Y2, Y3
+	VMOVUPS      factor5<>+0(SB), Y4
+	VMOVAPD      Y4, Y4
+	VMOVUPS      factor4<>+0(SB), Y5
+	VFMADD213PD  Y5, Y1, Y4
+	VFMADD213PD  Y4, Y2, Y3
+	VMOVUPS      factor3<>+0(SB), Y4
+	VMOVAPD      Y4, Y4
+	VMOVUPS      factor2<>+0(SB), Y5
+	VFMADD213PD  Y5, Y1, Y4
+	VFMADD213PD  Y4, Y2, Y3
+	VMOVUPS      factor1<>+0(SB), Y4
+	VMOVAPD      Y4, Y4
+	VMOVUPS      factor0<>+0(SB), Y5
+	VFMADD213PD  Y5, Y1, Y4
+	VFMADD213PD  Y4, Y2, Y3
+	VMOVUPS      bias<>+0(SB), Y1
+	VPADDQ       Y1, Y0, Y0
 	VPSLLQ       $0x34, Y0, Y0
-	VMULPD       Y0, Y2, Y2
-	VCVTPD2PSY   Y2, X0
+	VMULPD       Y0, Y3, Y3
+	VCVTPD2PSY   Y3, X0
 	VMOVUPS      X0, 16(AX)
 	ADDQ         $0x20, AX
 	ADDQ         DX, CX
@@ -2427,54 +2755,90 @@ TEXT ·belowLanes(SB), NOSPLIT, $0-40
 next:
 	VCVTPS2PD    (CX), Y3
 	VSUBPD       Y0, Y3, Y3
-	VMOVUPD      greatest<>+0(SB), Y4
+	VMOVUPS      greatest<>+0(SB), Y4
 	VMINPD       Y3, Y4, Y3
-	VMOVUPD      least<>+0(SB), Y4
+	VMOVUPS      least<>+0(SB), Y4
 	VMAXPD       Y3, Y4, Y3
-	VMOVUPD      rounder<>+0(SB), Y4
+	VMOVUPS      rounder<>+0(SB), Y5
+	VMOVAPD      Y5, Y4
 	VFMADD231PD  log2e<>+0(SB), Y3, Y4
-	VSUBPD       rounder<>+0(SB), Y4, Y5
-	VFNMADD132PD ln2<>+0(SB), Y3, Y5
-	VMOVUPD      factor9<>+0(SB), Y3
-	VFMADD213PD  factor8<>+0(SB), Y5, Y3
-	VFMADD213PD  factor7<>+0(SB), Y5, Y3
-	VFMADD213PD  factor6<>+0(SB), Y5, Y3
-	VFMADD213PD  factor5<>+0(SB), Y5, Y3
-	VFMADD213PD  factor4<>+0(SB), Y5, Y3
-	VFMADD213PD  factor3<>+0(SB), Y5, Y3
-	VFMADD213PD  factor2<>+0(SB), Y5, Y3
-	VFMADD213PD  factor1<>+0(SB), Y5, Y3
-	VFMADD213PD  factor0<>+0(SB), Y5, Y3
-	VPADDQ       bias<>+0(SB), Y4, Y4
+	VSUBPD       Y5, Y4, Y5
+	VMOVUPS      ln2<>+0(SB), Y6
+	VFNMADD132PD Y6, Y3, Y5
+	VMULPD       Y5, Y5, Y3
+	VMOVUPS      factor9<>+0(SB), Y6
+	VMOVAPD      Y6, Y6
+	VMOVUPS      factor8<>+0(SB), Y7
+	VFMADD213PD  Y7, Y5, Y6
+	VMOVUPS      factor7<>+0(SB), Y7
+	VMOVAPD      Y7, Y7
+	VMOVUPS      factor6<>+0(SB), Y8
+	VFMADD213PD  Y8, Y5, Y7
+	VFMADD213PD  Y7, Y3, Y6
+	VMOVUPS      factor5<>+0(SB), Y7
+	VMOVAPD      Y7, Y7
+	VMOVUPS      factor4<>+0(SB), Y8
+	VFMADD213PD  Y8, Y5, Y7
+	VFMADD213PD  Y7, Y3, Y6
+	VMOVUPS      factor3<>+0(SB), Y7
+	VMOVAPD      Y7, Y7
+	VMOVUPS      factor2<>+0(SB), Y8
+	VFMADD213PD  Y8, Y5, Y7
+	VFMADD213PD  Y7, Y3, Y6
+	VMOVUPS      factor1<>+0(SB), Y7
+	VMOVAPD      Y7, Y7
+	VMOVUPS      factor0<>+0(SB), Y8
+	VFMADD213PD  Y8, Y5, Y7
+	VFMADD213PD  Y7, Y3, Y6
+	VMOVUPS      bias<>+0(SB), Y3
+	VPADDQ       Y3, Y4, Y4
 	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VADDPD       Y3, Y1, Y1
-	VMOVUPD      Y3, (AX)
+	VMULPD       Y4, Y6, Y6
+	VADDPD       Y6, Y1, Y1
+	VMOVUPD      Y6, (AX)
 	VCVTPS2PD    16(CX), Y3
 	VSUBPD       Y0, Y3, Y3
-	VMOVUPD      greatest<>+0(SB), Y4
+	VMOVUPS      greatest<>+0(SB), Y4
 	VMINPD       Y3, Y4, Y3
-	VMOVUPD      least<>+0(SB), Y4
+	VMOVUPS      least<>+0(SB), Y4
 	VMAXPD       Y3, Y4, Y3
-	VMOVUPD      rounder<>+0(SB), Y4
+	VMOVUPS      rounder<>+0(SB), Y5
+	VMOVAPD      Y5, Y4
 	VFMADD231PD  log2e<>+0(SB), Y3, Y4
-	VSUBPD       rounder<>+0(SB), Y4, Y5
-	VFNMADD132PD ln2<>+0(SB), Y3, Y5
-	VMOVUPD      factor9<>+0(SB), Y3
-	VFMADD213PD  factor8<>+0(SB), Y5, Y3
-	VFMADD213PD  factor7<>+0(SB), Y5, Y3
-	VFMADD213PD  factor6<>+0(SB), Y5, Y3
-	VFMADD213PD  factor5<>+0(SB), Y5, Y3
-	VFMADD213PD  factor4<>+0(SB), Y5, Y3
-	VFMADD213PD  factor3<>+0(SB), Y5, Y3
-	VFMADD213PD  factor2<>+0(SB), Y5, Y3
-	VFMADD213PD  factor1<>+0(SB), Y5, Y3
-	VFMADD213PD  factor0<>+0(SB), Y5, Y3
-	VPADDQ       bias<>+0(SB), Y4, Y4
+	VSUBPD       Y5, Y4, Y5
+	VMOVUPS      ln2<>+0(SB), Y6
+	VFNMADD132PD Y6, Y3, Y5
+	VMULPD       Y5, Y5, Y3
+	VMOVUPS      factor9<>+0(SB), Y6
+	VMOVAPD      Y6, Y6
+	VMOVUPS      factor8<>+0(SB), Y7
+	VFMADD213PD  Y7, Y5, Y6
+	VMOVUPS      factor7<>+0(SB), Y7
+	VMOVAPD      Y7, Y7
+	VMOVUPS      factor6<>+0(SB), Y8
+	VFMADD213PD  Y8, Y5, Y7
+	VFMADD213PD  Y7, Y3, Y6
+	VMOVUPS      factor5<>+0(SB), Y7
+	VMOVAPD      Y7, Y7
+	VMOVUPS      factor4<>+0(SB), Y8
+	VFMADD213PD  Y8, Y5, Y7
+	VFMADD213PD  Y7, Y3, Y6
+	VMOVUPS      factor3<>+0(SB), Y7
+	VMOVAPD      Y7, Y7
+	VMOVUPS      factor2<>+0(SB), Y8
+	VFMADD213PD  Y8, Y5, Y7
+	VFMADD213PD  Y7, Y3, Y6
+	VMOVUPS      factor1<>+0(SB), Y7
+	VMOVAPD      Y7, Y7
+	VMOVUPS      factor0<>+0(SB), Y8
+	VFMADD213PD  Y8, Y5, Y7
+	VFMADD213PD  Y7, Y3, Y6
+	VMOVUPS      bias<>+0(SB), Y3
+	VPADDQ       Y3, Y4, Y4
 	VPSLLQ       $0x34, Y4, Y4
-	VMULPD       Y4, Y3, Y3
-	VADDPD       Y3, Y2, Y2
-	VMOVUPD      Y3, 32(AX)
+	VMULPD       Y4, Y6, Y6
+	VADDPD       Y6, Y2, Y2
+	VMOVUPD      Y6, 32(AX)
 	ADDQ         $0x20, CX
 	ADDQ         $0x40, AX
 	DECQ         DX

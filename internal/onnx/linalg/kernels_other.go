@@ -31,6 +31,20 @@ func productsAndProduct(dst, x []float32, blocks []block, sum float32, weights, 
 	return productGo(sum, weights, values)
 }
 
+func productsAndTwo(dst, x []float32, blocks []block, sums *[2]float32, weights, values []float32, n int) {
+	productsGo(dst, x, blocks)
+	addTwoGo(sums, weights, values, n)
+}
+
+func exponentialsAndTwo(dst []float32, by float32, sums *[2]float32, weights, values []float32, n int) {
+	exponentialsGo(dst, by)
+	addTwoGo(sums, weights, values, n)
+}
+
+func addTwo(sums *[2]float32, weights, values []float32, n int) {
+	addTwoGo(sums, weights, values, n)
+}
+
 func eightDistances(sums []float32, width int, x []float32, stride int, vectors []block) {
 	eightGo(addSquares, sums, width, x, stride, vectors)
 }

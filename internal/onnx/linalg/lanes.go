@@ -80,6 +80,13 @@ func productGo(sum float32, x, vector []float32) float32 {
 	return sum
 }
 
+// addTwoGo adds to each of two sums the products of n weights and values, those of the
+// second weighDepth behind those of the first.
+func addTwoGo(sums *[2]float32, weights, values []float32, n int) {
+	sums[0] = productGo(sums[0], weights[:n], values)
+	sums[1] = productGo(sums[1], weights[weighDepth:][:n], values[weighDepth:])
+}
+
 // addBlocksGo adds to n blocks of sums the products of the elements of x, xStride
 // apart, with depth blocks each, which are stride apart.
 func addBlocksGo(sums, x []float32, xStride int, blocks []block, stride, depth, n int) {

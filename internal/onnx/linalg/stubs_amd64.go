@@ -65,17 +65,23 @@ func productsOfBlocks(dst *float32, x *float32, blocks *float32, features int, n
 //go:noescape
 func fusedDistancesOfBlocks(dst *float32, x *float32, blocks *float32, features int, n int)
 
-// distancesWeighing is distancesOfBlocks.
-// Meanwhile it adds to sum the products of count weights and values.
+// distancesAndSum is distancesOfBlocks.
+// Meanwhile it adds to each of 1 sums the products of count weights and values, which for the next stand 1024 behind.
 //
 //go:noescape
-func distancesWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
+func distancesAndSum(dst *float32, x *float32, blocks *float32, features int, n int, sums *float32, weights *float32, values *float32, count int)
 
-// productsWeighing is productsOfBlocks.
-// Meanwhile it adds to sum the products of count weights and values.
+// productsAndSum is productsOfBlocks.
+// Meanwhile it adds to each of 1 sums the products of count weights and values, which for the next stand 1024 behind.
 //
 //go:noescape
-func productsWeighing(dst *float32, x *float32, blocks *float32, features int, n int, sum float32, weights *float32, values *float32, count int) float32
+func productsAndSum(dst *float32, x *float32, blocks *float32, features int, n int, sums *float32, weights *float32, values *float32, count int)
+
+// productsAndTwoSums is productsOfBlocks.
+// Meanwhile it adds to each of 2 sums the products of count weights and values, which for the next stand 1024 behind.
+//
+//go:noescape
+func productsAndTwoSums(dst *float32, x *float32, blocks *float32, features int, n int, sums *float32, weights *float32, values *float32, count int)
 
 // distancesOfRows adds to eight rows of sums the squared distances of as many rows of x, which are a stride apart, to the vectors of one block.
 // The rows of sums are a width apart.
@@ -161,6 +167,12 @@ func scaleLanes(values *float32, by float32, plus float32, n int)
 //
 //go:noescape
 func exponentialLanes(values *float32, by float32, n int)
+
+// exponentialsAndTwoSums replaces each v of n times eight of dst by the exponential of v times by.
+// Meanwhile it adds to each of 2 sums the products of count weights and values, which for the next stand 1024 behind.
+//
+//go:noescape
+func exponentialsAndTwoSums(dst *float32, by float32, n int, sums *float32, weights *float32, values *float32, count int)
 
 // sigmoidLanes replaces each v of n times eight values by 1/(1+e) of the exponential e of v times by.
 //

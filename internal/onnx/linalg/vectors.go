@@ -102,8 +102,11 @@ func (s *Vectors) Width() int {
 	case s.plain != nil:
 		return s.count
 	}
-	return (s.count + lanes - 1) / lanes * lanes
+	return filled(s.count)
 }
+
+// filled returns how many values there are of count vectors in blocks.
+func filled(count int) int { return (count + lanes - 1) / lanes * lanes }
 
 const (
 	// groupValues bounds how many values of a group of rows there are.
@@ -120,6 +123,9 @@ const (
 	// weighedAtOnce is how many vectors Weighed compares a row with at a time. It
 	// divides weighDepth.
 	weighedAtOnce = 16 * lanes
+	// fewFeatures is up to how many features vectors are compared faster than a sum waits
+	// for their products.
+	fewFeatures = 24
 )
 
 // Group returns how many rows it is best to run at once.
@@ -171,9 +177,9 @@ func (s *Vectors) add(values []float32, from int) {
 }
 
 // Weighed returns Weigh of sum and how one row x compares with the vectors, for which
-// values has room for Width() values. It takes some vectors at a time, and adds up the
-// products of those before meanwhile: a sum in order waits for each of its products,
-// and leaves the processor idle otherwise.
+// values has room for Width() values. A sum in order waits for each of its products, and
+// leaves the processor idle otherwise: products are added up while the next vectors are
+// compared, and where that takes less, those of two runs of weighDepth side by side.
 func (s *Vectors) Weighed(ctx context.Context, sum float32, weights, values, x []float32) (float32, error) {
 	if s.plain != nil || s.wide != nil {
 		if err := s.Run(ctx, values, x, 1); err != nil {
@@ -182,17 +188,39 @@ func (s *Vectors) Weighed(ctx context.Context, sum float32, weights, values, x [
 		return Weigh(ctx, sum, weights, values)
 	}
 	var w Work
-	part, before, width := float32(0), 0, s.Width() // part is of those that Weigh takes at a time
-	for v := 0; v < width; v += weighedAtOnce {
+	blocks := s.blocks
+	for s.features <= fewFeatures && len(weights) > weighDepth {
+		n := min(len(weights)-weighDepth, weighDepth)
+		two, err := s.weighTwo(ctx, &w, n, weights, values, x, blocks)
+		if err != nil {
+			return 0, err
+		}
+		if sum, err = s.weighOne(ctx, &w, sum, two[0], n, weights[:weighDepth], values, x, blocks); err != nil {
+			return 0, err
+		}
+		sum += two[1]
+		if n += weighDepth; n == len(weights) {
+			return sum, nil
+		}
+		weights, values, blocks = weights[n:], values[n:], blocks[n/lanes*s.features:]
+	}
+	return s.weighOne(ctx, &w, sum, 0, 0, weights, values, x, blocks)
+}
+
+// weighOne is Weighed of the vectors of some blocks, one run after the other. Of the first
+// run, part has the products before a vector.
+func (s *Vectors) weighOne(ctx context.Context, w *Work, sum, part float32, before int, weights, values, x []float32, blocks []block) (float32, error) {
+	width := filled(len(weights))
+	for v := (before + weighedAtOnce - 1) / weighedAtOnce * weighedAtOnce; v < width; v += weighedAtOnce {
 		n := min(weighedAtOnce, width-v)
 		if err := w.add(ctx, n*(s.features+finishing)); err != nil {
 			return 0, err
 		}
-		some, blocks := values[v:v+n], s.blocks[v/lanes*s.features:][:n/lanes*s.features]
+		some, vectors := values[v:v+n], blocks[v/lanes*s.features:][:n/lanes*s.features]
 		if s.kernel.Kind.apart() {
-			part = distancesAndProduct(some, x, blocks, part, weights[before:v], values[before:v])
+			part = distancesAndProduct(some, x, vectors, part, weights[before:v], values[before:v])
 		} else {
-			part = productsAndProduct(some, x, blocks, part, weights[before:v], values[before:v])
+			part = productsAndProduct(some, x, vectors, part, weights[before:v], values[before:v])
 		}
 		s.kernel.finish(some)
 		if before = v; v%weighDepth == 0 {
@@ -200,6 +228,36 @@ func (s *Vectors) Weighed(ctx context.Context, sum float32, weights, values, x [
 		}
 	}
 	return sum + product(part, weights[before:], values[before:]), nil
+}
+
+// weighTwo returns the sums of the first n of each of two runs, of which it compares some
+// of the one, then some of the other. Of the first run it compares as many as weighedAtOnce
+// divides.
+func (s *Vectors) weighTwo(ctx context.Context, w *Work, n int, weights, values, x []float32, blocks []block) (sums [2]float32, err error) {
+	added := 0
+	for from := 0; from < n; from += weighedAtOnce {
+		for run := range sums {
+			v, some := from+run*weighDepth, weighedAtOnce
+			add := (from - added) / (2 - run) // half of what is ready comes with the other run
+			if run == 1 {
+				some = min(some, filled(n)-from)
+			}
+			if err := w.add(ctx, some*(s.features+finishing)); err != nil {
+				return sums, err
+			}
+			dst, vectors := values[v:v+some], blocks[v/lanes*s.features:][:some/lanes*s.features]
+			if s.kernel.Kind == RBF {
+				distances(dst, x, vectors)
+				exponentialsAndTwo(dst, -s.kernel.Gamma, &sums, weights[added:], values[added:], add)
+			} else {
+				productsAndTwo(dst, x, vectors, &sums, weights[added:], values[added:], add)
+				s.kernel.finish(dst)
+			}
+			added += add
+		}
+	}
+	addTwo(&sums, weights[added:], values[added:], n-added)
+	return sums, nil
 }
 
 // runRows is Run for a number of rows that lanes divides, of which it takes lanes side

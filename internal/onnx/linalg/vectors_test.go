@@ -94,19 +94,25 @@ func nearest(t *testing.T, what string, x float64, got float32, want float64) {
 
 // What is weighed while it is computed has the bits of what is weighed afterwards.
 func TestVectorsAreWeighedInOrder(t *testing.T) {
-	const features, most = 5, weighDepth + weighedAtOnce + 5*lanes + 3
-	data, weights, x := numbers(most*features), numbers(most), numbers(features)
-	for _, kind := range []Kind{Linear, Poly, RBF, Sigmoid} {
-		for _, count := range []int{1, lanes, 37, weighedAtOnce, weighedAtOnce + 1, 2 * weighedAtOnce, weighDepth, most} {
-			s := NewVectors(Kernel{Kind: kind, Gamma: 0.1, Coef0: 0.3, Degree: 3}, data[:count*features], count)
-			values := make([]float32, s.Width())
-			if err := s.Run(t.Context(), values, x, 1); err != nil {
-				t.Fatal(err)
-			}
-			want := weigh(0.7, weights[:count], values)
-			clear(values)
-			if got, err := s.Weighed(t.Context(), 0.7, weights[:count], values, x); err != nil || got != want {
-				t.Errorf("kernel %d, %d vectors: %v, %v, want %v", kind, count, got, err, want)
+	const most = 3*weighDepth + weighedAtOnce + 5*lanes + 3
+	counts := []int{
+		1, lanes, 37, weighedAtOnce, weighedAtOnce + 1, 2 * weighedAtOnce, weighDepth, weighDepth + 1,
+		weighDepth + 3*weighedAtOnce + 5, 2*weighDepth - 1, 2 * weighDepth, 2*weighDepth + 9, most,
+	}
+	for _, features := range []int{5, fewFeatures + 1} {
+		data, weights, x := numbers(most*features), numbers(most), numbers(features)
+		for _, kind := range []Kind{Linear, Poly, RBF, Sigmoid} {
+			for _, count := range counts {
+				s := NewVectors(Kernel{Kind: kind, Gamma: 0.1, Coef0: 0.3, Degree: 3}, data[:count*features], count)
+				values := make([]float32, s.Width())
+				if err := s.Run(t.Context(), values, x, 1); err != nil {
+					t.Fatal(err)
+				}
+				want := weigh(0.7, weights[:count], values)
+				clear(values)
+				if got, err := s.Weighed(t.Context(), 0.7, weights[:count], values, x); err != nil || got != want {
+					t.Errorf("kernel %d, %d vectors of %d features: %v, %v, want %v", kind, count, features, got, err, want)
+				}
 			}
 		}
 	}

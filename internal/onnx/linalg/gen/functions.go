@@ -143,6 +143,7 @@ func spreadBits(name string, bits uint64) Mem {
 func byExponentials() {
 	c := newConstants()
 	c.lanes("exponentialLanes", "the exponential of v times by", func(e reg.VecVirtual) reg.VecVirtual { return e })
+	c.lanesWeighing()
 	c.lanes("sigmoidLanes", "1/(1+e) of the exponential e of v times by", func(e reg.VecVirtual) reg.VecVirtual {
 		one := YMM()
 		VMOVUPD(c.factors[len(c.factors)-1], one)
@@ -185,18 +186,7 @@ func (c *constants) lanes(name, gives string, finish func(e reg.VecVirtual) reg.
 	Label(name + "_next")
 	CMPQ(n, U8(0))
 	JE(LabelRef(name + "_done"))
-	x := YMM()
-	VMULPS(Mem{Base: values}, factor, x)
-	high := XMM()
-	VEXTRACTF128(U8(1), x, high)
-	halves := [2]reg.VecVirtual{YMM(), YMM()}
-	VCVTPS2PD(x.AsX(), halves[0])
-	VCVTPS2PD(high, halves[1])
-	for half, x := range halves {
-		result := XMM()
-		VCVTPD2PSY(finish(c.exponential(x)), result)
-		VMOVUPS(result, Mem{Base: values, Disp: 16 * half})
-	}
+	c.eight(values, factor, finish)
 	ADDQ(U8(laneBytes), values)
 	DECQ(n)
 	JMP(LabelRef(name + "_next"))
@@ -205,26 +195,91 @@ func (c *constants) lanes(name, gives string, finish func(e reg.VecVirtual) reg.
 	RET()
 }
 
-// exponential writes the exponential of four float64, which are brought to where
-// it neither overflows nor vanishes.
-func (c *constants) exponential(x reg.VecVirtual) reg.VecVirtual {
-	// The second operand is what comes of NaN.
-	limit, shifted, r, e := YMM(), YMM(), YMM(), YMM()
-	VMOVUPD(c.greatest, limit)
-	VMINPD(x, limit, x)
-	VMOVUPD(c.least, limit)
-	VMAXPD(x, limit, x)
-	VMOVUPD(c.rounder, shifted)
-	VFMADD231PD(c.log2e, x, shifted)
-	VSUBPD(c.rounder, shifted, r)
-	VFNMADD132PD(c.ln2, x, r)
-	VMOVUPD(c.factors[0], e)
-	for _, f := range c.factors[1:] {
-		VFMADD213PD(f, r, e)
+// eight replaces the eight values at an address.
+func (c *constants) eight(values reg.Register, factor reg.VecVirtual, finish func(e reg.VecVirtual) reg.VecVirtual) {
+	x, high := YMM(), XMM()
+	VMULPS(Mem{Base: values}, factor, x)
+	VEXTRACTF128(U8(1), x, high)
+	low, upper := YMM(), YMM()
+	VCVTPS2PD(x.AsX(), low)
+	VCVTPS2PD(high, upper)
+	for half, e := range c.exponentials(low, upper) {
+		result := XMM()
+		VCVTPD2PSY(finish(e), result)
+		VMOVUPS(result, Mem{Base: values, Disp: 16 * half})
 	}
-	VPADDQ(c.bias, shifted, shifted)
-	VPSLLQ(U8(52), shifted, shifted)
-	VMULPD(shifted, e, e)
+}
+
+// lanesWeighing writes the function of exponentials alone that makes two sums meanwhile.
+func (c *constants) lanesWeighing() {
+	const name = "exponentialsAndTwoSums"
+	TEXT(name, NOSPLIT, "func(dst *float32, by float32, n int, "+strandsParams+")")
+	Pragma("noescape")
+	s := newStrands(2)
+	s.doc(name + " replaces each v of n times eight of dst by the exponential of v times by.")
+	dst, n := Load(Param("dst"), GP64()), Load(Param("n"), GP64())
+	factor, by := YMM(), XMM()
+	Load(Param("by"), by)
+	VBROADCASTSS(by, factor)
+	Label(name + "_next")
+	c.eight(dst, factor, func(e reg.VecVirtual) reg.VecVirtual { return e })
+	s.add(4, "weighed")
+	ADDQ(U8(laneBytes), dst)
+	DECQ(n)
+	JNE(LabelRef(name + "_next"))
+	s.finish()
+	VZEROUPPER()
+	RET()
+}
+
+// exponentials writes the exponentials of vectors of four float64, which are brought to
+// where these neither overflow nor vanish. The vectors go side by side, so that one does
+// not wait for its own steps, and the series is of pairs of powers, as in linalg.
+func (c *constants) exponentials(xs ...reg.VecVirtual) []reg.VecVirtual {
+	each := func(constant Mem, do func(i int, constant reg.VecVirtual)) {
+		v := held(constant)
+		for i := range xs {
+			do(i, v)
+		}
+	}
+	some := func() []reg.VecVirtual {
+		v := make([]reg.VecVirtual, len(xs))
+		for i := range v {
+			v[i] = YMM()
+		}
+		return v
+	}
+	shifted, r, square, e, pair := some(), some(), some(), some(), some()
+	// The second operand is what comes of NaN.
+	each(c.greatest, func(i int, limit reg.VecVirtual) { VMINPD(xs[i], limit, xs[i]) })
+	each(c.least, func(i int, limit reg.VecVirtual) { VMAXPD(xs[i], limit, xs[i]) })
+	each(c.rounder, func(i int, rounder reg.VecVirtual) {
+		VMOVAPD(rounder, shifted[i])
+		VFMADD231PD(c.log2e, xs[i], shifted[i])
+		VSUBPD(rounder, shifted[i], r[i])
+	})
+	each(c.ln2, func(i int, ln2 reg.VecVirtual) {
+		VFNMADD132PD(ln2, xs[i], r[i])
+		VMULPD(r[i], r[i], square[i])
+	})
+	for f := 0; f < len(c.factors); f += 2 {
+		sum := pair
+		if f == 0 {
+			sum = e
+		}
+		each(c.factors[f], func(i int, odd reg.VecVirtual) { VMOVAPD(odd, sum[i]) })
+		each(c.factors[f+1], func(i int, even reg.VecVirtual) {
+			VFMADD213PD(even, r[i], sum[i])
+			if f > 0 {
+				VFMADD213PD(pair[i], square[i], e[i])
+			}
+		})
+	}
+	each(c.bias, func(i int, bias reg.VecVirtual) {
+		VPADDQ(bias, shifted[i], shifted[i])
+		VPSLLQ(U8(52), shifted[i], shifted[i])
+		VMULPD(shifted[i], e[i], e[i])
+	})
 	return e
 }
 
@@ -302,7 +357,7 @@ func byLogarithms(c *constants) {
 		VCVTPS2PD(Mem{Base: values, Disp: 16 * half}, x)
 		e := l.of(c, x)
 		VMULPD(Mem{Base: exponents, Disp: 32 * half}, e, e)
-		VCVTPD2PSY(c.exponential(e), result)
+		VCVTPD2PSY(c.exponentials(e)[0], result)
 		VMOVUPS(result, Mem{Base: values, Disp: 16 * half})
 	}
 	ADDQ(U8(laneBytes), values)

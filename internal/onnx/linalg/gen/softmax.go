@@ -22,7 +22,7 @@ func (c *constants) belowLanes() {
 		v := YMM()
 		VCVTPS2PD(Mem{Base: x, Disp: 16 * half}, v)
 		VSUBPD(top, v, v)
-		e := c.exponential(v)
+		e := c.exponentials(v)[0]
 		VADDPD(e, sum, sum)
 		VMOVUPD(e, Mem{Base: dst, Disp: 32 * half})
 	}

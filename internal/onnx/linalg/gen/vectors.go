@@ -25,38 +25,73 @@ func compareBlocks(name, does string, step func(x, sum reg.VecVirtual, vectors O
 	RET()
 }
 
-// compareWeighing writes compareBlocks with a sum made meanwhile: after each feature of
-// several blocks it adds a product, so that none has to wait for that before it.
-func compareWeighing(name, does string, step func(x, sum reg.VecVirtual, vectors Op)) {
-	TEXT(name, NOSPLIT, "func(dst, x, blocks *float32, features, n int, sum float32, weights, values *float32, count int) float32")
-	Doc(name+" "+does, "Meanwhile it adds to sum the products of count weights and values.")
-	Pragma("noescape")
-	weights, values, left := Load(Param("weights"), GP64()), Load(Param("values"), GP64()), Load(Param("count"), GP64())
-	sum := XMM()
-	Load(Param("sum"), sum)
-	LEAQ(Mem{Base: weights, Index: left, Scale: 4}, weights)
-	LEAQ(Mem{Base: values, Index: left, Scale: 4}, values)
-	NEGQ(left)
-	add := func() {
-		weight := XMM()
-		VMOVSS(Mem{Base: weights, Index: left, Scale: 4}, weight)
-		VFMADD231SS(Mem{Base: values, Index: left, Scale: 4}, weight, sum)
-		INCQ(left)
+// weighDepth is linalg's.
+const weighDepth = 1024
+
+// strands is sums that are made of products while something else is computed, so that none
+// has to wait for that before it.
+type strands struct {
+	sums                  []reg.VecVirtual
+	weights, values, left reg.Register // left counts up to 0
+}
+
+const strandsParams = "sums, weights, values *float32, count int"
+
+func newStrands(sums int) *strands {
+	s := &strands{make([]reg.VecVirtual, sums), Load(Param("weights"), GP64()), Load(Param("values"), GP64()), Load(Param("count"), GP64())}
+	to := Load(Param("sums"), GP64())
+	for i := range s.sums {
+		s.sums[i] = XMM()
+		VMOVSS(Mem{Base: to, Disp: 4 * i}, s.sums[i])
 	}
-	eachBlock(step, func() {
-		TESTQ(left, left)
-		JE(LabelRef("weighed"))
-		add()
-		Label("weighed")
-	})
+	LEAQ(Mem{Base: s.weights, Index: s.left, Scale: 4}, s.weights)
+	LEAQ(Mem{Base: s.values, Index: s.left, Scale: 4}, s.values)
+	NEGQ(s.left)
+	return s
+}
+
+// doc says what is done meanwhile.
+func (s *strands) doc(does string) {
+	Doc(does, fmt.Sprintf("Meanwhile it adds to each of %d sums the products of count weights and values, which for the next stand %d behind.", len(s.sums), weighDepth))
+}
+
+// add adds up to n products to each sum.
+func (s *strands) add(n int, enough string) {
+	for range n {
+		TESTQ(s.left, s.left)
+		JE(LabelRef(enough))
+		for i, sum := range s.sums {
+			weight := XMM()
+			VMOVSS(Mem{Base: s.weights, Index: s.left, Scale: 4, Disp: 4 * weighDepth * i}, weight)
+			VFMADD231SS(Mem{Base: s.values, Index: s.left, Scale: 4, Disp: 4 * weighDepth * i}, weight, sum)
+		}
+		INCQ(s.left)
+	}
+	Label(enough)
+}
+
+// finish adds the products that are left.
+func (s *strands) finish() {
 	Label("rest")
-	TESTQ(left, left)
-	JE(LabelRef("done"))
-	add()
-	JMP(LabelRef("rest"))
-	Label("done")
+	s.add(1, "done")
+	TESTQ(s.left, s.left)
+	JNE(LabelRef("rest"))
+	to := Load(Param("sums"), GP64())
+	for i, sum := range s.sums {
+		VMOVSS(sum, Mem{Base: to, Disp: 4 * i})
+	}
+}
+
+// compareWeighing writes compareBlocks, and after each feature of several blocks adds so
+// many products to each of so many sums.
+func compareWeighing(name, does string, sums, atOnce int, step func(x, sum reg.VecVirtual, vectors Op)) {
+	TEXT(name, NOSPLIT, "func(dst, x, blocks *float32, features, n int, "+strandsParams+")")
+	Pragma("noescape")
+	s := newStrands(sums)
+	s.doc(name + " " + does)
+	eachBlock(step, func() { s.add(atOnce, "weighed") })
+	s.finish()
 	VZEROUPPER()
-	Store(sum, ReturnIndex(0))
 	RET()
 }
 
