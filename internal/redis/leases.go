@@ -118,8 +118,10 @@ func (l *leases) extend(windows []limit.Window) []int64 {
 	return more
 }
 
-// restore undoes extend once its question is over.
-func (l *leases) restore(windows []limit.Window, more []int64) {
+// settle ends what extend began, with the answer to the question that was sent at a
+// time. Until then nobody extends what is known of these windows, so that no server
+// holds more than one lease of each.
+func (l *leases) settle(windows []limit.Window, sent time.Time, more []int64, granted bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range windows {
@@ -129,13 +131,25 @@ func (l *leases) restore(windows []limit.Window, more []int64) {
 			k.asking = false
 		}
 	}
+	switch {
+	case err != nil:
+	case granted:
+		l.note(windows, sent, more)
+	default:
+		l.note(windows, sent, nil)
+	}
 }
 
-// learn notes what Redis answered to a question that was sent at a time, and what it
-// counted ahead for each of the windows; nil for nothing.
-func (l *leases) learn(windows []limit.Window, sent time.Time, more []int64) {
+// learn notes what Redis answered to a question that was sent at a time.
+func (l *leases) learn(windows []limit.Window, sent time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.note(windows, sent, nil)
+}
+
+// note takes over an answer, and what was counted ahead for each of the windows; nil
+// for nothing.
+func (l *leases) note(windows []limit.Window, sent time.Time, more []int64) {
 	now := l.now()
 	for i := range windows {
 		w := &windows[i]

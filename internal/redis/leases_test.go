@@ -55,7 +55,7 @@ func TestOfALargeLimitAPartIsCountedAheadAndNoneTwice(t *testing.T) {
 	}
 	before := asked(t, store)
 	inParallel(t, 100, servers, take)
-	if n := asked(t, store) - before; n > 200 {
+	if n := asked(t, store) - before; n > 200+len(servers) { // which may have heard last of how much there was left
 		t.Errorf("Redis was asked %d times about 200 requests that were refused", n)
 	}
 }

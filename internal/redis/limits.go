@@ -51,19 +51,14 @@ func (l *Limits) Take(within time.Duration, windows []limit.Window) (wait time.D
 	if more := l.leases.extend(windows); more != nil {
 		sent := l.leases.now()
 		_, granted, err = l.take(0, windows)
-		l.leases.restore(windows, more)
-		if err != nil {
-			return 0, false, err
+		l.leases.settle(windows, sent, more, granted, err)
+		if granted || err != nil {
+			return 0, granted, err
 		}
-		if granted {
-			l.leases.learn(windows, sent, more)
-			return 0, true, nil
-		}
-		l.leases.learn(windows, sent, nil)
 	}
 	sent := l.leases.now()
 	if wait, granted, err = l.take(within, windows); err == nil {
-		l.leases.learn(windows, sent, nil)
+		l.leases.learn(windows, sent)
 	}
 	return wait, granted, err
 }
