@@ -42,17 +42,11 @@ func (c *Crew) Threads() int {
 func (c *Crew) Share(parts int, do func(part int) error) error {
 	j := &job{parts: int64(parts), do: do}
 	var helpers sync.WaitGroup
-	n := c.take(parts - 1)
-	for range n {
+	for range c.take(parts - 1) {
 		helpers.Go(func() {
 			defer c.idle.Add(1)
 			j.help()
 		})
-	}
-	if n > 0 {
-		// The goroutine started last is kept for this thread: another sleeps for some
-		// fifty microseconds before it takes that one. So it is none of the helpers.
-		helpers.Go(func() {})
 	}
 	func() {
 		defer helpers.Wait()
