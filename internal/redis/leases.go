@@ -135,16 +135,30 @@ func (l *leases) settle(windows []limit.Window, sent time.Time, more []int64, gr
 	case err != nil:
 	case granted:
 		l.note(windows, sent, more)
+		l.include(windows)
 	default:
 		l.note(windows, sent, nil)
 	}
 }
 
 // learn notes what Redis answered to a question that was sent at a time.
-func (l *leases) learn(windows []limit.Window, sent time.Time) {
+func (l *leases) learn(windows []limit.Window, sent time.Time, granted bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.note(windows, sent, nil)
+	if granted {
+		l.include(windows)
+	}
+}
+
+// include adds what is held to what remains in Redis: it is there for the same client.
+func (l *leases) include(windows []limit.Window) {
+	now := l.now()
+	for i := range windows {
+		if k := l.known(&windows[i], now); k != nil {
+			windows[i].Remaining += k.held
+		}
+	}
 }
 
 // note takes over an answer, and what was counted ahead for each of the windows; nil

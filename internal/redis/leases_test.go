@@ -60,6 +60,30 @@ func TestOfALargeLimitAPartIsCountedAheadAndNoneTwice(t *testing.T) {
 	}
 }
 
+// What a server counts ahead is still there for its clients: what remains goes down by
+// what a request takes, whether Redis was asked or not.
+func TestWhatIsCountedAheadRemains(t *testing.T) {
+	t.Parallel()
+	store := testkit.StartRedis(t, testkit.RedisConfig{})
+	for name, n := range map[string]int64{"requests": 1, "batches larger than a part": 30} {
+		s := newServer(redis.NewLimits(newClient(t, store.URL(0))), time.Now)
+		left := int64(10_000)
+		for i := range 50 {
+			ctx, info := request(t.Context())
+			took := n
+			if i%10 == 9 { // which a part has room for
+				took = 1
+			}
+			if err := limit.Take(ctx, limit.Demand{Table: s.keys, Key: name, Rates: testkit.Rates("10000/day"), N: took}); err != nil {
+				t.Fatal(err)
+			}
+			if left -= took; info.Limits[0].Remaining != left {
+				t.Errorf("%s: request %d is told that %d remain, want %d", name, i, info.Limits[0].Remaining, left)
+			}
+		}
+	}
+}
+
 // counts returns what Redis has counted in each window of a key, in the order of their
 // names.
 func counts(t *testing.T, store *testkit.Redis, names string) (all []string) {

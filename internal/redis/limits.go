@@ -58,7 +58,7 @@ func (l *Limits) Take(within time.Duration, windows []limit.Window) (wait time.D
 	}
 	sent := l.leases.now()
 	if wait, granted, err = l.take(within, windows); err == nil {
-		l.leases.learn(windows, sent)
+		l.leases.learn(windows, sent, granted)
 	}
 	return wait, granted, err
 }
