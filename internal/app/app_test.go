@@ -837,6 +837,22 @@ func TestExposureSaysWhoMayDoWhatFromWhere(t *testing.T) {
 			map[string]string{"RATE_PREDICT": "10/minute", "GRPC_ADDR": "0.0.0.0:8445"},
 			app.Exposed{Route: "gRPC inference.GRPCInferenceService/ModelInfer", Who: "token: permission models:predict, a role of the model", From: "any host that reaches 0.0.0.0:8445", Limit: "10/minute per address (shared)"},
 		},
+		"predict, off": {
+			map[string]string{"RATE_PREDICT": "off"},
+			app.Exposed{Route: "POST /predict", Who: "token: permission models:predict, a role of the model", From: "this machine (127.0.0.1:0)", Limit: "none"},
+		},
+		"predict, in rows": {
+			map[string]string{"RATE_PREDICT": "10/minute, 500 rows/minute", "RATE_PREDICT_PER": "principal"},
+			app.Exposed{Route: "POST /predict", Who: "token: permission models:predict, a role of the model", From: "this machine (127.0.0.1:0)", Limit: "10/minute, 500 rows/minute per principal (shared)"},
+		},
+		"sealing, which has no rows": {
+			map[string]string{"RATE_PREDICT": "10/minute, 500 rows/minute", "RATE_PREDICT_PER": "principal"},
+			app.Exposed{Route: "POST /encrypt", Who: "token: permission crypto:use", From: "this machine (127.0.0.1:0)", Limit: "10/minute per principal (shared)"},
+		},
+		"sealing, beside a rate in rows alone": {
+			map[string]string{"RATE_PREDICT": "500 rows/minute", "RATE_PREDICT_PER": "principal"},
+			app.Exposed{Route: "POST /encrypt", Who: "token: permission crypto:use", From: "this machine (127.0.0.1:0)", Limit: "none"},
+		},
 		"a list of the administration": {
 			map[string]string{"RATE_PREDICT": "10/minute"},
 			app.Exposed{Route: "GET /admin/v1/users", Who: "token: permission users:write", From: "this machine (127.0.0.1:0)", Limit: "600 times that of predictions per principal"},

@@ -62,7 +62,11 @@ func exposed(cfg *config.Config, routes []httpapi.Route, addr string) []Exposed 
 			}
 			pattern, assets = "/docs/{asset}", true
 		}
-		table = append(table, Exposed{Route: r.Method + " " + pattern, Who: who(r), From: from, Limit: rateOf(cfg, r.Rate())})
+		line := Exposed{Route: r.Method + " " + pattern, Who: who(r), From: from, Limit: rateOf(cfg, r.Rate())}
+		if r.Permission == identity.CryptoUse && line.Limit != "none" { // no rows are sealed
+			line.Limit = shared(cfg, identity.Limit{Requests: cfg.RatePredict.Requests})
+		}
+		table = append(table, line)
 	}
 	return table
 }
@@ -98,7 +102,7 @@ func rateOf(cfg *config.Config, kind admission.Kind) string {
 	case admission.Token:
 		return per(cfg, "address", cfg.RateToken.String())
 	case admission.Predict:
-		return per(cfg, cfg.RatePredictPer, cfg.RatePredict.String()) + " (shared)"
+		return shared(cfg, cfg.RatePredict)
 	case admission.Read:
 		if len(cfg.RatePredict.Requests) > 0 {
 			return strconv.Itoa(admission.ReadFactor) + " times that of predictions per principal"
@@ -106,6 +110,14 @@ func rateOf(cfg *config.Config, kind admission.Kind) string {
 	case admission.None:
 	}
 	return "none"
+}
+
+// shared is a rate that several routes have in common.
+func shared(cfg *config.Config, rate identity.Limit) string {
+	if rate.Off() {
+		return "none"
+	}
+	return per(cfg, cfg.RatePredictPer, rate.String()) + " (shared)"
 }
 
 func per(cfg *config.Config, whom, rates string) string {
