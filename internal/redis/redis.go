@@ -14,10 +14,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	redigo "github.com/gomodule/redigo/redis"
@@ -252,10 +254,13 @@ func Reach(ctx context.Context, url string) error {
 		return err
 	}
 	conn, err := t.open(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		return conn.Close()
 	}
-	return conn.Close()
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("%w; rediss:// is for a server that speaks TLS, redis:// for one that does not", err)
+	}
+	return err
 }
 
 // do sends a command, and returns what it was sent over, nil for nothing. The error is

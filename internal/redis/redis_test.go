@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -342,6 +343,32 @@ func TestURLsThatCannotBeRightAreRefusedWithoutTheirSecrets(t *testing.T) {
 	} {
 		if got := redis.Where(text); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A server that speaks TLS, asked without, hangs up; one that does not, asked for it,
+// says nothing.
+func TestReachNamesTLSWhereNothingIsAnswered(t *testing.T) {
+	t.Parallel()
+	for scheme, answer := range map[string]func(net.Conn){
+		"redis":  func(c net.Conn) { _ = c.Close() },
+		"rediss": func(c net.Conn) { t.Cleanup(func() { _ = c.Close() }) },
+	} {
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = listener.Close() })
+		go func() {
+			for c, err := listener.Accept(); err == nil; c, err = listener.Accept() {
+				answer(c)
+			}
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if err = redis.Reach(ctx, scheme+"://:secret@"+listener.Addr().String()); err == nil || !strings.Contains(err.Error(), "rediss:// is for a server that speaks TLS") {
+			t.Errorf("%s: %v", scheme, err)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func Try(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	if status.Version == 0 {
-		err = errors.New("it is empty")
+		err = errors.New("it is empty; to begin with another database, restart the server")
 	}
 	var tables string
 	if err == nil {

@@ -115,7 +115,7 @@ func TestWhatAServerCannotWorkWithIsNotTakenOver(t *testing.T) {
 	server.Exec(t, "CREATE ROLE stranger LOGIN")
 	server.Shell(t, `psql "$URL" -c 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader'`, "URL="+database)
 	for name, c := range map[string]struct{ url, want string }{
-		"an empty database":        {empty, "it is empty"},
+		"an empty database":        {empty, "it is empty; to begin with another database, restart"},
 		"no database":              {server.URL(testkit.Role, "none"), "does not exist"},
 		"a role that reads alone":  {server.URL("reader", "test1"), "the role lacks SELECT, INSERT, UPDATE or DELETE on api_keys, "},
 		"a role without any right": {server.URL("stranger", "test1"), "permission denied"},
