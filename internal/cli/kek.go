@@ -46,7 +46,7 @@ func kekViews(file *app.KEKFile) []keyView {
 		if i > 0 {
 			state = sealing.Former
 		}
-		views[i] = keyView{KID: kid, Use: useKEK, Alg: "A256GCM", State: string(state), Created: file.Written}
+		views[i] = keyView{KID: kid, Use: useKEK, Alg: "A256GCM", State: string(state), Created: &file.Written}
 	}
 	return views
 }

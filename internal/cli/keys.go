@@ -20,12 +20,13 @@ import (
 
 // keyView is how a key is printed.
 type keyView struct {
-	KID     string    `json:"kid"`
-	Use     string    `json:"use"`
-	Alg     string    `json:"alg"`
-	State   string    `json:"state"`
-	Created time.Time `json:"created"`
-	Tenant  string    `json:"tenant,omitempty"`
+	KID   string `json:"kid"`
+	Use   string `json:"use"`
+	Alg   string `json:"alg"`
+	State string `json:"state"`
+	// Created is nil for a shared secret.
+	Created *time.Time `json:"created"`
+	Tenant  string     `json:"tenant,omitempty"`
 	// Note says what is left to do.
 	Note string `json:"note,omitempty"`
 }
@@ -180,7 +181,11 @@ func (p *Process) printKeys(asJSON bool, views []keyView) error {
 	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "KID\tUSE\tALG\tSTATE\tCREATED\tTENANT")
 	for _, v := range views {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.KID, v.Use, v.Alg, v.State, v.Created.Format(time.RFC3339), v.Tenant)
+		created := "unknown"
+		if v.Created != nil {
+			created = v.Created.Format(time.RFC3339)
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.KID, v.Use, v.Alg, v.State, created, v.Tenant)
 	}
 	for _, v := range views {
 		if v.Note != "" {
@@ -224,7 +229,7 @@ func unknownKey(err error) error {
 func fernetViews(keys ...sealing.Key) []keyView {
 	views := make([]keyView, len(keys))
 	for i, k := range keys {
-		views[i] = keyView{KID: k.KID, Use: sealing.Use, Alg: sealing.Algorithm, State: string(k.State), Created: k.CreatedAt, Tenant: k.Tenant}
+		views[i] = keyView{KID: k.KID, Use: sealing.Use, Alg: sealing.Algorithm, State: string(k.State), Created: &k.CreatedAt, Tenant: k.Tenant}
 	}
 	return views
 }

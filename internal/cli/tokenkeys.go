@@ -70,7 +70,12 @@ func rotateTokenKey(ctx context.Context, set *keys.Set) ([]keyView, error) {
 func tokenViews(set *keys.Set, kid string) []keyView {
 	var views []keyView
 	for _, k := range set.List() {
-		views = append(views, keyView{KID: k.KID, Use: useToken, Alg: string(k.Algorithm), State: string(k.State), Created: k.Created.UTC()})
+		v := keyView{KID: k.KID, Use: useToken, Alg: string(k.Algorithm), State: string(k.State)}
+		if !k.Created.IsZero() {
+			created := k.Created.UTC()
+			v.Created = &created
+		}
+		views = append(views, v)
 	}
 	return slices.DeleteFunc(views, func(v keyView) bool { return kid != "" && v.KID != kid })
 }
