@@ -244,7 +244,7 @@ func (s *Service) RotateKey(ctx context.Context, by Actor, id string, overlap ti
 }
 
 func ofConfiguration(id string) error {
-	return fault.Newf(fault.Conflict, "the key %s is that of ONNXGATE_BOOTSTRAP_API_KEY; change the setting and start the server again", id)
+	return fault.Newf(fault.Conflict, "the key %s is that of ONNXGATE_BOOTSTRAP_API_KEY; change the setting and reload (SIGHUP)", id)
 }
 
 // RevokeKey ends the key at once, and for good: the one of the configuration

@@ -247,7 +247,7 @@ func TestTheKeyOfTheConfiguration(t *testing.T) {
 	}
 	p, err := apikey.Parse(second)
 	must(t, err)
-	if _, _, err := f.RotateKey(t.Context(), administrator, p.ID, 0); fault.KindOf(err) != fault.Conflict {
+	if _, _, err := f.RotateKey(t.Context(), administrator, p.ID, 0); fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "change the setting and reload (SIGHUP)") {
 		t.Errorf("rotated: %v", err)
 	}
 	must(t, f.RevokeKey(t.Context(), administrator, p.ID))
