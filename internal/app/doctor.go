@@ -15,6 +15,7 @@ import (
 
 	"onnxgate/internal/audit"
 	"onnxgate/internal/config"
+	"onnxgate/internal/identity"
 	"onnxgate/internal/oidc"
 	"onnxgate/internal/regular"
 )
@@ -109,6 +110,7 @@ func DiagnoseSettings(problems config.SettingErrors) []Finding {
 func settingFindings(cfg *config.Config) []Finding {
 	password := inDataDir(cfg, passwordFile)
 	_, err := os.Stat(password)
+	perMinute := identity.Limit{Requests: identity.Rates{{Requests: 10, Window: time.Minute}}, Rows: cfg.RatePredict.Rows}
 	var all []Finding
 	for _, check := range []struct {
 		holds bool
@@ -116,7 +118,7 @@ func settingFindings(cfg *config.Config) []Finding {
 	}{
 		{cfg.Docs, Finding{docsOn, Warning, "anyone who can reach " + cfg.Addr + " can read the documentation", change(cfg, "ONNXGATE_DOCS", "off")}},
 		{len(cfg.RateToken) == 0, Finding{ratesOff, Warning, "an address may try any number of passwords", change(cfg, "ONNXGATE_RATE_TOKEN", "5/minute")}},
-		{len(cfg.RatePredict.Requests) == 0, Finding{ratesOff, Warning, "an address may ask for any number of predictions", change(cfg, "ONNXGATE_RATE_PREDICT", "10/minute")}},
+		{len(cfg.RatePredict.Requests) == 0, Finding{ratesOff, Warning, "an address may ask for any number of predictions", change(cfg, "ONNXGATE_RATE_PREDICT", perMinute.String())}},
 		{audit.Mode(cfg.Audit) == audit.Off, Finding{auditOff, Warning, "no record is kept of who did what", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
 		{audit.Mode(cfg.Audit) == audit.BestEffort, Finding{auditBestEffort, Warning, "requests go ahead without a record while the audit log cannot be written", change(cfg, "ONNXGATE_AUDIT", string(audit.Strict))}},
 		{cfg.Pprof, Finding{pprofOn, Warning, "anyone with debug:read can take profiles", change(cfg, "ONNXGATE_PPROF", "off")}},

@@ -472,6 +472,30 @@ func TestDoctorNamesKeysThatCannotDoWhatTheyAreFor(t *testing.T) {
 	}
 }
 
+// The advice keeps what is there, and asks for nothing that is.
+func TestDoctorAdvisesOnRatesByWhatTheyCount(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	cfg := load(t, dir, map[string]string{"RATE_PREDICT": "500 rows/minute", "RATE_PREDICT_PER": "principal"})
+	service, done, err := app.OpenAccounts(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := accounts.Actor{Name: "root", Tenant: accounts.AnyTenant}
+	_, _, err = service.CreateKey(t.Context(), root, accounts.NewKey{Name: "rows", Roles: []string{"user"}, Rate: "600 rows/minute"})
+	if err = errors.Join(err, done()); err != nil {
+		t.Fatal(err)
+	}
+	doctor := app.Doctor{Now: time.Now, Free: plenty}
+	got, _ := doctor.Diagnose(t.Context(), cfg)
+	fix := map[string]string{}
+	for _, f := range got {
+		fix[f.ID] += f.Fix
+	}
+	if !strings.Contains(fix["rates-off"], "10/minute, 500 rows/minute") || !strings.Contains(fix["key-rate"], "or leave the key without") || strings.Contains(fix["key-rate"], "per principal") {
+		t.Errorf("%v", fix)
+	}
+}
+
 // A database that is away is one line of the log, and another when it is back; no other
 // tells of it as of keys that somebody has to mend.
 func TestADatabaseThatIsAwayIsLoggedOnce(t *testing.T) {

@@ -22,13 +22,13 @@ func KeyDoubts(cfg *config.Config, key *accounts.APIKey) []string {
 // keyFindings are the doubts about one key.
 func keyFindings(cfg *config.Config, key *accounts.APIKey) []Finding {
 	var all []Finding
-	where, fix := "in the binary", "where the server serves a folder, name it by ONNXGATE_MODELS_DIR"
+	where, place := "in the binary", "where the server serves a folder, name it by ONNXGATE_MODELS_DIR"
 	if cfg.ModelsDir != "" {
-		where, fix = "in "+cfg.ModelsDir, "put it there, or fix the name"
+		where, place = "in "+cfg.ModelsDir, "put it there, or fix the name"
 	}
 	for _, name := range key.Models {
 		if !hasModel(modelFiles(cfg), key.Tenant, name) {
-			all = append(all, Finding{keyModel, Warning, fmt.Sprintf("the API key %s is for the model %q, and there is none of that name %s", key.ID, name, where), fix})
+			all = append(all, Finding{keyModel, Warning, fmt.Sprintf("the API key %s is for the model %q, and there is none of that name %s", key.ID, name, where), place})
 		}
 	}
 	own, err := identity.ParseLimit(key.Rate)
@@ -39,13 +39,12 @@ func keyFindings(cfg *config.Config, key *accounts.APIKey) []Finding {
 	if idle.Off() {
 		return all
 	}
-	per := "from one address"
+	per, fix := "from one address", "raise ONNXGATE_RATE_PREDICT, or set it per principal and leave the key without a rate (docs/limits.md)"
 	if cfg.RatePredictPer == "principal" {
-		per = "with one key"
+		per, fix = "with one key", "raise ONNXGATE_RATE_PREDICT, or leave the key without a rate (docs/limits.md)"
 	}
 	return append(all, Finding{
-		keyRate, Warning, fmt.Sprintf("the API key %s has the rate %s, which predictions %s never reach: ONNXGATE_RATE_PREDICT is %s", key.ID, idle, per, cfg.RatePredict),
-		"raise ONNXGATE_RATE_PREDICT, or set it per principal and leave the key without a rate (docs/limits.md)",
+		keyRate, Warning, fmt.Sprintf("the API key %s has the rate %s, which predictions %s never reach: ONNXGATE_RATE_PREDICT is %s", key.ID, idle, per, cfg.RatePredict), fix,
 	})
 }
 
