@@ -4,51 +4,19 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"onnxgate/internal/fault"
+	"onnxgate/internal/testkit"
 )
-
-// canary counts the connections that somebody opens to it.
-type canary struct {
-	port  string
-	count atomic.Int32
-}
-
-func newCanary(t *testing.T) *canary {
-	t.Helper()
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &canary{port: port}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.count.Add(1)
-			_ = conn.Close()
-		}
-	}()
-	return c
-}
 
 // The connections of an issuer go where its entry allows, whatever names an
 // address: the entry itself, or the discovery document.
 func TestForbiddenAddressesAreNotConnectedTo(t *testing.T) {
-	c := newCanary(t)
+	c := testkit.NewCanary(t)
 	key := newEC(t, "k1")
 	check := func(t *testing.T, p *provider, entry string) {
 		t.Helper()
@@ -64,14 +32,14 @@ func TestForbiddenAddressesAreNotConnectedTo(t *testing.T) {
 	for _, host := range append(others, "127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "2130706433", "0x7f000001", "017700000001", "127.1") {
 		t.Run(host+" in the entry", func(t *testing.T) {
 			p := newProvider(t, key.jwk())
-			check(t, p, strings.Replace(p.entry(t, "    jwks_uri: https://"+host+":"+c.port), "    networks: [127.0.0.0/8]\n", "", 1))
+			check(t, p, strings.Replace(p.entry(t, "    jwks_uri: https://"+host+":"+c.Port), "    networks: [127.0.0.0/8]\n", "", 1))
 		})
 	}
 	for _, host := range others {
 		t.Run(host+" by discovery", func(t *testing.T) {
 			p := newProvider(t, key.jwk())
 			p.answer(func(w http.ResponseWriter, _ *http.Request) {
-				writeJSON(w, object{"issuer": p.server.URL, "jwks_uri": "https://" + host + ":" + c.port})
+				writeJSON(w, object{"issuer": p.server.URL, "jwks_uri": "https://" + host + ":" + c.Port})
 			})
 			check(t, p, strings.Replace(p.entry(t), "127.0.0.0/8", "127.0.0.1/32", 1))
 			if p.count(discoveryPath) == 0 {
@@ -79,12 +47,12 @@ func TestForbiddenAddressesAreNotConnectedTo(t *testing.T) {
 			}
 		})
 	}
-	if n := c.count.Load(); n > 0 {
+	if n := c.Connections(); n > 0 {
 		t.Errorf("%d connections were opened, want none", n)
 	}
-	g := newGate(t, "  - {issuer: https://idp.example, audience: [ml], networks: [127.0.0.0/8], jwks_uri: 'https://127.1.2.3:"+c.port+"'}\n")
+	g := newGate(t, "  - {issuer: https://idp.example, audience: [ml], networks: [127.0.0.0/8], jwks_uri: 'https://127.1.2.3:"+c.Port+"'}\n")
 	g.unavailable(t, "a listed network", key.sign(t, g.claims("https://idp.example"), nil))
-	if c.count.Load() == 0 {
+	if c.Connections() == 0 {
 		t.Error("the canary counts nothing, so that nothing is shown")
 	}
 }
@@ -105,12 +73,12 @@ func TestAForbiddenAddressRefusesItsTokensAndIsReported(t *testing.T) {
 
 // Headers that bring or point at a key are refused, and nothing is fetched.
 func TestNothingThatATokenSaysIsFetched(t *testing.T) {
-	c := newCanary(t)
+	c := testkit.NewCanary(t)
 	key, stranger := newEC(t, "k1"), newEC(t, "k2")
 	p := newProvider(t, key.jwk())
 	g := newGate(t, p.entry(t))
 	g.accepts(t, "the genuine token", key.sign(t, g.claims(p.server.URL), nil))
-	at := "https://127.0.0.1:" + c.port
+	at := "https://127.0.0.1:" + c.Port
 	for i, header := range []object{
 		{"jku": at + "/keys"},
 		{"x5u": at + "/cert"},
@@ -125,9 +93,7 @@ func TestNothingThatATokenSaysIsFetched(t *testing.T) {
 			g.clock.advance(time.Minute)
 		}
 	}
-	if n := c.count.Load(); n > 0 {
-		t.Errorf("%d connections were opened, want none", n)
-	}
+	c.Untouched(t)
 }
 
 func bomb(t *testing.T) []byte {

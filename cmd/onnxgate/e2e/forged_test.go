@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -32,47 +31,6 @@ import (
 
 // forgedTokens is how many are made from each issuer's.
 const forgedTokens = 2000
-
-// canary counts the connections that somebody opens to it.
-type canary struct {
-	addr  string
-	count atomic.Int64
-}
-
-func newCanary(t *testing.T) *canary {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	c := &canary{addr: l.Addr().String()}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.count.Add(1)
-			_ = conn.Close()
-		}
-	}()
-	return c
-}
-
-// untouched fails if anybody has connected, and shows that it would have been seen.
-func (c *canary) untouched(t *testing.T) {
-	t.Helper()
-	if n := c.count.Load(); n != 0 {
-		t.Errorf("%d connections were opened to where tokens point", n)
-	}
-	conn, err := net.Dial("tcp", c.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = conn.Close()
-	testkit.Eventually(t, "a connection is counted", func() bool { return c.count.Load() > 0 })
-}
 
 // outside is an issuer that a server trusts. Beside the keys that it signs with it
 // publishes some that are too weak for anybody.
@@ -359,7 +317,7 @@ func TestForgedTokensOpenNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			at, idp := newCanary(t), newOutside(t)
+			at, idp := testkit.NewCanary(t), newOutside(t)
 			file := filepath.Join(t.TempDir(), "issuers.yaml")
 			if err := os.WriteFile(file, []byte("issuers:\n"+idp.entry(t)), 0o600); err != nil {
 				t.Fatal(err)
@@ -377,12 +335,12 @@ func TestForgedTokensOpenNothing(t *testing.T) {
 			key := s.ownKey(t, kid)
 			own := forged.New(t, 1, forged.Genuine{
 				Key: key, Header: header, Claims: claims, Own: true, Now: time.Now(), Slack: 10 * time.Minute,
-				Rivals: []forged.Issuer{{Name: idp.URL, Key: idp.key}}, Others: endedTokens(t, s, h.client), At: "https://" + at.addr,
+				Rivals: []forged.Issuer{{Name: idp.URL, Key: idp.key}}, Others: endedTokens(t, s, h.client), At: "https://" + at.Addr(),
 			})
 			theirs := forged.New(t, 2, forged.Genuine{
 				Key: idp.key, Header: forged.Object{"alg": "ES256", "typ": "at+jwt", "kid": idp.key.ID}, Claims: ordinaryClaims(idp.URL),
 				Now: time.Now(), Slack: 10 * time.Minute,
-				Rivals: []forged.Issuer{{Name: s.issuer(), Key: key}}, Weak: idp.weak, At: "https://" + at.addr,
+				Rivals: []forged.Issuer{{Name: s.issuer(), Key: key}}, Weak: idp.weak, At: "https://" + at.Addr(),
 			})
 			for name, f := range map[string]*forged.Forger{"the server": own, "the outside issuer": theirs} {
 				predicts(t, s, "a token of "+name, f.Accepted(), http.StatusOK)
@@ -391,7 +349,7 @@ func TestForgedTokensOpenNothing(t *testing.T) {
 			}
 			h.takesTokensInOneHeader(t, good)
 			predicts(t, s, "the first one", good, http.StatusOK)
-			at.untouched(t)
+			at.Untouched(t)
 			idp.askedFor(t, began)
 		})
 	}
